@@ -1,0 +1,116 @@
+"""What mmengine 0.10.7, mmcv 2.1 and mmseg 1.2.2 need to work with today's torch.
+
+1. ``mmcv-lite`` ships no compiled ``mmcv._ext``, but ``mmseg.utils`` imports ``mmcv.ops``. A
+   placeholder module lets the import pass; calling an absent operator says what to install.
+2. torch>=2.6 reads checkpoints with ``weights_only=True``, and mmengine pickles ``HistoryBuffer``
+   objects, which reach for ``getattr``. Nothing is allow-listed here: the training history is
+   written as plain lists and rebuilt on loading, so such a file loads in any process.
+3. ``mmengine`` finds the configs of packages on a fixed list only; ours is added to it.
+
+Every function may be called twice.
+"""
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_MISSING_MMCV = ('mmseg_ext needs mmcv or mmcv-lite, and neither is installed: '
+                 'pip install "mmcv-lite>=2.1,<2.2"  (pure Python, no compiler; '
+                 '`python -m mmseg_ext.env` shows the whole environment)')
+
+
+class _MissingOps(ModuleType):
+    """Stands in for ``mmcv._ext`` and explains itself when an operator is called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):  # import machinery and inspect probe dunder names
+            raise AttributeError(name)
+
+        def missing(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError(
+                f'the operator {name} needs the compiled mmcv, and only mmcv-lite is installed: '
+                'see "Compiled mmcv" in README.md, or choose a module without compiled operators')
+
+        return missing
+
+
+def install_mmcv_placeholder() -> bool:
+    """Put a placeholder for ``mmcv._ext`` in place when mmcv was built without operators.
+
+    Returns:
+        True if the placeholder stands in, False if compiled operators are there.
+
+    Raises:
+        ImportError: If no mmcv is installed at all.
+    """
+    if importlib.util.find_spec('mmcv') is None:
+        raise ImportError(_MISSING_MMCV)
+    present = sys.modules.get('mmcv._ext')
+    if present is not None:
+        return isinstance(present, _MissingOps)
+    if importlib.util.find_spec('mmcv._ext') is not None:
+        return False
+    module = _MissingOps('mmcv._ext')
+    # ``mmcv_full_available`` asks for a loader; a spec without one keeps its answer at False.
+    module.__spec__ = ModuleSpec('mmcv._ext', None)
+    sys.modules['mmcv._ext'] = module
+    return True
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy values inside nested containers into Python's own, leaving tensors alone."""
+    import numpy as np
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain(item) for item in value) if type(value) in (list, tuple) \
+            else value
+    return value
+
+
+def write_plain_history() -> None:
+    """Let ``MessageHub`` save its history as lists and accept both forms when loading."""
+    from mmengine.logging import HistoryBuffer, MessageHub
+    if getattr(MessageHub, '_mmseg_ext_plain', False):
+        return
+    save, load = MessageHub.state_dict, MessageHub.load_state_dict
+
+    def state_dict(self: MessageHub) -> dict:
+        state = save(self)
+        scalars = {}
+        for key, buffer in state['log_scalars'].items():
+            values, counts = buffer.data
+            scalars[key] = dict(values=values.tolist(), counts=counts.tolist(),
+                                max_length=buffer.max_length)
+        return dict(log_scalars=scalars, runtime_info=plain(dict(state['runtime_info'])),
+                    resumed_keys=dict(state['resumed_keys']))
+
+    def load_state_dict(self: MessageHub, state: Any) -> None:
+        if isinstance(state, dict) and isinstance(state.get('log_scalars'), dict):
+            scalars = {
+                key: HistoryBuffer(value['values'], value['counts'], value['max_length'])
+                if isinstance(value, dict) else value
+                for key, value in state['log_scalars'].items()
+            }
+            state = dict(state, log_scalars=scalars)
+        load(self, state)
+
+    MessageHub.state_dict = state_dict
+    MessageHub.load_state_dict = load_state_dict
+    MessageHub._mmseg_ext_plain = True
+
+
+def apply() -> None:
+    """Apply all of the above; called once by ``import mmseg_ext``."""
+    install_mmcv_placeholder()
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    # No distribution has this name, so mmengine falls back to the folder of the imported module,
+    # which is right for wheels and for editable installs alike.
+    MODULE2PACKAGE.setdefault('mmseg_ext', 'mmseg_ext.registry')
+    write_plain_history()

@@ -1,0 +1,73 @@
+"""Metadata, dependencies and packaging; read together with the Makefile.
+
+``mmcv`` and ``mmcv-lite`` install into the same folder, so neither is a hard requirement: choose
+one extra. The configs and tools travel inside the package as ``mmseg_ext/.mim``, where
+``mmengine.hub`` and ``mim`` look for them: copied into wheels, linked for editable installs.
+"""
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    scope: dict = {}
+    exec((ROOT / 'mmseg_ext' / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+def add_mim_extension() -> None:
+    """Place ``configs``, ``tools`` and ``model-index.yml`` under ``mmseg_ext/.mim``."""
+    link = 'develop' in sys.argv or 'editable_wheel' in sys.argv
+    if not link and not {'bdist_wheel', 'sdist', 'install'} & set(sys.argv):
+        return
+    target = ROOT / 'mmseg_ext' / '.mim'
+    if not (ROOT / 'configs').exists():  # building from an sdist, which carries .mim already
+        return
+    target.mkdir(exist_ok=True)
+    for name in ('configs', 'tools', 'model-index.yml'):
+        source, place = ROOT / name, target / name
+        if place.is_symlink() or place.is_file():
+            place.unlink()
+        elif place.is_dir():
+            shutil.rmtree(place)
+        if link:
+            place.symlink_to(os.path.relpath(source, target))
+        elif source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy(source, place)
+
+
+if __name__ == '__main__':
+    add_mim_extension()
+    setup(
+        name='mmsegmentation-ext',
+        version=read_version(),
+        description='Five semantic-segmentation papers as an MMSegmentation plugin',
+        long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+        long_description_content_type='text/markdown',
+        license='Apache-2.0',
+        packages=find_packages(include=['mmseg_ext', 'mmseg_ext.*']),
+        include_package_data=True,
+        python_requires='>=3.10,<3.14',
+        install_requires=[
+            'torch>=2.1,<2.15', 'numpy>=1.24', 'mmengine>=0.10.7,<0.11',
+            'mmsegmentation>=1.2.2,<1.3', 'setuptools<82', 'ftfy', 'regex', 'tqdm', 'pyyaml',
+        ],
+        extras_require={
+            'lite': ['mmcv-lite>=2.1,<2.2'],
+            'full': ['mmcv>=2.1,<2.2'],
+            'pretrain': ['mmpretrain>=1.2,<1.3', 'torchvision'],
+            'export': ['onnx', 'onnxscript', 'onnxruntime'],
+            'test': ['pytest', 'scikit-learn'],
+            'lint': ['ruff', 'mypy', 'pre-commit'],
+        },
+        entry_points={
+            'console_scripts': ['mmseg-ext-env = mmseg_ext.env:main'],
+        },
+    )
