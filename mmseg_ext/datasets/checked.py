@@ -1,0 +1,103 @@
+"""A data set whose mistakes are reported before, and not during, the training.
+
+mmseg's ``BaseSegDataset`` reads an empty folder as an empty list, notices a missing file when a
+worker opens it, and dies with an assertion of the decoder when a file is damaged. The class here
+changes none of its results; it only checks, and names the file and the remedy.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Iterable, List
+
+import cv2
+import numpy as np
+from mmseg.datasets import BaseSegDataset
+
+
+class CheckedSegDataset(BaseSegDataset):
+    """``BaseSegDataset`` with clear errors; every sample also carries what ``LoadLabels`` checks.
+
+    Args:
+        args: As for ``BaseSegDataset``.
+        how_to_get: What to do when the data are absent, a command as a rule; part of the message.
+        kwargs: As for ``BaseSegDataset``.
+
+    Raises:
+        FileNotFoundError: If a folder, the split file, or an image or mask listed in it is absent.
+        ValueError: If the split holds no image.
+    """
+
+    def __init__(self, *args: Any, how_to_get: str = '', **kwargs: Any) -> None:
+        self.how_to_get = how_to_get
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """List the samples, having checked that there are any and that their files exist."""
+        self._check_folders()
+        samples = self._list_samples()
+        if not samples:
+            where = self.ann_file or f'{self.data_prefix["img_path"]}/*{self.img_suffix}'
+            raise ValueError(f'{where}: the split is empty, no image to read; {self._advice()}')
+        for key in ('img_path', 'seg_map_path'):
+            self._check_files(sample[key] for sample in samples if key in sample)
+        for sample in samples:
+            sample.update(
+                num_classes=len(self._metainfo['classes']), ignore_index=self.ignore_index
+            )
+        return samples
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline; an image or mask that cannot be decoded is named in the error."""
+        try:
+            return super().prepare_data(idx)
+        except (AssertionError, AttributeError, OSError, SyntaxError, cv2.error) as error:
+            # The decoders raise all of these; find out which file, if any, is to blame.
+            info = self.get_data_info(idx)
+            for key in ('img_path', 'seg_map_path'):
+                if key in info and not _is_readable(info[key]):
+                    raise OSError(
+                        f'{info[key]}: cannot be decoded as an image; the file is '
+                        'damaged or empty: replace it, or take it out of the '
+                        'split'
+                    ) from error
+            raise
+
+    def _list_samples(self) -> List[dict]:
+        return super().load_data_list()
+
+    def _check_folders(self) -> None:
+        # From the outermost inwards, so that the message names the real cause.
+        for folder in (self.data_root, *self.data_prefix.values()):
+            if folder and not os.path.isdir(folder):
+                raise FileNotFoundError(f'{folder}: no such folder; {self._advice()}')
+        if self.ann_file and not os.path.exists(self.ann_file):
+            raise FileNotFoundError(f'{self.ann_file}: no such split file; {self._advice()}')
+
+    def _check_files(self, paths: Iterable[str]) -> None:
+        present: dict = {}
+        missing = []
+        for path in paths:
+            folder, name = os.path.split(path)
+            if folder not in present:  # one listing is far cheaper than a look at every file
+                present[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+            if name not in present[folder]:
+                missing.append(path)
+        if missing:
+            others = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
+            raise FileNotFoundError(
+                f'{missing[0]}: no such file{others}, though '
+                f'{self.ann_file or "its partner"} names it; {self._advice()}'
+            )
+
+    def _advice(self) -> str:
+        advice = (
+            f'data_root of {type(self).__name__} is {self.data_root!r}, relative to '
+            f'{os.getcwd()}: put the data there, set MMSEG_EXT_DATA to the folder that '
+            'holds it, or change data_root in the config'
+        )
+        return f'{advice}; or {self.how_to_get}' if self.how_to_get else advice
+
+
+def _is_readable(path: str) -> bool:
+    data = np.frombuffer(Path(path).read_bytes(), np.uint8) if os.path.isfile(path) else ()
+    return len(data) > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None

@@ -1,0 +1,191 @@
+"""Reading label masks, with the checks that mmseg's ``LoadAnnotations`` lacks.
+
+Differs from mmseg: sizes and label ids are checked; masks of 16 bit and masks that are stored as
+colours are read; a sample without ``seg_map_path`` passes through, so that mmseg's inference
+functions, which remove ``LoadAnnotations`` by its name, work with these pipelines.
+Shape letters: H row, W column.
+"""
+
+import io
+from typing import Any, Dict, Optional, Sequence
+
+import mmengine.fileio as fileio
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from PIL import Image, UnidentifiedImageError
+
+_NO_CLASS = -1
+
+
+def read_mask(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
+    """Read a mask as stored: palette images give their indices, not their colours.
+
+    Returns:
+        Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colours.
+
+    Raises:
+        OSError: If the file cannot be decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
+            mask = np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise OSError(
+            f'{path}: cannot be decoded as a mask ({error}); replace the file, or take '
+            'it out of the split'
+        ) from error
+    if mask.dtype == bool:  # a 1-bit image
+        mask = mask.astype(np.uint8)
+    if mask.ndim == 3 and mask.shape[2] in (2, 4):  # the last channel is opacity
+        mask = mask[..., : mask.shape[2] - 1]
+    # A grey mask saved as RGB, common with drawing programs, is an index mask after all.
+    if mask.ndim == 3 and (mask == mask[..., :1]).all():
+        mask = mask[..., 0]
+    return mask
+
+
+def colors_to_ids(mask_HW3: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Replace each RGB colour by its position in the palette, an unknown colour by -1."""
+    weights = np.array([65536, 256, 1])
+    codes = mask_HW3.astype(np.int64) @ weights
+    ids = np.full(codes.shape, _NO_CLASS, np.int64)
+    for index, color in enumerate(np.asarray(palette, np.int64) @ weights):
+        ids[codes == color] = index
+    return ids
+
+
+def map_labels(mask: np.ndarray, label_map: Dict[int, int]) -> np.ndarray:
+    """Replace labels, all at once; labels not in the map stay as they are."""
+    mapped = mask.copy()
+    for old, new in label_map.items():
+        mapped[mask == old] = new
+    return mapped
+
+
+def shift_zero_label(mask: np.ndarray, *, ignore_index: int = 255) -> np.ndarray:
+    """Make label 0 ignored and move every other label down by one, as mmseg does."""
+    shifted = np.where(mask == 0, ignore_index, mask - 1)
+    return np.where(mask == ignore_index, ignore_index, shifted)
+
+
+@TRANSFORMS.register_module()
+class LoadLabels(BaseTransform):
+    """Load the mask of a sample into ``gt_seg_map`` and check it against image and classes.
+
+    What the data set says is applied in this order: threshold or colours, ``reduce_zero_label``,
+    ``label_map``; then the labels must be ids of classes, or ``ignore_index``. A pipeline may hold
+    it before or after a resize of the image: the size is compared with that of the image file.
+
+    Args:
+        num_classes: Labels must be below it; ``None`` takes the number the data set states, and
+            leaves the range unchecked if the data set states none (mmseg's own data sets).
+        ignore_index: The one label allowed outside of the range; ``None`` as above, else 255.
+        backend_args: Arguments of mmengine's file backend.
+
+    Shape:
+        ``gt_seg_map`` is ``(H, W)``, uint8 if every id fits, else uint16.
+
+    Raises:
+        OSError: If the mask cannot be decoded.
+        ValueError: If its size is not the image's, or a label has no class.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: Optional[int] = None,
+        ignore_index: Optional[int] = None,
+        backend_args: Optional[dict] = None,
+    ) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.backend_args = backend_args
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``gt_seg_map`` to the results, if they name a mask."""
+        path = results.get('seg_map_path')
+        if path is None:
+            return results
+        ignore_index = self._setting('ignore_index', results)
+        ignore_index = 255 if ignore_index is None else ignore_index
+        mask = read_mask(path, backend_args=self.backend_args)
+        self._check_size(mask, path, results)
+        mask = self._to_ids(mask, path, results, ignore_index)
+        num_classes = self._setting('num_classes', results)
+        if num_classes is not None:
+            check_ids(mask, path, num_classes=num_classes, ignore_index=ignore_index)
+        results['gt_seg_map'] = mask.astype(np.uint8 if mask.max() < 256 else np.uint16)
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+        return results
+
+    def _setting(self, name: str, results: dict) -> Optional[int]:
+        own = getattr(self, name)
+        return results.get(name) if own is None else own
+
+    @staticmethod
+    def _check_size(mask: np.ndarray, path: str, results: dict) -> None:
+        size = tuple(results['ori_shape'][:2]) if 'ori_shape' in results else mask.shape[:2]
+        if mask.shape[:2] != size:
+            raise ValueError(
+                f'{path}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels (width x height), '
+                f'its image {results.get("img_path")} is {size[1]}x{size[0]}: pair the right '
+                'files, or resize the mask with nearest-neighbour interpolation'
+            )
+
+    @staticmethod
+    def _to_ids(mask: np.ndarray, path: str, results: dict, ignore_index: int) -> np.ndarray:
+        if results.get('mask_format', 'index') == 'color':
+            # A mask of greys only comes without channels.
+            colors = mask if mask.ndim == 3 else np.repeat(mask[..., None], 3, axis=2)
+            ids = colors_to_ids(colors, results['palette'])
+            ids[ids == _NO_CLASS] = _void_or_error(
+                colors[ids == _NO_CLASS], path, results, ignore_index
+            )
+            return ids
+        if mask.ndim == 3:
+            raise ValueError(
+                f'{path}: the mask holds colours, where class ids are expected: save ids (8-bit '
+                "grey or palette PNG), or use FolderDataset with mask_format='color' and metainfo "
+                'with the palette'
+            )
+        mask = mask.astype(np.int64)
+        if results.get('mask_threshold') is not None:
+            mask = (mask >= results['mask_threshold']).astype(np.int64)
+        if results.get('reduce_zero_label'):
+            mask = shift_zero_label(mask, ignore_index=ignore_index)
+        if results.get('label_map'):
+            mask = map_labels(mask, results['label_map'])
+        return mask
+
+
+def _void_or_error(colors_N3: np.ndarray, path: str, results: dict, ignore_index: int) -> int:
+    """Return ``ignore_index`` if all of these colours were declared void, else raise."""
+    found = {tuple(color) for color in np.unique(colors_N3, axis=0).tolist()}
+    unknown = sorted(found - {tuple(color) for color in results.get('void_colors', ())})
+    if unknown:
+        raise ValueError(
+            f'{path}: the colours (RGB) {unknown[:5]} are not in the palette: add '
+            'them to metainfo, or to void_colors of the data set to ignore them'
+        )
+    return ignore_index
+
+
+def check_ids(mask: np.ndarray, path: str, *, num_classes: int, ignore_index: int) -> None:
+    """Raise a ``ValueError`` that names the labels which are neither classes nor ignored."""
+    wrong = mask[((mask < 0) | (mask >= num_classes)) & (mask != ignore_index)]
+    if not wrong.size:
+        return
+    ids = np.unique(wrong).tolist()
+    shown = f'{ids[:8]}' + (' and more' if len(ids) > 8 else '')
+    binary = (
+        ' (a 0/255 mask of two classes: label_map={255: 1}, with ignore_index=254)'
+        if num_classes == 2
+        else ''
+    )
+    raise ValueError(
+        f'{path}: {wrong.size} pixels have the label ids {shown}, outside of 0..{num_classes - 1} '
+        f'(num_classes={num_classes}) and not ignore_index={ignore_index}: name all classes in '
+        f'the data set, or map the ids, label_map={{{ids[0]}: {ignore_index}}} to ignore '
+        f'them{binary}'
+    )
