@@ -1,1 +1,6 @@
-"""."""
+"""Feature maps to logits."""
+
+from .deeplabv3plus_head import DeepLabV3PlusHead
+from .fmsi_head import GGCA, MSEA, DeformASPP, FMSIHead, InterestFlow
+
+__all__ = ['DeepLabV3PlusHead', 'DeformASPP', 'FMSIHead', 'GGCA', 'InterestFlow', 'MSEA']

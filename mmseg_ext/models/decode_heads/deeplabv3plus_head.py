@@ -1,0 +1,85 @@
+"""DeepLabv3+ decoder with an exchangeable context module: the baseline of two papers.
+
+Source: "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018,
+https://arxiv.org/abs/1802.02611, with the dense convolutions, biases, dropout and
+``align_corners=True`` of bubbliiiing/deeplabv3-plus-pytorch (90dee27).
+Differs from it: nothing in the graph.
+Shape letters: N image, C channel, H row, W column, K class.
+"""
+
+from typing import List, Optional, Sequence
+
+import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers.aspp import conv_bn_relu, upsample
+
+
+@MODELS.register_module()
+class DeepLabV3PlusHead(BaseDecodeHead):
+    """Refine a context map with low-level features at their resolution.
+
+    Args:
+        in_channels: Channels of the backbone maps at ``in_index``, strides ascending. The first
+            is the low-level map, the last goes to the context module.
+        in_index: Which backbone maps those are.
+        channels: Width of the context map and of the decoder.
+        context: Context module, built with ``in_channels`` and ``channels``; ``None`` is the plain
+            :class:`ASPP`.
+        low_level_channels: Width to which the low-level map is reduced.
+        low_level_width: Channels of what :meth:`enrich` returns; ``None``: the low-level map's.
+        dropout: Element-wise dropout after the two decoder convolutions.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+
+    Shape:
+        Backbone maps to logits ``(N, K, h, w)`` at the low-level map's size.
+
+    Raises:
+        ValueError: If fewer than two maps are given.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_index: Sequence[int],
+        *,
+        channels: int = 256,
+        context: Optional[dict] = None,
+        low_level_channels: int = 48,
+        low_level_width: Optional[int] = None,
+        dropout: Sequence[float] = (0.5, 0.1),
+        align_corners: bool = True,
+        **kwargs,
+    ) -> None:
+        if len(in_channels) < 2:
+            raise ValueError(
+                'in_channels needs at least two maps, the low-level one first and the '
+                f'one for the context module last, got {list(in_channels)}'
+            )
+        super().__init__(list(in_channels), channels, in_index=list(in_index),
+                         input_transform='multiple_select', dropout_ratio=0,
+                         align_corners=align_corners, **kwargs)  # yapf: disable
+        self.context = _build_context(context, in_channels[-1], channels)
+        self.low_level = conv_bn_relu(low_level_width or in_channels[0], low_level_channels)
+        width = channels + low_level_channels
+        self.fuse1 = nn.Sequential(*conv_bn_relu(width, channels, 3), nn.Dropout(dropout[0]))
+        self.fuse2 = nn.Sequential(*conv_bn_relu(channels, channels, 3), nn.Dropout(dropout[1]))
+
+    def enrich(self, maps: List[Tensor]) -> Tensor:
+        """Return the low-level map; a subclass may add what other maps know."""
+        return maps[0]
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return logits at the low-level map's size."""
+        maps = self._transform_inputs(inputs)
+        low = self.low_level(self.enrich(maps))
+        deep = upsample(self.context(maps[-1]), low.shape[2:], self.align_corners)
+        fused = self.fuse2(self.fuse1(torch.cat([deep, low], dim=1)))
+        return self.cls_seg(fused)
+
+
+def _build_context(context: Optional[dict], in_channels: int, channels: int) -> nn.Module:
+    context = dict(context or dict(type='ASPP'))
+    return MODELS.build(dict(context, in_channels=in_channels, channels=channels))

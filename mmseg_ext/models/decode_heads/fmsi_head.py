@@ -1,0 +1,275 @@
+"""FMSI-DeepLab: deformable ASPP, GGCA, interest flow and MSEA around the DeepLabv3+ decoder.
+
+Source: Tang, Cheng, Zhang, "Optimization of the DeepLabv3+ Segmentation Network by Integrating
+Multi-Scale Spatial Information", 2025, https://doi.org/10.23977/jipta.2025.080115, equations 1-10.
+Differs from it: nothing that the paper states. Its figures are silent on widths, and its text on
+several sizes; every such choice is an argument with our reading as default, and
+``configs/fmsi/README.md`` lists them.
+Shape letters: N image, C channel, G group, H row, W column, K class.
+"""
+
+from typing import List, Optional, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers.aspp import ASPP, conv_bn_relu, upsample
+from .deeplabv3plus_head import DeepLabV3PlusHead
+
+
+@MODELS.register_module()
+class GGCA(BaseModule):
+    """Global Grouped Coordinate Attention (equations 2-6): gate rows and columns, group by group.
+
+    Args:
+        channels: C, the same at input and output.
+        groups: G; all groups share the convolutions.
+        reduction: C / G is reduced by this factor inside, to one channel at least.
+        init_cfg: mmengine initialisation.
+
+    Shape:
+        ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W.
+
+    Raises:
+        ValueError: If ``channels`` is not a multiple of ``groups``.
+    """
+
+    def __init__(self, channels: int, *, groups: int = 4, reduction: int = 16,
+                 init_cfg: Optional[dict] = None) -> None:  # yapf: disable
+        super().__init__(init_cfg)
+        if channels % groups:
+            raise ValueError(f'channels ({channels}) must be a multiple of groups ({groups})')
+        self.groups = groups
+        width = channels // groups
+        hidden = max(1, width // reduction)
+        self.shared = nn.Sequential(
+            nn.Conv2d(width, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(),
+            nn.Conv2d(hidden, width, 1))  # yapf: disable
+
+    def _gate(self, x: Tensor, dim: int) -> Tensor:
+        mean, peak = x.mean(dim, keepdim=True), x.amax(dim, keepdim=True)
+        return (self.shared(mean) + self.shared(peak)).sigmoid()
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return the gated map."""
+        x = x_NCHW.reshape(-1, x_NCHW.shape[1] // self.groups, *x_NCHW.shape[2:])
+        gated = x * self._gate(x, 3) * self._gate(x, 2)
+        return gated.reshape(x_NCHW.shape)
+
+
+@MODELS.register_module()
+class MSEA(BaseModule):
+    """Multi-Scale channel-spatial Enhanced Attention (equations 7-10).
+
+    Args:
+        channels: C, the same at input and output.
+        kernel_sizes: Odd sizes of the separable convolutions that see the scales.
+        reduction: Of the channel gate's hidden width.
+        spatial_kernel: Odd size of the spatial gate's convolution.
+        fusion: How the scales become one map: ``'sum'`` or ``'concat'`` (1x1 + BN + ReLU).
+        weight: What the gates multiply: ``'input'`` (equation 10) or ``'multiscale'``.
+        init_cfg: mmengine initialisation.
+
+    Shape:
+        ``(N, C, H, W)`` to ``(N, C, H, W)``.
+
+    Raises:
+        ValueError: If a kernel size is even, or ``fusion`` or ``weight`` is unknown.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        reduction: int = 16,
+        spatial_kernel: int = 7,
+        fusion: str = 'sum',
+        weight: str = 'input',
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        _check_msea([*kernel_sizes, spatial_kernel], fusion, weight)
+        self.scales = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, channels, k, padding=k // 2, groups=channels, bias=False),
+                *conv_bn_relu(channels, channels, bias=False),
+            )
+            for k in kernel_sizes
+        )
+        self.fusion = (
+            conv_bn_relu(channels * len(kernel_sizes), channels, bias=False)
+            if fusion == 'concat'
+            else None
+        )
+        hidden = max(1, channels // reduction)
+        self.channel_mlp = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1, bias=False), nn.ReLU(),
+            nn.Conv2d(hidden, channels, 1, bias=False))  # yapf: disable
+        self.spatial = nn.Conv2d(2, 1, spatial_kernel, padding=spatial_kernel // 2, bias=False)
+        self.weight_input = weight == 'input'
+
+    def _mix(self, x: Tensor) -> Tensor:
+        maps = [scale(x) for scale in self.scales]
+        return sum(maps) if self.fusion is None else self.fusion(torch.cat(maps, dim=1))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return the input, weighted by a spatial and by a channel gate, summed."""
+        m = self._mix(x_NCHW)
+        mean_NC11, peak_NC11 = m.mean((2, 3), keepdim=True), m.amax((2, 3), keepdim=True)
+        channel_NC11 = (self.channel_mlp(mean_NC11) + self.channel_mlp(peak_NC11)).sigmoid()
+        pooled_N2HW = torch.cat([m.mean(1, keepdim=True), m.amax(1, keepdim=True)], dim=1)
+        spatial_N1HW = self.spatial(pooled_N2HW).sigmoid()
+        weighted = x_NCHW if self.weight_input else m
+        return weighted * spatial_N1HW + weighted * channel_NC11
+
+
+def _check_msea(kernels: Sequence[int], fusion: str, weight: str) -> None:
+    if any(k % 2 == 0 for k in kernels):
+        raise ValueError(f'kernel sizes must be odd, got {list(kernels)}')
+    if fusion not in ('sum', 'concat'):
+        raise ValueError(f"fusion must be 'sum' or 'concat', got {fusion!r}")
+    if weight not in ('input', 'multiscale'):
+        raise ValueError(f"weight must be 'input' or 'multiscale', got {weight!r}")
+
+
+@MODELS.register_module()
+class InterestFlow(BaseModule):
+    """Add what the Exit and Middle flows know to the Entry map (the paper's "interest flow").
+
+    Args:
+        in_channels: Channels of the Entry, Middle and Exit map.
+        channels: Width of the flow; ``None`` takes the Entry map's, which then is added as it is.
+        mode: ``'staged'``: the sum of Exit and Middle is upsampled by 2, then to the Entry size.
+            ``'match'``: each sum is upsampled to the next map's size, which with the backbone's
+            ``e3pre`` tap as Middle is the literal 2x and 2x at output stride 16.
+        entry_lateral: Project the Entry map too; needed when ``channels`` is not its width.
+        smooth: A 3x3 convolution + BN after the last sum, as in FPN.
+        align_corners: Of the interpolations.
+        init_cfg: mmengine initialisation.
+
+    Shape:
+        Three maps, strides ascending, to ``(N, channels, H, W)`` of the first one's size.
+
+    Raises:
+        ValueError: If there are not three maps, ``mode`` is unknown, or the widths disagree
+            without ``entry_lateral``.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: Optional[int] = None,
+        *,
+        mode: str = 'staged',
+        entry_lateral: bool = False,
+        smooth: bool = False,
+        align_corners: bool = True,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if len(in_channels) != 3:
+            raise ValueError(
+                f'in_channels must name three maps (Entry, Middle, Exit), got {list(in_channels)}'
+            )
+        if mode not in ('staged', 'match'):
+            raise ValueError(f"mode must be 'staged' or 'match', got {mode!r}")
+        entry, middle, exit_ = in_channels
+        self.channels = channels or entry
+        if self.channels != entry and not entry_lateral:
+            raise ValueError(
+                f'channels={self.channels} is not the Entry width {entry}: set entry_lateral=True'
+            )
+        self.staged, self.align_corners = mode == 'staged', align_corners
+        lateral = dict(bias=False, relu=False)
+        self.exit = conv_bn_relu(exit_, self.channels, **lateral)
+        self.middle = conv_bn_relu(middle, self.channels, **lateral)
+        self.entry = (
+            conv_bn_relu(entry, self.channels, **lateral) if entry_lateral else nn.Identity()
+        )
+        self.smooth = (
+            conv_bn_relu(self.channels, self.channels, 3, **lateral) if smooth else nn.Identity()
+        )
+
+    def forward(self, entry: Tensor, middle: Tensor, exit_: Tensor) -> Tensor:
+        """Return the enriched Entry map."""
+        y = upsample(self.exit(exit_), middle.shape[2:], self.align_corners) + self.middle(middle)
+        if self.staged:
+            y = upsample(y, [2 * n for n in y.shape[2:]], self.align_corners)
+        y = upsample(y, entry.shape[2:], self.align_corners) + self.entry(entry)
+        return self.smooth(y)
+
+
+@MODELS.register_module()
+class DeformASPP(ASPP):
+    """ASPP of five deformable branches and image pooling, without the 1x1 branch (section 2.1).
+
+    Args:
+        in_channels: C of the input.
+        channels: Width of every branch and of the output.
+        rates: Dilations; the paper's Table 2 model a has (6, 12, 18).
+        modulated: Deformable convolution v2, with a learnt mask.
+        kwargs: Further arguments of :class:`ASPP`: ``attention=dict(type='GGCA')``,
+            ``attention_on``, ``with_1x1``, ``pre_conv``, ``bias``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int = 256,
+        *,
+        rates: Sequence[int] = (6, 8, 12, 18, 24),
+        modulated: bool = False,
+        with_1x1: bool = False,
+        **kwargs,
+    ) -> None:
+        super().__init__(in_channels, channels, rates=rates, with_1x1=with_1x1, branch_bias=False,
+                         conv_cfg=dict(type='DCNTorch', modulated=modulated),
+                         **kwargs)  # yapf: disable
+
+
+@MODELS.register_module()
+class FMSIHead(DeepLabV3PlusHead):
+    """The FMSI-DeepLab decoder; every row of the paper's Tables 2 and 3 is a choice of slots.
+
+    Args:
+        in_channels: Channels of the Entry, Middle and Exit map.
+        in_index: Which backbone maps those are.
+        context: Context module; ``None`` is :class:`DeformASPP` with :class:`GGCA` on its output.
+        flow: Arguments of :class:`InterestFlow`; ``None`` leaves it out (row "Def-Conv").
+        attention: Attention on the low-level map, built with ``channels``, for example
+            ``dict(type='MSEA')``; ``None`` leaves it out.
+        kwargs: Further arguments of :class:`DeepLabV3PlusHead`.
+
+    Shape:
+        Backbone maps to logits ``(N, K, h, w)`` at the Entry map's size.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_index: Sequence[int] = (0, 1, 2),
+        *,
+        context: Optional[dict] = None,
+        flow: Optional[dict] = None,
+        attention: Optional[dict] = None,
+        align_corners: bool = True,
+        **kwargs,
+    ) -> None:
+        context = context or dict(type='DeformASPP', attention=dict(type='GGCA'))
+        width = (flow or {}).get('channels') or in_channels[0]
+        super().__init__(in_channels, in_index, context=context, low_level_width=width,
+                         align_corners=align_corners, **kwargs)  # yapf: disable
+        self.flow = None
+        if flow is not None:
+            self.flow = InterestFlow(in_channels, align_corners=align_corners, **flow)
+        self.attention = (
+            MODELS.build(dict(attention, channels=width)) if attention else nn.Identity()
+        )
+
+    def enrich(self, maps: List[Tensor]) -> Tensor:
+        """Return the low-level map after interest flow and attention."""
+        low = maps[0] if self.flow is None else self.flow(*maps)
+        return self.attention(low)

@@ -1,0 +1,141 @@
+"""Atrous Spatial Pyramid Pooling (ASPP) of DeepLabv3+, for any kind of 3x3 convolution.
+
+Source: "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018,
+https://arxiv.org/abs/1802.02611; layout and biases of the public PyTorch repository
+bubbliiiing/deeplabv3-plus-pytorch (90dee27), whose checkpoints and parameter counts the papers use.
+Differs from the paper: dense instead of separable 3x3 convolutions, as that repository.
+Shape letters: N image, C channel, H row, W column.
+"""
+
+from typing import List, Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_conv_layer
+from mmengine.model import BaseModule, constant_init, kaiming_init
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+def conv_bn_relu(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    *,
+    bias: bool = True,
+    dilation: int = 1,
+    relu: bool = True,
+    conv_cfg: Optional[dict] = None,
+) -> nn.Sequential:
+    """Stack a convolution that keeps H and W, batch norm and ReLU.
+
+    mmcv's ``ConvModule`` does the same but warns at every bias before a norm; the repositories
+    behind the papers have those biases, and parameter counts and checkpoints depend on them.
+    """
+    conv = build_conv_layer(
+        conv_cfg, in_channels, out_channels, kernel_size,
+        padding=dilation * (kernel_size // 2), dilation=dilation, bias=bias)  # yapf: disable
+    if type(conv) is nn.Conv2d:
+        kaiming_init(conv)
+    norm = nn.BatchNorm2d(out_channels)
+    constant_init(norm, 1)
+    return nn.Sequential(conv, norm, *([nn.ReLU()] if relu else []))
+
+
+class ImagePooling(BaseModule):
+    """Global mean, projected and spread over the map again: ``(N, C, H, W)`` to ``(N, D, H, W)``.
+
+    In training, batch norm sees one value per image and channel, so a batch of one cannot be
+    normalised there.
+    """
+
+    def __init__(self, in_channels: int, channels: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.conv = conv_bn_relu(in_channels, channels, bias=bias)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return the projected mean, constant over H and W."""
+        mean_NC11 = self.conv(x_NCHW.mean(dim=(2, 3), keepdim=True))
+        # Bilinear interpolation of a 1x1 map is its expansion.
+        return mean_NC11.expand(-1, -1, *x_NCHW.shape[2:])
+
+
+@MODELS.register_module()
+class ASPP(BaseModule):
+    """Look at the same map at several dilations and through its mean, then fuse.
+
+    Args:
+        in_channels: C of the input.
+        channels: Width of every branch and of the output.
+        rates: Dilation of each 3x3 branch, at the stride of the input.
+        with_1x1: Add the 1x1 branch in front.
+        bias: Biases before the batch norms, as the reference repository has them.
+        conv_cfg: Convolution type of the 3x3 branches; ``None`` is the plain one. Types without a
+            bias of their own get ``branch_bias=False``.
+        branch_bias: Bias in the 3x3 branches.
+        pre_conv: Width of a 1x1 convolution + BN + ReLU in front of every 3x3 branch; ``None``
+            for none.
+        attention: A module built with ``channels=...``, applied to the fused map or, with
+            ``attention_on='concat'``, to the concatenated branches.
+        attention_on: ``'fused'`` or ``'concat'``.
+        init_cfg: mmengine initialisation.
+
+    Shape:
+        ``(N, in_channels, H, W)`` to ``(N, channels, H, W)``.
+
+    Raises:
+        ValueError: If ``attention_on`` is neither of the two, or ``rates`` is empty.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int = 256,
+        *,
+        rates: Sequence[int] = (6, 12, 18),
+        with_1x1: bool = True,
+        bias: bool = True,
+        conv_cfg: Optional[dict] = None,
+        branch_bias: bool = True,
+        pre_conv: Optional[int] = None,
+        attention: Optional[dict] = None,
+        attention_on: str = 'fused',
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not rates:
+            raise ValueError('rates is empty: give at least one dilation, for example (6, 12, 18)')
+        if attention_on not in ('fused', 'concat'):
+            raise ValueError(f"attention_on must be 'fused' or 'concat', got {attention_on!r}")
+        branches: List[nn.Module] = []
+        if with_1x1:
+            branches.append(conv_bn_relu(in_channels, channels, bias=bias))
+        for rate in rates:
+            pre = [conv_bn_relu(in_channels, pre_conv, bias=False)] if pre_conv else []
+            branch = conv_bn_relu(pre_conv or in_channels, channels, 3, bias=branch_bias,
+                                  dilation=rate, conv_cfg=conv_cfg)  # yapf: disable
+            branches.append(nn.Sequential(*pre, *branch))
+        branches.append(ImagePooling(in_channels, channels, bias=bias))
+        self.branches = nn.ModuleList(branches)
+        width = channels * len(branches)
+        self.fuse = conv_bn_relu(width, channels, bias=bias)
+        on_concat = attention is not None and attention_on == 'concat'
+        on_fused = attention is not None and attention_on == 'fused'
+        self.concat_attention = (
+            MODELS.build(dict(attention, channels=width)) if on_concat else nn.Identity()
+        )
+        self.fused_attention = (
+            MODELS.build(dict(attention, channels=channels)) if on_fused else nn.Identity()
+        )
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return the fused map."""
+        y = torch.cat([branch(x_NCHW) for branch in self.branches], dim=1)
+        return self.fused_attention(self.fuse(self.concat_attention(y)))
+
+
+def upsample(x_NCHW: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """Resize bilinearly to ``size`` = (H, W); a map that has the size already comes back as is."""
+    if tuple(x_NCHW.shape[2:]) == tuple(size):
+        return x_NCHW
+    return F.interpolate(x_NCHW, size=tuple(size), mode='bilinear', align_corners=align_corners)
