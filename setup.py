@@ -20,6 +20,10 @@ def read_version() -> str:
     return scope['__version__']
 
 
+def read_readme() -> str:
+    return (ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else ''
+
+
 def add_mim_extension() -> None:
     """Place ``configs``, ``tools`` and ``model-index.yml`` under ``mmseg_ext/.mim``."""
     link = 'develop' in sys.argv or 'editable_wheel' in sys.argv
@@ -49,7 +53,7 @@ if __name__ == '__main__':
         name='mmsegmentation-ext',
         version=read_version(),
         description='Five semantic-segmentation papers as an MMSegmentation plugin',
-        long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+        long_description=read_readme(),
         long_description_content_type='text/markdown',
         license='Apache-2.0',
         packages=find_packages(include=['mmseg_ext', 'mmseg_ext.*']),

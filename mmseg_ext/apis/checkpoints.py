@@ -1,0 +1,87 @@
+"""Find checkpoints and refuse those of another model."""
+
+from pathlib import Path
+from typing import Any, Union
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch import nn
+
+PathLike = Union[str, Path]
+
+
+def newest_checkpoint(work_dir: PathLike) -> Path:
+    """The best checkpoint of a run, else the last, else the newest.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    folder = Path(work_dir)
+    for pattern in ('best_*.pth', 'iter_*.pth', 'epoch_*.pth', '*.pth'):
+        found = sorted(folder.glob(pattern), key=lambda p: p.stat().st_mtime)
+        if found:
+            return found[-1]
+    raise FileNotFoundError(f'no checkpoint (*.pth) in {folder}: train first, or name one')
+
+
+def read_state_dict(checkpoint: PathLike) -> dict:
+    """The weights of a checkpoint file, without a data-parallel prefix.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If it is not a checkpoint.
+    """
+    name = str(checkpoint)
+    if '://' not in name and not Path(name).is_file():
+        raise FileNotFoundError(f'no checkpoint {name}')
+    try:
+        loaded: Any = _load_checkpoint(name, map_location='cpu')
+    except Exception as error:  # torch raises many kinds for files that it cannot read
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f'{name} cannot be read as a checkpoint: {first}') from error
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not any(hasattr(v, 'shape') for v in state.values()):
+        raise ValueError(f'{name} holds no weights: expected a dict of tensors or a "state_dict"')
+    return {key.removeprefix('module.'): value for key, value in state.items()}
+
+
+def check_weights(model: nn.Module, checkpoint: PathLike, *, complete: bool) -> None:
+    """Refuse a checkpoint that would leave a model with random weights.
+
+    Args:
+        model: Wrapped or not; a test-time augmentation wrapper is looked through.
+        checkpoint: File to be loaded.
+        complete: Require every weight (testing, resuming); otherwise (fine-tuning) at least
+            half of the smaller of the two sets must match by name and shape.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If too few weights match, with counts and examples.
+    """
+    inner: Any = model.module if is_model_wrapper(model) else model
+    wanted = inner.state_dict()
+    given = read_state_dict(checkpoint)
+    matched = {
+        k for k, v in wanted.items() if k in given and getattr(given[k], 'shape', None) == v.shape
+    }
+    # a BN counter is absent from old files and changes no output
+    missing = [k for k in wanted if k not in matched and not k.endswith('num_batches_tracked')]
+    enough = not missing if complete else 2 * len(matched) >= min(len(wanted), len(given))
+    if enough:
+        return
+    reshaped = [k for k in missing if k in given]
+    absent = [k for k in missing if k not in given]
+    unexpected = [k for k in given if k not in wanted]
+    raise ValueError(
+        f'{checkpoint} belongs to another model: {len(matched)} of {len(wanted)} tensors match; '
+        f'{_count("missing from the file", absent)}; {_count("of another shape", reshaped)}; '
+        f'{_count("not in the model", unexpected)}. '
+        'Use the config that the checkpoint was trained with'
+    )
+
+
+def _count(what: str, names: list) -> str:
+    return f'{len(names)} {what}' + (f' (e.g. {names[0]})' if names else '')

@@ -1,0 +1,44 @@
+"""How a tool ends: one line for a user's mistake, a traceback for ours."""
+
+import os
+import re
+import sys
+from typing import Callable, Optional
+
+USER_ERRORS = (
+    ValueError,
+    KeyError,
+    FileNotFoundError,
+    NotADirectoryError,
+    PermissionError,
+    ImportError,
+)
+
+
+def message_of(error: BaseException) -> str:
+    """One line that says what went wrong.
+
+    A data loader's worker hands on its error as text, traceback included: the last line counts.
+    """
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if 'Original Traceback' in text:
+        lines = [line for line in text.strip().splitlines() if line and not line.startswith(' ')]
+        text = re.sub(r'^[\w.]*(Error|Exception): ', '', lines[-1])
+    return ' '.join(text.split()) or type(error).__name__
+
+
+def run_tool(main: Callable[[], Optional[int]]) -> None:
+    """Run a tool's ``main`` and exit with its status.
+
+    The exit status is 1 after a user's mistake. ``MMSEG_EXT_DEBUG=1`` shows its traceback.
+
+    Args:
+        main: Returns the exit status, ``None`` for 0.
+    """
+    try:
+        sys.exit(main() or 0)
+    except USER_ERRORS as error:
+        if os.environ.get('MMSEG_EXT_DEBUG') == '1':
+            raise
+        print(f'error: {message_of(error)}  (MMSEG_EXT_DEBUG=1 shows where)', file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,115 @@
+"""Facts about a run, written beside its metrics."""
+
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import torch
+from mmengine.config import Config
+
+PathLike = Union[str, Path]
+
+
+def _git(*arguments: str) -> Optional[str]:
+    """Output of git in the package's own checkout, ``None`` for an installed wheel."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ['git', '-C', str(here), *arguments], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}'
+    return f'{_cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads'
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r'^model name\s*:\s*(.+)$', text, re.MULTILINE)
+    return found.group(1) if found else platform.machine()
+
+
+def _init(cfg: Config) -> str:
+    """Where the training started: ``init_note``, else ``load_from``, else the backbone's."""
+    if cfg.get('init_note'):
+        return cfg.init_note
+    model = cfg.model.get('module') or cfg.model  # looked through test-time augmentation
+    backbone = model.get('backbone') or {}
+    init = backbone.get('init_cfg') or {}
+    name = init.get('checkpoint') if isinstance(init, dict) else None
+    return Path(name).name if name else model.get('pretrained') or 'random'
+
+
+def _training_meta(checkpoint: PathLike) -> dict:
+    """Seed and iterations that mmengine stored in a checkpoint."""
+    from mmengine.runner.checkpoint import _load_checkpoint
+
+    meta = _load_checkpoint(str(checkpoint), map_location='cpu').get('meta') or {}
+    return {'seed': meta.get('seed'), 'iterations': meta.get('iter')}
+
+
+def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
+    """Everything about a run that its metrics do not say.
+
+    Args:
+        cfg: The config that was tested.
+        checkpoint: The file that was tested.
+
+    Returns:
+        config, init, seed, iterations, commit, dirty, hardware, torch, date, checkpoint; ``None``
+        where unknown. ``dirty`` says whether the checkout had uncommitted changes.
+    """
+    status = _git('status', '--porcelain')
+    return {
+        'config': Path(cfg.filename).stem if cfg.filename else None,
+        'init': _init(cfg),
+        **_training_meta(checkpoint),
+        'commit': _git('rev-parse', 'HEAD'),
+        'dirty': None if status is None else bool(status),
+        'hardware': _hardware(),
+        'torch': torch.__version__,
+        'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        'checkpoint': Path(checkpoint).name,
+    }
+
+
+def write_json(path: PathLike, content: Any) -> None:
+    """Write a file whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + '\n')
+    os.replace(temporary, path)
+
+
+def add_run_facts(path: PathLike, cfg: Config, checkpoint: PathLike, metrics: dict) -> None:
+    """Put :func:`run_facts` into the results file that the metric wrote.
+
+    Args:
+        path: ``results.json``; made here when the metric is not ours.
+        cfg: The config that was tested.
+        checkpoint: The file that was tested.
+        metrics: What the evaluator returned, in per cent; used only without a file of its own.
+    """
+    path = Path(path)
+    if path.is_file():
+        content = json.loads(path.read_text())
+    else:
+        values = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
+        content = {
+            'metrics': {k: {'value': v / 100 if v == v else None} for k, v in values.items()}
+        }
+    write_json(path, {**content, **run_facts(cfg, checkpoint)})

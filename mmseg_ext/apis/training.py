@@ -1,0 +1,281 @@
+"""What ``tools/train.py`` and ``tools/test.py`` do, callable from Python.
+
+A config goes through :func:`load_config`, the ``use_...`` functions of the arguments given, and
+ends in :func:`train` or :func:`test`. The priority is mmseg's: command line, then file, then the
+file's name.
+"""
+
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger, print_log
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from mmseg_ext.engine.distributed import start_cpu_group
+
+from .checkpoints import check_weights, newest_checkpoint
+from .results import add_run_facts
+from .schedule import set_max_iters
+
+PathLike = Union[str, Path]
+
+
+def load_config(
+    path: PathLike, *, options: Optional[dict] = None, work_dir: Optional[PathLike] = None
+) -> Config:
+    """Read a config, merge options and decide on the work folder. Writes nothing.
+
+    Args:
+        path: A file, or ``package::path`` such as ``mmseg_ext::fmsi/fmsi_xception_voc.py``.
+        options: ``--cfg-options``. ``max_iters`` rescales the whole schedule.
+        work_dir: Wins over the file's own; without either ``work_dirs/<config name>``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = str(path)
+    if '::' in path:
+        from mmengine import hub
+
+        cfg = hub.get_config(path)
+    elif not Path(path).is_file():
+        raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
+    else:
+        cfg = Config.fromfile(path)
+    _merge(cfg, dict(options or {}))
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', Path(path.split('::')[-1]).stem)
+    cfg.launcher = cfg.get('launcher', 'none')
+    return cfg
+
+
+def _similar(path: Path) -> str:
+    """Names of configs in the same tree that look like a missing one."""
+    import difflib
+
+    root = path.parent if path.parent.is_dir() else Path('configs')
+    names = {p.name: p for p in root.rglob('*.py')}
+    close = difflib.get_close_matches(path.name, names, n=3)
+    return f'; did you mean {", ".join(str(names[n]) for n in close)}?' if close else ''
+
+
+def _merge(cfg: Config, options: dict) -> None:
+    max_iters = options.pop('max_iters', None)
+    cfg.merge_from_dict(options)
+    if max_iters is not None:
+        set_max_iters(cfg, max_iters)
+
+
+def use_launcher(cfg: Config, launcher: str) -> None:
+    """Set the launcher; on a machine without CUDA start gloo and wrap without device ids."""
+    cfg.launcher = launcher
+    if start_cpu_group(launcher):
+        cfg.setdefault(
+            'model_wrapper_cfg',
+            dict(
+                type='MMDistributedDataParallel',
+                device_ids=None,
+                broadcast_buffers=False,
+                find_unused_parameters=cfg.get('find_unused_parameters', False),
+            ),
+        )
+
+
+def use_seed(cfg: Config, *, seed: Optional[int] = None, deterministic: bool = False) -> None:
+    """Set the seed and the deterministic switch; seed 0 is a seed."""
+    if seed is not None:
+        cfg.setdefault('randomness', {})['seed'] = seed
+    if deterministic:
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
+        cfg.setdefault('randomness', {})['deterministic'] = True
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch mixed precision on: float16 with loss scaling on CUDA, bfloat16 elsewhere.
+
+    Raises:
+        ValueError: If the config already has another optimiser wrapper.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind in ('AmpOptimWrapper', 'Bf16OptimWrapper'):
+        print_log(f'--amp: the config already uses {kind}', 'current', logging.WARNING)
+    elif kind != 'OptimWrapper':
+        raise ValueError(f'--amp replaces optim_wrapper.type=OptimWrapper only, got {kind}')
+    elif torch.cuda.is_available():
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    else:
+        cfg.optim_wrapper.type = 'Bf16OptimWrapper'
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner that the config names."""
+    return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+
+
+class _WorkDir:
+    """Removes what a run wrote when it fails before its first training step or result."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.before = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else None
+        self.keep = False
+
+    def __enter__(self) -> '_WorkDir':
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None or self.keep or not self.folder.is_dir() or not is_main_process():
+            return
+        _close_logs(self.folder)
+        if self.before is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for entry in self.folder.iterdir():  # the Runner's own folder, named by the time
+            if entry.name not in self.before and re.fullmatch(r'\d{8}_\d{6}', entry.name):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _close_logs(folder: Path) -> None:
+    """Close the log files inside a folder that is about to go."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if (
+                isinstance(handler, logging.FileHandler)
+                and folder.resolve() in Path(handler.baseFilename).resolve().parents
+            ):
+                handler.close()
+                logger.removeHandler(handler)
+
+
+def train(cfg: Config, *, resume: bool = False) -> Runner:
+    """Train; a run that fails before its first step leaves nothing behind.
+
+    Args:
+        cfg: From :func:`load_config`.
+        resume: Continue from the newest checkpoint in ``cfg.work_dir``, or from ``load_from``.
+
+    Returns:
+        The Runner after training.
+
+    Raises:
+        ValueError: For the user's mistakes, with what to do.
+    """
+    cfg.resume = resume
+    with _WorkDir(cfg.work_dir) as folder:
+        runner = build_runner(cfg)
+        if cfg.get('load_from'):
+            check_weights(runner.model, cfg.load_from, complete=resume)
+        try:
+            runner.train()
+        except ValueError as error:
+            raise _explain(error, cfg) from error
+        finally:
+            folder.keep = _steps_done(runner) > 0
+    return runner
+
+
+def _steps_done(runner: Runner) -> int:
+    loop = runner._train_loop
+    return getattr(loop, 'iter', 0) or 0
+
+
+def _explain(error: ValueError, cfg: Config) -> ValueError:
+    """Say which setting leads to torch's complaint about BN on a single value."""
+    if 'Expected more than 1 value per channel' not in str(error):
+        return error
+    size = cfg.get('train_dataloader', {}).get('batch_size')
+    return ValueError(
+        f'batch normalisation met a single value per channel ({error}). '
+        f'train_dataloader.batch_size={size}, and a layer pools to a 1x1 map: use a batch of at '
+        'least 2 per process, set train_dataloader.drop_last=True if the last batch is smaller, '
+        'or replace the norm_cfg by one that needs no batch (GN)'
+    )
+
+
+def use_tta(cfg: Config) -> None:
+    """Test with the config's ``tta_pipeline`` and ``tta_model``.
+
+    Raises:
+        ValueError: If the config has none.
+    """
+    for key in ('tta_pipeline', 'tta_model'):
+        if cfg.get(key) is None:
+            raise ValueError(f'--tta needs {key} in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def use_drawing(
+    cfg: Config, *, show: bool = False, show_dir: Optional[PathLike] = None, wait_time: float = 2
+) -> None:
+    """Draw the predictions on screen or into a folder.
+
+    Raises:
+        ValueError: If the config has no visualisation hook.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError(
+            '--show and --show-dir need '
+            "default_hooks.visualization=dict(type='SegVisualizationHook')"
+        )
+    hook.update(draw=True)
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if show_dir is not None:
+        cfg.visualizer.save_dir = str(show_dir)
+
+
+def _metrics_of(cfg: Config) -> list:
+    evaluator = cfg.test_evaluator
+    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+
+
+def use_output(cfg: Config, folder: PathLike) -> None:
+    """Write the predicted masks into a folder."""
+    for metric in _metrics_of(cfg):
+        metric.update(output_dir=str(folder))
+        if metric.get('type') == 'IoUMetric':
+            metric.update(keep_results=True)
+
+
+def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
+    """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
+
+    Args:
+        cfg: From :func:`load_config`.
+        checkpoint: ``None`` takes the best, else the newest, of ``cfg.work_dir``.
+
+    Returns:
+        What the evaluator returned, in per cent.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If the checkpoint belongs to another model.
+    """
+    cfg.load_from = str(checkpoint or newest_checkpoint(cfg.work_dir))
+    cfg.resume = False
+    summary = Path(cfg.work_dir, 'results.json')
+    for metric in _metrics_of(cfg):
+        if metric.get('type') == 'SegMetric':
+            metric.setdefault('summary_file', str(summary))
+            metric.setdefault('per_image_file', str(Path(cfg.work_dir, 'per_image.npz')))
+            summary = Path(metric['summary_file'])
+    with _WorkDir(cfg.work_dir):
+        runner = build_runner(cfg)
+        check_weights(runner.model, cfg.load_from, complete=True)
+        metrics = runner.test()
+        if is_main_process():
+            add_run_facts(summary, cfg, cfg.load_from, metrics)
+    return metrics

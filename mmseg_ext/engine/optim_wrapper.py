@@ -1,0 +1,36 @@
+"""bfloat16 mixed precision on any device.
+
+Source: torch.autocast; mmengine's ``OptimWrapper`` and ``AmpOptimWrapper``.
+Differs from ``AmpOptimWrapper``: works on the CPU, uses bfloat16 only, and therefore needs no
+loss scale (bfloat16 has float32's range).
+"""
+
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmseg.registry import OPTIM_WRAPPERS
+from torch import nn
+
+
+@OPTIM_WRAPPERS.register_module()
+class Bf16OptimWrapper(OptimWrapper):
+    """Run the forward pass and the loss under bfloat16 autocast, keep weights in float32.
+
+    Gradient accumulation and clipping are those of :class:`mmengine.optim.OptimWrapper`: without
+    a loss scale, gradients have their true size.
+
+    Args:
+        **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast on the device that holds the model's parameters."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+            yield

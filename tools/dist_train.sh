@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Several processes on one machine or more: tools/dist_train.sh CONFIG NUM_PROCESSES [arguments]
+# NNODES, NODE_RANK, PORT, MASTER_ADDR, PYTHON may be set. Without CUDA the processes use gloo.
+set -euo pipefail
+[ $# -ge 2 ] || { echo "usage: $0 CONFIG NUM_PROCESSES [arguments of tools/train.py]" >&2; exit 2; }
+config=$1; processes=$2; shift 2
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$processes" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+    "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"

@@ -1,0 +1,59 @@
+"""Test a segmentor: mmseg's arguments; writes results.json and per_image.npz into the work dir.
+
+python tools/test.py configs/fmsi/fmsi_xception_voc.py            # best checkpoint of its run
+python tools/test.py CONFIG CHECKPOINT --tta --show-dir work_dirs/pictures
+"""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+from mmseg_ext.apis import cli, training
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file, or package::path')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='default: the best, else the newest, in the work dir'
+    )
+    parser.add_argument('--work-dir', help='folder for results.json and per_image.npz')
+    parser.add_argument('--out', help='folder for the predicted masks')
+    parser.add_argument('--show', action='store_true', help='show predictions on screen')
+    parser.add_argument('--show-dir', help='folder for drawn predictions')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds between pictures')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='only algorithms whose results repeat'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torchrun of torch>=2 passes --local-rank
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
+    if args.show or args.show_dir:
+        training.use_drawing(cfg, show=args.show, show_dir=args.show_dir, wait_time=args.wait_time)
+    if args.tta:
+        training.use_tta(cfg)
+    if args.out:
+        training.use_output(cfg, args.out)
+    training.use_launcher(cfg, args.launcher)
+    training.test(cfg, args.checkpoint)
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)

@@ -1,0 +1,55 @@
+"""Train a segmentor: mmseg's arguments, and --seed and --deterministic.
+
+python tools/train.py configs/fmsi/fmsi_xception_voc.py --amp --cfg-options max_iters=1000
+"""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+from mmseg_ext.apis import cli, training
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file, or package::path')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue from the newest checkpoint in the work dir'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 on CUDA, bfloat16 on a CPU'
+    )
+    parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='only algorithms whose results repeat'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings: key=value; max_iters=N rescales the schedule',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torchrun of torch>=2 passes --local-rank
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
+    if args.amp:
+        training.use_amp(cfg)
+    training.use_launcher(cfg, args.launcher)
+    training.train(cfg, resume=args.resume)
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
