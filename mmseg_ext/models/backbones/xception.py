@@ -9,7 +9,7 @@ shortcut of identity blocks, which that code rectifies by its in-place ReLU, is 
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -37,8 +37,9 @@ class SeparableConv(nn.Module):
     ) -> None:
         super().__init__()
         self.relu0 = nn.ReLU() if relu_first else nn.Identity()
-        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, stride, dilation, dilation,
-                                   groups=in_channels, bias=False)  # yapf: disable
+        self.depthwise = nn.Conv2d(
+            in_channels, in_channels, 3, stride, dilation, dilation, groups=in_channels, bias=False
+        )
         self.bn1 = _norm(in_channels, norm_cfg)
         self.relu1 = nn.Identity() if relu_first else nn.ReLU()
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
@@ -46,6 +47,7 @@ class SeparableConv(nn.Module):
         self.relu2 = nn.Identity() if relu_first else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the convolved map."""
         x = self.relu1(self.bn1(self.depthwise(self.relu0(x))))
         return self.relu2(self.bn2(self.pointwise(x)))
 
@@ -68,7 +70,7 @@ class XceptionBlock(nn.Module):
     ) -> None:
         super().__init__()
         c1, c2, c3 = channels
-        args = dict(dilation=dilation, norm_cfg=norm_cfg)
+        args: Dict[str, Any] = dict(dilation=dilation, norm_cfg=norm_cfg)
         self.sepconv1 = SeparableConv(in_channels, c1, **args)
         self.sepconv2 = SeparableConv(c1, c2, **args)
         self.sepconv3 = SeparableConv(c2, c3, stride=stride, **args)
@@ -80,6 +82,7 @@ class XceptionBlock(nn.Module):
             self.skipbn = nn.Identity()
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return the sum and the map after the second convolution."""
         inner = self.sepconv2(self.sepconv1(x))
         return self.sepconv3(inner) + self.skipbn(self.skip(x)), inner
 
@@ -126,14 +129,19 @@ class XceptionDeepLab(BaseModule):
         norm_momentum: float = 0.1,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        super().__init__(init_cfg or [
-            dict(type='Kaiming', layer='Conv2d'),
-            dict(type='Constant', val=1, layer='BatchNorm2d')])  # yapf: disable
+        super().__init__(
+            init_cfg
+            or [
+                # fan_out counts every group of a depthwise kernel and would start it near zero
+                dict(type='Kaiming', layer='Conv2d', mode='fan_in'),
+                dict(type='Constant', val=1, layer='BatchNorm2d'),
+            ]
+        )
         _check_arguments(output_stride, taps)
         self.taps = tuple(taps)
         wide = 2 if output_stride == 8 else 1  # dilation that replaces the stride of block 3
         norm_cfg = dict(eps=norm_eps, momentum=norm_momentum)
-        args = dict(relu_identity=relu_identity, norm_cfg=norm_cfg)
+        args: Dict[str, Any] = dict(relu_identity=relu_identity, norm_cfg=norm_cfg)
         self.conv1 = nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False)
         self.bn1 = _norm(32, norm_cfg)
         self.conv2 = nn.Conv2d(32, 64, 3, 1, 1, bias=False)
@@ -147,7 +155,9 @@ class XceptionDeepLab(BaseModule):
             self.add_module(name, XceptionBlock(728, (728, 728, 728), dilation=wide, **args))
         # The exit block keeps its published name when there are fewer middle blocks.
         self.block20 = XceptionBlock(728, (728, 1024, 1024), dilation=wide, **args)
-        post = dict(relu_first=False, dilation=exit_dilation * wide, norm_cfg=norm_cfg)
+        post: Dict[str, Any] = dict(
+            relu_first=False, dilation=exit_dilation * wide, norm_cfg=norm_cfg
+        )
         self.conv3 = SeparableConv(1024, 1536, **post)
         self.conv4 = SeparableConv(1536, 1536, **post)
         self.conv5 = SeparableConv(1536, 2048, **post)

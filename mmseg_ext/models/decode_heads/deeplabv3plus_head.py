@@ -58,9 +58,15 @@ class DeepLabV3PlusHead(BaseDecodeHead):
                 'in_channels needs at least two maps, the low-level one first and the '
                 f'one for the context module last, got {list(in_channels)}'
             )
-        super().__init__(list(in_channels), channels, in_index=list(in_index),
-                         input_transform='multiple_select', dropout_ratio=0,
-                         align_corners=align_corners, **kwargs)  # yapf: disable
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=list(in_index),
+            input_transform='multiple_select',
+            dropout_ratio=0,
+            align_corners=align_corners,
+            **kwargs,
+        )
         self.context = _build_context(context, in_channels[-1], channels)
         self.low_level = conv_bn_relu(low_level_width or in_channels[0], low_level_channels)
         width = channels + low_level_channels

@@ -8,7 +8,7 @@ several sizes; every such choice is an argument with our reading as default, and
 Shape letters: N image, C channel, G group, H row, W column, K class.
 """
 
-from typing import List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -36,8 +36,14 @@ class GGCA(BaseModule):
         ValueError: If ``channels`` is not a multiple of ``groups``.
     """
 
-    def __init__(self, channels: int, *, groups: int = 4, reduction: int = 16,
-                 init_cfg: Optional[dict] = None) -> None:  # yapf: disable
+    def __init__(
+        self,
+        channels: int,
+        *,
+        groups: int = 4,
+        reduction: int = 16,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         if channels % groups:
             raise ValueError(f'channels ({channels}) must be a multiple of groups ({groups})')
@@ -45,8 +51,11 @@ class GGCA(BaseModule):
         width = channels // groups
         hidden = max(1, width // reduction)
         self.shared = nn.Sequential(
-            nn.Conv2d(width, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(),
-            nn.Conv2d(hidden, width, 1))  # yapf: disable
+            nn.Conv2d(width, hidden, 1),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, width, 1),
+        )
 
     def _gate(self, x: Tensor, dim: int) -> Tensor:
         mean, peak = x.mean(dim, keepdim=True), x.amax(dim, keepdim=True)
@@ -106,8 +115,10 @@ class MSEA(BaseModule):
         )
         hidden = max(1, channels // reduction)
         self.channel_mlp = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1, bias=False), nn.ReLU(),
-            nn.Conv2d(hidden, channels, 1, bias=False))  # yapf: disable
+            nn.Conv2d(channels, hidden, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(hidden, channels, 1, bias=False),
+        )
         self.spatial = nn.Conv2d(2, 1, spatial_kernel, padding=spatial_kernel // 2, bias=False)
         self.weight_input = weight == 'input'
 
@@ -183,7 +194,7 @@ class InterestFlow(BaseModule):
                 f'channels={self.channels} is not the Entry width {entry}: set entry_lateral=True'
             )
         self.staged, self.align_corners = mode == 'staged', align_corners
-        lateral = dict(bias=False, relu=False)
+        lateral: Dict[str, Any] = dict(bias=False, relu=False)
         self.exit = conv_bn_relu(exit_, self.channels, **lateral)
         self.middle = conv_bn_relu(middle, self.channels, **lateral)
         self.entry = (
@@ -225,9 +236,15 @@ class DeformASPP(ASPP):
         with_1x1: bool = False,
         **kwargs,
     ) -> None:
-        super().__init__(in_channels, channels, rates=rates, with_1x1=with_1x1, branch_bias=False,
-                         conv_cfg=dict(type='DCNTorch', modulated=modulated),
-                         **kwargs)  # yapf: disable
+        super().__init__(
+            in_channels,
+            channels,
+            rates=rates,
+            with_1x1=with_1x1,
+            branch_bias=False,
+            conv_cfg=dict(type='DCNTorch', modulated=modulated),
+            **kwargs,
+        )
 
 
 @MODELS.register_module()
@@ -260,8 +277,14 @@ class FMSIHead(DeepLabV3PlusHead):
     ) -> None:
         context = context or dict(type='DeformASPP', attention=dict(type='GGCA'))
         width = (flow or {}).get('channels') or in_channels[0]
-        super().__init__(in_channels, in_index, context=context, low_level_width=width,
-                         align_corners=align_corners, **kwargs)  # yapf: disable
+        super().__init__(
+            in_channels,
+            in_index,
+            context=context,
+            low_level_width=width,
+            align_corners=align_corners,
+            **kwargs,
+        )
         self.flow = None
         if flow is not None:
             self.flow = InterestFlow(in_channels, align_corners=align_corners, **flow)

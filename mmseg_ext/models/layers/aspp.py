@@ -33,8 +33,14 @@ def conv_bn_relu(
     behind the papers have those biases, and parameter counts and checkpoints depend on them.
     """
     conv = build_conv_layer(
-        conv_cfg, in_channels, out_channels, kernel_size,
-        padding=dilation * (kernel_size // 2), dilation=dilation, bias=bias)  # yapf: disable
+        conv_cfg,
+        in_channels,
+        out_channels,
+        kernel_size,
+        padding=dilation * (kernel_size // 2),
+        dilation=dilation,
+        bias=bias,
+    )
     if type(conv) is nn.Conv2d:
         kaiming_init(conv)
     norm = nn.BatchNorm2d(out_channels)
@@ -112,21 +118,25 @@ class ASPP(BaseModule):
             branches.append(conv_bn_relu(in_channels, channels, bias=bias))
         for rate in rates:
             pre = [conv_bn_relu(in_channels, pre_conv, bias=False)] if pre_conv else []
-            branch = conv_bn_relu(pre_conv or in_channels, channels, 3, bias=branch_bias,
-                                  dilation=rate, conv_cfg=conv_cfg)  # yapf: disable
+            branch = conv_bn_relu(
+                pre_conv or in_channels,
+                channels,
+                3,
+                bias=branch_bias,
+                dilation=rate,
+                conv_cfg=conv_cfg,
+            )
             branches.append(nn.Sequential(*pre, *branch))
         branches.append(ImagePooling(in_channels, channels, bias=bias))
         self.branches = nn.ModuleList(branches)
         width = channels * len(branches)
         self.fuse = conv_bn_relu(width, channels, bias=bias)
-        on_concat = attention is not None and attention_on == 'concat'
-        on_fused = attention is not None and attention_on == 'fused'
-        self.concat_attention = (
-            MODELS.build(dict(attention, channels=width)) if on_concat else nn.Identity()
-        )
-        self.fused_attention = (
-            MODELS.build(dict(attention, channels=channels)) if on_fused else nn.Identity()
-        )
+        self.concat_attention: nn.Module = nn.Identity()
+        self.fused_attention: nn.Module = nn.Identity()
+        if attention is not None and attention_on == 'concat':
+            self.concat_attention = MODELS.build(dict(attention, channels=width))
+        elif attention is not None:
+            self.fused_attention = MODELS.build(dict(attention, channels=channels))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the fused map."""
