@@ -94,10 +94,10 @@ def use_launcher(cfg: Config, launcher: str) -> None:
 def use_seed(cfg: Config, *, seed: Optional[int] = None, deterministic: bool = False) -> None:
     """Set the seed and the deterministic switch; seed 0 is a seed."""
     if seed is not None:
-        cfg.setdefault('randomness', {})['seed'] = seed
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
     if deterministic:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
-        cfg.setdefault('randomness', {})['deterministic'] = True
+        cfg.randomness = dict(cfg.get('randomness') or {}, deterministic=True)
 
 
 def use_amp(cfg: Config) -> None:
@@ -122,27 +122,36 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
 
 
-class _WorkDir:
-    """Removes what a run wrote when it fails before its first training step or result."""
+class _CleanFailure:
+    """Removes what a run wrote when it fails before its first training step or result.
 
-    def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
-        self.before = {p.name for p in self.folder.iterdir()} if self.folder.is_dir() else None
+    Args:
+        *folders: Where the run writes; those that were there before lose only the Runner's own
+            folder inside, which is named by the time.
+    """
+
+    def __init__(self, *folders: Optional[str]) -> None:
+        self.before = {Path(f): _entries(Path(f)) for f in folders if f}
         self.keep = False
 
-    def __enter__(self) -> '_WorkDir':
+    def __enter__(self) -> '_CleanFailure':
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None or self.keep or not self.folder.is_dir() or not is_main_process():
+        if kind is None or self.keep or not is_main_process():
             return
-        _close_logs(self.folder)
-        if self.before is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return
-        for entry in self.folder.iterdir():  # the Runner's own folder, named by the time
-            if entry.name not in self.before and re.fullmatch(r'\d{8}_\d{6}', entry.name):
-                shutil.rmtree(entry, ignore_errors=True)
+        for folder, before in self.before.items():
+            _close_logs(folder)
+            if before is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            for name in (_entries(folder) or set()) - before:
+                if re.fullmatch(r'\d{8}_\d{6}', name):
+                    shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _entries(folder: Path) -> Optional[set]:
+    return {p.name for p in folder.iterdir()} if folder.is_dir() else None
 
 
 def _close_logs(folder: Path) -> None:
@@ -171,7 +180,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         ValueError: For the user's mistakes, with what to do.
     """
     cfg.resume = resume
-    with _WorkDir(cfg.work_dir) as folder:
+    with _CleanFailure(cfg.work_dir) as written:
         runner = build_runner(cfg)
         if cfg.get('load_from'):
             check_weights(runner.model, cfg.load_from, complete=resume)
@@ -180,7 +189,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         except ValueError as error:
             raise _explain(error, cfg) from error
         finally:
-            folder.keep = _steps_done(runner) > 0
+            written.keep = _steps_done(runner) > 0
     return runner
 
 
@@ -272,7 +281,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
             metric.setdefault('summary_file', str(summary))
             metric.setdefault('per_image_file', str(Path(cfg.work_dir, 'per_image.npz')))
             summary = Path(metric['summary_file'])
-    with _WorkDir(cfg.work_dir):
+    with _CleanFailure(cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
         runner = build_runner(cfg)
         check_weights(runner.model, cfg.load_from, complete=True)
         metrics = runner.test()
