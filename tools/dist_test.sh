@@ -2,9 +2,12 @@
 # Several processes on one machine or more: tools/dist_test.sh CONFIG CHECKPOINT NUM_PROCESSES [arguments]
 # NNODES, NODE_RANK, PORT, MASTER_ADDR, PYTHON may be set. Without CUDA the processes use gloo.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# the environment that make creates, unless PYTHON names another
+python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && echo "$here/../.venv/bin/python" || echo python)}
 [ $# -ge 3 ] || { echo "usage: $0 CONFIG CHECKPOINT NUM_PROCESSES [arguments of tools/test.py]" >&2; exit 2; }
 config=$1; checkpoint=$2; processes=$3; shift 3
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "$python" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$processes" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+    "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -2,9 +2,12 @@
 # Several processes on one machine or more: tools/dist_train.sh CONFIG NUM_PROCESSES [arguments]
 # NNODES, NODE_RANK, PORT, MASTER_ADDR, PYTHON may be set. Without CUDA the processes use gloo.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# the environment that make creates, unless PYTHON names another
+python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && echo "$here/../.venv/bin/python" || echo python)}
 [ $# -ge 2 ] || { echo "usage: $0 CONFIG NUM_PROCESSES [arguments of tools/train.py]" >&2; exit 2; }
 config=$1; processes=$2; shift 2
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "$python" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$processes" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"
+    "$here/train.py" "$config" --launcher pytorch "$@"

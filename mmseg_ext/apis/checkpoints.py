@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Union
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
@@ -61,7 +61,9 @@ def check_weights(model: nn.Module, checkpoint: PathLike, *, complete: bool) -> 
         FileNotFoundError: If the file is not there.
         ValueError: If too few weights match, with counts and examples.
     """
-    inner: Any = model.module if is_model_wrapper(model) else model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
     wanted = inner.state_dict()
     given = read_state_dict(checkpoint)
     matched = {

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import numbers
 import os
 import platform
 import re
@@ -95,20 +96,23 @@ def write_json(path: PathLike, content: Any) -> None:
     os.replace(temporary, path)
 
 
-def add_run_facts(path: PathLike, cfg: Config, checkpoint: PathLike, metrics: dict) -> None:
+def add_run_facts(
+    path: PathLike, cfg: Config, checkpoint: PathLike, metrics: Optional[dict] = None
+) -> None:
     """Put :func:`run_facts` into the results file that the metric wrote.
 
     Args:
         path: ``results.json``; made here when the metric is not ours.
         cfg: The config that was tested.
         checkpoint: The file that was tested.
-        metrics: What the evaluator returned, in per cent; used only without a file of its own.
+        metrics: What another evaluator than ours returned, in per cent; ``None`` when the metric
+            wrote the file itself.
     """
     path = Path(path)
-    if path.is_file():
+    if metrics is None:
         content = json.loads(path.read_text())
     else:
-        values = {k: float(v) for k, v in metrics.items() if isinstance(v, (int, float))}
+        values = {k: float(v) for k, v in metrics.items() if isinstance(v, numbers.Real)}
         content = {
             'metrics': {k: {'value': v / 100 if v == v else None} for k, v in values.items()}
         }

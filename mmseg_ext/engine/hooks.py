@@ -137,7 +137,9 @@ def _batch_norms(model: nn.Module) -> list[Any]:
     ]
 
 
-def update_bn_statistics(model: nn.Module, forward: Callable[[Any], Any], batches: Iterable[Any]) -> None:
+def update_bn_statistics(
+    model: nn.Module, forward: Callable[[Any], Any], batches: Iterable[Any]
+) -> None:
     """Replace BN's running averages by the statistics of some batches.
 
     With momentum 1 each forward pass leaves the batch's own mean m and variance v; the mean is

@@ -63,7 +63,7 @@ class ProgressHook(Hook):
         if (
             bar is not None and loss is not None and batch_idx % 10 == 0
         ):  # reading it waits for CUDA
-            bar.set_postfix(loss=f'{float(loss):.3f}', refresh=False)
+            bar.set_postfix(loss=f'{loss.item():.3f}', refresh=False)
         self._step('train')
 
     def after_train(self, runner: Any) -> None:
