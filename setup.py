@@ -4,6 +4,7 @@
 one extra. The configs and tools travel inside the package as ``mmseg_ext/.mim``, where
 ``mmengine.hub`` and ``mim`` look for them: copied into wheels, linked for editable installs.
 """
+
 import os
 import shutil
 import sys
@@ -60,16 +61,27 @@ if __name__ == '__main__':
         include_package_data=True,
         python_requires='>=3.10,<3.14',
         install_requires=[
-            'torch>=2.1,<2.15', 'numpy>=1.24', 'mmengine>=0.10.7,<0.11',
-            'mmsegmentation>=1.2.2,<1.3', 'setuptools<82', 'ftfy', 'regex', 'tqdm', 'pyyaml',
+            'torch>=2.1,<2.15',
+            'numpy>=1.24',
+            'mmengine>=0.10.7,<0.11',
+            'mmsegmentation>=1.2.2,<1.3',
+            'setuptools<82',
+            'ftfy',
+            'regex',
+            'tqdm',
+            'pyyaml',
         ],
         extras_require={
             'lite': ['mmcv-lite>=2.1,<2.2'],
             'full': ['mmcv>=2.1,<2.2'],
             'pretrain': ['mmpretrain>=1.2,<1.3', 'torchvision'],
             'export': ['onnx', 'onnxscript', 'onnxruntime'],
-            'test': ['pytest', 'scikit-learn'],
+            'crf': ['pydensecrf2'],
+            'test': ['pytest', 'pytest-xdist', 'scikit-learn', 'scipy'],
             'lint': ['ruff', 'mypy', 'pre-commit'],
+            # other people's code to compare with, see "make test-full"
+            'oracle_mmcv': ['pydensecrf2', 'torch==2.13.0'],
+            'oracle_torch214': ['timm', 'torch==2.14.1', 'torchvision==0.29.1'],
         },
         entry_points={
             'console_scripts': ['mmseg-ext-env = mmseg_ext.env:main'],

@@ -4,14 +4,16 @@ Importing the package registers everything into ``mmseg.registry``. It also make
 usable, see :mod:`mmseg_ext.compat`. Only ``python -m mmseg_ext.env`` imports nothing heavy: it must
 be able to report a missing torch or mmcv.
 """
+
 import sys
+from pathlib import Path
 
 from .version import __version__
 
 __all__ = ['__version__']
 
-# ``-m mmseg_ext.env`` imports this file first, on a machine where the imports below may fail.
-if 'mmseg_ext.env' not in sys.orig_argv:
+# Both ways to start the report import this file first, where the imports below may fail.
+if 'mmseg_ext.env' not in sys.orig_argv and Path(sys.argv[0]).name != 'mmseg-ext-env':
     from . import compat
 
     compat.apply()  # before anything imports mmseg.utils, which needs mmcv.ops

@@ -1,4 +1,6 @@
 """Shared by all tests: a tiny data set, a tiny config, one thread, no network."""
+
+import json
 import os
 import subprocess
 import sys
@@ -65,6 +67,7 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=3, max_ke
 def write_tiny_data(folder: Path, *, count: int = 6, size: int = 40) -> Path:
     """Images whose brightness gives the class away, with masks; deterministic."""
     import cv2
+
     random = np.random.default_rng(0)
     (folder / 'img').mkdir(parents=True)
     (folder / 'mask').mkdir()
@@ -78,26 +81,88 @@ def write_tiny_data(folder: Path, *, count: int = 6, size: int = 40) -> Path:
     return folder
 
 
-def write_tiny_config(path: Path, data: Path, *, metric: str = 'SegMetric',
-                      extra: str = '') -> Path:
+def write_tiny_config(
+    path: Path, data: Path, *, metric: str = 'SegMetric', extra: str = ''
+) -> Path:
     """A config file that trains 6 iterations in two seconds on :func:`write_tiny_data`."""
     bases = ROOT / 'configs' / '_base_'
-    path.write_text(TINY.format(
-        runtime=str(bases / 'default_runtime.py'), schedule=str(bases / 'schedules/sgd_poly.py'),
-        data=str(data), metric=metric) + extra)
+    path.write_text(
+        TINY.format(
+            runtime=str(bases / 'default_runtime.py'),
+            schedule=str(bases / 'schedules/sgd_poly.py'),
+            data=str(data),
+            metric=metric,
+        )
+        + extra
+    )
     return path
 
 
-def run_python(*arguments: object, check: bool = True, env: dict | None = None,
-               cwd: Path = ROOT, timeout: float = 240) -> subprocess.CompletedProcess:
+def run_python(
+    *arguments: object,
+    check: bool = True,
+    env: dict | None = None,
+    cwd: Path = ROOT,
+    timeout: float = 240,
+) -> subprocess.CompletedProcess:
     """Run this interpreter as a user would, one thread, output captured."""
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=cwd,
-        timeout=timeout, env={**os.environ, 'OMP_NUM_THREADS': '1', **(env or {})})
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=timeout,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **(env or {})},
+    )
     if check and done.returncode != 0:
-        raise AssertionError(f'{arguments} exited with {done.returncode}\n{done.stdout[-3000:]}'
-                             f'\n{done.stderr[-3000:]}')
+        raise AssertionError(
+            f'{arguments} exited with {done.returncode}\n{done.stdout[-3000:]}'
+            f'\n{done.stderr[-3000:]}'
+        )
     return done
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    """Skip slow tests and those for a GPU where they cannot run."""
+    import torch
+
+    slow = pytest.mark.skip(reason='slow: run by make test-full')
+    gpu = pytest.mark.skip(reason='needs a CUDA device')
+    for item in items:
+        if 'slow' in item.keywords and os.environ.get('MMSEG_EXT_SLOW') != '1':
+            item.add_marker(slow)
+        if 'gpu' in item.keywords and not torch.cuda.is_available():
+            item.add_marker(gpu)
+
+
+class _Outcomes:
+    """Writes each test's outcome to a file for the driver of make test-full."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.found: dict = {}
+
+    def _note(self, report) -> None:
+        before = self.found.get(report.nodeid, {}).get('outcome')
+        if report.failed or before is None or (before == 'passed' and report.skipped):
+            reason = str(report.longrepr[-1]) if isinstance(report.longrepr, tuple) else ''
+            self.found[report.nodeid] = dict(outcome=report.outcome, reason=reason)
+
+    def pytest_runtest_logreport(self, report) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report) -> None:
+        if not report.passed:  # a module that skips itself, or cannot be imported
+            self._note(report)
+
+    def pytest_sessionfinish(self) -> None:
+        self.path.write_text(json.dumps(self.found))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = os.environ.get('MMSEG_EXT_OUTCOMES')
+    if path and not hasattr(config, 'workerinput'):
+        config.pluginmanager.register(_Outcomes(path))
 
 
 @pytest.fixture(scope='session')
@@ -119,4 +184,5 @@ def python_tool():
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     import torch
+
     torch.set_num_threads(1)

@@ -1,0 +1,78 @@
+# make demo        install into .venv, make the embedded data set, train, test, write a report
+# make test        install into .venv, run the tests
+# make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, minutes
+# make lint        ruff and mypy
+# PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: demo test test-full lint install clean
+
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+PIP_FLAGS ?= -q --disable-pip-version-check
+PYTEST_ARGS ?=
+# Two workers with one thread each beat one worker with two.
+WORKERS ?= 2
+
+BUILD := "setuptools<82" wheel
+METADATA := setup.py pyproject.toml mmseg_ext/version.py
+TORCH_TAG := $(subst /,-,$(subst ==,-,$(TORCH)))
+
+install: $(VENV)/.stamp-install
+
+demo: $(VENV)/.stamp-install
+	MMSEG_EXT_PROGRESS=1 $(VENV)/bin/python tools/demo.py --work-dir work_dirs/demo
+
+test: $(VENV)/.stamp-install
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(VENV)/.stamp-lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stamp-install
+	$(VENV)/bin/python .ci/test_full.py --workers $(WORKERS) \
+	    default=$(VENV) mmcv=.venv-mmcv torch214=.venv-torch214
+
+clean:
+	rm -rf $(VENV) .venv-mmcv .venv-torch214 build *.egg-info mmseg_ext/.mim
+
+# A folder without our stamp is an environment that somebody made: it is used as it is.
+%/bin/python:
+	@python="$(PYTHON)"; for name in python3 python3.12 python3.11 python3.13 python3.10 python; do \
+	    [ -z "$$python" ] || break; \
+	    ! $$name -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' \
+	        2>/dev/null || python=$$name; \
+	done; \
+	[ -n "$$python" ] || { echo 'error: no Python 3.10-3.13 with venv found: install one, or give PYTHON=/path/to/python' >&2; exit 1; }; \
+	echo "creating $* with $$($$python --version)"; $$python -m venv $*
+
+$(VENV)/.stamp-$(TORCH_TAG): | $(VENV)/bin/python
+	@echo 'installing $(TORCH)'
+	$(VENV)/bin/pip install $(PIP_FLAGS) "$(TORCH)" $(BUILD)
+	rm -f $(VENV)/.stamp-torch-* && touch $@
+
+$(VENV)/.stamp-install: $(VENV)/.stamp-$(TORCH_TAG) $(METADATA)
+	@echo 'installing mmseg_ext and what it needs'
+	$(VENV)/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,test]'
+	$(VENV)/bin/python -m mmseg_ext.env --brief
+	touch $@
+
+$(VENV)/.stamp-lint: $(VENV)/.stamp-install
+	$(VENV)/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lint]'
+	touch $@
+
+# (a) compiled mmcv and pydensecrf2: about eight minutes of compiling, once.
+.venv-mmcv/.stamp-install: $(METADATA) | .venv-mmcv/bin/python
+	.venv-mmcv/bin/pip install $(PIP_FLAGS) torch==2.13.0 numpy ninja cython $(BUILD)
+	.venv-mmcv/bin/python -c 'import importlib.util as u, sys, torch; sys.exit(u.find_spec("mmcv") is None or u.find_spec("mmcv._ext") is None)' \
+	    || MAX_JOBS=2 MMCV_WITH_OPS=1 .venv-mmcv/bin/pip install $(PIP_FLAGS) --no-deps --no-build-isolation mmcv==2.1.0
+	.venv-mmcv/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[full,oracle_mmcv,test]'
+	touch $@
+
+# (b) the newest torch with its torchvision, mmpretrain and timm.
+.venv-torch214/.stamp-install: $(METADATA) | .venv-torch214/bin/python
+	.venv-torch214/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 $(BUILD)
+	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,oracle_torch214,test]'
+	touch $@

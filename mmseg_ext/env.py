@@ -1,0 +1,283 @@
+"""What this machine has, what works, what does not and why: ``python -m mmseg_ext.env``.
+
+Imports nothing but the standard library at the top, so that it can report a missing torch or
+mmcv. Everything else is tried in turn, and its own words are printed when it fails.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from typing import Callable, NamedTuple, Optional
+
+DISTRIBUTIONS = (
+    'torch',
+    'torchvision',
+    'numpy',
+    'mmengine',
+    'mmcv',
+    'mmcv-lite',
+    'mmsegmentation',
+    'mmpretrain',
+    'timm',
+    'opencv-python',
+    'setuptools',
+    'pydensecrf2',
+    'onnx',
+    'onnxruntime',
+)
+
+
+class Check(NamedTuple):
+    """One line of the report.
+
+    Attributes:
+        name: What is asked.
+        ok: The answer.
+        note: Version or way when it works, reason and cure when it does not.
+        needed: Whether the package is unusable without it.
+    """
+
+    name: str
+    ok: bool
+    note: str
+    needed: bool = False
+
+
+def version_of(distribution: str) -> Optional[str]:
+    """Installed version of a distribution, ``None`` if it is absent."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple:
+    digits = version.split('+')[0].split('.')[:2]
+    return tuple(int(''.join(c for c in d if c.isdigit()) or 0) for d in digits)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _try_import(name: str) -> Optional[str]:
+    """``None`` when a module can be imported, else the reason."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # a broken package may raise anything
+        return _first_line(error)
+    return None
+
+
+def check_python() -> Check:
+    """Versions that mmengine 0.10.7 runs on."""
+    ok = (3, 10) <= sys.version_info[:2] < (3, 14)
+    note = platform.python_version() + ('' if ok else ': mmengine 0.10.7 cannot run on it')
+    return Check('Python 3.10-3.13', ok, note, True)
+
+
+def check_package(module: str, distribution: str, low: str, high: str) -> Check:
+    """A needed package within tested versions."""
+    name = f'{distribution}>={low},<{high}'
+    version = version_of(distribution)
+    if version is None:
+        return Check(name, False, f'not installed: pip install "{name}"', True)
+    if not _numbers(low) <= _numbers(version) < _numbers(high):
+        return Check(name, False, f'{version} is installed: pip install "{name}"', True)
+    reason = _try_import(module)
+    return Check(name, reason is None, reason or version, True)
+
+
+def check_mmcv() -> Check:
+    """Either distribution of mmcv, never both: they share one folder."""
+    full, lite = version_of('mmcv'), version_of('mmcv-lite')
+    name = 'mmcv or mmcv-lite >=2.1,<2.2'
+    if full is None and lite is None:
+        return Check(name, False, 'not installed: pip install "mmcv-lite>=2.1,<2.2"', True)
+    if full and lite:
+        return Check(
+            name,
+            False,
+            'both are installed into one folder: uninstall both, then install one',
+            True,
+        )
+    version = full or lite or ''
+    if _numbers(version) != (2, 1):
+        return Check(name, False, f'{version} is installed, and mmseg 1.2.2 refuses it', True)
+    return Check(name, True, f'{"mmcv" if full else "mmcv-lite"} {version}', True)
+
+
+def check_operators() -> Check:
+    """Compiled operators of mmcv."""
+    name = "mmcv's compiled operators"
+    if importlib.util.find_spec('mmcv') is None:
+        return Check(name, False, 'mmcv is not installed')
+    if importlib.util.find_spec('mmcv._ext') is None:
+        return Check(
+            name,
+            False,
+            "mmcv-lite has none; only PSANet, mmcv's DCN and mmdet-based "
+            'heads need them (ours does not)',
+        )
+    reason = _try_import('mmcv._ext')
+    return Check(name, reason is None, reason or 'present')
+
+
+def check_setuptools() -> Check:
+    """Whether there is pkg_resources, which mmengine imports without declaring it."""
+    if importlib.util.find_spec('pkg_resources') is None:
+        return Check(
+            'pkg_resources',
+            False,
+            f'setuptools {version_of("setuptools")} has none: pip install "setuptools<82"',
+            True,
+        )
+    return Check('pkg_resources', True, f'setuptools {version_of("setuptools")}', True)
+
+
+def check_undeclared() -> Check:
+    """What mmseg imports without declaring it."""
+    missing = [m for m in ('ftfy', 'regex') if importlib.util.find_spec(m) is None]
+    note = f'missing: pip install {" ".join(missing)}' if missing else 'ftfy and regex'
+    return Check("mmseg's tokenizer", not missing, note, True)
+
+
+def check_torchvision() -> Check:
+    """A torchvision that does not match torch stops every Runner."""
+    if version_of('torchvision') is None:
+        return Check('torchvision matches torch', True, 'not installed, not needed')
+    reason = _try_import('torchvision')
+    if reason is None:
+        return Check('torchvision matches torch', True, str(version_of('torchvision')))
+    return Check(
+        'torchvision matches torch',
+        False,
+        f'{reason}: install the one of your torch from the same index, or uninstall it',
+        True,
+    )
+
+
+def check_ourselves() -> Check:
+    """Import the package in a process of its own, as a tool does."""
+    done = subprocess.run(
+        [sys.executable, '-c', 'import mmseg_ext; print(mmseg_ext.__version__)'],
+        capture_output=True,
+        text=True,
+    )
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    return Check('import mmseg_ext', done.returncode == 0, lines[-1] if lines else '', True)
+
+
+def check_devices() -> Check:
+    """Where training runs."""
+    try:
+        import torch
+    except Exception as error:
+        return Check('CUDA', False, _first_line(error))
+    if torch.cuda.is_available():
+        names = {torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
+        return Check('CUDA', True, f'{torch.cuda.device_count()} x {", ".join(sorted(names))}')
+    why = 'no device found' if torch.version.cuda else f'torch {torch.__version__} has no CUDA'
+    return Check(
+        'CUDA',
+        False,
+        f'{why}; training runs on the CPU ({os.cpu_count()} cores, '
+        '--amp uses bfloat16, --launcher uses gloo)',
+    )
+
+
+def check_optional(name: str, modules: tuple, cure: str) -> Check:
+    """A feature that rests on optional packages."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            return Check(name, False, f'{module} is not installed: {cure}')
+        reason = _try_import(module)
+        if reason:
+            return Check(name, False, f'{module}: {reason}')
+    return Check(name, True, ', '.join(modules))
+
+
+def check_folder(name: str, variable: str) -> Check:
+    """A folder named by an environment variable."""
+    value = os.environ.get(variable)
+    if not value:
+        return Check(name, False, f'{variable} is not set; data/ and the network are used')
+    ok = os.path.isdir(value)
+    return Check(name, ok, f'{variable}={value}' + ('' if ok else ' is not a folder'))
+
+
+CHECKS: tuple[Callable[[], Check], ...] = (
+    check_python,
+    lambda: check_package('torch', 'torch', '2.1', '2.15'),
+    lambda: check_package('mmengine', 'mmengine', '0.10', '0.11'),
+    check_mmcv,
+    lambda: check_package('mmseg', 'mmsegmentation', '1.2', '1.3'),
+    check_setuptools,
+    check_undeclared,
+    check_torchvision,
+    check_ourselves,
+    check_devices,
+    check_operators,
+    lambda: check_optional('dense CRF oracle', ('pydensecrf',), 'pip install pydensecrf2'),
+    lambda: check_optional(
+        'mmpretrain backbones',
+        ('torchvision', 'mmpretrain'),
+        'pip install "mmsegmentation-ext[pretrain]"',
+    ),
+    lambda: check_optional(
+        'ONNX export',
+        ('onnx', 'onnxscript', 'onnxruntime'),
+        'pip install "mmsegmentation-ext[export]"',
+    ),
+    lambda: check_folder('real data', 'MMSEG_EXT_DATA'),
+    lambda: check_folder('weights', 'MMSEG_EXT_WEIGHTS'),
+)
+
+
+def _run(check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:  # half an installation may raise anything
+        return Check(getattr(check, '__name__', 'check'), False, _first_line(error))
+
+
+def report(checks: list[Check]) -> str:
+    """The report as text, problems that stop the package last."""
+    lines = [
+        f'mmseg_ext on Python {platform.python_version()}, {platform.platform()}',
+        f'interpreter {sys.executable}',
+        '',
+        'Versions',
+    ]
+    lines += [f'  {name:<16} {version_of(name) or "-"}' for name in DISTRIBUTIONS]
+    lines += ['', 'Works']
+    lines += [f'  {c.name}: {c.note}' for c in checks if c.ok]
+    lines += ['', 'Does not work, and is optional']
+    lines += [f'  {c.name}: {c.note}' for c in checks if not c.ok and not c.needed] or ['  -']
+    lines += ['', 'Does not work, and is needed']
+    lines += [f'  {c.name}: {c.note}' for c in checks if not c.ok and c.needed] or ['  -']
+    return '\n'.join(lines)
+
+
+def main() -> int:
+    """Print the report; status 1 when something needed does not work."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--brief', action='store_true', help='only what is needed and missing')
+    args = parser.parse_args()
+    checks = [_run(check) for check in CHECKS]
+    wrong = [c for c in checks if not c.ok and c.needed]
+    if not args.brief:
+        print(report(checks))
+    for check in wrong:
+        print(f'error: {check.name}: {check.note}', file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
