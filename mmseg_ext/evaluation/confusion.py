@@ -1,0 +1,234 @@
+"""Confusion matrices of label maps, and the scores that follow from them.
+
+Source: the usual definitions, with tp, fp and fn counted over all pixels of a data set:
+IoU = tp / (tp + fp + fn), recall = tp / (tp + fn), precision = tp / (tp + fp),
+F1 = Dice = 2 tp / (2 tp + fp + fn). mIoU, mPA (mean recall), mPrecision, mF1 and mDice are plain
+means over classes, FWIoU is the IoU weighted by labelled pixels, aAcc the share of right pixels.
+
+Differs from mmseg's ``IoUMetric``: counts are integers, not float32; a class that occurs but is
+never hit has F1 0 instead of dropping out of the mean; nothing is rounded.
+Shape letters: K class, ``...`` any leading shape, such as resamples.
+"""
+
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ABSENT = {'skip': float('nan'), 'zero': 0.0, 'one': 1.0}
+MEANS = ('aAcc', 'mIoU', 'mPA', 'mPrecision', 'mF1', 'mDice', 'FWIoU')
+PER_CLASS = ('IoU', 'Acc', 'Precision', 'F1', 'Dice')
+
+Labels = Union[np.ndarray, Tensor]
+_PIECE = 32768  # pixels; two int64 pieces of them fit into a 1 MiB cache
+
+
+def _as_integers(ids: Labels, name: str) -> Tensor:
+    """Wrap integer ids of any container and width without copying where torch allows it."""
+    if isinstance(ids, np.ndarray):
+        if ids.dtype in (np.uint16, np.uint32, np.uint64):  # torch counts signed ones only
+            ids = ids.astype(np.int64)
+        ids = torch.from_numpy(np.ascontiguousarray(ids))
+    if ids.is_floating_point() or ids.is_complex():
+        raise ValueError(f'{name} must hold integer class ids, got {ids.dtype}')
+    return ids.to(torch.uint8) if ids.dtype == torch.bool else ids
+
+
+def _check(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int) -> None:
+    """Name the ids that are out of range; slow, so only called once something is known wrong."""
+    wrong = torch.unique(pred[(pred < 0) | (pred >= num_classes)]).tolist()
+    if wrong:
+        raise ValueError(
+            f'the prediction holds the class ids {wrong[:10]}, outside of 0..{num_classes - 1}: '
+            f'the model and the dataset disagree about num_classes={num_classes}'
+        )
+    known = (label >= 0) & (label < num_classes) | (label == ignore_index)
+    wrong = torch.unique(label[~known]).tolist()
+    if wrong:
+        raise ValueError(
+            f'the label map holds the ids {wrong[:10]}, which are neither classes '
+            f'0..{num_classes - 1} nor ignore_index={ignore_index}: correct the masks, the class '
+            'list or reduce_zero_label'
+        )
+
+
+def _fuse_on_cpu(pred: Tensor, label: Tensor, num_rows: int, num_classes: int) -> Optional[Tensor]:
+    """Write ``label * K + pred`` as the narrowest integer; None if an id is out of range.
+
+    Labels arrive as int64, so this is bound by memory: pieces that stay in the cache are checked
+    and narrowed together, and numpy is faster here than torch. Seen as unsigned numbers, negative
+    ids are huge, so one maximum checks both ends.
+    """
+    dtype = np.int16 if num_rows * num_classes <= 2**15 else np.int32
+    ours, truth = pred.reshape(-1).numpy(), label.reshape(-1).numpy()
+    fused: Any = np.empty(ours.size, dtype)
+    for start in range(0, ours.size, _PIECE):
+        p, t = ours[start : start + _PIECE], truth[start : start + _PIECE]
+        if p.view(f'u{p.itemsize}').max() >= num_classes:
+            return None
+        if t.view(f'u{t.itemsize}').max() >= num_rows:
+            return None
+        out = fused[start : start + _PIECE]
+        out[...] = t
+        out *= num_classes
+        out += p.astype(dtype)
+    return torch.from_numpy(fused)
+
+
+def _fuse_on_device(
+    pred: Tensor, label: Tensor, num_rows: int, num_classes: int
+) -> Optional[Tensor]:
+    """Same as :func:`_fuse_on_cpu`, without leaving the accelerator."""
+    pred, label = pred.reshape(-1).long(), label.reshape(-1).long()
+    right = (pred >= 0) & (pred < num_classes) & (label >= 0) & (label < num_rows)
+    return label * num_classes + pred if bool(right.all()) else None
+
+
+def confusion_matrix(
+    pred: Labels, label: Labels, num_classes: int, ignore_index: int = 255
+) -> np.ndarray:
+    """Count pixels by (true class, predicted class).
+
+    One ``bincount`` over a fused 16-bit index; ignored pixels fall into a row of their own, so
+    nothing is masked or copied.
+
+    Args:
+        pred: Predicted class ids, any shape, integer array or tensor on any device.
+        label: True class ids of the same shape; ``ignore_index`` marks pixels that do not count.
+        num_classes: K.
+        ignore_index: Id of ignored pixels; a value below K leaves that class without labels.
+
+    Returns:
+        int64 array of shape ``(K, K)``; rows are the truth, columns the prediction.
+
+    Raises:
+        ValueError: If the shapes differ or an id is neither a class nor ignored.
+    """
+    pred, label = _as_integers(pred, 'pred'), _as_integers(label, 'label')
+    if pred.shape != label.shape:
+        raise ValueError(
+            f'prediction and label map differ in size: {tuple(pred.shape)} and {tuple(label.shape)}'
+        )
+    if pred.numel() == 0:
+        return np.zeros((num_classes, num_classes), np.int64)
+    label, truth, num_rows = label.to(pred.device), label, max(num_classes, 256)
+    row = ignore_index
+    if not 0 <= ignore_index < num_rows:  # such as -100: move it to the row after the last
+        _check(pred, label, num_classes, ignore_index)
+        row, num_rows = num_rows, num_rows + 1
+        label = torch.where(label == ignore_index, row, label.long())
+    fuse = _fuse_on_cpu if pred.device.type == 'cpu' else _fuse_on_device
+    fused = fuse(pred, label, num_rows, num_classes)
+    if fused is None:
+        _check(pred, truth.to(pred.device), num_classes, ignore_index)
+        raise AssertionError('unreachable: an id is out of range')
+    counts = torch.bincount(fused, minlength=num_rows * num_classes)
+    matrix = counts.view(num_rows, num_classes).cpu().numpy()
+    matrix[row] = 0
+    if matrix[num_classes:].any():
+        _check(pred, truth.to(pred.device), num_classes, ignore_index)
+    return matrix[:num_classes].copy()
+
+
+def counts_from_confusion(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reduce ``(K, K)`` to the true-positive, predicted and labelled pixels of each class."""
+    return np.diagonal(matrix).copy(), matrix.sum(0), matrix.sum(1)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray, empty: float) -> np.ndarray:
+    """Divide in float64; 0 / 0 gives ``empty``."""
+    out = np.full(np.broadcast(above, below).shape, empty, np.float64)
+    return np.divide(above, below, out=out, where=below > 0)
+
+
+def nanmean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis without its NaNs; NaN, silently, where nothing is left."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1), float('nan'))
+
+
+def metrics_from_counts(
+    tp: np.ndarray,
+    pred: np.ndarray,
+    label: np.ndarray,
+    *,
+    absent: str = 'skip',
+    background: Optional[int] = None,
+) -> dict[str, np.ndarray]:
+    """Turn pixel counts into every mean and per-class score, as fractions in float64.
+
+    Args:
+        tp: True-positive pixels, shape ``(..., K)``.
+        pred: Predicted pixels of each class that are not ignored, same shape.
+        label: Labelled pixels of each class, same shape.
+        absent: What a score of the form 0 / 0 becomes: ``'skip'`` leaves it out of the mean (NaN
+            per class), ``'zero'`` and ``'one'`` count it as such. Without a single valid pixel
+            every mean that has nothing to average is NaN.
+        background: Class that ``mPA_no_bg`` and ``mPrecision_no_bg`` leave out; None omits both.
+
+    Returns:
+        The means, ``MEANS`` first, with shape ``(...)`` and ``PER_CLASS`` with ``(..., K)``.
+
+    Raises:
+        ValueError: If ``absent`` is unknown.
+    """
+    if absent not in ABSENT:
+        raise ValueError(f'absent must be one of {sorted(ABSENT)}, got {absent!r}')
+    empty, nan = ABSENT[absent], float('nan')
+    iou = _ratio(tp, pred + label - tp, empty)
+    f1 = _ratio(2 * tp, pred + label, empty)
+    per_class = dict(
+        IoU=iou,
+        Acc=_ratio(tp, label, empty),
+        Precision=_ratio(tp, pred, empty),
+        F1=f1,
+        Dice=f1.copy(),
+    )
+    total = label.sum(-1)
+    means = dict(
+        aAcc=_ratio(tp.sum(-1), total, nan),
+        mIoU=nanmean(iou),
+        mPA=nanmean(per_class['Acc']),
+        mPrecision=nanmean(per_class['Precision']),
+        mF1=nanmean(f1),
+        mDice=nanmean(f1),
+        FWIoU=_ratio((label * np.nan_to_num(iou)).sum(-1), total, nan),
+    )
+    if background is not None:
+        means['mPA_no_bg'] = nanmean(np.delete(per_class['Acc'], background, -1))
+        means['mPrecision_no_bg'] = nanmean(np.delete(per_class['Precision'], background, -1))
+    return {**means, **per_class}
+
+
+def mean_names(scores: dict) -> list[str]:
+    """List the means among ``scores``, in their order."""
+    return [name for name in scores if name not in PER_CLASS]
+
+
+def metrics_from_confusion(
+    matrix: np.ndarray, *, absent: str = 'skip', background: Optional[int] = None
+) -> dict[str, Any]:
+    """Score a confusion matrix.
+
+    Args:
+        matrix: Integer array of shape ``(K, K)``, rows the truth, columns the prediction.
+        absent: See :func:`metrics_from_counts`.
+        background: See :func:`metrics_from_counts`.
+
+    Returns:
+        The means as floats, the per-class scores as arrays ``(K,)``, and ``absent_classes``, the
+        sorted ids of classes without a single labelled pixel.
+
+    Raises:
+        ValueError: If the matrix is not square or ``absent`` is unknown.
+    """
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f'a confusion matrix is square, got the shape {matrix.shape}')
+    tp, pred, label = counts_from_confusion(matrix)
+    scores = metrics_from_counts(tp, pred, label, absent=absent, background=background)
+    result: dict[str, Any] = {name: float(scores[name]) for name in mean_names(scores)}
+    result.update({name: scores[name] for name in PER_CLASS})
+    result['absent_classes'] = np.flatnonzero(label == 0).tolist()
+    return result

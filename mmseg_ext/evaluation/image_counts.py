@@ -1,0 +1,159 @@
+"""Counts per image on disk: memory stays flat in the number of images.
+
+Source: our own. Rows are appended to a temporary file while the model runs; at the end they are
+read back through a memory map and streamed into one ``.npz``, whose name appears only when whole.
+Shape letters: N images, K classes.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+from mmengine.dist import all_gather_object, get_rank, is_main_process
+
+NAMES = ('tp', 'pred', 'label')
+_CHUNK = 4096  # images written at once
+_GATHER = 1024  # images of each rank per exchange
+
+
+class ImageCounts:
+    """Append-only store of tp, pred and label counts with one name per image.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self._rows = tempfile.TemporaryFile(prefix='mmseg_ext_counts_')
+        self._names = tempfile.TemporaryFile('w+', encoding='utf-8', prefix='mmseg_ext_names_')
+        self._length = 0
+        self._longest_name = 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, tp: np.ndarray, pred: np.ndarray, label: np.ndarray, name: str) -> None:
+        """Add one image; the three arrays have shape ``(K,)``."""
+        self._rows.seek(0, os.SEEK_END)
+        self._rows.write(np.stack([tp, pred, label]).astype(np.int64).tobytes())
+        self._names.seek(0, os.SEEK_END)
+        self._names.write(json.dumps(name) + '\n')  # a name may hold a line break
+        self._longest_name = max(self._longest_name, len(name))
+        self._length += 1
+
+    def arrays(self) -> np.ndarray:
+        """Map the counts as int64 of shape ``(N, 3, K)``, in the order of ``NAMES``."""
+        shape = (self._length, len(NAMES), self.num_classes)
+        if 0 in shape:  # nothing can be mapped in an empty file
+            return np.zeros(shape, np.int64)
+        self._rows.flush()
+        return np.memmap(self._rows, np.int64, 'r', shape=shape)
+
+    def names(self) -> Iterator[str]:
+        """Read the names back in order."""
+        self._names.flush()
+        self._names.seek(0)
+        for _ in range(self._length):
+            yield json.loads(self._names.readline())
+
+    def save(self, path: Union[str, Path]) -> None:
+        """Write ``tp``, ``pred``, ``label`` of shape ``(N, K)`` and ``names`` ``(N,)``.
+
+        Args:
+            path: Target ``.npz``; it is replaced in one step, its folder is made.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix='.tmp', dir=path.parent)
+        os.close(handle)
+        try:
+            with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as archive:
+                self._write_members(archive)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def _write_members(self, archive: zipfile.ZipFile) -> None:
+        counts = self.arrays()
+        for index, member in enumerate(NAMES):
+            with archive.open(f'{member}.npy', 'w', force_zip64=True) as file:
+                _write_header(file, np.dtype(np.int64), (len(self), self.num_classes))
+                for start in range(0, len(self), _CHUNK):
+                    file.write(np.ascontiguousarray(counts[start : start + _CHUNK, index]).data)
+        dtype = np.dtype(f'U{self._longest_name}')
+        with archive.open('names.npy', 'w', force_zip64=True) as file:
+            _write_header(file, dtype, (len(self),))
+            for name in self.names():
+                file.write(np.array(name, dtype).tobytes())
+
+    def close(self) -> None:
+        """Give the temporary files back."""
+        self._rows.close()
+        self._names.close()
+
+
+def _write_header(file: object, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    header = dict(
+        descr=np.lib.format.dtype_to_descr(dtype), fortran_order=False, shape=tuple(shape)
+    )
+    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+
+
+def images_to_keep(lengths: Sequence[int], size: int) -> list[int]:
+    """Tell how many images of each rank are no repetitions.
+
+    mmengine's ``DefaultSampler`` gives image j * W + r to rank r and starts again at the front
+    until all ranks are equally long, so a rank may end with one repeated image.
+
+    Args:
+        lengths: Images that each of the W ranks has processed.
+        size: Images in the data set.
+
+    Returns:
+        For each rank, the number of leading images to count.
+
+    Raises:
+        ValueError: If the surplus is not the sampler's.
+    """
+    if sum(lengths) <= size:
+        return list(lengths)
+    world = len(lengths)
+    keep = [min(n, (size - rank + world - 1) // world) for rank, n in enumerate(lengths)]
+    if sum(keep) != size or any(n - k > 1 for n, k in zip(lengths, keep)):
+        raise ValueError(
+            f'the ranks processed {list(lengths)} images of a data set of {size}, so it is not '
+            "clear which were repeated: use mmengine's DefaultSampler for testing"
+        )
+    return keep
+
+
+def merge_ranks(counts: ImageCounts, keep: list[int]) -> ImageCounts:
+    """Collect the counts of all ranks on the main process, in the order of the data set.
+
+    Only ``_GATHER`` images of each rank travel at a time, so memory stays flat.
+    """
+    if len(keep) == 1 and keep[0] == len(counts):
+        return counts
+    merged, rows = ImageCounts(counts.num_classes), counts.arrays()
+    names = counts.names()
+    for start in range(0, max(keep), _GATHER):
+        stop = max(start, min(start + _GATHER, keep[get_rank()]))
+        mine = (np.array(rows[start:stop]), [next(names) for _ in range(start, stop)])
+        pieces = all_gather_object(mine)
+        if not is_main_process():
+            continue
+        for index in range(_GATHER):
+            for numbers, labels in pieces:
+                if index < len(numbers):
+                    tp, pred, label = numbers[index]
+                    merged.append(tp, pred, label, labels[index])
+    counts.close()
+    return merged

@@ -1,0 +1,289 @@
+"""The registered segmentation metric: counts, gathers, reports.
+
+Source: our own, in place of mmseg's ``IoUMetric``; the numbers come from ``confusion.py``.
+Differs from ``IoUMetric``: integer counts, nothing rounded, recall reported as mPA (and mAcc),
+intervals over images, and the images that a distributed sampler repeats are counted once.
+Shape letter: K classes.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from mmengine.dist import (
+    all_gather_object,
+    all_reduce,
+    broadcast_object_list,
+    get_rank,
+    is_main_process,
+)
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from PIL import Image
+
+from .batch_f_score import f_score_from_sums, f_score_sums
+from .bootstrap import bootstrap_means
+from .confusion import ABSENT, confusion_matrix, counts_from_confusion
+from .image_counts import ImageCounts, images_to_keep, merge_ranks
+from .summary import Intervals, class_table, mean_table, summary, write_json
+
+
+@METRICS.register_module()
+class SegMetric(BaseMetric):
+    """Accumulate one confusion matrix per image and report every usual score.
+
+    ``evaluate`` returns per cent, unrounded: aAcc, mIoU, mPA, mAcc (= mPA), mPrecision, mF1, mDice
+    and FWIoU; ``background_index`` and ``batch_f_score`` add to them.
+
+    Args:
+        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
+            set's meta information, and 255 if it has none.
+        absent: What 0 / 0 becomes, ``'skip'``, ``'zero'`` or ``'one'``; see ``confusion.py``.
+        num_resamples: Bootstrap resamples behind the 95 % intervals; 0 switches them off.
+        seed: Seed of the resamples.
+        group_pattern: Regular expression whose match in an image's name is its cluster (group 1 if
+            there is one), for images that are not independent, such as frames of a video.
+        background_index: Also report mPA_no_bg and mPrecision_no_bg without this class.
+        batch_f_score: Also report ``batch_f_score``, the number that the reference repositories
+            print (see ``batch_f_score.py``): mean over batches, from the logits.
+        per_image_file: Where the counts of each image go (``.npz``); None writes nothing.
+        summary_file: Where the summary goes (``.json``); None writes nothing.
+        extra: Further top-level entries of the summary.
+        output_dir: Folder for predicted label maps (PNG), as in mmseg.
+        format_only: Only write these maps; needs no ground truth.
+        collect_device: Kept for mmseg's configs; counts travel over the group's own backend.
+        prefix: Put before the names of the scores.
+
+    Raises:
+        ValueError: If an argument is out of range, or maps and predictions do not fit.
+    """
+
+    def __init__(
+        self,
+        ignore_index: Optional[int] = None,
+        *,
+        absent: str = 'skip',
+        num_resamples: int = 1000,
+        seed: int = 0,
+        group_pattern: Optional[str] = None,
+        background_index: Optional[int] = None,
+        batch_f_score: bool = False,
+        per_image_file: Optional[str] = None,
+        summary_file: Optional[str] = None,
+        extra: Optional[dict] = None,
+        output_dir: Optional[str] = None,
+        format_only: bool = False,
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if absent not in ABSENT:
+            raise ValueError(f'absent must be one of {sorted(ABSENT)}, got {absent!r}')
+        if num_resamples < 0:
+            raise ValueError(f'num_resamples must be 0 or more, got {num_resamples}')
+        if format_only and output_dir is None:
+            raise ValueError('format_only=True writes label maps and needs an output_dir')
+        self.ignore_index = ignore_index
+        self.absent = absent
+        self.num_resamples = num_resamples
+        self.seed = seed
+        self.group_pattern = group_pattern
+        self.background_index = background_index
+        self.batch_f_score = batch_f_score
+        self.per_image_file = per_image_file
+        self.summary_file = summary_file
+        self.extra = extra
+        self.output_dir = output_dir
+        self.format_only = format_only
+        self._reset()
+
+    def _reset(self) -> None:
+        self.results.clear()
+        self._counts: Optional[ImageCounts] = None
+        self._total = self._last = np.zeros((0, 0), np.int64)
+        self._f_scores = np.zeros(2)  # sum over batches, batches
+
+    @property
+    def _classes(self) -> Sequence[str]:
+        classes = (self.dataset_meta or {}).get('classes')
+        if not classes:
+            raise ValueError(
+                'SegMetric needs the class names: the data set has no METAINFO["classes"]; set '
+                'metainfo=dict(classes=...) in its config'
+            )
+        return classes
+
+    @property
+    def _ignore(self) -> int:
+        if self.ignore_index is not None:
+            return self.ignore_index
+        return int((self.dataset_meta or {}).get('ignore_index', 255))
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count one batch.
+
+        Args:
+            data_batch: Unused.
+            data_samples: For each image a mapping with ``pred_sem_seg.data`` and
+                ``gt_sem_seg.data``, both ``(1, H, W)``, and for the f_score ``seg_logits.data``
+                ``(K, H, W)``.
+
+        Raises:
+            ValueError: If prediction and label map of an image do not fit; it names the image.
+        """
+        for sample in data_samples:
+            pred = sample['pred_sem_seg']['data'].squeeze(0)
+            pred = pred.long() if pred.is_floating_point() else pred  # one-channel heads
+            if self.output_dir is not None:
+                self._save_prediction(sample, pred)
+            if not self.format_only:
+                self._count(sample, pred)
+        if self.batch_f_score and not self.format_only:
+            self._score_batch(data_samples)
+
+    def _count(self, sample: dict, pred: torch.Tensor) -> None:
+        num_classes = len(self._classes)
+        if self._counts is None:
+            self._counts = ImageCounts(num_classes)
+            self._total = np.zeros((num_classes, num_classes), np.int64)
+        path = str(sample.get('img_path') or f'image {len(self._counts)}')
+        label = sample['gt_sem_seg']['data'].squeeze(0)
+        try:
+            matrix = confusion_matrix(pred, label, num_classes, self._ignore)
+        except ValueError as error:
+            where = sample.get('seg_map_path')
+            mask = f' (mask {where})' if where else ''
+            raise ValueError(f'{path}{mask}: {error}') from None
+        self._total += matrix
+        self._last = matrix
+        self._counts.append(*counts_from_confusion(matrix), Path(path).name)
+
+    def _score_batch(self, data_samples: Sequence[dict]) -> None:
+        # The sums are additive, so the images of a batch may differ in size.
+        sums = sum(
+            f_score_sums(
+                sample['seg_logits']['data'].float().softmax(0).unsqueeze(0),
+                sample['gt_sem_seg']['data'].to(sample['seg_logits']['data'].device),
+                len(self._classes),
+            )
+            for sample in data_samples
+        )
+        self._f_scores += (f_score_from_sums(torch.as_tensor(sums)), 1)
+
+    def _save_prediction(self, sample: dict, pred: torch.Tensor) -> None:
+        ids = pred.cpu().numpy()
+        if sample.get('reduce_zero_label', False):  # the data set's own ids start at 1
+            ids = ids + 1
+        folder = Path(str(self.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(ids.astype(np.uint8 if ids.max(initial=0) < 256 else np.uint16))
+        image.save(folder / f'{Path(sample["img_path"]).stem}.png')
+
+    def evaluate(self, size: int) -> dict:
+        """Add up all ranks and report.
+
+        Args:
+            size: Images in the data set; what the sampler repeated beyond it is not counted,
+                except in ``batch_f_score``, which belongs to batches.
+
+        Returns:
+            The same scores on every rank, in per cent.
+
+        Raises:
+            ValueError: If no image was processed or the ranks' shares do not fit ``size``.
+        """
+        if self.format_only:
+            print_log(f'predictions are saved to {self.output_dir}', logger='current')
+            self._reset()
+            return {}
+        counts = self._counts or ImageCounts(len(self._classes))
+        lengths = all_gather_object(len(counts))
+        if not sum(lengths):
+            raise ValueError('SegMetric got no image to evaluate: is the split empty?')
+        keep = images_to_keep(lengths, size)
+        matrix = self._reduce(keep[get_rank()] < len(counts))
+        counts = merge_ranks(counts, keep)
+        reports = [self.compute_metrics([matrix, counts]) if is_main_process() else None]
+        broadcast_object_list(reports)
+        counts.close()
+        self._reset()
+        return reports[0] or {}
+
+    def _reduce(self, drop_last: bool) -> np.ndarray:
+        num_classes = len(self._classes)
+        total = self._total if self._total.size else np.zeros((num_classes,) * 2, np.int64)
+        tensor = torch.from_numpy(total - self._last if drop_last else total.copy())
+        all_reduce(tensor)
+        scores = torch.from_numpy(self._f_scores)
+        all_reduce(scores)
+        return tensor.numpy()
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Report on the main process.
+
+        Args:
+            results: The summed matrix ``(K, K)`` and the counts of each image.
+
+        Returns:
+            The scores in per cent.
+        """
+        matrix, counts = results
+        report = summary(
+            matrix,
+            self._classes,
+            intervals=self._intervals(counts),
+            absent=self.absent,
+            background=self.background_index,
+            extra=dict(self.extra or {}, num_images=len(counts)),
+        )
+        if self.batch_f_score:
+            report['batch_f_score'] = float(self._f_scores[0] / self._f_scores[1])
+        self._write(report, counts)
+        scores = {
+            name: float('nan') if entry['value'] is None else 100 * entry['value']
+            for name, entry in report['metrics'].items()
+        }
+        scores['mAcc'] = scores['mPA']  # mmseg's name for it
+        if self.batch_f_score:
+            scores['batch_f_score'] = 100 * report['batch_f_score']
+        return {f'{self.prefix}/{k}' if self.prefix else k: v for k, v in scores.items()}
+
+    def _intervals(self, counts: ImageCounts) -> Optional[Intervals]:
+        if self.num_resamples == 0:
+            return None
+        groups = None
+        if self.group_pattern is not None:
+            groups = [_group(name, self.group_pattern) for name in counts.names()]
+        tp, pred, label = counts.arrays().transpose(1, 0, 2)
+        return bootstrap_means(
+            tp,
+            pred,
+            label,
+            num_resamples=self.num_resamples,
+            seed=self.seed,
+            groups=groups,
+            absent=self.absent,
+            background=self.background_index,
+        )
+
+    def _write(self, report: dict, counts: ImageCounts) -> None:
+        text = f'per class, in per cent:\n{class_table(report)}\n{mean_table(report)}'
+        if report['absent_classes']:
+            names = ', '.join(report['absent_classes'])
+            text += f'\nwithout a labelled pixel ({self.absent}): {names}'
+        print_log(text, logger='current')
+        if self.per_image_file is not None:
+            counts.save(self.per_image_file)
+        if self.summary_file is not None:
+            write_json(report, self.summary_file)
+
+
+def _group(name: str, pattern: str) -> str:
+    match = re.search(pattern, name)
+    if match is None:
+        raise ValueError(f'group_pattern {pattern!r} does not match the image name {name!r}')
+    return match.group(1 if match.re.groups else 0)
