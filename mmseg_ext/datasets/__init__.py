@@ -3,6 +3,7 @@
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .loading import LoadLabels
+from .shapes_files import ShapesDataset
 from .voc import VOCDataset
 
-__all__ = ['CamVidDataset', 'CheckedSegDataset', 'LoadLabels', 'VOCDataset']
+__all__ = ['CamVidDataset', 'CheckedSegDataset', 'LoadLabels', 'ShapesDataset', 'VOCDataset']

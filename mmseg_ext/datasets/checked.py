@@ -6,7 +6,6 @@ changes none of its results; it only checks, and names the file and the remedy.
 """
 
 import os
-from pathlib import Path
 from typing import Any, Iterable, List
 
 import cv2
@@ -99,5 +98,5 @@ class CheckedSegDataset(BaseSegDataset):
 
 
 def _is_readable(path: str) -> bool:
-    data = np.frombuffer(Path(path).read_bytes(), np.uint8) if os.path.isfile(path) else ()
-    return len(data) > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None
+    data = np.fromfile(path, np.uint8) if os.path.isfile(path) else np.empty(0, np.uint8)
+    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None

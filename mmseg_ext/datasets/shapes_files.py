@@ -1,0 +1,170 @@
+"""The embedded data set on disk, in VOC's layout, and its dataset class."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator, Optional
+
+import cv2
+import numpy as np
+from mmseg.datasets import PascalVOCDataset
+from mmseg.registry import DATASETS
+from PIL import Image
+from tqdm import tqdm
+
+from .checked import CheckedSegDataset
+from .shapes import CLASSES, draw_image
+
+MANIFEST = 'shapes.json'
+_VAL_EVERY = 5  # of every five images, the last one is for validation
+
+
+@DATASETS.register_module()
+class ShapesDataset(CheckedSegDataset):
+    """The embedded data set: 20 classes of drawn objects and the background.
+
+    Args:
+        ann_file: The list of ids, one a line.
+        kwargs: As for ``CheckedSegDataset``.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=PascalVOCDataset.METAINFO['palette'])
+
+    def __init__(self, ann_file: str, **kwargs: Any) -> None:
+        kwargs.setdefault('how_to_get', 'make it: python tools/make_shapes.py')
+        super().__init__(ann_file=ann_file, **kwargs)
+
+
+def write_shapes(
+    out: str, *, num: int = 300, size: int = 160, seed: int = 0, progress: bool = True
+) -> bool:
+    """Write the data set, unless the very same one is there already.
+
+    The folder appears under its name only when it is complete.
+
+    Args:
+        out: The folder to make.
+        num: Number of images, at least 5; every fifth is for validation.
+        size: Height and width in pixels, at least 32.
+        seed: Seed; images of different seeds have nothing in common.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        True if it was written, False if the folder was complete already.
+
+    Raises:
+        ValueError: If an argument is too small.
+        FileExistsError: If the folder holds anything else than a data set of this kind.
+    """
+    if num < _VAL_EVERY or size < 32:
+        raise ValueError(
+            f'shapes needs num >= {_VAL_EVERY} and size >= 32, got num={num}, size={size}'
+        )
+    target = Path(out)
+    wanted = dict(num=num, size=size, seed=seed, drawing=_drawing(size, seed))
+    found = _read_manifest(target)
+    if target.exists() and found is None and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(
+            f'{target} exists and was not made by make_shapes: move it away, or '
+            'choose another folder with --out'
+        )
+    if found is not None and _is_complete(target, found, wanted):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f'.{target.name}-', dir=target.parent))
+    try:
+        _write_images(work, num, size, seed, progress)
+        manifest = dict(wanted, sha256=checksum(work))
+        (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
+        work.chmod(0o755)  # mkdtemp gives it to its owner alone
+        _replace_folder(work, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return True
+
+
+def checksum(root: Path) -> str:
+    """Hash names and contents of all files but the manifest, in sorted order."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(root).rglob('*')):
+        if path.is_file() and path.name != MANIFEST:
+            digest.update(path.relative_to(root).as_posix().encode() + b'\0')
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _drawing(size: int, seed: int) -> str:
+    """Identify what is drawn, so that a folder made by an older version is made again."""
+    digest = hashlib.sha256()
+    for index in range(2):
+        for array in draw_image(index, size=size, seed=seed):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _read_manifest(target: Path) -> Optional[dict]:
+    try:
+        manifest = json.loads((target / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and 'drawing' in manifest else None
+
+
+def _is_complete(target: Path, found: dict, wanted: dict) -> bool:
+    same = all(found.get(key) == value for key, value in wanted.items())
+    return same and found.get('sha256') == checksum(target)
+
+
+def _write_images(root: Path, num: int, size: int, seed: int, progress: bool) -> None:
+    images, masks = root / 'JPEGImages', root / 'SegmentationClass'
+    lists = root / 'ImageSets' / 'Segmentation'
+    for folder in (images, masks, lists):
+        folder.mkdir(parents=True)
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(CLASSES)] = PascalVOCDataset.METAINFO['palette']
+    palette[255] = (224, 224, 192)  # VOC's colour of borders
+    for index in tqdm(range(num), desc='shapes', unit='image', disable=not progress):
+        image, label = draw_image(index, size=size, seed=seed)
+        name = _name(index)
+        _save_jpeg(images / f'{name}.jpg', image)
+        mask = Image.fromarray(label)
+        mask.putpalette(palette.tobytes())
+        mask.save(masks / f'{name}.png')
+    for split in ('train', 'val'):
+        (lists / f'{split}.txt').write_text(''.join(f'{name}\n' for name in _ids(split, num)))
+
+
+def _save_jpeg(path: Path, image: np.ndarray) -> None:
+    done, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    if not done:
+        raise OSError(f'{path}: OpenCV could not encode the image')
+    path.write_bytes(data.tobytes())
+
+
+def _name(index: int) -> str:
+    return f'shapes_{index:06d}'
+
+
+def _ids(split: str, num: int) -> Iterator[str]:
+    for index in range(num):
+        if (index % _VAL_EVERY == _VAL_EVERY - 1) == (split == 'val'):
+            yield _name(index)
+
+
+def _replace_folder(work: Path, target: Path) -> None:
+    """Give ``work`` the name ``target``; an older data set there is removed afterwards."""
+    old = None
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f'.{target.name}-old-', dir=target.parent))
+        os.replace(target, old)
+    try:
+        os.replace(work, target)
+    except OSError:
+        if old is not None:
+            os.replace(old, target)
+        raise
+    if old is not None:
+        shutil.rmtree(old)
