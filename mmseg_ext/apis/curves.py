@@ -1,0 +1,183 @@
+"""Training curves: read them from a work folder, draw them.
+
+Source: mmengine 0.10.7 writes one JSON object a line to ``<time>/vis_data/scalars.json``; a record
+of the training loop has the key ``iter``, one of a validation has ``step`` and the metrics in per
+cent. A resumed run writes a second file; both belong to one curve here.
+"""
+
+import io
+import json
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+Curve = Dict[int, float]
+
+# One look for every figure: the page is dark on light and the text must be readable on a telephone.
+_STYLE: Any = {
+    'font.size': 9.0,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.grid': True,
+    'grid.color': '#dddddd',
+    'grid.linewidth': 0.6,
+    'axes.edgecolor': '#555555',
+    'svg.fonttype': 'path',
+    'svg.hashsalt': 'mmseg_ext',
+    'legend.frameon': False,
+}
+_COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f')
+
+
+def read_records(path: Path) -> Iterator[dict]:
+    """Yield the records of one ``scalars.json``; a line cut short by a kill is passed over."""
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _add_record(curves: Dict[str, Curve], record: Mapping) -> None:
+    is_training = 'iter' in record
+    step = record.get('step', record.get('iter'))
+    if step is None:
+        return
+    for key, value in record.items():
+        if key in ('step', 'iter', 'epoch') or isinstance(value, bool):
+            continue
+        if isinstance(value, (int, float)):
+            name = key if is_training else f'val/{key}'
+            curves.setdefault(name, {})[int(step)] = float(value)
+
+
+def read_curves(work_dir: Union[str, Path]) -> Dict[str, Curve]:
+    """Read every scalar that a training left in its work folder.
+
+    Args:
+        work_dir: Folder of one training, with all its resumed parts. Where two parts log the same
+            steps, the later one counts: it is the one that the final weights come from.
+
+    Returns:
+        Name to ``{iteration: value}``; values of validations are named ``val/<metric>`` and stay in
+        per cent. Empty if nothing was logged.
+    """
+    work_dir = Path(work_dir)
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    files += [work_dir / 'vis_data' / 'scalars.json']
+    curves: Dict[str, Curve] = {}
+    for file in files:
+        if not file.is_file():
+            continue
+        part: Dict[str, Curve] = {}
+        for record in read_records(file):
+            _add_record(part, record)
+        first = min((min(curve) for curve in part.values()), default=None)
+        if first is None:
+            continue
+        curves = {
+            name: {step: value for step, value in curve.items() if step < first}
+            for name, curve in curves.items()
+        }
+        for name, curve in part.items():
+            curves.setdefault(name, {}).update(curve)
+    return {name: curve for name, curve in curves.items() if curve}
+
+
+def draw_curves(
+    series: Mapping[str, Curve],
+    *,
+    ylabel: str,
+    size: Tuple[float, float] = (4.0, 2.7),
+    baseline: Optional[Tuple[str, float]] = None,
+    from_zero: bool = True,
+    file_format: str = 'svg',
+) -> bytes:
+    """Draw curves that share both axes.
+
+    Args:
+        series: Label to curve; the label is shown only if there are several.
+        ylabel: What the vertical axis shows, with its unit.
+        size: Width and height in inches; text is 9 points whatever the size.
+        baseline: Label and height of a dashed horizontal line to compare with.
+        from_zero: Start the vertical axis at zero.
+        file_format: ``'svg'`` or ``'png'``.
+
+    Returns:
+        The file's content.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure  # no pyplot: it would pick a window system
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=size, layout='constrained')
+        axes = figure.add_subplot()
+        for colour, (label, curve) in zip(_COLOURS, series.items()):
+            steps = sorted(curve)
+            marker = 'o' if len(steps) < 12 else None
+            axes.plot(
+                steps,
+                [curve[step] for step in steps],
+                color=colour,
+                label=label,
+                linewidth=1.4,
+                marker=marker,
+                markersize=3.5,
+            )
+        if baseline is not None:
+            axes.axhline(
+                baseline[1], color='#777777', linestyle='--', linewidth=1, label=baseline[0]
+            )
+        axes.set_xlabel('iteration')
+        axes.set_ylabel(ylabel)
+        if from_zero:
+            axes.set_ylim(bottom=0)
+        if len(series) > 1 or baseline is not None:
+            axes.legend(fontsize=8)
+        return _save(figure, file_format)
+
+
+def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> bytes:
+    """Draw loss and validation mIoU beside each other in one picture, for a README card."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    panels = [
+        (name, label)
+        for name, label in (('loss', 'training loss'), ('val/mIoU', 'validation mIoU in %'))
+        if curves.get(name)
+    ]
+    if not panels:
+        raise ValueError('there is neither a loss nor a validation mIoU to draw')
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(3.6 * len(panels), 2.5), layout='constrained')
+        for axes, (name, label) in zip(_row(figure, len(panels)), panels):
+            steps = sorted(curves[name])
+            axes.plot(
+                steps, [curves[name][step] for step in steps], color=_COLOURS[0], linewidth=1.3
+            )
+            axes.set(xlabel='iteration', ylabel=label)
+            axes.set_ylim(bottom=0)
+        return _save(figure, file_format)
+
+
+def _row(figure: 'Figure', count: int) -> Sequence:  # type: ignore[name-defined]  # noqa: F821
+    return list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _save(figure: 'Figure', file_format: str) -> bytes:  # type: ignore[name-defined]  # noqa: F821
+    buffer = io.BytesIO()
+    # Without a date the same curve gives the same bytes, so a committed picture does not churn.
+    metadata: Dict[str, None] = {'Date': None} if file_format == 'svg' else {}
+    figure.savefig(buffer, format=file_format, dpi=110, metadata=metadata)
+    return buffer.getvalue()
+
+
+def curve_summary(curve: Curve) -> str:
+    """Say in words what a curve shows, for those who cannot see it."""
+    steps: List[int] = sorted(curve)
+    return (
+        f'from {curve[steps[0]]:.4g} at iteration {steps[0]} '
+        f'to {curve[steps[-1]]:.4g} at iteration {steps[-1]}'
+    )

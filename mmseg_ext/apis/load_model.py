@@ -1,0 +1,134 @@
+"""Load a trained model for predicting.
+
+Differs from ``mmseg.apis.init_model``: checkpoints are read with ``weights_only=True``, and one of
+another model is refused instead of being loaded in part.
+"""
+
+import pickle
+from pathlib import Path
+from typing import List, Optional, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from torch import nn
+
+from .checkpoints import check_weights
+from .pictures import voc_palette
+
+PathLike = Union[str, Path]
+
+
+def choose_device(name: str = 'auto') -> torch.device:
+    """Turn ``'auto'``, ``'cpu'``, ``'cuda'`` or ``'cuda:1'`` into a device that is there.
+
+    Raises:
+        ValueError: If it is not, or is no device name at all.
+    """
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'--device {name} cannot be used here ({error}); use --device cpu'
+        ) from error
+    return device
+
+
+def read_checkpoint(path: PathLike) -> dict:
+    """Read a checkpoint without running any code in it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, or holds objects that only unsafe loading would restore.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'checkpoint {path} does not exist; a training writes its weights '
+            'to work_dirs/<config>/iter_<N>.pth'
+        )
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f'checkpoint {path} is no torch file, or holds more than tensors and plain '
+            f'values and is not loaded for safety: {str(error).splitlines()[0]}'
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(
+            f'checkpoint {path} cannot be read, it may be cut short: {error}'
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(
+            f'checkpoint {path} holds a {type(checkpoint).__name__}, not the weights '
+            'of a model by name'
+        )
+    return checkpoint
+
+
+def class_names(
+    cfg: Config, checkpoint: dict, num_classes: int
+) -> Tuple[List[str], List[List[int]]]:
+    """Find class names and RGB colours in the checkpoint or the config, else make them up."""
+    metas: List[dict] = [(checkpoint.get('meta') or {}).get('dataset_meta') or {}]
+    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    metas.append(dict(dataset.get('metainfo') or {}))
+    dataset_class = DATASETS.get(dataset['type']) if dataset.get('type') else None
+    metas.append(getattr(dataset_class, 'METAINFO', {}))
+    for meta in metas:
+        names = list(meta.get('classes') or ())
+        if len(names) == num_classes:
+            colours = meta.get('palette')
+            if colours is None or len(colours) != num_classes:
+                colours = voc_palette(num_classes)
+            return names, [[int(value) for value in colour] for colour in colours]
+    return [f'class {index}' for index in range(num_classes)], voc_palette(num_classes)
+
+
+def load_model(
+    config: PathLike,
+    checkpoint: PathLike,
+    *,
+    device: str = 'auto',
+    cfg_options: Optional[dict] = None,
+) -> nn.Module:
+    """Build the model of a config and load trained weights into it.
+
+    Args:
+        config: Config file.
+        checkpoint: Weights of the same model, as written by a training.
+        device: ``'auto'`` takes CUDA if there is one.
+        cfg_options: Settings that override the config's.
+
+    Returns:
+        The model in evaluation mode, with ``cfg`` and ``dataset_meta`` as mmseg sets them.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is not there.
+        ValueError: If the checkpoint is of another model or cannot be read.
+    """
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'config {config} does not exist')
+    place = choose_device(device)
+    cfg = Config.fromfile(config)
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    content = read_checkpoint(checkpoint)
+    cfg.model.train_cfg = None
+    cfg.model.pretrained = None
+    model = MODELS.build(cfg.model)
+    check_weights(model, checkpoint, complete=True)
+    state = content.get('state_dict', content)
+    model.load_state_dict(
+        {key.removeprefix('module.'): value for key, value in state.items()}, strict=False
+    )
+    num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
+    names, colours = class_names(cfg, content, num_classes)
+    model.dataset_meta = dict(classes=names, palette=colours)
+    model.cfg = cfg
+    return model.to(place).eval()

@@ -1,0 +1,61 @@
+"""Predict images: index masks, coloured overlays and, on request, probabilities.
+
+Example:
+    python tools/predict.py CONFIG.py work_dirs/NAME/iter_1000.pth photo.jpg photos/ --out OUT
+"""
+
+import argparse
+import sys
+
+from mmengine.config import DictAction
+
+from mmseg_ext.apis.predict import find_images, load_model, predict_to_folder
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Predict images with a trained model. DIR gets masks/ (class indices as '
+        'palette PNG), overlays/ (the classes painted over the image) and predictions.json.'
+    )
+    parser.add_argument('config', metavar='CONFIG', help='config that the model was trained with')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights, a .pth file')
+    parser.add_argument('inputs', metavar='INPUT', nargs='+', help='image files or folders of them')
+    parser.add_argument('--out', metavar='DIR', required=True, help='folder to write to')
+    parser.add_argument(
+        '--prob',
+        action='store_true',
+        help='also write prob/*.npz: "prob", (classes, height, width), float16',
+    )
+    parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default=None,
+        help='settings that override the config, key=value',
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        images = find_images(args.inputs)
+        model = load_model(
+            args.config, args.checkpoint, device=args.device, cfg_options=args.cfg_options
+        )
+    except (FileNotFoundError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    source = dict(config=args.config, checkpoint=args.checkpoint)
+    failures = predict_to_folder(model, images, args.out, prob=args.prob, source=source)
+    print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')
+    if failures:
+        print(f'error: {len(failures)} of {len(images)} images failed:', file=sys.stderr)
+        for failure in failures:
+            print(f'  {failure.reason}', file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
