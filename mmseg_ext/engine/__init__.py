@@ -1,5 +1,5 @@
-"""Optimiser wrappers and hooks; importing registers them."""
+"""Optimiser wrappers, hooks and loops; importing registers them."""
 
-from . import hooks, optim_wrapper, progress
+from . import hooks, optim_wrapper, progress, val_loss
 
-__all__ = ['hooks', 'optim_wrapper', 'progress']
+__all__ = ['hooks', 'optim_wrapper', 'progress', 'val_loss']

@@ -1,0 +1,153 @@
+"""Softmax focal loss.
+
+Source: Lin et al., "Focal Loss for Dense Object Detection", https://arxiv.org/abs/1708.02002,
+equation 5, with the softmax over classes in place of the binary sigmoid: alpha (1 - p)^gamma CE,
+p being the probability of the true class.
+Differs from mmseg's ``FocalLoss``: torch only, works on CPU, ignored pixels neither add to the loss
+nor to its divisor. The reference repositories of FMSI-DeepLab use alpha 0.5 and divide by *all*
+pixels: ``SoftmaxFocalLoss(alpha=0.5, average='all')``; with class weights they also put the weight
+into p, which is not followed here.
+Shape letters: N image, K class, H row, W column.
+"""
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.losses.utils import get_class_weight
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+_TINY = 1e-8  # keeps the slope of (1 - p)^gamma finite at p = 1 when gamma < 1
+
+
+def softmax_focal_loss(
+    logits_NKHW: Tensor,
+    label_NHW: Tensor,
+    *,
+    gamma: float = 2.0,
+    class_weight: Optional[Tensor] = None,
+    ignore_index: int = 255,
+) -> Tensor:
+    """Compute the loss of each pixel, in float32.
+
+    Args:
+        logits_NKHW: Scores before the softmax, shape ``(N, K, ...)``.
+        label_NHW: int64 class ids, shape ``(N, ...)``.
+        gamma: Focusing exponent; 0 gives the cross entropy.
+        class_weight: Factor for each true class, shape ``(K,)``.
+        ignore_index: Label whose pixels get the loss 0 and no gradient.
+
+    Returns:
+        Shape ``(N, ...)``.
+    """
+    ce = F.cross_entropy(
+        logits_NKHW.float(), label_NHW, reduction='none', ignore_index=ignore_index
+    )
+    loss = ce * (-torch.expm1(-ce)).clamp(min=_TINY) ** gamma
+    return loss if class_weight is None else loss * _pixel_weight(label_NHW, class_weight)
+
+
+def _pixel_weight(label: Tensor, class_weight: Tensor) -> Tensor:
+    """Look up the weight of each pixel's class; an ignored label may take any, its loss is 0."""
+    return class_weight[label.clamp(0, len(class_weight) - 1)]
+
+
+@MODELS.register_module()
+class SoftmaxFocalLoss(nn.Module):
+    """Weigh the cross entropy of each pixel down where it is already right.
+
+    Args:
+        gamma: Focusing exponent, 0 or more; 0 gives the cross entropy.
+        alpha: Constant factor.
+        class_weight: Weight of each class, as a list or a file that mmseg can read. The mean then
+            divides by the summed weights, as torch's cross entropy does.
+        average: Divisor of the mean: ``'valid'`` counts pixels that are not ignored, ``'all'``
+            counts every pixel.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        loss_weight: Factor of the whole term.
+        loss_name: Key in the log; terms that train must start with ``loss_``.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        *,
+        alpha: float = 1.0,
+        class_weight: Optional[Union[Sequence[float], str]] = None,
+        average: str = 'valid',
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_focal',
+    ) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f'gamma must be 0 or more, got {gamma}')
+        if average not in ('valid', 'all'):
+            raise ValueError(f"average must be 'valid' or 'all', got {average!r}")
+        if reduction not in ('mean', 'sum', 'none'):
+            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+        self.gamma = gamma
+        self.alpha = alpha
+        self.class_weight = get_class_weight(class_weight)
+        self.average = average
+        self.reduction = reduction
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+
+    @property
+    def loss_name(self) -> str:
+        """Key of this term in the log."""
+        return self._loss_name
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Optional[Tensor] = None,
+        avg_factor: Optional[float] = None,
+        reduction_override: Optional[str] = None,
+        ignore_index: int = 255,
+    ) -> Tensor:
+        """Compute the loss as mmseg's heads call it.
+
+        Args:
+            cls_score: Logits, shape ``(N, K, H, W)``.
+            label: Class ids, shape ``(N, H, W)``.
+            weight: Factor of each pixel, such as a sampler's, shape ``(N, H, W)``.
+            avg_factor: Divisor of the mean in place of ``average``.
+            reduction_override: Reduction of this call.
+            ignore_index: Label of pixels that do not count.
+
+        Returns:
+            A scalar, or ``(N, H, W)`` without reduction; 0 if all pixels are ignored.
+        """
+        classes = None if self.class_weight is None else cls_score.new_tensor(self.class_weight)
+        loss = softmax_focal_loss(
+            cls_score,
+            label,
+            gamma=self.gamma,
+            class_weight=None if classes is None else classes.float(),
+            ignore_index=ignore_index,
+        )
+        loss = self.loss_weight * self.alpha * (loss if weight is None else loss * weight.float())
+        reduction = reduction_override or self.reduction
+        if reduction == 'none':
+            return loss
+        if reduction == 'sum':
+            return loss.sum()
+        if avg_factor is None:
+            return loss.sum() / self._divisor(label, classes, ignore_index)
+        return loss.sum() / max(float(avg_factor), _TINY)
+
+    def _divisor(self, label: Tensor, classes: Optional[Tensor], ignore_index: int) -> Tensor:
+        counted = torch.ones_like(label) if self.average == 'all' else label != ignore_index
+        share = counted.float()
+        if classes is not None and self.average == 'valid':
+            share = share * _pixel_weight(label, classes.float())
+        # The numerator is 0 as well when nothing counts, so any positive floor gives 0.
+        return share.sum().clamp(min=_TINY)
