@@ -22,6 +22,7 @@ from mmseg.registry import RUNNERS
 from mmseg_ext.engine.distributed import start_cpu_group
 
 from .checkpoints import check_weights, newest_checkpoint
+from .config_check import check_config, check_options
 from .results import add_run_facts
 from .schedule import set_max_iters
 
@@ -40,6 +41,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        UnknownKeyError: If the config or the options hold a key that nothing reads.
     """
     path = str(path)
     if '::' in path:
@@ -50,7 +52,9 @@ def load_config(
         raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
     else:
         cfg = Config.fromfile(path)
+    check_options(cfg, options or {})
     _merge(cfg, dict(options or {}))
+    check_config(cfg)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:

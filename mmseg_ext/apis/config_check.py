@@ -1,0 +1,277 @@
+"""Find configuration keys that do not exist, before anything is written or built.
+
+mmengine hands a registered module its dict as keyword arguments; a misspelt key ends in a
+``TypeError`` from somewhere inside, or, when a constructor takes ``**kwargs`` or the key stands
+at top level, in nothing at all. Here every dict with a ``type`` is compared with the constructor's
+signature, ``**kwargs`` followed through the parents as long as they do nothing but pass it on.
+What cannot be decided is accepted.
+"""
+
+import ast
+import difflib
+import inspect
+import logging
+import textwrap
+from functools import cache
+from typing import Any, Callable, Iterator, Optional
+
+from mmengine import registry as roots
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import Registry
+from mmengine.runner import LogProcessor, Runner
+from mmseg import registry
+from torch import nn
+from torch.utils.data import DataLoader
+
+# What is built from which top-level key; the first match wins.
+_REGISTRIES = {
+    'model': registry.MODELS,
+    'tta_model': registry.MODELS,
+    'train_dataloader': registry.DATASETS,
+    'val_dataloader': registry.DATASETS,
+    'test_dataloader': registry.DATASETS,
+    'val_evaluator': registry.METRICS,
+    'test_evaluator': registry.METRICS,
+    'optim_wrapper': registry.OPTIM_WRAPPERS,
+    'param_scheduler': registry.PARAM_SCHEDULERS,
+    'train_cfg': registry.LOOPS,
+    'val_cfg': registry.LOOPS,
+    'test_cfg': registry.LOOPS,
+    'default_hooks': registry.HOOKS,
+    'custom_hooks': registry.HOOKS,
+    'visualizer': registry.VISUALIZERS,
+}
+# Keys below which another registry takes over.
+_INNER = {
+    'pipeline': registry.TRANSFORMS,
+    'transforms': registry.TRANSFORMS,
+    'sampler': registry.DATA_SAMPLERS,
+    'batch_sampler': registry.DATA_SAMPLERS,
+    'collate_fn': roots.FUNCTIONS,
+    'optimizer': registry.OPTIMIZERS,
+    'init_cfg': roots.WEIGHT_INITIALIZERS,
+    'vis_backends': registry.VISBACKENDS,
+    'assigner': registry.TASK_UTILS,
+}
+# Keys that a builder takes out before it calls the constructor.
+_CONSUMED = {
+    'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg'},
+    'param_scheduler': {'convert_to_iter_based'},
+    'default_hooks': {'priority'},
+    'custom_hooks': {'priority'},
+    'visualizer': {'name'},
+    'norm_cfg': {'requires_grad'},
+    'init_cfg': {'override'},
+}
+_NOT_TYPES = {'clip_grad', 'metainfo', 'backend_args', 'loss_scale', 'paramwise_cfg'}
+_RUNNER_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | {
+    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
+    'find_unused_parameters', 'init_note', 'log_level', 'max_iters', 'model_wrapper_cfg',
+    'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
+}  # fmt: skip
+
+
+class UnknownKeyError(ValueError):
+    """A key or type in a config that nothing reads."""
+
+
+def check_config(cfg: Config) -> None:
+    """Compare a config with what its modules accept.
+
+    Args:
+        cfg: A complete config.
+
+    Raises:
+        UnknownKeyError: Naming every key and type that does not exist, with suggestions.
+    """
+    problems = list(_top_level_problems(cfg))
+    for key, start in _REGISTRIES.items():
+        value = cfg.get(key)
+        if key.endswith('_dataloader') and isinstance(value, dict):
+            problems += _signature_problems(
+                key, DataLoader, set(value), {'num_batch_per_epoch', 'dataset'}
+            )
+        problems += list(_problems(key, value, start, key))
+    problems += _signature_problems(
+        'log_processor', LogProcessor, set(cfg.get('log_processor') or {}), {'type'}
+    )
+    if problems:
+        raise UnknownKeyError(f'{cfg.filename or "config"}: ' + '; '.join(problems))
+
+
+def _suggest(word: str, known: Any, cutoff: float = 0.6) -> str:
+    close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=cutoff)
+    return f', did you mean {" or ".join(close)}?' if close else ''
+
+
+def _hint(word: str, known: Any, cutoff: float = 0.6) -> str:
+    """Similar names, or all when they are few enough to read."""
+    return _suggest(word, known, cutoff) or (
+        f'; it has {", ".join(sorted(known))}' if 0 < len(known) <= 20 else ''
+    )
+
+
+def _top_level_problems(cfg: Config) -> Iterator[str]:
+    """Misspelt Runner settings; other top-level names are the file's own variables."""
+    for key in cfg:
+        if key not in _RUNNER_KEYS:
+            hint = _suggest(key, _RUNNER_KEYS, cutoff=0.9)
+            if hint:
+                yield f'{key} is no setting of the Runner{hint}'
+
+
+def _problems(path: str, value: Any, current: Registry, key: str) -> Iterator[str]:
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _problems(f'{path}.{index}', item, current, key)
+    if not isinstance(value, dict) or key in _NOT_TYPES:
+        return
+    if 'type' in value:
+        yield from _module_problems(path, value, current, key)
+    if str(value.get('type', '')).startswith('Albu'):
+        return  # holds transforms of albumentations, which are in no registry
+    for name, item in value.items():
+        yield from _problems(f'{path}.{name}', item, _INNER.get(name, current), name)
+
+
+def _module_problems(path: str, value: dict, current: Registry, key: str) -> Iterator[str]:
+    kind = value['type']
+    if isinstance(kind, str):
+        if '.' in kind and kind.split('.')[0] not in ('mmengine', 'mmcv', 'mmseg', 'mmseg_ext'):
+            return  # another package's, imported when it is built
+        found = _find(kind, current)
+        if found is None:
+            yield (
+                f'{path}.type: no {current.name} is called {kind}{_suggest(kind, _names(current))}'
+            )
+            return
+        kind = found
+    consumed = {'type', '_scope_'} | _CONSUMED.get(path.split('.')[0], set())
+    consumed |= _CONSUMED.get(key, set())
+    yield from _signature_problems(path, kind, set(value), consumed)
+
+
+def _find(name: str, first: Registry) -> Optional[Callable]:
+    """A registered module, looked for in the expected registry and then in all others."""
+    for place in (first, *_REGISTRIES.values(), *_INNER.values()):
+        found = place.get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def _names(place: Optional[Registry]) -> set:
+    names: set = set()
+    while place is not None:
+        names |= set(place.module_dict)
+        place = place.parent
+    return names
+
+
+def _signature_problems(path: str, kind: Callable, given: set, consumed: set) -> list[str]:
+    accepted = arguments_of(kind)
+    if accepted is None:
+        return []
+    unknown = sorted(given - consumed - accepted)
+    name = getattr(kind, '__name__', str(kind))
+    return [f'{path}.{key}: {name} has no argument {key!r}'
+            f'{_hint(key, accepted)}'
+            for key in unknown]  # fmt: skip
+
+
+@cache
+def arguments_of(kind: Callable) -> Optional[frozenset]:
+    """Names of the arguments that a class or function takes.
+
+    Returns:
+        ``None`` if it takes any name: ``**kwargs`` that do more than go to the parent.
+    """
+    if not inspect.isclass(kind):
+        return _own_arguments(kind)[0] if not _own_arguments(kind)[1] else None
+    names: set = set()
+    for parent in kind.__mro__:
+        if parent in (object, nn.Module):
+            break  # takes nothing
+        init = parent.__dict__.get('__init__')
+        if init is None:
+            continue
+        own, swallow = _own_arguments(init)
+        names |= own
+        if swallow is None:
+            break
+        if not _only_passed_on(init, swallow):
+            return None
+    return frozenset(names)
+
+
+def _own_arguments(function: Callable) -> tuple:
+    """Named arguments, and the name of ``**kwargs`` if there is one."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # written in C: unknown
+        return frozenset(), 'kwargs'
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    swallow = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
+    return (frozenset(p.name for p in parameters if p.kind in named and p.name != 'self'),
+            swallow[0] if swallow else None)  # fmt: skip
+
+
+def _only_passed_on(init: Callable, name: str) -> bool:
+    """Whether ``**name`` appears only in the call of the parent's ``__init__``."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(tree))
+    passed = 0
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith('super(') and \
+                ast.unparse(call.func).endswith('.__init__'):  # fmt: skip
+            passed += sum(k.arg is None and ast.unparse(k.value) == name for k in call.keywords)
+    return uses == passed == 1
+
+
+def check_options(cfg: Config, options: dict) -> None:
+    """Refuse ``--cfg-options`` that lead nowhere; new keys of existing dicts are allowed.
+
+    Args:
+        cfg: The config before the options are merged.
+        options: Dotted keys to values.
+
+    Raises:
+        UnknownKeyError: If a dict on the way does not exist, or the last key resembles one that
+            does.
+    """
+    for option in options:
+        place: Any = cfg
+        parts = option.split('.')
+        for depth, part in enumerate(parts):
+            known = _keys(place)
+            if part in known:
+                place = place[int(part)] if isinstance(place, (list, tuple)) else place[part]
+                continue
+            if depth == 0:
+                known = known | _RUNNER_KEYS
+            hint = _suggest(part, known, cutoff=0.75)
+            last = depth == len(parts) - 1
+            if part in known or (last and depth and isinstance(place, dict) and not hint):
+                break
+            where = '.'.join(parts[:depth]) or 'the config'
+            raise UnknownKeyError(
+                f'--cfg-options {option}: {where} has no key {part!r}'
+                f'{_hint(part, known, cutoff=0.75)}'
+            )
+        if parts[0] not in _RUNNER_KEYS:
+            print_log(
+                f'--cfg-options {option}: a variable of the config file; settings already '
+                'written from it keep their value',
+                'current',
+                logging.WARNING,
+            )
+
+
+def _keys(place: Any) -> set:
+    if isinstance(place, (list, tuple)):
+        return {str(i) for i in range(len(place))}
+    return set(place) if isinstance(place, (dict, Config)) else set()
