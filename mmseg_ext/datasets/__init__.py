@@ -2,8 +2,21 @@
 
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
+from .folder import FolderDataset
 from .loading import LoadLabels
+from .multichannel import LoadImage
 from .shapes_files import ShapesDataset
+from .transforms import Letterbox, RepoAugment
 from .voc import VOCDataset
 
-__all__ = ['CamVidDataset', 'CheckedSegDataset', 'LoadLabels', 'ShapesDataset', 'VOCDataset']
+__all__ = [
+    'CamVidDataset',
+    'CheckedSegDataset',
+    'FolderDataset',
+    'Letterbox',
+    'LoadImage',
+    'LoadLabels',
+    'RepoAugment',
+    'ShapesDataset',
+    'VOCDataset',
+]

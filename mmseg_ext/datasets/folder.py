@@ -1,0 +1,172 @@
+"""Any folder of images and masks as a data set, without writing a class."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
+
+import numpy as np
+from mmseg.registry import DATASETS
+
+from .checked import CheckedSegDataset
+from .loading import read_mask
+
+_IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
+_MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+_PROBED_MASKS = 20
+
+
+@DATASETS.register_module()
+class FolderDataset(CheckedSegDataset):
+    """Images of one folder, paired with the masks of another by their stem.
+
+    The stem is the path below the folder without the suffix, so subfolders are kept apart. With
+    ``ann_file``, a text file of stems, only these are taken. The classes are named in the config::
+
+        dict(type='FolderDataset', data_root='data/mine',
+             data_prefix=dict(img_path='images/train', seg_map_path='masks/train'),
+             metainfo=dict(classes=('background', 'bone'), palette=[[0, 0, 0], [255, 0, 0]]),
+             label_map={255: 1})
+
+    Masks hold class ids (grey, or palette PNG, whose indices count), or colours with
+    ``mask_format='color'``. Everything is done by ``LoadLabels``, in this order: threshold or
+    colours, ``reduce_zero_label``, ``label_map``.
+
+    Args:
+        metainfo: ``classes`` (names in the order of their ids) and, if wanted, ``palette`` (RGB).
+        data_prefix: ``img_path`` and ``seg_map_path``; leave the latter out if there are no masks.
+        img_suffix: Suffix or suffixes of the images, upper or lower case.
+        seg_map_suffix: The same for the masks; a stem's ending such as ``_mask.png`` is allowed.
+        label_map: Value in the file -> class id or ``ignore_index``; other values stay as they
+            are. ``{255: 1}`` for binary masks of 0 and 255.
+        mask_format: ``'index'``, or ``'color'`` for masks in the colours of the palette.
+        mask_threshold: Make the mask binary: 1 where it is at least this, for grey or lossy masks.
+        void_colors: Colours (RGB) to ignore with ``mask_format='color'``.
+        reduce_zero_label: Ignore label 0 and move all others down by one; not with ``label_map``,
+            which can say the same in plain sight.
+        kwargs: As for ``CheckedSegDataset``.
+
+    Raises:
+        FileNotFoundError: If a folder, the split file, or the mask of an image is absent.
+        ValueError: If there is no image, a stem has two files, settings contradict each other, or
+            binary masks would be read as "ignore" throughout.
+    """
+
+    def __init__(
+        self,
+        metainfo: dict,
+        *,
+        data_prefix: Dict[str, str],
+        img_suffix: Union[str, Sequence[str]] = _IMAGE_SUFFIXES,
+        seg_map_suffix: Union[str, Sequence[str]] = _MASK_SUFFIXES,
+        label_map: Optional[Dict[int, int]] = None,
+        mask_format: str = 'index',
+        mask_threshold: Optional[int] = None,
+        void_colors: Sequence[Sequence[int]] = (),
+        reduce_zero_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if not metainfo.get('classes'):
+            raise ValueError("FolderDataset needs metainfo=dict(classes=('background', ...))")
+        if mask_format not in ('index', 'color'):
+            raise ValueError(f"mask_format must be 'index' or 'color', got {mask_format!r}")
+        if reduce_zero_label and label_map:
+            raise ValueError(
+                'give label_map or reduce_zero_label, not both: the latter is '
+                'label_map={0: 255, 1: 0, 2: 1, ...}'
+            )
+        if mask_format == 'color' and 'palette' not in metainfo:
+            raise ValueError("mask_format='color' needs the palette (RGB) in metainfo")
+        self.mask_label_map = label_map
+        self.mask_reading: Dict[str, Any] = dict(mask_format=mask_format)
+        if mask_threshold is not None:
+            self.mask_reading.update(mask_threshold=mask_threshold)
+        if mask_format == 'color':
+            self.mask_reading.update(palette=metainfo['palette'], void_colors=void_colors)
+        super().__init__(
+            metainfo=metainfo,
+            data_prefix=data_prefix,
+            img_suffix=_as_tuple(img_suffix),
+            seg_map_suffix=_as_tuple(seg_map_suffix),
+            reduce_zero_label=reduce_zero_label,
+            **kwargs,
+        )
+
+    def _list_samples(self) -> List[dict]:
+        images = _files_by_stem(self.data_prefix['img_path'], self.img_suffix)
+        masks = None
+        if 'seg_map_path' in self.data_prefix:
+            masks = _files_by_stem(self.data_prefix['seg_map_path'], self.seg_map_suffix)
+        samples = [
+            dict(
+                img_path=images[stem],
+                label_map=self.mask_label_map,
+                reduce_zero_label=self.reduce_zero_label,
+                seg_fields=[],
+                **({} if masks is None else dict(seg_map_path=self._mask_of(stem, masks))),
+                **self.mask_reading,
+            )
+            for stem in self._stems(images)
+        ]
+        if masks is not None:
+            self._refuse_hidden_foreground([sample['seg_map_path'] for sample in samples])
+        return samples
+
+    def _stems(self, images: Dict[str, str]) -> Iterable[str]:
+        if not self.ann_file:
+            return sorted(images)
+        stems = [line.strip() for line in Path(self.ann_file).read_text().splitlines()]
+        stems = [stem for stem in stems if stem]
+        for stem in stems:
+            if stem not in images:
+                raise FileNotFoundError(
+                    f'{self.ann_file} names {stem!r}, but {self.data_prefix["img_path"]} has no '
+                    f'such file with one of the suffixes {self.img_suffix}'
+                )
+        return stems
+
+    def _mask_of(self, stem: str, masks: Dict[str, str]) -> str:
+        if stem not in masks:
+            folder = self.data_prefix['seg_map_path']
+            raise FileNotFoundError(
+                f'{folder}/{stem}{{{",".join(self.seg_map_suffix)}}}: no mask for the image of '
+                'this stem: add it, set seg_map_suffix, or list the wanted stems in ann_file'
+            )
+        return masks[stem]
+
+    def _refuse_hidden_foreground(self, paths: List[str]) -> None:
+        """0/255 masks would train on background alone, as 255 is ignored: say so at once."""
+        if len(self._metainfo['classes']) != 2 or self.mask_label_map or self.reduce_zero_label:
+            return
+        if len(self.mask_reading) > 1 or self.ignore_index != 255:
+            return
+        values: set = set()
+        # Spread over the list: the first masks of a medical series are often empty.
+        for path in islice(paths, 0, None, max(1, len(paths) // _PROBED_MASKS)):
+            values.update(np.unique(read_mask(path)).tolist())
+        if values == {0, 255}:
+            raise ValueError(
+                f'{self.data_prefix["seg_map_path"]}: the masks hold 0 and 255 only, and 255 is '
+                'ignore_index, so that nothing but background would be learnt: set '
+                'label_map={255: 1}'
+            )
+
+
+def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:
+    names = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+    return tuple(name.lower() for name in names)
+
+
+def _files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
+    """Map the path below ``folder`` without its suffix to the file; hidden files are left out."""
+    found: Dict[str, str] = {}
+    for path in sorted(Path(folder).rglob('*')):
+        ending = next((s for s in suffixes if path.name.lower().endswith(s)), None)
+        if ending is None or path.name.startswith('.') or not path.is_file():
+            continue
+        stem = path.relative_to(folder).as_posix()[: -len(ending)]
+        if stem in found:
+            raise ValueError(
+                f'{found[stem]} and {path} have the same stem: remove one, or narrow the suffixes'
+            )
+        found[stem] = str(path)
+    return found

@@ -1,0 +1,221 @@
+"""Augmentation and letterbox of the bubbliiiing segmentation repositories.
+
+Source: https://github.com/bubbliiiing/deeplabv3-plus-pytorch (90dee27), utils/dataloader.py, whose
+defaults the FMSI paper's numbers point to; described in words, written anew.
+Differs from it: works on BGR arrays, as mmseg loads them (blue and red change places in no step but
+the colour one, which converts from BGR); random numbers come from numpy's global generator, which
+mmengine seeds in each worker.
+Shape letters: H row, W column. All sizes are ``(H, W)`` in pixels.
+"""
+
+from typing import Any, Dict, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from PIL import Image
+
+GREY = 128
+
+
+def resize_bicubic(image: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Resize as Pillow does, which widens the kernel when it shrinks; OpenCV does not."""
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def resize_nearest(label: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Resize labels without mixing them."""
+    return np.asarray(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def paste(
+    array: np.ndarray, size: Tuple[int, int], offset: Tuple[int, int], fill: int
+) -> np.ndarray:
+    """Put the array on a filled canvas of ``size``, its corner at ``offset``; crop what sticks out.
+
+    Args:
+        array: ``(h, w)`` or ``(h, w, 3)``.
+        size: Of the canvas.
+        offset: Row and column of the array's first pixel, negative if the array is larger.
+        fill: Value of the canvas.
+    """
+    canvas = np.full((*size, *array.shape[2:]), fill, array.dtype)
+    places, pieces = [], []
+    for length, start, room in zip(array.shape, offset, size):
+        first = min(max(start, 0), room)
+        last = max(first, min(start + length, room))
+        places.append(slice(first, last))
+        pieces.append(slice(first - start, last - start))
+    canvas[tuple(places)] = array[tuple(pieces)]
+    return canvas
+
+
+def scale_hsv(image_HW3: np.ndarray, gains: Sequence[float]) -> np.ndarray:
+    """Multiply hue (around the circle), saturation and value (clipped) of a BGR image by gains."""
+    levels = np.arange(256, dtype=np.float64)
+    tables = (
+        (levels * gains[0]) % 180,
+        np.clip(levels * gains[1], 0, 255),
+        np.clip(levels * gains[2], 0, 255),
+    )
+    channels = cv2.split(cv2.cvtColor(image_HW3, cv2.COLOR_BGR2HSV))
+    mapped = [cv2.LUT(c, table.astype(np.uint8)) for c, table in zip(channels, tables)]
+    return cv2.cvtColor(cv2.merge(mapped), cv2.COLOR_HSV2BGR)
+
+
+def fit_inside(shape: Tuple[int, int], size: Tuple[int, int]) -> Tuple[int, int]:
+    """Return the largest size of the same aspect that fits inside ``size``, rounded down."""
+    ratio = min(size[0] / shape[0], size[1] / shape[1])
+    return max(1, int(shape[0] * ratio)), max(1, int(shape[1] * ratio))
+
+
+@TRANSFORMS.register_module()
+class RepoAugment(BaseTransform):
+    """Change aspect and scale, flip, paste on grey, at times blur and rotate, shift colours.
+
+    In this order: aspect times ``U(a) / U(a)``; ``U(scale_range)`` of the network size on the
+    longer side, bicubic; flip; paste at a random place on grey 128, cropping what is larger,
+    **labels outside are background (0), not ignored**; Gaussian blur 5x5; rotation by a whole
+    number of degrees; hue, saturation and value times ``1 + U(-1, 1) * hsv_gains``.
+
+    Args:
+        size: Network size, H and W.
+        aspect_range: Range ``a`` of the two factors whose quotient changes the aspect.
+        scale_range: Longer side over network size; HRNet's repository uses 0.5 to 2.
+        flip_prob: Probability of the horizontal flip.
+        blur_prob: Probability of the blur; 0 in the U-Net repository.
+        rotate_prob: Probability of the rotation; 0 in the U-Net repository.
+        max_degrees: Rotation is drawn from the whole numbers of -max to max.
+        hsv_gains: Largest change of hue, saturation and value.
+        label_fill: Label of the canvas; 255 would ignore it, unlike the repository.
+
+    Shape:
+        ``img`` ``(h, w, 3)`` uint8 BGR and ``gt_seg_map`` ``(h, w)`` to ``(H, W, 3)`` and
+        ``(H, W)``, same dtypes.
+
+    Raises:
+        ValueError: If the image is not uint8 with three channels.
+    """
+
+    def __init__(
+        self,
+        size: Tuple[int, int],
+        *,
+        aspect_range: Tuple[float, float] = (0.7, 1.3),
+        scale_range: Tuple[float, float] = (0.25, 2.0),
+        flip_prob: float = 0.5,
+        blur_prob: float = 0.25,
+        rotate_prob: float = 0.25,
+        max_degrees: int = 10,
+        hsv_gains: Tuple[float, float, float] = (0.1, 0.7, 0.3),
+        label_fill: int = 0,
+    ) -> None:
+        self.size = (size[0], size[1])
+        self.aspect_range = aspect_range
+        self.scale_range = scale_range
+        self.flip_prob = flip_prob
+        self.blur_prob = blur_prob
+        self.rotate_prob = rotate_prob
+        self.max_degrees = max_degrees
+        self.hsv_gains = hsv_gains
+        self.label_fill = label_fill
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Augment ``img`` and ``gt_seg_map``."""
+        image, label = results['img'], results['gt_seg_map']
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f'{results.get("img_path")}: RepoAugment needs 8-bit images of three channels, got '
+                f'{image.dtype} {image.shape}: use RandomResize, RandomCrop and RandomFlip instead'
+            )
+        image, label = self._resize(image, label)
+        flip = bool(np.random.rand() < self.flip_prob)
+        if flip:
+            image, label = image[:, ::-1], label[:, ::-1]
+        image, label = self._paste(image, label)
+        if np.random.rand() < self.blur_prob:
+            image = cv2.GaussianBlur(image, (5, 5), 0)
+        if np.random.rand() < self.rotate_prob:
+            image, label = self._rotate(image, label)
+        gains = 1 + np.random.uniform(-1, 1, 3) * np.asarray(self.hsv_gains)
+        results.update(img=scale_hsv(image, gains), gt_seg_map=label, flip=flip)
+        results.update(img_shape=self.size, flip_direction='horizontal' if flip else None)
+        return results
+
+    def _resize(self, image: np.ndarray, label: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        stretch = np.random.uniform(*self.aspect_range) / np.random.uniform(*self.aspect_range)
+        aspect = image.shape[1] / image.shape[0] * stretch
+        scale = np.random.uniform(*self.scale_range)
+        if aspect < 1:
+            height = int(scale * self.size[0])
+            width = int(height * aspect)
+        else:
+            width = int(scale * self.size[1])
+            height = int(width / aspect)
+        new = (max(1, height), max(1, width))
+        return resize_bicubic(image, new), resize_nearest(label, new)
+
+    def _paste(self, image: np.ndarray, label: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        room = [size - length for size, length in zip(self.size, label.shape)]
+        # Truncated towards zero, as in the repository: between 0 and the room, of either sign.
+        row, column = (int(np.random.rand() * r) for r in room)
+        offset = (row, column)
+        return (
+            paste(image, self.size, offset, GREY),
+            paste(label, self.size, offset, self.label_fill),
+        )
+
+    def _rotate(self, image: np.ndarray, label: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        height, width = self.size
+        degrees = int(np.random.randint(-self.max_degrees, self.max_degrees + 1))
+        matrix = cv2.getRotationMatrix2D((width // 2, height // 2), -degrees, 1)
+        image = cv2.warpAffine(
+            image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderValue=(GREY,) * 3
+        )
+        label = cv2.warpAffine(
+            label, matrix, (width, height), flags=cv2.INTER_NEAREST, borderValue=self.label_fill
+        )
+        return image, label
+
+
+@TRANSFORMS.register_module()
+class Letterbox(BaseTransform):
+    """Fit the whole image inside the network size, centred on grey.
+
+    Writes ``padding_size`` as [left, right, top, bottom]; with it in ``meta_keys`` of
+    ``PackSegInputs``, mmseg cuts the bars off and resizes the prediction to ``ori_shape`` by
+    itself. Labels are left alone: load them afterwards, at their own size.
+
+    Args:
+        size: Network size, H and W.
+        fill: Value of the bars.
+
+    Shape:
+        ``img`` ``(h, w, 3)`` uint8 to ``(H, W, 3)`` uint8.
+
+    Raises:
+        ValueError: If labels were loaded before, which would no longer fit the image.
+    """
+
+    def __init__(self, size: Tuple[int, int], *, fill: int = GREY) -> None:
+        self.size = (size[0], size[1])
+        self.fill = fill
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Letterbox ``img``."""
+        if 'gt_seg_map' in results:
+            raise ValueError('Letterbox must come before LoadLabels: metrics use the full size')
+        image = results['img']
+        new = fit_inside(image.shape[:2], self.size)
+        top, left = ((size - length) // 2 for size, length in zip(self.size, new))
+        results['img'] = paste(resize_bicubic(image, new), self.size, (top, left), self.fill)
+        results['padding_size'] = [
+            left,
+            self.size[1] - new[1] - left,
+            top,
+            self.size[0] - new[0] - top,
+        ]
+        results['scale_factor'] = (new[1] / image.shape[1], new[0] / image.shape[0])
+        results['img_shape'] = results['pad_shape'] = self.size
+        return results
