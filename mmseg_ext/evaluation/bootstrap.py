@@ -53,12 +53,14 @@ def _sum_by_group(counts: np.ndarray, groups: Sequence) -> np.ndarray:
     return sums
 
 
-def _resampled_sums(counts: np.ndarray, num_resamples: int, seed: int) -> np.ndarray:
-    sums = np.zeros((num_resamples, counts.shape[1]))
-    for piece, weights in resample_weights(len(counts), num_resamples, seed=seed):
+def _resampled_sums(counts: list[np.ndarray], num_resamples: int, seed: int) -> list[np.ndarray]:
+    """Sum each array of shape ``(N, K)`` over the images of each resample, to ``(R, K)``."""
+    sums = np.zeros((num_resamples, sum(array.shape[1] for array in counts)))
+    for piece, weights in resample_weights(len(counts[0]), num_resamples, seed=seed, chunk=_CHUNK):
         # Pixel counts stay far below 2**53, so float64 sums them exactly and calls BLAS.
-        sums += weights.astype(np.float64) @ np.asarray(counts[piece], np.float64)
-    return sums
+        rows = np.concatenate([array[piece] for array in counts], 1).astype(np.float64)
+        sums += weights.astype(np.float64) @ rows
+    return np.split(sums, len(counts), axis=1)
 
 
 def bootstrap_distribution(
@@ -102,10 +104,10 @@ def bootstrap_distribution(
         )
     if groups is not None and len(groups) != len(tp):
         raise ValueError(f'{len(groups)} groups for {len(tp)} images: name one group per image')
-    sums = []
-    for counts in (tp, pred, label):
-        counts = counts if groups is None else _sum_by_group(counts, groups)
-        sums.append(_resampled_sums(counts, num_resamples, seed))  # same seed: same draws
+    counts = [tp, pred, label]
+    if groups is not None:
+        counts = [_sum_by_group(array, groups) for array in counts]
+    sums = _resampled_sums(counts, num_resamples, seed)
     return metrics_from_counts(*sums, absent=absent, background=background)
 
 
