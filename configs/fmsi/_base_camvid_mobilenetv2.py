@@ -6,7 +6,7 @@ _base_ = [
 ]
 init_note = 'backbone ImageNet-1k (dequantised int8 export), head random'
 max_iters = 2000
-val_interval = 1000
+val_interval = max_iters
 optim_wrapper = dict(
     type='Bf16OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4),

@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import conv_bn_relu, upsample
+from ..layers.dropout import Dropout
 
 
 @MODELS.register_module()
@@ -70,8 +71,8 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         self.context = _build_context(context, in_channels[-1], channels)
         self.low_level = conv_bn_relu(low_level_width or in_channels[0], low_level_channels)
         width = channels + low_level_channels
-        self.fuse1 = nn.Sequential(*conv_bn_relu(width, channels, 3), nn.Dropout(dropout[0]))
-        self.fuse2 = nn.Sequential(*conv_bn_relu(channels, channels, 3), nn.Dropout(dropout[1]))
+        self.fuse1 = nn.Sequential(*conv_bn_relu(width, channels, 3), Dropout(dropout[0]))
+        self.fuse2 = nn.Sequential(*conv_bn_relu(channels, channels, 3), Dropout(dropout[1]))
 
     def enrich(self, maps: List[Tensor]) -> Tensor:
         """Return the low-level map; a subclass may add what other maps know."""

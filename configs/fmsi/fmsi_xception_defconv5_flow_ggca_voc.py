@@ -1,0 +1,6 @@
+_base_ = './_base_voc.py'
+model = dict(
+    decode_head=dict(
+        type='FMSIHead',
+        context=dict(type='DeformASPP', attention=dict(type='GGCA')),
+        flow=dict()))

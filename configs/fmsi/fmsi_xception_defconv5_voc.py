@@ -1,0 +1,2 @@
+_base_ = './_base_voc.py'
+model = dict(decode_head=dict(type='FMSIHead', context=dict(type='DeformASPP')))

@@ -1,0 +1,7 @@
+_base_ = './_base_voc.py'
+model = dict(
+    decode_head=dict(
+        type='FMSIHead',
+        context=dict(type='DeformASPP', attention=dict(type='GGCA')),
+        flow=dict(),
+        attention=dict(type='MSEA')))
