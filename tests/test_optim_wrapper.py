@@ -1,0 +1,73 @@
+"""Bf16OptimWrapper: what runs in which precision, accumulation, clipping."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmseg.registry import OPTIM_WRAPPERS
+from torch import nn
+
+import mmseg_ext  # noqa: F401
+
+
+def build(model: nn.Module, **kwargs) -> OptimWrapper:
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return OPTIM_WRAPPERS.build(dict(type='Bf16OptimWrapper', optimizer=optimizer, **kwargs))
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Linear(8, 3)
+
+
+def test_forward_is_bf16_and_weights_stay_float32(model):
+    wrapper = build(model)
+    x = torch.randn(4, 8)
+    with wrapper.optim_context(model):
+        y = model(x)
+    assert y.dtype == torch.bfloat16
+    expected = x.bfloat16() @ model.weight.bfloat16().T + model.bias.bfloat16()
+    torch.testing.assert_close(y, expected, rtol=8e-3, atol=8e-3)
+    wrapper.backward(y.float().sum())
+    assert model.weight.grad.dtype == model.weight.dtype == torch.float32
+    # outside the context nothing is cast
+    assert model(x).dtype == torch.float32
+
+
+def test_gradients_are_not_scaled(model):
+    wrapper = build(model)
+    x = torch.ones(2, 8)  # exact in bf16, so the gradient of a sum is exactly the count
+    with wrapper.optim_context(model):
+        loss = model(x).sum()
+    wrapper.backward(loss)
+    torch.testing.assert_close(model.weight.grad, torch.full((3, 8), 2.0), rtol=0, atol=0)
+    assert set(wrapper.state_dict()) == {'state', 'param_groups'}
+
+
+def test_accumulation_averages_and_steps_once(model):
+    wrapper = build(model, accumulative_counts=2)
+    start = model.weight.detach().clone()
+    wrapper.initialize_count_status(model, 0, 4)
+    for factor in (1.0, 3.0):  # gradients 1 and 3, mean 2
+        torch.testing.assert_close(model.weight, start, rtol=0, atol=0)
+        with wrapper.optim_context(model):
+            loss = model(torch.full((1, 8), factor)).sum()
+        wrapper.update_params(loss)
+    torch.testing.assert_close(model.weight, start - 2.0, rtol=0, atol=1e-6)
+
+
+def test_clipping_sees_the_true_gradient(model):
+    wrapper = build(model, clip_grad=dict(max_norm=0.5))
+    start = torch.cat([p.detach().flatten() for p in model.parameters()])
+    with wrapper.optim_context(model):
+        loss = model(torch.ones(2, 8)).sum()
+    wrapper.update_params(loss)
+    moved = torch.cat([p.detach().flatten() for p in model.parameters()]) - start
+    assert moved.norm().item() == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.gpu
+def test_bf16_on_cuda(model):
+    model = model.cuda()
+    with build(model).optim_context(model):
+        assert model(torch.ones(1, 8, device='cuda')).dtype == torch.bfloat16
