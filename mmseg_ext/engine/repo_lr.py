@@ -1,0 +1,68 @@
+"""Learning rate of the reference repository as a formula of the absolute epoch.
+
+Source: ``get_lr_scheduler`` ("cos") of bubbliiiing/deeplabv3-plus-pytorch (90dee27): three epochs
+of quadratic warm-up from a tenth, cosine, flat at the end; the rate is set once per epoch.
+Differs from it: nothing. The schedulers of ``_base_/schedules/sgd_warmup_cosine_100e.py`` give the
+same curve for a run that starts at epoch 0; this hook also serves one that starts later.
+"""
+
+import math
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+
+def repo_lr(
+    epoch: int, lr_max: float, lr_min: float, *, epochs: int = 100, flat: int = 15, warmup: int = 3
+) -> float:
+    """Learning rate of one epoch.
+
+    Args:
+        epoch: Absolute epoch, from 0.
+        lr_max: Largest rate, already scaled to the batch.
+        lr_min: Smallest rate.
+        epochs: Length of the whole training.
+        flat: Epochs at ``lr_min`` at its end.
+        warmup: Epochs of warm-up.
+    """
+    if epoch <= warmup:
+        return 0.1 * lr_max + 0.9 * lr_max * (epoch / warmup) ** 2
+    if epoch >= epochs - flat:
+        return lr_min
+    phase = math.pi * (epoch - warmup) / (epochs - warmup - flat)
+    return lr_min + 0.5 * (lr_max - lr_min) * (1 + math.cos(phase))
+
+
+@HOOKS.register_module()
+class RepoLrHook(Hook):
+    """Set the rate of all groups by :func:`repo_lr` before each epoch; there are no multipliers.
+
+    Args:
+        lr_max: Largest rate, already scaled to the batch.
+        lr_min: Smallest rate.
+        first_epoch: Absolute epoch at which this run starts.
+        epochs: Length of the whole training, all runs together.
+        flat: Epochs at ``lr_min`` at its end.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self,
+        *,
+        lr_max: float,
+        lr_min: float,
+        first_epoch: int = 0,
+        epochs: int = 100,
+        flat: int = 15,
+    ) -> None:
+        self.lr_max, self.lr_min = lr_max, lr_min
+        self.first_epoch, self.epochs, self.flat = first_epoch, epochs, flat
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Set the rate of the coming epoch."""
+        epoch = self.first_epoch + runner.epoch
+        rate = repo_lr(epoch, self.lr_max, self.lr_min, epochs=self.epochs, flat=self.flat)
+        for group in runner.optim_wrapper.param_groups:
+            group['lr'] = rate

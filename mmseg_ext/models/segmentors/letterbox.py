@@ -1,0 +1,37 @@
+"""Segmentor that turns logits into probabilities before it resizes them.
+
+Source: ``get_miou_png`` of bubbliiiing/deeplabv3-plus-pytorch (90dee27): softmax, cut the letterbox
+bars off, bilinear resize of the probabilities (cv2, ``align_corners=False``), argmax.
+Differs from it: nothing.
+"""
+
+from typing import List, Optional
+
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+
+@MODELS.register_module()
+class LetterboxEncoderDecoder(EncoderDecoder):
+    """``EncoderDecoder`` for letterboxed images, with the reference repository's order of steps.
+
+    The data sample's ``padding_size`` names the bars; ``Letterbox`` writes it. ``seg_logits`` of
+    the result holds probabilities, at the original size.
+    """
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: Optional[List[SegDataSample]] = None
+    ) -> List[SegDataSample]:
+        """Soften, cut, resize, argmax.
+
+        Args:
+            seg_logits: ``(N, K, H, W)`` at the network's size.
+            data_samples: One per image; their ``ori_shape`` is the size to return.
+        """
+        kept, self.align_corners = self.align_corners, False
+        try:
+            return super().postprocess_result(seg_logits.softmax(dim=1), data_samples)
+        finally:
+            self.align_corners = kept
