@@ -149,13 +149,12 @@ class LoadLabels(BaseTransform):
                 "grey or palette PNG), or use FolderDataset with mask_format='color' and metainfo "
                 'with the palette'
             )
-        mask = mask.astype(np.int64)
         if results.get('mask_threshold') is not None:
-            mask = (mask >= results['mask_threshold']).astype(np.int64)
+            mask = (mask >= results['mask_threshold']).astype(np.uint8)
         if results.get('reduce_zero_label'):
-            mask = shift_zero_label(mask, ignore_index=ignore_index)
+            mask = shift_zero_label(mask.astype(np.int64), ignore_index=ignore_index)
         if results.get('label_map'):
-            mask = map_labels(mask, results['label_map'])
+            mask = map_labels(mask.astype(np.int64), results['label_map'])
         return mask
 
 

@@ -6,12 +6,12 @@ Shape letters: H row, W column, C channel.
 """
 
 import io
+import struct
 from typing import Any, Dict, Optional
 
 import cv2
 import mmengine.fileio as fileio
 import numpy as np
-import tifffile
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
@@ -33,7 +33,7 @@ def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
     data = fileio.get(path, backend_args=backend_args)
     try:
         image = _read_tiff(data) if data[:4] in _TIFF_STARTS else _read_other(data)
-    except (cv2.error, tifffile.TiffFileError, ValueError, IndexError, RuntimeError) as error:
+    except (cv2.error, struct.error, ValueError, IndexError, RuntimeError) as error:
         codec = 'imagecodecs' in str(error)
         remedy = (
             'pip install imagecodecs' if codec else 'replace the file, or take it out of the split'
@@ -50,19 +50,36 @@ def _read_other(data: bytes) -> np.ndarray:
 
 
 def _read_tiff(data: bytes) -> np.ndarray:
+    import tifffile  # only who has such files waits for it
+
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        series, photometric = file.series[0], file.pages.first.photometric
-        image, axes = series.asarray(), series.axes
-    if photometric == tifffile.PHOTOMETRIC.PALETTE:
-        raise ValueError('a palette TIFF; save it as RGB')
+        series, page = file.series[0], file.pages.first
+        rgb = page.photometric == tifffile.PHOTOMETRIC.RGB
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+            raise ValueError('a palette TIFF; save it as RGB')
+        try:
+            image = series.asarray()
+        except ValueError as error:
+            # LZW needs a package of its own; OpenCV reads grey pages and 3 colours rightly too.
+            known = page.samplesperpixel == 1 or (rgb and page.samplesperpixel == 3)
+            if 'imagecodecs' not in str(error) or not known:
+                raise
+            return _read_tiff_by_opencv(data)
+        axes = series.axes
     if image.ndim == 3 and axes[-1] == 'X':  # channels or pages come first
         image = image.transpose(1, 2, 0)
     if image.ndim not in (2, 3):
         raise ValueError(f'its {image.ndim} axes {axes} are not rows, columns and channels')
-    if photometric == tifffile.PHOTOMETRIC.RGB and image.shape[-1] >= 3:
-        order = [2, 1, 0, *range(3, image.shape[-1])]
-        image = image[..., order]
+    if rgb and image.shape[-1] >= 3:
+        image = image[..., [2, 1, 0, *range(3, image.shape[-1])]]
     return np.ascontiguousarray(image)
+
+
+def _read_tiff_by_opencv(data: bytes) -> np.ndarray:
+    done, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if not done or not pages:
+        raise ValueError('OpenCV finds no complete image in it')
+    return np.dstack(pages) if len(pages) > 1 else pages[0]
 
 
 @TRANSFORMS.register_module()
