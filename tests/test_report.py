@@ -184,7 +184,7 @@ def test_untested_run_is_named(tmp_path, python_tool) -> None:
     with pytest.raises(FileNotFoundError, match='results.json does not exist; test the run first'):
         read_results(tmp_path)
     done = python_tool('tools/report.py', tmp_path, check=False)
-    assert done.returncode == 2 and done.stderr.startswith(f'error: {tmp_path}/results.json')
+    assert done.returncode == 1 and done.stderr.startswith(f'error: {tmp_path}/results.json')
     assert not (tmp_path / 'report.html').exists()
     (tmp_path / 'results.json').write_text('{"metrics": {}}')
     with pytest.raises(ValueError, match='lacks per_class, confusion'):

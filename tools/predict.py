@@ -9,6 +9,7 @@ import sys
 
 from mmengine.config import DictAction
 
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.predict import find_images, load_model, predict_to_folder
 
 
@@ -39,14 +40,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    try:
-        images = find_images(args.inputs)
-        model = load_model(
-            args.config, args.checkpoint, device=args.device, cfg_options=args.cfg_options
-        )
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    images = find_images(args.inputs)
+    model = load_model(
+        args.config, args.checkpoint, device=args.device, cfg_options=args.cfg_options
+    )
     source = dict(config=args.config, checkpoint=args.checkpoint)
     failures = predict_to_folder(model, images, args.out, prob=args.prob, source=source)
     print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')
@@ -58,4 +55,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    cli.run_tool(main)

@@ -1,9 +1,9 @@
 """Write one HTML page about tested runs: ``python tools/report.py work_dirs/NAME``."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.report import write_report
 
 
@@ -20,17 +20,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
     out = args.out or Path(args.work_dirs[0]) / 'report.html'
-    try:
-        path = write_report(args.work_dirs, out, title=args.title)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    path = write_report(args.work_dirs, out, title=args.title)
     print(f'report: {path.absolute()}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    cli.run_tool(main)

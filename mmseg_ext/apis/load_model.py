@@ -16,6 +16,7 @@ from torch import nn
 
 from .checkpoints import check_weights
 from .pictures import voc_palette
+from .training import load_config
 
 PathLike = Union[str, Path]
 
@@ -99,7 +100,7 @@ def load_model(
     """Build the model of a config and load trained weights into it.
 
     Args:
-        config: Config file.
+        config: Config file, or ``package::path``.
         checkpoint: Weights of the same model, as written by a training.
         device: ``'auto'`` takes CUDA if there is one.
         cfg_options: Settings that override the config's.
@@ -111,12 +112,8 @@ def load_model(
         FileNotFoundError: If the config or the checkpoint is not there.
         ValueError: If the checkpoint is of another model or cannot be read.
     """
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'config {config} does not exist')
     place = choose_device(device)
-    cfg = Config.fromfile(config)
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    cfg = load_config(config, options=cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     content = read_checkpoint(checkpoint)
     cfg.model.train_cfg = None

@@ -1,0 +1,178 @@
+"""Generate the results section of a paper's README card from the committed results.
+
+Only our own numbers: a number printed in the paper has no place in the files this reads. Fractions
+come in, per cent go out.
+"""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+PathLike = Union[str, Path]
+
+START, END = '<!-- results:start -->', '<!-- results:end -->'
+_HEAD = (
+    'config',
+    'data, split (images)',
+    'initialisation',
+    'iterations',
+    'seeds',
+    'parameters',
+    'aAcc',
+    'mPA',
+    'mIoU',
+    'constant',
+    'hardware',
+    'commit',
+)
+_NOTE = (
+    'Per cent. mIoU of one seed: value [95 % interval from resampling the test images]; of several '
+    'seeds: mean ± standard deviation over the seeds. "constant" is the mIoU of the most frequent '
+    'class predicted everywhere. A commit with a plus had local changes.'
+)
+
+
+def read_records(folder: PathLike) -> List[Dict[str, Any]]:
+    """Read the collected runs of a paper, in order of their file names.
+
+    Raises:
+        ValueError: If a file is not what ``tools/card.py --collect`` writes.
+    """
+    records = []
+    for path in sorted((Path(folder) / 'results').glob('*.json')):
+        record = json.loads(path.read_text(encoding='utf-8'))
+        absent = [key for key in ('config', 'metrics', 'params', 'commands') if key not in record]
+        if absent:
+            raise ValueError(
+                f'{path} lacks {", ".join(absent)}: write it with tools/card.py --collect'
+            )
+        records.append(record)
+    return records
+
+
+def group(records: Sequence[dict]) -> List[List[dict]]:
+    """Put runs that differ in their seed only into one row."""
+    rows: Dict[Tuple, List[dict]] = {}
+    for record in records:
+        dataset = record.get('dataset') or {}
+        key = (
+            dataset.get('name'),
+            dataset.get('split'),
+            dataset.get('num_images'),
+            record['config'],
+            record.get('init'),
+            record.get('iterations'),
+            record['params'],
+        )
+        rows.setdefault(key, []).append(record)
+    return [rows[key] for key in sorted(rows, key=lambda key: [str(part) for part in key])]
+
+
+def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
+    """Write a metric: with its interval for one seed, with the spread of several."""
+    entries = [run['metrics'].get(name) or {} for run in runs]
+    values = [100 * entry['value'] for entry in entries if entry.get('value') is not None]
+    if not values:
+        return '–'
+    if len(runs) > 1:
+        missing = '' if len(values) == len(runs) else f' ({len(values)} of {len(runs)})'
+        spread = f' ± {stdev(values):.1f}' if len(values) > 1 else ''
+        return f'{mean(values):.1f}{spread}{missing}'
+    low, high = entries[0].get('low'), entries[0].get('high')
+    if not interval or low is None or high is None:
+        return f'{values[0]:.1f}'
+    return f'{values[0]:.1f} [{100 * low:.1f}, {100 * high:.1f}]'
+
+
+def _distinct(values: Sequence[Optional[str]]) -> str:
+    return ', '.join(dict.fromkeys(str(value) for value in values if value is not None)) or '–'
+
+
+def _commit(run: dict) -> Optional[str]:
+    commit = run.get('commit')
+    return None if commit is None else commit[:7] + ('+' if run.get('dirty') else '')
+
+
+def _row(runs: Sequence[dict]) -> List[str]:
+    first = runs[0]
+    dataset = first.get('dataset') or {}
+    constants = [run['constant_miou'] for run in runs if run.get('constant_miou') is not None]
+    return [
+        f'`{first["config"]}`',
+        f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"} '
+        f'({dataset.get("num_images") or "–"})',
+        str(first.get('init') or '–'),
+        str(first.get('iterations') or '–'),
+        _distinct([run.get('seed') for run in runs]),
+        f'{first["params"]:,}',
+        score(runs, 'aAcc'),
+        score(runs, 'mPA'),
+        score(runs, 'mIoU', interval=True),
+        f'{100 * mean(constants):.1f}' if constants else '–',
+        _distinct([run.get('hardware') for run in runs]),
+        _distinct([_commit(run) for run in runs]),
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
+
+
+def _gallery(runs: Sequence[dict]) -> List[str]:
+    """Show the pictures of the first run of a row that has any."""
+    run = next((run for run in runs if run.get('pictures')), None)
+    if run is None:
+        return []
+    lines = []
+    for name in run['pictures']:
+        curves = 'curves' in name
+        what = (
+            'training loss and validation mIoU'
+            if curves
+            else 'image, truth, prediction, errors (wrong pixels red)'
+        )
+        title = f'{run["config"]}, seed {run.get("seed")}: {what}'
+        lines += [f'![{title}](results/{name})', '', f'*{title}*', '']
+    return lines
+
+
+def results_section(records: Sequence[dict]) -> str:
+    """Write the section, without the markers."""
+    if not records:
+        return 'Nothing has been run yet.'
+    rows = group(records)
+    lines = [_line(_HEAD), '|' + ' --- |' * len(_HEAD), *(_line(_row(runs)) for runs in rows)]
+    lines += ['', _NOTE, '', 'The commands, row by row:', '', '```sh']
+    for runs in rows:
+        for run in runs:
+            lines += run['commands']
+    lines += ['```', '']
+    for runs in rows:
+        lines += _gallery(runs)
+    return '\n'.join(lines).rstrip()
+
+
+def generate(folder: PathLike) -> Tuple[str, str]:
+    """Generate the README of a paper.
+
+    Args:
+        folder: ``configs/<paper>``, with ``README.md`` and ``results/*.json``.
+
+    Returns:
+        The README as it is, and as it should be.
+
+    Raises:
+        FileNotFoundError: If there is no README.
+        ValueError: If it lacks the markers, or has them twice or in the wrong order.
+    """
+    path = Path(folder) / 'README.md'
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist')
+    text = path.read_text(encoding='utf-8')
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+        raise ValueError(f'{path} must contain the lines {START} and {END} once, in this order')
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    section = results_section(read_records(folder))
+    return text, f'{before}{START}\n\n{section}\n\n{END}{after}'

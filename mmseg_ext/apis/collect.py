@@ -1,0 +1,191 @@
+"""Turn a finished run into what is committed: one small JSON file and two small pictures.
+
+The JSON file holds what the README card prints, no arrays. The command in it is worked out from the
+config that mmengine left in the work folder, against the one in the repository, so that a setting
+changed on the command line is not lost.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from .curves import draw_overview, read_curves
+from .pictures import colourise, encode_below, error_picture, picture_grid, write_bytes
+from .run_folder import (
+    constant_miou,
+    describe_dataset,
+    find_config,
+    read_examples,
+    read_results,
+)
+from .schedule import set_max_iters
+
+PathLike = Union[str, Path]
+
+_KEPT = (
+    'config',
+    'init',
+    'seed',
+    'iterations',
+    'commit',
+    'dirty',
+    'hardware',
+    'torch',
+    'date',
+    'metrics',
+    'absent_classes',
+)
+_MAX_BYTES = 100_000
+# Where a run keeps what is its own affair: paths, resuming, and the seed, which has its own flag.
+_PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')
+
+
+def count_parameters(cfg: Config) -> int:
+    """Build the model of a config and count its parameters, auxiliary heads left out."""
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = MODELS.build(cfg.model)
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if not name.startswith('auxiliary_head')
+    )
+
+
+def _leaves(value: Any, name: str = '') -> Dict[str, Any]:
+    """Flatten nested dicts and lists of dicts into dotted names."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        items = {str(index): item for index, item in enumerate(value)}.items()
+    else:
+        return {name: list(value) if isinstance(value, tuple) else value}
+    found: Dict[str, Any] = {}
+    for key, item in items:
+        if key not in _PRIVATE:
+            found.update(_leaves(item, f'{name}.{key}' if name else str(key)))
+    return found
+
+
+# Parts of a config that decide about a result; the rest is names, hooks and logging.
+_DECISIVE = (
+    'model',
+    'train_dataloader',
+    'test_dataloader',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+)
+
+
+def training_config(work_dir: PathLike, results: dict) -> Optional[Config]:
+    """Load the config of the training; that of a later test may lack its options."""
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    for path in reversed([log.with_name('config.py') for log in logs]):
+        if path.is_file():
+            return Config.fromfile(path)
+    return find_config(work_dir, results)
+
+
+def changed_settings(used: Config, written: Config) -> List[str]:
+    """List what a run changed in its config, as arguments of ``--cfg-options``.
+
+    Args:
+        used: The config left in the work folder.
+        written: The one in the repository; not changed.
+    """
+    written = Config(written.to_dict())
+    options = []
+    length = used.get('train_cfg', {}).get('max_iters')
+    if length and length != written.get('train_cfg', {}).get('max_iters'):
+        set_max_iters(written, length)
+        options.append(f'max_iters={length}')
+    for part in _DECISIVE:
+        old, new = _leaves(written.get(part), part), _leaves(used.get(part), part)
+        options += [f'{key}={new[key]}' for key in new if new[key] != old.get(key)]
+    return options
+
+
+def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[str]:
+    """Write the commands that repeat a run."""
+    train = f'python tools/train.py {Path(config).as_posix()}'
+    if results.get('seed') is not None:
+        train += f' --seed {results["seed"]}'
+    changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
+    if changed:
+        train += ' --cfg-options ' + ' '.join(changed)
+    checkpoint = f'work_dirs/{Path(config).stem}/{results.get("checkpoint")}'
+    return [train, f'python tools/test.py {Path(config).as_posix()} {checkpoint}']
+
+
+def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
+    """Keep what a card prints, and add what needs the model or the arrays."""
+    record = {key: results.get(key) for key in _KEPT}
+    record['dataset'] = describe_dataset(results, used)
+    record['per_class'] = {'IoU': results['per_class']['IoU']}
+    record['constant_miou'] = constant_miou(results['confusion'])
+    record['params'] = count_parameters(used if used is not None else Config.fromfile(config))
+    record['commands'] = commands(config, results, used)
+    return record
+
+
+def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) -> Optional[bytes]:
+    """Draw image, truth, prediction and errors of some predicted images, below 100 kB.
+
+    Returns:
+        A JPEG file, or ``None`` if nothing was predicted or no labels were found.
+    """
+    examples, palette = read_examples(work_dir, cfg)
+    pictures = [
+        [
+            example.image,
+            colourise(example.truth, palette),
+            colourise(example.label, palette),
+            error_picture(example.image, example.label, example.truth),
+        ]
+        for example in examples
+        if example.truth is not None
+    ]
+    if not pictures:
+        return None
+    return encode_below(picture_grid(pictures[:rows], cell=200), _MAX_BYTES)
+
+
+def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
+    """Copy a run into ``configs/<paper>/results``.
+
+    Args:
+        work_dir: Folder of a tested run.
+        folder: Where to; its parent must hold the run's config.
+
+    Returns:
+        The files written.
+
+    Raises:
+        FileNotFoundError: If the run was not tested, or its config is not in the parent folder.
+    """
+    results, folder = read_results(work_dir), Path(folder)
+    config = folder.parent / f'{results.get("config")}.py'
+    if not config.is_file():
+        raise FileNotFoundError(
+            f'{work_dir} is a run of {results.get("config")}, but {config} does not exist: collect '
+            'it into the results folder beside its config'
+        )
+    used = training_config(work_dir, results)
+    record = slim(results, config=config, used=used)
+    seed = record['seed']
+    stem = config.stem if seed is None else f'{config.stem}_seed{seed}'
+    pictures = {}
+    grid = example_grid(work_dir, used)
+    if grid is not None:
+        pictures[f'{stem}_predictions.jpg'] = grid
+    curves = read_curves(work_dir)
+    if curves.get('loss') or curves.get('val/mIoU'):
+        pictures[f'{stem}_curves.png'] = draw_overview(curves)
+    record['pictures'] = list(pictures)
+    written = [write_bytes(folder / name, content) for name, content in pictures.items()]
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+    return [*written, write_bytes(folder / f'{stem}.json', text.encode('utf-8'))]

@@ -1,0 +1,248 @@
+"""README cards: the table against hand-computed values, collecting a run, the check."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_ext.apis.card import END, START, generate, results_section
+from mmseg_ext.apis.collect import changed_settings, collect, count_parameters
+from mmseg_ext.apis.pictures import encode_below, picture_grid
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _metric(value: float) -> dict:
+    return dict(value=value, low=value - 0.02, high=value + 0.03)
+
+
+def _record(seed: int, miou: float, **others: object) -> dict:
+    record = dict(
+        config='fmsi_x',
+        dataset=dict(name='CamVidDataset', split='test', num_images=233),
+        init='random',
+        seed=seed,
+        iterations=800,
+        commit='0123456789abcdef',
+        dirty=False,
+        hardware='CPU | 2 cores',
+        metrics=dict(mIoU=_metric(miou), aAcc=_metric(0.886), mPA=dict(value=None)),
+        constant_miou=0.0312,
+        params=66290397,
+        commands=[f'python tools/train.py configs/fmsi/fmsi_x.py --seed {seed}'],
+        pictures=[f'fmsi_x_seed{seed}_curves.png'],
+        paper={'mIoU': 81.65},
+    )
+    record.update(others)
+    return record
+
+
+def _rows(section: str) -> list:
+    lines = [line for line in section.splitlines() if line.startswith('|')]
+    return [[cell.strip() for cell in line.strip('| ').split(' | ')] for line in lines]
+
+
+def test_one_seed_shows_its_interval() -> None:
+    head, _, row = _rows(results_section([_record(0, 0.5631)]))
+    assert dict(zip(head, row)) == {
+        'config': '`fmsi_x`',
+        'data, split (images)': 'CamVidDataset, test (233)',
+        'initialisation': 'random',
+        'iterations': '800',
+        'seeds': '0',
+        'parameters': '66,290,397',
+        'aAcc': '88.6',
+        'mPA': '–',
+        'mIoU': '56.3 [54.3, 59.3]',
+        'constant': '3.1',
+        'hardware': 'CPU \\| 2 cores',
+        'commit': '0123456',
+    }
+
+
+def test_seeds_of_one_config_share_a_row() -> None:
+    """Mean of 50, 53, 56 is 53; the sample's standard deviation is 3."""
+    seeds = [_record(0, 0.50), _record(1, 0.53, dirty=True), _record(2, 0.56, commit='fedcba98')]
+    head, _, row = _rows(results_section(seeds))
+    cells = dict(zip(head, row))
+    assert cells['mIoU'] == '53.0 ± 3.0' and cells['aAcc'] == '88.6 ± 0.0'
+    assert cells['seeds'] == '0, 1, 2'
+    assert cells['commit'] == '0123456, 0123456+, fedcba9'
+
+
+def test_other_lengths_data_and_weights_are_other_rows() -> None:
+    records = [
+        _record(0, 0.5),
+        _record(0, 0.5, iterations=1600),
+        _record(0, 0.5, init='imagenet.pth'),
+        _record(0, 0.5, dataset=dict(name='Voc', split='val', num_images=9)),
+    ]
+    assert len(_rows(results_section(records))) == 2 + 4
+
+
+def test_commands_and_pictures_follow_the_table() -> None:
+    section = results_section([_record(0, 0.5), _record(1, 0.6)])
+    block = section.split('```sh\n')[1].split('```')[0].splitlines()
+    assert block == [f'python tools/train.py configs/fmsi/fmsi_x.py --seed {s}' for s in (0, 1)]
+    assert '](results/fmsi_x_seed0_curves.png)' in section and 'seed1_curves' not in section
+
+
+def test_a_papers_number_is_never_printed() -> None:
+    assert '81.6' not in results_section([_record(0, 0.5)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / 'configs' / 'fmsi'
+    (folder / 'results').mkdir(parents=True)
+    (folder / 'results' / 'a.json').write_text(json.dumps(_record(0, 0.5)))
+    (folder / 'README.md').write_text(f'# Card\n\n{START}\nold\n{END}\n\n## Next\n')
+    return folder
+
+
+def _tool(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    spec = importlib.util.spec_from_file_location('card_tool', ROOT / 'tools' / 'card.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, 'argv', ['card.py', *map(str, arguments)])
+    return module.main()
+
+
+def test_check_fails_until_the_card_is_written(folder, monkeypatch, capsys) -> None:
+    readme = folder / 'README.md'
+    before = readme.read_text()
+    assert _tool(monkeypatch, folder, '--check') == 1
+    assert readme.read_text() == before and 'is stale' in capsys.readouterr().err
+    assert _tool(monkeypatch, folder) == 0
+    text = readme.read_text()
+    assert text.startswith('# Card\n\n') and text.endswith(f'{END}\n\n## Next\n')
+    assert '50.0 [48.0, 53.0]' in text and 'old' not in text
+    assert _tool(monkeypatch, folder, '--check') == 0
+    readme.write_text(text.replace('50.0', '60.0'))  # somebody improves a number by hand
+    assert _tool(monkeypatch, folder, '--check') == 1
+
+
+def test_unusable_cards_are_named(folder) -> None:
+    (folder / 'README.md').write_text(f'{END} {START}')
+    with pytest.raises(ValueError, match='README.md must contain the lines'):
+        generate(folder)
+    (folder / 'README.md').write_text(f'{START} {END}')
+    (folder / 'results' / 'a.json').write_text('{"config": "x"}')
+    with pytest.raises(ValueError, match='a.json lacks metrics, params, commands'):
+        generate(folder)
+    (folder / 'results' / 'a.json').unlink()
+    assert 'Nothing has been run yet.' in generate(folder)[1]
+    with pytest.raises(FileNotFoundError, match='README.md'):
+        generate(folder.parent)
+
+
+def _run_folder(path: Path, config: Path, tiny_data: Path, used: str) -> Path:
+    """A tested run of ``config`` whose training had the settings ``used`` instead."""
+    from mmengine.config import Config
+
+    vis = path / '20260901_1' / 'vis_data'
+    vis.mkdir(parents=True)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(json.loads(used))
+    cfg.dump(vis / 'config.py')
+    record = dict(iter=1, step=1, loss=1.0)
+    (vis / 'scalars.json').write_text(json.dumps(record) + '\n' + json.dumps(dict(step=1, mIoU=5)))
+    results = dict(
+        config=config.stem,
+        seed=0,
+        iterations=6,
+        num_images=6,
+        checkpoint='iter_6.pth',
+        metrics=dict(mIoU=_metric(0.5)),
+        per_class=dict(IoU=dict(sky=0.5, tree=None, road=0.5)),
+        confusion=[[3, 1, 0], [0, 0, 0], [2, 0, 2]],
+    )
+    (path / 'results.json').write_text(json.dumps(results))
+    mask = cv2.imread(str(tiny_data / 'mask' / '0.png'), cv2.IMREAD_UNCHANGED)
+    (path / 'predictions').mkdir()
+    cv2.imwrite(str(path / 'predictions' / '0.png'), np.where(mask == 255, 1, mask))
+    image = str((tiny_data / 'img' / '0.png').absolute())
+    listing = dict(palette=[[9, 9, 9]] * 3, images=[dict(image=image, mask='0.png')])
+    (path / 'predictions' / 'predictions.json').write_text(json.dumps(listing))
+    return path
+
+
+def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_path) -> None:
+    config = folder / 'tiny.py'
+    config.write_text(tiny_config.read_text())
+    used = json.dumps({'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 3})
+    run = _run_folder(tmp_path / 'run', config, tiny_data, used)
+    written = collect(run, folder / 'results')
+    names = ['tiny_seed0_predictions.jpg', 'tiny_seed0_curves.png', 'tiny_seed0.json']
+    assert [path.name for path in written] == names
+    assert all(0 < path.stat().st_size < 100_000 for path in written)
+    record = json.loads(written[-1].read_text())
+    assert 'confusion' not in record and record['pictures'] == names[:2]
+    assert record['constant_miou'] == pytest.approx(4 / 8 / 2, abs=1e-9)
+    assert record['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
+    train, test = record['commands']
+    assert train == (
+        f'python tools/train.py {config.as_posix()} --seed 0 --cfg-options '
+        'train_dataloader.batch_size=3 optim_wrapper.optimizer.lr=0.5'
+    )
+    assert test == f'python tools/test.py {config.as_posix()} work_dirs/tiny/iter_6.pth'
+    assert 'tiny' in generate(folder)[1]
+    picture = Image.open(written[0])
+    assert picture.size == (4 * 200 + 3 * 4, 200)
+    # the second column is the truth, whose palette has a single colour, the first row is void
+    column = np.asarray(picture)[:, 204:404]
+    assert abs(column[100:].astype(int) - 9).max() < 12 and column[0].min() > 200
+
+
+def test_collect_refuses_a_run_of_another_paper(folder, tiny_config, tiny_data, tmp_path) -> None:
+    config = tmp_path / 'tiny.py'
+    config.write_text(tiny_config.read_text())
+    run = _run_folder(tmp_path / 'run', config, tiny_data, '{}')
+    with pytest.raises(FileNotFoundError, match='run of tiny, but .*fmsi/tiny.py does not exist'):
+        collect(run, folder / 'results')
+    assert [path.name for path in (folder / 'results').iterdir()] == ['a.json']
+
+
+def test_a_rescaled_run_is_one_option(tiny_config) -> None:
+    """``max_iters=12`` moves loop, schedule and intervals; the command names it alone."""
+    from mmengine.config import Config
+
+    from mmseg_ext.apis.training import load_config
+
+    used = load_config(tiny_config, options=dict(max_iters=12))
+    assert changed_settings(used, Config.fromfile(tiny_config)) == ['max_iters=12']
+    used = load_config(tiny_config)
+    used.work_dir, used.randomness.seed = 'elsewhere', 5
+    used.train_dataloader.dataset.data_root = '/other/disk'
+    assert changed_settings(used, Config.fromfile(tiny_config)) == []
+
+
+def test_parameters_are_counted_without_auxiliary_heads(tiny_config) -> None:
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(tiny_config)
+    plain = count_parameters(cfg)
+    # conv_seg 8 x 3 weights and 3 biases more for 3 classes more
+    cfg.model.decode_head.num_classes = 6
+    assert count_parameters(cfg) == plain + 3 * 9
+    cfg.model.auxiliary_head = dict(cfg.model.decode_head, in_index=2, in_channels=16)
+    assert count_parameters(cfg) == plain + 3 * 9
+
+
+def test_grid_places_pictures_and_stays_below_its_limit() -> None:
+    colours = [[np.full((10, 20, 3), 60 * (2 * r + c), np.uint8) for c in (0, 1)] for r in (0, 1)]
+    grid = picture_grid(colours, cell=40, gap=4)
+    assert grid.shape == (20 + 4 + 20, 40 + 4 + 40, 3)
+    assert [grid[5, 5, 0], grid[5, 60, 0], grid[30, 5, 0], grid[30, 60, 0]] == [0, 60, 120, 180]
+    assert (grid[:, 40:44] == 255).all() and (grid[20:24] == 255).all()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    assert len(encode_below(noise, 40_000)) < 40_000
+    with pytest.raises(ValueError, match='300x300 does not fit into 1000 bytes'):
+        encode_below(noise, 1000)
+    with pytest.raises(ValueError, match=r'equal length, got \[2, 1\]'):
+        picture_grid([colours[0], colours[1][:1]])
