@@ -4,7 +4,7 @@ mmengine hands a registered module its dict as keyword arguments; a misspelt key
 ``TypeError`` from somewhere inside, or, when a constructor takes ``**kwargs`` or the key stands
 at top level, in nothing at all. Here every dict with a ``type`` is compared with the constructor's
 signature, ``**kwargs`` followed through the parents as long as they do nothing but pass it on.
-What cannot be decided is accepted.
+What cannot be decided is accepted, unless it is nearly the name of an argument.
 """
 
 import ast
@@ -116,7 +116,7 @@ def _top_level_problems(cfg: Config) -> Iterator[str]:
     """Misspelt Runner settings; other top-level names are the file's own variables."""
     for key in cfg:
         if key not in _RUNNER_KEYS:
-            hint = _suggest(key, _RUNNER_KEYS, cutoff=0.9)
+            hint = _suggest(key, _RUNNER_KEYS, cutoff=0.92)
             if hint:
                 yield f'{key} is no setting of the Runner{hint}'
 
@@ -170,26 +170,28 @@ def _names(place: Optional[Registry]) -> set:
 
 
 def _signature_problems(path: str, kind: Callable, given: set, consumed: set) -> list[str]:
-    accepted = arguments_of(kind)
-    if accepted is None:
-        return []
+    accepted, swallows = arguments_of(kind)
     unknown = sorted(given - consumed - accepted)
+    if swallows:  # may be meant for **kwargs, unless it is nearly the name of an argument
+        unknown = [key for key in unknown if _suggest(key, accepted, cutoff=0.88)]
     name = getattr(kind, '__name__', str(kind))
-    return [f'{path}.{key}: {name} has no argument {key!r}'
-            f'{_hint(key, accepted)}'
-            for key in unknown]  # fmt: skip
+    return [
+        f'{path}.{key}: {name} has no argument {key!r}{_hint(key, accepted)}' for key in unknown
+    ]
 
 
 @cache
-def arguments_of(kind: Callable) -> Optional[frozenset]:
+def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
     """Names of the arguments that a class or function takes.
 
     Returns:
-        ``None`` if it takes any name: ``**kwargs`` that do more than go to the parent.
+        The names, and whether any other name may be taken as well: ``**kwargs`` that do more than
+        go to the parent.
     """
     if not inspect.isclass(kind):
-        return _own_arguments(kind)[0] if not _own_arguments(kind)[1] else None
-    names: set = set()
+        names, swallow = _own_arguments(kind)
+        return names, swallow is not None
+    names = frozenset()
     for parent in kind.__mro__:
         if parent in (object, nn.Module):
             break  # takes nothing
@@ -201,8 +203,8 @@ def arguments_of(kind: Callable) -> Optional[frozenset]:
         if swallow is None:
             break
         if not _only_passed_on(init, swallow):
-            return None
-    return frozenset(names)
+            return names, True
+    return names, False
 
 
 def _own_arguments(function: Callable) -> tuple:

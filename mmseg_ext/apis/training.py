@@ -130,11 +130,13 @@ class _CleanFailure:
     """Removes what a run wrote when it fails before its first training step or result.
 
     Args:
-        *folders: Where the run writes; those that were there before lose only the Runner's own
-            folder inside, which is named by the time.
+        cfg: Names the file that the Runner dumps.
+        *folders: Where the run writes; those that were there before lose only what the Runner
+            itself adds: a folder named by the time and the dumped config.
     """
 
-    def __init__(self, *folders: Optional[str]) -> None:
+    def __init__(self, cfg: Config, *folders: Optional[str]) -> None:
+        self.dumped = Path(cfg.filename or 'config.py').name
         self.before = {Path(f): _entries(Path(f)) for f in folders if f}
         self.keep = False
 
@@ -152,6 +154,8 @@ class _CleanFailure:
             for name in (_entries(folder) or set()) - before:
                 if re.fullmatch(r'\d{8}_\d{6}', name):
                     shutil.rmtree(folder / name, ignore_errors=True)
+                elif name == self.dumped:
+                    (folder / name).unlink(missing_ok=True)
 
 
 def _entries(folder: Path) -> Optional[set]:
@@ -184,7 +188,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         ValueError: For the user's mistakes, with what to do.
     """
     cfg.resume = resume
-    with _CleanFailure(cfg.work_dir) as written:
+    with _CleanFailure(cfg, cfg.work_dir) as written:
         runner = build_runner(cfg)
         if cfg.get('load_from'):
             check_weights(runner.model, cfg.load_from, complete=resume)
@@ -286,7 +290,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
             metric.setdefault('summary_file', str(summary))
             metric.setdefault('per_image_file', str(Path(cfg.work_dir, 'per_image.npz')))
             summary, ours = Path(metric['summary_file']), True
-    with _CleanFailure(cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
+    with _CleanFailure(cfg, cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
         runner = build_runner(cfg)
         check_weights(runner.model, cfg.load_from, complete=True)
         metrics = runner.test()

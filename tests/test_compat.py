@@ -1,0 +1,88 @@
+"""What the package does to mmcv-lite, mmengine's checkpoints and its list of packages."""
+
+import sys
+from types import ModuleType
+
+import mmengine.config.utils
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from mmseg_ext import compat
+
+
+def test_placeholder_explains_itself():
+    ops = compat._MissingOps('mmcv._ext')
+    with pytest.raises(RuntimeError, match='deform_conv_forward needs the compiled mmcv'):
+        ops.deform_conv_forward(1, 2)
+    with pytest.raises(AttributeError):  # import machinery probes these
+        ops.__wrapped__  # noqa: B018
+
+
+def test_compiled_operators_are_honoured(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', ModuleType('mmcv._ext'))
+    assert compat.install_mmcv_placeholder() is False
+
+
+def test_placeholder_stands_where_nothing_is_compiled():
+    import importlib.machinery
+
+    import mmcv
+    from mmengine.utils.dl_utils.misc import mmcv_full_available
+
+    compiled = importlib.machinery.PathFinder.find_spec('mmcv._ext', mmcv.__path__) is not None
+    assert compat.install_mmcv_placeholder() is not compiled
+    assert mmcv_full_available() is compiled
+
+
+def test_without_mmcv_one_clear_sentence(monkeypatch):
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(ImportError, match=r'pip install "mmcv-lite>=2.1,<2.2"'):
+        compat.install_mmcv_placeholder()
+
+
+def test_plain_turns_numpy_into_python():
+    tensor = torch.ones(2)
+    value = compat.plain(
+        {'a': np.float32(0.5), 'b': [np.int64(3), (np.array([1, 2]),)], 'c': tensor}
+    )
+    assert value == {'a': 0.5, 'b': [3, ([1, 2],)], 'c': tensor}
+    assert [type(value['a']), type(value['b'][0])] == [float, int]
+    assert value['c'] is tensor
+
+
+def test_history_survives_as_plain_values(tmp_path):
+    hub = MessageHub('test_compat_a')
+    for value in (3.0, 2.0, 1.0):
+        hub.update_scalar('train/loss', value, 2)
+    hub.update_info('best_score', np.float32(0.25))
+    torch.save(hub.state_dict(), tmp_path / 'hub.pth')
+    state = torch.load(tmp_path / 'hub.pth', weights_only=True)
+    other = MessageHub('test_compat_b')
+    other.load_state_dict(state)
+    buffer = other.get_scalar('train/loss')
+    assert buffer.mean() == 1.0 and buffer.min() == 1.0
+    values, counts = buffer.data
+    assert values.tolist() == [3.0, 2.0, 1.0] and counts.tolist() == [2, 2, 2]
+    assert other.get_info('best_score') == 0.25
+
+
+def test_histories_of_plain_mmengine_still_load():
+    hub = MessageHub('test_compat_c')
+    hub.load_state_dict(dict(log_scalars={'loss': HistoryBuffer([4.0], [1])}, runtime_info={},
+                             resumed_keys={}))  # fmt: skip
+    assert hub.get_scalar('loss').current() == 4.0
+
+
+def test_nothing_is_allow_listed():
+    """Checkpoints reach what torch itself lists and nothing else; getattr is in builtins."""
+    for entry in torch.serialization.get_safe_globals():
+        assert entry.__module__.startswith('torch.'), entry
+
+
+def test_applying_twice_changes_nothing():
+    before = MessageHub.state_dict
+    compat.apply()
+    assert MessageHub.state_dict is before
+    assert mmengine.config.utils.MODULE2PACKAGE['mmseg_ext'] == 'mmseg_ext.registry'
