@@ -1,0 +1,111 @@
+"""Train, resume, test and infer with self-made checkpoints under ``weights_only=True``."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_ext.apis import training
+from mmseg_ext.apis.checkpoints import newest_checkpoint
+
+
+def losses(folder: Path) -> dict[int, float]:
+    """Loss by iteration, from the log that mmengine writes."""
+    found = {}
+    for file in folder.glob('*/vis_data/scalars.json'):
+        for line in file.read_text().splitlines():
+            values = json.loads(line)
+            if 'loss' in values:
+                found[values['iter']] = values['loss']
+    return found
+
+
+def prepare(config: Path, folder: Path) -> Config:
+    cfg = training.load_config(config, work_dir=folder)
+    cfg.experiment_name = folder.name  # two Runners within a second would share a name
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def trained(tiny_config, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('trained')
+    training.train(prepare(tiny_config, folder))
+    return folder
+
+
+def test_loss_is_logged_for_every_iteration(trained):
+    assert sorted(losses(trained)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_checkpoints_hold_plain_values_only(trained, python_tool):
+    """A process without our packages reads every entry with torch's safe reader."""
+    code = (
+        'import sys, torch\n'
+        'data = torch.load(sys.argv[1], weights_only=True)\n'
+        'assert {"state_dict", "optimizer", "message_hub", "meta"} <= set(data), set(data)\n'
+        'assert not {"mmengine", "mmseg", "mmseg_ext"} & set(sys.modules)\n'
+        'print(len(data["message_hub"]["log_scalars"]["train/loss"]["values"]))'
+    )
+    done = python_tool('-I', '-c', code, trained / 'iter_6.pth')
+    assert done.stdout.strip() == '6'
+
+
+def test_resumed_run_equals_the_uninterrupted_one(trained, tiny_config, tmp_path):
+    """Dropout, shuffling and momentum included: same losses, same weights, to the last bit."""
+    shutil.copy(trained / 'iter_3.pth', tmp_path)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_3.pth'))
+    training.train(prepare(tiny_config, tmp_path), resume=True)
+    straight = losses(trained)
+    assert losses(tmp_path) == {i: straight[i] for i in (4, 5, 6)}
+    ours = torch.load(tmp_path / 'iter_6.pth')
+    theirs = torch.load(trained / 'iter_6.pth')
+    for key, value in theirs['state_dict'].items():
+        assert torch.equal(ours['state_dict'][key], value), key
+    history = [c['message_hub']['log_scalars']['train/loss']['values'] for c in (ours, theirs)]
+    assert history[0] == history[1]
+
+
+def test_testing_writes_results_with_facts(trained, tiny_config):
+    metrics = training.test(prepare(tiny_config, trained))
+    results = json.loads((trained / 'results.json').read_text())
+    assert results['metrics']['mIoU']['value'] == pytest.approx(metrics['mIoU'] / 100, abs=1e-12)
+    facts = dict(config='tiny', init='random', seed=1, torch=torch.__version__)
+    assert {k: results[k] for k in facts} == facts
+    best = newest_checkpoint(trained)
+    assert best.name.startswith('best_mIoU') and results['checkpoint'] == best.name
+    assert results['iterations'] == int(best.stem.rpartition('_')[2])
+    matrix = np.array(results['confusion'])
+    counts = np.load(trained / 'per_image.npz')
+    assert matrix.sum() == 6 * 39 * 40  # the first row of each image is ignored
+    np.testing.assert_array_equal(counts['tp'].sum(0), matrix.diagonal())
+
+
+def test_inference_with_mmseg_s_own_api(trained, tiny_config, tiny_data):
+    """init_model and inference_model give what the network computes by hand."""
+    import cv2
+    from mmseg.apis import inference_model, init_model
+
+    model = init_model(str(tiny_config), str(trained / 'iter_6.pth'), device='cpu')
+    image = tiny_data / 'img' / '0.png'
+    predicted = inference_model(model, str(image)).pred_sem_seg.data[0]
+    rgb = cv2.imread(str(image))[..., ::-1].astype(np.float32)
+    x = torch.from_numpy((rgb - 127.5) / 127.5).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = model.decode_head(model.backbone(x))
+        logits = torch.nn.functional.interpolate(logits, size=x.shape[2:], mode='bilinear')
+    assert (logits.argmax(1)[0] == predicted).float().mean() > 0.999
+
+
+def test_the_checkpoint_of_a_run_is_best_then_last(tmp_path):
+    for name in ('iter_2.pth', 'iter_1.pth'):
+        (tmp_path / name).touch()
+    import os
+
+    os.utime(tmp_path / 'iter_2.pth', (2e9, 2e9))
+    assert newest_checkpoint(tmp_path).name == 'iter_2.pth'
+    (tmp_path / 'best_mIoU_iter_1.pth').touch()
+    assert newest_checkpoint(tmp_path).name == 'best_mIoU_iter_1.pth'
