@@ -25,9 +25,8 @@ def read_readme() -> str:
     return (ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else ''
 
 
-def add_mim_extension() -> None:
+def add_mim_extension(link: bool) -> None:
     """Place ``configs``, ``tools`` and ``model-index.yml`` under ``mmseg_ext/.mim``."""
-    link = 'develop' in sys.argv or 'editable_wheel' in sys.argv
     if not link and not {'bdist_wheel', 'sdist', 'install'} & set(sys.argv):
         return
     target = ROOT / 'mmseg_ext' / '.mim'
@@ -49,7 +48,9 @@ def add_mim_extension() -> None:
 
 
 if __name__ == '__main__':
-    add_mim_extension()
+    link = 'develop' in sys.argv or 'editable_wheel' in sys.argv
+    linked = (ROOT / 'mmseg_ext' / '.mim' / 'configs').is_symlink()
+    add_mim_extension(link)
     setup(
         name='mmsegmentation-ext',
         version=read_version(),
@@ -87,3 +88,5 @@ if __name__ == '__main__':
             'console_scripts': ['mmseg-ext-env = mmseg_ext.env:main'],
         },
     )
+    if linked and not link:  # a wheel was built in an editable checkout: link again
+        add_mim_extension(True)

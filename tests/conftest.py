@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mmseg_ext  # noqa: F401  before any test imports mmseg.models, which mmcv-lite alone breaks
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # The tests share two cores with each other; one thread each is faster than two fighting.

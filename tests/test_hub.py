@@ -1,0 +1,96 @@
+"""mmengine.hub, `_base_` across packages, the inferencer's list, and what a wheel carries."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine import hub
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.models import EncoderDecoder
+
+import mmseg_ext
+from mmseg_ext.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = 'fmsi/fmsi_mobilenetv2_camvid.py'
+
+
+def test_configs_are_found_by_package():
+    cfg = hub.get_config(f'mmseg_ext::{NAME}')
+    assert cfg.to_dict() == Config.fromfile(ROOT / 'configs' / NAME).to_dict()
+
+
+def test_models_are_built_by_package():
+    model = hub.get_model(f'mmseg_ext::{NAME}')
+    assert isinstance(model, EncoderDecoder)
+    assert type(model.decode_head).__name__ == 'FMSIHead'
+
+
+def test_a_config_may_inherit_ours(tmp_path):
+    file = tmp_path / 'mine.py'
+    file.write_text(f"_base_ = 'mmseg_ext::{NAME}'\ncrop_size = (1, 2)\n")
+    cfg = Config.fromfile(file)
+    assert cfg.model.decode_head.type == 'FMSIHead' and cfg.crop_size == (1, 2)
+
+
+def test_our_scope_finds_mmseg_s_modules():
+    with DefaultScope.overwrite_default_scope('mmseg_ext'):
+        assert MODELS.get('EncoderDecoder') is EncoderDecoder
+        assert MODELS.get('FMSIHead').__module__.startswith('mmseg_ext.')
+    assert MODELS.scope == 'mmseg_ext' and not MODELS.module_dict
+
+
+def test_the_index_names_configs_that_exist():
+    """The metafiles list every config of their folder, once."""
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    assert index['Import']
+    for imported in index['Import']:
+        content = yaml.safe_load((ROOT / imported).read_text())
+        listed = [ROOT / model['Config'] for model in content['Models']]
+        present = {p for p in (ROOT / imported).parent.glob('*.py') if p.name[0] != '_'}
+        assert len(listed) == len(set(listed))
+        assert set(listed) == present, f'{imported}: {set(listed) ^ present}'
+        names = {c['Name'] for c in content['Collections']}
+        assert {model['In Collection'] for model in content['Models']} <= names
+
+
+def test_the_inferencer_lists_our_models():
+    from mmseg.apis import MMSegInferencer
+
+    assert Path(NAME).stem in MMSegInferencer.list_models('mmseg_ext')
+
+
+@pytest.fixture(scope='module')
+def wheel_names(tmp_path_factory) -> set:
+    """Names in a wheel, built from a copy so that the checkout stays linked."""
+    source = tmp_path_factory.mktemp('source')
+    skip = shutil.ignore_patterns('.mim', '__pycache__', '*.egg-info')
+    for name in ('mmseg_ext', 'configs', 'tools'):
+        shutil.copytree(ROOT / name, source / name, ignore=skip)
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml'):
+        shutil.copy(ROOT / name, source)
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation',
+         '--no-index', '-w', source / 'out', source], check=True, capture_output=True)  # fmt: skip
+    (wheel,) = (source / 'out').glob('*.whl')
+    assert wheel.name.startswith(f'mmsegmentation_ext-{mmseg_ext.__version__}-py3-none-any')
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_a_wheel_carries_configs_and_tools(wheel_names):
+    expected = {'model-index.yml', 'tools/train.py', 'tools/dist_train.sh', f'configs/{NAME}',
+                'configs/_base_/default_runtime.py'}  # fmt: skip
+    assert {f'mmseg_ext/.mim/{name}' for name in expected} <= wheel_names
+    ours = {str(p.relative_to(ROOT)) for p in (ROOT / 'configs').rglob('*.*') if p.suffix == '.py'}
+    assert {f'mmseg_ext/.mim/{name}' for name in ours} <= wheel_names
+
+
+def test_a_wheel_has_one_package(wheel_names):
+    tops = {name.split('/')[0] for name in wheel_names}
+    assert tops == {'mmseg_ext', f'mmsegmentation_ext-{mmseg_ext.__version__}.dist-info'}
+    assert not [name for name in wheel_names if 'work_dirs' in name or name.endswith('.pyc')]
