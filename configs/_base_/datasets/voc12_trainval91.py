@@ -32,7 +32,7 @@ train_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
         ann_file='ImageSets/Segmentation/trainval91_train.txt',
-        how_to_get='python tools/make_split.py',
+        how_to_get='python tools/make_split.py DATA_ROOT/ImageSets/Segmentation/trainval.txt --expect 2913',
         pipeline=train_pipeline,
     ),
 )
@@ -46,7 +46,7 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
         ann_file='ImageSets/Segmentation/trainval91_val.txt',
-        how_to_get='python tools/make_split.py',
+        how_to_get='python tools/make_split.py DATA_ROOT/ImageSets/Segmentation/trainval.txt --expect 2913',
         pipeline=test_pipeline,
     ),
 )

@@ -1,0 +1,236 @@
+"""Fetching a data set: download with resume, checksum, and unpacking that cannot leave its folder.
+
+Nothing appears under its final name before it is complete: the archive grows as ``.part``, the
+folder in a temporary one beside its place.
+"""
+
+import hashlib
+import http.client
+import os
+import shutil
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+from tqdm import tqdm
+
+_CHUNK = 1 << 20
+_TIMEOUT_S = 60
+_BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A tar file with a data set in it.
+
+    Attributes:
+        url: Where it lies.
+        md5: Its checksum, hexadecimal.
+        inner: The folder inside that is wanted; it comes to lie at this path below the data folder.
+        holds: Paths below ``inner`` that must be there.
+    """
+
+    url: str
+    md5: str
+    inner: str
+    holds: Tuple[str, ...]
+
+
+ARCHIVES = {
+    # The checksum is the one torchvision (datasets/voc.py) has for this file.
+    'voc2012': Archive(
+        url='http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar',
+        md5='6cd6e144f989b92b3379bac3b3de84fd',
+        inner='VOCdevkit/VOC2012',
+        holds=(
+            'JPEGImages',
+            'SegmentationClass',
+            'ImageSets/Segmentation/train.txt',
+            'ImageSets/Segmentation/val.txt',
+            'ImageSets/Segmentation/trainval.txt',
+        ),
+    )
+}
+
+
+def fetch_dataset(
+    archive: Archive, out: str, *, keep_archive: bool = False, progress: bool = True
+) -> Tuple[str, bool]:
+    """Download, verify and unpack, unless the data are there.
+
+    Args:
+        archive: What to fetch.
+        out: The data folder.
+        keep_archive: Keep the tar file in ``out``.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The folder of the data set, and whether it was fetched now.
+
+    Raises:
+        OSError: If the download fails; what has come stays for the next attempt.
+        ValueError: If the checksum is wrong or the archive holds something else or evil.
+        FileExistsError: If the place is taken by an incomplete or foreign folder.
+    """
+    root = Path(out)
+    target = root / archive.inner
+    if target.exists():
+        missing = [name for name in archive.holds if not (target / name).exists()]
+        if missing:
+            raise FileExistsError(
+                f'{target} exists, but holds no {missing[0]}: move it away and run this again'
+            )
+        return str(target), False
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / archive.url.rsplit('/', 1)[-1]
+    if not path.exists():
+        download(archive.url, path, progress=progress)
+    verify(path, archive.md5)
+    unpack(path, root, inner=archive.inner, holds=archive.holds, progress=progress)
+    if not keep_archive:
+        path.unlink()
+    return str(target), True
+
+
+def download(url: str, path: Path, *, attempts: int = 5, progress: bool = True) -> None:
+    """Download to ``path``, going on where an earlier attempt stopped.
+
+    Args:
+        url: ``http`` or ``https``.
+        path: The file to make; ``<path>.part`` until it is complete.
+        attempts: How many times in a row a connection may end without a single new byte.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: If the URL is of another kind.
+        OSError: If the download cannot be completed now.
+    """
+    if not url.startswith(('http://', 'https://')):
+        raise ValueError(f'{url}: only http and https addresses can be fetched')
+    part = Path(f'{path}.part')
+    failures, reason = 0, ''
+    while failures < attempts:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            if _continue(url, part, before, progress):
+                os.replace(part, path)
+                return
+            reason = 'the connection ended early'
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code != 429:  # asking again would not help
+                raise OSError(f'{url}: the server answers {error.code} {error.reason}') from error
+            reason = f'the server answers {error.code} {error.reason}'
+        except _BROKEN as error:
+            reason = str(error)
+        came = part.exists() and part.stat().st_size > before
+        failures = 0 if came else failures + 1
+    size = part.stat().st_size if part.exists() else 0
+    raise OSError(
+        f'{url}: {reason}; {size} bytes are kept in {part}: run the same command again to go on, '
+        'or give a mirror with --url'
+    )
+
+
+def _continue(url: str, part: Path, start: int, progress: bool) -> bool:
+    """Append what is missing; return whether the file is complete."""
+    request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        # Nothing is left to send, or the file is another one: its stated length decides.
+        stated = error.headers.get('Content-Range', '').rpartition('/')[2]
+        if stated == str(start):
+            return True
+        part.unlink()
+        return False
+    with response:
+        if response.status != http.client.PARTIAL_CONTENT:
+            start = 0  # the server sends everything, whatever was asked for
+        total = _total(response, start)
+        _append(response, part, start, total, progress)
+    return total is None or part.stat().st_size == total
+
+
+def _total(response: http.client.HTTPResponse, start: int) -> Optional[int]:
+    length = response.headers.get('Content-Length')
+    return None if length is None else start + int(length)
+
+
+def _append(
+    response: http.client.HTTPResponse,
+    part: Path,
+    start: int,
+    total: Optional[int],
+    progress: bool,
+) -> None:
+    bar = tqdm(
+        total=total, initial=start, unit='B', unit_scale=True, desc=part.stem, disable=not progress
+    )
+    with bar, open(part, 'ab' if start else 'wb') as file:
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def verify(path: Path, md5: str) -> None:
+    """Raise a ``ValueError`` and remove the file if its MD5 is another one.
+
+    MD5 guards against a broken transfer here, not against an attacker; unpacking trusts nothing.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, 'rb') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    if digest.hexdigest() != md5.lower():
+        size = path.stat().st_size
+        path.unlink()
+        raise ValueError(
+            f'{path}: the MD5 of its {size} bytes is {digest.hexdigest()}, expected {md5}: the '
+            'file was damaged or is another one, and was removed; run the command again, or '
+            'check --url'
+        )
+
+
+def unpack(
+    path: Path, out: Path, *, inner: str, holds: Tuple[str, ...] = (), progress: bool = True
+) -> None:
+    """Unpack ``inner`` of a tar file to ``out/inner``, all or nothing.
+
+    Members that would land outside, by their path or through a link, devices and the like stop it.
+
+    Raises:
+        ValueError: If the archive is damaged, evil, or lacks what it should hold.
+        OSError: If the disk is too small.
+    """
+    if not hasattr(tarfile, 'data_filter'):
+        raise OSError('this Python cannot unpack safely: use 3.10.12, 3.11.4, 3.12 or newer')
+    target = Path(out) / inner
+    work = Path(tempfile.mkdtemp(prefix='.unpack-', dir=out))
+    try:
+        _extract(path, work, progress)
+        missing = [name for name in ('', *holds) if not (work / inner / name).exists()]
+        if missing:
+            raise ValueError(f'{path}: holds no {inner}/{missing[0]}: it is another archive')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(work / inner, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _extract(path: Path, work: Path, progress: bool) -> None:
+    try:
+        with tarfile.open(path) as tar:
+            members = tar.getmembers()
+            needed, free = sum(m.size for m in members), shutil.disk_usage(work).free
+            if needed > free:
+                raise OSError(f'{path}: needs {needed} bytes unpacked, {work.parent} has {free}')
+            for member in tqdm(members, desc='unpack', unit='file', disable=not progress):
+                tar.extract(member, work, filter='data')
+    except (tarfile.TarError, EOFError) as error:  # a filter's refusal is a TarError
+        raise ValueError(f'{path}: not unpacked, {error}') from error

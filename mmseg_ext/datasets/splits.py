@@ -1,0 +1,50 @@
+"""Splitting a list of ids once and for all: sorted first, then shuffled by a seed."""
+
+import os
+from pathlib import Path
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+
+def split_ids(
+    ids: Sequence[str], *, ratio: float = 0.9, seed: int = 0
+) -> Tuple[List[str], List[str]]:
+    """Split ids into two parts; the order they come in has no influence.
+
+    Args:
+        ids: Names without duplicates.
+        ratio: Share of the first part, in (0, 1); its size is rounded down.
+        seed: Seed of the shuffle; 0 is a seed like any other.
+
+    Returns:
+        The two parts, each sorted.
+
+    Raises:
+        ValueError: If an id comes twice, ``ratio`` is out of range, or a part would be empty.
+    """
+    names = sorted(ids)
+    twice = sorted({a for a, b in zip(names, names[1:]) if a == b})
+    if twice:
+        raise ValueError(f'{len(twice)} ids come twice, such as {twice[0]!r}: list each once')
+    if not 0 < ratio < 1:
+        raise ValueError(f'ratio must lie between 0 and 1, got {ratio}')
+    count = int(len(names) * ratio)
+    if count in (0, len(names)):
+        raise ValueError(f'{len(names)} ids at ratio {ratio} leave one part empty: add ids')
+    order = np.random.default_rng(seed).permutation(len(names))
+    first = {names[i] for i in order[:count]}
+    return sorted(first), [name for name in names if name not in first]
+
+
+def write_lists(folder: str, lists: dict) -> List[str]:
+    """Write lists of ids as ``folder/<name>.txt``, each in one step, and return the paths."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, ids in lists.items():
+        path = Path(folder) / f'{name}.txt'
+        temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+        temporary.write_text(''.join(f'{i}\n' for i in ids))
+        os.replace(temporary, path)
+        paths.append(str(path))
+    return paths
