@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from PIL import Image
+from torch import Tensor
 
 from .load_model import load_model
 from .pictures import encode, overlay, to_display, write_bytes
@@ -141,14 +142,22 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
             'test pipeline changes the size without recording it'
         )
     label = label.astype(np.uint8 if max(len(logits), 2) <= 256 else np.uint16)
-    prob = None
-    if keep_prob:
-        if len(logits) == 1:  # mmseg has already applied the sigmoid
-            soft = torch.cat([1 - logits, logits]).float()
-        else:
-            soft = logits.float().softmax(dim=0)
-        prob = soft.cpu().numpy().astype(np.float16)
+    prob = _to_prob(logits).cpu().numpy().astype(np.float16) if keep_prob else None
     return Prediction(path, picture, label, prob)
+
+
+def _to_prob(logits: Tensor) -> Tensor:
+    """Turn what mmseg calls logits into probabilities, ``(K, H, W)``.
+
+    For a single class it has applied the sigmoid already; a segmentor that resizes or refines
+    probabilities hands those out under the same name.
+    """
+    if len(logits) == 1:
+        return torch.cat([1 - logits, logits]).float()
+    total = logits.sum(dim=0)
+    if logits.min() >= 0 and torch.allclose(total, torch.ones_like(total), atol=1e-3):
+        return logits.float()
+    return logits.float().softmax(dim=0)
 
 
 def _first_line(error: Exception) -> str:
