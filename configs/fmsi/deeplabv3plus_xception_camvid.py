@@ -1,2 +1,2 @@
-_base_ = './_base_camvid_xception.py'
+_base_ = './_base_camvid180_xception.py'
 model = dict(decode_head=dict(type='DeepLabV3PlusHead', context=dict(type='ASPP')))

@@ -1,4 +1,4 @@
-_base_ = './_base_camvid_xception.py'
+_base_ = './_base_camvid180_xception.py'
 model = dict(
     decode_head=dict(
         type='FMSIHead',

@@ -1,6 +1,6 @@
-_base_ = './_base_camvid_mobilenetv2.py'
+_base_ = './_base_camvid180_mobilenetv2.py'
 model = dict(
     decode_head=dict(
         type='FMSIHead',
-        context=dict(type='DeformASPP', attention=dict(type='GGCA')),
+        context=dict(type='DeformASPP'),
         flow=dict(channels=48, entry_lateral=True)))

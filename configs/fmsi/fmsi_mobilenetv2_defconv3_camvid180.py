@@ -1,3 +1,3 @@
-_base_ = './_base_camvid_mobilenetv2.py'
+_base_ = './_base_camvid180_mobilenetv2.py'
 model = dict(
     decode_head=dict(type='FMSIHead', context=dict(type='DeformASPP', rates=(6, 12, 18))))

@@ -1,4 +1,4 @@
-_base_ = './_base_camvid_mobilenetv2.py'
+_base_ = './_base_camvid180_mobilenetv2.py'
 # plain atrous convolution at the five rates: what deformation itself is worth
 model = dict(
     decode_head=dict(

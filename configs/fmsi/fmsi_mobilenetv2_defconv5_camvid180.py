@@ -1,2 +1,2 @@
-_base_ = './_base_camvid_mobilenetv2.py'
+_base_ = './_base_camvid180_mobilenetv2.py'
 model = dict(decode_head=dict(type='FMSIHead', context=dict(type='DeformASPP')))

@@ -1,31 +1,12 @@
-# CamVid at half resolution (240x180), Xception from scratch: 800 iterations of batch 8 at 128x128,
+# CamVid at half resolution (240x180), Xception from scratch: 600 iterations of batch 8 at 128x128,
 # a budget for two CPU cores. Predictions are scaled back and scored on the full-size labels.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/camvid.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/camvid180.py',
     '../_base_/schedules/sgd_poly.py'
 ]
 init_note = 'random'
-max_iters = 800
+max_iters = 600
 val_interval = max_iters
-crop_size = (128, 128)
-scale = (240, 180)  # (width, height)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadLabels'),
-    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadLabels'),  # after Resize: labels keep their size
-    dict(type='PackSegInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 optim_wrapper = dict(
     type='Bf16OptimWrapper',
     optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4))
@@ -45,7 +26,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val={{_base_.ignore_index}},
-        size=crop_size),
+        size={{_base_.crop_size}}),
     backbone=dict(type='XceptionDeepLab'),
     decode_head=dict(
         in_channels=(256, 728, 2048),

@@ -1,0 +1,166 @@
+"""Every config: what its name claims, that its numbers agree, that it builds and takes a step."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_ext
+
+ROOT = Path(mmseg_ext.__file__).parent.parent
+CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
+                 if '_base_' not in p.parts and not p.name.startswith('_'))  # fmt: skip
+NAMES = [p.stem for p in CONFIGS]
+
+# token of a name -> what the loaded config must show
+TOKENS = {
+    'xception': lambda c: c.model.backbone.type == 'XceptionDeepLab',
+    'mobilenetv2': lambda c: c.model.backbone.type == 'MobileNetV2',
+    'deeplabv3plus': lambda c: c.model.decode_head.type == 'DeepLabV3PlusHead',
+    'fmsi': lambda c: c.model.decode_head.type == 'FMSIHead',
+    'defconv3': lambda c: tuple(c.model.decode_head.context.rates) == (6, 12, 18),
+    'defconv5': lambda c: (
+        c.model.decode_head.context.type == 'DeformASPP'
+        and 'rates' not in c.model.decode_head.context
+    ),
+    'rates5': lambda c: (
+        c.model.decode_head.context.type == 'ASPP'
+        and tuple(c.model.decode_head.context.rates) == (6, 8, 12, 18, 24)
+    ),
+    'flow': lambda c: 'flow' in c.model.decode_head,
+    'ggca': lambda c: c.model.decode_head.context.attention.type == 'GGCA',
+    'lr7e3': lambda c: c.optim_wrapper.optimizer.lr == 7e-3,
+    'mid4': lambda c: c.model.backbone.num_middle_blocks == 4,
+    'repo': lambda c: any(h.type == 'RepoLrHook' for h in c.custom_hooks),
+    'frozen': lambda c: any(h.type == 'FreezeBackboneHook' for h in c.custom_hooks),
+    'camvid180': lambda c: c.scale == (240, 180)
+    and c.train_dataloader.dataset.type == 'CamVidDataset',
+    'camvid': lambda c: c.train_dataloader.dataset.type == 'CamVidDataset',
+    'shapes': lambda c: c.train_dataloader.dataset.type == 'ShapesDataset',
+    'voc': lambda c: c.train_dataloader.dataset.extra_ann_file.endswith('aug.txt'),
+    'voc12': lambda c: c.train_dataloader.dataset.type == 'VOCDataset',
+    'subset': lambda c: c.train_dataloader.dataset.data_root.endswith('voc12_subset'),
+    'trainval91': lambda c: 'trainval91' in c.train_dataloader.dataset.ann_file,
+}
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def test_configs_were_found():
+    assert len(CONFIGS) >= 18
+
+
+def test_names_are_identifiers_and_unique():
+    assert [n for n in NAMES if not re.fullmatch(r'[a-z][a-z0-9_]*', n)] == []
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_every_token_of_the_name_is_true(path):
+    cfg = Config.fromfile(path)
+    for token in path.stem.split('_'):
+        assert token in TOKENS, f'{path.stem}: teach this test what {token!r} claims'
+        assert TOKENS[token](cfg), f'{path.stem} claims {token!r}'
+
+
+def test_two_files_never_load_to_the_same_config():
+    seen = {}
+    for path in CONFIGS:
+        text = Config.fromfile(path).pretty_text
+        assert text not in seen, f'{path.stem} is {seen[text]}'
+        seen[text] = path.stem
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_numbers_agree(path):
+    cfg = Config.fromfile(path)
+    loop = cfg.train_cfg
+    length = loop.get('max_iters') or loop.max_epochs
+    by_epoch = 'max_epochs' in loop
+    for scheduler in cfg.param_scheduler:
+        assert scheduler.by_epoch == by_epoch and scheduler.end <= length
+    if cfg.param_scheduler and not by_epoch:
+        assert cfg.param_scheduler[-1]['end'] == length
+    assert loop.val_interval <= length
+    crop = tuple(cfg.crop_size)
+    assert tuple(cfg.model.data_preprocessor.size) == crop
+    steps = {t['type']: t for t in cfg.train_dataloader.dataset.pipeline}
+    sizes = [tuple(steps[s][k]) for s, k in (('RandomCrop', 'crop_size'), ('RepoAugment', 'size'))
+             if s in steps]  # fmt: skip
+    assert sizes == [crop]
+    head = cfg.model.decode_head
+    assert head.num_classes == cfg.num_classes and head.ignore_index == cfg.ignore_index
+    assert head.loss_decode.avg_non_ignore is True
+    if 'RepoAugment' not in steps:  # which leaves nothing to pad
+        assert cfg.model.data_preprocessor.seg_pad_val == cfg.ignore_index
+    assert cfg.custom_imports.imports == ['mmseg_ext'] and cfg.default_scope == 'mmseg'
+    assert cfg.init_note
+
+
+def _sample(size, num_classes):
+    label = torch.randint(0, num_classes, (1, *size))
+    label[:, :2] = 255
+    meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+    sample = SegDataSample(metainfo=meta)
+    sample.gt_sem_seg = PixelData(data=label)
+    return sample
+
+
+def _architectures():
+    """One config for each distinct model: rows that differ in data or rate alone build once."""
+    models = {}
+    for path in CONFIGS:
+        model = Config.fromfile(path).model
+        model.backbone.pop('init_cfg', None)  # weights are not part of the architecture
+        models.setdefault(str(sorted(model.to_dict().items())), (path.stem, model))
+    return list(models.values())
+
+
+@pytest.mark.parametrize('name, model', [pytest.param(*m, id=m[0]) for m in _architectures()])
+def test_builds_takes_a_step_and_predicts(name, model):
+    torch.manual_seed(0)
+    if 'num_middle_blocks' not in model.backbone and model.backbone.type == 'XceptionDeepLab':
+        model.backbone.num_middle_blocks = 1  # the integers of test_fmsi_head cover all 16
+    model.data_preprocessor.size = (64, 64)
+    net = MODELS.build(model)
+    net.init_weights()
+    classes = model.decode_head.num_classes
+    data = dict(inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)],
+                data_samples=[_sample((64, 64), classes) for _ in range(2)])  # fmt: skip
+    loss, _ = net.parse_losses(net(**net.data_preprocessor(data, True), mode='loss'))
+    assert loss.isfinite()
+    loss.backward()
+    without = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+    net.eval()
+    with torch.no_grad():
+        data = dict(inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)],
+                    data_samples=[_sample((64, 64), classes)])  # fmt: skip
+        result = net(**net.data_preprocessor(data, False), mode='predict')[0]
+    assert result.pred_sem_seg.data.shape == (1, 64, 64)
+    assert 0 <= result.pred_sem_seg.data.min() and result.pred_sem_seg.data.max() < classes
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('deeplabv3plus_xception_voc', 54_713_557),
+    ('fmsi_xception_defconv3_voc', 55_117_579),
+    ('fmsi_xception_defconv5_voc', 65_350_447),
+    ('fmsi_xception_rates5_voc', 63_692_757),
+    ('fmsi_xception_defconv5_flow_voc', 66_062_127),
+    ('fmsi_xception_defconv5_flow_ggca_voc', 66_062_715),
+    ('fmsi_xception_voc', 66_290_397),
+])  # fmt: skip
+def test_parameter_integers_of_the_tables(name, expected):
+    cfg = Config.fromfile(ROOT / 'configs' / 'fmsi' / f'{name}.py')
+    with torch.device('meta'):
+        parts = [MODELS.build(cfg.model[k]) for k in ('backbone', 'decode_head')]
+    assert sum(p.numel() for part in parts for p in part.parameters()) == expected
