@@ -1,7 +1,9 @@
 """The embedded data set: determinism, layout, labels, and how much single pixels tell."""
 
 import json
+import runpy
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -161,3 +163,18 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
 def test_too_small_arguments_are_refused(tmp_path):
     with pytest.raises(ValueError, match='num=4'):
         write_shapes(tmp_path / 'shapes', num=4, progress=False)
+
+
+def test_tool(tmp_path, monkeypatch, capsys):
+    tool = str(Path(__file__).resolve().parents[1] / 'tools/make_shapes.py')
+    out = str(tmp_path / 'shapes')
+    arguments = ['make_shapes.py', '--out', out, '--num', '5', '--size', '32', '--seed', '7']
+    monkeypatch.setattr('sys.argv', arguments)
+    for said in ('written', 'complete already'):
+        runpy.run_path(tool, run_name='__main__')
+        assert f'{out}: {said}' in capsys.readouterr().out
+    image = cv2.imread(f'{out}/JPEGImages/shapes_000004.jpg').astype(int)
+    assert np.abs(image - draw_image(4, size=32, seed=7)[0]).mean() < 12  # but for JPEG
+    monkeypatch.setattr('sys.argv', [*arguments[:2], str(tmp_path), *arguments[3:]])
+    with pytest.raises(SystemExit, match='error: .*not made by make_shapes'):
+        runpy.run_path(tool, run_name='__main__')
