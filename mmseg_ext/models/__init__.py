@@ -1,2 +1,5 @@
-"""."""
-from . import backbones, decode_heads, layers, losses, necks, segmentors  # noqa: F401
+"""Networks and their parts, one folder per kind; importing registers all of them."""
+
+from . import backbones, decode_heads, layers, losses, necks, segmentors
+
+__all__ = ['backbones', 'decode_heads', 'layers', 'losses', 'necks', 'segmentors']
