@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BUILD := "setuptools<82" wheel
-METADATA := setup.py pyproject.toml mmseg_ext/version.py
+METADATA := setup.py mmseg_ext/version.py
 TORCH_TAG := $(subst /,-,$(subst ==,-,$(TORCH)))
 
 install: $(VENV)/.stamp-install

@@ -75,6 +75,7 @@ def test_testing_writes_results_with_facts(trained, tiny_config):
     assert results['metrics']['mIoU']['value'] == pytest.approx(metrics['mIoU'] / 100, abs=1e-12)
     facts = dict(config='tiny', init='random', seed=1, torch=torch.__version__)
     assert {k: results[k] for k in facts} == facts
+    assert results['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
     best = newest_checkpoint(trained)
     assert best.name.startswith('best_mIoU') and results['checkpoint'] == best.name
     assert results['iterations'] == int(best.stem.rpartition('_')[2])

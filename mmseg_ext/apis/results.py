@@ -13,6 +13,8 @@ from typing import Any, Optional, Union
 import torch
 from mmengine.config import Config
 
+from .run_folder import describe_dataset
+
 PathLike = Union[str, Path]
 
 
@@ -99,7 +101,7 @@ def write_json(path: PathLike, content: Any) -> None:
 def add_run_facts(
     path: PathLike, cfg: Config, checkpoint: PathLike, metrics: Optional[dict] = None
 ) -> None:
-    """Put :func:`run_facts` into the results file that the metric wrote.
+    """Put :func:`run_facts` and the data set into the results file that the metric wrote.
 
     Args:
         path: ``results.json``; made here when the metric is not ours.
@@ -116,4 +118,7 @@ def add_run_facts(
         content = {
             'metrics': {k: {'value': v / 100 if v == v else None} for k, v in values.items()}
         }
-    write_json(path, {**content, **run_facts(cfg, checkpoint)})
+    write_json(
+        path,
+        {**content, **run_facts(cfg, checkpoint), 'dataset': describe_dataset(content, cfg)},
+    )
