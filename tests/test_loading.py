@@ -117,7 +117,7 @@ def test_damaged_image_is_named(tmp_path, ending, keep):
     path = tmp_path / f'a.{ending}'
     cv2.imwrite(str(path), RANDOM.integers(0, 255, (50, 50, 3), dtype=np.uint8))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(OSError, match=rf'a\.{ending}: cannot be decoded'):
+    with pytest.raises(ValueError, match=rf'a\.{ending}: cannot be decoded'):
         read_image(str(path))
 
 
@@ -212,5 +212,5 @@ def test_damaged_mask_is_named(tmp_path):
     path = tmp_path / 'm.png'
     save_mask(path, np.zeros((60, 60)))
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(OSError, match=r'm\.png: cannot be decoded'):
+    with pytest.raises(ValueError, match=r'm\.png: cannot be decoded'):
         read_mask(str(path))

@@ -47,7 +47,9 @@ def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[Tuple[np.ndarra
         label = read_mask(str(base / 'SegmentationClass' / f'{name}.png')).astype(np.int64)
         image = cv2.imread(str(base / 'JPEGImages' / f'{name}.jpg'))
         if image is None:
-            raise OSError(f'{base}/JPEGImages/{name}.jpg: cannot be decoded; make the data again')
+            raise ValueError(
+                f'{base}/JPEGImages/{name}.jpg: cannot be decoded; make the data again'
+            )
         steps = image.astype(np.int64) * bins // 256
         color = (steps[..., 0] * bins + steps[..., 1]) * bins + steps[..., 2]
         known = label < _K

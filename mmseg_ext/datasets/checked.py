@@ -54,7 +54,7 @@ class CheckedSegDataset(BaseSegDataset):
             info = self.get_data_info(idx)
             for key in ('img_path', 'seg_map_path'):
                 if key in info and not _is_readable(info[key]):
-                    raise OSError(
+                    raise ValueError(
                         f'{info[key]}: cannot be decoded as an image; the file is '
                         'damaged or empty: replace it, or take it out of the '
                         'split'

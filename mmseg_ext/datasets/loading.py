@@ -25,13 +25,14 @@ def read_mask(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
         Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colours.
 
     Raises:
-        OSError: If the file cannot be decoded.
+        ValueError: If the file cannot be decoded.
     """
+    data = fileio.get(path, backend_args=backend_args)
     try:
-        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
+        with Image.open(io.BytesIO(data)) as image:
             mask = np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise OSError(
+        raise ValueError(
             f'{path}: cannot be decoded as a mask ({error}); replace the file, or take '
             'it out of the split'
         ) from error
@@ -87,8 +88,8 @@ class LoadLabels(BaseTransform):
         ``gt_seg_map`` is ``(H, W)``, uint8 if every id fits, else uint16.
 
     Raises:
-        OSError: If the mask cannot be decoded.
-        ValueError: If its size is not the image's, or a label has no class.
+        ValueError: If the mask cannot be decoded, its size is not the image's, or a label has no
+            class.
     """
 
     def __init__(

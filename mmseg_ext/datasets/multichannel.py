@@ -28,7 +28,7 @@ def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
         grey pages of a TIFF are taken as channels.
 
     Raises:
-        OSError: If the file cannot be decoded.
+        ValueError: If the file cannot be decoded.
     """
     data = fileio.get(path, backend_args=backend_args)
     try:
@@ -38,7 +38,7 @@ def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
         remedy = (
             'pip install imagecodecs' if codec else 'replace the file, or take it out of the split'
         )
-        raise OSError(f'{path}: cannot be decoded as an image ({error}); {remedy}') from error
+        raise ValueError(f'{path}: cannot be decoded as an image ({error}); {remedy}') from error
     return image if image.ndim == 3 else image[..., None]
 
 
@@ -102,8 +102,8 @@ class LoadImage(BaseTransform):
         ``img`` is ``(H, W, C)``, uint8 or float32.
 
     Raises:
-        OSError: If the image cannot be decoded.
-        ValueError: If the number of channels differs, or ``max_value`` is needed.
+        ValueError: If the image cannot be decoded, the number of channels differs, or ``max_value``
+            is needed.
     """
 
     def __init__(
