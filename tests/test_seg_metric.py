@@ -1,0 +1,408 @@
+"""The registered metric: totals, files, messages, and two processes."""
+
+import json
+import os
+import pickle
+import sys
+import textwrap
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+import mmseg_ext
+from mmseg_ext.evaluation import image_counts, seg_metric
+from mmseg_ext.evaluation.bootstrap import bootstrap_means
+from mmseg_ext.evaluation.confusion import (
+    confusion_matrix,
+    counts_from_confusion,
+    metrics_from_confusion,
+)
+from mmseg_ext.evaluation.image_counts import ImageCounts, images_to_keep
+from mmseg_ext.evaluation.seg_metric import SegMetric
+
+CLASSES = ('sky', 'tree', 'road', 'sign')
+
+
+def build(**settings):
+    metric = METRICS.build(dict(type='SegMetric', **settings))
+    metric.dataset_meta = dict(classes=CLASSES)
+    return metric
+
+
+def make_images(count=5):
+    """Images of different sizes; the class ``sign`` is predicted but never labelled."""
+    random = np.random.default_rng(0)
+    images = []
+    for index in range(count):
+        shape = (6, 7 + index)
+        label = random.integers(0, 3, shape)
+        pred = np.where(random.random(shape) < 0.7, label, random.integers(0, 4, shape))
+        label[0] = 255
+        images.append((pred, label))
+    return images
+
+
+def as_sample(pred, label, name='/data/a.png', **more):
+    sample = dict(
+        pred_sem_seg=dict(data=torch.from_numpy(pred)[None]),
+        gt_sem_seg=dict(data=torch.from_numpy(label)[None]),
+        img_path=name,
+    )
+    return dict(sample, **more)
+
+
+def run(metric, images, *, size=None, batch=2):
+    for start in range(0, len(images), batch):
+        metric.process(
+            None,
+            [
+                as_sample(*images[i], name=f'/data/{i}.png')
+                for i in range(start, min(start + batch, len(images)))
+            ],
+        )
+    return metric.evaluate(len(images) if size is None else size)
+
+
+def total_of(images):
+    return sum(confusion_matrix(*image, len(CLASSES)) for image in images)
+
+
+def test_equals_the_summed_matrix_in_per_cent():
+    images = make_images()
+    expected = metrics_from_confusion(total_of(images))
+    got = run(build(), images)
+    names = ['aAcc', 'mIoU', 'mPA', 'mPrecision', 'mF1', 'mDice', 'FWIoU']
+    assert sorted(got) == sorted([*names, 'mAcc'])
+    for name in names:
+        assert got[name] == pytest.approx(100 * expected[name], abs=1e-9)
+    assert got['mAcc'] == got['mPA']
+    assert got['mIoU'] != round(got['mIoU'], 2)  # the best checkpoint is chosen unrounded
+
+
+def test_equals_mmsegs_metric_on_real_data_samples():
+    ours, theirs = build(prefix='val'), IoUMetric(iou_metrics=['mIoU', 'mFscore'])
+    theirs.dataset_meta = ours.dataset_meta
+    for pred, label in make_images():
+        sample = SegDataSample(metainfo=dict(img_path='x.png'))
+        sample.pred_sem_seg = PixelData(data=torch.from_numpy(pred)[None])
+        sample.gt_sem_seg = PixelData(data=torch.from_numpy(label)[None])
+        for metric in (ours, theirs):
+            metric.process({}, [sample.to_dict()])
+    got, expected = ours.evaluate(5), theirs.evaluate(5)
+    for name, their_name in dict(
+        aAcc='aAcc', mIoU='mIoU', mPA='mRecall', mAcc='mAcc', mPrecision='mPrecision'
+    ).items():
+        assert got[f'val/{name}'] == pytest.approx(expected[their_name], abs=0.0051)
+
+
+def test_a_second_round_starts_afresh():
+    metric, images = build(), make_images()
+    first = run(metric, images[:2])
+    second = run(metric, images[2:])
+    assert first != second
+    assert second == run(build(), images[2:])
+
+
+def test_files_hold_what_was_counted(tmp_path):
+    images = make_images()
+    files = dict(
+        per_image_file=str(tmp_path / 'new' / 'per_image.npz'),
+        summary_file=str(tmp_path / 'new' / 'results.json'),
+    )
+    got = run(build(extra=dict(config='c.py', seed=3), **files), images)
+    counts = [counts_from_confusion(confusion_matrix(*image, 4)) for image in images]
+    with np.load(files['per_image_file']) as archive:
+        for index, member in enumerate(('tp', 'pred', 'label')):
+            assert archive[member].dtype == np.int64
+            assert np.array_equal(archive[member], [c[index] for c in counts])
+        assert archive['names'].tolist() == [f'{i}.png' for i in range(5)]
+        intervals = bootstrap_means(archive['tp'], archive['pred'], archive['label'])
+    report = json.loads(Path(files['summary_file']).read_text())
+    assert report['confusion'] == total_of(images).tolist()
+    assert report['absent_classes'] == ['sign']
+    assert report['per_class']['Acc']['sign'] is None  # undefined: no such pixel was labelled
+    assert report['per_class']['IoU']['sign'] == 0  # predicted in vain
+    assert (report['config'], report['seed'], report['num_images']) == ('c.py', 3, 5)
+    for name, entry in report['metrics'].items():
+        assert 100 * entry['value'] == got[name]
+        assert entry == pytest.approx(intervals[name], abs=1e-12)
+    assert sorted(p.name for p in (tmp_path / 'new').iterdir()) == ['per_image.npz', 'results.json']
+
+
+def test_nothing_is_written_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(build(), make_images())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interval_stands_beside_every_mean(monkeypatch):
+    printed = []
+    monkeypatch.setattr(seg_metric, 'print_log', lambda text, logger: printed.append(text))
+    got = run(build(background_index=0), make_images())
+    lines = '\n'.join(printed).splitlines()
+    assert {'mPA_no_bg', 'mPrecision_no_bg'} < set(got)
+    for name in set(got) - {'mAcc'}:
+        row = next(line for line in lines if f' {name} ' in line)
+        value, interval = (cell.strip() for cell in row.split('|')[2:4])
+        low, high = map(float, interval.split(' .. '))
+        assert low <= float(value) <= high and low < high
+    assert any('without a labelled pixel (skip): sign' in line for line in lines)
+
+
+def test_intervals_can_be_off_or_by_cluster(tmp_path):
+    images = make_images(4)
+    reports = {}
+    for key, settings in dict(
+        off=dict(num_resamples=0), plain={}, cluster=dict(group_pattern=r'^(\d)')
+    ).items():
+        file = tmp_path / f'{key}.json'
+        metric = build(summary_file=str(file), **settings)
+        for index, image in enumerate(images):
+            metric.process(None, [as_sample(*image, name=f'/v/{index // 2}_{index}.png')])
+        metric.evaluate(4)
+        reports[key] = json.loads(file.read_text())['metrics']['mIoU']
+    assert reports['off']['low'] is None and reports['off']['high'] is None
+    counts = np.array([counts_from_confusion(confusion_matrix(*i, 4)) for i in images])
+    expected = bootstrap_means(*counts.transpose(1, 0, 2), groups=[0, 0, 1, 1])['mIoU']
+    assert reports['cluster'] == pytest.approx(expected, abs=1e-12)
+    assert reports['cluster'] != reports['plain']
+
+
+def test_all_ignored_gives_nan_and_null(tmp_path):
+    pred = np.zeros((3, 3), int)
+    file = tmp_path / 's.json'
+    got = run(build(summary_file=str(file)), [(pred, np.full((3, 3), 255))])
+    assert all(np.isnan(value) for value in got.values())
+    report = json.loads(file.read_text())
+    assert report['metrics']['mIoU'] == dict(value=None, low=None, high=None)
+    assert report['absent_classes'] == list(CLASSES)
+
+
+def test_ignore_index_comes_from_argument_then_data_set():
+    pred, label = np.array([[0, 1]]), np.array([[0, 0]])
+    label[0, 1] = 9
+    metric = build()
+    metric.dataset_meta = dict(classes=CLASSES, ignore_index=9)
+    assert run(metric, [(pred, label)])['aAcc'] == 100
+    metric = build(ignore_index=0)
+    metric.dataset_meta = dict(classes=CLASSES, ignore_index=9)
+    with pytest.raises(ValueError, match=r'\[9\]'):
+        run(metric, [(pred, label)])
+
+
+def test_one_channel_heads_predict_floats():
+    pred, label = np.array([[0.0, 1.0, 1.0]], np.float32), np.array([[0, 1, 0]])
+    assert run(build(), [(pred, label)])['aAcc'] == pytest.approx(200 / 3)
+
+
+def test_problems_name_the_image():
+    pred, label = np.zeros((4, 5), int), np.zeros((5, 4), int)
+    with pytest.raises(ValueError, match=r'/data/0.png: .*differ in size: \(4, 5\) and \(5, 4\)'):
+        run(build(), [(pred, label)])
+    sample = as_sample(pred, np.full((4, 5), 77), seg_map_path='/masks/a.png')
+    with pytest.raises(ValueError, match=r'/data/a.png \(mask /masks/a.png\).*\[77\]'):
+        build().process(None, [sample])
+    with pytest.raises(ValueError, match='split empty'):
+        build().evaluate(0)
+    metric = build()
+    metric.dataset_meta = {}
+    with pytest.raises(ValueError, match='metainfo=dict'):
+        metric.process(None, [sample])
+    with pytest.raises(ValueError, match="does not match the image name '0.png'"):
+        run(build(group_pattern='x'), make_images(1))
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(absent='nan'), "got 'nan'"),
+        (dict(num_resamples=-1), 'got -1'),
+        (dict(format_only=True), 'needs an output_dir'),
+    ],
+)
+def test_bad_settings_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        SegMetric(**settings)
+
+
+def test_predictions_are_saved_with_the_data_sets_own_ids(tmp_path):
+    pred = np.array([[0, 1], [2, 3]])
+    metric = build(output_dir=str(tmp_path / 'out'), format_only=True)
+    sample = as_sample(pred, pred)
+    del sample['gt_sem_seg']
+    metric.process(None, [sample])
+    metric.process(None, [dict(sample, img_path='/d/b.jpg', reduce_zero_label=True)])
+    assert metric.evaluate(2) == {}
+    assert np.array_equal(np.array(Image.open(tmp_path / 'out' / 'a.png')), pred)
+    assert np.array_equal(np.array(Image.open(tmp_path / 'out' / 'b.png')), pred + 1)
+
+
+def test_batch_f_score_is_the_mean_over_batches():
+    from mmseg_ext.evaluation.batch_f_score import batch_f_score
+
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 4, 5, 6, generator=generator) * 3
+    label = torch.randint(0, 3, (3, 5, 6), generator=generator)
+    metric = build(batch_f_score=True)
+    for where in (slice(0, 2), slice(2, 3)):
+        metric.process(
+            None,
+            [
+                as_sample(x.argmax(0).numpy(), y.numpy(), seg_logits=dict(data=x))
+                for x, y in zip(logits[where], label[where])
+            ],
+        )
+    prob = logits.softmax(1)
+    expected = [batch_f_score(prob[w], label[w], 4) for w in (slice(0, 2), slice(2, 3))]
+    assert metric.evaluate(3)['batch_f_score'] == pytest.approx(50 * sum(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    'lengths, size, keep',
+    [
+        ([5], 5, [5]),
+        ([3, 3], 5, [3, 2]),
+        ([3, 3], 6, [3, 3]),
+        ([2, 2, 2, 2], 5, [2, 1, 1, 1]),
+        ([1, 1, 1, 1], 2, [1, 1, 0, 0]),
+        ([5, 2], 7, [5, 2]),  # contiguous shares without repetition
+        ([3, 2], 5, [3, 2]),
+        ([3], 5, [3]),  # a run that stopped early
+    ],
+)
+def test_repeated_images_are_found(lengths, size, keep):
+    assert images_to_keep(lengths, size) == keep
+
+
+@pytest.mark.parametrize('lengths, size', [([5], 3), ([4, 1], 3), ([4, 4], 5)])
+def test_unexplained_surplus_is_refused(lengths, size):
+    with pytest.raises(ValueError, match='DefaultSampler'):
+        images_to_keep(lengths, size)
+
+
+SCRIPT = """
+import os, pickle, sys
+sys.path.insert(0, {root!r})
+import torch
+from torch import distributed
+import mmseg_ext
+from mmengine.dataset import DefaultSampler
+from mmseg_ext.evaluation.seg_metric import SegMetric
+from mmseg_ext.evaluation import image_counts
+image_counts._GATHER = 2  # several exchanges
+distributed.init_process_group('gloo')
+images = pickle.load(open({images!r}, 'rb'))
+metric = SegMetric(summary_file={summary!r}, per_image_file={counts!r})
+metric.dataset_meta = dict(classes={classes!r})
+for round in range(2):
+    for index in DefaultSampler(images, shuffle=False):
+        pred, label = map(torch.from_numpy, images[index])
+        metric.process(None, [dict(pred_sem_seg=dict(data=pred[None]),
+                                   gt_sem_seg=dict(data=label[None]),
+                                   img_path=f'/data/{{index}}.png')])
+    scores = metric.evaluate(len(images))
+pickle.dump(scores, open({scores!r} + os.environ['RANK'], 'wb'))
+"""
+
+
+def test_two_processes_count_an_odd_number_of_images_once(tmp_path):
+    import socket
+    import subprocess
+
+    images = make_images(7)
+    (tmp_path / 'images.pkl').write_bytes(pickle.dumps(images))
+    names = dict(images='images.pkl', summary='two.json', counts='two.npz', scores='scores')
+    script = tmp_path / 'run.py'
+    script.write_text(
+        textwrap.dedent(SCRIPT).format(
+            root=str(Path(mmseg_ext.__file__).parents[1]),
+            classes=CLASSES,
+            **{key: str(tmp_path / name) for key, name in names.items()},
+        )
+    )
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    env = dict(
+        os.environ,
+        WORLD_SIZE='2',
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        OMP_NUM_THREADS='1',
+    )
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            env=dict(env, RANK=str(rank), LOCAL_RANK=str(rank)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=tmp_path,
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], '\n'.join(outputs)
+    files = dict(summary_file=str(tmp_path / 'one.json'), per_image_file=str(tmp_path / 'one.npz'))
+    expected = run(build(**files), images)
+    for rank in range(2):
+        assert pickle.loads((tmp_path / f'scores{rank}').read_bytes()) == expected
+    assert (tmp_path / 'two.json').read_text() == (tmp_path / 'one.json').read_text()
+    with np.load(tmp_path / 'one.npz') as one, np.load(tmp_path / 'two.npz') as two:
+        for member in ('tp', 'pred', 'label', 'names'):
+            assert np.array_equal(one[member], two[member])
+
+
+def test_memory_stays_flat_in_the_number_of_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_counts, '_CHUNK', 64)
+
+    def peak(num_images):
+        row = np.arange(21)
+        tracemalloc.start()
+        counts = ImageCounts(21)
+        for index in range(num_images):
+            counts.append(row, row, row, f'{index:06}.png')
+        counts.save(tmp_path / 'counts.npz')
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        counts.close()
+        return top
+
+    peak(10)
+    assert peak(2000) < 1.2 * peak(500)
+    with np.load(tmp_path / 'counts.npz') as archive:
+        assert archive['tp'].shape == (500, 21)
+        assert archive['names'][499] == '000499.png'
+
+
+def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
+    counts = ImageCounts(2)
+    counts.append(*np.zeros((3, 2), int), 'é\n.png')
+    counts.save(tmp_path / 'c.npz')
+    with np.load(tmp_path / 'c.npz') as archive:
+        assert archive['names'].tolist() == ['é\n.png']
+    before = (tmp_path / 'c.npz').read_bytes()
+    monkeypatch.setattr(counts, 'names', lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        counts.save(tmp_path / 'c.npz')
+    assert [p.name for p in tmp_path.iterdir()] == ['c.npz']
+    assert (tmp_path / 'c.npz').read_bytes() == before
+
+
+@pytest.mark.gpu
+def test_cuda_predictions():
+    images = make_images()
+    metric = build()
+    for pred, label in images:
+        sample = as_sample(pred, label)
+        sample['pred_sem_seg']['data'] = sample['pred_sem_seg']['data'].cuda()
+        metric.process(None, [sample])
+    assert metric.evaluate(5) == run(build(), images)
