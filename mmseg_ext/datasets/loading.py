@@ -182,6 +182,6 @@ def check_ids(mask: np.ndarray, path: str, *, num_classes: int, ignore_index: in
     raise ValueError(
         f'{path}: {wrong.size} pixels have the label ids {shown}, outside of 0..{num_classes - 1} '
         f'(num_classes={num_classes}) and not ignore_index={ignore_index}: name all classes in '
-        f'the data set, or map the ids in FolderDataset, label_map={{{ids[0]}: {ignore_index}}} to ignore '
-        f'them{binary}'
+        f'the data set, or map the ids in FolderDataset, '
+        f'label_map={{{ids[0]}: {ignore_index}}} to ignore them{binary}'
     )
