@@ -1,14 +1,18 @@
 """The demo: which steps run, in which order, and what a second run does."""
 
-import importlib.util
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+
+from mmseg_ext.apis.curves import read_curves
+from mmseg_ext.apis.demo import StepError, run_demo
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,6 +32,7 @@ if name == 'make_shapes':
 if name == 'train':
     assert not Path({kill!r}).exists(), 'killed'
     (work / 'iter_5.pth').touch()
+    (work / 'last_checkpoint').write_text(str(work / 'iter_5.pth'))
 if name == 'test':
     (work / 'results.json').touch()
 if name == 'predict':
@@ -46,8 +51,8 @@ test_dataloader = dict(dataset=dict(
 class Demo:
     """The demo in a folder of its own, with stand-ins for the tools."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.monkeypatch = folder, monkeypatch
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.work, self.kill = folder / 'work', folder / 'kill'
         self.config, self.log = folder / 'config.py', folder / 'calls.txt'
         self.config.write_text(_CONFIG.format(data=str(folder / 'data')))
@@ -58,29 +63,17 @@ class Demo:
     def run(self) -> list:
         """Run it and return the names of the tools that were called."""
         self.log.write_text('')
-        module = _load_demo()
-        self.monkeypatch.setattr(module, 'TOOLS', self.folder)
-        arguments = ['demo.py', '--config', str(self.config), '--work-dir', str(self.work)]
-        self.monkeypatch.setattr(sys, 'argv', arguments)
-        module.main()
+        run_demo(str(self.config), self.work, tools=self.folder)
         return self.calls()
 
     def calls(self) -> list:
         return [line.split()[0] for line in self.log.read_text().splitlines()]
 
 
-def _load_demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('demo_tool', ROOT / 'tools' / 'demo.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['demo_tool'] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
     monkeypatch.delenv('MMSEG_EXT_PROGRESS', raising=False)
-    return Demo(tmp_path, monkeypatch)
+    return Demo(tmp_path)
 
 
 def test_all_steps_run_in_order_and_the_report_is_named(demo, capfd) -> None:
@@ -93,7 +86,7 @@ def test_all_steps_run_in_order_and_the_report_is_named(demo, capfd) -> None:
     images = ' '.join(f'{demo.folder}/data/JPEGImages/i{k}.jpg' for k in (0, 10, 20, 30, 40, 50))
     assert lines[3] == f'predict {config} {work}/iter_5.pth {images} --out {work}/predictions'
     printed = capfd.readouterr().out
-    assert printed.rstrip().endswith(f'report: {work}/report.html')
+    assert (work / 'report.html').is_file()
     for number, line in enumerate(lines, start=1):  # each command as it was run
         name, *arguments = line.split()
         command = ' '.join([f'{demo.folder}/{name}.py', *arguments])
@@ -114,14 +107,23 @@ def test_newer_weights_are_tested_and_shown_again(demo) -> None:
 
 def test_a_killed_training_goes_on(demo, capfd) -> None:
     demo.kill.touch()
-    with pytest.raises(SystemExit) as exit_:
+    with pytest.raises(
+        StepError, match=f'step "train" failed, see also {demo.work}/logs/train.log'
+    ):
         demo.run()
-    assert exit_.value.code == 1 and demo.calls() == ['make_shapes', 'train']
-    message = capfd.readouterr().err
-    assert f'the step "train" failed, see also {demo.work}/logs/train.log' in message
+    assert demo.calls() == ['make_shapes', 'train']
+    assert 'AssertionError: killed' in capfd.readouterr().err  # the error itself is on the screen
     demo.kill.unlink()
     assert demo.run() == ['make_shapes', 'train', 'test', 'predict', 'report']
     assert '--resume' in demo.log.read_text().splitlines()[1]
+
+
+def test_a_kill_while_saving_starts_the_training_over(demo) -> None:
+    """The new checkpoint is cut short, the old one is deleted, and the pointer names the latter."""
+    demo.run()
+    (demo.work / 'last_checkpoint').write_text(str(demo.work / 'iter_3.pth'))
+    assert demo.run()[:2] == ['make_shapes', 'train']
+    assert demo.work.joinpath('last_checkpoint').read_text().endswith('iter_5.pth')
 
 
 def test_a_changed_config_starts_over_and_keeps_the_old_results(demo, capfd) -> None:
@@ -135,10 +137,22 @@ def test_a_changed_config_starts_over_and_keeps_the_old_results(demo, capfd) -> 
 def test_a_foreign_folder_is_left_alone(demo) -> None:
     demo.work.mkdir()
     (demo.work / 'thesis.txt').touch()
-    with pytest.raises(SystemExit, match='work is not empty and not from this demo'):
+    with pytest.raises(ValueError, match='work is not empty and not from this demo'):
         demo.run()
     assert [path.name for path in demo.work.iterdir()] == ['thesis.txt']
     assert demo.calls() == []
+
+
+def _kill_when(path: Path, command: list) -> None:
+    """Start a command and kill it and its children as soon as a file is there."""
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    for _ in range(9000):
+        if path.is_file() and path.read_text():
+            break
+        assert process.poll() is None, f'{command} ended before {path} was there'
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @pytest.mark.slow
@@ -160,7 +174,12 @@ def test_the_real_tools_work_together(tmp_path, tiny_config, python_tool) -> Non
         'default_hooks = dict(logger=dict(interval=2), checkpoint=dict(interval=3))\n'
     )
     work = tmp_path / 'work'
-    done = python_tool('tools/demo.py', '--config', config, '--work-dir', work, timeout=600)
+    command = ['tools/demo.py', '--config', config, '--work-dir', work]
+    _kill_when(work / 'last_checkpoint', [sys.executable, *map(str, command)])
+    assert (work / 'last_checkpoint').read_text().endswith('/iter_3.pth')
+    done = python_tool(*command, timeout=1800)
+    assert 'Auto resumed from the latest checkpoint' in (work / 'logs' / 'train.log').read_text()
+    assert sorted(read_curves(work)['loss']) == [2, 4, 6]
     assert f'report: {work}/report.html' in done.stdout
     tree = ElementTree.fromstring((work / 'report.html').read_text(encoding='utf-8'))
     cards = [''.join(card.itertext()) for card in tree.iterfind(".//ul[@class='cards']/li")]
@@ -170,5 +189,5 @@ def test_the_real_tools_work_together(tmp_path, tiny_config, python_tool) -> Non
         'classifier of single colours',
     ]
     assert len(tree.findall(".//div[@class='examples']/figure")) == 6
-    again = python_tool('tools/demo.py', '--config', config, '--work-dir', work, timeout=600)
+    again = python_tool(*command, timeout=1800)
     assert again.stdout.count('done already') == 3
