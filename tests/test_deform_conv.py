@@ -486,7 +486,6 @@ def test_module_errors_name_the_channels():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
 def test_deterministic_training_on_cuda(trained):
     """The backward of grid_sample raises there; ours must not, and must repeat bit by bit."""
     layer, x = trained

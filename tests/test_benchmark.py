@@ -1,0 +1,115 @@
+"""The benchmark command; no timed ratio is asserted, machines differ."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from mmseg_ext.apis import benchmark
+
+TOOL = 'tools/benchmark.py'
+
+
+class FakeClock:
+    """A clock that only moves when told to."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(benchmark.time, 'perf_counter', lambda: self.now)
+        monkeypatch.setattr(benchmark.time, 'process_time', lambda: self.now * 2)
+
+    def takes(self, *seconds):
+        durations = iter(seconds)
+
+        def function():
+            self.now += next(durations)
+
+        return function
+
+
+def test_compare_takes_medians_after_a_warm_up(monkeypatch):
+    clock = FakeClock(monkeypatch)
+    ours, reference = clock.takes(99, 1, 2, 9), clock.takes(99, 3, 6, 18)
+    case = benchmark.compare(ours, reference, repeats=3)
+    assert case == pytest.approx(
+        dict(ours_ms=2000, reference_ms=6000, ratio=3, ratio_lowest=2, ratio_highest=3, ratio_cpu=3)
+    )
+
+
+def test_compare_alternates():
+    order = []
+    benchmark.compare(lambda: order.append('a'), lambda: order.append('b'), repeats=2)
+    assert ''.join(order) == 'abbaab'
+
+
+def finite(value):
+    if isinstance(value, dict):
+        return all(map(finite, value.values()))
+    if isinstance(value, list):
+        return all(map(finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def test_deform_conv_compares_equal_results():
+    settings = dict(size=6, batch=2, channels=((16, 4), (4, 8)), rates=(2, 8))
+    record = benchmark.run('deform_conv', threads=1, repeats=1, **settings)
+    assert len(record['cases']) == 8 and finite(record)
+    assert all(case['max_difference'] < 1e-5 for case in record['cases'])
+
+
+def test_metric_counts_what_mmseg_counts():
+    record = benchmark.run('metric', threads=1, repeats=1, size=64, batch=2, num_classes=5)
+    assert [case['max_difference'] for case in record['cases']] == [0, 0]
+    assert finite(record)
+
+
+def test_command_model_counts_exactly(python_tool, tiny_config, tmp_path):
+    """The second config has two classes more: 8 weights and a bias each, at 2x2 positions."""
+    other = tmp_path / 'other.py'
+    other.write_text(f'_base_ = [{str(tiny_config)!r}]\nmodel = dict(decode_head=dict('
+                     'num_classes=5))\n')  # fmt: skip
+    out = tmp_path / 'out.json'
+    done = python_tool(TOOL, 'model', '--configs', tiny_config, other, '--size', 32, '--repeats', 1,
+                '--amp', '--threads', 1, '--out', out)  # fmt: skip
+    record = json.loads(out.read_text())
+    assert record['benchmark'] == 'model' and record['threads'] == 1 and finite(record)
+    assert record['versions']['torch'] == torch.__version__ and record['hardware']
+    (case,) = record['cases']
+    assert case['ours_ms'] > 0 and case['reference_ms'] > 0
+    assert f'{case["parameters"]:,} parameters' in done.stdout and 'ratio' in done.stdout
+    assert case['reference_parameters'] - case['parameters'] == 2 * (8 + 1)
+    assert case['reference_flops'] - case['flops'] == 2 * 2 * 8 * 2 * 2
+
+
+def test_flops_of_a_deformable_convolution_do_not_depend_on_offsets():
+    """Projection 2 * 9 * C_in * C_out a pixel, offsets 2 * 9 * C_in * 18, as for any 3x3."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from mmseg_ext.models.layers import DCNTorch
+
+    layer = DCNTorch(8, 4, padding=1).to('meta')
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layer(torch.empty(1, 8, 5, 6, device='meta'))
+    assert counter.get_total_flops() == 2 * 9 * 8 * (4 + 18) * 30
+
+
+def test_wrong_arguments_end_with_one_line(python_tool):
+    done = python_tool(TOOL, 'metric', '--amp', check=False)
+    assert done.returncode == 1 and 'belong to the benchmark model, not to metric' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize(
+    'name, settings, message',
+    [
+        ('speed', dict(), "no benchmark 'speed': choose from deform_conv"),
+        ('metric', dict(repeats=0), 'repeats must be at least 1, got 0'),
+        ('metric', dict(threads=-1), 'threads must be at least 1, got -1'),
+        ('model', dict(configs=['a.py']), 'two configs or more, got 1'),
+        ('model', dict(configs=['none.py', 'nor.py']), 'no config none.py'),
+    ],
+)
+def test_wrong_settings(name, settings, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        benchmark.run(name, **settings)

@@ -1,0 +1,68 @@
+"""Time this package against what it replaces.
+
+python tools/benchmark.py deform_conv --threads 2      against mmcv's compiled operator, or im2col
+python tools/benchmark.py metric --threads 1           against mmseg's IoUMetric
+python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
+"""
+
+import argparse
+from pathlib import Path
+
+from mmseg_ext.apis import benchmark, cli
+from mmseg_ext.apis.results import write_json
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('name', choices=list(benchmark.BENCHMARKS))
+    parser.add_argument('--threads', type=int, help="torch's threads; default: as they are")
+    parser.add_argument('--repeats', type=int, default=7, help='timed calls of each side')
+    parser.add_argument('--out', type=Path, help='JSON file')
+    parser.add_argument('--size', type=int, help='height and width in pixels')
+    parser.add_argument('--batch', type=int, help='images at once')
+    parser.add_argument('--configs', nargs='+', help='model: the last one is the reference')
+    parser.add_argument('--amp', action='store_true', default=None, help='model: bfloat16')
+    return parser.parse_args()
+
+
+def show(record: dict) -> None:
+    versions = ', '.join(f'{name} {version}' for name, version in record['versions'].items())
+    dirty = ' with uncommitted changes' if record['dirty'] else ''
+    print(f'{record["hardware"]}; {record["threads"]} threads; Python {record["python"]}')
+    print(f'{versions}; commit {(record["commit"] or "unknown")[:12]}{dirty}')
+    print(f'medians of {record["repeats"]}; ratio = reference / ours, lowest..highest pair\n')
+    for case in record['cases']:
+        print(f'{case["case"]}  against  {case["reference"]}')
+        print(
+            f'  {case["ours_ms"]:.2f} ms against {case["reference_ms"]:.2f} ms: '
+            f'ratio {case["ratio"]:.2f} ({case["ratio_lowest"]:.2f}..{case["ratio_highest"]:.2f}), '
+            f'of processor time {case["ratio_cpu"]:.2f}'
+        )
+        if 'max_difference' in case:
+            print(f'  largest difference {case["max_difference"]:.2g}')
+        if 'parameters' in case:
+            for side, prefix in (('ours', ''), ('reference', 'reference_')):
+                parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
+                print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.2f} GFLOP an image')
+
+
+def main() -> None:
+    args = parse_args()
+    settings = {
+        name: getattr(args, name)
+        for name in ('size', 'batch', 'configs', 'amp')
+        if getattr(args, name) is not None
+    }
+    if args.name != 'model' and {'configs', 'amp'} & set(settings):
+        raise ValueError(f'--configs and --amp belong to the benchmark model, not to {args.name}')
+    record = benchmark.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
+    show(record)
+    if args.out is not None:
+        write_json(args.out, record)
+        print(f'\nwrote {args.out}')
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
