@@ -21,7 +21,7 @@ NAMES = [p.stem for p in CONFIGS]
 # token of a name -> what the loaded config must show
 TOKENS = {
     'xception': lambda c: c.model.backbone.type == 'XceptionDeepLab',
-    'mobilenetv2': lambda c: c.model.backbone.type == 'MobileNetV2',
+    'mobilenetv2': lambda c: c.model.backbone.type == 'MobileNetV2Dilated',
     'deeplabv3plus': lambda c: c.model.decode_head.type == 'DeepLabV3PlusHead',
     'fmsi': lambda c: c.model.decode_head.type == 'FMSIHead',
     'defconv3': lambda c: tuple(c.model.decode_head.context.rates) == (6, 12, 18),

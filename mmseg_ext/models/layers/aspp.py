@@ -12,7 +12,7 @@ from typing import List, Optional, Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_conv_layer
-from mmengine.model import BaseModule, constant_init, kaiming_init
+from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -30,7 +30,9 @@ def conv_bn_relu(
     """Stack a convolution that keeps H and W, batch norm and ReLU.
 
     mmcv's ``ConvModule`` does the same but warns at every bias before a norm; the repositories
-    behind the papers have those biases, and parameter counts and checkpoints depend on them.
+    behind the papers have those biases, and parameter counts and checkpoints depend on them. They
+    also keep torch's initialisation, whose small weights in front of a norm learn faster than
+    mmcv's: the norm makes the step relative to the weight.
     """
     conv = build_conv_layer(
         conv_cfg,
@@ -41,10 +43,7 @@ def conv_bn_relu(
         dilation=dilation,
         bias=bias,
     )
-    if type(conv) is nn.Conv2d:
-        kaiming_init(conv)
     norm = nn.BatchNorm2d(out_channels)
-    constant_init(norm, 1)
     return nn.Sequential(conv, norm, *([nn.ReLU()] if relu else []))
 
 
