@@ -69,6 +69,7 @@ if __name__ == '__main__':
             'setuptools<82',
             'ftfy',
             'regex',
+            'tifffile',
             'tqdm',
             'pyyaml',
         ],
