@@ -9,15 +9,18 @@
 
 Every function may be called twice.
 """
+
 import importlib.util
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_MISSING_MMCV = ('mmseg_ext needs mmcv or mmcv-lite, and neither is installed: '
-                 'pip install "mmcv-lite>=2.1,<2.2"  (pure Python, no compiler; '
-                 '`python -m mmseg_ext.env` shows the whole environment)')
+_MISSING_MMCV = (
+    'mmseg_ext needs mmcv or mmcv-lite, and neither is installed: '
+    'pip install "mmcv-lite>=2.1,<2.2"  (pure Python, no compiler; '
+    '`python -m mmseg_ext.env` shows the whole environment)'
+)
 
 
 class _MissingOps(ModuleType):
@@ -30,7 +33,8 @@ class _MissingOps(ModuleType):
         def missing(*args: Any, **kwargs: Any) -> None:
             raise RuntimeError(
                 f'the operator {name} needs the compiled mmcv, and only mmcv-lite is installed: '
-                'see "Compiled mmcv" in README.md, or choose a module without compiled operators')
+                'see "Compiled mmcv" in README.md, or choose a module without compiled operators'
+            )
 
         return missing
 
@@ -61,6 +65,7 @@ def install_mmcv_placeholder() -> bool:
 def plain(value: Any) -> Any:
     """Turn numpy values inside nested containers into Python's own, leaving tensors alone."""
     import numpy as np
+
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -68,14 +73,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(plain(item) for item in value) if type(value) in (list, tuple) \
-            else value
+        return type(value)(plain(item) for item in value) if type(value) in (list, tuple) else value
     return value
 
 
 def write_plain_history() -> None:
     """Let ``MessageHub`` save its history as lists and accept both forms when loading."""
     from mmengine.logging import HistoryBuffer, MessageHub
+
     if getattr(MessageHub, '_mmseg_ext_plain', False):
         return
     save, load = MessageHub.state_dict, MessageHub.load_state_dict
@@ -85,16 +90,21 @@ def write_plain_history() -> None:
         scalars = {}
         for key, buffer in state['log_scalars'].items():
             values, counts = buffer.data
-            scalars[key] = dict(values=values.tolist(), counts=counts.tolist(),
-                                max_length=buffer.max_length)
-        return dict(log_scalars=scalars, runtime_info=plain(dict(state['runtime_info'])),
-                    resumed_keys=dict(state['resumed_keys']))
+            scalars[key] = dict(
+                values=values.tolist(), counts=counts.tolist(), max_length=buffer.max_length
+            )
+        return dict(
+            log_scalars=scalars,
+            runtime_info=plain(dict(state['runtime_info'])),
+            resumed_keys=dict(state['resumed_keys']),
+        )
 
     def load_state_dict(self: MessageHub, state: Any) -> None:
         if isinstance(state, dict) and isinstance(state.get('log_scalars'), dict):
             scalars = {
                 key: HistoryBuffer(value['values'], value['counts'], value['max_length'])
-                if isinstance(value, dict) else value
+                if isinstance(value, dict)
+                else value
                 for key, value in state['log_scalars'].items()
             }
             state = dict(state, log_scalars=scalars)

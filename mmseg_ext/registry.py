@@ -4,16 +4,33 @@ Our modules are registered into ``mmseg.registry`` itself. ``mmengine.hub.get_mo
 scope of the package it is asked for, so a registry of that scope must exist and pass every look-up
 on to mmseg's.
 """
+
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
-_NODES = ('DATASETS', 'DATA_SAMPLERS', 'HOOKS', 'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS',
-          'OPTIMIZERS', 'OPTIM_WRAPPERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS',
-          'RUNNERS', 'TASK_UTILS', 'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS')
+_NODES = (
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'HOOKS',
+    'LOOPS',
+    'METRICS',
+    'MODELS',
+    'MODEL_WRAPPERS',
+    'OPTIMIZERS',
+    'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
+    'PARAM_SCHEDULERS',
+    'RUNNERS',
+    'TASK_UTILS',
+    'TRANSFORMS',
+    'VISBACKENDS',
+    'VISUALIZERS',
+)
 
 for _node in _NODES:
     _parent = getattr(mmseg_registry, _node)
-    globals()[_node] = Registry(_parent.name, parent=_parent, scope='mmseg_ext',
-                                locations=['mmseg_ext'])
+    globals()[_node] = Registry(
+        _parent.name, parent=_parent, scope='mmseg_ext', locations=['mmseg_ext']
+    )
 
 __all__ = list(_NODES)
