@@ -8,6 +8,7 @@ any time.
 import argparse
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from mmseg_ext.apis import cli
@@ -27,6 +28,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     started = time.monotonic()
+    # mmengine imports it for the bases of other packages; the reader can do nothing about it
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     try:
         report = run_demo(args.config, Path(args.work_dir), tools=TOOLS)
     except StepError as error:
