@@ -173,3 +173,47 @@ def test_norm_defaults_and_overrides():
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         XceptionDeepLab(**kwargs)
+
+
+def _timm_names(num_middle):
+    """Our module names, in the order of timm's ``xception65``."""
+    pairs = {'conv1': 'stem.0.conv', 'bn1': 'stem.0.bn', 'conv2': 'stem.1.conv', 'bn2': 'stem.1.bn'}
+    inner = {'depthwise': 'conv_dw', 'bn1': 'bn_dw', 'pointwise': 'conv_pw', 'bn2': 'bn_pw'}
+    blocks = [f'block{i}' for i in range(1, 4 + num_middle)] + ['block20']
+    for i, block in enumerate(blocks):
+        for j in (1, 2, 3):
+            for ours, theirs in inner.items():
+                pairs[f'{block}.sepconv{j}.{ours}'] = f'blocks.{i}.stack.conv{j}.{theirs}'
+        pairs[f'{block}.skip'] = f'blocks.{i}.shortcut.conv'
+        pairs[f'{block}.skipbn'] = f'blocks.{i}.shortcut.bn'
+    for j in (1, 2, 3):
+        for ours, theirs in inner.items():
+            pairs[f'conv{j + 2}.{ours}'] = f'blocks.{len(blocks)}.stack.conv{j}.{theirs}'
+    return pairs
+
+
+@pytest.mark.oracle
+def test_equals_timm_xception65_with_its_flags():
+    try:
+        import timm
+    except Exception as error:  # torchvision that does not match torch raises RuntimeError
+        pytest.skip(f'timm does not import: {error}')
+    torch.manual_seed(0)
+    theirs = timm.create_model('xception65', pretrained=False, output_stride=16).eval()
+    ours = XceptionDeepLab(exit_dilation=2, relu_identity=False, norm_eps=1e-3).eval()
+    ours.init_weights()
+    _randomise(ours)
+    names = _timm_names(16)
+    renamed = {}
+    for key, value in ours.state_dict().items():
+        module, parameter = key.rsplit('.', 1)
+        renamed[f'{names[module]}.{parameter}'] = value
+    head = {k: v for k, v in theirs.state_dict().items() if k.startswith('head.')}
+    theirs.load_state_dict({**renamed, **head})
+    x = torch.randn(1, 3, 97, 129)
+    with torch.no_grad():
+        _, middle, last = ours(x)
+        expected = theirs.blocks[:19](theirs.stem(x))
+        torch.testing.assert_close(middle, expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(last, theirs.forward_features(x), rtol=1e-3, atol=1e-4)
+    assert last.std() > 0.05

@@ -1,11 +1,11 @@
-# CamVid at half resolution (240x180), Xception from scratch: 600 iterations of batch 8 at 128x128,
+# CamVid at half resolution (240x180), Xception from scratch: 400 iterations of batch 8 at 128x128,
 # a budget for two CPU cores. Predictions are scaled back and scored on the full-size labels.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/camvid180.py',
     '../_base_/schedules/sgd_poly.py'
 ]
 init_note = 'random'
-max_iters = 600
+max_iters = 400
 val_interval = max_iters
 optim_wrapper = dict(
     type='Bf16OptimWrapper',

@@ -1,11 +1,11 @@
-# The VOC 2012 subset with MobileNetV2 from ImageNet, output stride 16: 600 iterations of batch 8 at
+# The VOC 2012 subset with MobileNetV2 from ImageNet, output stride 16: 400 iterations of batch 8 at
 # 256x256, tested at full size. A budget for two CPU cores, not the paper's protocol.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/voc12_subset.py',
     '../_base_/schedules/sgd_poly.py'
 ]
 init_note = 'backbone ImageNet-1k (dequantised int8 export), head random'
-max_iters = 600
+max_iters = 400
 val_interval = max_iters
 optim_wrapper = dict(
     type='Bf16OptimWrapper',
