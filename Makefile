@@ -68,11 +68,11 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 	.venv-mmcv/bin/pip install $(PIP_FLAGS) torch==2.13.0 numpy ninja cython $(BUILD)
 	.venv-mmcv/bin/python -c 'import importlib.util as u, sys, torch; sys.exit(u.find_spec("mmcv") is None or u.find_spec("mmcv._ext") is None)' \
 	    || MAX_JOBS=2 MMCV_WITH_OPS=1 .venv-mmcv/bin/pip install $(PIP_FLAGS) --no-deps --no-build-isolation mmcv==2.1.0
-	.venv-mmcv/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[full,oracle_mmcv,test]'
+	.venv-mmcv/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[full,oracle-mmcv,test]'
 	touch $@
 
 # (b) the newest torch with its torchvision, mmpretrain and timm.
 .venv-torch214/.stamp-install: $(METADATA) | .venv-torch214/bin/python
 	.venv-torch214/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 $(BUILD)
-	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,oracle_torch214,test]'
+	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,oracle-torch214,test]'
 	touch $@

@@ -82,8 +82,8 @@ if __name__ == '__main__':
             'test': ['pytest', 'pytest-xdist', 'scikit-learn', 'scipy'],
             'lint': ['ruff', 'mypy', 'pre-commit'],
             # other people's code to compare with, see "make test-full"
-            'oracle_mmcv': ['pydensecrf2', 'torch==2.13.0'],
-            'oracle_torch214': ['timm', 'torch==2.14.1', 'torchvision==0.29.1'],
+            'oracle-mmcv': ['pydensecrf2', 'torch==2.13.0'],
+            'oracle-torch214': ['timm', 'torch==2.14.1', 'torchvision==0.29.1'],
         },
         entry_points={
             'console_scripts': ['mmseg-ext-env = mmseg_ext.env:main'],
