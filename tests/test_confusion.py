@@ -41,8 +41,8 @@ def score_by_loop(matrix):
             weighted += (tp + fn) / total * scores['IoU'][-1]
         if tp + fn:
             scores['Acc'].append(tp / (tp + fn))
-        if tp + fp:
-            scores['Precision'].append(tp / (tp + fp))
+        if tp + fp + fn:  # labelled but never predicted: 0
+            scores['Precision'].append(tp / max(tp + fp, 1))
     mean = {name: sum(values) / len(values) for name, values in scores.items()}
     return dict(
         aAcc=sum(int(matrix[k, k]) for k in range(len(matrix))) / total,
@@ -233,10 +233,11 @@ def test_equals_mmseg_where_both_agree():
         assert np.allclose(ours[name], theirs[their_name], atol=1e-9, rtol=0, equal_nan=True)
 
 
-def test_a_missed_class_lowers_f1_here():
-    # mmseg drops a class without a hit from its F-score: 0 / 0 there, 0 here.
-    matrix = np.array([[5, 0], [5, 0]])
-    assert metrics_from_confusion(matrix)['mF1'] == pytest.approx(2 / 6, abs=1e-12)
+def test_a_missed_class_lowers_f1_and_precision_here():
+    # mmseg drops a class without a hit from both: 0 / 0 there, 0 here.
+    scores = metrics_from_confusion(np.array([[5, 0], [5, 0]]))
+    assert scores['mF1'] == pytest.approx(2 / 6, abs=1e-12)
+    assert scores['mPrecision'] == pytest.approx(1 / 4, abs=1e-12)
 
 
 def test_ten_times_faster_than_mmseg():

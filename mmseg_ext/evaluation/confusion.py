@@ -5,8 +5,9 @@ IoU = tp / (tp + fp + fn), recall = tp / (tp + fn), precision = tp / (tp + fp),
 F1 = Dice = 2 tp / (2 tp + fp + fn). mIoU, mPA (mean recall), mPrecision, mF1 and mDice are plain
 means over classes, FWIoU is the IoU weighted by labelled pixels, aAcc the share of right pixels.
 
-Differs from mmseg's ``IoUMetric``: counts are integers, not float32; a class that occurs but is
-never hit has F1 0 instead of dropping out of the mean; nothing is rounded.
+Differs from mmseg's ``IoUMetric``: counts are integers, not float32; a class that is labelled but
+never predicted has precision 0, and one that is never hit F1 0, instead of dropping out of the
+mean and raising it; nothing is rounded.
 Shape letters: K class, ``...`` any leading shape, such as resamples.
 """
 
@@ -136,7 +137,7 @@ def counts_from_confusion(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return np.diagonal(matrix).copy(), matrix.sum(0), matrix.sum(1)
 
 
-def _ratio(above: np.ndarray, below: np.ndarray, empty: float) -> np.ndarray:
+def _ratio(above: np.ndarray, below: np.ndarray, empty: Union[float, np.ndarray]) -> np.ndarray:
     """Divide in float64; 0 / 0 gives ``empty``."""
     out = np.full(np.broadcast(above, below).shape, empty, np.float64)
     return np.divide(above, below, out=out, where=below > 0)
@@ -163,8 +164,9 @@ def metrics_from_counts(
         pred: Predicted pixels of each class that are not ignored, same shape.
         label: Labelled pixels of each class, same shape.
         absent: What a score of the form 0 / 0 becomes: ``'skip'`` leaves it out of the mean (NaN
-            per class), ``'zero'`` and ``'one'`` count it as such. Without a single valid pixel
-            every mean that has nothing to average is NaN.
+            per class), ``'zero'`` and ``'one'`` count it as such. The precision of a class that is
+            labelled but never predicted is 0 in any case. Without a single valid pixel every mean
+            that has nothing to average is NaN.
         background: Class that ``mPA_no_bg`` and ``mPrecision_no_bg`` leave out; None omits both.
 
     Returns:
@@ -181,7 +183,7 @@ def metrics_from_counts(
     per_class = dict(
         IoU=iou,
         Acc=_ratio(tp, label, empty),
-        Precision=_ratio(tp, pred, empty),
+        Precision=_ratio(tp, pred, np.where(label > 0, 0.0, empty)),  # labelled, so it is missed
         F1=f1,
         Dice=f1.copy(),
     )
