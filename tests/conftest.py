@@ -105,7 +105,7 @@ def run_python(
     check: bool = True,
     env: dict | None = None,
     cwd: Path = ROOT,
-    timeout: float = 240,
+    timeout: float = 900,
 ) -> subprocess.CompletedProcess:
     """Run this interpreter as a user would, one thread, output captured."""
     done = subprocess.run(
