@@ -192,6 +192,9 @@ class DCNTorch(BaseModule):
     checkpoints load. Built with zero offsets: v1 starts as the plain convolution, v2 as half of it.
     Use it alone, or as ``conv_cfg=dict(type='DCNTorch')`` wherever mmcv builds a convolution.
 
+    Under autocast the offsets themselves come out of a bfloat16 convolution: one below 4 pixels
+    errs by at most 0.008. The positions they are added to are float32.
+
     Args:
         in_channels: C_in.
         out_channels: C_out.
