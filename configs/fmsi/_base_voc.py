@@ -31,7 +31,7 @@ train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-randomness = dict(seed=11, deterministic=True)
+randomness = dict(seed=11)
 model = dict(
     type='LetterboxEncoderDecoder',
     data_preprocessor=dict(
