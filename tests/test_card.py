@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_check_fails_until_the_card_is_written(folder, monkeypatch, capsys) -> N
     assert _tool(monkeypatch, folder, '--check') == 0
     readme.write_text(text.replace('50.0', '60.0'))  # somebody improves a number by hand
     assert _tool(monkeypatch, folder, '--check') == 1
+
+
+CARDS = [path.parent for path in ROOT.glob('configs/*/README.md') if START in path.read_text()]
+
+
+@pytest.mark.parametrize('paper', CARDS, ids=lambda path: path.name)
+def test_the_cards_of_this_repository_are_current(paper) -> None:
+    is_, should_be = generate(paper)
+    assert is_ == should_be, f'run: python tools/card.py {paper.relative_to(ROOT)}'
+    pictures = re.findall(r'\]\((results/[^)]+)\)', should_be)
+    assert all((paper / name).stat().st_size < 100_000 for name in pictures)
+
+
+def test_there_is_a_card_to_check() -> None:
+    assert [path.name for path in CARDS].count('fmsi') == 1
 
 
 def test_unusable_cards_are_named(folder) -> None:

@@ -1,5 +1,6 @@
 """The demo: which steps run, in which order, and what a second run does."""
 
+import contextlib
 import os
 import re
 import signal
@@ -146,13 +147,16 @@ def test_a_foreign_folder_is_left_alone(demo) -> None:
 def _kill_when(path: Path, command: list) -> None:
     """Start a command and kill it and its children as soon as a file is there."""
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    for _ in range(9000):
-        if path.is_file() and path.read_text():
-            break
-        assert process.poll() is None, f'{command} ended before {path} was there'
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        for _ in range(9000):
+            if path.is_file() and path.read_text():
+                break
+            assert process.poll() is None, f'{command} ended before {path} was there'
+            time.sleep(0.1)
+    finally:  # also when the test itself is interrupted: nothing is left running
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.slow
