@@ -1,8 +1,8 @@
 """Empty child registries of mmseg's, with the scope ``mmseg_ext``.
 
-Our modules are registered into ``mmseg.registry`` itself. ``mmengine.hub.get_model`` switches to the
-scope of the package it is asked for, so a registry of that scope must exist and pass every look-up
-on to mmseg's.
+Our modules are registered into ``mmseg.registry`` itself. ``mmengine.hub.get_model`` switches to
+the scope of the package it is asked for, so a registry of that scope must exist and pass every
+look-up on to mmseg's.
 """
 
 from mmengine.registry import Registry

@@ -39,8 +39,9 @@ TOKENS = {
     'mid4': lambda c: c.model.backbone.num_middle_blocks == 4,
     'repo': lambda c: any(h.type == 'RepoLrHook' for h in c.custom_hooks),
     'frozen': lambda c: any(h.type == 'FreezeBackboneHook' for h in c.custom_hooks),
-    'camvid180': lambda c: c.scale == (240, 180)
-    and c.train_dataloader.dataset.type == 'CamVidDataset',
+    'camvid180': lambda c: (
+        c.scale == (240, 180) and c.train_dataloader.dataset.type == 'CamVidDataset'
+    ),
     'camvid': lambda c: c.train_dataloader.dataset.type == 'CamVidDataset',
     'shapes': lambda c: c.train_dataloader.dataset.type == 'ShapesDataset',
     'voc': lambda c: c.train_dataloader.dataset.extra_ann_file.endswith('aug.txt'),

@@ -200,8 +200,8 @@ def test_global_initialisation_leaves_offsets_at_zero():
 
 def test_every_parameter_of_the_full_head_gets_a_gradient():
     torch.manual_seed(0)
-    head = _head(in_channels=(8, 12, 16), channels=16, num_classes=5, flow={}, attention=dict(M, reduction=2),
-                 context=dict(G5, rates=(1, 2)))  # fmt: skip
+    slots = dict(flow={}, attention=dict(M, reduction=2), context=dict(G5, rates=(1, 2)))
+    head = _head(in_channels=(8, 12, 16), channels=16, num_classes=5, **slots)
     head.init_weights()
     maps = [torch.randn(2, 8, 16, 16), torch.randn(2, 12, 4, 4), torch.randn(2, 16, 4, 4)]
     logits = head(maps)
