@@ -21,6 +21,7 @@ class MobileNetV2Dilated(MobileNetV2):
     At output stride 16: ``strides=(1, 2, 2, 2, 1, 1, 1)``, ``dilations=(1, 1, 1, 1, 1, 2, 2)``.
     """
 
+    in_channels: int
     _dilation = 1  # of the stage before
 
     def make_layer(

@@ -21,6 +21,8 @@ class LetterboxEncoderDecoder(EncoderDecoder):
     the result holds probabilities, at the original size.
     """
 
+    align_corners: bool
+
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: Optional[List[SegDataSample]] = None
     ) -> List[SegDataSample]:
