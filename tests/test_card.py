@@ -166,8 +166,8 @@ def _run_folder(path: Path, config: Path, tiny_data: Path, used: str) -> Path:
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(json.loads(used))
     cfg.dump(vis / 'config.py')
-    record = dict(iter=1, step=1, loss=1.0)
-    (vis / 'scalars.json').write_text(json.dumps(record) + '\n' + json.dumps(dict(step=1, mIoU=5)))
+    records = [dict(iter=1, step=1, loss=2.0), dict(iter=2, step=2, loss=1.0), dict(step=2, mIoU=5)]
+    (vis / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
     results = dict(
         config=config.stem,
         seed=0,
@@ -203,11 +203,12 @@ def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_pat
     assert record['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
     train, test = record['commands']
     assert train == (
-        f'python tools/train.py {config.as_posix()} --seed 0 --cfg-options '
+        'python tools/train.py configs/fmsi/tiny.py --seed 0 --cfg-options '
         'train_dataloader.batch_size=3 optim_wrapper.optimizer.lr=0.5'
     )
-    assert test == f'python tools/test.py {config.as_posix()} work_dirs/tiny/iter_6.pth'
+    assert test == 'python tools/test.py configs/fmsi/tiny.py work_dirs/tiny/iter_6.pth'
     assert 'tiny' in generate(folder)[1]
+    assert Image.open(written[1]).width == 396  # 3.6 inches: one validation makes no second curve
     picture = Image.open(written[0])
     assert picture.size == (4 * 200 + 3 * 4, 200)
     # the second column is the truth, whose palette has a single colour, the first row is void
@@ -235,7 +236,13 @@ def test_a_rescaled_run_is_one_option(tiny_config) -> None:
     used = load_config(tiny_config)
     used.work_dir, used.randomness.seed = 'elsewhere', 5
     used.train_dataloader.dataset.data_root = '/other/disk'
-    assert changed_settings(used, Config.fromfile(tiny_config)) == []
+    written = Config.fromfile(tiny_config)
+    used.model.backbone.init_cfg = dict(checkpoint='/my/weights/a.pth')
+    written.model.backbone.init_cfg = dict(checkpoint='weights/a.pth')
+    assert changed_settings(used, written) == []
+    used.model.backbone.init_cfg.checkpoint = '/my/weights/b.pth'
+    changed = ['model.backbone.init_cfg.checkpoint=/my/weights/b.pth']
+    assert changed_settings(used, written) == changed
 
 
 def test_parameters_are_counted_without_auxiliary_heads(tiny_config) -> None:

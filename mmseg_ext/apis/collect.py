@@ -105,20 +105,27 @@ def changed_settings(used: Config, written: Config) -> List[str]:
         options.append(f'max_iters={length}')
     for part in _DECISIVE:
         old, new = _leaves(written.get(part), part), _leaves(used.get(part), part)
-        options += [f'{key}={new[key]}' for key in new if new[key] != old.get(key)]
+        options += [f'{key}={new[key]}' for key in new if not _same(new[key], old.get(key))]
     return options
 
 
+def _same(new: Any, old: Any) -> bool:
+    """Compare two values; a file is the same wherever this machine keeps it."""
+    paths = isinstance(new, str) and isinstance(old, str) and '/' in new + old
+    return new == old or (paths and Path(new).name == Path(old).name)
+
+
 def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[str]:
-    """Write the commands that repeat a run."""
-    train = f'python tools/train.py {Path(config).as_posix()}'
+    """Write the commands that repeat a run, from the root of the repository."""
+    name = Path(*Path(config).resolve().parts[-3:]).as_posix()  # configs/<paper>/<config>.py
+    train = f'python tools/train.py {name}'
     if results.get('seed') is not None:
         train += f' --seed {results["seed"]}'
     changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
     if changed:
         train += ' --cfg-options ' + ' '.join(changed)
     checkpoint = f'work_dirs/{Path(config).stem}/{results.get("checkpoint")}'
-    return [train, f'python tools/test.py {Path(config).as_posix()} {checkpoint}']
+    return [train, f'python tools/test.py {name} {checkpoint}']
 
 
 def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
@@ -182,9 +189,9 @@ def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
     grid = example_grid(work_dir, used)
     if grid is not None:
         pictures[f'{stem}_predictions.jpg'] = grid
-    curves = read_curves(work_dir)
-    if curves.get('loss') or curves.get('val/mIoU'):
-        pictures[f'{stem}_curves.png'] = draw_overview(curves)
+    overview = draw_overview(read_curves(work_dir))
+    if overview is not None:
+        pictures[f'{stem}_curves.png'] = overview
     record['pictures'] = list(pictures)
     written = [write_bytes(folder / name, content) for name, content in pictures.items()]
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + '\n'

@@ -114,17 +114,7 @@ def draw_curves(
         figure = Figure(figsize=size, layout='constrained')
         axes = figure.add_subplot()
         for colour, (label, curve) in zip(_COLOURS, series.items()):
-            steps = sorted(curve)
-            marker = 'o' if len(steps) < 12 else None
-            axes.plot(
-                steps,
-                [curve[step] for step in steps],
-                color=colour,
-                label=label,
-                linewidth=1.4,
-                marker=marker,
-                markersize=3.5,
-            )
+            _plot(axes, curve, colour, label)
         if baseline is not None:
             axes.axhline(
                 baseline[1], color='#777777', linestyle='--', linewidth=1, label=baseline[0]
@@ -138,28 +128,43 @@ def draw_curves(
         return _save(figure, file_format)
 
 
-def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> bytes:
-    """Draw loss and validation mIoU beside each other in one picture, for a README card."""
+def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> Optional[bytes]:
+    """Draw loss and validation mIoU beside each other in one picture, for a README card.
+
+    Returns:
+        The file's content, or ``None`` if neither has two points.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     panels = [
         (name, label)
         for name, label in (('loss', 'training loss'), ('val/mIoU', 'validation mIoU in %'))
-        if curves.get(name)
+        if len(curves.get(name, ())) > 1  # a single validation is no curve
     ]
     if not panels:
-        raise ValueError('there is neither a loss nor a validation mIoU to draw')
+        return None
     with rc_context(_STYLE):
         figure = Figure(figsize=(3.6 * len(panels), 2.5), layout='constrained')
         for axes, (name, label) in zip(_row(figure, len(panels)), panels):
-            steps = sorted(curves[name])
-            axes.plot(
-                steps, [curves[name][step] for step in steps], color=_COLOURS[0], linewidth=1.3
-            )
+            _plot(axes, curves[name], _COLOURS[0])
             axes.set(xlabel='iteration', ylabel=label)
             axes.set_ylim(bottom=0)
         return _save(figure, file_format)
+
+
+def _plot(axes: Any, curve: Curve, colour: str, label: Optional[str] = None) -> None:
+    steps = sorted(curve)
+    marker = 'o' if len(steps) < 12 else None  # few points are worth seeing one by one
+    axes.plot(
+        steps,
+        [curve[step] for step in steps],
+        color=colour,
+        label=label,
+        linewidth=1.4,
+        marker=marker,
+        markersize=3.5,
+    )
 
 
 def _row(figure: 'Figure', count: int) -> Sequence:  # type: ignore[name-defined]  # noqa: F821
