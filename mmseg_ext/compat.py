@@ -12,6 +12,7 @@ Every function may be called twice.
 
 import importlib.util
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -117,6 +118,8 @@ def write_plain_history() -> None:
 
 def apply() -> None:
     """Apply all of the above; called once by ``import mmseg_ext``."""
+    # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
     install_mmcv_placeholder()
     from mmengine.config.utils import MODULE2PACKAGE
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..evaluation.confusion import confusion_matrix
 from ..models.layers import deform_conv2d
-from .results import _git, _hardware
+from .results import git, hardware
 from .training import load_config
 
 Case = Dict[str, Any]
@@ -69,7 +69,7 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
 
 
 def _facts(name: str, repeats: int) -> dict:
-    status = _git('status', '--porcelain')
+    status = git('status', '--porcelain')
     versions = {}
     for package in _PACKAGES:
         try:
@@ -79,9 +79,9 @@ def _facts(name: str, repeats: int) -> dict:
     return dict(
         benchmark=name,
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        commit=_git('rev-parse', 'HEAD'),
+        commit=git('rev-parse', 'HEAD'),
         dirty=None if status is None else bool(status),
-        hardware=_hardware(),
+        hardware=hardware(),
         threads=torch.get_num_threads(),
         repeats=repeats,
         python=platform.python_version(),

@@ -18,7 +18,7 @@ from .run_folder import describe_dataset
 PathLike = Union[str, Path]
 
 
-def _git(*arguments: str) -> Optional[str]:
+def git(*arguments: str) -> Optional[str]:
     """Output of git in the package's own checkout, ``None`` for an installed wheel."""
     here = Path(__file__).resolve().parent
     try:
@@ -30,7 +30,8 @@ def _git(*arguments: str) -> Optional[str]:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """Name the GPUs, or the processor with its cores and torch's threads."""
     if torch.cuda.is_available():
         return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}'
     return f'{_cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads'
@@ -75,14 +76,14 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
         config, init, seed, iterations, commit, dirty, hardware, torch, date, checkpoint; ``None``
         where unknown. ``dirty`` says whether the checkout had uncommitted changes.
     """
-    status = _git('status', '--porcelain')
+    status = git('status', '--porcelain')
     return {
         'config': Path(cfg.filename).stem if cfg.filename else None,
         'init': _init(cfg),
         **_training_meta(checkpoint),
-        'commit': _git('rev-parse', 'HEAD'),
+        'commit': git('rev-parse', 'HEAD'),
         'dirty': None if status is None else bool(status),
-        'hardware': _hardware(),
+        'hardware': hardware(),
         'torch': torch.__version__,
         'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         'checkpoint': Path(checkpoint).name,

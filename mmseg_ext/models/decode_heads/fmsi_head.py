@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import ASPP, conv_bn_relu, upsample
+from ..layers.deform_conv import DCNTorch
 from .deeplabv3plus_head import DeepLabV3PlusHead
 
 
@@ -242,7 +243,7 @@ class DeformASPP(ASPP):
             rates=rates,
             with_1x1=with_1x1,
             branch_bias=False,
-            conv_cfg=dict(type='DCNTorch', modulated=modulated),
+            conv_cfg=dict(type=DCNTorch, modulated=modulated),
             **kwargs,
         )
 
