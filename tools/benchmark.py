@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from mmseg_ext.apis import benchmark, cli
-from mmseg_ext.apis.results import write_json
+from mmseg_ext.evaluation.summary import write_json
 
 
 def parse_args() -> argparse.Namespace:

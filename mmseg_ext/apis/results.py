@@ -8,10 +8,12 @@ import platform
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import torch
 from mmengine.config import Config
+
+from mmseg_ext.evaluation.summary import write_json
 
 from .run_folder import describe_dataset
 
@@ -88,15 +90,6 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
         'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         'checkpoint': Path(checkpoint).name,
     }
-
-
-def write_json(path: PathLike, content: Any) -> None:
-    """Write a file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + '\n')
-    os.replace(temporary, path)
 
 
 def add_run_facts(

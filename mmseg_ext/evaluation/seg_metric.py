@@ -279,7 +279,7 @@ class SegMetric(BaseMetric):
         if self.per_image_file is not None:
             counts.save(self.per_image_file)
         if self.summary_file is not None:
-            write_json(report, self.summary_file)
+            write_json(self.summary_file, report)
 
 
 def _group(name: str, pattern: str) -> str:

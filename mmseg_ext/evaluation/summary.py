@@ -76,7 +76,7 @@ def summary(
     )
 
 
-def write_json(data: dict, path: Union[str, Path]) -> None:
+def write_json(path: Union[str, Path], data: dict) -> None:
     """Write ``data`` in one step, so that no reader ever sees half of it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +84,7 @@ def write_json(data: dict, path: Union[str, Path]) -> None:
     try:
         with os.fdopen(handle, 'w', encoding='utf-8') as file:
             json.dump(data, file, indent=1, allow_nan=False)
+            file.write('\n')
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
