@@ -24,5 +24,6 @@ model = dict(
     decode_head=dict(
         in_channels=(24, 96, 320),
         in_index=(0, 1, 2),
+        mix_first=True,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     test_cfg=dict(mode='whole'))
