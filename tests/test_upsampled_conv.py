@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from mmseg_ext.models.layers.upsampled_conv import conv_of_upsampled
 from torch import nn
+
+from mmseg_ext.models.layers.upsampled_conv import conv_of_upsampled
 
 
 def _plain(coarse, fine, conv, align_corners):

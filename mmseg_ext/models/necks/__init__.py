@@ -1,1 +1,5 @@
-"""Feature maps to feature maps; none yet, the interest flow is a part of its head."""
+"""Feature maps to feature maps; modules that fill a head's context slot."""
+
+from .affp import AFFP, FRM, FSM, SPPM
+
+__all__ = ['AFFP', 'FRM', 'FSM', 'SPPM']
