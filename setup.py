@@ -72,6 +72,7 @@ if __name__ == '__main__':
             'tifffile',
             'tqdm',
             'pyyaml',
+            'scikit-learn>=1.6,<2',
         ],
         extras_require={
             'lite': ['mmcv-lite>=2.1,<2.2'],
@@ -79,7 +80,8 @@ if __name__ == '__main__':
             'pretrain': ['mmpretrain>=1.2,<1.3', 'torchvision'],
             'export': ['onnx', 'onnxscript', 'onnxruntime'],
             'crf': ['pydensecrf2'],
-            'test': ['pytest', 'pytest-xdist', 'scikit-learn', 'scipy'],
+            'medical': ['monai>=1.4,<2'],
+            'test': ['pytest', 'pytest-xdist', 'scipy', 'monai>=1.4,<2'],
             'lint': ['ruff', 'mypy', 'pre-commit'],
             # other people's code to compare with, see "make test-full"
             'oracle-mmcv': ['pydensecrf2', 'torch==2.13.0'],
