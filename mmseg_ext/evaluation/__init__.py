@@ -1,5 +1,6 @@
-"""Scores of label maps and the metric that reports them."""
+"""Scores of label maps and the metrics that report them."""
 
 from .seg_metric import SegMetric
+from .surface_metric import SurfaceMetric
 
-__all__ = ['SegMetric']
+__all__ = ['SegMetric', 'SurfaceMetric']

@@ -1,0 +1,242 @@
+"""HD95 and surface Dice: how far the outlines of prediction and truth are apart.
+
+Source: MONAI, https://github.com/Project-MONAI/MONAI, ``compute_hausdorff_distance`` (95th
+percentile of the distances from each outline to the other, the larger of the two directions) and
+``compute_surface_dice`` (share of the pixels of both outlines that lie within a tolerance of the
+other; Nikolov et al., https://arxiv.org/abs/1809.04430). An outline is the pixels of a mask with a
+neighbour above, below, left or right that is not in it; outside of the image nothing is in it.
+Differs from it: what an empty mask means is decided here, see :func:`surface_scores`; pixels
+without a label are taken out of both masks first.
+Shape letters: N image, C scored class, H row, W column.
+"""
+
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+
+from .confusion import nanmean
+
+MISSING = 'HD95 and surface Dice need MONAI: pip install "mmsegmentation-ext[medical]"'
+
+
+def background_of(classes: Sequence[str]) -> Optional[int]:
+    """Index of the class that is called background, ``None`` if there is none."""
+    names = [str(name).strip('_').lower() for name in classes]
+    return names.index('background') if 'background' in names else None
+
+
+def _distances() -> tuple[Any, Any]:
+    try:
+        from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+    except ImportError as error:
+        raise ImportError(f'{MISSING} ({error})') from error
+    return compute_hausdorff_distance, compute_surface_dice
+
+
+def surface_scores(
+    pred_HW: np.ndarray,
+    truth_HW: np.ndarray,
+    *,
+    spacing: Sequence[float] = (1.0, 1.0),
+    tolerance: float = 1.0,
+) -> tuple[float, float]:
+    """Score the outline of one mask.
+
+    ======================  ==================================  ============
+    masks                   HD95                                surface Dice
+    ======================  ==================================  ============
+    neither is empty        as defined                          as defined
+    both are empty          NaN: there is nothing to measure    NaN
+    one of them is empty    the image's diagonal, the worst     0
+                            that two masks in it could get
+    ======================  ==================================  ============
+
+    Leaving the last case out as well would reward a model for finding nothing.
+
+    Args:
+        pred_HW: Predicted mask, bool.
+        truth_HW: True mask, bool, of the same size.
+        spacing: Height and width of a pixel, in any unit of length.
+        tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
+
+    Returns:
+        HD95 in the unit of ``spacing``, and the surface Dice in [0, 1].
+
+    Raises:
+        ValueError: If the sizes differ.
+        ImportError: If MONAI is not installed.
+    """
+    if pred_HW.shape != truth_HW.shape or pred_HW.ndim != 2:
+        raise ValueError(
+            f'prediction {pred_HW.shape} and truth {truth_HW.shape} must be masks of one size'
+        )
+    if not pred_HW.any() and not truth_HW.any():
+        return math.nan, math.nan
+    if not pred_HW.any() or not truth_HW.any():
+        sides = [(size - 1) * length for size, length in zip(pred_HW.shape, spacing)]
+        return math.hypot(*sides), 0.0
+    hausdorff, surface_dice = _distances()
+    masks = [torch.from_numpy(mask.copy())[None, None] for mask in (pred_HW, truth_HW)]
+    shared: dict = dict(include_background=True, spacing=list(map(float, spacing)))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)  # MONAI's, about MONAI's own calls
+        distance = hausdorff(*masks, percentile=95, **shared)
+        share = surface_dice(*masks, class_thresholds=[float(tolerance)], **shared)
+    return float(distance), float(share)
+
+
+@METRICS.register_module()
+class SurfaceMetric(BaseMetric):
+    """Report HD95 and surface Dice beside :class:`SegMetric`.
+
+    Every image is measured in its own plane. An image's score is the mean over its foreground
+    classes, the metric the mean over images, both without NaN; ``evaluate`` returns ``HD95`` in
+    the unit of ``spacing`` and ``surface_Dice`` in per cent, per class too if there are several.
+
+    Args:
+        spacing: Height and width of a pixel of the label maps; 1 by default, so that distances
+            are in pixels.
+        tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
+        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
+            set's meta information, and 255 if it has none.
+        per_image_file: Where the scores of each image go (``.npz``): ``hd95`` and
+            ``surface_dice``, ``(N, C)``, ``names``, ``classes``, ``spacing``, ``tolerance``.
+        collect_device: As for mmengine's metrics.
+        prefix: Put before the names of the scores.
+
+    Raises:
+        ImportError: If MONAI is not installed.
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        spacing: Sequence[float] = (1.0, 1.0),
+        tolerance: float = 1.0,
+        ignore_index: Optional[int] = None,
+        per_image_file: Optional[str] = None,
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        check_spacing(spacing, tolerance)
+        _distances()  # missing packages show at the start, not after the test
+        self.spacing = [float(length) for length in spacing]
+        self.tolerance = float(tolerance)
+        self.ignore_index = ignore_index
+        self.per_image_file = per_image_file
+
+    def _foreground(self) -> list[int]:
+        classes = (self.dataset_meta or {}).get('classes')
+        if not classes:
+            raise ValueError('SurfaceMetric needs the class names: set metainfo=dict(classes=...)')
+        return [index for index in range(len(classes)) if index != background_of(classes)]
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Score one batch.
+
+        Args:
+            data_batch: Unused.
+            data_samples: For each image a mapping with ``pred_sem_seg.data`` and
+                ``gt_sem_seg.data``, both ``(1, H, W)``.
+
+        Raises:
+            ValueError: If prediction and label map differ in size; it names the image.
+        """
+        ignored = self.ignore_index
+        if ignored is None:
+            ignored = int((self.dataset_meta or {}).get('ignore_index', 255))
+        for sample in data_samples:
+            pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
+            label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
+            path = str(sample.get('img_path') or f'image {len(self.results)}')
+            try:
+                self.results.append((Path(path).name, self._score(pred, label, ignored)))
+            except ValueError as error:
+                raise ValueError(f'{path}: {error}') from None
+
+    def _score(self, pred: np.ndarray, label: np.ndarray, ignored: int) -> list:
+        if pred.shape != label.shape:
+            raise ValueError(f'prediction {pred.shape} and label map {label.shape} differ in size')
+        valid = label != ignored
+        return [
+            surface_scores(
+                (pred == index) & valid,
+                (label == index) & valid,
+                spacing=self.spacing,
+                tolerance=self.tolerance,
+            )
+            for index in self._foreground()
+        ]
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Average over images on the main process.
+
+        Args:
+            results: Name and scores of each image.
+
+        Returns:
+            ``HD95`` in the unit of ``spacing`` and ``surface_Dice`` in per cent.
+        """
+        if not results:
+            raise ValueError('SurfaceMetric got no image to evaluate: is the split empty?')
+        scores = np.array([values for _, values in results], np.float64)  # (N, C, 2)
+        names = [str(self.dataset_meta['classes'][index]) for index in self._foreground()]
+        if self.per_image_file is not None:
+            self._save(Path(self.per_image_file), [name for name, _ in results], names, scores)
+        report = {}
+        for place, (score, unit) in enumerate((('HD95', 1), ('surface_Dice', 100))):
+            by_class = unit * scores[..., place]
+            report[score] = float(nanmean(nanmean(by_class)))
+            if len(names) > 1:
+                for name, values in zip(names, by_class.T):
+                    report[f'{score}.{name}'] = float(nanmean(values))
+        empty = int(np.isnan(scores[..., 0]).all(axis=1).sum())
+        print_log(
+            f'surfaces: {len(results)} images, {empty} of them without foreground in prediction '
+            f'and truth, not counted; pixels of {self.spacing[0]:g} x {self.spacing[1]:g}, '
+            f'tolerance {self.tolerance:g}',
+            logger='current',
+        )
+        return report
+
+    def _save(self, path: Path, images: list, classes: list, scores: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix='.npz', dir=path.parent)
+        os.close(handle)
+        np.savez_compressed(
+            temporary,
+            hd95=scores[..., 0],
+            surface_dice=scores[..., 1],
+            names=np.array(images),
+            classes=np.array(classes),
+            spacing=np.array(self.spacing),
+            tolerance=np.array(self.tolerance),
+        )
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+
+
+def check_spacing(spacing: Sequence[float], tolerance: Union[int, float]) -> None:
+    """Check the lengths that surfaces are measured in.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
+    if len(spacing) != 2 or not all(length > 0 for length in spacing):
+        raise ValueError(
+            f'spacing is the height and width of a pixel, two positive numbers, got {spacing}'
+        )
+    if not tolerance >= 0:
+        raise ValueError(f'tolerance must be 0 or more, got {tolerance}')
