@@ -14,4 +14,6 @@ default_hooks = dict(checkpoint=dict(interval=val_interval))
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(
+        # With True, maps of even size are stretched: at stride 4, by 3 pixels across the image.
+        align_corners=False,
         num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

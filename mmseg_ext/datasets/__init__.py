@@ -1,5 +1,6 @@
 """Data sets and transforms, registered into mmseg's registries."""
 
+from .aligned_resize import AlignedResize
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .folder import FolderDataset
@@ -10,6 +11,7 @@ from .transforms import Letterbox, RepoAugment
 from .voc import VOCDataset
 
 __all__ = [
+    'AlignedResize',
     'CamVidDataset',
     'CheckedSegDataset',
     'FolderDataset',
