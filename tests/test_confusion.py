@@ -246,3 +246,22 @@ def test_cuda_equals_cpu():
     assert np.array_equal(confusion_matrix(pred.cuda(), label.byte(), 21), expected)
     with pytest.raises(ValueError, match=r'\[77\]'):
         confusion_matrix(pred.cuda(), label.masked_fill(label == 3, 77).cuda(), 21)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 3])
+def test_parts_in_threads_add_up(threads):
+    rng = np.random.default_rng(0)
+    pred, label = rng.integers(0, 21, (2, 1, 467, 512))
+    label[:, :30] = 255
+    kept = label != 255
+    expected = np.zeros((21, 21), np.int64)
+    np.add.at(expected, (label[kept], pred[kept]), 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        np.testing.assert_array_equal(confusion_matrix(pred, label, 21), expected)
+        pred[0, 0, 0] = 21  # in the first part; the last one is counted by the caller
+        with pytest.raises(ValueError, match=r'class ids \[21\]'):
+            confusion_matrix(pred, label, 21)
+    finally:
+        torch.set_num_threads(before)

@@ -11,6 +11,9 @@ mean and raising it; nothing is rounded.
 Shape letters: K class, ``...`` any leading shape, such as resamples.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -23,6 +26,7 @@ PER_CLASS = ('IoU', 'Acc', 'Precision', 'F1', 'Dice')
 
 Labels = Union[np.ndarray, Tensor]
 _PIECE = 32768  # pixels; two int64 pieces of them fit into a 1 MiB cache
+_MIN_PART = 65536  # pixels worth a thread of their own
 
 
 def _as_integers(ids: Labels, name: str) -> Tensor:
@@ -54,15 +58,37 @@ def _check(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int) -> 
         )
 
 
-def _fuse_on_cpu(pred: Tensor, label: Tensor, num_rows: int, num_classes: int) -> Optional[Tensor]:
-    """Write ``label * K + pred`` as the narrowest integer; None if an id is out of range.
+def _count_on_cpu(pred: Tensor, label: Tensor, num_rows: int, num_classes: int) -> Optional[Tensor]:
+    """Count pairs in as many parts as torch has threads; None if an id is out of range."""
+    ours, truth = pred.reshape(-1).numpy(), label.reshape(-1).numpy()
+    parts = max(1, min(torch.get_num_threads(), ours.size // _MIN_PART))
+    bounds = [ours.size * i // parts for i in range(parts + 1)]
+    jobs = [(ours[a:b], truth[a:b], num_rows, num_classes) for a, b in zip(bounds, bounds[1:])]
+    if parts == 1:
+        return _count_part(*jobs[0])
+    # The last part runs here; numpy and torch let go of the interpreter while they count.
+    waiting = [_pool(os.getpid()).submit(_count_part, *job) for job in jobs[:-1]]
+    counts = [_count_part(*jobs[-1]), *(job.result() for job in waiting)]
+    known = [c for c in counts if c is not None]
+    return torch.stack(known).sum(0) if len(known) == parts else None
+
+
+@lru_cache(maxsize=1)
+def _pool(pid: int) -> ThreadPoolExecutor:
+    """Start threads once a process; a fork would inherit a pool without threads."""
+    return ThreadPoolExecutor(thread_name_prefix='confusion')
+
+
+def _count_part(
+    ours: np.ndarray, truth: np.ndarray, num_rows: int, num_classes: int
+) -> Optional[Tensor]:
+    """Write ``label * K + pred`` as the narrowest integer and count; None if out of range.
 
     Labels arrive as int64, so this is bound by memory: pieces that stay in the cache are checked
     and narrowed together, and numpy is faster here than torch. Seen as unsigned numbers, negative
     ids are huge, so one maximum checks both ends.
     """
     dtype = np.int16 if num_rows * num_classes <= 2**15 else np.int32
-    ours, truth = pred.reshape(-1).numpy(), label.reshape(-1).numpy()
     fused: Any = np.empty(ours.size, dtype)
     for start in range(0, ours.size, _PIECE):
         p, t = ours[start : start + _PIECE], truth[start : start + _PIECE]
@@ -74,16 +100,18 @@ def _fuse_on_cpu(pred: Tensor, label: Tensor, num_rows: int, num_classes: int) -
         out[...] = t
         out *= num_classes
         out += p.astype(dtype)
-    return torch.from_numpy(fused)
+    return torch.bincount(torch.from_numpy(fused), minlength=num_rows * num_classes)
 
 
-def _fuse_on_device(
+def _count_on_device(
     pred: Tensor, label: Tensor, num_rows: int, num_classes: int
 ) -> Optional[Tensor]:
-    """Same as :func:`_fuse_on_cpu`, without leaving the accelerator."""
+    """Same as :func:`_count_on_cpu`, without leaving the accelerator."""
     pred, label = pred.reshape(-1).long(), label.reshape(-1).long()
     right = (pred >= 0) & (pred < num_classes) & (label >= 0) & (label < num_rows)
-    return label * num_classes + pred if bool(right.all()) else None
+    if not bool(right.all()):
+        return None
+    return torch.bincount(label * num_classes + pred, minlength=num_rows * num_classes)
 
 
 def confusion_matrix(
@@ -119,12 +147,11 @@ def confusion_matrix(
         _check(pred, label, num_classes, ignore_index)
         row, num_rows = num_rows, num_rows + 1
         label = torch.where(label == ignore_index, row, label.long())
-    fuse = _fuse_on_cpu if pred.device.type == 'cpu' else _fuse_on_device
-    fused = fuse(pred, label, num_rows, num_classes)
-    if fused is None:
+    count = _count_on_cpu if pred.device.type == 'cpu' else _count_on_device
+    counts = count(pred, label, num_rows, num_classes)
+    if counts is None:
         _check(pred, truth.to(pred.device), num_classes, ignore_index)
         raise AssertionError('unreachable: an id is out of range')
-    counts = torch.bincount(fused, minlength=num_rows * num_classes)
     matrix = counts.view(num_rows, num_classes).cpu().numpy()
     matrix[row] = 0
     if matrix[num_classes:].any():
