@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from mmseg.datasets import BaseSegDataset
 
+from .groups import groups_of, read_groups
+
 
 class CheckedSegDataset(BaseSegDataset):
     """``BaseSegDataset`` with clear errors; every sample also carries what ``LoadLabels`` checks.
@@ -19,15 +21,22 @@ class CheckedSegDataset(BaseSegDataset):
     Args:
         args: As for ``BaseSegDataset``.
         how_to_get: What to do when the data are absent, a command as a rule; part of the message.
+        group_file: A CSV file of ``stem,group`` lines, relative to ``data_root``, the group being
+            a patient as a rule. Every sample then holds its ``group``, which is ``None`` without
+            the file; folds of a cross validation keep groups together.
         kwargs: As for ``BaseSegDataset``.
 
     Raises:
-        FileNotFoundError: If a folder, the split file, or an image or mask listed in it is absent.
-        ValueError: If the split holds no image.
+        FileNotFoundError: If a folder, the split file, the group file, or an image or mask listed
+            in the split is absent.
+        ValueError: If the split holds no image, or the group file leaves one out.
     """
 
-    def __init__(self, *args: Any, how_to_get: str = '', **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, how_to_get: str = '', group_file: str = '', **kwargs: Any
+    ) -> None:
         self.how_to_get = how_to_get
+        self.group_file = group_file
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> List[dict]:
@@ -43,6 +52,7 @@ class CheckedSegDataset(BaseSegDataset):
             sample.update(
                 num_classes=len(self._metainfo['classes']), ignore_index=self.ignore_index
             )
+        self._add_groups(samples)
         return samples
 
     def prepare_data(self, idx: int) -> Any:
@@ -63,6 +73,24 @@ class CheckedSegDataset(BaseSegDataset):
 
     def _list_samples(self) -> List[dict]:
         return super().load_data_list()
+
+    def _add_groups(self, samples: List[dict]) -> None:
+        groups: dict = {}
+        stems = [self.stem_of(sample['img_path']) for sample in samples]
+        if self.group_file:
+            path = os.path.join(self.data_root or '', self.group_file)
+            if not os.path.isfile(path):
+                raise FileNotFoundError(f'{path}: no such group file; {self._advice()}')
+            groups = groups_of(stems, read_groups(path), source=path)
+        for sample, stem in zip(samples, stems):
+            sample['group'] = groups.get(stem)
+
+    def stem_of(self, img_path: str) -> str:
+        """Name an image as split and group files do: its path below the folder, no suffix."""
+        name = os.path.relpath(img_path, self.data_prefix['img_path'] or '.').replace(os.sep, '/')
+        suffixes = (self.img_suffix,) if isinstance(self.img_suffix, str) else self.img_suffix
+        ending = next((s for s in suffixes if name.lower().endswith(s.lower())), '')
+        return name[: len(name) - len(ending)]
 
     def _check_folders(self) -> None:
         # From the outermost inwards, so that the message names the real cause.

@@ -10,8 +10,8 @@ from mmseg.registry import DATASETS
 from .checked import CheckedSegDataset
 from .loading import read_mask
 
-_IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
-_MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
+MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 _PROBED_MASKS = 20
 
 
@@ -48,7 +48,7 @@ class FolderDataset(CheckedSegDataset):
     Raises:
         FileNotFoundError: If a folder, the split file, or the mask of an image is absent.
         ValueError: If there is no image, a stem has two files, settings contradict each other, or
-            binary masks would be read as "ignore" throughout.
+            binary masks would be read as "ignore" or as background throughout.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class FolderDataset(CheckedSegDataset):
         metainfo: dict,
         *,
         data_prefix: Dict[str, str],
-        img_suffix: Union[str, Sequence[str]] = _IMAGE_SUFFIXES,
-        seg_map_suffix: Union[str, Sequence[str]] = _MASK_SUFFIXES,
+        img_suffix: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
+        seg_map_suffix: Union[str, Sequence[str]] = MASK_SUFFIXES,
         label_map: Optional[Dict[int, int]] = None,
         mask_format: str = 'index',
         mask_threshold: Optional[int] = None,
@@ -92,10 +92,10 @@ class FolderDataset(CheckedSegDataset):
         )
 
     def _list_samples(self) -> List[dict]:
-        images = _files_by_stem(self.data_prefix['img_path'], self.img_suffix)
+        images = files_by_stem(self.data_prefix['img_path'], self.img_suffix)
         masks = None
         if 'seg_map_path' in self.data_prefix:
-            masks = _files_by_stem(self.data_prefix['seg_map_path'], self.seg_map_suffix)
+            masks = files_by_stem(self.data_prefix['seg_map_path'], self.seg_map_suffix)
         samples = [
             dict(
                 img_path=images[stem],
@@ -134,21 +134,35 @@ class FolderDataset(CheckedSegDataset):
         return masks[stem]
 
     def _refuse_hidden_foreground(self, paths: List[str]) -> None:
-        """0/255 masks would train on background alone, as 255 is ignored: say so at once."""
-        if len(self._metainfo['classes']) != 2 or self.mask_label_map or self.reduce_zero_label:
-            return
-        if len(self.mask_reading) > 1 or self.ignore_index != 255:
+        """Masks that would train on background alone are reported at once.
+
+        That are masks of 0 and 255, as 255 is ignored, and masks below the threshold throughout.
+        """
+        threshold = self.mask_reading.get('mask_threshold')
+        if threshold is None and not self._reads_ids_of_two_classes():
             return
         values: set = set()
         # Spread over the list: the first masks of a medical series are often empty.
         for path in islice(paths, 0, None, max(1, len(paths) // _PROBED_MASKS)):
             values.update(np.unique(read_mask(path)).tolist())
-        if values == {0, 255}:
+        folder = self.data_prefix['seg_map_path']
+        if threshold is None and values == {0, 255}:
             raise ValueError(
-                f'{self.data_prefix["seg_map_path"]}: the masks hold 0 and 255 only, and 255 is '
-                'ignore_index, so that nothing but background would be learnt: set '
-                'label_map={255: 1}'
+                f'{folder}: the masks hold 0 and 255 only, and 255 is ignore_index, so that '
+                'nothing but background would be learnt: set label_map={255: 1}'
             )
+        if threshold is not None and 0 < max(values, default=0) < threshold:
+            raise ValueError(
+                f'{folder}: no value above {max(values)} in the masks looked at, so that '
+                f'mask_threshold={threshold} would leave nothing but background: lower it, or '
+                'leave it out if the masks hold class ids'
+            )
+
+    def _reads_ids_of_two_classes(self) -> bool:
+        plain = len(self.mask_reading) == 1 and self.mask_reading['mask_format'] == 'index'
+        changed = self.mask_label_map or self.reduce_zero_label
+        two = len(self._metainfo['classes']) == 2
+        return plain and not changed and two and self.ignore_index == 255
 
 
 def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:
@@ -156,8 +170,16 @@ def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:
     return tuple(name.lower() for name in names)
 
 
-def _files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
-    """Map the path below ``folder`` without its suffix to the file; hidden files are left out."""
+def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
+    """Map the path below ``folder`` without its suffix to the file; hidden files are left out.
+
+    Args:
+        folder: Searched with its subfolders.
+        suffixes: In lower case; files may have them in upper case too.
+
+    Raises:
+        ValueError: If two files have the same stem.
+    """
     found: Dict[str, str] = {}
     for path in sorted(Path(folder).rglob('*')):
         ending = next((s for s in suffixes if path.name.lower().endswith(s)), None)

@@ -178,7 +178,9 @@ def check_ids(mask: np.ndarray, path: str, *, num_classes: int, ignore_index: in
         return
     ids = np.unique(wrong).tolist()
     shown = f'{ids[:8]}' + (' and more' if len(ids) > 8 else '')
-    binary = ' (a 0/255 mask of two classes: label_map={255: 1})' if num_classes == 2 else ''
+    binary = ''
+    if num_classes == 2:
+        binary = ' (a 0/255 mask: label_map={255: 1}; with grey edges: mask_threshold=127)'
     raise ValueError(
         f'{path}: {wrong.size} pixels have the label ids {shown}, outside of 0..{num_classes - 1} '
         f'(num_classes={num_classes}) and not ignore_index={ignore_index}: name all classes in '

@@ -1,0 +1,72 @@
+"""Which samples belong together, such as the slices of one patient: ``stem,group`` files.
+
+Training and test sets that share a patient overstate every score, so splits and folds go by group.
+"""
+
+import csv
+from pathlib import Path
+from typing import Dict, Sequence
+
+_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
+
+
+def read_groups(path: str) -> Dict[str, str]:
+    """Read a CSV file of two columns, stem and group.
+
+    A stem is the path of an image below its folder; a suffix such as ``.png`` is left out. Stems
+    of images that a data set lacks do no harm, and neither does a line of column names.
+
+    Raises:
+        ValueError: If a line has not two filled columns, or puts a stem into a second group.
+    """
+    groups: Dict[str, str] = {}
+    with open(path, newline='', encoding='utf-8-sig') as file:  # Excel begins UTF-8 with a mark
+        for number, row in enumerate(csv.reader(file), 1):
+            fields = [field.strip() for field in row]
+            if not any(fields):
+                continue
+            if len(fields) != 2 or not all(fields):
+                raise ValueError(
+                    f'{path}, line {number}: expected two columns, stem,group, separated by a '
+                    f'comma; got {",".join(row)!r}'
+                )
+            stem, group = _without_suffix(fields[0]), fields[1]
+            if groups.setdefault(stem, group) != group:
+                raise ValueError(
+                    f'{path}, line {number}: {stem!r} is in group {group!r} here and in '
+                    f'{groups[stem]!r} above: keep one of the two lines'
+                )
+    return groups
+
+
+def groups_of(stems: Sequence[str], groups: Dict[str, str], *, source: str) -> Dict[str, str]:
+    """Choose the groups of these stems, in their order.
+
+    Args:
+        stems: Must all be known.
+        groups: Stem to group.
+        source: Where the groups come from, for the message.
+
+    Raises:
+        ValueError: If a stem has no group.
+    """
+    missing = [stem for stem in stems if stem not in groups]
+    if missing:
+        others = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
+        # Shown because spreadsheets turn 0026 into 26.
+        known = f', but for {len(groups)} others such as {next(iter(groups))!r}' if groups else ''
+        raise ValueError(
+            f'{source}: no group for {missing[0]!r}{others}{known}: give every image a group'
+        )
+    return {stem: groups[stem] for stem in stems}
+
+
+def write_groups(path: Path, groups: Dict[str, str], *, name: str = 'group') -> None:
+    """Write what ``read_groups`` reads, under the column names ``stem`` and ``name``."""
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        csv.writer(file, lineterminator='\n').writerows([('stem', name), *groups.items()])
+
+
+def _without_suffix(name: str) -> str:
+    ending = next((s for s in _SUFFIXES if name.lower().endswith(s)), '')
+    return name[: len(name) - len(ending)]
