@@ -1,17 +1,19 @@
 """Data sets and transforms, registered into mmseg's registries."""
 
 from .aligned_resize import AlignedResize
+from .bmseg import BMSegDataset
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .folder import FolderDataset
 from .loading import LoadLabels
 from .multichannel import LoadImage
 from .shapes_files import ShapesDataset
-from .transforms import Letterbox, RepoAugment
+from .transforms import Letterbox, RepoAugment, SaltPepper
 from .voc import VOCDataset
 
 __all__ = [
     'AlignedResize',
+    'BMSegDataset',
     'CamVidDataset',
     'CheckedSegDataset',
     'FolderDataset',
@@ -19,6 +21,7 @@ __all__ = [
     'LoadImage',
     'LoadLabels',
     'RepoAugment',
+    'SaltPepper',
     'ShapesDataset',
     'VOCDataset',
 ]

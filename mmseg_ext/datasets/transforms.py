@@ -1,10 +1,11 @@
-"""Augmentation and letterbox of the bubbliiiing segmentation repositories.
+"""Augmentation and letterbox of the bubbliiiing segmentation repositories; noise.
 
 Source: https://github.com/bubbliiiing/deeplabv3-plus-pytorch (90dee27), utils/dataloader.py, whose
 defaults the FMSI paper's numbers point to; described in words, written anew.
 Differs from it: works on BGR arrays, as mmseg loads them (blue and red change places in no step but
 the colour one, which converts from BGR); random numbers come from numpy's global generator, which
 mmengine seeds in each worker.
+``SaltPepper`` is the usual impulse noise; albumentations, which mmseg wraps, has it from 2.0 only.
 Shape letters: H row, W column. All sizes are ``(H, W)`` in pixels.
 """
 
@@ -218,4 +219,40 @@ class Letterbox(BaseTransform):
         ]
         results['scale_factor'] = (new[1] / image.shape[1], new[0] / image.shape[0])
         results['img_shape'] = results['pad_shape'] = self.size
+        return results
+
+
+@TRANSFORMS.register_module()
+class SaltPepper(BaseTransform):
+    """Set random pixels of ``img`` to white or black, in all channels alike; labels stay.
+
+    Args:
+        prob: Probability that an image gets noise at all.
+        amount: Share of its pixels that is replaced, in [0, 1]: each pixel is drawn by itself.
+        ratio: Share of white among the replaced ones.
+
+    Shape:
+        ``img`` ``(H, W, C)`` of values 0..255, uint8 or floating point; the same.
+
+    Raises:
+        ValueError: If an argument is outside of [0, 1].
+    """
+
+    def __init__(self, *, prob: float = 0.5, amount: float = 0.02, ratio: float = 0.5) -> None:
+        for name, value in (('prob', prob), ('amount', amount), ('ratio', ratio)):
+            if not 0 <= value <= 1:
+                raise ValueError(f'{name} of SaltPepper must lie in 0..1, got {value}')
+        self.prob = prob
+        self.amount = amount
+        self.ratio = ratio
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add the noise."""
+        if np.random.rand() >= self.prob:
+            return results
+        image = results['img'].copy()
+        draw_HW = np.random.rand(*image.shape[:2])
+        image[draw_HW < self.amount] = 0
+        image[draw_HW < self.amount * self.ratio] = 255
+        results['img'] = image
         return results
