@@ -1,8 +1,11 @@
 """Parts with one contract each; they import nothing of ours outside this folder."""
 
 from .aspp import ASPP
+from .carafe import CARAFE
 from .cbam import CBAM
+from .deconv import DeconvBN
 from .deform_conv import DCNTorch, deform_conv2d
+from .dysample import DySample
 from .eca import ECA
 from .ema import EMA
 from .gam import GAM
@@ -12,11 +15,15 @@ from .pscan import PSCAN
 from .scsa import SCSA
 from .sge import SGE
 from .simam import SimAM
+from .upsampler import build_upsampler
 
 __all__ = [
     'ASPP',
+    'CARAFE',
     'CBAM',
     'DCNTorch',
+    'DeconvBN',
+    'DySample',
     'ECA',
     'EMA',
     'GAM',
@@ -26,5 +33,6 @@ __all__ = [
     'SCSA',
     'SGE',
     'SimAM',
+    'build_upsampler',
     'deform_conv2d',
 ]
