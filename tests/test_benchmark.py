@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from mmseg_ext.apis import benchmark
+from mmseg_ext.apis import benchmark, benchmark_parts
 
 TOOL = 'tools/benchmark.py'
 
@@ -96,7 +96,7 @@ def test_flops_of_a_deformable_convolution_do_not_depend_on_offsets():
 
 def test_wrong_arguments_end_with_one_line(python_tool):
     done = python_tool(TOOL, 'metric', '--amp', check=False)
-    assert done.returncode == 1 and 'belong to the benchmark model, not to metric' in done.stderr
+    assert done.returncode == 1 and 'belongs to model, not to metric' in done.stderr
     assert 'Traceback' not in done.stderr
 
 
@@ -113,3 +113,29 @@ def test_wrong_arguments_end_with_one_line(python_tool):
 def test_wrong_settings(name, settings, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         benchmark.run(name, **settings)
+
+
+def test_attentions_and_upsamplers_count_exactly():
+    record = benchmark.run('attentions', threads=1, repeats=1, size=4, batch=1, channels=256)
+    counts = {case['case'].split(',')[0]: case['parameters'] for case in record['cases']}
+    assert len(counts) == len(benchmark_parts.ATTENTIONS)
+    assert (counts['ECA'], counts['SimAM'], counts['PSCAN']) == (5, 0, 67_078)
+    record = benchmark.run('upsamplers', threads=1, repeats=1, size=8, sites=((32, 2),))
+    counts = {case['case'].split(',')[0]: case['parameters'] for case in record['cases']}
+    assert counts == {
+        'nearest': 0, 'deconv_bn': 4_160, 'carafe_torch': 3_948, 'dysample': 1_056,
+        'dysample pl': 72,
+    }  # fmt: skip
+    assert finite(record)
+
+
+def test_inference_compares_plain_and_fast(tiny_config, tmp_path):
+    other = tmp_path / 'other.py'
+    other.write_text(f'_base_ = [{str(tiny_config)!r}]\nmodel = dict(decode_head=dict('
+                     'num_classes=5))\n')  # fmt: skip
+    paths = [str(tiny_config), str(other)]
+    record = benchmark.run('inference', threads=1, repeats=1, configs=paths, size=32)
+    modes = [(c['case'].split(', ')[1], c['reference'].split(', ')[1]) for c in record['cases']]
+    assert modes == [('plain', 'plain'), ('fast', 'plain'), ('fast', 'fast')]
+    with pytest.raises(ValueError, match='two configs or more, got 1'):
+        benchmark.run('inference', repeats=1, configs=paths[:1])

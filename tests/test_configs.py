@@ -19,6 +19,13 @@ CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
 NAMES = [p.stem for p in CONFIGS]
 
 # token of a name -> what the loaded config must show
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def _context(cfg):
+    return cfg.model.decode_head.get('context', {})
+
+
 TOKENS = {
     'xception': lambda c: c.model.backbone.type == 'XceptionDeepLab',
     'mobilenetv2': lambda c: c.model.backbone.type == 'MobileNetV2Dilated',
@@ -48,6 +55,35 @@ TOKENS = {
     'voc12': lambda c: c.train_dataloader.dataset.type == 'VOCDataset',
     'subset': lambda c: c.train_dataloader.dataset.data_root.endswith('voc12_subset'),
     'trainval91': lambda c: 'trainval91' in c.train_dataloader.dataset.ann_file,
+    'mfp': lambda c: 'MFPHead' == c.model.decode_head.type or _context(c).type == 'AFFP',
+    'affp': lambda c: _context(c) == dict(type='AFFP'),
+    'aspp': lambda c: _context(c).with_sppm is False,  # keeps ASPP's global mean
+    'fsm': lambda c: _context(c).type == 'AFFP',
+    'frm': lambda c: 'with_frm' not in _context(c),
+    'attn': lambda c: _context(c).type == 'AFFP' and 'attention' in _context(c),
+    **{
+        name.lower(): lambda c, name=name: _context(c).attention.type == name
+        for name in ('CBAM', 'ECA', 'GAM', 'LSK', 'SGE', 'SimAM', 'ParNet', 'PSCAN')
+    },
+    'up': lambda c: 'upsample_cfg' in c.model.decode_head,
+    'nearest': lambda c: c.model.decode_head.upsample_cfg.type == 'nearest',
+    'carafe': lambda c: c.model.decode_head.upsample_cfg.type == 'carafe_torch',
+    'deconv': lambda c: {u.type for u in c.model.decode_head.upsample_cfg} == {'deconv_bn'},
+    'lite': lambda c: tuple(c.model.decode_head.skip_channels) == (64, 64, 64),
+    'softgate': lambda c: _context(c).gate == 'straight_through',
+    'hrnet': lambda c: c.model.backbone.type == 'HRNet',
+    'w18': lambda c: c.model.backbone.extra.stage4.num_channels[0] == 18,
+    'nonlocal': lambda c: c.model.decode_head.type == 'NLHead',
+    'encnet': lambda c: c.model.decode_head.type == 'EncHead',
+    'r50': lambda c: c.model.backbone.depth == 50,
+    'segformer': lambda c: c.model.decode_head.type == 'SegformerHead',
+    'b0': lambda c: c.model.backbone.embed_dims == 32,
+    'unet': lambda c: c.model.backbone.type == 'UNet',
+    's5d16': lambda c: c.model.backbone.num_stages == 5,
+    'bmseg': lambda c: c.data_root.endswith('bmseg') and tuple(c.crop_size) == (512, 512),
+    'bmseg24': lambda c: c.data_root.endswith('bmseg24'),
+    'bone': lambda c: {c[k].dataset.target for k in LOADERS} == {'bone'},
+    'vertebra': lambda c: c.data_root.endswith('vertebra_ct'),
 }
 
 
@@ -95,8 +131,8 @@ def test_numbers_agree(path):
     crop = tuple(cfg.crop_size)
     assert tuple(cfg.model.data_preprocessor.size) == crop
     steps = {t['type']: t for t in cfg.train_dataloader.dataset.pipeline}
-    sizes = [tuple(steps[s][k]) for s, k in (('RandomCrop', 'crop_size'), ('RepoAugment', 'size'))
-             if s in steps]  # fmt: skip
+    keys = dict(RandomCrop='crop_size', RepoAugment='size', AlignedResize='scale')
+    sizes = [tuple(steps[s][k]) for s, k in keys.items() if s in steps]
     assert sizes == [crop]
     head = cfg.model.decode_head
     assert head.num_classes == cfg.num_classes and head.ignore_index == cfg.ignore_index

@@ -2,13 +2,16 @@
 
 python tools/benchmark.py deform_conv --threads 2      against mmcv's compiled operator, or im2col
 python tools/benchmark.py metric --threads 1           against mmseg's IoUMetric
+python tools/benchmark.py attentions                   against a copy of the map
+python tools/benchmark.py upsamplers                   against bilinear interpolation
+python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
 """
 
 import argparse
 from pathlib import Path
 
-from mmseg_ext.apis import benchmark, cli
+from mmseg_ext.apis import benchmark, benchmark_parts, cli  # noqa: F401, parts register
 from mmseg_ext.evaluation.summary import write_json
 
 
@@ -22,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='JSON file')
     parser.add_argument('--size', type=int, help='height and width in pixels')
     parser.add_argument('--batch', type=int, help='images at once')
-    parser.add_argument('--configs', nargs='+', help='model: the last one is the reference')
+    parser.add_argument('--configs', nargs='+', help='model, inference; last: the reference')
     parser.add_argument('--amp', action='store_true', default=None, help='model: bfloat16')
     return parser.parse_args()
 
@@ -42,10 +45,10 @@ def show(record: dict) -> None:
         )
         if 'max_difference' in case:
             print(f'  largest difference {case["max_difference"]:.2g}')
-        if 'parameters' in case:
-            for side, prefix in (('ours', ''), ('reference', 'reference_')):
+        for side, prefix in (('ours', ''), ('reference', 'reference_')):
+            if f'{prefix}parameters' in case:
                 parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
-                print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.2f} GFLOP an image')
+                print(f'  {side}: {parameters:,} parameters, {flops / 2e9:.4g} GMAC an image')
 
 
 def main() -> None:
@@ -55,8 +58,9 @@ def main() -> None:
         for name in ('size', 'batch', 'configs', 'amp')
         if getattr(args, name) is not None
     }
-    if args.name != 'model' and {'configs', 'amp'} & set(settings):
-        raise ValueError(f'--configs and --amp belong to the benchmark model, not to {args.name}')
+    for name, owners in (('configs', ('model', 'inference')), ('amp', ('model',))):
+        if name in settings and args.name not in owners:
+            raise ValueError(f'--{name} belongs to {" and ".join(owners)}, not to {args.name}')
     record = benchmark.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
     show(record)
     if args.out is not None:

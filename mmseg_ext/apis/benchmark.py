@@ -229,25 +229,26 @@ def model(
             '--configs OURS.py REFERENCE.py'
         )
     loaded = [load_config(path) for path in configs]
-    *others, (last_model, last_cfg) = ((_build(cfg), cfg) for cfg in loaded)
+    *others, (last_model, last_cfg) = ((build(cfg), cfg) for cfg in loaded)
     reference = _training_step(last_model, last_cfg, size, batch, amp)
-    sizes = _sizes(last_model, size)
+    sizes = sizes_of(last_model, size)
     for (network, cfg), path in zip(others, configs):
         yield dict(
             case=f'{path}, {batch}x{size}x{size}{", bfloat16" if amp else ""}',
             reference=str(configs[-1]),
-            **_sizes(network, size),
+            **sizes_of(network, size),
             **{f'reference_{key}': value for key, value in sizes.items()},
             **compare(_training_step(network, cfg, size, batch, amp), reference, repeats=repeats),
         )
 
 
-def _build(cfg: Config) -> BaseSegmentor:
+def build(cfg: Config) -> BaseSegmentor:
+    """Build a config's model with random weights."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     return MODELS.build(cfg.model)
 
 
-def _sizes(network: BaseSegmentor, size: int) -> dict:
+def sizes_of(network: BaseSegmentor, size: int) -> dict:
     """Count trainable parameters, and FLOPs of one image (a multiply-add is two).
 
     The copy on the meta device computes nothing, and there a deformable convolution counts its
@@ -258,14 +259,15 @@ def _sizes(network: BaseSegmentor, size: int) -> dict:
     shadow = copy.deepcopy(network).to('meta').eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        shadow(torch.empty(1, _channels(network), size, size, device='meta'), mode='tensor')
+        shadow(torch.empty(1, channels_of(network), size, size, device='meta'), mode='tensor')
     return dict(
         parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         flops=int(counter.get_total_flops()),
     )
 
 
-def _channels(network: BaseSegmentor) -> int:
+def channels_of(network: BaseSegmentor) -> int:
+    """Count the channels of the images a model takes."""
     mean = getattr(network.data_preprocessor, 'mean', None)
     return 3 if mean is None else len(mean)
 
@@ -274,7 +276,7 @@ def _training_step(
     network: BaseSegmentor, cfg: Config, size: int, batch: int, amp: bool
 ) -> Callable[[], Any]:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, _channels(network), size, size, generator=generator)
+    images = torch.randn(batch, channels_of(network), size, size, generator=generator)
     labels = torch.randint(network.decode_head.num_classes, (batch, 1, size, size),
                            generator=generator)  # fmt: skip
     samples = []

@@ -2,5 +2,14 @@
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
 from .fmsi_head import GGCA, MSEA, DeformASPP, FMSIHead, InterestFlow
+from .mfp_head import MFPHead
 
-__all__ = ['DeepLabV3PlusHead', 'DeformASPP', 'FMSIHead', 'GGCA', 'InterestFlow', 'MSEA']
+__all__ = [
+    'DeepLabV3PlusHead',
+    'DeformASPP',
+    'FMSIHead',
+    'GGCA',
+    'InterestFlow',
+    'MFPHead',
+    'MSEA',
+]

@@ -7,7 +7,7 @@ Differs from it: nothing in the graph.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -94,9 +94,9 @@ class DeepLabV3PlusHead(BaseDecodeHead):
 
     def _fuse(self, context: Tensor, low: Tensor) -> Tensor:
         if self.mix_first and not torch.onnx.is_in_onnx_export():
-            conv, *rest = self.fuse1
+            conv: Any = self.fuse1[0]
             mixed = conv_of_upsampled(context, low, conv, align_corners=self.align_corners)
-            return nn.Sequential(*rest)(mixed)
+            return self.fuse1[1:](mixed)
         deep = upsample(context, low.shape[2:], self.align_corners)
         return self.fuse1(torch.cat([deep, low], dim=1))
 

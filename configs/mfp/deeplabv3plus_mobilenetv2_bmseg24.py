@@ -1,0 +1,2 @@
+_base_ = './_base_bmseg24.py'
+model = dict(decode_head=dict(type='DeepLabV3PlusHead', context=dict(type='ASPP')))

@@ -1,0 +1,5 @@
+# The other target of BM-Seg.
+_base_ = './deeplabv3plus_mobilenetv2_bmseg.py'
+train_dataloader = dict(dataset=dict(target='bone'))
+val_dataloader = dict(dataset=dict(target='bone'))
+test_dataloader = dict(dataset=dict(target='bone'))
