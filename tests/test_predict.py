@@ -102,13 +102,13 @@ def test_single_logit_gives_two_probabilities(model, tmp_path) -> None:
 
 def test_probabilities_are_not_softened_twice() -> None:
     """A segmentor that refines probabilities returns those as its logits."""
-    from mmseg_ext.apis.predict import _to_prob
+    from mmseg_ext.apis.predict import to_prob
 
     given = torch.tensor([[[0.7, 0.0]], [[0.3, 1.0]]])
-    assert torch.equal(_to_prob(given), given)
+    assert torch.equal(to_prob(given), given)
     logits = torch.tensor([[[0.0]], [[3.0]]])
     expected = torch.tensor([[[1 / (1 + np.e**3)]], [[1 / (1 + np.e**-3)]]])
-    torch.testing.assert_close(_to_prob(logits), expected.float(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(to_prob(logits), expected.float(), atol=1e-6, rtol=1e-5)
 
 
 def test_files_hold_indices_colours_and_probabilities(model, tmp_path) -> None:

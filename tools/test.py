@@ -9,7 +9,8 @@ import os
 
 from mmengine.config import DictAction
 
-from mmseg_ext.apis import cli, training
+from mmseg_ext.apis import cli, kfold, training
+from mmseg_ext.apis.checkpoints import last_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='config file, or package::path')
     parser.add_argument(
-        'checkpoint', nargs='?', help='default: the best, else the newest, in the work dir'
+        'checkpoint',
+        nargs='?',
+        help='default: the best, else the newest, in the work dir; with --fold the last',
     )
     parser.add_argument('--work-dir', help='folder for results.json and per_image.npz')
     parser.add_argument('--out', help='folder for the predicted masks')
@@ -26,6 +29,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', help='folder for drawn predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between pictures')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--surfaces', action='store_true', help='also HD95 and surface Dice, by MONAI'
+    )
+    kfold.add_surface_arguments(parser)
     parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
     parser.add_argument(
         '--deterministic', action='store_true', help='only algorithms whose results repeat'
@@ -33,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value'
     )
+    kfold.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -44,6 +52,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    kfold.use_fold_arguments(cfg, args)
     training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.show or args.show_dir:
         training.use_drawing(cfg, show=args.show, show_dir=args.show_dir, wait_time=args.wait_time)
@@ -51,8 +60,13 @@ def main() -> None:
         training.use_tta(cfg)
     if args.out:
         training.use_output(cfg, args.out)
+    if args.surfaces:
+        training.use_surfaces(cfg, spacing=args.spacing, tolerance=args.tolerance)
     training.use_launcher(cfg, args.launcher)
-    training.test(cfg, args.checkpoint)
+    checkpoint = args.checkpoint
+    if checkpoint is None and args.fold is not None:  # the best was chosen on the held-out images
+        checkpoint = last_checkpoint(cfg.work_dir)
+    training.test(cfg, checkpoint)
 
 
 if __name__ == '__main__':

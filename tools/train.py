@@ -8,7 +8,7 @@ import os
 
 from mmengine.config import DictAction
 
-from mmseg_ext.apis import cli, training
+from mmseg_ext.apis import cli, kfold, training
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,6 +33,7 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='override settings: key=value; max_iters=N rescales the schedule',
     )
+    kfold.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -44,6 +45,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    kfold.use_fold_arguments(cfg, args)
     training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.amp:
         training.use_amp(cfg)

@@ -27,6 +27,23 @@ def newest_checkpoint(work_dir: PathLike) -> Path:
     raise FileNotFoundError(f'no checkpoint (*.pth) in {folder}: train first, or name one')
 
 
+def last_checkpoint(work_dir: PathLike) -> Path:
+    """The checkpoint that a run wrote last, whatever its score.
+
+    mmengine names it in the file ``last_checkpoint`` once it is whole; the folder may have been
+    moved since.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    named = Path(work_dir) / 'last_checkpoint'
+    if named.is_file():
+        path = Path(work_dir) / Path(named.read_text().strip()).name
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f'no last checkpoint in {work_dir}: train first, or name one')
+
+
 def read_state_dict(checkpoint: PathLike) -> dict:
     """The weights of a checkpoint file, without a data-parallel prefix.
 

@@ -142,11 +142,11 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
             'test pipeline changes the size without recording it'
         )
     label = label.astype(np.uint8 if max(len(logits), 2) <= 256 else np.uint16)
-    prob = _to_prob(logits).cpu().numpy().astype(np.float16) if keep_prob else None
+    prob = to_prob(logits).cpu().numpy().astype(np.float16) if keep_prob else None
     return Prediction(path, picture, label, prob)
 
 
-def _to_prob(logits: Tensor) -> Tensor:
+def to_prob(logits: Tensor) -> Tensor:
     """Turn what mmseg calls logits into probabilities, ``(K, H, W)``.
 
     For a single class it has applied the sigmoid already; a segmentor that resizes or refines

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -254,17 +254,41 @@ def use_drawing(
         cfg.visualizer.save_dir = str(show_dir)
 
 
-def _metrics_of(cfg: Config) -> list:
+def metrics_of(cfg: Config) -> list:
+    """List the configs of the test's metrics."""
     evaluator = cfg.test_evaluator
     return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
 
 
 def use_output(cfg: Config, folder: PathLike) -> None:
     """Write the predicted masks into a folder."""
-    for metric in _metrics_of(cfg):
+    for metric in metrics_of(cfg):
+        if metric.get('type') == 'SurfaceMetric':  # only scores
+            continue
         metric.update(output_dir=str(folder))
         if metric.get('type') == 'IoUMetric':
             metric.update(keep_results=True)
+
+
+def use_surfaces(
+    cfg: Config, *, spacing: Sequence[float] = (1.0, 1.0), tolerance: float = 1.0
+) -> None:
+    """Also report HD95 and surface Dice, and write them into ``per_image_surface.npz``.
+
+    Args:
+        cfg: Changed in place; a ``SurfaceMetric`` of its own is replaced.
+        spacing: Height and width of a pixel.
+        tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
+    """
+    others = [metric for metric in metrics_of(cfg) if metric.get('type') != 'SurfaceMetric']
+    path = Path(cfg.work_dir, 'per_image_surface.npz')
+    surfaces = dict(
+        type='SurfaceMetric',
+        spacing=list(spacing),
+        tolerance=tolerance,
+        per_image_file=str(path),
+    )
+    cfg.test_evaluator = [*others, surfaces]
 
 
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
@@ -285,7 +309,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     cfg.resume = False
     summary = Path(cfg.work_dir, 'results.json')
     ours = False
-    for metric in _metrics_of(cfg):
+    for metric in metrics_of(cfg):
         if metric.get('type') == 'SegMetric':
             metric.setdefault('summary_file', str(summary))
             metric.setdefault('per_image_file', str(Path(cfg.work_dir, 'per_image.npz')))

@@ -104,9 +104,9 @@ def class_table(result: dict) -> str:
     return table.get_string()
 
 
-def mean_table(result: dict, level: float = 0.95) -> str:
-    """Print the means of :func:`summary` in per cent, each beside its interval."""
-    table = PrettyTable(['Mean', 'Value', f'{100 * level:g} % interval over images'])
+def mean_table(result: dict, level: float = 0.95, unit: str = 'images') -> str:
+    """Print the means of :func:`summary` in per cent, each beside its interval over ``unit``."""
+    table = PrettyTable(['Mean', 'Value', f'{100 * level:g} % interval over {unit}'])
     for name, entry in result['metrics'].items():
         interval = '-'
         if entry['low'] is not None:

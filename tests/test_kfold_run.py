@@ -1,0 +1,234 @@
+"""Which tools run for which fold, with stand-ins for them: skipping, resuming, failing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_ext.apis import kfold_run
+from mmseg_ext.apis.kfold_run import Plan, find_resumable, run_folds
+
+# Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
+FAKE = """
+import json, sys
+from pathlib import Path
+tool, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
+def value(name):
+    return arguments[arguments.index(name) + 1]
+with open({log!r}, 'a') as log:
+    log.write(json.dumps([tool, *arguments]) + '\\n')
+folder = Path(value('--work-dir')) / ('fold' + value('--fold'))
+if Path({fail!r}).is_file() and Path({fail!r}).read_text() == tool + value('--fold'):
+    print('what led to it')
+    sys.exit('error: on purpose')
+if tool == 'train':
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'iter_9.pth').touch()
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_9.pth'))
+else:
+    name = Path(arguments[1]).name
+    (folder / 'results.json').write_text(json.dumps(dict(checkpoint=name)))
+"""
+
+
+class Setup:
+    """A work folder, stand-ins, and six images."""
+
+    def __init__(self, folder: Path) -> None:
+        self.work, self.tools, self.log = folder / 'work', folder / 'tools', folder / 'calls.txt'
+        self.fail = folder / 'fail'
+        self.tools.mkdir()
+        for name in ('train', 'test'):
+            text = FAKE.format(log=str(self.log), fail=str(self.fail))
+            (self.tools / f'{name}.py').write_text(text)
+        for stem in 'abcdef':
+            for part in ('img', 'mask'):
+                (folder / part).mkdir(exist_ok=True)
+                cv2.imwrite(str(folder / part / f'{stem}.png'), np.zeros((2, 2), np.uint8))
+        dataset = dict(
+            type='FolderDataset', data_root=str(folder), pipeline=[],
+            data_prefix=dict(img_path='img', seg_map_path='mask'),
+            metainfo=dict(classes=('background', 'bone')))  # fmt: skip
+        self.cfg = Config(
+            dict(
+                train_dataloader=dict(dataset=dataset),
+                model=dict(depth=18),
+                work_dir=str(self.work),
+            )
+        )
+
+    def run(self, *, folds=None, **settings) -> list:
+        settings = dict(dict(config='tiny.py', num_folds=3), **settings)
+        return run_folds(Plan(**settings), self.cfg, tools=self.tools, folds=folds)
+
+    def calls(self) -> list:
+        """The calls since the last look, as (tool, fold, all arguments)."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        calls = [json.loads(line) for line in lines]
+        return [(call[0], int(call[call.index('--fold') + 1]), call[1:]) for call in calls]
+
+
+@pytest.fixture
+def setup(tmp_path, monkeypatch):
+    monkeypatch.setattr(kfold_run, 'has_surfaces', lambda: False)
+    return Setup(tmp_path)
+
+
+def test_each_fold_is_trained_and_its_last_checkpoint_tested(setup):
+    assert setup.run(seed=0, split_seed=4, amp=True, options=('a.b=1', 'c=[1,2]')) == []
+    calls = setup.calls()
+    order = [(tool, fold) for tool, fold, _ in calls]
+    assert order == [(tool, fold) for fold in range(3) for tool in ('train', 'test')]
+    shared = ['--fold', '1', '--num-folds', '3', '--split-seed', '4', '--pool', 'train',
+              '--work-dir', str(setup.work)]  # fmt: skip
+    options = ['--cfg-options', 'a.b=1', 'c=[1,2]']
+    assert calls[2][2] == ['tiny.py', *shared, '--seed', '0', '--amp', *options]
+    assert calls[3][2] == ['tiny.py', str(setup.work / 'fold1/iter_9.pth'), *shared, *options]
+    assert setup.run(seed=0, split_seed=4, amp=True, options=('a.b=1', 'c=[1,2]')) == []
+    assert setup.calls() == []  # all finished
+
+
+def test_only_some_folds_then_the_rest(setup):
+    setup.run(folds=[2, 0, 2])
+    assert [(tool, fold) for tool, fold, _ in setup.calls()] == [
+        ('train', 2), ('test', 2), ('train', 0), ('test', 0)
+    ]  # fmt: skip
+    setup.run()
+    assert [fold for _, fold, _ in setup.calls()] == [1, 1]
+
+
+def save(path, **content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(dict(state_dict={}, optimizer={}), **content), path)
+
+
+def test_a_half_trained_fold_resumes(setup):
+    save(setup.work / 'fold0/iter_3.pth')
+    setup.run(folds=[0], options=('load_from=start.pth',))
+    train = setup.calls()[0][2]
+    assert train[-4:] == ['--resume', '--cfg-options', 'load_from=start.pth', 'load_from=None']
+
+
+def test_the_newest_whole_checkpoint_counts(tmp_path):
+    assert find_resumable(tmp_path) is None
+    for age, name in enumerate(('iter_10.pth', 'iter_9.pth', 'iter_8.pth', 'best_mIoU_iter_8.pth')):
+        save(tmp_path / name)
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    (tmp_path / 'last_checkpoint').write_text('/gone/iter_12.pth')  # deleted before the new one
+    (tmp_path / 'iter_10.pth').write_bytes((tmp_path / 'iter_10.pth').read_bytes()[:200])
+    assert find_resumable(tmp_path) == tmp_path / 'iter_9.pth'
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_9.pth')
+    torch.save(dict(state_dict={}), tmp_path / 'iter_9.pth')  # weights alone: cannot go on
+    assert find_resumable(tmp_path) == tmp_path / 'iter_8.pth'
+
+
+def test_a_failing_fold_is_listed_and_the_others_go_on(setup, capfd):
+    setup.fail.write_text('train1')
+    [failure] = setup.run()
+    assert (failure.fold, failure.step) == (1, 'train')
+    log = failure.log.read_text()
+    assert 'what led to it' in log and 'error: on purpose' in log
+    assert 'error: on purpose' in capfd.readouterr().err  # and on the screen
+    assert [(tool, fold) for tool, fold, _ in setup.calls()] == [
+        ('train', 0), ('test', 0), ('train', 1), ('train', 2), ('test', 2)
+    ]  # fmt: skip
+    setup.fail.write_text('test1')
+    [failure] = setup.run()
+    assert (failure.fold, failure.step, failure.log.name) == (1, 'test', 'test.log')
+    assert [tool for tool, _, _ in setup.calls()] == ['train', 'test']
+    setup.fail.unlink()
+    assert setup.run() == []
+
+
+def test_a_result_of_another_checkpoint_is_tested_again(setup):
+    setup.run(folds=[0])
+    setup.calls()
+    results = setup.work / 'fold0/results.json'
+    results.write_text(json.dumps(dict(checkpoint='best_mIoU_iter_4.pth')))
+    setup.run(folds=[0])
+    assert json.loads(results.read_text())['checkpoint'] == 'iter_9.pth'
+    results.write_text('{}')  # killed between the metric and the facts about the run
+    setup.run(folds=[0])
+    assert json.loads(results.read_text())['checkpoint'] == 'iter_9.pth'
+
+
+def test_deleted_weights_do_not_cost_the_result(setup):
+    setup.run(folds=[0])
+    setup.calls()
+    (setup.work / 'fold0/iter_9.pth').unlink()
+    setup.run(folds=[0])
+    assert setup.calls() == []
+
+
+def test_surfaces_are_measured_again_with_other_lengths(setup, monkeypatch):
+    setup.run(folds=[0])
+    setup.calls()
+    monkeypatch.setattr(kfold_run, 'has_surfaces', lambda: True)
+    plan = Plan(config='tiny.py', num_folds=3)
+    for spacing, again in (((1, 1), True), ((1, 1), False), ((0.5, 2), True)):
+        run_folds(plan, setup.cfg, tools=setup.tools, folds=[0], spacing=spacing)
+        calls = [arguments for tool, _, arguments in setup.calls() if tool == 'test']
+        assert len(calls) == again
+        if again:
+            lengths = [str(float(length)) for length in spacing]
+            assert calls[0][-6:] == ['--surfaces', '--spacing', *lengths, '--tolerance', '1.0']
+            np.savez(setup.work / 'fold0/per_image_surface.npz', spacing=spacing, tolerance=1.0)
+
+
+def test_other_settings_are_refused(setup):
+    setup.run(folds=[0])
+    with pytest.raises(ValueError, match='num_folds was 3 and is 2.*another --work-dir'):
+        setup.run(num_folds=2)
+    setup.cfg.model.depth = 50
+    with pytest.raises(ValueError, match='config_sha256 was'):
+        setup.run()
+    setup.cfg.model.depth = 18
+    setup.cfg.train_dataloader.num_workers = 4  # no difference to the result
+    assert setup.run(folds=[0]) == []
+
+
+def test_mistakes_show_before_anything_runs(setup):
+    with pytest.raises(ValueError, match='fold 3 is out of range'):
+        setup.run(folds=[3])
+    with pytest.raises(ValueError, match='6 ids cannot make 7 folds'):
+        setup.run(num_folds=7)
+    with pytest.raises(ValueError, match='save_best'):
+        setup.run(checkpoint='best')
+    assert not setup.work.exists() and setup.calls() == []
+
+
+def test_stopping_it_stops_the_training(setup, tmp_path):
+    (setup.tools / 'train.py').write_text(
+        f'import os, time\nopen({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\n'
+        'time.sleep(600)\n'
+    )
+    script = textwrap.dedent(f"""
+        import signal, sys
+        from pathlib import Path
+        from mmseg_ext.apis.kfold_run import _run
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        tool = {str(setup.tools / 'train.py')!r}
+        _run([sys.executable, tool], 'train', Path({str(tmp_path)!r}, 'log'))
+    """)
+    process = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.DEVNULL)
+    pid = tmp_path / 'pid'
+    deadline = time.monotonic() + 300
+    while not (pid.is_file() and pid.read_text()):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    child = int(pid.read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

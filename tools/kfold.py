@@ -1,0 +1,136 @@
+"""Cross validation: train and test every fold, sum up, average the folds' models.
+
+python tools/kfold.py CONFIG --num-folds 5                  # goes on where it was stopped
+python tools/kfold.py CONFIG --num-folds 5 --report         # only sum up what is there
+python tools/kfold.py CONFIG --num-folds 5 --report --average photos/
+
+Each fold is trained and tested by tools/train.py and tools/test.py in WORK_DIR/foldN; kfold.json
+and the table sum them up: mean and standard deviation over folds, scores of the pooled held-out
+images with intervals, Dice, HD95 and surface Dice per patient where the data set names groups.
+A fold is scored with its last checkpoint: the best one would be chosen on the very images that
+the score is reported on. The exit status is 1 if a fold failed.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import List
+
+from mmengine.config import DictAction
+
+from mmseg_ext.apis import cli, kfold, training
+from mmseg_ext.apis.average import load_average, run_average
+from mmseg_ext.apis.demo import short_path
+from mmseg_ext.apis.kfold_pool import read_pool
+from mmseg_ext.apis.kfold_report import SUMMARY_FILE, format_folds, write_summary
+from mmseg_ext.apis.kfold_run import Plan, choose_checkpoint, run_folds
+
+TOOLS = short_path(Path(__file__).resolve().parent)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file, or package::path')
+    kfold.add_split_arguments(parser)
+    parser.add_argument('--folds', nargs='+', type=int, help='run only these folds')
+    parser.add_argument('--work-dir', help='folder of the folds')
+    parser.add_argument('--seed', type=int, help='seed of every training; 0 is a seed')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='override settings: key=value')
+    parser.add_argument(
+        '--checkpoint',
+        choices=['last', 'best'],
+        default='last',
+        help='which checkpoint is scored; best is optimistic (see above)',
+    )
+    parser.add_argument('--report', action='store_true', help='run nothing, only sum up')
+    parser.add_argument(
+        '--average',
+        nargs='*',
+        metavar='INPUT',
+        help="predict images or folders (default: the config's test images) by the mean of the "
+        "folds' probabilities, into WORK_DIR/average",
+    )
+    parser.add_argument('--prob', action='store_true', help='with --average: write probabilities')
+    parser.add_argument('--device', default='auto', help='of --average: auto, cpu, cuda, cuda:N')
+    kfold.add_surface_arguments(parser)
+    args = parser.parse_args()
+    if args.num_folds is None:
+        parser.error('--num-folds is needed, such as --num-folds 5')
+    return args
+
+
+def parse_options(options: List[str]) -> dict:
+    """Read key=value as the other tools do, which get them as typed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
+
+
+def average(args: argparse.Namespace, folds: List[int], work_dir: Path) -> int:
+    """Predict with the models of these folds; returns the number of failures."""
+    cfg = training.load_config(args.config, options=parse_options(args.cfg_options))
+    weights = [choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in folds]
+    model = load_average(
+        args.config, weights, device=args.device, cfg_options=parse_options(args.cfg_options)
+    )
+    pool = read_pool(cfg, pool=args.pool)
+    folder = work_dir / 'average'
+    failures = run_average(
+        model,
+        cfg,
+        folder,
+        inputs=args.average,
+        seen=[image for image, _ in pool.pairs.values()],
+        prob=args.prob,
+        source=dict(config=args.config, checkpoints=[str(path) for path in weights]),
+    )
+    print(f'average of {len(weights)} models: {folder}')
+    for failure in failures:
+        print(f'  {failure.reason}', file=sys.stderr)
+    return len(failures)
+
+
+def main() -> int:
+    args = parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the training that runs, too
+    cfg = training.load_config(
+        args.config, options=parse_options(args.cfg_options), work_dir=args.work_dir
+    )
+    work_dir, failed = Path(cfg.work_dir), []
+    if not args.report:
+        plan = Plan(
+            config=args.config,
+            num_folds=args.num_folds,
+            split_seed=args.split_seed,
+            pool=args.pool,
+            stratify=args.stratify,
+            seed=args.seed,
+            amp=args.amp,
+            deterministic=args.deterministic,
+            checkpoint=args.checkpoint,
+            options=tuple(args.cfg_options),
+        )
+        failed = run_folds(
+            plan, cfg, tools=TOOLS, folds=args.folds, spacing=args.spacing,
+            tolerance=args.tolerance)  # fmt: skip
+    problems = len(failed)
+    if failed and not list(work_dir.glob('fold*/results.json')):
+        print('no fold was tested, nothing to sum up', file=sys.stderr)
+    else:
+        result = write_summary(work_dir)
+        print(f'{format_folds(result)}\nwritten to {work_dir / SUMMARY_FILE}')
+        if args.average is not None:
+            problems += average(args, result['folds'], work_dir)
+    for failure in failed:
+        print(f'error: fold {failure.fold} failed in {failure.step}, see {failure.log}',
+              file=sys.stderr)  # fmt: skip
+    return 1 if problems else 0
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
