@@ -29,6 +29,8 @@ DISTRIBUTIONS = (
     'pydensecrf2',
     'onnx',
     'onnxruntime',
+    'scikit-learn',
+    'monai',
 )
 
 
@@ -234,6 +236,10 @@ CHECKS: tuple[Callable[[], Check], ...] = (
         'ONNX export',
         ('onnx', 'onnxscript', 'onnxruntime'),
         'pip install "mmsegmentation-ext[export]"',
+    ),
+    lambda: check_optional('cross validation', ('sklearn',), 'pip install "scikit-learn>=1.6,<2"'),
+    lambda: check_optional(
+        'HD95 and surface Dice', ('monai',), 'pip install "mmsegmentation-ext[medical]"'
     ),
     lambda: check_folder('real data', 'MMSEG_EXT_DATA'),
     lambda: check_folder('weights', 'MMSEG_EXT_WEIGHTS'),

@@ -133,7 +133,9 @@ def _merge_datasets(configs: List[dict], built: List[Any], pool: str) -> dict:
 
 
 def _below(path: str, root: str) -> str:
-    return os.path.relpath(path, root) if root and not os.path.isabs(path) else path
+    """Write a folder relative to the data set's root, to which it will be joined."""
+    inside = root and not os.path.relpath(path, root).startswith(os.pardir)
+    return os.path.relpath(path, root) if inside else path
 
 
 def _id_of(path: str, prefix: str, suffixes: Union[str, Sequence[str]]) -> str:
