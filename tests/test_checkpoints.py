@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg_ext.apis import training
-from mmseg_ext.apis.checkpoints import newest_checkpoint
+from mmseg_ext.apis.checkpoints import check_start_weights, newest_checkpoint
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -110,3 +110,26 @@ def test_the_checkpoint_of_a_run_is_best_then_last(tmp_path):
     assert newest_checkpoint(tmp_path).name == 'iter_2.pth'
     (tmp_path / 'best_mIoU_iter_1.pth').touch()
     assert newest_checkpoint(tmp_path).name == 'best_mIoU_iter_1.pth'
+
+
+def test_absent_start_weights_are_named_before_anything_is_written(tiny_config, tmp_path):
+    cfg = prepare(tiny_config, tmp_path / 'run')
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='none/a.pth')
+    with pytest.raises(FileNotFoundError) as caught:
+        training.train(cfg)
+    assert str(caught.value) == (
+        'none/a.pth: no such weights, which model.backbone.init_cfg names: put the file there, set '
+        'MMSEG_EXT_WEIGHTS to the folder that holds it, or start from random weights with '
+        '--cfg-options model.backbone.init_cfg=None'
+    )
+    assert not (tmp_path / 'run').exists()
+
+
+def test_start_weights_are_found_wherever_they_are_named(tmp_path):
+    (tmp_path / 'a.pth').touch()
+    here = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+    remote = dict(type='Pretrained', checkpoint='open-mmlab://resnet50_v1c')
+    absent = dict(type='Pretrained', checkpoint='none/b.pth')
+    check_start_weights(dict(init_cfg=[dict(type='Kaiming'), here], backbone=dict(init_cfg=remote)))
+    with pytest.raises(FileNotFoundError, match='which model.auxiliary_head.1.init_cfg names'):
+        check_start_weights(dict(auxiliary_head=[dict(init_cfg=None), dict(init_cfg=[absent])]))

@@ -113,6 +113,16 @@ def save(path, **content):
     torch.save(dict(dict(state_dict={}, optimizer={}), **content), path)
 
 
+def test_finished_folds_need_no_weights_to_start_from(setup, tmp_path):
+    weights = tmp_path / 'a.pth'
+    weights.touch()
+    setup.cfg.model.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
+    setup.run()
+    setup.calls()
+    weights.unlink()
+    assert setup.run() == [] and setup.calls() == []
+
+
 def test_a_half_trained_fold_resumes(setup):
     save(setup.work / 'fold0/iter_3.pth')
     setup.run(folds=[0], options=('load_from=start.pth',))
@@ -205,6 +215,9 @@ def test_mistakes_show_before_anything_runs(setup):
         setup.run(num_folds=7)
     with pytest.raises(ValueError, match='save_best'):
         setup.run(checkpoint='best')
+    setup.cfg.model.init_cfg = dict(type='Pretrained', checkpoint='none/a.pth')
+    with pytest.raises(FileNotFoundError, match='none/a.pth: no such weights'):
+        setup.run()
     assert not setup.work.exists() and setup.calls() == []
 
 

@@ -9,6 +9,7 @@ import os
 from mmengine.config import DictAction
 
 from mmseg_ext.apis import cli, kfold, training
+from mmseg_ext.apis.checkpoints import check_start_weights
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,6 +46,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    check_start_weights(cfg.model)  # before the fold writes its lists
     kfold.use_fold_arguments(cfg, args)
     training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.amp:

@@ -1,7 +1,7 @@
 """Find checkpoints and refuse those of another model."""
 
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Iterator, Tuple, Union
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner.checkpoint import _load_checkpoint
@@ -42,6 +42,39 @@ def last_checkpoint(work_dir: PathLike) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(f'no last checkpoint in {work_dir}: train first, or name one')
+
+
+def check_start_weights(model: dict) -> None:
+    """Check that the local files which a model starts from are there; mmengine looks much later.
+
+    Args:
+        model: Config of the model.
+
+    Raises:
+        FileNotFoundError: If one is absent.
+    """
+    for setting, path in _start_weights(model, 'model'):
+        if '://' not in path and not Path(path).is_file():
+            raise FileNotFoundError(
+                f'{path}: no such weights, which {setting} names: put the file there, set '
+                'MMSEG_EXT_WEIGHTS to the folder that holds it, or start from random weights with '
+                f'--cfg-options {setting}=None'
+            )
+
+
+def _start_weights(cfg: Any, name: str) -> Iterator[Tuple[str, str]]:
+    """Settings that start a module from a file, and the file."""
+    if isinstance(cfg, (list, tuple)):
+        for index, part in enumerate(cfg):
+            yield from _start_weights(part, f'{name}.{index}')
+    elif isinstance(cfg, dict):
+        start = cfg.get('init_cfg') or []
+        for init in [start] if isinstance(start, dict) else start:
+            if init.get('checkpoint'):
+                yield f'{name}.init_cfg', str(init['checkpoint'])
+        for key, part in cfg.items():
+            if key != 'init_cfg':
+                yield from _start_weights(part, f'{name}.{key}')
 
 
 def read_state_dict(checkpoint: PathLike) -> dict:

@@ -22,7 +22,7 @@ from mmseg_ext.datasets.kfold import check_fold
 from mmseg_ext.evaluation.summary import write_json
 from mmseg_ext.evaluation.surface_metric import check_spacing
 
-from .checkpoints import last_checkpoint
+from .checkpoints import check_start_weights, last_checkpoint
 from .demo import short_path
 from .kfold_pool import read_pool
 from .load_model import read_checkpoint
@@ -148,6 +148,7 @@ def run_folds(
         The folds that failed.
 
     Raises:
+        FileNotFoundError: If the weights that a training starts from are absent.
         ValueError: If the data cannot be cut into such folds, a fold is out of range, or the
             work folder holds other folds.
     """
@@ -156,6 +157,10 @@ def run_folds(
         check_fold(fold, plan.num_folds)
     check_spacing(spacing, tolerance)
     _check_best(plan, cfg)
+    lengths = [*map(float, spacing)], float(tolerance)
+    folders = [Path(cfg.work_dir, f'fold{fold}') for fold in chosen]
+    if not all(is_finished(folder, plan.checkpoint, *lengths) for folder in folders):
+        check_start_weights(cfg.model)
     # Whatever is wrong with the data shows here once, and not in every fold.
     pool = read_pool(cfg, pool=plan.pool, stratify=plan.stratify)
     sizes = [len(val) for _, val in pool.folds(plan.num_folds, plan.split_seed)]
@@ -165,7 +170,7 @@ def run_folds(
     print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
     failed = []
     for fold in chosen:
-        failure = _run_fold(plan, fold, work_dir, tools, [*map(float, spacing)], float(tolerance))
+        failure = _run_fold(plan, fold, work_dir, tools, *lengths)
         if failure is not None:
             print(f'fold {fold}: failed, see {failure.log}', flush=True)
             failed.append(failure)

@@ -21,7 +21,7 @@ from mmseg.registry import RUNNERS
 
 from mmseg_ext.engine.distributed import start_cpu_group
 
-from .checkpoints import check_weights, newest_checkpoint
+from .checkpoints import check_start_weights, check_weights, newest_checkpoint
 from .config_check import check_config, check_options
 from .results import add_run_facts
 from .schedule import set_max_iters
@@ -185,9 +185,11 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         The Runner after training.
 
     Raises:
+        FileNotFoundError: If the weights that the model starts from are absent.
         ValueError: For the user's mistakes, with what to do.
     """
     cfg.resume = resume
+    check_start_weights(cfg.model)
     with _CleanFailure(cfg, cfg.work_dir) as written:
         runner = build_runner(cfg)
         if cfg.get('load_from'):
