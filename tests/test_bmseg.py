@@ -218,6 +218,12 @@ def test_group_file_mistakes(tmp_path, text, message):
         folder_dataset(tmp_path, group_file='groups.csv')
 
 
+def test_group_file_of_another_encoding(tmp_path):
+    (tmp_path / 'groups.csv').write_text('a,P1\n', encoding='utf-16')
+    with pytest.raises(ValueError, match='groups.csv is no UTF-8 text .*save it as CSV in UTF-8'):
+        read_groups(str(tmp_path / 'groups.csv'))
+
+
 def test_group_file_that_is_absent(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'none\.csv: no such group file'):
         folder_dataset(tmp_path, group_file='none.csv')

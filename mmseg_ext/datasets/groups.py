@@ -17,25 +17,29 @@ def read_groups(path: str) -> Dict[str, str]:
     of images that a data set lacks do no harm, and neither does a line of column names.
 
     Raises:
-        ValueError: If a line has not two filled columns, or puts a stem into a second group.
+        ValueError: If the file is no UTF-8 text, or a line has not two filled columns or puts a
+            stem into a second group.
     """
+    try:  # Excel begins UTF-8 with a mark
+        text = Path(path).read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no UTF-8 text ({error}): save it as CSV in UTF-8') from error
     groups: Dict[str, str] = {}
-    with open(path, newline='', encoding='utf-8-sig') as file:  # Excel begins UTF-8 with a mark
-        for number, row in enumerate(csv.reader(file), 1):
-            fields = [field.strip() for field in row]
-            if not any(fields):
-                continue
-            if len(fields) != 2 or not all(fields):
-                raise ValueError(
-                    f'{path}, line {number}: expected two columns, stem,group, separated by a '
-                    f'comma; got {",".join(row)!r}'
-                )
-            stem, group = _without_suffix(fields[0]), fields[1]
-            if groups.setdefault(stem, group) != group:
-                raise ValueError(
-                    f'{path}, line {number}: {stem!r} is in group {group!r} here and in '
-                    f'{groups[stem]!r} above: keep one of the two lines'
-                )
+    for number, row in enumerate(csv.reader(text.splitlines()), 1):
+        fields = [field.strip() for field in row]
+        if not any(fields):
+            continue
+        if len(fields) != 2 or not all(fields):
+            raise ValueError(
+                f'{path}, line {number}: expected two columns, stem,group, separated by a '
+                f'comma; got {",".join(row)!r}'
+            )
+        stem, group = _without_suffix(fields[0]), fields[1]
+        if groups.setdefault(stem, group) != group:
+            raise ValueError(
+                f'{path}, line {number}: {stem!r} is in group {group!r} here and in '
+                f'{groups[stem]!r} above: keep one of the two lines'
+            )
     return groups
 
 
