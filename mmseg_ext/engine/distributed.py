@@ -4,6 +4,7 @@ mmengine selects a CUDA device before it starts any process group, even gloo. It
 own start when a group exists, so one is started first here.
 """
 
+import atexit
 import os
 import subprocess
 
@@ -58,4 +59,11 @@ def start_cpu_group(launcher: str) -> bool:
     if not distributed.is_initialized():
         _translate(launcher)
         distributed.init_process_group('gloo')
+        atexit.register(_stop_group)
     return True
+
+
+def _stop_group() -> None:
+    """Let gloo's threads end before the interpreter does; they abort a process now and then."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
