@@ -9,6 +9,8 @@ val_interval = max_iters
 param_scheduler = [
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)
 ]
+# At 0.01 and 0.05 the pretrained features are lost before the head can use them: background only.
+optim_wrapper = dict(optimizer=dict(lr=0.002))
 train_cfg = dict(max_iters=max_iters, val_interval=val_interval)
 default_hooks = dict(checkpoint=dict(interval=val_interval))
 model = dict(
