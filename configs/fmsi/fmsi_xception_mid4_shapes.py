@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/shapes.py',
     '../_base_/schedules/cpu_scratch.py', '../_base_/models/xception_scratch.py'
 ]
-max_iters = 600
+max_iters = 540
 val_interval = max_iters // 2
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),

@@ -14,5 +14,6 @@ model = dict(
     decode_head=dict(
         in_channels=(256, 728, 2048),
         in_index=(0, 1, 2),
+        mix_first=True,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     test_cfg=dict(mode='whole'))
