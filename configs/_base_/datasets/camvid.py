@@ -1,5 +1,6 @@
 # CamVid, 11 classes at 480x360. Images smaller than the crop are padded by the preprocessor, whose
 # `size` must be crop_size: image with the mean, labels with ignore_index.
+_base_ = './loaders.py'
 dataset_type = 'CamVidDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/camvid'
 num_classes = 11
@@ -22,10 +23,6 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -34,10 +31,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -46,10 +39,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -57,6 +46,3 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-
-val_evaluator = dict(type='SegMetric')
-test_evaluator = dict(type='SegMetric')

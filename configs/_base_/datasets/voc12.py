@@ -1,6 +1,7 @@
 # PASCAL VOC 2012: 1464 train and 1449 val images. `python tools/download_dataset.py voc2012` fetches
 # them into this layout.
 # Images smaller than the crop are padded by the preprocessor, whose `size` must be crop_size.
+_base_ = './loaders.py'
 dataset_type = 'VOCDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/VOCdevkit/VOC2012'
 num_classes = 21
@@ -24,9 +25,6 @@ test_pipeline = [
 
 train_dataloader = dict(
     batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -37,10 +35,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -51,6 +45,3 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='SegMetric')
-test_evaluator = dict(type='SegMetric')
