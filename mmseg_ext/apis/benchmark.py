@@ -22,7 +22,7 @@ from mmengine.utils.dl_utils import mmcv_full_available
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..evaluation.confusion import confusion_matrix
 from ..models.layers import deform_conv2d
@@ -249,21 +249,27 @@ def build(cfg: Config) -> BaseSegmentor:
 
 
 def sizes_of(network: BaseSegmentor, size: int) -> dict:
-    """Count trainable parameters, and FLOPs of one image (a multiply-add is two).
+    """Count trainable parameters, and FLOPs of one image."""
+    image = torch.empty(1, channels_of(network), size, size, device='meta')
+    return dict(
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        flops=count_flops(network, image, mode='tensor'),
+    )
+
+
+def count_flops(module: nn.Module, x: Tensor, **kwargs: Any) -> int:
+    """Count the FLOPs of one call in evaluation; a multiply-add is two.
 
     The copy on the meta device computes nothing, and there a deformable convolution counts its
     projection in full: on the CPU it depends on where the offsets point.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    shadow = copy.deepcopy(network).to('meta').eval()
+    shadow = copy.deepcopy(module).to('meta').eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        shadow(torch.empty(1, channels_of(network), size, size, device='meta'), mode='tensor')
-    return dict(
-        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        flops=int(counter.get_total_flops()),
-    )
+        shadow(x.to('meta'), **kwargs)
+    return int(counter.get_total_flops())
 
 
 def channels_of(network: BaseSegmentor) -> int:

@@ -1,6 +1,5 @@
 """Benchmarks of whole-model inference and of the parts that fill one slot; see ``benchmark``."""
 
-import copy
 from functools import partial
 from typing import Any, Callable, Iterator, Sequence, Tuple
 
@@ -10,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..models.layers.upsampler import build_upsampler
-from .benchmark import Case, build, channels_of, compare, register, sizes_of
+from .benchmark import Case, build, channels_of, compare, count_flops, register, sizes_of
 from .fast import fast_form
 from .training import load_config
 
@@ -123,12 +122,6 @@ def _inference_of(module: nn.Module, x: Tensor) -> Callable[[], Any]:
 
 
 def _counts(module: nn.Module, x: Tensor) -> dict:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        copy.deepcopy(module).to('meta')(x.to('meta'))
     return dict(
-        parameters=sum(p.numel() for p in module.parameters()),
-        flops=int(counter.get_total_flops()),
+        parameters=sum(p.numel() for p in module.parameters()), flops=count_flops(module, x)
     )

@@ -19,8 +19,48 @@ from ..layers.dropout import Dropout
 from ..layers.upsampled_conv import conv_of_upsampled
 
 
+class RefiningHead(BaseDecodeHead):
+    """What heads share that refine a context map at the low-level map's resolution.
+
+    A subclass builds its parts, calls :meth:`add_decoder` last, and ends its ``forward`` in
+    :meth:`classify`.
+
+    Args:
+        in_channels: Channels of the backbone maps at ``in_index``, strides ascending.
+        in_index: Which backbone maps those are.
+        channels: Width of the decoder.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], in_index: Sequence[int], channels: int, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=list(in_index),
+            input_transform='multiple_select',
+            dropout_ratio=0,
+            **kwargs,
+        )
+
+    def add_decoder(self, in_channels: int, dropout: Sequence[float]) -> None:
+        """Build two 3x3 convolutions with element-wise dropout, ``fuse1`` and ``fuse2``."""
+        widths = (in_channels, self.channels)
+        self.fuse1, self.fuse2 = (
+            nn.Sequential(*conv_bn_relu(width, self.channels, 3), Dropout(p))
+            for width, p in zip(widths, dropout)
+        )
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Return logits of the decoded map, in single precision at least."""
+        logits = self.cls_seg(x)
+        # Upsampling and softmax in half precision would round small differences away.
+        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
 @MODELS.register_module()
-class DeepLabV3PlusHead(BaseDecodeHead):
+class DeepLabV3PlusHead(RefiningHead):
     """Refine a context map with low-level features at their resolution.
 
     Args:
@@ -64,21 +104,11 @@ class DeepLabV3PlusHead(BaseDecodeHead):
                 'in_channels needs at least two maps, the low-level one first and the '
                 f'one for the context module last, got {list(in_channels)}'
             )
-        super().__init__(
-            list(in_channels),
-            channels,
-            in_index=list(in_index),
-            input_transform='multiple_select',
-            dropout_ratio=0,
-            align_corners=align_corners,
-            **kwargs,
-        )
+        super().__init__(in_channels, in_index, channels, align_corners=align_corners, **kwargs)
         self.mix_first = mix_first
         self.context = _build_context(context, in_channels[-1], channels)
         self.low_level = conv_bn_relu(low_level_width or in_channels[0], low_level_channels)
-        width = channels + low_level_channels
-        self.fuse1 = nn.Sequential(*conv_bn_relu(width, channels, 3), Dropout(dropout[0]))
-        self.fuse2 = nn.Sequential(*conv_bn_relu(channels, channels, 3), Dropout(dropout[1]))
+        self.add_decoder(channels + low_level_channels, dropout)
 
     def enrich(self, maps: List[Tensor]) -> Tensor:
         """Return the low-level map; a subclass may add what other maps know."""
@@ -88,9 +118,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         """Return logits at the low-level map's size."""
         maps = self._transform_inputs(inputs)
         low = self.low_level(self.enrich(maps))
-        logits = self.cls_seg(self.fuse2(self._fuse(self.context(maps[-1]), low)))
-        # Upsampling and softmax in half precision would round small differences away.
-        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        return self.classify(self.fuse2(self._fuse(self.context(maps[-1]), low)))
 
     def _fuse(self, context: Tensor, low: Tensor) -> Tensor:
         if self.mix_first and not torch.onnx.is_in_onnx_export():

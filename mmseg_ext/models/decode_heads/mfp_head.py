@@ -11,19 +11,18 @@ Shape letters: N image, C channel, h, w size of the finest map, K class.
 from typing import Any, List, Optional, Sequence, Union
 
 import torch
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import conv_bn_relu, upsample
-from ..layers.dropout import Dropout
 from ..layers.upsampler import build_upsampler
+from .deeplabv3plus_head import RefiningHead
 
 _AFFP, _PSCAN, _DYSAMPLE = (dict(type=name) for name in ('AFFP', 'PSCAN', 'dysample'))
 
 
 @MODELS.register_module()
-class MFPHead(BaseDecodeHead):
+class MFPHead(RefiningHead):
     """Fuse an attended context map with one skip of each earlier map.
 
     Args:
@@ -65,15 +64,7 @@ class MFPHead(BaseDecodeHead):
     ) -> None:
         count = len(in_channels)
         _check_lengths(count, skip_channels=skip_channels, scale_factors=scale_factors)
-        super().__init__(
-            list(in_channels),
-            channels,
-            in_index=list(in_index),
-            input_transform='multiple_select',
-            dropout_ratio=0,
-            align_corners=align_corners,
-            **kwargs,
-        )
+        super().__init__(in_channels, in_index, channels, align_corners=align_corners, **kwargs)
         self.context = MODELS.build(dict(context, in_channels=in_channels[-1], channels=channels))
         self.attention: nn.Module = nn.Identity()
         if attention is not None:
@@ -86,9 +77,7 @@ class MFPHead(BaseDecodeHead):
         self.skips = nn.ModuleList(
             conv_bn_relu(*site) for site in zip(in_channels[:-1], skip_channels)
         )
-        width = channels + sum(skip_channels)
-        self.fuse1 = nn.Sequential(*conv_bn_relu(width, channels, 3), Dropout(dropout[0]))
-        self.fuse2 = nn.Sequential(*conv_bn_relu(channels, channels, 3), Dropout(dropout[1]))
+        self.add_decoder(channels + sum(skip_channels), dropout)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits at the first map's size."""
@@ -99,10 +88,7 @@ class MFPHead(BaseDecodeHead):
             for enlarge, x in zip(self.upsamplers, maps)
         ]
         reduced = [conv(x) for conv, x in zip(self.skips, [first, *skips])]
-        fused = self.fuse2(self.fuse1(torch.cat([context, *reduced], dim=1)))
-        logits = self.cls_seg(fused)
-        # Upsampling and softmax in half precision would round small differences away.
-        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        return self.classify(self.fuse2(self.fuse1(torch.cat([context, *reduced], dim=1))))
 
 
 def _check_lengths(count: int, **lists: Sequence) -> None:
