@@ -14,7 +14,7 @@ from mmseg_ext.apis.fast import fast_form
 from mmseg_ext.models.layers.winograd import WinogradConv2d, is_suited
 
 
-@pytest.mark.parametrize('size', [(1, 1), (4, 4), (5, 7), (16, 13), (2, 33)])
+@pytest.mark.parametrize('size', [(1, 1), (4, 4), (5, 7), (16, 13), (2, 33), (44, 260)])
 @pytest.mark.parametrize('bias', [True, False])
 def test_winograd_equals_the_convolution(size, bias):
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_ext.models.decode_heads import MFPHead
+from mmseg_ext.models.decode_heads import DeepLabV3PlusHead, MFPHead
 
 CONFIGS = Path(__file__).parent.parent / 'configs' / 'mfp'
 EXPECTED = {
@@ -103,6 +103,22 @@ def test_fresh_dysample_equals_bilinear():
     other.load_state_dict(head.state_dict(), strict=False)
     maps = _maps()
     torch.testing.assert_close(head(maps), other(maps), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('plus', [False, True])
+def test_the_order_of_channels_changes_no_value(plus):
+    """Without a graph, heads that refine a map work in channels_last."""
+    torch.manual_seed(0)
+    baseline = dict(in_channels=(6, 32), in_index=(0, 3), channels=16, num_classes=3)
+    head = DeepLabV3PlusHead(**baseline).eval() if plus else _small()
+    maps = _maps()
+    expected = head(maps)
+    with torch.no_grad():
+        inside = head._transform_inputs(maps)
+        ours = head(maps)
+    assert len(inside) > 1
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in inside)
+    torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize('size', [(16, 12), (15, 9), (1, 1), (7, 2)])

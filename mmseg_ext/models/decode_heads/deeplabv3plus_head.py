@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import conv_bn_relu, upsample
+from ..layers.channel_order import channels_last_on_cpu
 from ..layers.dropout import Dropout
 from ..layers.upsampled_conv import conv_of_upsampled
 
@@ -43,6 +44,12 @@ class RefiningHead(BaseDecodeHead):
             dropout_ratio=0,
             **kwargs,
         )
+
+    def _transform_inputs(self, inputs: Sequence[Tensor]) -> List[Tensor]:
+        maps = super()._transform_inputs(inputs)
+        if torch.is_grad_enabled():  # training gains nothing by it
+            return maps
+        return [channels_last_on_cpu(x) for x in maps]
 
     def add_decoder(self, in_channels: int, dropout: Sequence[float]) -> None:
         """Build two 3x3 convolutions with element-wise dropout, ``fuse1`` and ``fuse2``."""

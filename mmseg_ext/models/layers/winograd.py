@@ -4,25 +4,20 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVP
 https://arxiv.org/abs/1509.09308, F(4x4, 3x3).
 Differs from it: nothing. It equals the plain convolution up to rounding; float32 errors are some
 ten times as large, about 1e-5 of the output's scale. Half precision is left to the plain one.
-Shape letters: N image, C channel, D output channel, H, W padded size, R, S tile row and column,
-a, b position in the transformed 6x6 tile.
+
+A few rows of tiles are worked on at a time, in the same memory: what was just written is still in
+the cache, and fresh memory costs more than the arithmetic.
+Shape letters: N image, C channel, D output channel, H, W size, R, S tile row and column of a block,
+a, b row and column in the transformed 6x6 tile, i, j row and column of a tile's 4x4 outputs.
 """
 
-from typing import List, Sequence
+from typing import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 _TILE = 4  # outputs a side; the tile of inputs is two wider
-_INPUT = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)
+_BLOCK = 256  # tiles a block: 18 MiB at 576 channels; 128 to 512 are as fast, all at once is slower
 _KERNEL = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
@@ -31,7 +26,6 @@ _KERNEL = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-_OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
 def is_suited(conv: nn.Module) -> bool:
@@ -45,6 +39,8 @@ def is_suited(conv: nn.Module) -> bool:
 
 class WinogradConv2d(nn.Module):
     """Take the place of a trained 3x3 ``nn.Conv2d``; weights are transformed once.
+
+    It records no graph. Maps are best channels_last, as its output is.
 
     Args:
         conv: What it replaces, see :func:`is_suited`.
@@ -63,51 +59,90 @@ class WinogradConv2d(nn.Module):
         if not is_suited(conv):
             raise ValueError(f'only 3x3 convolutions with padding 1 can be replaced, got {conv}')
         g = torch.tensor(_KERNEL, dtype=torch.float64)
-        weight = torch.einsum('ai,bj,dcij->abcd', g, g, conv.weight.detach().cpu().double())
-        weight = weight.to(conv.weight).contiguous()
-        self.register_buffer('weight', weight)
+        weight = torch.einsum('ai,bj,dcij->bacd', g, g, conv.weight.detach().cpu().double())
+        # Three dimensions: Module.to(memory_format=...) rearranges those with four.
+        self.register_buffer('weight', weight.to(conv.weight).flatten(0, 1).contiguous())
         self.bias = conv.bias
 
+    @torch.no_grad()
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the convolved map."""
         n, _, h, w = x_NCHW.shape
         rows, columns = -(-h // _TILE), -(-w // _TILE)
-        pad = (0, 0, 1, columns * _TILE + 1 - w, 1, rows * _TILE + 1 - h)
-        x_NHWC = F.pad(x_NCHW.permute(0, 2, 3, 1), pad)
-        tiles = [_combine(_INPUT, _slices(y, 2)) for y in _combine(_INPUT, _slices(x_NHWC, 1))]
-        products = [
-            [(v.reshape(-1, v.shape[-1]) @ self.weight[a, b]) for b, v in enumerate(line)]
-            for a, line in enumerate(tiles)
-        ]
-        y = _gather(products, (n, rows, columns))
-        y = y if self.bias is None else y + self.bias
+        step = min(rows, max(1, _BLOCK // columns))
+        y = x_NCHW.new_empty(n, rows * _TILE, columns * _TILE, self.weight.shape[2])
+        room = self._room(step, columns, x_NCHW)
+        for image, out in zip(x_NCHW.permute(0, 2, 3, 1), y):
+            for first in range(0, rows, step):
+                first = min(first, rows - step)  # all blocks are as high; the last two may overlap
+                part = out[first * _TILE : (first + step) * _TILE]
+                self._block(image, first * _TILE, part, *room)
         return y[:, :h, :w].permute(0, 3, 1, 2)
 
+    def _room(self, r: int, s: int, like: Tensor) -> Sequence[Tensor]:
+        """Memory of a block, outermost the position in a tile that the next step runs over."""
+        c, d = self.weight.shape[1:]
+        padded = like.new_zeros(r * _TILE + 2, s * _TILE + 2, c)
+        half = like.new_empty(6, r, s * _TILE + 2, c)  # a R W C
+        tiles = like.new_empty(6, 6, r, s, c)  # b a R S C
+        products = like.new_empty(36, r * s, d)  # ba RS D
+        sums = like.new_empty(_TILE, 6, r, s, d)  # j a R S D
+        return padded, half, tiles, products, sums
 
-def _slices(x: Tensor, dim: int) -> Sequence[Tensor]:
-    """Every fourth row or column from each of the six positions in a tile, as views."""
-    return x.unfold(dim, _TILE + 2, _TILE).unbind(-1)
+    def _block(
+        self,
+        image_HWC: Tensor,
+        top: int,
+        out: Tensor,
+        padded: Tensor,
+        half: Tensor,
+        tiles: Tensor,
+        products: Tensor,
+        sums: Tensor,
+    ) -> None:
+        """Write the rows of outputs from ``top`` on."""
+        _, _, r, s, _ = tiles.shape
+        _copy_padded(image_HWC, top - 1, padded)
+        _transform_input([padded[a : a + 4 * r - 3 : 4] for a in range(6)], half.unbind(0))
+        _transform_input([half[:, :, b : b + 4 * s - 3 : 4] for b in range(6)], tiles.unbind(0))
+        torch.bmm(tiles.view(36, r * s, -1), self.weight, out=products)
+        _transform_output(products.view(6, 6, r, s, -1).unbind(0), sums.unbind(0))
+        out_ijRSD = out.view(r, _TILE, s, _TILE, -1).permute(1, 3, 0, 2, 4)
+        _transform_output(sums.unbind(1), out_ijRSD.unbind(0))
+        if self.bias is not None:
+            out += self.bias
 
 
-def _combine(matrix: tuple, parts: Sequence[Tensor]) -> List[Tensor]:
-    """Multiply by a matrix that holds many zeros and ones."""
-    results = []
-    for line in matrix:
-        terms = [(c, p) for c, p in zip(line, parts) if c]
-        # Start from a term whose factor is one: a copy costs as much as a product.
-        terms.sort(key=lambda term: term[0] != 1)
-        total = terms[0][1] if terms[0][0] == 1 else terms[0][1] * terms[0][0]
-        for i, (c, p) in enumerate(terms[1:]):
-            fresh = i == 0 and terms[0][0] == 1
-            total = torch.add(total, p, alpha=c) if fresh else total.add_(p, alpha=c)
-        results.append(total)
-    return results
+def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor) -> None:
+    """Copy rows from ``top`` on, which may lie outside; the outer columns are zero already."""
+    h, w, _ = image_HWC.shape
+    low, high = max(top, 0), min(top + padded.shape[0], h)
+    padded[: low - top].zero_()
+    padded[low - top : high - top, 1 : w + 1] = image_HWC[low:high]
+    padded[high - top :].zero_()
 
 
-def _gather(products: List[List[Tensor]], tiles: tuple) -> Tensor:
-    n, rows, columns = tiles
-    inner = [_combine(_OUTPUT, line) for line in products]  # 6 x 4 of (NRS, D)
-    outer = [_combine(_OUTPUT, [line[j] for line in inner]) for j in range(_TILE)]  # 4 (j) x 4 (i)
-    y = torch.stack([torch.stack(line) for line in outer])  # j i NRS D
-    y = y.reshape(_TILE, _TILE, n, rows, columns, -1).permute(2, 3, 1, 4, 0, 5)
-    return y.reshape(n, rows * _TILE, columns * _TILE, -1)
+def _transform_input(x: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+    """Multiply six tensors by the matrix B^T of F(4, 3), sharing what its rows have in common."""
+    torch.sub(x[4], x[2], alpha=4, out=out[1])
+    torch.sub(x[3], x[1], alpha=4, out=out[3])
+    torch.sub(out[1], out[3], out=out[2])
+    out[1].add_(out[3])
+    torch.sub(x[4], x[2], out=out[3])
+    torch.sub(x[3], x[1], out=out[5])
+    torch.sub(out[3], out[5], alpha=2, out=out[4])
+    out[3].add_(out[5], alpha=2)
+    torch.sub(x[4], x[2], alpha=5, out=out[0]).add_(x[0], alpha=4)
+    torch.sub(x[5], x[3], alpha=5, out=out[5]).add_(x[1], alpha=4)
+
+
+def _transform_output(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+    """Multiply six tensors by the matrix A^T of F(4, 3); ``m`` is overwritten."""
+    torch.add(m[1], m[2], out=out[0])
+    torch.sub(m[1], m[2], out=out[3])
+    torch.add(m[3], m[4], out=m[1])
+    torch.sub(m[3], m[4], out=m[2])
+    torch.add(out[0], m[1], alpha=4, out=out[2])
+    out[0].add_(m[1]).add_(m[0])
+    torch.add(out[3], m[2], alpha=2, out=out[1])
+    out[3].add_(m[2], alpha=8).add_(m[5])

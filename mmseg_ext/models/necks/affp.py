@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import ImagePooling, conv_bn_relu
+from ..layers.channel_order import channels_last_on_cpu
 
 
 @MODELS.register_module()
@@ -170,7 +171,7 @@ class SPPM(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the pooled and fused map."""
-        maps = [self.enter(x_NCHW)]
+        maps = [channels_last_on_cpu(self.enter(x_NCHW))]
         for k in self.steps:
             maps.append(F.max_pool2d(maps[-1], k, stride=1, padding=k // 2))
         return self.leave(torch.cat(maps, dim=1))
