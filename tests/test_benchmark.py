@@ -2,13 +2,16 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from mmseg_ext.apis import benchmark, benchmark_parts
+from mmseg_ext.apis.benchmark_memory import LiveBytes
 
 TOOL = 'tools/benchmark.py'
+CONFIG = Path(__file__).parent.parent / 'configs/mfp/mfp_mobilenetv2_bmseg.py'
 
 
 class FakeClock:
@@ -139,3 +142,38 @@ def test_inference_compares_plain_and_fast(tiny_config, tmp_path):
     assert modes == [('plain', 'plain'), ('fast', 'plain'), ('fast', 'fast')]
     with pytest.raises(ValueError, match='two configs or more, got 1'):
         benchmark.run('inference', repeats=1, configs=paths[:1])
+
+
+def test_live_bytes_follow_the_storages():
+    with LiveBytes() as held:
+        a = torch.zeros(1000)
+        b = a.view(10, 100)
+        assert (held.live, held.peak) == (4000, 4000)
+        c = torch.exp(b)  # noqa: F841
+        del a
+        assert (held.live, held.peak) == (8000, 8000)
+        del b
+        assert (held.live, held.peak) == (4000, 8000)
+        del c
+    assert (held.live, held.peak) == (0, 8000)
+
+
+def test_live_bytes_see_what_the_gradient_needs():
+    x = torch.zeros(1000, requires_grad=True)
+    with LiveBytes() as held:
+        y = x.exp().sin().sum()  # sin keeps exp's result, which exp keeps as well; the sum nothing
+        assert held.live == 4000 + 4
+        y.backward()
+    assert held.peak == 4000 + 4 + 4 + 2 * 4000  # seed of the gradient, then sin's and x's
+
+
+def test_memory_falls_when_the_decoder_is_recomputed():
+    record = benchmark.run('memory', threads=1, repeats=1, configs=[str(CONFIG)], size=64, batch=2)
+    names = [case['case'].split(', ', 1)[1] for case in record['cases']]
+    assert names == ['float32, 2x64x64', 'AMP, 2x64x64', 'AMP, decoder recomputed, 2x64x64']
+    full, half, again = (case['activations'] for case in record['cases'])
+    assert 0 < again < half < full
+    assert all(case['activations'] < case['peak'] for case in record['cases'])
+    assert finite(record)
+    with pytest.raises(ValueError, match='memory needs a config'):
+        benchmark.run('memory', repeats=1)

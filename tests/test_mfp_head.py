@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_ext.models.decode_heads import DeepLabV3PlusHead, MFPHead
+from mmseg_ext.models.decode_heads.deeplabv3plus_head import RefiningHead
 
 CONFIGS = Path(__file__).parent.parent / 'configs' / 'mfp'
 EXPECTED = {
@@ -105,12 +106,43 @@ def test_fresh_dysample_equals_bilinear():
     torch.testing.assert_close(head(maps), other(maps), rtol=1e-4, atol=1e-5)
 
 
+def _head(plus: bool, **kwargs) -> RefiningHead:
+    if not plus:
+        return _small(**kwargs)
+    baseline = dict(in_channels=(6, 32), in_index=(0, 3), channels=16, num_classes=3)
+    return DeepLabV3PlusHead(**baseline, **kwargs).eval()
+
+
+@pytest.mark.parametrize('plus', [False, True])
+def test_a_recomputed_decoder_changes_no_value(plus):
+    """Gradients, running statistics and the random masks are those of the usual pass."""
+    heads = [_head(plus, with_cp=again, dropout=(0.5, 0.1)).train() for again in (False, True)]
+    heads[1].load_state_dict(heads[0].state_dict())
+    maps, kept = _maps(), []
+    for head in heads:
+        torch.manual_seed(1)
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, saved=saved: saved.append(x.numel()) or x, lambda x: x
+        ):
+            logits = head(maps)
+        logits.square().mean().backward()
+        kept.append(sum(saved))
+    assert kept[1] < 0.7 * kept[0]
+    plain, again = (dict(head.named_parameters()) for head in heads)
+    assert len(plain) > 10
+    for name, parameter in plain.items():
+        if parameter.requires_grad:
+            torch.testing.assert_close(again[name].grad, parameter.grad, rtol=0, atol=0)
+    for name, value in heads[0].state_dict().items():
+        torch.testing.assert_close(heads[1].state_dict()[name], value, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize('plus', [False, True])
 def test_the_order_of_channels_changes_no_value(plus):
     """Without a graph, heads that refine a map work in channels_last."""
     torch.manual_seed(0)
-    baseline = dict(in_channels=(6, 32), in_index=(0, 3), channels=16, num_classes=3)
-    head = DeepLabV3PlusHead(**baseline).eval() if plus else _small()
+    head = _head(plus)
     maps = _maps()
     expected = head(maps)
     with torch.no_grad():

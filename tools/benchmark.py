@@ -6,12 +6,18 @@ python tools/benchmark.py attentions                   against a copy of the map
 python tools/benchmark.py upsamplers                   against bilinear interpolation
 python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
+python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
 """
 
 import argparse
 from pathlib import Path
 
-from mmseg_ext.apis import benchmark, benchmark_parts, cli  # noqa: F401, parts register
+from mmseg_ext.apis import (  # noqa: F401, they register benchmarks
+    benchmark,
+    benchmark_memory,
+    benchmark_parts,
+    cli,
+)
 from mmseg_ext.evaluation.summary import write_json
 
 
@@ -25,7 +31,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='JSON file')
     parser.add_argument('--size', type=int, help='height and width in pixels')
     parser.add_argument('--batch', type=int, help='images at once')
-    parser.add_argument('--configs', nargs='+', help='model, inference; last: the reference')
+    parser.add_argument(
+        '--configs', nargs='+', help='model, inference: the last is the reference; memory'
+    )
     parser.add_argument('--amp', action='store_true', default=None, help='model: bfloat16')
     return parser.parse_args()
 
@@ -37,6 +45,13 @@ def show(record: dict) -> None:
     print(f'{versions}; commit {(record["commit"] or "unknown")[:12]}{dirty}')
     print(f'medians of {record["repeats"]}; ratio = reference / ours, lowest..highest pair\n')
     for case in record['cases']:
+        if 'peak' in case:
+            print(
+                f'{case["case"]}  on  {case["device"]}\n'
+                f'  activations {case["activations"] / 1e9:.2f} GB, peak {case["peak"] / 1e9:.2f} '
+                f'GB, {case["seconds_per_image"]:.3f} s an image'
+            )
+            continue
         print(f'{case["case"]}  against  {case["reference"]}')
         print(
             f'  {case["ours_ms"]:.2f} ms against {case["reference_ms"]:.2f} ms: '
@@ -58,9 +73,9 @@ def main() -> None:
         for name in ('size', 'batch', 'configs', 'amp')
         if getattr(args, name) is not None
     }
-    for name, owners in (('configs', ('model', 'inference')), ('amp', ('model',))):
+    for name, owners in (('configs', ('model', 'inference', 'memory')), ('amp', ('model',))):
         if name in settings and args.name not in owners:
-            raise ValueError(f'--{name} belongs to {" and ".join(owners)}, not to {args.name}')
+            raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')
     record = benchmark.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
     show(record)
     if args.out is not None:

@@ -228,17 +228,16 @@ def model(
             f'the benchmark model compares two configs or more, got {len(configs)}: '
             '--configs OURS.py REFERENCE.py'
         )
-    loaded = [load_config(path) for path in configs]
-    *others, (last_model, last_cfg) = ((build(cfg), cfg) for cfg in loaded)
-    reference = _training_step(last_model, last_cfg, size, batch, amp)
+    *others, last_model = (build(load_config(path)) for path in configs)
+    reference = _training_step(last_model, size, batch, amp)
     sizes = sizes_of(last_model, size)
-    for (network, cfg), path in zip(others, configs):
+    for network, path in zip(others, configs):
         yield dict(
             case=f'{path}, {batch}x{size}x{size}{", bfloat16" if amp else ""}',
             reference=str(configs[-1]),
             **sizes_of(network, size),
             **{f'reference_{key}': value for key, value in sizes.items()},
-            **compare(_training_step(network, cfg, size, batch, amp), reference, repeats=repeats),
+            **compare(_training_step(network, size, batch, amp), reference, repeats=repeats),
         )
 
 
@@ -278,27 +277,46 @@ def channels_of(network: BaseSegmentor) -> int:
     return 3 if mean is None else len(mean)
 
 
-def _training_step(
-    network: BaseSegmentor, cfg: Config, size: int, batch: int, amp: bool
-) -> Callable[[], Any]:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, channels_of(network), size, size, generator=generator)
-    labels = torch.randint(network.decode_head.num_classes, (batch, 1, size, size),
-                           generator=generator)  # fmt: skip
-    samples = []
-    for label in labels:
-        sample = SegDataSample(metainfo=dict(img_shape=(size, size), pad_shape=(size, size)))
-        sample.gt_sem_seg = PixelData(data=label)
-        samples.append(sample)
-    network.train()
+def _training_step(network: BaseSegmentor, size: int, batch: int, amp: bool) -> Callable[[], Any]:
+    compute_loss = training_loss(network, size, batch, amp)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
 
     def step() -> None:
-        with torch.autocast('cpu', torch.bfloat16, enabled=amp):
-            losses = network.loss(images, samples)
-        total, _ = network.parse_losses(losses)
+        total = compute_loss()
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
 
     return step
+
+
+def training_loss(
+    network: BaseSegmentor, size: int, batch: int, amp: bool, device: str = 'cpu'
+) -> Callable[[], Tensor]:
+    """Return a function that computes the loss of one batch of noise, in training.
+
+    Args:
+        network: Moved to ``device``.
+        size: Height and width of the images.
+        batch: How many there are.
+        amp: Autocast, float16 on CUDA and bfloat16 elsewhere.
+        device: ``'cpu'`` or ``'cuda'``.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, channels_of(network), size, size, generator=generator).to(device)
+    labels = torch.randint(network.decode_head.num_classes, (batch, 1, size, size),
+                           generator=generator).to(device)  # fmt: skip
+    samples = []
+    for label in labels:
+        sample = SegDataSample(metainfo=dict(img_shape=(size, size), pad_shape=(size, size)))
+        sample.gt_sem_seg = PixelData(data=label)
+        samples.append(sample)
+    network.to(device).train()
+    half = torch.float16 if device == 'cuda' else torch.bfloat16
+
+    def compute_loss() -> Tensor:
+        with torch.autocast(device, half, enabled=amp):
+            losses = network.loss(images, samples)
+        return network.parse_losses(losses)[0]
+
+    return compute_loss

@@ -17,24 +17,33 @@ from torch import Tensor, nn
 from ..layers.aspp import conv_bn_relu, upsample
 from ..layers.channel_order import channels_last_on_cpu
 from ..layers.dropout import Dropout
+from ..layers.recompute import recompute
 from ..layers.upsampled_conv import conv_of_upsampled
 
 
 class RefiningHead(BaseDecodeHead):
     """What heads share that refine a context map at the low-level map's resolution.
 
-    A subclass builds its parts, calls :meth:`add_decoder` last, and ends its ``forward`` in
-    :meth:`classify`.
+    A subclass builds its parts, calls :meth:`add_decoder` last, and defines :meth:`refine`; its
+    ``forward`` ends in :meth:`decode`.
 
     Args:
         in_channels: Channels of the backbone maps at ``in_index``, strides ascending.
         in_index: Which backbone maps those are.
         channels: Width of the decoder.
+        with_cp: In training, compute the decoder a second time for the gradient instead of keeping
+            its activations: less memory, the same gradients, more time.
         kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], in_index: Sequence[int], channels: int, **kwargs: Any
+        self,
+        in_channels: Sequence[int],
+        in_index: Sequence[int],
+        channels: int,
+        *,
+        with_cp: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             list(in_channels),
@@ -44,6 +53,7 @@ class RefiningHead(BaseDecodeHead):
             dropout_ratio=0,
             **kwargs,
         )
+        self.with_cp = with_cp
 
     def _transform_inputs(self, inputs: Sequence[Tensor]) -> List[Tensor]:
         maps = super()._transform_inputs(inputs)
@@ -59,9 +69,15 @@ class RefiningHead(BaseDecodeHead):
             for width, p in zip(widths, dropout)
         )
 
-    def classify(self, x: Tensor) -> Tensor:
-        """Return logits of the decoded map, in single precision at least."""
-        logits = self.cls_seg(x)
+    def refine(self, *maps: Tensor) -> Tensor:
+        """Return the decoded map."""
+        raise NotImplementedError
+
+    def decode(self, *maps: Tensor) -> Tensor:
+        """Refine, and return logits, in single precision at least."""
+        again = self.with_cp and torch.is_grad_enabled()
+        refined = recompute(self.refine, self, *maps) if again else self.refine(*maps)
+        logits = self.cls_seg(refined)
         # Upsampling and softmax in half precision would round small differences away.
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
@@ -83,7 +99,8 @@ class DeepLabV3PlusHead(RefiningHead):
         mix_first: Compute the first decoder convolution before the context map is upsampled, see
             :func:`conv_of_upsampled`: the same result with fewer multiplications, which makes
             training on a CPU a fifth faster. Graphs for export are built without it.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        kwargs: ``with_cp`` of :class:`RefiningHead`, and arguments of mmseg's ``BaseDecodeHead``,
+            ``num_classes`` among them.
 
     Shape:
         Backbone maps to logits ``(N, K, h, w)`` at the low-level map's size.
@@ -124,16 +141,17 @@ class DeepLabV3PlusHead(RefiningHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits at the low-level map's size."""
         maps = self._transform_inputs(inputs)
-        low = self.low_level(self.enrich(maps))
-        return self.classify(self.fuse2(self._fuse(self.context(maps[-1]), low)))
+        return self.decode(self.context(maps[-1]), self.enrich(maps))
 
-    def _fuse(self, context: Tensor, low: Tensor) -> Tensor:
+    def refine(self, *maps: Tensor) -> Tensor:
+        """Return the decoded map of the context and the low-level map."""
+        context, low = maps[0], self.low_level(maps[1])
         if self.mix_first and not torch.onnx.is_in_onnx_export():
             conv: Any = self.fuse1[0]
             mixed = conv_of_upsampled(context, low, conv, align_corners=self.align_corners)
-            return self.fuse1[1:](mixed)
+            return self.fuse2(self.fuse1[1:](mixed))
         deep = upsample(context, low.shape[2:], self.align_corners)
-        return self.fuse1(torch.cat([deep, low], dim=1))
+        return self.fuse2(self.fuse1(torch.cat([deep, low], dim=1)))
 
 
 def _build_context(context: Optional[dict], in_channels: int, channels: int) -> nn.Module:

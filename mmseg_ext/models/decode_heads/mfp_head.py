@@ -37,7 +37,8 @@ class MFPHead(RefiningHead):
         upsample_cfg: Upsampler of every map but the first, see :func:`build_upsampler`; or one
             for each.
         dropout: Element-wise dropout after the two decoder convolutions.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        kwargs: ``with_cp`` of :class:`RefiningHead`, and arguments of mmseg's ``BaseDecodeHead``,
+            ``num_classes`` among them.
 
     Shape:
         Backbone maps to logits ``(N, K, h, w)`` at the first map's size. Where a size is no
@@ -81,14 +82,18 @@ class MFPHead(RefiningHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits at the first map's size."""
-        first, *maps = self._transform_inputs(inputs)
-        maps[-1] = self.attention(self.context(maps[-1]))
+        *maps, deepest = self._transform_inputs(inputs)
+        return self.decode(*maps, self.attention(self.context(deepest)))
+
+    def refine(self, *maps: Tensor) -> Tensor:
+        """Return the decoded map of the skips, finest first, and the context."""
+        first, *coarse = maps
         *skips, context = [
             upsample(enlarge(x), first.shape[2:], self.align_corners)
-            for enlarge, x in zip(self.upsamplers, maps)
+            for enlarge, x in zip(self.upsamplers, coarse)
         ]
         reduced = [conv(x) for conv, x in zip(self.skips, [first, *skips])]
-        return self.classify(self.fuse2(self.fuse1(torch.cat([context, *reduced], dim=1))))
+        return self.fuse2(self.fuse1(torch.cat([context, *reduced], dim=1)))
 
 
 def _check_lengths(count: int, **lists: Sequence) -> None:
