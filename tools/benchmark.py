@@ -10,6 +10,8 @@ python tools/benchmark.py memory --configs A.py B.py   of a training step, with 
 """
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 from mmseg_ext.apis import (  # noqa: F401, they register benchmarks
@@ -77,6 +79,7 @@ def main() -> None:
         if name in settings and args.name not in owners:
             raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')
     record = benchmark.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
+    record['command'] = f'python tools/benchmark.py {shlex.join(sys.argv[1:])}'
     show(record)
     if args.out is not None:
         write_json(args.out, record)
