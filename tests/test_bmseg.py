@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from mmseg_ext.apis.kfold_pool import read_pool
 from mmseg_ext.datasets.bmseg_files import binary_mask, convert_bmseg, describe
 from mmseg_ext.datasets.groups import read_groups
 
@@ -449,6 +450,13 @@ def test_lists_of_bmseg24_are_disjoint_ranges():
     assert stems[first : first + 6] == val  # one range: no neighbours within it are divided
 
 
+def test_folds_of_bmseg24_take_every_slice():
+    data_folder('bmseg24')
+    pool = read_pool(load_base('bmseg24'))
+    assert len(pool.pairs) == 24
+    assert pool.note.startswith('pool train+val: 24 images (train 18, val 6); no labelled')
+
+
 @pytest.mark.parametrize('name, sizes', [
     ('bmseg24', dict(train=18, val=6)), ('vertebra_ct', dict(train=3394, val=365)),
 ])  # fmt: skip
@@ -475,6 +483,7 @@ def test_bmseg_config_on_a_converted_folder(raw, monkeypatch):
     for name, foreground in (('bmseg', 330), ('bmseg_bone', 1500)):
         config = load_base(name)
         assert config.train_dataloader.batch_size == 8
+        assert len(read_pool(config).pairs) == 5  # folds take train.txt and val.txt
         found = 0
         for split in ('train', 'val'):
             dataset = DATASETS.build(config[f'{split}_dataloader'].dataset)

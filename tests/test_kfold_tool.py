@@ -68,6 +68,9 @@ def finished(tmp_path_factory, tiny_config, python_tool):
 
 def test_a_finished_fold_is_not_run_again(finished):
     assert 'INCOMPLETE: folds [1]' in finished['first']
+    note = 'pool train: 12 images (train 12); no labelled images of the config left out\n'
+    assert f'{note}12 images of 4 groups, held out by fold: [6, 6]' in finished['first']
+    assert note in (finished['work'] / 'fold0/train.log').read_text()
     assert 'fold 0: finished already' in finished['second']
     assert 'fold 1: train: ' in finished['second'] and 'INCOMPLETE' not in finished['second']
 
