@@ -161,6 +161,11 @@ def test_the_check_leaves_no_trace_in_an_export(module):
     torch.testing.assert_close(traced(x), module(x))
 
 
+@pytest.mark.parametrize('dynamo', [False, True])
+def test_onnx_export(dynamo, onnx_export):
+    onnx_export(AFFP(32, 16, with_sppm=False).eval(), torch.randn(1, 32, 5, 7), dynamo=dynamo)
+
+
 @pytest.mark.parametrize(
     ('build', 'message'),
     [
