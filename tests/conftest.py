@@ -1,9 +1,11 @@
 """Shared by all tests: a tiny data set, a tiny config, one thread, no network."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +183,36 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Pa
 def python_tool():
     """The function that runs a tool in a process of its own."""
     return run_python
+
+
+@pytest.fixture
+def onnx_export():
+    """The function that exports a module and compares the file with it; skips without ONNX."""
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f'needs the extra "export": {error}')
+    import torch
+
+    def export(module, x, *, dynamo: bool = True) -> set:
+        """Return the names of the operators in the file."""
+        file = io.BytesIO()
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            expected = module(x)
+            if dynamo:
+                options = dict(dynamo=True, opset_version=20, verbose=False)
+                torch.onnx.export(module, (x,), **options).save(file)
+            else:
+                torch.onnx.export(module, (x,), file, dynamo=False, opset_version=16)
+        session = onnxruntime.InferenceSession(file.getvalue())
+        (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        torch.testing.assert_close(torch.from_numpy(out), expected, rtol=1e-4, atol=1e-5)
+        return {node.op_type for node in onnx.load_from_string(file.getvalue()).graph.node}
+
+    return export
 
 
 @pytest.fixture(autouse=True)

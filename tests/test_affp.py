@@ -1,11 +1,14 @@
 """AFFP and its parts against loops over the paper's steps, and the printed parameter counts."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS
 from torch import nn
 
+from mmseg_ext.models.layers.aspp import ASPP
 from mmseg_ext.models.necks import AFFP, FRM, FSM, SPPM
 
 
@@ -127,6 +130,40 @@ def test_parameter_integers_of_the_parts():
 def test_affp_keeps_odd_sizes(size):
     module = MODELS.build(dict(type='AFFP', in_channels=32, channels=16)).eval()
     assert module(torch.randn(1, 32, *size)).shape == (1, 16, *size)
+
+
+def test_one_value_per_channel_in_training_names_the_setting():
+    one = torch.randn(1, 32, 1, 1)
+    for module in (AFFP(32, 16), AFFP(32, 16, with_sppm=False), ASPP(32, 16)):
+        name = type(module).__name__
+        with pytest.raises(
+            ValueError, match=rf'^{name}: .*\(1, 32, 1, 1\): .*batch_size, drop_last'
+        ):
+            module(one)
+        assert module(one.expand(2, -1, -1, -1)).isfinite().all()
+        assert module.eval()(one).isfinite().all()
+    larger = torch.randn(1, 32, 3, 3)
+    for module in (AFFP(32, 16, with_sppm=False), ASPP(32, 16)):
+        with pytest.raises(
+            ValueError, match=r'^ImagePooling: .*\(1, 32, 1, 1\): .*batch of at least 2'
+        ):
+            module(larger)
+    assert AFFP(32, 16)(larger).isfinite().all()  # no global mean in it
+
+
+@pytest.mark.parametrize('module', [AFFP(32, 16, with_sppm=False), ASPP(32, 16)])
+def test_the_check_leaves_no_trace_in_an_export(module):
+    with warnings.catch_warnings(record=True) as caught:  # torch's group norm looks at its input
+        warnings.simplefilter('always')
+        traced = torch.jit.trace(module.eval(), torch.randn(1, 32, 1, 1))
+    assert [w for w in caught if w.filename.endswith('layers/norms.py')] == []
+    x = torch.randn(2, 32, 5, 7)  # another size than the traced one
+    torch.testing.assert_close(traced(x), module(x))
+
+
+@pytest.mark.parametrize('dynamo', [False, True])
+def test_onnx_export(dynamo, onnx_export):
+    onnx_export(AFFP(32, 16, with_sppm=False).eval(), torch.randn(1, 32, 5, 7), dynamo=dynamo)
 
 
 @pytest.mark.parametrize(

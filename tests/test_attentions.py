@@ -1,8 +1,6 @@
 """The attention slot: ten modules against their equations, in float64 and with gradients."""
 
 import inspect
-import io
-import warnings
 
 import numpy as np
 import pytest
@@ -501,21 +499,8 @@ def test_channels_last(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_onnx_export(name):
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        pytest.skip(f'needs the extra "export": {error}')
-    module, x, file = build(name).eval(), torch.randn(2, 8, 7, 5), io.BytesIO()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        expected = module(x)
-        torch.onnx.export(module, (x,), dynamo=True, opset_version=20, verbose=False).save(file)
-    session = onnxruntime.InferenceSession(file.getvalue())
-    (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    torch.testing.assert_close(torch.from_numpy(out), expected, rtol=1e-4, atol=1e-5)
+def test_onnx_export(name, onnx_export):
+    onnx_export(build(name).eval(), torch.randn(2, 8, 7, 5))
 
 
 # --- the slots ------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """BMSegDataset, groups, the converter on files made here and on real ones, and the base configs."""
 
+import importlib.util
 import json
 import os
+import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from mmseg_ext.apis.kfold_pool import read_pool
 from mmseg_ext.datasets.bmseg_files import binary_mask, convert_bmseg, describe
 from mmseg_ext.datasets.groups import read_groups
 
@@ -304,6 +308,82 @@ def test_bad_sources_leave_nothing_behind(raw, change, error, message):
     assert only_sources_are_left(root)
 
 
+def refusal(root, *arguments, monkeypatch):
+    """The line with which the tool ends; ``sys.exit`` prints it and gives status 1."""
+    spec = importlib.util.spec_from_file_location('bmseg_tool', ROOT / TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    folders = [root / name for name in ('images', 'masks', 'out')]
+    monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, (*folders, *arguments))])
+    with pytest.raises(SystemExit) as exit_:
+        tool.main()
+    assert isinstance(exit_.value.code, str) and '\n' not in exit_.value.code
+    return exit_.value.code
+
+
+EVERYONE = 'stem,patient\na_1,A\na_2,A\nb_1,B\nb_2,B\nc_1,C\n'
+
+
+@pytest.mark.parametrize('content, message', [
+    (None, r': no such file; --patients takes lines of stem,patient'),
+    (b'PK\x03\x04\xff\xfe', r' is no UTF-8 text .*save it as CSV in UTF-8'),
+    (b'', r": no group for 'a_1' \(and 4 more\): give every image a group"),
+    (EVERYONE.replace(',', ';').encode(), r', line 1: expected two columns.*got .stem;patient'),
+    (EVERYONE.replace('b_1,B', 'b_1,B,7').encode(), r', line 4: expected two columns'),
+    (f'"{"x" * 200_000}",A\n'.encode(), r' is no CSV file \(field larger'),
+    (EVERYONE.replace('b_1,B\n', '').encode(), r": no group for 'b_1', but for 5 others"),
+    (f'{EVERYONE}b_3,B\nd_1,D\n'.encode(), r": no image of the stem 'b_3' \(and 1 more\): add the"),
+])  # fmt: skip
+def test_bad_patients_leave_nothing_behind(raw, monkeypatch, tmp_path_factory, content, message):
+    root, _ = raw
+    file = tmp_path_factory.mktemp('patients') / 'who.csv'
+    if content is not None:
+        file.write_bytes(content)
+    line = refusal(root, '--patients', file, monkeypatch=monkeypatch)
+    assert re.match(rf'error: {re.escape(str(file))}{message}', line), line
+    assert only_sources_are_left(root)
+
+
+def cut(path, share=0.7):
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def flip(path, mark, offset):
+    """Change one byte of the file, behind the first ``mark``."""
+    data = bytearray(path.read_bytes())
+    data[data.index(mark) + offset] ^= 0xFF
+    path.write_bytes(data)
+
+
+def deflated_tif(path, image):
+    path.unlink()
+    tifffile.imwrite(path.with_suffix('.tif'), image, compression='zlib')
+    flip(path.with_suffix('.tif'), b'\x78', 4)  # the start of zlib's data
+
+
+@pytest.mark.parametrize('damage, name', [
+    (lambda root: cut(root / 'images/c_1.png'), 'images/c_1.png'),
+    (lambda root: cut(root / 'images/a_2.jpg'), 'images/a_2.jpg'),
+    (lambda root: cut(root / 'images/b_2.bmp'), 'images/b_2.bmp'),
+    (lambda root: cut(root / 'images/b_1.tif'), 'images/b_1.tif'),
+    (lambda root: deflated_tif(root / 'images/c_1.png', grey()), 'images/c_1.tif'),
+    (lambda root: cut(root / 'masks/c_1.png'), 'masks/c_1.png'),
+    (lambda root: flip(root / 'masks/c_1.png', b'IEND', -5), 'masks/c_1.png'),  # a sum
+    (lambda root: flip(root / 'masks/c_1.png', b'IDAT', -20), 'masks/c_1.png'),  # the header
+    (lambda root: cut(root / 'masks/a_2.tif'), 'masks/a_2.tif'),
+    (lambda root: flip(root / 'masks/b_1.bmp', b'BM', 20), 'masks/b_1.bmp'),  # a huge width
+])  # fmt: skip
+def test_damaged_files_leave_nothing_behind(raw, monkeypatch, damage, name):
+    root, _ = raw
+    damage(root)
+    line = refusal(root, monkeypatch=monkeypatch)
+    assert re.match(
+        rf'error: {re.escape(str(root / name))}: (cannot be decoded|the file is d)', line
+    )
+    assert 'replace' in line and ' at 0x' not in line
+    assert only_sources_are_left(root)
+
+
 @pytest.mark.parametrize('settings, message', [
     (dict(threshold=0), r'--threshold must lie in 1\.\.255, got 0'),
     (dict(threshold=9, strict=True), 'contradict'),
@@ -449,6 +529,13 @@ def test_lists_of_bmseg24_are_disjoint_ranges():
     assert stems[first : first + 6] == val  # one range: no neighbours within it are divided
 
 
+def test_folds_of_bmseg24_take_every_slice():
+    data_folder('bmseg24')
+    pool = read_pool(load_base('bmseg24'))
+    assert len(pool.pairs) == 24
+    assert pool.note.startswith('pool train+val: 24 images (train 18, val 6); no labelled')
+
+
 @pytest.mark.parametrize('name, sizes', [
     ('bmseg24', dict(train=18, val=6)), ('vertebra_ct', dict(train=3394, val=365)),
 ])  # fmt: skip
@@ -475,6 +562,7 @@ def test_bmseg_config_on_a_converted_folder(raw, monkeypatch):
     for name, foreground in (('bmseg', 330), ('bmseg_bone', 1500)):
         config = load_base(name)
         assert config.train_dataloader.batch_size == 8
+        assert len(read_pool(config).pairs) == 5  # folds take train.txt and val.txt
         found = 0
         for split in ('train', 'val'):
             dataset = DATASETS.build(config[f'{split}_dataloader'].dataset)

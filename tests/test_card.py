@@ -13,6 +13,8 @@ from PIL import Image
 
 from mmseg_ext.apis.card import END, START, generate, results_section
 from mmseg_ext.apis.collect import changed_settings, collect, count_parameters
+from mmseg_ext.apis.collect_folds import collect_all
+from mmseg_ext.apis.kfold_report import write_summary
 from mmseg_ext.apis.pictures import encode_below, picture_grid
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,6 +225,138 @@ def test_collect_refuses_a_run_of_another_paper(folder, tiny_config, tiny_data, 
     with pytest.raises(FileNotFoundError, match='run of tiny, but .*fmsi/tiny.py does not exist'):
         collect(run, folder / 'results')
     assert [path.name for path in (folder / 'results').iterdir()] == ['a.json']
+
+
+def _fold(
+    work: Path, number: int, *, tp: int, fp: int, fn: int, miou: float, **changes: object
+) -> None:
+    """A tested fold of one image of 100 pixels; its mIoU and mDice are made up."""
+    folder, tn = work / f'fold{number}', 100 - tp - fp - fn
+    folder.mkdir(parents=True)
+    split = dict(fold=number, num_folds=2, split_seed=0, pool='train+val', splitter='KFold',
+                 num_train=1, val_ids=[f'i{number}'], val_groups=None)  # fmt: skip
+    (folder / 'split.json').write_text(json.dumps(split))
+    results = dict(
+        config='fmsi_x', init='random', seed=3, iterations=150, commit='0123456789abcdef',
+        dirty=False, hardware='CPU', dataset=dict(name='BMSegDataset', split='split_val'),
+        checkpoint='iter_9.pth', confusion=[[tn, fp], [fn, tp]],
+        metrics=dict(mIoU=dict(value=miou), mDice=dict(value=miou + 0.1)),
+        per_class=dict(IoU=dict(background=0.5, bone=0.5)))  # fmt: skip
+    (folder / 'results.json').write_text(json.dumps(dict(results, **changes)))
+    np.savez(folder / 'per_image.npz', names=[f'i{number}.png'], tp=[[tn, tp]],
+             pred=[[tn + fn, tp + fp]], label=[[tn + fp, tp + fn]])  # fmt: skip
+
+
+def _plan(work: Path, **changes: object) -> None:
+    plan = dict(config='fmsi_x.py', num_folds=2, split_seed=0, pool='train+val', stratify=False,
+                seed=3, amp=False, deterministic=False, checkpoint='last', options=[])  # fmt: skip
+    (work / 'kfold_plan.json').write_text(json.dumps(dict(plan, **changes)))
+
+
+@pytest.fixture
+def folds(folder: Path, tmp_path: Path) -> Path:
+    """The work folder of a cross validation of the config fmsi_x, summed up."""
+    (folder / 'fmsi_x.py').touch()
+    work = tmp_path / 'work'
+    _fold(work, 0, tp=10, fp=0, fn=10, miou=0.6)
+    _fold(work, 1, tp=30, fp=10, fn=0, miou=0.7, commit='fedcba98', dirty=True)
+    _plan(work)
+    write_summary(work)
+    return work
+
+
+def test_a_cross_validation_has_its_own_table(folder, folds, monkeypatch, capsys) -> None:
+    before = results_section([_record(0, 0.5)])
+    assert _tool(monkeypatch, folder / 'results', '--collect', folds) == 0
+    assert 'fmsi_x_kfold2_seed3.json (' in capsys.readouterr().out
+    section = (folder / 'README.md').read_text().split(START)[1].split(END)[0]
+    runs, validation = section.split('### Cross validation\n')
+    head, _, row = _rows(validation)
+    assert dict(zip(head, row)) == {
+        'config': '`fmsi_x`',
+        'data, pool (images)': 'BMSegDataset, train+val (2)',
+        'initialisation': 'random',
+        'iterations': '150',
+        'folds': '2 (KFold, split seed 0)',
+        'seeds': '3',
+        # 60 and 70: the standard deviation of two values is their difference over root two
+        'mIoU, folds': '65.0 ± 7.1',
+        'mDice, folds': '75.0 ± 7.1',
+        # 40 true positives, 10 false, 10 missed, 140 of background: (40 / 60 + 140 / 160) / 2;
+        # the interval reaches from fold 0's image alone, (10 / 20 + 80 / 90) / 2, to fold 1's
+        'mIoU, pooled': '77.1 [69.4, 80.4]',
+        'mDice, pooled': '86.7 [80.4, 89.0]',
+        'hardware': 'CPU',
+        'commit': '0123456, fedcba9+',
+    }
+    command = 'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val --seed 3'
+    assert validation.split('```sh\n')[1].split('\n```')[0] == command
+    # the table of runs is the same as without, and the pictures follow at the end
+    assert before.startswith(runs.strip()) and section.rstrip().endswith(before[-60:])
+    record = json.loads((folder / 'results/fmsi_x_kfold2_seed3.json').read_text())
+    assert 'units' not in record and 'confusion' not in record['pooled']
+    assert record['pooled']['per_class']['Dice']['bone'] == pytest.approx(0.8)
+
+
+def test_folds_alone_need_no_table_of_runs(folder, folds) -> None:
+    (folder / 'results' / 'a.json').unlink()
+    collect_all(folds, folder / 'results')
+    section = generate(folder)[1].split(START)[1]
+    assert section.strip().startswith('### Cross validation') and len(_rows(section)) == 3
+
+
+def test_the_command_of_a_cross_validation_keeps_what_was_typed(folder, folds) -> None:
+    options = [
+        'max_iters=9',
+        'a.b=[1,2]',
+        'train_dataloader.dataset.data_root=/mine',
+        'load_from=/x',
+    ]
+    _plan(folds, split_seed=5, stratify=True, amp=True, checkpoint='best', options=options)
+    summary = json.loads((folds / 'kfold.json').read_text())
+    summary.update(spacing=[0.5, 1], tolerance=2.0, folds=[0], seed=[7, 8], dataset=None)
+    summary.update(
+        checkpoints=['best_mIoU_iter_9.pth'], commit='a' * 40, dirty=False, num_images=[1]
+    )
+    (folds / 'kfold.json').write_text(json.dumps(summary))
+    [path] = collect_all(folds, folder / 'results')
+    assert path.name == 'fmsi_x_kfold2_split5.json'
+    assert json.loads(path.read_text())['commands'] == [
+        'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val '
+        '--split-seed 5 --seed 3 --stratify --amp --checkpoint best --spacing 0.5 1 '
+        "--tolerance 2.0 --cfg-options max_iters=9 'a.b=[1,2]'"
+    ]
+    row = _rows(generate(folder)[1])[-1]
+    assert '1 of 2 (KFold, split seed 0, optimistic: best checkpoints)' in row
+    assert '–, train+val (1)' in row and '7, 8' in row and 'aaaaaaa' in row
+
+
+def test_a_folder_may_hold_a_run_and_folds(folder, folds, tiny_config, tiny_data) -> None:
+    config = folder / 'fmsi_x.py'
+    config.write_text(tiny_config.read_text())
+    _run_folder(folds, config, tiny_data, '{}')
+    names = [path.name for path in collect_all(folds, folder / 'results')]
+    assert names[0] == 'fmsi_x_kfold2_seed3.json' and names[-1] == 'fmsi_x_seed0.json'
+
+
+def test_folds_that_cannot_be_collected(folder, folds) -> None:
+    results = folder / 'results'
+    (folds / 'kfold_plan.json').rename(folds / 'aside')
+    with pytest.raises(FileNotFoundError, match='kfold_plan.json does not exist.*tools/kfold.py'):
+        collect_all(folds, results)
+    (folder / 'fmsi_x.py').unlink()
+    with pytest.raises(FileNotFoundError, match='run of fmsi_x, but .*fmsi_x.py does not exist'):
+        collect_all(folds, results)
+    (folds / 'kfold.json').write_text('{"config": "fmsi_x", "pooled": {}}')
+    with pytest.raises(ValueError, match='kfold.json lacks per_fold, num_folds, folds: .*--report'):
+        collect_all(folds, results)
+    (folds / 'kfold.json').unlink()
+    with pytest.raises(FileNotFoundError, match='results.json does not exist'):
+        collect_all(folds, results)
+    assert [path.name for path in results.iterdir()] == ['a.json']
+    (results / 'b.json').write_text('{"config": "x", "num_folds": 2}')
+    with pytest.raises(ValueError, match='b.json lacks per_fold, pooled, commands'):
+        generate(folder)
 
 
 def test_a_rescaled_run_is_one_option(tiny_config) -> None:

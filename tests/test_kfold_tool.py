@@ -9,6 +9,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg_ext.apis.card import END, START, generate
+from mmseg_ext.apis.collect_folds import collect_all
 from mmseg_ext.apis.load_model import load_model
 from mmseg_ext.evaluation.confusion import metrics_from_confusion
 
@@ -68,6 +70,9 @@ def finished(tmp_path_factory, tiny_config, python_tool):
 
 def test_a_finished_fold_is_not_run_again(finished):
     assert 'INCOMPLETE: folds [1]' in finished['first']
+    note = 'pool train: 12 images (train 12); no labelled images of the config left out\n'
+    assert f'{note}12 images of 4 groups, held out by fold: [6, 6]' in finished['first']
+    assert note in (finished['work'] / 'fold0/train.log').read_text()
     assert 'fold 0: finished already' in finished['second']
     assert 'fold 1: train: ' in finished['second'] and 'INCOMPLETE' not in finished['second']
 
@@ -125,6 +130,23 @@ def test_the_average_of_both_is_written(finished):
         mean = (logits[0].softmax(1) + logits[1].softmax(1))[0] / 2
         found = np.load(finished['work'] / 'average' / entry['prob'])['prob']
         np.testing.assert_allclose(found, mean.numpy(), atol=5e-4)  # stored in half precision
+
+
+def test_it_is_collected_for_the_card(finished, tmp_path):
+    folder = tmp_path / 'configs/paper'
+    (folder / 'results').mkdir(parents=True)
+    shutil.copy(finished['config'], folder / 'folds.py')
+    (folder / 'README.md').write_text(f'{START}\n{END}\n')
+    [path] = collect_all(finished['work'], folder / 'results')
+    assert path.name == 'folds_kfold2_seed0.json'
+    card, result = generate(folder)[1], json.loads((finished['work'] / 'kfold.json').read_text())
+    entry, pooled = result['per_fold']['mIoU'], result['pooled']['metrics']['mIoU']
+    assert f'| {100 * entry["mean"]:.1f} ± {100 * entry["sd"]:.1f} |' in card
+    low, high = 100 * pooled['low'], 100 * pooled['high']
+    assert f'| {100 * pooled["value"]:.1f} [{low:.1f}, {high:.1f}] |' in card
+    assert '| FolderDataset, train (12) | random | 2 | 2 (GroupKFold, split seed 0) | 0 |' in card
+    command = 'python tools/kfold.py configs/paper/folds.py --num-folds 2 --pool train --seed 0\n'
+    assert command in card
 
 
 def test_surfaces_are_in_the_table(finished):

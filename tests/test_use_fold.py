@@ -126,6 +126,54 @@ def test_camvid_pools_train_and_val_of_different_folders(tmp_path):
     assert len(read(cfg, 'train')) + len(read(cfg, 'val')) == 3
 
 
+def lists(root, **names):
+    """A config whose data sets read these stems; ``left`` lies in the folder and in no list."""
+    for stem in {*''.join(names.values()), 'left'}:
+        write_pair(root, stem)
+    for part, stems in names.items():
+        (root / f'{part}.txt').write_text('\n'.join(stems) + '\n')
+    parts = {part: dict(ann_file=f'{part}.txt') for part in names}
+    return config_of(folder_dataset(root), root / 'work', **parts)
+
+
+def test_the_config_may_name_the_pool(tmp_path):
+    make = lambda: lists(tmp_path, train='abc', val='de', test='de')  # noqa: E731
+    assert sorted(read_pool(make()).pairs) == list('abc')
+    cfg = make()
+    cfg.fold_pool = 'train+val'
+    assert sorted(read_pool(cfg).pairs) == list('abcde')
+    assert sorted(read_pool(cfg, pool='train').pairs) == list('abc')  # the command line wins
+    use_fold(cfg, fold=0, num_folds=2)
+    assert json.loads((tmp_path / 'work/fold0/split.json').read_text())['pool'] == 'train+val'
+    assert cfg.test_evaluator.extra['pool'] == 'train+val'
+    cfg = make()
+    cfg.fold_pool = 'all'
+    with pytest.raises(ValueError, match='fold_pool of the config must be one of train'):
+        read_pool(cfg)
+
+
+def test_the_note_counts_each_image_once(tmp_path):
+    cfg = lists(tmp_path, train='abc', val='cd', test='defg')
+    assert read_pool(cfg).note == (
+        'pool train: 3 images (train 3); 4 labelled images of the config left out '
+        '(val 1, test 3), see --pool'
+    )
+    assert read_pool(cfg, pool='train+val').note == (
+        'pool train+val: 4 images (train 3, val 1); 3 labelled images of the config left out '
+        '(test 3), see --pool'
+    )
+    assert read_pool(cfg, pool='train+val+test').note == (
+        'pool train+val+test: 7 images (train 3, val 1, test 3); no labelled images of the config '
+        'left out'
+    )
+    cfg.test_dataloader.dataset.data_prefix = dict(img_path='img')  # without labels
+    cfg.val_dataloader.dataset.ann_file = 'absent.txt'
+    assert read_pool(cfg).note == (
+        'pool train: 3 images (train 3); no labelled images of the config left out; '
+        'val_dataloader could not be listed'
+    )
+
+
 def voc(root, **changes):
     return dict(
         dict(
@@ -228,8 +276,11 @@ def test_mistakes(tmp_path):
         use_fold(make(), fold=5, num_folds=5)
     with pytest.raises(ValueError, match='3 ids cannot make 4 folds'):
         use_fold(make(), fold=0, num_folds=4)
-    with pytest.raises(ValueError, match=r'one of train, train\+val, train\+val\+test'):
+    with pytest.raises(ValueError, match=r'the pool must be one of train, .*train\+val\+test'):
         use_fold(make(), fold=0, num_folds=2, pool='all')
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=f'--split-seed .* in 0..4294967295, got {seed}'):
+            use_fold(make(), fold=0, num_folds=2, split_seed=seed)
     cfg = make()
     cfg.train_dataloader.dataset = dict(
         type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset
@@ -253,6 +304,28 @@ def test_the_two_numbers_belong_together(arguments):
     add_fold_arguments(parser)
     with pytest.raises(ValueError, match='--fold 0 --num-folds 5'):
         use_fold_arguments(Config(), parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize('arguments', [
+    ['--pool', 'train'], ['--split-seed', '0'], ['--stratify'],
+    ['--pool', 'train', '--split-seed', '0', '--stratify'],
+], ids=' '.join)  # fmt: skip
+def test_settings_of_a_split_without_a_fold_are_refused(arguments):
+    parser = argparse.ArgumentParser()
+    add_fold_arguments(parser)
+    with pytest.raises(ValueError, match='without --fold would change nothing') as error:
+        use_fold_arguments(Config(), parser.parse_args(arguments))
+    for name in ('--pool', '--split-seed', '--stratify'):
+        assert (name in str(error.value)) == (name in arguments)
+
+
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_the_tools_refuse_a_pool_without_a_fold(tool, tiny_config, python_tool, tmp_path):
+    work = tmp_path / 'work'
+    done = python_tool(f'tools/{tool}.py', tiny_config, '--pool', 'train+val', '--work-dir', work,
+                       check=False)  # fmt: skip
+    assert done.returncode == 1 and not work.exists()
+    assert done.stderr.startswith('error: --pool without --fold') and 'Trace' not in done.stderr
 
 
 def test_without_the_arguments_nothing_changes(tmp_path):

@@ -1,6 +1,6 @@
 """Keep the results section of a paper's README card.
 
-python tools/card.py --collect work_dirs/NAME configs/fmsi/results   # after testing a run
+python tools/card.py --collect work_dirs/NAME configs/fmsi/results   # after test.py, kfold.py
 python tools/card.py configs/fmsi                                    # write the section
 python tools/card.py configs/fmsi --check                            # fail if it is not current
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.card import generate
-from mmseg_ext.apis.collect import collect
+from mmseg_ext.apis.collect_folds import collect_all
 from mmseg_ext.apis.pictures import write_bytes
 
 
@@ -26,7 +26,8 @@ def parse_args() -> argparse.Namespace:
         metavar='DIR',
         action='append',
         default=[],
-        help='work folder of a tested run to put into the results folder; may be repeated',
+        help='work folder of a tested run or of a cross validation (kfold.json) to put into the '
+        'results folder; may be repeated',
     )
     parser.add_argument(
         '--check', action='store_true', help='write nothing; exit with 1 if README.md is stale'
@@ -42,7 +43,7 @@ def main() -> int:
     folder = Path(args.folder)
     folder = folder.parent if folder.name == 'results' else folder
     for work_dir in args.collect:
-        for path in collect(work_dir, folder / 'results'):
+        for path in collect_all(work_dir, folder / 'results'):
             print(f'written: {path} ({path.stat().st_size / 1000:.0f} kB)')
     is_, should_be = generate(folder)
     if is_ == should_be:

@@ -71,14 +71,16 @@ def parse_options(options: List[str]) -> dict:
     return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
 
 
-def average(args: argparse.Namespace, folds: List[int], work_dir: Path) -> int:
-    """Predict with the models of these folds; returns the number of failures."""
+def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
+    """Predict with the models of the tested folds; returns the number of failures."""
     cfg = training.load_config(args.config, options=parse_options(args.cfg_options))
-    weights = [choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in folds]
+    weights = [
+        choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in result['folds']
+    ]
     model = load_average(
         args.config, weights, device=args.device, cfg_options=parse_options(args.cfg_options)
     )
-    pool = read_pool(cfg, pool=args.pool)
+    pool = read_pool(cfg, pool=result['pool'])
     folder = work_dir / 'average'
     failures = run_average(
         model,
@@ -105,10 +107,7 @@ def main() -> int:
     if not args.report:
         plan = Plan(
             config=args.config,
-            num_folds=args.num_folds,
-            split_seed=args.split_seed,
-            pool=args.pool,
-            stratify=args.stratify,
+            **kfold.split_settings(cfg, args),
             seed=args.seed,
             amp=args.amp,
             deterministic=args.deterministic,
@@ -125,7 +124,7 @@ def main() -> int:
         result = write_summary(work_dir)
         print(f'{format_folds(result)}\nwritten to {work_dir / SUMMARY_FILE}')
         if args.average is not None:
-            problems += average(args, result['folds'], work_dir)
+            problems += average(args, result, work_dir)
     for failure in failed:
         print(f'error: fold {failure.fold} failed in {failure.step}, see {failure.log}',
               file=sys.stderr)  # fmt: skip

@@ -26,6 +26,25 @@ _HEAD = (
     'hardware',
     'commit',
 )
+_FOLDS_HEAD = (
+    'config',
+    'data, pool (images)',
+    'initialisation',
+    'iterations',
+    'folds',
+    'seeds',
+    'mIoU, folds',
+    'mDice, folds',
+    'mIoU, pooled',
+    'mDice, pooled',
+    'hardware',
+    'commit',
+)
+_FOLDS_NOTE = (
+    'Per cent, on images that were held out. Folds: mean ± standard deviation over the folds. '
+    'Pooled: one confusion matrix of all held-out images, value [95 % interval from resampling '
+    'groups such as patients where folds keep them together (GroupKFold), else images].'
+)
 _NOTE = (
     'Per cent. mIoU of one seed: value [95 % interval from resampling the test images]; of several '
     'seeds: mean ± standard deviation over the seeds. "constant" is the mIoU of the most frequent '
@@ -42,13 +61,18 @@ def read_records(folder: PathLike) -> List[Dict[str, Any]]:
     records = []
     for path in sorted((Path(folder) / 'results').glob('*.json')):
         record = json.loads(path.read_text(encoding='utf-8'))
-        absent = [key for key in ('config', 'metrics', 'params', 'commands') if key not in record]
+        scores = ('per_fold', 'pooled') if _is_folds(record) else ('metrics', 'params')
+        absent = [key for key in ('config', *scores, 'commands') if key not in record]
         if absent:
             raise ValueError(
                 f'{path} lacks {", ".join(absent)}: write it with tools/card.py --collect'
             )
         records.append(record)
     return records
+
+
+def _is_folds(record: dict) -> bool:
+    return 'num_folds' in record
 
 
 def group(records: Sequence[dict]) -> List[List[dict]]:
@@ -115,6 +139,44 @@ def _row(runs: Sequence[dict]) -> List[str]:
     ]
 
 
+def _of_folds(record: dict, key: str) -> List[Any]:
+    """One value for each fold; it stands once in the record if all folds share it."""
+    value = record.get(key)
+    return value if isinstance(value, list) else [value] * len(record['folds'])
+
+
+def _folds_done(record: dict) -> str:
+    done, count = len(record['folds']), record['num_folds']
+    best = any(str(name).startswith('best') for name in record.get('checkpoints') or ())
+    return (
+        f'{count if done == count else f"{done} of {count}"} '
+        f'({record.get("splitter")}, split seed {record.get("split_seed")}'
+        f'{", optimistic: best checkpoints" if best else ""})'
+    )
+
+
+def _folds_row(record: dict) -> List[str]:
+    folds = {
+        name: [
+            dict(metrics={name: dict(value=value)}) for value in record['per_fold'][name]['values']
+        ]
+        for name in ('mIoU', 'mDice')
+    }
+    commits = zip(_of_folds(record, 'commit'), _of_folds(record, 'dirty'))
+    return [
+        f'`{record["config"]}`',
+        f'{record.get("dataset") or "–"}, {record.get("pool")} ({sum(record["num_images"])})',
+        _distinct(_of_folds(record, 'init')),
+        _distinct(_of_folds(record, 'iterations')),
+        _folds_done(record),
+        _distinct(_of_folds(record, 'seed')),
+        *(score(folds[name], name) for name in ('mIoU', 'mDice')),
+        *(score([record['pooled']], name, interval=True) for name in ('mIoU', 'mDice')),
+        _distinct(_of_folds(record, 'hardware')),
+        _distinct([_commit(dict(commit=commit, dirty=dirty)) for commit, dirty in commits]),
+    ]
+
+
 def _line(cells: Sequence[str]) -> str:
     return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
 
@@ -141,16 +203,28 @@ def results_section(records: Sequence[dict]) -> str:
     """Write the section, without the markers."""
     if not records:
         return 'Nothing has been run yet.'
-    rows = group(records)
-    lines = [_line(_HEAD), '|' + ' --- |' * len(_HEAD), *(_line(_row(runs)) for runs in rows)]
-    lines += ['', _NOTE, '', 'The commands, row by row:', '', '```sh']
-    for runs in rows:
-        for run in runs:
-            lines += run['commands']
-    lines += ['```', '']
+    rows = group([record for record in records if not _is_folds(record)])
+    folds = [record for record in records if _is_folds(record)]
+    lines = []
+    if rows:
+        lines += _table(_HEAD, [_row(runs) for runs in rows], _NOTE, sum(rows, []))
+    if folds:
+        lines += ['### Cross validation', '']
+        lines += _table(_FOLDS_HEAD, [_folds_row(record) for record in folds], _FOLDS_NOTE, folds)
     for runs in rows:
         lines += _gallery(runs)
     return '\n'.join(lines).rstrip()
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[dict]
+) -> List[str]:
+    """Write a table, its note and the commands behind it."""
+    lines = [_line(head), '|' + ' --- |' * len(head), *map(_line, rows)]
+    lines += ['', note, '', 'The commands, row by row:', '', '```sh']
+    for record in records:
+        lines += record['commands']
+    return [*lines, '```', '']
 
 
 def generate(folder: PathLike) -> Tuple[str, str]:

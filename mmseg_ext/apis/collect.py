@@ -41,7 +41,7 @@ _KEPT = (
 )
 _MAX_BYTES = 100_000
 # Where a run keeps what is its own affair: paths, resuming, and the seed, which has its own flag.
-_PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')
+PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')
 
 
 def count_parameters(cfg: Config) -> int:
@@ -65,7 +65,7 @@ def _leaves(value: Any, name: str = '') -> Dict[str, Any]:
         return {name: list(value) if isinstance(value, tuple) else value}
     found: Dict[str, Any] = {}
     for key, item in items:
-        if key not in _PRIVATE:
+        if key not in PRIVATE:
             found.update(_leaves(item, f'{name}.{key}' if name else str(key)))
     return found
 
@@ -161,6 +161,27 @@ def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) ->
     return encode_below(picture_grid(pictures[:rows], cell=200), _MAX_BYTES)
 
 
+def find_written_config(work_dir: PathLike, results: dict, folder: PathLike) -> Path:
+    """Find the config of a run beside the results folder.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+    """
+    config = Path(folder).parent / f'{results.get("config")}.py'
+    if not config.is_file():
+        raise FileNotFoundError(
+            f'{work_dir} is a run of {results.get("config")}, but {config} does not exist: collect '
+            'it into the results folder beside its config'
+        )
+    return config
+
+
+def write_record(record: dict, path: Path) -> Path:
+    """Write what a card reads, in one step."""
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+    return write_bytes(path, text.encode('utf-8'))
+
+
 def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
     """Copy a run into ``configs/<paper>/results``.
 
@@ -175,12 +196,7 @@ def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
         FileNotFoundError: If the run was not tested, or its config is not in the parent folder.
     """
     results, folder = read_results(work_dir), Path(folder)
-    config = folder.parent / f'{results.get("config")}.py'
-    if not config.is_file():
-        raise FileNotFoundError(
-            f'{work_dir} is a run of {results.get("config")}, but {config} does not exist: collect '
-            'it into the results folder beside its config'
-        )
+    config = find_written_config(work_dir, results, folder)
     used = training_config(work_dir, results)
     record = slim(results, config=config, used=used)
     seed = record['seed']
@@ -194,5 +210,4 @@ def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
         pictures[f'{stem}_curves.png'] = overview
     record['pictures'] = list(pictures)
     written = [write_bytes(folder / name, content) for name, content in pictures.items()]
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
-    return [*written, write_bytes(folder / f'{stem}.json', text.encode('utf-8'))]
+    return [*written, write_record(record, folder / f'{stem}.json')]

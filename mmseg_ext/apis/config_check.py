@@ -67,8 +67,8 @@ _CONSUMED = {
 _NOT_TYPES = {'clip_grad', 'metainfo', 'backend_args', 'loss_scale', 'paramwise_cfg'}
 _RUNNER_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | {
     'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
-    'find_unused_parameters', 'init_note', 'log_level', 'max_iters', 'model_wrapper_cfg',
-    'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
+    'find_unused_parameters', 'fold_pool', 'init_note', 'log_level', 'max_iters',
+    'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
 }  # fmt: skip
 
 

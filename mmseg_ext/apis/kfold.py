@@ -10,15 +10,16 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Optional, Union
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmseg_ext.datasets.kfold import check_fold, splitter_name
 from mmseg_ext.datasets.splits import write_lists
 from mmseg_ext.evaluation.summary import write_json
 
-from .kfold_pool import POOLS, Pair, Pool, list_dataset, read_pool
+from .kfold_pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
 from .training import metrics_of
 
 SPLIT_FILE = 'split.json'
@@ -30,7 +31,7 @@ def use_fold(
     fold: int,
     num_folds: int,
     split_seed: int = 0,
-    pool: str = 'train',
+    pool: Optional[str] = None,
     stratify: bool = False,
 ) -> None:
     """Restrict a config to one fold and move its work folder to ``<work_dir>/fold<fold>``.
@@ -44,7 +45,8 @@ def use_fold(
         fold: Which fold to hold out, from 0.
         num_folds: Number of folds.
         split_seed: Seed of the split; that of the training is another.
-        pool: Where the images come from, one of ``POOLS``.
+        pool: Where the images come from, one of ``POOLS``; ``None`` is the config's ``fold_pool``,
+            or ``'train'``.
         stratify: Give every fold its share of images without foreground.
 
     Raises:
@@ -54,7 +56,9 @@ def use_fold(
     check_fold(fold, num_folds)
     if not cfg.get('test_dataloader'):
         raise ValueError('a fold is tested, and the config lacks test_dataloader: add it')
+    pool = choose_pool(cfg, pool)
     found = read_pool(cfg, pool=pool, stratify=stratify)
+    print_log(found.note, 'current')
     train, val = found.folds(num_folds, split_seed)[fold]
     order = _check_lists(found, dict(train=train, val=val))['val']
     cfg.work_dir = os.path.join(cfg.work_dir, f'fold{fold}')
@@ -156,12 +160,12 @@ def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
 def add_split_arguments(parser: Any) -> None:
     """Add the arguments that say how images are split into folds."""
     parser.add_argument('--num-folds', type=int, help='number of folds')
-    parser.add_argument('--split-seed', type=int, default=0, help='seed of the split (default 0)')
+    parser.add_argument('--split-seed', type=int, help='seed of the split (default 0)')
     parser.add_argument(
         '--pool',
         choices=POOLS,
-        default='train',
-        help="which of the config's data sets the folds are cut from (default train)",
+        help="which of the config's data sets the folds are cut from (default: fold_pool of the "
+        'config, else train)',
     )
     parser.add_argument(
         '--stratify',
@@ -188,21 +192,32 @@ def add_surface_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def split_settings(cfg: Config, args: argparse.Namespace) -> Dict[str, Any]:
+    """Read the arguments of :func:`add_split_arguments`, defaults filled in."""
+    return dict(
+        num_folds=args.num_folds,
+        split_seed=0 if args.split_seed is None else args.split_seed,
+        pool=choose_pool(cfg, args.pool),
+        stratify=args.stratify,
+    )
+
+
 def use_fold_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the arguments of :func:`add_fold_arguments`; without ``--fold`` nothing happens.
+    """Apply the arguments of :func:`add_fold_arguments`; without any nothing happens.
 
     Raises:
-        ValueError: As :func:`use_fold`, or if only one of the two numbers is given.
+        ValueError: As :func:`use_fold`, or if arguments are given that mean nothing without others.
     """
     if args.fold is None and args.num_folds is None:
+        values = {'--split-seed': args.split_seed, '--pool': args.pool}
+        given = [name for name, value in values.items() if value is not None]
+        given += ['--stratify'] if args.stratify else []
+        if given:
+            raise ValueError(
+                f'{", ".join(given)} without --fold would change nothing: add --fold 0 '
+                '--num-folds 5, or leave it out'
+            )
         return
     if args.fold is None or args.num_folds is None:
         raise ValueError('--fold and --num-folds belong together: --fold 0 --num-folds 5')
-    use_fold(
-        cfg,
-        fold=args.fold,
-        num_folds=args.num_folds,
-        split_seed=args.split_seed,
-        pool=args.pool,
-        stratify=args.stratify,
-    )
+    use_fold(cfg, fold=args.fold, **split_settings(cfg, args))

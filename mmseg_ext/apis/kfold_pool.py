@@ -1,13 +1,13 @@
 """The pool of images that folds are cut from: the images of a config, by id, mask and group.
 
 It is the config's training data; with ``'train+val'`` its validation data too, for protocols that
-pool a whole data set.
+pool a whole data set. A config whose protocol does says so: ``fold_pool = 'train+val'``.
 """
 
 import copy
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -34,12 +34,14 @@ class Pool:
             suffix, as it stands in an ``ann_file``.
         groups: Group of each id, such as the patient; ``None`` if the data set gives none.
         labels: Whether each id has any foreground; ``None`` unless folds are stratified by it.
+        note: One line on how many images of which data sets these are, and what is left out.
     """
 
     dataset: dict
     pairs: Dict[str, Pair]
     groups: Optional[Dict[str, str]] = None
     labels: Optional[Dict[str, bool]] = None
+    note: str = ''
 
     def folds(self, num_folds: int, split_seed: int) -> List[Fold]:
         """Cut the pool into folds; see :func:`mmseg_ext.datasets.kfold.split_folds`."""
@@ -53,20 +55,32 @@ class Pool:
         )
 
 
-def read_pool(cfg: Config, *, pool: str = 'train', stratify: bool = False) -> Pool:
+def choose_pool(cfg: Config, pool: Optional[str] = None) -> str:
+    """The pool that is given, else the config's ``fold_pool``, else ``'train'``.
+
+    Raises:
+        ValueError: If it is not one of ``POOLS``.
+    """
+    chosen = cfg.get('fold_pool', 'train') if pool is None else pool
+    if chosen not in POOLS:
+        source = 'the pool' if pool is not None else 'fold_pool of the config'
+        raise ValueError(f'{source} must be one of {", ".join(POOLS)}, got {chosen!r}')
+    return chosen
+
+
+def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False) -> Pool:
     """List the images that folds are cut from.
 
     Args:
         cfg: A complete config; not changed.
-        pool: Which of the config's data sets, one of ``POOLS``. Their images must be of one kind,
-            and may lie in different folders.
+        pool: Which of the config's data sets, as for :func:`choose_pool`. Their images must be of
+            one kind, and may lie in different folders.
         stratify: Read every mask, to find out which hold foreground.
 
     Raises:
         ValueError: If the data sets cannot be pooled, or only some samples name their group.
     """
-    if pool not in POOLS:
-        raise ValueError(f'the pool must be one of {", ".join(POOLS)}, got {pool!r}')
+    pool = choose_pool(cfg, pool)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     configs = [_plain_dataset(cfg, part) for part in pool.split('+')]
     built = [list_dataset(config) for config in configs]
@@ -89,7 +103,43 @@ def read_pool(cfg: Config, *, pool: str = 'train', stratify: bool = False) -> Po
     labels = _foreground(cfg, built) if stratify else None
     if labels is not None:  # by path, as ids are not known where masks are read
         labels = {name: labels[pair[0]] for name, pair in pairs.items()}
-    return Pool(merged, pairs, groups or None, labels)
+    return Pool(merged, pairs, groups or None, labels, _note(cfg, pool, built))
+
+
+def _note(cfg: Config, pool: str, built: List[Any]) -> str:
+    """Count the images of the pool and the labelled ones beside it, each where it comes first."""
+    seen: Set[str] = set()
+    pooled = {part: _count_new(data, seen) for part, data in zip(pool.split('+'), built)}
+    left_out, unknown = {}, []
+    for part in POOLS[-1].split('+'):
+        if part in pooled or not cfg.get(f'{part}_dataloader'):
+            continue
+        try:  # the folds do not need these data: whatever is wrong with them is no error here
+            left_out[part] = _count_new(
+                list_dataset(_plain_dataset(cfg, part)), seen, labelled=True
+            )
+        except (KeyError, OSError, ValueError):
+            unknown.append(part)
+    rest = sum(left_out.values())
+    parts = f' ({_counts(left_out)}), see --pool' if rest else ''
+    unread = ''.join(f'; {part}_dataloader could not be listed' for part in unknown)
+    return (
+        f'pool {pool}: {sum(pooled.values())} images ({_counts(pooled)}); '
+        f'{rest or "no"} labelled images of the config left out{parts}{unread}'
+    )
+
+
+def _count_new(dataset: Any, seen: Set[str], *, labelled: bool = False) -> int:
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if labelled:
+        infos = [info for info in infos if os.path.isfile(info.get('seg_map_path') or '')]
+    new = {os.path.abspath(info['img_path']) for info in infos} - seen
+    seen |= new
+    return len(new)
+
+
+def _counts(numbers: Dict[str, int]) -> str:
+    return ', '.join(f'{part} {number}' for part, number in numbers.items() if number)
 
 
 def list_dataset(config: dict) -> Any:

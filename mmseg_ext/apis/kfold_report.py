@@ -29,7 +29,17 @@ PathLike = Union[str, Path]
 SUMMARY_FILE = 'kfold.json'
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc')
 UNIT_SCORES = ('foreground_Dice', 'HD95', 'surface_Dice')
-_SHARED = ('config', 'init', 'seed', 'commit', 'dirty', 'hardware', 'torch', 'date')
+_SHARED = (
+    'config',
+    'init',
+    'seed',
+    'iterations',
+    'commit',
+    'dirty',
+    'hardware',
+    'torch',
+    'date',
+)
 
 
 @dataclass
@@ -118,7 +128,8 @@ def summarise_folds(folds: Sequence[FoldResult]) -> Dict[str, Any]:
         folds: From :func:`read_folds`; some may be missing.
 
     Returns:
-        What JSON can hold: facts of the runs, ``folds`` and ``missing``; ``per_fold``, score to
+        What JSON can hold: facts of the runs (a list where folds differ), the data set's name as
+        ``dataset``, ``folds`` and ``missing``; ``per_fold``, score to
         ``values``, ``mean`` and ``sd``; ``pooled`` as of ``evaluation.summary``, with intervals
         over units; ``per_unit``, score to ``mean``, ``sd``, ``median``, ``count`` and
         ``undefined``; ``units``, one entry each. A fold's unit scores are means over its units.
@@ -130,6 +141,7 @@ def summarise_folds(folds: Sequence[FoldResult]) -> Dict[str, Any]:
     surfaces = next((fold.surfaces for fold in folds if fold.surfaces), None)
     return dict(
         {key: _common([fold.results.get(key) for fold in folds]) for key in _SHARED},
+        dataset=(first.results.get('dataset') or {}).get('name'),
         **{key: first.split[key] for key in ('num_folds', 'split_seed', 'pool', 'splitter')},
         folds=done,
         missing=[number for number in range(first.split['num_folds']) if number not in done],

@@ -167,6 +167,7 @@ def run_folds(
     work_dir = Path(cfg.work_dir)
     keep_plan(plan, cfg)
     count = '' if pool.groups is None else f' of {len(set(pool.groups.values()))} groups'
+    print(pool.note)
     print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
     failed = []
     for fold in chosen:

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from .bmseg import GROUPS, IMAGES, MASKS
@@ -78,7 +79,8 @@ def convert_bmseg(
         FileNotFoundError: If a folder, a file or the partner of an image or mask is absent.
         FileExistsError: If ``out`` is a file, or a folder that is not empty.
         ValueError: If a file cannot be decoded, sizes differ, a mask is not what was asked for, a
-            target has no foreground at all, a patient is unknown, or settings contradict.
+            target has no foreground at all, images and patients do not match, or settings
+            contradict.
     """
     _check_settings(threshold, strict, patients, patient_regex, image_max)
     target_folder = Path(out)
@@ -202,6 +204,7 @@ class _MaskReader:
         self.counts: Dict[str, Dict[str, int]] = {}
 
     def read(self, path: str, target: str) -> np.ndarray:
+        _check_sums(path)
         mask, soft = binary_mask(
             read_mask(path), path, threshold=self.threshold, strict=self.strict
         )
@@ -219,6 +222,17 @@ class _MaskReader:
                     f'no {target} mask has foreground: all are black, or below the threshold '
                     '(--threshold 1 for masks of 0 and 1)'
                 )
+
+
+def _check_sums(path: str) -> None:
+    """Compare the checksums of a PNG file, which decoding passes over; others have none."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except UnidentifiedImageError:
+        return  # reading it says what is wrong
+    except Exception as error:
+        raise ValueError(f'{path}: the file is damaged ({error}): replace it') from error
 
 
 def _check_settings(
@@ -274,7 +288,7 @@ def _check_partners(images: dict, masks: dict, image_folder: str, mask_folder: s
 
 def _groups(stems: List[str], patients: Optional[str], regex: Optional[str]) -> Dict[str, str]:
     if patients is not None:
-        return groups_of(stems, read_groups(patients), source=patients)
+        return _groups_of_file(stems, patients)
     if regex is None:
         return {}
     try:
@@ -287,6 +301,22 @@ def _groups(stems: List[str], patients: Optional[str], regex: Optional[str]) -> 
     return groups_of(
         stems, {s: n for s, n in names.items() if n}, source=f'--patient-regex {regex}'
     )
+
+
+def _groups_of_file(stems: List[str], path: str) -> Dict[str, str]:
+    """Read who is in the images; a name without an image is a mistake in one of the two."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: no such file; --patients takes lines of stem,patient')
+    named = read_groups(path)
+    groups = groups_of(stems, named, source=path)
+    # The first line may hold the names of the columns.
+    alone = [stem for line, stem in enumerate(named) if line and stem not in groups]
+    if alone:
+        others = f' (and {len(alone) - 1} more)' if len(alone) > 1 else ''
+        raise ValueError(
+            f'{path}: no image of the stem {alone[0]!r}{others}: add the image, or remove the line'
+        )
+    return groups
 
 
 def _read_8_bit(path: str, image_max: int) -> Tuple[np.ndarray, int]:

@@ -5,7 +5,7 @@ Training and test sets that share a patient overstate every score, so splits and
 
 import csv
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, List, Sequence
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
 
@@ -25,7 +25,7 @@ def read_groups(path: str) -> Dict[str, str]:
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no UTF-8 text ({error}): save it as CSV in UTF-8') from error
     groups: Dict[str, str] = {}
-    for number, row in enumerate(csv.reader(text.splitlines()), 1):
+    for number, row in enumerate(_rows(text, path), 1):
         fields = [field.strip() for field in row]
         if not any(fields):
             continue
@@ -41,6 +41,13 @@ def read_groups(path: str) -> Dict[str, str]:
                 f'{groups[stem]!r} above: keep one of the two lines'
             )
     return groups
+
+
+def _rows(text: str, path: str) -> List[List[str]]:
+    try:
+        return list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise ValueError(f'{path} is no CSV file ({error}): give lines of stem,group') from error
 
 
 def groups_of(stems: Sequence[str], groups: Dict[str, str], *, source: str) -> Dict[str, str]:

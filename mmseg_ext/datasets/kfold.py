@@ -13,6 +13,8 @@ import numpy as np
 
 Fold = Tuple[List[str], List[str]]
 
+_MAX_SEED = 2**32 - 1  # numpy's
+
 
 def splitter_name(*, grouped: bool, stratified: bool) -> str:
     """Name scikit-learn's class for what is given."""
@@ -57,10 +59,12 @@ def split_folds(
         For each fold the ids to train on and the ids held out, both sorted.
 
     Raises:
-        ValueError: If an id comes twice, the lengths differ, or there are fewer ids, groups or
-            ids of a label than folds.
+        ValueError: If an id comes twice, the lengths differ, there are fewer ids, groups or ids of
+            a label than folds, or the seed is negative or above 32 bits.
     """
     _check(ids, num_folds, groups, labels)
+    if not 0 <= split_seed <= _MAX_SEED:
+        raise ValueError(f'--split-seed (split_seed) must lie in 0..{_MAX_SEED}, got {split_seed}')
     order = sorted(range(len(ids)), key=lambda index: ids[index])
     names = np.array([ids[index] for index in order])
     by_group = None if groups is None else np.array([groups[index] for index in order])

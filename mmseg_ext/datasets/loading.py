@@ -31,10 +31,11 @@ def read_mask(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
             mask = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # decoders raise anything at a damaged file
+        unknown = isinstance(error, UnidentifiedImageError)  # whose text is a place in memory
         raise ValueError(
-            f'{path}: cannot be decoded as a mask ({error}); replace the file, or take '
-            'it out of the split'
+            f'{path}: cannot be decoded as a mask ({"no known format" if unknown else error}); '
+            'replace the file, or take it out of the split'
         ) from error
     if mask.dtype == bool:  # a 1-bit image
         mask = mask.astype(np.uint8)

@@ -8,6 +8,7 @@ patients if known). The folder appears only when all of it is converted.
 import argparse
 import sys
 
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.bmseg_files import convert_bmseg, describe
 
 
@@ -45,7 +46,7 @@ def main() -> None:
     try:
         summary = convert_bmseg(**vars(args))
     except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {cli.message_of(error)}')
     print('\n'.join([f'{args.out}: written', *describe(summary, image_max=args.image_max)]))
 
 

@@ -7,6 +7,7 @@ data_root = '{{$MMSEG_EXT_DATA:data}}/bmseg'
 num_classes = 2
 ignore_index = 255
 crop_size = (512, 512)
+fold_pool = 'train+val'  # cross validation covers all labelled images
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

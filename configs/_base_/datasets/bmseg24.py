@@ -9,6 +9,7 @@ split_root = '{{fileDirname}}/../splits/bmseg24'
 num_classes = 2
 ignore_index = 255
 crop_size = (256, 256)
+fold_pool = 'train+val'  # cross validation covers all labelled images
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

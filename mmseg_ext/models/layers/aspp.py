@@ -16,6 +16,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .norms import check_batch_norm_input
+
 
 def conv_bn_relu(
     in_channels: int,
@@ -50,8 +52,7 @@ def conv_bn_relu(
 class ImagePooling(BaseModule):
     """Global mean, projected and spread over the map again: ``(N, C, H, W)`` to ``(N, D, H, W)``.
 
-    In training, batch norm sees one value per image and channel, so a batch of one cannot be
-    normalised there.
+    In training, batch norm sees one value per image and channel, so a batch of one is refused.
     """
 
     def __init__(self, in_channels: int, channels: int, *, bias: bool = True) -> None:
@@ -60,9 +61,10 @@ class ImagePooling(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the projected mean, constant over H and W."""
-        mean_NC11 = self.conv(x_NCHW.mean(dim=(2, 3), keepdim=True))
+        mean_NC11 = x_NCHW.mean(dim=(2, 3), keepdim=True)
+        check_batch_norm_input(self.conv[1], mean_NC11, self)
         # Bilinear interpolation of a 1x1 map is its expansion.
-        return mean_NC11.expand(-1, -1, *x_NCHW.shape[2:])
+        return self.conv(mean_NC11).expand(-1, -1, *x_NCHW.shape[2:])
 
 
 @MODELS.register_module()
@@ -139,6 +141,7 @@ class ASPP(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the fused map."""
+        check_batch_norm_input(self.fuse[1], x_NCHW, self)
         y = torch.cat([branch(x_NCHW) for branch in self.branches], dim=1)
         return self.fused_attention(self.fuse(self.concat_attention(y)))
 

@@ -33,8 +33,9 @@ def check_batch_norm_input(norm: nn.Module, x: Tensor, owner: nn.Module) -> None
     Raises:
         ValueError: If ``norm`` is batch norm in training mode and ``x`` has one value per channel.
     """
-    alone = x.numel() == x.shape[1]
-    if alone and norm.training and isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
+    if not norm.training or not isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        return  # in evaluation before any look at the shape, so that no export traces it
+    if x.numel() == x.shape[1]:
         raise ValueError(
             f'{type(owner).__name__}: batch norm in training sees one value per channel, in a map '
             f'of shape {tuple(x.shape)}: train with a batch of at least 2 (batch_size, drop_last), '

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..layers.aspp import ImagePooling, conv_bn_relu
 from ..layers.channel_order import channels_last_on_cpu
+from ..layers.norms import check_batch_norm_input
 
 
 @MODELS.register_module()
@@ -234,5 +235,6 @@ class AFFP(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the fused map."""
+        check_batch_norm_input(self.fuse[1], x_NCHW, self)
         y = torch.cat([branch(x_NCHW) for branch in self.branches], dim=1)
         return self.attention(self.fuse(y))
