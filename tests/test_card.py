@@ -62,6 +62,7 @@ def test_one_seed_shows_its_interval() -> None:
         'aAcc': '88.6',
         'mPA': '–',
         'mIoU': '56.3 [54.3, 59.3]',
+        'mDice': '–',
         'constant': '3.1',
         'hardware': 'CPU \\| 2 cores',
         'commit': '0123456',
@@ -403,3 +404,41 @@ def test_grid_places_pictures_and_stays_below_its_limit() -> None:
         encode_below(noise, 1000)
     with pytest.raises(ValueError, match=r'equal length, got \[2, 1\]'):
         picture_grid([colours[0], colours[1][:1]])
+
+
+def _cells(records: list) -> dict:
+    head, _, row = _rows(results_section(records))
+    return dict(zip(head, row))
+
+
+def test_dice_names_the_foreground_of_two_classes() -> None:
+    record = _record(0, 0.5)
+    record['metrics']['mDice'] = dict(value=0.75, low=0.7, high=0.8)
+    record['per_class'] = dict(Dice=dict(background=1.0, lesion=0.5))
+    assert _cells([record])['mDice'] == '75.0 [70.0, 80.0] (lesion 50.0)'
+    other = dict(record, seed=1, per_class=dict(Dice=dict(background=1.0, lesion=0.4)))
+    assert _cells([record, other])['mDice'] == '75.0 ± 0.0 (lesion 45.0)'
+    record['per_class'] = dict(Dice=dict(sky=1.0, road=0.5, car=0.1))
+    assert _cells([record])['mDice'] == '75.0 [70.0, 80.0]'
+
+
+def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
+    times = dict(
+        case='ours', reference='theirs', parameters=1234, flops=3 * 10**9, ours_ms=2.0,
+        reference_ms=4.0, ratio=2.0, ratio_lowest=1.0, ratio_highest=4.0, ratio_cpu=2.0,
+    )  # fmt: skip
+    record = dict(
+        command='python tools/benchmark.py parts', hardware='CPU', threads=2, date='2026-01-01',
+        versions=dict(torch='2.0'), commit='c' * 40, dirty=True, repeats=7, cases=[times],
+    )  # fmt: skip
+    path = folder / 'results' / 'benchmark_parts.json'
+    path.write_text(json.dumps(record))
+    text = generate(folder)[1]
+    row = '| ours | theirs | 1,234 | 1.5 | 2 | 4 | 0.50 (0.25 to 1.00) |'
+    assert row in text and 'commit ccccccc+' in text
+    held = dict(case='ours', device='cpu', activations=2.5e9, peak=3e9, seconds_per_image=1.25)
+    path.write_text(json.dumps(dict(record, cases=[held])))
+    assert '| ours | cpu | 2.50 | 3.00 | 1.250 |' in generate(folder)[1]
+    path.write_text(json.dumps(dict(cases=[])))
+    with pytest.raises(ValueError, match='benchmark_parts.json lacks command, hardware, versions'):
+        generate(folder)

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
+from .card_speed import SPEED_FILES, speed_section
+
 PathLike = Union[str, Path]
 
 START, END = '<!-- results:start -->', '<!-- results:end -->'
@@ -22,6 +24,7 @@ _HEAD = (
     'aAcc',
     'mPA',
     'mIoU',
+    'mDice',
     'constant',
     'hardware',
     'commit',
@@ -46,9 +49,10 @@ _FOLDS_NOTE = (
     'groups such as patients where folds keep them together (GroupKFold), else images].'
 )
 _NOTE = (
-    'Per cent. mIoU of one seed: value [95 % interval from resampling the test images]; of several '
-    'seeds: mean ± standard deviation over the seeds. "constant" is the mIoU of the most frequent '
-    'class predicted everywhere. A commit with a plus had local changes.'
+    'Per cent. mIoU and mDice of one seed: value [95 % interval from resampling the test images]; '
+    "of several seeds: mean ± standard deviation over the seeds. Of two classes, the second one's "
+    'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
+    'everywhere. A commit with a plus had local changes.'
 )
 
 
@@ -60,6 +64,8 @@ def read_records(folder: PathLike) -> List[Dict[str, Any]]:
     """
     records = []
     for path in sorted((Path(folder) / 'results').glob('*.json')):
+        if path.match(SPEED_FILES):
+            continue
         record = json.loads(path.read_text(encoding='utf-8'))
         scores = ('per_fold', 'pooled') if _is_folds(record) else ('metrics', 'params')
         absent = [key for key in ('config', *scores, 'commands') if key not in record]
@@ -133,6 +139,7 @@ def _row(runs: Sequence[dict]) -> List[str]:
         score(runs, 'aAcc'),
         score(runs, 'mPA'),
         score(runs, 'mIoU', interval=True),
+        score(runs, 'mDice', interval=True) + _foreground(runs),
         f'{100 * mean(constants):.1f}' if constants else '–',
         _distinct([run.get('hardware') for run in runs]),
         _distinct([_commit(run) for run in runs]),
@@ -175,6 +182,16 @@ def _folds_row(record: dict) -> List[str]:
         _distinct(_of_folds(record, 'hardware')),
         _distinct([_commit(dict(commit=commit, dirty=dirty)) for commit, dirty in commits]),
     ]
+
+
+def _foreground(runs: Sequence[dict]) -> str:
+    """Write the Dice of the second of two classes, whose mean hides it."""
+    tables = [(run.get('per_class') or {}).get('Dice') or {} for run in runs]
+    if any(len(table) != 2 for table in tables):
+        return ''
+    name = list(tables[0])[1]
+    values = [table[name] for table in tables if table[name] is not None]
+    return f' ({name} {100 * mean(values):.1f})' if values else ''
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -248,5 +265,7 @@ def generate(folder: PathLike) -> Tuple[str, str]:
         raise ValueError(f'{path} must contain the lines {START} and {END} once, in this order')
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    section = results_section(read_records(folder))
+    section = '\n'.join(
+        [results_section(read_records(folder)), '', *speed_section(folder)]
+    ).rstrip()
     return text, f'{before}{START}\n\n{section}\n\n{END}{after}'

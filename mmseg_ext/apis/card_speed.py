@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 Case = Dict[str, Any]
 Columns = Sequence[Tuple[str, Callable[[Case], str]]]
 
-PATTERN = 'benchmark_*.json'
+SPEED_FILES = 'benchmark_*.json'
 
 
 def _gmac(case: Case, side: str = '') -> str:
@@ -55,7 +55,7 @@ def speed_section(folder: Union[str, Path]) -> List[str]:
         ValueError: If a file is something else.
     """
     lines: List[str] = []
-    for path in sorted((Path(folder) / 'results').glob(PATTERN)):
+    for path in sorted((Path(folder) / 'results').glob(SPEED_FILES)):
         record = json.loads(path.read_text(encoding='utf-8'))
         absent = [key for key in ('command', 'hardware', 'versions', 'cases') if key not in record]
         if absent or not record['cases']:
