@@ -178,7 +178,7 @@ def _run_folder(path: Path, config: Path, tiny_data: Path, used: str) -> Path:
         num_images=6,
         checkpoint='iter_6.pth',
         metrics=dict(mIoU=_metric(0.5)),
-        per_class=dict(IoU=dict(sky=0.5, tree=None, road=0.5)),
+        per_class={s: dict(sky=0.5, tree=None, road=0.5) for s in ('IoU', 'Dice', 'Accuracy')},
         confusion=[[3, 1, 0], [0, 0, 0], [2, 0, 2]],
     )
     (path / 'results.json').write_text(json.dumps(results))
@@ -202,6 +202,7 @@ def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_pat
     assert all(0 < path.stat().st_size < 100_000 for path in written)
     record = json.loads(written[-1].read_text())
     assert 'confusion' not in record and record['pictures'] == names[:2]
+    assert list(record['per_class']) == ['IoU', 'Dice']
     assert record['constant_miou'] == pytest.approx(4 / 8 / 2, abs=1e-9)
     assert record['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
     train, test = record['commands']
@@ -286,7 +287,7 @@ def test_a_cross_validation_has_its_own_table(folder, folds, monkeypatch, capsys
         # 40 true positives, 10 false, 10 missed, 140 of background: (40 / 60 + 140 / 160) / 2;
         # the interval reaches from fold 0's image alone, (10 / 20 + 80 / 90) / 2, to fold 1's
         'mIoU, pooled': '77.1 [69.4, 80.4]',
-        'mDice, pooled': '86.7 [80.4, 89.0]',
+        'mDice, pooled': '86.7 [80.4, 89.0] (bone 80.0)',
         'hardware': 'CPU',
         'commit': '0123456, fedcba9+',
     }

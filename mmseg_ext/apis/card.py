@@ -46,7 +46,8 @@ _FOLDS_HEAD = (
 _FOLDS_NOTE = (
     'Per cent, on images that were held out. Folds: mean ± standard deviation over the folds. '
     'Pooled: one confusion matrix of all held-out images, value [95 % interval from resampling '
-    'groups such as patients where folds keep them together (GroupKFold), else images].'
+    'groups such as patients where folds keep them together (GroupKFold), else images], and in '
+    'brackets the Dice of the second of two classes.'
 )
 _NOTE = (
     'Per cent. mIoU and mDice of one seed: value [95 % interval from resampling the test images]; '
@@ -178,7 +179,8 @@ def _folds_row(record: dict) -> List[str]:
         _folds_done(record),
         _distinct(_of_folds(record, 'seed')),
         *(score(folds[name], name) for name in ('mIoU', 'mDice')),
-        *(score([record['pooled']], name, interval=True) for name in ('mIoU', 'mDice')),
+        score([record['pooled']], 'mIoU', interval=True),
+        score([record['pooled']], 'mDice', interval=True) + _foreground([record['pooled']]),
         _distinct(_of_folds(record, 'hardware')),
         _distinct([_commit(dict(commit=commit, dirty=dirty)) for commit, dirty in commits]),
     ]

@@ -132,7 +132,8 @@ def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
     """Keep what a card prints, and add what needs the model or the arrays."""
     record = {key: results.get(key) for key in _KEPT}
     record['dataset'] = describe_dataset(results, used)
-    record['per_class'] = {'IoU': results['per_class']['IoU']}
+    kept = ('IoU', 'Dice')  # a card shows the foreground's Dice
+    record['per_class'] = {k: v for k, v in results['per_class'].items() if k in kept}
     record['constant_miou'] = constant_miou(results['confusion'])
     record['params'] = count_parameters(used if used is not None else Config.fromfile(config))
     record['commands'] = commands(config, results, used)
