@@ -134,7 +134,7 @@ def test_affp_keeps_odd_sizes(size):
 
 def test_one_value_per_channel_in_training_names_the_setting():
     one = torch.randn(1, 32, 1, 1)
-    for module in (AFFP(32, 16), AFFP(32, 16, with_sppm=False), ASPP(32, 16)):
+    for module in (AFFP(32, 16), AFFP(32, 16, with_sppm=False), ASPP(32, 16), SPPM(32)):
         name = type(module).__name__
         with pytest.raises(
             ValueError, match=rf'^{name}: .*\(1, 32, 1, 1\): .*batch_size, drop_last'

@@ -172,6 +172,7 @@ class SPPM(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the pooled and fused map."""
+        check_batch_norm_input(self.enter[1], x_NCHW, self)
         maps = [channels_last_on_cpu(self.enter(x_NCHW))]
         for k in self.steps:
             maps.append(F.max_pool2d(maps[-1], k, stride=1, padding=k // 2))
