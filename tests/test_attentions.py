@@ -533,3 +533,18 @@ def test_fits_the_slots_of_the_fmsi_head(name):
     logits.square().sum().backward()
     assert all(p.grad is not None for p in head.parameters())
     assert [type(m) for m in head.modules()].count(MODELS.get(name)) == 2
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_fits_the_slots_of_the_mfp_head(name):
+    head = MODELS.build(dict(
+        type='MFPHead', in_channels=(4, 8, 32), in_index=(0, 1, 2), channels=64, num_classes=3,
+        skip_channels=(4, 4), scale_factors=(2, 4),
+        context=dict(type='AFFP', rates=(1,), attention=dict(type=name)),
+        attention=dict(type=name)))  # fmt: skip
+    maps = [torch.randn(3, 4, 8, 8), torch.randn(3, 8, 4, 4), torch.randn(3, 32, 2, 2)]
+    logits = head(maps)
+    assert logits.shape == (3, 3, 8, 8)
+    logits.square().sum().backward()
+    assert all(p.grad is not None for p in head.parameters() if p.requires_grad)
+    assert [type(m) for m in head.modules()].count(MODELS.get(name)) == 2
