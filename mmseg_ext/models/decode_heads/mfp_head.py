@@ -87,13 +87,16 @@ class MFPHead(RefiningHead):
 
     def refine(self, *maps: Tensor) -> Tensor:
         """Return the decoded map of the skips, finest first, and the context."""
-        first, *coarse = maps
+        return self.fuse2(self.fuse1(self._stack(*maps)))
+
+    def _stack(self, first: Tensor, *coarse: Tensor) -> Tensor:
+        # A function of its own: its maps are freed, and their memory is warm, for the decoder.
         *skips, context = [
             upsample(enlarge(x), first.shape[2:], self.align_corners)
             for enlarge, x in zip(self.upsamplers, coarse)
         ]
         reduced = [conv(x) for conv, x in zip(self.skips, [first, *skips])]
-        return self.fuse2(self.fuse1(torch.cat([context, *reduced], dim=1)))
+        return torch.cat([context, *reduced], dim=1)
 
 
 def _check_lengths(count: int, **lists: Sequence) -> None:

@@ -46,7 +46,8 @@ def conv_bn_relu(
         bias=bias,
     )
     norm = nn.BatchNorm2d(out_channels)
-    return nn.Sequential(conv, norm, *([nn.ReLU()] if relu else []))
+    # In place: no pass needs the norm's output, and fresh memory costs more than the maximum.
+    return nn.Sequential(conv, norm, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class ImagePooling(BaseModule):
