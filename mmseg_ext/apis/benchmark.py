@@ -248,10 +248,10 @@ def build(cfg: Config) -> BaseSegmentor:
 
 
 def sizes_of(network: BaseSegmentor, size: int) -> dict:
-    """Count trainable parameters, and FLOPs of one image."""
+    """Count parameters, frozen ones too, and FLOPs of one image."""
     image = torch.empty(1, channels_of(network), size, size, device='meta')
     return dict(
-        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        parameters=sum(p.numel() for p in network.parameters()),
         flops=count_flops(network, image, mode='tensor'),
     )
 

@@ -21,8 +21,9 @@ def _count(case: Case, side: str = '') -> str:
 
 
 def _times(case: Case) -> str:
-    low, high = 1 / case['ratio_highest'], 1 / case['ratio_lowest']
-    return f'{1 / case["ratio"]:.2f} ({low:.2f} to {high:.2f})'
+    ratios = [1 / case[key] for key in ('ratio', 'ratio_highest', 'ratio_lowest')]
+    middle, low, high = (f'{ratio:.2f}' if ratio < 10 else f'{ratio:.0f}' for ratio in ratios)
+    return f'{middle} ({low} to {high})'
 
 
 _TIME: Columns = (
