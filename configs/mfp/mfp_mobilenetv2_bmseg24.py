@@ -8,4 +8,4 @@ model = dict(
         in_index=(0, 1, 2, 3),
         num_classes={{_base_.num_classes}},
         ignore_index={{_base_.ignore_index}},
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)))
+        loss_decode={{_base_.losses}}))
