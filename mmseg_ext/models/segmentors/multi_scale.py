@@ -17,9 +17,9 @@ loss, max   grid of x1                               grid of x1
 ==========  =======================================  =====================================
 
 Differs from them: a third definition, ``'full'``, is mmseg's: logits are enlarged to the labels'
-size. ``'caffe'`` knows 0.5, 0.75 and 1 only; of other scales it enlarges those, as 0.75, whose step
-between labels, 8 / s, is no multiple of 8. Where a cell's centre lies between two labels, ``'port'``
-takes the later one; Pillow, which the port calls, lets its rounding errors decide.
+size. The authors have the scales 0.5, 0.75 and 1 only; of others, ``'caffe'`` enlarges those whose
+step between labels, 8 / s, is no multiple of 8. Where a cell's centre lies between two labels,
+``'port'`` takes the later one; Pillow, which the port calls, lets its rounding errors decide.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
