@@ -1,4 +1,4 @@
-"""DeepLab-v2's configs: multipliers, poly, augmentation, original-size testing, COCO-Stuff labels."""
+"""DeepLab-v2 configs: multipliers, poly, augmentation, original-size testing, COCO-Stuff."""
 
 from pathlib import Path
 
