@@ -83,6 +83,14 @@ TOKENS = {
     'bmseg': lambda c: c.data_root.endswith('bmseg') and tuple(c.crop_size) == (512, 512),
     'bmseg24': lambda c: c.data_root.endswith('bmseg24'),
     'bone': lambda c: {c[k].dataset.target for k in LOADERS} == {'bone'},
+    'deeplabv2': lambda c: c.model.decode_head.type == 'DeepLabV2Head',
+    'r101': lambda c: c.model.backbone.depth == 101,
+    'msc': lambda c: tuple(c.model.scales) == (0.5, 0.75, 1.0),
+    'vgg16': lambda c: c.model.backbone.type == 'DeepLabVGG16',
+    'largefov': lambda c: tuple(c.model.decode_head.rates) == (12,),
+    'voc12aug': lambda c: TOKENS['voc12'](c) and TOKENS['voc'](c),
+    'cocostuff10k': lambda c: c.data_root.endswith('coco_stuff10k') and c.num_classes == 171,
+    'cocostuff164k': lambda c: c.data_root.endswith('coco_stuff164k') and c.num_classes == 171,
     'vertebra': lambda c: c.data_root.endswith('vertebra_ct'),
 }
 
@@ -167,6 +175,8 @@ def test_builds_takes_a_step_and_predicts(name, model):
     torch.manual_seed(0)
     if 'num_middle_blocks' not in model.backbone and model.backbone.type == 'XceptionDeepLab':
         model.backbone.num_middle_blocks = 1  # the integers of test_fmsi_head cover all 16
+    if model.backbone.type == 'DeepLabResNet':
+        model.backbone.depth = 50  # test_deeplabv2_parts counts all of 101
     model.data_preprocessor.size = (64, 64)
     net = MODELS.build(model)
     net.init_weights()

@@ -4,6 +4,7 @@ from .aligned_resize import AlignedResize
 from .bmseg import BMSegDataset
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
+from .coco_stuff import CheckedCOCOStuffDataset
 from .folder import FolderDataset
 from .loading import LoadLabels
 from .multichannel import LoadImage
@@ -15,6 +16,7 @@ __all__ = [
     'AlignedResize',
     'BMSegDataset',
     'CamVidDataset',
+    'CheckedCOCOStuffDataset',
     'CheckedSegDataset',
     'FolderDataset',
     'Letterbox',

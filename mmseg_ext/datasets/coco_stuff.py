@@ -1,0 +1,38 @@
+"""COCO-Stuff with the checks of ``CheckedSegDataset``.
+
+Source: https://github.com/nightrome/cocostuff (164k images) and /cocostuff10k, by way of mmseg's
+``COCOStuffDataset``, whose 171 classes and palette these are, and of mmseg's
+``tools/dataset_converters/coco_stuff10k.py`` and ``coco_stuff164k.py``, which make the masks.
+Differs from mmseg: nothing but the checks.
+"""
+
+from typing import Any
+
+from mmseg.datasets import COCOStuffDataset
+from mmseg.registry import DATASETS
+
+from .checked import CheckedSegDataset
+
+
+@DATASETS.register_module()
+class CheckedCOCOStuffDataset(CheckedSegDataset):
+    """The 171 things and stuffs that COCO-Stuff supervises, of the 182 ids that it has.
+
+    Args:
+        img_suffix: Ending of the images.
+        seg_map_suffix: Ending of the masks, as mmseg's converters write them.
+        kwargs: As for ``CheckedSegDataset``. Masks of the 10k images hold 1 to 171, 0 being
+            unlabelled, and need ``reduce_zero_label=True``; those of the 164k images hold 0 to 170
+            and 255.
+    """
+
+    METAINFO = COCOStuffDataset.METAINFO
+
+    def __init__(
+        self,
+        *,
+        img_suffix: str = '.jpg',
+        seg_map_suffix: str = '_labelTrainIds.png',
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)

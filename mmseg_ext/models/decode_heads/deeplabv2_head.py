@@ -1,0 +1,102 @@
+"""DeepLab-v2's atrous spatial pyramid: parallel classifiers whose logits are summed.
+
+Source: "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and
+Fully Connected CRFs", TPAMI 2018, https://arxiv.org/abs/1606.00915, section 3.2 and figure 7; sizes
+and initialisation from the authors' published network definitions.
+Differs from it: nothing for ResNet-101. With VGG16 the authors start the hidden layers from
+ImageNet's fully connected ones, here they start from N(0, 0.01).
+The name ASPP also stands for DeepLab-v3's module (concatenation, batch norm, image pooling), which
+is another network.
+Shape letters: N image, C channel, H row, W column, K class.
+"""
+
+from typing import Any, Optional, Sequence
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers.dropout import Dropout
+
+
+@MODELS.register_module()
+class DeepLabV2Head(BaseDecodeHead):
+    """Sum the logits of parallel classifiers that differ in their dilation.
+
+    Without ``hidden_channels`` a branch is one dilated 3x3 convolution to K channels with bias (the
+    ResNet-101 networks). With it, a branch is fc6 (dilated 3x3), fc7 (1x1), each with ReLU and
+    element-wise dropout, and fc8 (1x1, to K channels): the VGG16 networks; one branch of rate 12
+    is "LargeFOV". The last convolution of branch i is ``classifiers.i``, for the optimiser's
+    multipliers (10x its weight, 20x its bias).
+
+    Args:
+        in_channels: C of the backbone map at ``in_index``.
+        rates: Dilations of the branches, in pixels of that map; ASPP-L is the default.
+        hidden_channels: Width of fc6 and fc7, 1024 in the paper; ``None`` for no hidden layers.
+        dropout_ratio: Probability after fc6 and fc7; unused without them.
+        init_cfg: mmengine initialisation; the paper's is the default.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them, ``channels``
+            not.
+
+    Shape:
+        ``(N, C, H, W)`` at ``in_index`` to logits ``(N, K, H, W)``, float32 at least.
+
+    Raises:
+        ValueError: If ``rates`` is empty or holds a number below 1, or ``hidden_channels`` is below
+            1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        rates: Sequence[int] = (6, 12, 18, 24),
+        hidden_channels: Optional[int] = None,
+        dropout_ratio: float = 0.5,
+        init_cfg: Any = dict(type='Normal', layer='Conv2d', std=0.01),  # noqa: B006, never written
+        **kwargs: Any,
+    ) -> None:
+        if not rates or min(rates) < 1:
+            raise ValueError(f'rates needs one or more dilations of 1 or more, got {list(rates)}')
+        if hidden_channels is not None and hidden_channels < 1:
+            raise ValueError(f'hidden_channels must be 1 or more, or None, got {hidden_channels}')
+        super().__init__(
+            in_channels,
+            hidden_channels or in_channels,
+            dropout_ratio=0,
+            init_cfg=init_cfg,
+            **kwargs,
+        )
+        del self.conv_seg  # the base's one classifier; here each branch has its own
+        self.hidden = nn.ModuleList(
+            _hidden_layers(in_channels, hidden_channels, rate, dropout_ratio) for rate in rates
+        )
+        self.classifiers = nn.ModuleList(
+            nn.Conv2d(hidden_channels, self.out_channels, 1)
+            if hidden_channels
+            else nn.Conv2d(in_channels, self.out_channels, 3, padding=rate, dilation=rate)
+            for rate in rates
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return logits at the size of the backbone map."""
+        x = self._transform_inputs(inputs)
+        branches = zip(self.hidden, self.classifiers)
+        # summed in float32 even under autocast: the maximum over scales compares close numbers
+        logits = [classifier(hidden(x)) for hidden, classifier in branches]
+        return sum(z if z.element_size() > 2 else z.float() for z in logits)  # type: ignore[return-value]
+
+
+def _hidden_layers(
+    in_channels: int, hidden_channels: Optional[int], rate: int, dropout_ratio: float
+) -> nn.Module:
+    if hidden_channels is None:
+        return nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(in_channels, hidden_channels, 3, padding=rate, dilation=rate),
+        nn.ReLU(inplace=True),
+        Dropout(dropout_ratio),
+        nn.Conv2d(hidden_channels, hidden_channels, 1),
+        nn.ReLU(inplace=True),
+        Dropout(dropout_ratio),
+    )

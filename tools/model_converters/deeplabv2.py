@@ -1,0 +1,51 @@
+"""Convert public DeepLab-v2 weights: ``python tools/model_converters/deeplabv2.py SOURCE TARGET``.
+
+SOURCE is a file or URL of https://github.com/kazuto1011/deeplab-pytorch (release v1.0), ResNet-101;
+TARGET a checkpoint for the configs of configs/deeplabv2, to test or to start from. ``--reverse``
+goes the other way. Without classifiers in SOURCE (the COCO-trained start) TARGET has a backbone
+only: ``--cfg-options load_from=TARGET``. The results of such weights are their authors':
+our training did not make them.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.checkpoints import read_state_dict
+from mmseg_ext.apis.convert_deeplabv2 import from_port, keep_supervised, to_port
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='checkpoint to read, a file or a URL')
+    parser.add_argument('target', type=Path, help='checkpoint to write')
+    parser.add_argument(
+        '--all-classes',
+        action='store_true',
+        help='keep all 182 outputs for COCO-Stuff; default: the 171 that are supervised',
+    )
+    parser.add_argument('--reverse', action='store_true', help='from our names to the public ones')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    state = read_state_dict(args.source)
+    if args.reverse:
+        content = to_port(state)
+    else:
+        state = from_port(state)
+        state = state if args.all_classes else keep_supervised(state)
+        content = dict(state_dict=state, meta=dict(converted_from=Path(args.source).name))
+    args.target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = args.target.with_name(f'{args.target.name}.part')
+    torch.save(content, unfinished)
+    os.replace(unfinished, args.target)
+    print(f'{args.target}: {len(content if args.reverse else state)} tensors written')
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
