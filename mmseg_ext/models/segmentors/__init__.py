@@ -1,5 +1,6 @@
 """Segmentors that differ from mmseg's in their training or inference flow."""
 
 from .letterbox import LetterboxEncoderDecoder
+from .monte_carlo import MonteCarloEncoderDecoder
 
-__all__ = ['LetterboxEncoderDecoder']
+__all__ = ['LetterboxEncoderDecoder', 'MonteCarloEncoderDecoder']
