@@ -22,7 +22,8 @@ def build(*, bayesian='center', head=HEAD, test_cfg=None, **settings):
     backbone = dict(type='SegNet', arch='basic', bayesian=bayesian)
     model = dict(
         type='MonteCarloEncoderDecoder', data_preprocessor=PREPROCESSOR, backbone=backbone,
-        decode_head=head, test_cfg=ConfigDict(test_cfg or dict(mode='whole')), **settings)  # fmt: skip
+        decode_head=head, test_cfg=ConfigDict(test_cfg or dict(mode='whole')),
+        **settings)  # fmt: skip
     net = MODELS.build(model)
     net.init_weights()
     return net.eval()
