@@ -189,6 +189,13 @@ def test_per_class_equals_a_loop(weighting, given):
     assert value(logits, label, **settings) == pytest.approx(expected, rel=1e-5)
 
 
+def test_given_weights_are_taken_as_they_are():
+    logits, label = draw()
+    weights = [0.2, 3.0, 1.0, 0.5, 2.0]
+    found = value(logits, label, mode='per_class', class_weight=weights)
+    assert found == pytest.approx(softmax_by_loop(logits, label, weights), rel=1e-5)
+
+
 def test_equal_frequencies_are_plain_cross_entropy():
     logits = torch.randn(1, K, 5, 4, generator=torch.Generator().manual_seed(0))
     label = torch.arange(20).view(1, 5, 4) % K
@@ -283,6 +290,8 @@ def test_a_head_of_mmseg_trains_with_it():
         (dict(mode='ovr', positive=[1]), "positive needs mode='softmax'"),
         (dict(positive=[]), "positive needs mode='softmax' and class ids"),
         (dict(counts=[1, 2]), "counts needs mode='per_class', not 'softmax'"),
+        (dict(class_weight=[1, 2]), "class_weight needs mode='per_class', not 'softmax'"),
+        (dict(mode='per_class', counts=[1], class_weight=[1]), 'both set the weights'),
         (dict(mode='per_class', weighting='median', counts=[1, 2]), 'needs image_pixels, too'),
         (dict(mode='per_class', counts=[1, 2], image_pixels=[1]), 'counts has 2 .* image_pixels 1'),
     ],
@@ -300,6 +309,8 @@ def test_settings_that_do_not_fit_the_head():
         BalancedCrossEntropyLoss()(logits[:, :1], label)
     with pytest.raises(ValueError, match='counts has 2 classes, the head 5'):
         BalancedCrossEntropyLoss(mode='per_class', counts=[1, 2])(logits, label)
+    with pytest.raises(ValueError, match='class_weight has 2 classes, the head 5'):
+        BalancedCrossEntropyLoss(mode='per_class', class_weight=[1, 2])(logits, label)
     with pytest.raises(ValueError, match="'median' needs image_pixels"):
         class_weights(torch.ones(3))
     with pytest.raises(ValueError, match=r'effective_beta must be in \[0, 1\), got 1'):

@@ -1,10 +1,12 @@
 """SegNet and ResSegNet: integers, the forward pass written again, odd sizes, weights, dropout."""
 
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import nn
 
@@ -13,6 +15,7 @@ from mmseg_ext.models.backbones import ResSegNet, SegNet
 from mmseg_ext.models.decode_heads import ConvSegHead
 from mmseg_ext.models.layers.dropout import Dropout
 
+ROOT = Path(__file__).resolve().parents[1]
 VGG = [[64, 64], [128, 128], [256] * 3, [512] * 3, [512] * 3]
 
 
@@ -266,6 +269,27 @@ def test_onnx_export(name, dynamo, onnx_export):
 
     used = onnx_export(Last().eval(), torch.randn(1, 3, 13, 18), dynamo=dynamo)
     assert 'ScatterElements' in used
+
+
+@pytest.mark.parametrize(
+    'name, expected',
+    [
+        ('segnet_vgg16_camvid', 29_449_355),
+        ('segnet_bayesian_camvid', 29_449_355),
+        ('segnet_vgg16_voc', 29_455_125),
+        ('segnet_basic_camvid', 1_416_587),
+        ('segnet_basic_camvid180', 1_416_587),
+        ('resegnet_voc', 2_109_717),
+        ('resegnet_bce_voc', 2_109_717),
+        ('resegnet_bce_camvid', 2_108_427),
+        ('resegnet_noskip_camvid', 2_107_723),
+    ],
+)
+def test_parameter_integers_of_the_configs(name, expected):
+    cfg = Config.fromfile(ROOT / 'configs' / 'segnet' / f'{name}.py')
+    with torch.device('meta'):
+        parts = [MODELS.build(cfg.model[k]) for k in ('backbone', 'decode_head')]
+    assert _count(*parts) == expected
 
 
 # --- start ----------------------------------------------------------------------------------------

@@ -80,6 +80,8 @@ class BalancedCrossEntropyLoss(nn.Module):
         image_pixels: With ``counts`` and ``weighting='median'``, pixels of the images in which each
             class occurs.
         effective_beta: See :func:`class_weights`.
+        class_weight: Weights of ``'per_class'`` as they are, not scaled, in place of ``weighting``;
+            mmseg's ``CrossEntropyLoss`` fails at class weights where labels are ignored.
         avg_non_ignore: Divide by the pixels that are not ignored; ``False`` divides by all.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: Factor of the whole term.
@@ -100,6 +102,7 @@ class BalancedCrossEntropyLoss(nn.Module):
         counts: Optional[Sequence[float]] = None,
         image_pixels: Optional[Sequence[float]] = None,
         effective_beta: float = 1 - 1e-6,
+        class_weight: Optional[Sequence[float]] = None,
         avg_non_ignore: bool = True,
         reduction: str = 'mean',
         loss_weight: float = 1.0,
@@ -113,12 +116,16 @@ class BalancedCrossEntropyLoss(nn.Module):
             raise ValueError(f"beta must be in [0, 1] or 'auto', got {beta!r}")
         if positive is not None and (mode != 'softmax' or not positive or min(positive) < 0):
             raise ValueError(f"positive needs mode='softmax' and class ids, got {positive}")
-        if counts is not None and mode != 'per_class':
-            raise ValueError(f"counts needs mode='per_class', not {mode!r}")
+        for name, value in (('counts', counts), ('class_weight', class_weight)):
+            if value is not None and mode != 'per_class':
+                raise ValueError(f"{name} needs mode='per_class', not {mode!r}")
+        if counts is not None and class_weight is not None:
+            raise ValueError('counts and class_weight both set the weights: give one of them')
         self.beta, self.mode, self.rescale = beta, mode, rescale
         self.positive = None if positive is None else tuple(positive)
         self.weighting, self.effective_beta = weighting, effective_beta
         self.given = _given_counts(counts, image_pixels, weighting)
+        self.class_weight = None if class_weight is None else tuple(class_weight)
         self.avg_non_ignore = avg_non_ignore
         self.reduction = reduction
         self.loss_weight = loss_weight
@@ -200,6 +207,11 @@ class BalancedCrossEntropyLoss(nn.Module):
         return torch.zeros(num_classes).index_fill(0, torch.tensor(list(ids)), 1.0)
 
     def _weights(self, label: Tensor, num_classes: int, ignored: int) -> Tensor:
+        if self.class_weight is not None:
+            if len(self.class_weight) != num_classes:
+                given = len(self.class_weight)
+                raise ValueError(f'class_weight has {given} classes, the head {num_classes}')
+            return torch.tensor(self.class_weight)
         counts = self.given
         if counts is None:
             counts = _shared(count_pixels(label, num_classes, ignore_index=ignored))
