@@ -92,6 +92,17 @@ TOKENS = {
     'cocostuff10k': lambda c: c.data_root.endswith('coco_stuff10k') and c.num_classes == 171,
     'cocostuff164k': lambda c: c.data_root.endswith('coco_stuff164k') and c.num_classes == 171,
     'vertebra': lambda c: c.data_root.endswith('vertebra_ct'),
+    'segnet': lambda c: c.model.backbone.type == 'SegNet',
+    'resegnet': lambda c: c.model.backbone.type == 'ResSegNet',
+    'vgg16': lambda c: c.model.backbone.arch == 'vgg16',
+    'basic': lambda c: c.model.backbone.arch == 'basic',
+    'bayesian': lambda c: (
+        c.model.type == 'MonteCarloEncoderDecoder' and c.model.backbone.bayesian == 'center'
+    ),
+    'bce': lambda c: c.model.decode_head.loss_decode.type == 'BalancedCrossEntropyLoss',
+    'noskip': lambda c: (
+        c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
+    ),
 }
 
 

@@ -265,7 +265,7 @@ def metrics_of(cfg: Config) -> list:
 def use_output(cfg: Config, folder: PathLike) -> None:
     """Write the predicted masks into a folder."""
     for metric in metrics_of(cfg):
-        if metric.get('type') == 'SurfaceMetric':  # only scores
+        if metric.get('type') in ('BoundaryF1Metric', 'SurfaceMetric'):  # only scores
             continue
         metric.update(output_dir=str(folder))
         if metric.get('type') == 'IoUMetric':

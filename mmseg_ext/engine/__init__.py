@@ -1,5 +1,5 @@
 """Optimiser wrappers, hooks and loops; importing registers them."""
 
-from . import hooks, inflate, optim_wrapper, progress, repo_lr, val_loss
+from . import hooks, inflate, optim_wrapper, progress, repo_lr, val_loss, vgg
 
-__all__ = ['hooks', 'inflate', 'optim_wrapper', 'progress', 'repo_lr', 'val_loss']
+__all__ = ['hooks', 'inflate', 'optim_wrapper', 'progress', 'repo_lr', 'val_loss', 'vgg']

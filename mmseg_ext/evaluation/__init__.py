@@ -1,6 +1,7 @@
 """Scores of label maps and the metrics that report them."""
 
+from .boundary_f1_metric import BoundaryF1Metric
 from .seg_metric import SegMetric
 from .surface_metric import SurfaceMetric
 
-__all__ = ['SegMetric', 'SurfaceMetric']
+__all__ = ['BoundaryF1Metric', 'SegMetric', 'SurfaceMetric']

@@ -1,8 +1,17 @@
-"""Image to feature maps, strides ascending."""
+"""Image to feature maps, strides ascending; encoder-decoders give theirs coarse to fine."""
 
 from .deeplab_resnet import DeepLabResNet
 from .deeplab_vgg16 import DeepLabVGG16
 from .mobilenet_v2 import MobileNetV2Dilated
+from .res_segnet import ResSegNet
+from .segnet import SegNet
 from .xception import XceptionDeepLab
 
-__all__ = ['DeepLabResNet', 'DeepLabVGG16', 'MobileNetV2Dilated', 'XceptionDeepLab']
+__all__ = [
+    'DeepLabResNet',
+    'DeepLabVGG16',
+    'MobileNetV2Dilated',
+    'ResSegNet',
+    'SegNet',
+    'XceptionDeepLab',
+]

@@ -10,6 +10,7 @@ from .eca import ECA
 from .ema import EMA
 from .gam import GAM
 from .lsk import LSK
+from .max_unpool import max_pool, max_unpool
 from .parnet import ParNet
 from .pscan import PSCAN
 from .scsa import SCSA
@@ -35,4 +36,6 @@ __all__ = [
     'SimAM',
     'build_upsampler',
     'deform_conv2d',
+    'max_pool',
+    'max_unpool',
 ]

@@ -1,0 +1,16 @@
+# CamVid at half resolution (240x180), 400 iterations of batch 8 at 128x128 from random weights: what
+# the CPU rows share. Predictions are scaled back and scored on the full-size labels.
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/datasets/camvid180.py',
+    '../_base_/schedules/cpu_scratch.py'
+]
+max_iters = 400
+val_interval = max_iters
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
+    dict(type='PolyLR', eta_min=0.0, power=0.9, begin=50, end=max_iters, by_epoch=False)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=val_interval)
+default_hooks = dict(checkpoint=dict(interval=val_interval))
+test_evaluator = [dict(type='SegMetric'), dict(type='BoundaryF1Metric')]
+custom_hooks = [dict(type='ChannelsLastHook')]

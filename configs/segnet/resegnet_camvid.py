@@ -1,0 +1,5 @@
+_base_ = './_base_resegnet_camvid.py'
+model = dict(
+    decode_head=dict(
+        in_channels=128,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)))

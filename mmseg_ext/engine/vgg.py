@@ -1,0 +1,100 @@
+"""Starting from VGG16-BN's ImageNet weights, under torchvision's names.
+
+Source: torchvision's ``vgg16_bn``, whose ``features`` hold 13 convolutions, each followed by its
+batch norm. Differs from mmengine's ``Pretrained``: layers are matched by their order, not by their
+names, and a file that does not fit is an error, not a warning.
+"""
+
+import re
+from typing import Dict, List
+
+import torch
+from mmengine.model.weight_init import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+_NORM = ('weight', 'bias', 'running_mean', 'running_var')
+
+
+def vgg16_bn_states(state: Dict[str, Tensor]) -> List[Dict[str, Dict[str, Tensor]]]:
+    """Sort the weights of torchvision's ``vgg16_bn`` by layer.
+
+    Args:
+        state: With the names ``features.N.weight`` and so on; others, such as the classifier's, are
+            left out.
+
+    Returns:
+        For each convolution, in order, the weights of ``conv`` and ``norm``.
+
+    Raises:
+        ValueError: If there are no such names, or the convolutions have no batch norms.
+    """
+    numbers = sorted(
+        int(found[1])
+        for name, value in state.items()
+        if (found := re.fullmatch(r'features\.(\d+)\.weight', name)) and value.ndim == 4
+    )
+    if not numbers:
+        raise ValueError("no weights are called 'features.0.weight' and so on")
+    layers = []
+    for number in numbers:
+        names = {key: f'features.{number + 1}.{key}' for key in _NORM}
+        if names['running_mean'] not in state:
+            raise ValueError(
+                f'features.{number} has no batch norm behind it: these are the weights of vgg16, '
+                'take those of vgg16_bn'
+            )
+        conv = {key: state[f'features.{number}.{key}'] for key in ('weight', 'bias')}
+        layers.append(dict(conv=conv, norm={key: state[name] for key, name in names.items()}))
+    return layers
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class VGG16BNPretrained:
+    """Load torchvision's ``vgg16_bn`` into the encoder of :class:`SegNet` or :class:`ResSegNet`.
+
+    For ``init_cfg`` of the backbone. Networks with fewer convolutions take the first ones.
+
+    Args:
+        checkpoint: File or address; torchvision's own is
+            ``https://download.pytorch.org/models/vgg16_bn-6c64b313.pth``.
+        map_location: Where to load to.
+
+    Raises:
+        ValueError: If the file holds other weights, or they do not fit the network.
+    """
+
+    def __init__(self, checkpoint: str, *, map_location: str = 'cpu') -> None:
+        self.checkpoint = checkpoint
+        self.map_location = map_location
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights into ``module``, which lists its layers by ``vgg16_layers()``."""
+        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
+        own = getattr(module, 'vgg16_layers', None)
+        if own is None:
+            raise ValueError(f'{type(module).__name__} has no layers of VGG16 to start')
+        try:
+            _load(own(), vgg16_bn_states(loaded.get('state_dict', loaded)))
+        except ValueError as error:
+            raise ValueError(f'{self.checkpoint}: {error}') from None
+        if hasattr(module, '_params_init_info'):
+            note = f'{type(self).__name__}: load from {self.checkpoint}'
+            update_init_info(module, init_info=note)
+
+
+def _load(own: list, given: list) -> None:
+    if len(own) > len(given):
+        raise ValueError(f'{len(given)} convolutions, the network has {len(own)}')
+    for index, ((conv, norm), states) in enumerate(zip(own, given)):
+        shapes = tuple(conv.weight.shape), tuple(states['conv']['weight'].shape)
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f'convolution {index} is {shapes[1]}, that of the network {shapes[0]}: VGG16 has 3 '
+                'channels at the input and 2, 2, 3, 3, 3 convolutions per stage'
+            )
+        conv.load_state_dict(states['conv'])
+        norm.load_state_dict(
+            dict(states['norm'], num_batches_tracked=torch.zeros_like(norm.num_batches_tracked))
+        )

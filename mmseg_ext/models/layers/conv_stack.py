@@ -1,0 +1,57 @@
+"""Stacks of convolutions with biases and batch norms, as VGG16-BN has them, and their start.
+
+Source: "Very Deep Convolutional Networks", ICLR 2015, https://arxiv.org/abs/1409.1556, with batch
+norm as in torchvision; start: "Delving Deep into Rectifiers", ICCV 2015,
+https://arxiv.org/abs/1502.01852, which Caffe calls MSRA, and the shift of 0.001 of the public
+SegNet. Differs from them: nothing.
+"""
+
+from typing import Iterable, List, Optional, Sequence, Tuple, Union
+
+from torch import nn
+
+from .aspp import conv_bn_relu
+
+
+def conv_stack(
+    widths: Sequence[int], kernel_size: int = 3, *, relu: bool = True, transposed: bool = False
+) -> nn.Sequential:
+    """Stack one convolution per step between widths, each with batch norm and ReLU.
+
+    Args:
+        widths: Channels of the input and of every map after it; a single one makes no layer.
+        kernel_size: Odd; H and W are kept.
+        relu: End each step with a ReLU.
+        transposed: Use transposed convolutions, of stride 1.
+
+    Shape:
+        ``(N, widths[0], H, W)`` to ``(N, widths[-1], H, W)``.
+    """
+    conv_cfg = dict(type='deconv') if transposed else None
+    return nn.Sequential(
+        *(
+            conv_bn_relu(before, after, kernel_size, relu=relu, conv_cfg=conv_cfg)
+            for before, after in zip(widths, widths[1:])
+        )
+    )
+
+
+def conv_bn_pairs(stacks: Iterable[nn.Module]) -> List[Tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """List the convolutions of stacks, in order, each with the norm that follows it."""
+    layers = [layer for stack in stacks for layer in stack.modules()]
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+    return list(zip(convs, norms))
+
+
+def msra(init_cfg: Union[dict, Sequence[dict], None] = None) -> List[dict]:
+    """Initialise convolutions by fan-in and shifts with 0.001, then as ``init_cfg`` says."""
+    after: Optional[Sequence[dict]] = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
+    kaiming = dict(type='Kaiming', nonlinearity='relu')
+    return [
+        dict(kaiming, layer='Conv2d', mode='fan_in'),
+        # torch stores a transposed kernel the other way round, so that its fan-out is the fan-in
+        dict(kaiming, layer='ConvTranspose2d', mode='fan_out'),
+        dict(type='Constant', layer='BatchNorm2d', val=1.0, bias=0.001),
+        *(after or ()),
+    ]

@@ -1,0 +1,93 @@
+"""Weights that balance classes, from the number of their pixels.
+
+Sources: median frequency: Eigen and Fergus, ICCV 2015, https://arxiv.org/abs/1411.4734, section
+6.3.2; effective number: Cui et al., "Class-Balanced Loss", CVPR 2019,
+https://arxiv.org/abs/1901.05555, equation 2; complement: the beta of Xie and Tu,
+"Holistically-Nested Edge Detection", ICCV 2015, https://arxiv.org/abs/1504.06375, section 2.2, for
+each class. Differs from them: a class without a pixel gets the weight 0, where they divide by zero.
+Shape letters: N image, K class, H row, W column.
+"""
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+METHODS = ('median', 'effective', 'complement')
+
+
+def count_pixels(label_NHW: Tensor, num_classes: int, *, ignore_index: int = 255) -> Tensor:
+    """Count the pixels of each class, and those of the images in which the class occurs.
+
+    Args:
+        label_NHW: Class ids.
+        num_classes: K.
+        ignore_index: Label of pixels that count nowhere.
+
+    Returns:
+        int64 ``(2, K)``: the class's own pixels, and all pixels, ignored ones too, of the images in
+        which it occurs. Sums over batches are the counts of a data set.
+    """
+    images = label_NHW.flatten(1).long()
+    shift = torch.arange(len(images), device=images.device)[:, None] * num_classes
+    places = (images + shift)[images != ignore_index]
+    counts_NK = torch.bincount(places, minlength=len(images) * num_classes).view(-1, num_classes)
+    seen_NK = (counts_NK > 0) * images.shape[1]
+    return torch.stack([counts_NK.sum(0), seen_NK.sum(0)])
+
+
+def class_weights(
+    counts_K: Tensor,
+    *,
+    method: str = 'median',
+    image_pixels_K: Optional[Tensor] = None,
+    effective_beta: float = 1 - 1e-6,
+) -> Tensor:
+    """Weigh classes by the number of their pixels.
+
+    Args:
+        counts_K: n, pixels of each class.
+        method: ``'median'``: median(f) / f, with f the class's share of the pixels of those images
+            in which it occurs. ``'effective'``: (1 - b) / (1 - b^n). ``'complement'``: 1 - n /
+            sum(n).
+        image_pixels_K: For ``'median'``, pixels of the images in which each class occurs.
+        effective_beta: b. A class of far more than 1 / (1 - b) pixels gains nothing by more: the
+            default, a million pixels, keeps ratios moderate for data sets of some hundred images.
+
+    Returns:
+        float64 ``(K,)``, not normalised, 0 for a class without a pixel.
+
+    Raises:
+        ValueError: If the method is unknown, b is not in [0, 1), or ``'median'`` lacks its counts.
+    """
+    n = counts_K.double()
+    if method == 'median':
+        if image_pixels_K is None:
+            raise ValueError("'median' needs image_pixels, the pixels of the images of each class")
+        share = n / image_pixels_K.double().clamp(min=1)
+        weight = _median(share[n > 0]) / share
+    elif method == 'effective':
+        if not 0 <= effective_beta < 1:
+            raise ValueError(f'effective_beta must be in [0, 1), got {effective_beta}')
+        base = torch.tensor(effective_beta, dtype=torch.float64, device=n.device)
+        weight = (1 - base) / -torch.expm1(n * base.log())
+    elif method == 'complement':
+        weight = 1 - n / n.sum().clamp(min=1)
+    else:
+        raise ValueError(f'method must be one of {METHODS}, got {method!r}')
+    return weight.masked_fill(n == 0, 0.0)
+
+
+def _median(values: Tensor) -> Tensor:
+    """Middle value, or the mean of the two in the middle; torch's takes the lower one."""
+    if not len(values):
+        return values.new_ones(())
+    ordered = values.sort().values
+    return (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
+
+
+def normalize_weights(weight_K: Tensor, counts_K: Tensor) -> Tensor:
+    """Scale weights so that their mean over pixels is 1, and the loss stays of the same size."""
+    n = counts_K.to(weight_K)
+    mean = (weight_K * n).sum() / n.sum().clamp(min=1)
+    return weight_K / mean if mean > 0 else torch.ones_like(weight_K)

@@ -1,0 +1,115 @@
+"""Segmentor that keeps dropout on at test time, averages several passes, and knows how sure it is.
+
+Source: "Bayesian SegNet", BMVC 2017, https://arxiv.org/abs/1511.02680, section 3: the prediction is
+the class of the largest mean softmax over the passes, the uncertainty the variance of the softmax,
+averaged over classes.
+Differs from it: nothing. Any model with dropout may be used, mmseg's heads have one.
+Shape letters: N image, K class, H row, W column.
+"""
+
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Optional, Tuple
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+
+@MODELS.register_module()
+class MonteCarloEncoderDecoder(EncoderDecoder):
+    """``EncoderDecoder`` whose predictions are means over passes with dropout.
+
+    Every result also holds ``uncertainty``, ``(1, H, W)``: the variance of the probabilities over
+    the passes, mean over classes, in [0, 0.25]. ``seg_logits`` holds the mean probabilities. The
+    passes draw from torch's generator, so that ``--seed`` repeats them.
+
+    Args:
+        num_passes: Forward passes per image; the authors take 4 for SegNet and 8 for SegNet-Basic.
+            1 is a single pass with dropout, whose variance is 0.
+        kwargs: Arguments of ``EncoderDecoder``.
+
+    Raises:
+        ValueError: If ``num_passes`` is below 1, the model has no dropout that could differ between
+            passes, or one output channel stands for two classes.
+    """
+
+    out_channels: int
+
+    def __init__(self, *, num_passes: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if num_passes < 1:
+            raise ValueError(f'num_passes must be 1 or more, got {num_passes}')
+        if not any(layer.p > 0 for layer in _dropouts(self)):
+            raise ValueError(
+                'MonteCarloEncoderDecoder needs dropout, and this model has none: set bayesian of '
+                "SegNet to 'center' or 'all', or dropout_ratio of the head above 0"
+            )
+        if self.out_channels == 1:
+            raise ValueError('MonteCarloEncoderDecoder needs one output channel per class, got 1')
+        self.num_passes = num_passes
+
+    def predict(
+        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+    ) -> List[SegDataSample]:
+        """Average the passes.
+
+        Args:
+            inputs: Images ``(N, C, H, W)``.
+            data_samples: One per image; their ``ori_shape`` is the size of the results.
+        """
+        mean_NKHW, variance_N1HW = self.monte_carlo(inputs, data_samples)
+        # Two channels: mmseg would take one for a logit and squash it.
+        pair_N2HW = variance_N1HW.expand(-1, 2, -1, -1)
+        copies = data_samples and [SegDataSample(metainfo=s.metainfo) for s in data_samples]
+        uncertain = self.postprocess_result(pair_N2HW, copies)
+        results = self.postprocess_result(mean_NKHW, data_samples)
+        for result, one in zip(results, uncertain):
+            result.uncertainty = PixelData(data=one.seg_logits.data[:1])
+        return results
+
+    def monte_carlo(
+        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+    ) -> Tuple[Tensor, Tensor]:
+        """Run the passes.
+
+        Returns:
+            Mean probabilities ``(N, K, H, W)`` and their variance, mean over classes,
+            ``(N, 1, H, W)``, at the network's size.
+        """
+        metas = [dict(sample.metainfo) for sample in data_samples or ()] or _plain_metas(inputs)
+        mean = squares = torch.zeros((), device=inputs.device)
+        with _dropout_on(self):
+            for index in range(self.num_passes):
+                prob = self.inference(inputs, [dict(meta) for meta in metas]).float().softmax(1)
+                # Welford's update: differences of squared means would round small variances away.
+                before, mean = mean, mean + (prob - mean) / (index + 1)
+                squares = squares + (prob - before) * (prob - mean)
+        return mean, squares.mean(1, keepdim=True) / self.num_passes
+
+
+def _plain_metas(inputs: Tensor) -> List[dict]:
+    size = inputs.shape[2:]
+    meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+    return [meta] * len(inputs)
+
+
+def _dropouts(model: nn.Module) -> List[Any]:
+    return [layer for layer in model.modules() if isinstance(layer, _DropoutNd)]
+
+
+@contextmanager
+def _dropout_on(model: nn.Module) -> Iterator[None]:
+    """Put the dropout layers, and nothing else, into training mode."""
+    layers = _dropouts(model)
+    modes = [layer.training for layer in layers]
+    try:
+        for layer in layers:
+            layer.train()
+        yield
+    finally:
+        for layer, mode in zip(layers, modes):
+            layer.train(mode)
