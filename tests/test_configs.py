@@ -86,7 +86,6 @@ TOKENS = {
     'deeplabv2': lambda c: c.model.decode_head.type == 'DeepLabV2Head',
     'r101': lambda c: c.model.backbone.depth == 101,
     'msc': lambda c: tuple(c.model.scales) == (0.5, 0.75, 1.0),
-    'vgg16': lambda c: c.model.backbone.type == 'DeepLabVGG16',
     'largefov': lambda c: tuple(c.model.decode_head.rates) == (12,),
     'voc12aug': lambda c: TOKENS['voc12'](c) and TOKENS['voc'](c),
     'cocostuff10k': lambda c: c.data_root.endswith('coco_stuff10k') and c.num_classes == 171,
@@ -94,7 +93,7 @@ TOKENS = {
     'vertebra': lambda c: c.data_root.endswith('vertebra_ct'),
     'segnet': lambda c: c.model.backbone.type == 'SegNet',
     'resegnet': lambda c: c.model.backbone.type == 'ResSegNet',
-    'vgg16': lambda c: c.model.backbone.arch == 'vgg16',
+    'vgg16': lambda c: c.model.backbone.type == 'DeepLabVGG16' or c.model.backbone.arch == 'vgg16',
     'basic': lambda c: c.model.backbone.arch == 'basic',
     'bayesian': lambda c: (
         c.model.type == 'MonteCarloEncoderDecoder' and c.model.backbone.bayesian == 'center'
