@@ -267,32 +267,25 @@ def test_a_single_pixel_gets_its_own_message_back():
     torch.testing.assert_close(out.flatten(), q.float(), rtol=1e-4, atol=1e-5)
 
 
-def _bad(kind):
-    prob, image = _scene(6, 7, 3)
-    if kind == 'logits':
-        prob = prob * 5
-    elif kind == 'negative':
-        prob[0, :, 0, 0] = torch.tensor([1.5, -0.5, 0])
-    elif kind == 'nan':
-        prob[0, 1, 2, 3] = float('nan')
-    elif kind == 'infinite':
-        prob[0, 1, 2, 3] = float('inf')
-    elif kind == 'size':
-        image = image[..., :-1]
-    elif kind == 'number':
-        image = image.repeat(2, 1, 1, 1)
-    elif kind == 'dims':
-        prob = prob[0]
-    elif kind == 'channels':
-        image = image.repeat(1, 2, 1, 1)
-    elif kind == 'normalised':
-        image = image.float() - 127
-    elif kind == 'image nan':
-        image = image.float()
-        image[0, 0, 0, 0] = float('nan')
-    elif kind == 'empty':
-        prob, image = prob[..., :0], image[..., :0]
-    return prob, image
+def _with(tensor, value):
+    tensor = tensor.float()
+    tensor[0, :, 2, 3] = value
+    return tensor
+
+
+_BAD = {
+    'logits': lambda p, i: (p * 5, i),
+    'negative': lambda p, i: (_with(p, torch.tensor([1.5, -0.5, 0])), i),
+    'nan': lambda p, i: (_with(p, float('nan')), i),
+    'infinite': lambda p, i: (_with(p, float('inf')), i),
+    'size': lambda p, i: (p, i[..., :-1]),
+    'number': lambda p, i: (p, i.repeat(2, 1, 1, 1)),
+    'dims': lambda p, i: (p[0], i),
+    'channels': lambda p, i: (p, i.repeat(1, 2, 1, 1)),
+    'normalised': lambda p, i: (p, i.float() - 127),
+    'image nan': lambda p, i: (p, _with(i, float('nan'))),
+    'empty': lambda p, i: (p[..., :0], i[..., :0]),
+}
 
 
 @pytest.mark.parametrize(
@@ -313,7 +306,7 @@ def _bad(kind):
 )
 def test_bad_input_is_named(kind, message):
     with pytest.raises(ValueError, match=message):
-        DenseCRF()(*_bad(kind))
+        DenseCRF()(*_BAD[kind](*_scene(6, 7, 3)))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ Source: Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs wi
 Potentials", NIPS 2011, https://arxiv.org/abs/1210.5644, as DeepLab uses it: Potts model, a position
 and a bilateral kernel. Settings are those of DeepLab's public code and of its ports.
 
-Differs from the paper, as all public code does: a pixel's message to itself is kept, and kernels are
-normalised. ``'symmetric'``, D^-1/2 K D^-1/2 with D the row sums of K, is what pydensecrf does and
-published PyTorch results used; the 2011 code, and so DeepLab's, divides after filtering.
+Differs from the paper, as all public code does: a pixel's message to itself is kept, and kernels
+are normalised. ``'symmetric'``, D^-1/2 K D^-1/2 with D the row sums of K, is what pydensecrf
+does and published PyTorch results used; the 2011 code, and so DeepLab's, divides after filtering.
 Differs from pydensecrf: the weights may be learnt, gradients flow to the probabilities, and labels
 that are nowhere probable may be left out; the kernels are those of ``permutohedral.py``.
 Shape letters: N image, C class, H row, W column; P pixel = H * W.
@@ -90,7 +90,8 @@ def bilateral_kernel(
         normalization: See :func:`normalise`.
         dtype: Of the values to filter.
     """
-    place = position_features(*image_CHW.shape[1:], sigma_xy, image_CHW.device)
+    height, width = image_CHW.shape[1:]
+    place = position_features(height, width, sigma_xy, image_CHW.device)
     features = torch.cat((place, image_CHW.flatten(1).double() / sigma_rgb))
     return normalise(PermutohedralLattice(features, dtype=dtype), normalization)
 
@@ -226,23 +227,10 @@ class DenseCRF(BaseModule):
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        for name, value in dict(pos_xy=pos_xy, bi_xy=bi_xy, bi_rgb=bi_rgb).items():
-            if not value > 0:
-                raise ValueError(f'{name} is a standard deviation and must be above 0, got {value}')
-        for name, value in dict(pos_w=pos_w, bi_w=bi_w).items():
-            if not value >= 0:
-                raise ValueError(f'{name} must be 0 or more, got {value}')
+        _check_settings(pos_w, pos_xy, bi_w, bi_xy, bi_rgb, normalization, clip, prune)
         for name, least, value in (('iterations', 0, iterations), ('chunk', 1, chunk)):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f'{name} must be an integer of {least} or more, got {value!r}')
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f'normalization must be one of {", ".join(NORMALIZATIONS)}, got {normalization!r}'
-            )
-        if not 0 < clip < 1:
-            raise ValueError(f'clip must be between 0 and 1, both excluded, got {clip}')
-        if not 0 <= prune < 1:
-            raise ValueError(f'prune must be 0 or more and below 1, got {prune}')
         self.iterations, self.normalization = iterations, normalization
         self.pos_xy, self.bi_xy, self.bi_rgb = float(pos_xy), float(bi_xy), float(bi_rgb)
         self.clip, self.prune, self.chunk = clip, prune, chunk
@@ -283,8 +271,10 @@ class DenseCRF(BaseModule):
     def _kernels(self, image: Tensor, dtype: torch.dtype) -> List[Kernel]:
         kernels: List[Kernel] = []
         if isinstance(self.pos_w, Tensor) or self.pos_w:
-            size = tuple(image.shape[1:])
-            place = position_kernel(*size, self.pos_xy, self.normalization, dtype, image.device)
+            height, width = image.shape[1:]
+            place = position_kernel(
+                height, width, self.pos_xy, self.normalization, dtype, image.device
+            )
             kernels.append((self.pos_w, place.filter))
         if isinstance(self.bi_w, Tensor) or self.bi_w:
             colour = bilateral_kernel(image, self.bi_xy, self.bi_rgb, self.normalization, dtype)
@@ -298,6 +288,32 @@ class DenseCRF(BaseModule):
             f'bi_w={float(self.bi_w)}, bi_xy={self.bi_xy}, bi_rgb={self.bi_rgb}, '
             f'normalization={self.normalization!r}, prune={self.prune}'
         )
+
+
+def _check_settings(
+    pos_w: float,
+    pos_xy: float,
+    bi_w: float,
+    bi_xy: float,
+    bi_rgb: float,
+    normalization: str,
+    clip: float,
+    prune: float,
+) -> None:
+    for name, value in dict(pos_xy=pos_xy, bi_xy=bi_xy, bi_rgb=bi_rgb).items():
+        if not value > 0:
+            raise ValueError(f'{name} is a standard deviation and must be above 0, got {value}')
+    for name, value in dict(pos_w=pos_w, bi_w=bi_w).items():
+        if not value >= 0:
+            raise ValueError(f'{name} must be 0 or more, got {value}')
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(
+            f'normalization must be one of {", ".join(NORMALIZATIONS)}, got {normalization!r}'
+        )
+    if not 0 < clip < 1:
+        raise ValueError(f'clip must be between 0 and 1, both excluded, got {clip}')
+    if not 0 <= prune < 1:
+        raise ValueError(f'prune must be 0 or more and below 1, got {prune}')
 
 
 def _check(prob: Tensor, image: Tensor) -> None:
