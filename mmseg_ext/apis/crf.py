@@ -99,7 +99,10 @@ def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
         with np.load(item.prob) as content:
             prob = content['prob'].astype(np.float32)
     except Exception as error:  # whatever numpy and zipfile raise, the file is to blame
-        raise ValueError(f'{item.prob} holds no probabilities: {error}') from None
+        raise ValueError(
+            f'{item.prob} holds no probabilities ({type(error).__name__}): run tools/predict.py '
+            '--prob again'
+        ) from None
     try:
         with Image.open(item.image) as image:
             picture = np.array(image.convert('RGB'))
@@ -162,10 +165,9 @@ def _guarded(function: Callable[[Item], Any], item: Item) -> Tuple[Item, Any]:
     try:
         return item, function(item)
     except (ValueError, OSError) as error:
-        reason = str(error)
-        return item, Failure(
-            item.image, reason if item.name in reason else f'{item.image}: {reason}'
-        )
+        reason, files = str(error), (str(item.image), str(item.prob))
+        named = any(file in reason for file in files)
+        return item, Failure(item.image, reason if named else f'{item.image}: {reason}')
 
 
 def _in_parallel(

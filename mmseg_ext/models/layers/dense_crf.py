@@ -31,7 +31,7 @@ Kernel = Tuple[Union[float, Tensor], Callable[[Tensor], Tensor]]
 
 def _setting(
     pos_w: float, pos_xy: float, bi_w: float, bi_xy: float, bi_rgb: float
-) -> Dict[str, float]:
+) -> Dict[str, Any]:
     return dict(pos_w=pos_w, pos_xy=pos_xy, bi_w=bi_w, bi_xy=bi_xy, bi_rgb=bi_rgb)
 
 

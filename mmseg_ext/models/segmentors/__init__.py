@@ -5,4 +5,9 @@ from .letterbox import LetterboxEncoderDecoder
 from .monte_carlo import MonteCarloEncoderDecoder
 from .multi_scale import MultiScaleEncoderDecoder
 
-__all__ = ['CRFEncoderDecoder', 'LetterboxEncoderDecoder', 'MonteCarloEncoderDecoder', 'MultiScaleEncoderDecoder']
+__all__ = [
+    'CRFEncoderDecoder',
+    'LetterboxEncoderDecoder',
+    'MonteCarloEncoderDecoder',
+    'MultiScaleEncoderDecoder',
+]
