@@ -137,6 +137,10 @@ def mean_field(
     """
     unary, q = unary_PC, unary_PC.softmax(1)
     kept: Optional[Tensor] = None
+    learns = torch.is_grad_enabled() and any(
+        isinstance(x, Tensor) and x.requires_grad for x in (unary, *(w for w, _ in kernels))
+    )
+    total = unary if learns else torch.empty_like(unary)
     for _ in range(iterations):
         if prune > 0:
             alive = (_highest(q.detach()) >= prune).nonzero()[:, 0]
@@ -144,7 +148,11 @@ def mean_field(
                 kept = alive if kept is None else kept[alive]
                 unary, q = unary[:, alive], q[:, alive]
                 q = q / q.sum(1, keepdim=True)
-        q = _step(unary, q, kernels, chunk).softmax(1)
+                total = unary if learns else torch.empty_like(unary)
+        if learns:
+            q = _step(unary, q, kernels, chunk).softmax(1)
+        else:
+            _step_in_place(unary, q, total, kernels, chunk)
     if kept is None:
         return q
     return torch.zeros_like(unary_PC).index_copy(1, kept, q)
@@ -161,16 +169,22 @@ def _highest(q: Tensor, rows: int = 64) -> Tensor:
 
 
 def _step(unary: Tensor, q: Tensor, kernels: List[Kernel], chunk: int) -> Tensor:
-    total = unary
     for weight, kernel in kernels:
-        message = _in_chunks(kernel, q, chunk)
-        if isinstance(weight, Tensor):
-            total = total + weight * message
-        elif total is unary:  # nobody needs the message itself: no further copy of Q's size
-            total = message.mul_(weight).add_(unary)
-        else:
-            total = total.add_(message, alpha=weight)
-    return total
+        unary = unary + weight * _in_chunks(kernel, q, chunk)
+    return unary
+
+
+def _step_in_place(
+    unary: Tensor, q: Tensor, total: Tensor, kernels: List[Kernel], chunk: int
+) -> None:
+    """Update ``q`` without allocating anything as large as it, which costs more than filtering."""
+    parts = -(-q.shape[1] // chunk)
+    total.copy_(unary)
+    for part, sums in zip(q.tensor_split(parts, 1), total.tensor_split(parts, 1)):
+        values = part.contiguous()
+        for weight, kernel in kernels:
+            sums.add_(kernel(values), alpha=float(weight))
+    torch.softmax(total, 1, out=q)
 
 
 def _in_chunks(kernel: Callable[[Tensor], Tensor], q: Tensor, chunk: int) -> Tensor:
