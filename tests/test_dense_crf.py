@@ -202,6 +202,18 @@ def test_gradient_with_fixed_weights():
     )
 
 
+def test_a_kernel_kept_from_inference_serves_training():
+    prob, image = _scene(5, 6, 3)
+    dense_crf.position_kernel.cache_clear()
+    with torch.inference_mode():
+        expected = DenseCRF()(prob, image)
+    prob = prob.clone().requires_grad_()
+    out = DenseCRF()(prob, image)
+    torch.testing.assert_close(out, expected.clone())  # in place and not are the same
+    (out**2).sum().backward()
+    assert prob.grad.abs().sum() > 0
+
+
 def test_position_kernels_are_kept_by_size():
     prob, image = _scene(9, 8, 2)
     dense_crf.position_kernel.cache_clear()
