@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_ext.apis import benchmark, benchmark_parts
+from mmseg_ext.apis import benchmark, benchmark_crf, benchmark_parts  # noqa: F401
 from mmseg_ext.apis.benchmark_memory import LiveBytes
 
 TOOL = 'tools/benchmark.py'
@@ -142,6 +142,29 @@ def test_inference_compares_plain_and_fast(tiny_config, tmp_path):
     assert modes == [('plain', 'plain'), ('fast', 'plain'), ('fast', 'fast')]
     with pytest.raises(ValueError, match='two configs or more, got 1'):
         benchmark.run('inference', repeats=1, configs=paths[:1])
+
+
+def test_crf_names_what_it_lacks_or_compares(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'pydensecrf', None)
+    with pytest.raises(ValueError, match='pip install pydensecrf2'):
+        benchmark.run('crf', repeats=1)
+
+
+@pytest.mark.oracle
+def test_crf_compares_equal_results(tmp_path):
+    pytest.importorskip('pydensecrf.densecrf', reason='needs the extra "crf" (pydensecrf2)')
+    from PIL import Image
+
+    path = tmp_path / 'x.png'
+    Image.effect_noise((40, 30), 80).convert('RGB').save(path)
+    record = benchmark.run('crf', threads=1, repeats=1, images=[path], classes=(7,))
+    names = [case['case'] for case in record['cases']]
+    assert names == [
+        f'x.png, 40x30, 7 classes, {m}' for m in ('all labels', 'labels pruned at 1e-3')
+    ]
+    assert all(case['label_agreement'] > 0.999 for case in record['cases']) and finite(record)
 
 
 def test_live_bytes_follow_the_storages():

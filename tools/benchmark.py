@@ -2,6 +2,7 @@
 
 python tools/benchmark.py deform_conv --threads 2      against mmcv's compiled operator, or im2col
 python tools/benchmark.py metric --threads 1           against mmseg's IoUMetric
+python tools/benchmark.py crf --threads 1              against pydensecrf2, with and without pruning
 python tools/benchmark.py attentions                   against a copy of the map
 python tools/benchmark.py upsamplers                   against bilinear interpolation
 python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from mmseg_ext.apis import (  # noqa: F401, they register benchmarks
     benchmark,
+    benchmark_crf,
     benchmark_memory,
     benchmark_parts,
     cli,
@@ -36,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--configs', nargs='+', help='model, inference: the last is the reference; memory'
     )
+    parser.add_argument('--images', nargs='+', help='crf: photos; default: a made-up picture')
     parser.add_argument('--amp', action='store_true', default=None, help='model: bfloat16')
     return parser.parse_args()
 
@@ -62,6 +65,8 @@ def show(record: dict) -> None:
         )
         if 'max_difference' in case:
             print(f'  largest difference {case["max_difference"]:.2g}')
+        if 'label_agreement' in case:
+            print(f'  equal labels {100 * case["label_agreement"]:.3f} %')
         for side, prefix in (('ours', ''), ('reference', 'reference_')):
             if f'{prefix}parameters' in case:
                 parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
@@ -72,10 +77,11 @@ def main() -> None:
     args = parse_args()
     settings = {
         name: getattr(args, name)
-        for name in ('size', 'batch', 'configs', 'amp')
+        for name in ('size', 'batch', 'configs', 'amp', 'images')
         if getattr(args, name) is not None
     }
-    for name, owners in (('configs', ('model', 'inference', 'memory')), ('amp', ('model',))):
+    owned = dict(configs=('model', 'inference', 'memory'), amp=('model',), images=('crf',))
+    for name, owners in owned.items():
         if name in settings and args.name not in owners:
             raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')
     record = benchmark.run(args.name, threads=args.threads, repeats=args.repeats, **settings)

@@ -55,6 +55,8 @@ class SegMetric(BaseMetric):
         extra: Further top-level entries of the summary.
         output_dir: Folder for predicted label maps (PNG), as in mmseg.
         format_only: Only write these maps; needs no ground truth.
+        pred_field: Which prediction of a sample counts, such as ``'pred_sem_seg_nocrf'`` for what
+            a network said before its CRF.
         collect_device: Kept for mmseg's configs; counts travel over the group's own backend.
         prefix: Put before the names of the scores.
 
@@ -77,6 +79,7 @@ class SegMetric(BaseMetric):
         extra: Optional[dict] = None,
         output_dir: Optional[str] = None,
         format_only: bool = False,
+        pred_field: str = 'pred_sem_seg',
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
     ) -> None:
@@ -99,6 +102,7 @@ class SegMetric(BaseMetric):
         self.extra = extra
         self.output_dir = output_dir
         self.format_only = format_only
+        self.pred_field = pred_field
         self._reset()
 
     def _reset(self) -> None:
@@ -136,7 +140,12 @@ class SegMetric(BaseMetric):
             ValueError: If prediction and label map of an image do not fit; it names the image.
         """
         for sample in data_samples:
-            pred = sample['pred_sem_seg']['data'].squeeze(0)
+            if self.pred_field not in sample:
+                raise ValueError(
+                    f'pred_field={self.pred_field!r}: the model gave no such prediction for '
+                    f'{sample.get("img_path")}; CRFEncoderDecoder does, in testing only'
+                )
+            pred = sample[self.pred_field]['data'].squeeze(0)
             pred = pred.long() if pred.is_floating_point() else pred  # one-channel heads
             if self.output_dir is not None:
                 self._save_prediction(sample, pred)

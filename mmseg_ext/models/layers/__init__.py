@@ -5,6 +5,7 @@ from .carafe import CARAFE
 from .cbam import CBAM
 from .deconv import DeconvBN
 from .deform_conv import DCNTorch, deform_conv2d
+from .dense_crf import DenseCRF
 from .dysample import DySample
 from .eca import ECA
 from .ema import EMA
@@ -12,6 +13,7 @@ from .gam import GAM
 from .lsk import LSK
 from .max_unpool import max_pool, max_unpool
 from .parnet import ParNet
+from .permutohedral import PermutohedralLattice
 from .pscan import PSCAN
 from .scsa import SCSA
 from .sge import SGE
@@ -24,6 +26,7 @@ __all__ = [
     'CBAM',
     'DCNTorch',
     'DeconvBN',
+    'DenseCRF',
     'DySample',
     'ECA',
     'EMA',
@@ -31,6 +34,7 @@ __all__ = [
     'LSK',
     'PSCAN',
     'ParNet',
+    'PermutohedralLattice',
     'SCSA',
     'SGE',
     'SimAM',

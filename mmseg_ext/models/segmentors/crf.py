@@ -1,0 +1,144 @@
+"""Segmentor that refines what it predicts with a dense CRF, when it is tested.
+
+Source: DeepLab's test procedure: upsample the logits to the size of the image, softmax, dense CRF
+on the raw image. Differs from the public PyTorch port: that one's ``crf`` command reads images from
+which the mean was subtracted and wraps them around as bytes; here the file is read again.
+Shape letters: C class, H row, W column, of the original image.
+"""
+
+from typing import Any, List, Optional
+
+import mmcv
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine import fileio
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+
+@MODELS.register_module()
+class CRFEncoderDecoder(EncoderDecoder):
+    """``EncoderDecoder``, or one of its kind, followed by a dense CRF in testing.
+
+    Training and validation during training are the network's own; ``test_step`` refines, and so do
+    prediction and test-time augmentation. The parameters, and so checkpoints, are the network's.
+    A result has ``pred_sem_seg`` after the CRF, ``pred_sem_seg_nocrf`` before it, and in
+    ``seg_logits`` the logarithm of the refined probabilities, or for a single logit, as in mmseg,
+    the probability. ``SegMetric(pred_field='pred_sem_seg_nocrf', prefix='before_crf')`` beside the
+    usual metric reports both.
+
+    Args:
+        crf: Config of the CRF, such as ``dict(type='DenseCRF', **SETTINGS['deeplabv2_vgg16'])``.
+        segmentor: Registered name of the segmentor to extend, a kind of ``EncoderDecoder``.
+        model: That segmentor's arguments.
+
+    Raises:
+        ValueError: If ``segmentor`` is no kind of ``EncoderDecoder``; in testing, if an image
+            cannot be read again, or differs in size from what was predicted.
+    """
+
+    def __new__(cls, *args: Any, segmentor: str = 'EncoderDecoder', **model: Any) -> Any:
+        """Extend the class that ``segmentor`` names."""
+        base = MODELS.get(segmentor)
+        if not (isinstance(base, type) and issubclass(base, EncoderDecoder)):
+            raise ValueError(f'segmentor={segmentor!r} is not a registered kind of EncoderDecoder')
+        if not issubclass(cls, base):
+            cls = type(f'CRF{segmentor}', (cls, base), {})
+        return super().__new__(cls)
+
+    def __init__(self, *, crf: dict, segmentor: str = 'EncoderDecoder', **model: Any) -> None:
+        super().__init__(**model)
+        self.crf = MODELS.build(crf)
+        self._refining = False
+
+    def test_step(self, data: Any) -> list:
+        """Predict one batch and refine it."""
+        self._refining = True
+        try:
+            return super().test_step(data)
+        finally:
+            self._refining = False
+
+    def predict(
+        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+    ) -> List[SegDataSample]:
+        """Predict as the network does and, within ``test_step``, refine.
+
+        Args:
+            inputs: ``(N, 3, H', W')``, normalised.
+            data_samples: One per image; ``img_path`` says where to read it again. Without one the
+                normalisation of ``inputs`` is undone.
+        """
+        results = super().predict(inputs, data_samples)
+        if self._refining:
+            for image, sample in zip(inputs, results):
+                self._refine(sample, image)
+        return results
+
+    def _refine(self, sample: SegDataSample, image: Tensor) -> None:
+        logits, path = sample.seg_logits.data, sample.metainfo.get('img_path')
+        rgb = read_rgb(path) if path else self._denormalise(image, sample)
+        if tuple(rgb.shape[1:]) != tuple(logits.shape[1:]):
+            raise ValueError(
+                f'{path or "the image"} is {tuple(rgb.shape[1:])} and its prediction '
+                f'{tuple(logits.shape[1:])}: the test pipeline must record ori_shape'
+            )
+        q = self.crf(as_probabilities(logits)[None], rgb[None].to(logits.device))[0]
+        single = len(logits) == 1
+        pred = (q[1:] > self.decode_head.threshold).to(q) if single else q.argmax(0, keepdim=True)
+        sample.set_data(
+            dict(
+                pred_sem_seg_nocrf=sample.pred_sem_seg,
+                pred_sem_seg=PixelData(data=pred),
+                seg_logits=PixelData(data=q[1:] if single else q.clamp(min=1e-12).log()),
+            )
+        )
+
+    def _denormalise(self, image: Tensor, sample: SegDataSample) -> Tensor:
+        """Undo the preprocessor: for arrays that were never a file."""
+        meta, pre = sample.metainfo, self.data_preprocessor
+        image = image.detach().float()
+        left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+        image = image[:, top : image.shape[1] - bottom, left : image.shape[2] - right]
+        if meta.get('flip'):
+            image = image.flip(2 if meta['flip_direction'] == 'horizontal' else 1)
+        if getattr(pre, '_enable_normalize', False):
+            image = image * pre.std + pre.mean
+        if not getattr(pre, 'channel_conversion', False):  # still BGR, as it was loaded
+            image = image.flip(0)
+        size = tuple(sample.seg_logits.data.shape[1:])
+        image = F.interpolate(image[None], size, mode='bilinear', align_corners=False)[0]
+        return image.clamp(0, 255)
+
+
+def as_probabilities(logits_CHW: Tensor) -> Tensor:
+    """Turn what mmseg calls logits into probabilities, two classes at least.
+
+    Of a single class they are the sigmoid already; some segmentors hand out probabilities.
+
+    Args:
+        logits_CHW: ``(C, H, W)``.
+    """
+    logits = logits_CHW.float()
+    if len(logits) == 1:
+        return torch.cat((1 - logits, logits))
+    total = logits.sum(0)
+    if logits.min() >= 0 and torch.allclose(total, torch.ones_like(total), atol=1e-3):
+        return logits
+    return logits.softmax(0)
+
+
+def read_rgb(path: str) -> Tensor:
+    """Read an image file, local or not, as ``(3, H, W)`` uint8 RGB.
+
+    Raises:
+        ValueError: If it cannot be decoded.
+    """
+    image = mmcv.imfrombytes(fileio.get(path), flag='color')
+    if image is None:
+        raise ValueError(f'{path} cannot be read as an image, which the CRF needs')
+    return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))
