@@ -80,14 +80,20 @@ def test_checkpoints_are_those_of_the_network(tiny_config):
     assert plain.state_dict().keys() == _build(tiny_config).state_dict().keys()
 
 
-def test_it_extends_any_kind_of_encoder_decoder(tiny_config, photo):
+@pytest.mark.parametrize(
+    'kind', ['LetterboxEncoderDecoder', 'MultiScaleEncoderDecoder', 'MonteCarloEncoderDecoder']
+)
+def test_it_extends_any_kind_of_encoder_decoder(tiny_config, photo, kind):
     init_default_scope('mmseg')
-    model = _build(tiny_config, segmentor='LetterboxEncoderDecoder')
-    assert isinstance(model, MODELS.get('LetterboxEncoderDecoder'))
-    assert type(model).__name__ == 'CRFLetterboxEncoderDecoder'
+    model = _build(tiny_config, segmentor=kind)
+    assert isinstance(model, MODELS.get(kind)) and type(model).__name__ == f'CRF{kind}'
     (result,) = model.test_step(_data(photo, padding_size=[0, 0, 0, 0]))
+    assert 'pred_sem_seg_nocrf' in result
     total = result.seg_logits.data.exp().sum(0)
     torch.testing.assert_close(total, torch.ones_like(total))
+
+
+def test_it_extends_nothing_else(tiny_config):
     with pytest.raises(ValueError, match="segmentor='DenseCRF' is not a registered kind"):
         _build(tiny_config, segmentor='DenseCRF')
 
