@@ -14,15 +14,14 @@ Shape letters: H row, W column, K class.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from .confusion import nanmean
+from .label_map_metric import LabelMapMetric
 
 
 def outline(mask_HW: np.ndarray, valid_HW: np.ndarray) -> np.ndarray:
@@ -90,7 +89,7 @@ def _near(points_HW: np.ndarray, others_HW: np.ndarray, reach: float) -> float:
 
 
 @METRICS.register_module()
-class BoundaryF1Metric(BaseMetric):
+class BoundaryF1Metric(LabelMapMetric):
     """Report BF beside :class:`SegMetric`.
 
     ``evaluate`` returns per cent: ``BF``, mean over the classes of an image, then over images, and
@@ -115,66 +114,36 @@ class BoundaryF1Metric(BaseMetric):
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         if not tolerance >= 0:
             raise ValueError(
                 f'tolerance, a share of the diagonal, must not be below 0: {tolerance}'
             )
         self.tolerance = tolerance
-        self.ignore_index = ignore_index
 
-    @property
-    def _classes(self) -> list[str]:
-        classes = (self.dataset_meta or {}).get('classes')
-        if not classes:
-            raise ValueError(
-                'BoundaryF1Metric needs the class names: set metainfo=dict(classes=...)'
-            )
-        return [str(name) for name in classes]
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Score one batch.
-
-        Args:
-            data_batch: Unused.
-            data_samples: For each image a mapping with ``pred_sem_seg.data`` and
-                ``gt_sem_seg.data``, both ``(1, H, W)``.
-
-        Raises:
-            ValueError: If prediction and label map differ in size; it names the image.
-        """
-        ignored = self.ignore_index
-        if ignored is None:
-            ignored = int((self.dataset_meta or {}).get('ignore_index', 255))
-        for sample in data_samples:
-            pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
-            label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
-            try:
-                scores = boundary_f1(
-                    pred,
-                    label,
-                    len(self._classes),
-                    tolerance=self.tolerance,
-                    ignore_index=ignored,
-                )
-            except ValueError as error:
-                name = sample.get('img_path') or f'image {len(self.results)}'
-                raise ValueError(f'{name}: {error}') from None
-            self.results.append(scores)
+    def score(self, pred_HW: np.ndarray, label_HW: np.ndarray) -> np.ndarray:
+        """Return :func:`boundary_f1` of one image, ``(K,)``."""
+        return boundary_f1(
+            pred_HW,
+            label_HW,
+            len(self.class_names),
+            tolerance=self.tolerance,
+            ignore_index=self.ignored,
+        )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average over images on the main process.
 
         Args:
-            results: Scores ``(K,)`` of each image.
+            results: Name and scores ``(K,)`` of each image.
 
         Returns:
             Per cent.
         """
         if not results:
             raise ValueError('BoundaryF1Metric got no image to evaluate: is the split empty?')
-        by_class = 100 * np.stack(results)
+        by_class = 100 * np.stack([scores for _, scores in results])
         report = dict(BF=float(nanmean(nanmean(by_class))))
-        for name, values in zip(self._classes, by_class.T):
+        for name, values in zip(self.class_names, by_class.T):
             report[f'BF.{name}'] = float(nanmean(values))
         return report

@@ -20,7 +20,6 @@ from mmengine.dist import (
     get_rank,
     is_main_process,
 )
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from PIL import Image
@@ -29,11 +28,12 @@ from .batch_f_score import f_score_from_sums, f_score_sums
 from .bootstrap import bootstrap_means
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
 from .image_counts import ImageCounts, images_to_keep, merge_ranks
+from .label_map_metric import LabelMapMetric
 from .summary import Intervals, class_table, mean_table, summary, write_json
 
 
 @METRICS.register_module()
-class SegMetric(BaseMetric):
+class SegMetric(LabelMapMetric):
     """Accumulate one confusion matrix per image and report every usual score.
 
     ``evaluate`` returns per cent, unrounded: aAcc, mIoU, mPA, mAcc (= mPA), mPrecision, mF1, mDice
@@ -83,14 +83,13 @@ class SegMetric(BaseMetric):
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         if absent not in ABSENT:
             raise ValueError(f'absent must be one of {sorted(ABSENT)}, got {absent!r}')
         if num_resamples < 0:
             raise ValueError(f'num_resamples must be 0 or more, got {num_resamples}')
         if format_only and output_dir is None:
             raise ValueError('format_only=True writes label maps and needs an output_dir')
-        self.ignore_index = ignore_index
         self.absent = absent
         self.num_resamples = num_resamples
         self.seed = seed
@@ -110,22 +109,6 @@ class SegMetric(BaseMetric):
         self._counts: Optional[ImageCounts] = None
         self._total = self._last = np.zeros((0, 0), np.int64)
         self._f_scores = np.zeros(2)  # sum over batches, batches
-
-    @property
-    def _classes(self) -> Sequence[str]:
-        classes = (self.dataset_meta or {}).get('classes')
-        if not classes:
-            raise ValueError(
-                'SegMetric needs the class names: the data set has no METAINFO["classes"]; set '
-                'metainfo=dict(classes=...) in its config'
-            )
-        return classes
-
-    @property
-    def _ignore(self) -> int:
-        if self.ignore_index is not None:
-            return self.ignore_index
-        return int((self.dataset_meta or {}).get('ignore_index', 255))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -155,14 +138,14 @@ class SegMetric(BaseMetric):
             self._score_batch(data_samples)
 
     def _count(self, sample: dict, pred: torch.Tensor) -> None:
-        num_classes = len(self._classes)
+        num_classes = len(self.class_names)
         if self._counts is None:
             self._counts = ImageCounts(num_classes)
             self._total = np.zeros((num_classes, num_classes), np.int64)
         path = str(sample.get('img_path') or f'image {len(self._counts)}')
         label = sample['gt_sem_seg']['data'].squeeze(0)
         try:
-            matrix = confusion_matrix(pred, label, num_classes, self._ignore)
+            matrix = confusion_matrix(pred, label, num_classes, self.ignored)
         except ValueError as error:
             where = sample.get('seg_map_path')
             mask = f' (mask {where})' if where else ''
@@ -177,7 +160,7 @@ class SegMetric(BaseMetric):
             f_score_sums(
                 sample['seg_logits']['data'].float().softmax(0).unsqueeze(0),
                 sample['gt_sem_seg']['data'].to(sample['seg_logits']['data'].device),
-                len(self._classes),
+                len(self.class_names),
             )
             for sample in data_samples
         )
@@ -209,7 +192,7 @@ class SegMetric(BaseMetric):
             print_log(f'predictions are saved to {self.output_dir}', logger='current')
             self._reset()
             return {}
-        counts = self._counts or ImageCounts(len(self._classes))
+        counts = self._counts or ImageCounts(len(self.class_names))
         lengths = all_gather_object(len(counts))
         if not sum(lengths):
             raise ValueError('SegMetric got no image to evaluate: is the split empty?')
@@ -223,7 +206,7 @@ class SegMetric(BaseMetric):
         return reports[0] or {}
 
     def _reduce(self, drop_last: bool) -> np.ndarray:
-        num_classes = len(self._classes)
+        num_classes = len(self.class_names)
         total = self._total if self._total.size else np.zeros((num_classes,) * 2, np.int64)
         tensor = torch.from_numpy(total - self._last if drop_last else total.copy())
         all_reduce(tensor)
@@ -243,7 +226,7 @@ class SegMetric(BaseMetric):
         matrix, counts = results
         report = summary(
             matrix,
-            self._classes,
+            self.class_names,
             intervals=self._intervals(counts),
             absent=self.absent,
             background=self.background_index,

@@ -20,11 +20,11 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
 from .confusion import nanmean
+from .label_map_metric import LabelMapMetric
 
 MISSING = 'HD95 and surface Dice need MONAI: pip install "mmsegmentation-ext[medical]"'
 
@@ -96,7 +96,7 @@ def surface_scores(
 
 
 @METRICS.register_module()
-class SurfaceMetric(BaseMetric):
+class SurfaceMetric(LabelMapMetric):
     """Report HD95 and surface Dice beside :class:`SegMetric`.
 
     Every image is measured in its own plane. An image's score is the mean over its foreground
@@ -129,51 +129,28 @@ class SurfaceMetric(BaseMetric):
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         check_spacing(spacing, tolerance)
         _distances()  # missing packages show at the start, not after the test
         self.spacing = [float(length) for length in spacing]
         self.tolerance = float(tolerance)
-        self.ignore_index = ignore_index
         self.per_image_file = per_image_file
 
     def _foreground(self) -> list[int]:
-        classes = (self.dataset_meta or {}).get('classes')
-        if not classes:
-            raise ValueError('SurfaceMetric needs the class names: set metainfo=dict(classes=...)')
+        classes = self.class_names
         return [index for index in range(len(classes)) if index != background_of(classes)]
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Score one batch.
-
-        Args:
-            data_batch: Unused.
-            data_samples: For each image a mapping with ``pred_sem_seg.data`` and
-                ``gt_sem_seg.data``, both ``(1, H, W)``.
-
-        Raises:
-            ValueError: If prediction and label map differ in size; it names the image.
-        """
-        ignored = self.ignore_index
-        if ignored is None:
-            ignored = int((self.dataset_meta or {}).get('ignore_index', 255))
-        for sample in data_samples:
-            pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
-            label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
-            path = str(sample.get('img_path') or f'image {len(self.results)}')
-            try:
-                self.results.append((Path(path).name, self._score(pred, label, ignored)))
-            except ValueError as error:
-                raise ValueError(f'{path}: {error}') from None
-
-    def _score(self, pred: np.ndarray, label: np.ndarray, ignored: int) -> list:
-        if pred.shape != label.shape:
-            raise ValueError(f'prediction {pred.shape} and label map {label.shape} differ in size')
-        valid = label != ignored
+    def score(self, pred_HW: np.ndarray, label_HW: np.ndarray) -> list:
+        """Return :func:`surface_scores` of each foreground class."""
+        if pred_HW.shape != label_HW.shape:
+            raise ValueError(
+                f'prediction {pred_HW.shape} and label map {label_HW.shape} differ in size'
+            )
+        valid = label_HW != self.ignored
         return [
             surface_scores(
-                (pred == index) & valid,
-                (label == index) & valid,
+                (pred_HW == index) & valid,
+                (label_HW == index) & valid,
                 spacing=self.spacing,
                 tolerance=self.tolerance,
             )

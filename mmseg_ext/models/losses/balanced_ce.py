@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from .class_weights import METHODS, class_weights, count_pixels, normalize_weights
+from .pixel_loss import NamedLoss, reduce_pixels
 
 _MODES = ('softmax', 'ovr', 'per_class')
 _BOUNDS = (0.05, 0.95)  # of an automatic beta: a class that is absent must not silence the rest
@@ -59,7 +60,7 @@ def one_vs_rest_cross_entropy(
 
 
 @MODELS.register_module()
-class BalancedCrossEntropyLoss(nn.Module):
+class BalancedCrossEntropyLoss(NamedLoss):
     """Weigh the cross entropy of positive pixels by beta and of the others by 1 - beta.
 
     Args:
@@ -108,7 +109,7 @@ class BalancedCrossEntropyLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_balanced_ce',
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         _check_choice('mode', mode, _MODES)
         _check_choice('weighting', weighting, METHODS)
         _check_choice('reduction', reduction, ('mean', 'sum', 'none'))
@@ -128,13 +129,6 @@ class BalancedCrossEntropyLoss(nn.Module):
         self.class_weight = None if class_weight is None else tuple(class_weight)
         self.avg_non_ignore = avg_non_ignore
         self.reduction = reduction
-        self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Key of this term in the log."""
-        return self._loss_name
 
     def forward(
         self,
@@ -167,13 +161,13 @@ class BalancedCrossEntropyLoss(nn.Module):
         if self.rescale and self.mode != 'per_class':
             loss = 2 * loss
         loss = loss if weight is None else loss * weight.float()
-        reduction = reduction_override or self.reduction
-        if reduction != 'mean':
-            return loss if reduction == 'none' else loss.sum()
-        if avg_factor is not None:
-            return loss.sum() / max(float(avg_factor), 1e-8)
         counted = label != ignore_index if self.avg_non_ignore else torch.ones_like(label)
-        return loss.sum() / counted.sum().clamp(min=1)
+        return reduce_pixels(
+            loss,
+            reduction_override or self.reduction,
+            avg_factor,
+            lambda: counted.sum().clamp(min=1),
+        )
 
     def balance(self, label: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
         """Return beta of each class for ``'ovr'``, else the weight of each class, ``(K,)``."""

@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .pixel_loss import NamedLoss, reduce_pixels
 
 _TINY = 1e-8  # keeps the slope of (1 - p)^gamma finite at p = 1 when gamma < 1
 
@@ -55,7 +57,7 @@ def _pixel_weight(label: Tensor, class_weight: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class SoftmaxFocalLoss(nn.Module):
+class SoftmaxFocalLoss(NamedLoss):
     """Weigh the cross entropy of each pixel down where it is already right.
 
     Args:
@@ -84,7 +86,7 @@ class SoftmaxFocalLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_focal',
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         if gamma < 0:
             raise ValueError(f'gamma must be 0 or more, got {gamma}')
         if average not in ('valid', 'all'):
@@ -96,13 +98,6 @@ class SoftmaxFocalLoss(nn.Module):
         self.class_weight = get_class_weight(class_weight)
         self.average = average
         self.reduction = reduction
-        self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Key of this term in the log."""
-        return self._loss_name
 
     def forward(
         self,
@@ -135,14 +130,12 @@ class SoftmaxFocalLoss(nn.Module):
             ignore_index=ignore_index,
         )
         loss = self.loss_weight * self.alpha * (loss if weight is None else loss * weight.float())
-        reduction = reduction_override or self.reduction
-        if reduction == 'none':
-            return loss
-        if reduction == 'sum':
-            return loss.sum()
-        if avg_factor is None:
-            return loss.sum() / self._divisor(label, classes, ignore_index)
-        return loss.sum() / max(float(avg_factor), _TINY)
+        return reduce_pixels(
+            loss,
+            reduction_override or self.reduction,
+            avg_factor,
+            lambda: self._divisor(label, classes, ignore_index),
+        )
 
     def _divisor(self, label: Tensor, classes: Optional[Tensor], ignore_index: int) -> Tensor:
         counted = torch.ones_like(label) if self.average == 'all' else label != ignore_index

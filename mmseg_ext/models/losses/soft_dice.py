@@ -12,7 +12,9 @@ from typing import Optional
 
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .pixel_loss import NamedLoss
 
 
 def soft_dice_loss(
@@ -52,7 +54,7 @@ def soft_dice_loss(
 
 
 @MODELS.register_module()
-class SoftDiceLoss(nn.Module):
+class SoftDiceLoss(NamedLoss):
     """Reward the overlap of soft prediction and label, every class alike.
 
     Args:
@@ -71,16 +73,9 @@ class SoftDiceLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_dice',
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         self.smooth = smooth
         self.count_ignored = count_ignored
-        self.loss_weight = loss_weight
-        self._loss_name = loss_name
-
-    @property
-    def loss_name(self) -> str:
-        """Key of this term in the log."""
-        return self._loss_name
 
     def forward(
         self,

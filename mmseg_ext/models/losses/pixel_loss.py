@@ -1,0 +1,49 @@
+"""What the losses share: the name in mmseg's log and the reduction over pixels."""
+
+from typing import Callable, Optional
+
+from torch import Tensor, nn
+
+TINY = 1e-8  # floor of a divisor that a caller gives
+
+
+class NamedLoss(nn.Module):
+    """A loss term as mmseg's heads call it.
+
+    Args:
+        loss_weight: Factor of the whole term.
+        loss_name: Key in the log; terms that train must start with ``loss_``.
+    """
+
+    def __init__(self, loss_weight: float, loss_name: str) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+
+    @property
+    def loss_name(self) -> str:
+        """Key of this term in the log."""
+        return self._loss_name
+
+
+def reduce_pixels(
+    loss_NHW: Tensor,
+    reduction: str,
+    avg_factor: Optional[float],
+    divisor: Callable[[], Tensor],
+) -> Tensor:
+    """Reduce the losses of pixels by ``'none'``, ``'sum'`` or ``'mean'``.
+
+    Args:
+        loss_NHW: Loss of each pixel.
+        reduction: How.
+        avg_factor: Divisor of the mean; ``None`` calls ``divisor``.
+        divisor: Counts what the mean divides by, above 0.
+    """
+    if reduction == 'none':
+        return loss_NHW
+    if reduction == 'sum':
+        return loss_NHW.sum()
+    if avg_factor is not None:
+        return loss_NHW.sum() / max(float(avg_factor), TINY)
+    return loss_NHW.sum() / divisor()
