@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from .curves import draw_overview, read_curves
 from .pictures import colourise, encode_below, error_picture, picture_grid, write_bytes
 from .run_folder import (
+    RUN_FACTS,
     constant_miou,
     describe_dataset,
     find_config,
@@ -26,19 +27,7 @@ from .schedule import set_max_iters
 
 PathLike = Union[str, Path]
 
-_KEPT = (
-    'config',
-    'init',
-    'seed',
-    'iterations',
-    'commit',
-    'dirty',
-    'hardware',
-    'torch',
-    'date',
-    'metrics',
-    'absent_classes',
-)
+_KEPT = (*RUN_FACTS, 'metrics', 'absent_classes')
 _MAX_BYTES = 100_000
 # Where a run keeps what is its own affair: paths, resuming, and the seed, which has its own flag.
 PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')

@@ -12,20 +12,13 @@ from typing import List, Union
 from .collect import PRIVATE, collect, find_written_config, write_record
 from .kfold_report import SUMMARY_FILE
 from .kfold_run import PLAN_FILE
+from .run_folder import RUN_FACTS
 
 PathLike = Union[str, Path]
 
 _KEPT = (
-    'config',
+    *RUN_FACTS,
     'dataset',
-    'init',
-    'seed',
-    'iterations',
-    'commit',
-    'dirty',
-    'hardware',
-    'torch',
-    'date',
     'num_folds',
     'folds',
     'missing',

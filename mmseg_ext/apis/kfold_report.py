@@ -22,24 +22,13 @@ from mmseg_ext.evaluation.surface_metric import MISSING, background_of
 
 from .kfold import read_split
 from .kfold_run import SURFACE_FILE
-from .run_folder import read_results
+from .run_folder import RUN_FACTS, read_results
 
 PathLike = Union[str, Path]
 
 SUMMARY_FILE = 'kfold.json'
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc')
 UNIT_SCORES = ('foreground_Dice', 'HD95', 'surface_Dice')
-_SHARED = (
-    'config',
-    'init',
-    'seed',
-    'iterations',
-    'commit',
-    'dirty',
-    'hardware',
-    'torch',
-    'date',
-)
 
 
 @dataclass
@@ -140,7 +129,7 @@ def summarise_folds(folds: Sequence[FoldResult]) -> Dict[str, Any]:
     done = [fold.split['fold'] for fold in folds]
     surfaces = next((fold.surfaces for fold in folds if fold.surfaces), None)
     return dict(
-        {key: _common([fold.results.get(key) for fold in folds]) for key in _SHARED},
+        {key: _common([fold.results.get(key) for fold in folds]) for key in RUN_FACTS},
         dataset=(first.results.get('dataset') or {}).get('name'),
         **{key: first.split[key] for key in ('num_folds', 'split_seed', 'pool', 'splitter')},
         folds=done,

@@ -17,6 +17,19 @@ from PIL import Image
 
 PathLike = Union[str, Path]
 
+# What ``results.json`` says of how a run came about.
+RUN_FACTS = (
+    'config',
+    'init',
+    'seed',
+    'iterations',
+    'commit',
+    'dirty',
+    'hardware',
+    'torch',
+    'date',
+)
+
 
 @dataclass(frozen=True)
 class Example:
