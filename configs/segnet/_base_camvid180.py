@@ -1,11 +1,26 @@
 # CamVid at half resolution (240x180), 400 iterations of batch 8 at 128x128 from random weights: what
-# the CPU rows share. Predictions are scaled back and scored on the full-size labels.
+# the CPU rows share. Predictions are scaled back and scored on the full-size labels. Validated often,
+# as the rows are compared by how fast they converge.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/camvid180.py',
     '../_base_/schedules/cpu_scratch.py'
 ]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadLabels'),
+    dict(
+        type='RandomResize',
+        resize_type='AlignedResize',
+        scale=(240, 180),
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(128, 128), cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 max_iters = 400
-val_interval = max_iters
+val_interval = max_iters // 8
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
     dict(type='PolyLR', eta_min=0.0, power=0.9, begin=50, end=max_iters, by_epoch=False)
