@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import mmseg_ext
+from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 ROOT = Path(mmseg_ext.__file__).parent.parent
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
@@ -24,6 +25,11 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def _context(cfg):
     return cfg.model.decode_head.get('context', {})
+
+
+def _crf_setting(cfg):
+    vgg = cfg.model.backbone.type == 'DeepLabVGG16'
+    return SETTINGS['deeplabv2_vgg16' if vgg else 'deeplabv2_resnet101']
 
 
 TOKENS = {
@@ -86,6 +92,11 @@ TOKENS = {
     'deeplabv2': lambda c: c.model.decode_head.type == 'DeepLabV2Head',
     'r101': lambda c: c.model.backbone.depth == 101,
     'msc': lambda c: tuple(c.model.scales) == (0.5, 0.75, 1.0),
+    'crf': lambda c: (
+        c.model.type == 'CRFEncoderDecoder'
+        and [m.get('prefix') for m in c.test_evaluator] == [None, 'before_crf']
+        and c.model.crf == dict(type='DenseCRF', prune=1e-3, **_crf_setting(c))
+    ),
     'largefov': lambda c: tuple(c.model.decode_head.rates) == (12,),
     'voc12aug': lambda c: TOKENS['voc12'](c) and TOKENS['voc'](c),
     'cocostuff10k': lambda c: c.data_root.endswith('coco_stuff10k') and c.num_classes == 171,
@@ -177,6 +188,8 @@ def _architectures():
     models = {}
     for path in CONFIGS:
         model = Config.fromfile(path).model
+        if model.type == 'CRFEncoderDecoder':  # the network of the row it inherits
+            continue
         model.backbone.pop('init_cfg', None)  # weights are not part of the architecture
         models.setdefault(str(sorted(model.to_dict().items())), (path.stem, model))
     return list(models.values())

@@ -1,5 +1,7 @@
 """The segmentor with a CRF: against network and CRF called by hand, and what testing reports."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 
+from mmseg_ext.apis import training
 from mmseg_ext.models.layers.dense_crf import DenseCRF
 from mmseg_ext.models.segmentors.crf import as_probabilities, read_rgb
 
@@ -160,6 +163,34 @@ def test_a_test_run_reports_before_and_after(tiny_config, tmp_path):
     scores = Runner.from_cfg(cfg).test()
     assert {'mIoU', 'before_crf/mIoU'} <= scores.keys()
     assert scores['mIoU'] != scores['before_crf/mIoU']
+
+
+def test_the_test_tool_keeps_both_results(tiny_config, tmp_path):
+    cfg = Config.fromfile(tiny_config)
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), 'crf_tool'
+    cfg.model.update(type='CRFEncoderDecoder', crf=CRF)
+    cfg.test_evaluator = [
+        dict(type='SegMetric'),
+        dict(type='SegMetric', pred_field='pred_sem_seg_nocrf', prefix='before_crf'),
+        dict(type='BoundaryF1Metric'),
+    ]
+    torch.save(MODELS.build(cfg.model).state_dict(), tmp_path / 'net.pth')
+    training.use_output(cfg, tmp_path / 'masks')
+    scores = training.test(cfg, tmp_path / 'net.pth')
+    results, before = (
+        json.loads((tmp_path / name).read_text())
+        for name in ('results.json', 'results_before_crf.json')
+    )
+    assert results['confusion'] != before['confusion']
+    kept = results['metrics']
+    assert kept['before_crf/mIoU']['value'] == pytest.approx(before['metrics']['mIoU']['value'])
+    assert kept['mIoU']['value'] == pytest.approx(scores['mIoU'] / 100)
+    assert kept['BF']['value'] == pytest.approx(scores['BF'] / 100)
+    classes = list(results['per_class']['IoU'])
+    assert classes and list(results['per_class']['BF']) == classes
+    assert 'before_crf/mAcc' not in kept  # another name of mPA
+    for folder in (tmp_path / 'masks', tmp_path / 'masks/before_crf'):
+        assert len(list(folder.glob('*.png'))) == 6
 
 
 def test_a_metric_of_what_is_not_there_says_so():

@@ -1,4 +1,4 @@
-# CamVid at half resolution (240x180) from random weights: 400 iterations of batch 8 at 128x128, a
+# CamVid at half resolution (240x180) from random weights: 400 iterations of batch 4 at 128x128, a
 # budget for two CPU cores, not a paper's protocol. Scored on the full-size labels.
 _base_ = ['./_base_camvid180.py', './_base_resegnet.py']
 model = dict(

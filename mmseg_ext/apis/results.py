@@ -93,7 +93,7 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
 
 
 def add_run_facts(
-    path: PathLike, cfg: Config, checkpoint: PathLike, metrics: Optional[dict] = None
+    path: PathLike, cfg: Config, checkpoint: PathLike, metrics: dict, *, ours: bool
 ) -> None:
     """Put :func:`run_facts` and the data set into the results file that the metric wrote.
 
@@ -101,18 +101,26 @@ def add_run_facts(
         path: ``results.json``; made here when the metric is not ours.
         cfg: The config that was tested.
         checkpoint: The file that was tested.
-        metrics: What another evaluator than ours returned, in per cent; ``None`` when the metric
-            wrote the file itself.
+        metrics: What the evaluator returned, in per cent; boundary F1 and
+            the scores of metrics with a prefix are added.
+        ours: Whether ``SegMetric`` wrote the file.
     """
     path = Path(path)
-    if metrics is None:
-        content = json.loads(path.read_text())
-    else:
-        values = {k: float(v) for k, v in metrics.items() if isinstance(v, numbers.Real)}
-        content = {
-            'metrics': {k: {'value': v / 100 if v == v else None} for k, v in values.items()}
-        }
+    content = json.loads(path.read_text()) if ours else {'metrics': {}}
+    scores = {name: value for name, value in metrics.items() if isinstance(value, numbers.Real)}
+    for name, value in scores.items():
+        fraction = None if value != value else float(value) / 100
+        if not ours or name == 'BF' or _of_prefix(name):
+            content['metrics'][name] = {'value': fraction}
+        elif name.startswith('BF.'):
+            content['per_class'].setdefault('BF', {})[name[len('BF.') :]] = fraction
     write_json(
         path,
         {**content, **run_facts(cfg, checkpoint), 'dataset': describe_dataset(content, cfg)},
     )
+
+
+def _of_prefix(name: str) -> bool:
+    """Say whether a score is of a second ``SegMetric``; mAcc is mmseg's name for mPA."""
+    prefix, _, score = name.rpartition('/')
+    return bool(prefix) and score != 'mAcc'

@@ -263,11 +263,11 @@ def metrics_of(cfg: Config) -> list:
 
 
 def use_output(cfg: Config, folder: PathLike) -> None:
-    """Write the predicted masks into a folder."""
+    """Write the predicted masks into a folder; a metric with a prefix writes into one within."""
     for metric in metrics_of(cfg):
         if metric.get('type') in ('BoundaryF1Metric', 'SurfaceMetric'):  # only scores
             continue
-        metric.update(output_dir=str(folder))
+        metric.update(output_dir=str(Path(folder, metric.get('prefix') or '')))
         if metric.get('type') == 'IoUMetric':
             metric.update(keep_results=True)
 
@@ -296,6 +296,9 @@ def use_surfaces(
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
 
+    A ``SegMetric`` with a prefix, such as the scores before a CRF, writes ``results_<prefix>.json``
+    beside it; its means, and those of other metrics, stand in ``results.json``, too.
+
     Args:
         cfg: From :func:`load_config`.
         checkpoint: ``None`` takes the best, else the newest, of ``cfg.work_dir``.
@@ -312,14 +315,19 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     summary = Path(cfg.work_dir, 'results.json')
     ours = False
     for metric in metrics_of(cfg):
-        if metric.get('type') == 'SegMetric':
-            metric.setdefault('summary_file', str(summary))
-            metric.setdefault('per_image_file', str(Path(cfg.work_dir, 'per_image.npz')))
+        if metric.get('type') != 'SegMetric':
+            continue
+        # Of several, the one without a prefix is the run's; the others have files of their own.
+        prefix = metric.get('prefix')
+        ending = f'_{prefix}' if prefix else ''
+        metric.setdefault('summary_file', str(Path(cfg.work_dir, f'results{ending}.json')))
+        metric.setdefault('per_image_file', str(Path(cfg.work_dir, f'per_image{ending}.npz')))
+        if not prefix:
             summary, ours = Path(metric['summary_file']), True
     with _CleanFailure(cfg, cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
         runner = build_runner(cfg)
         check_weights(runner.model, cfg.load_from, complete=True)
         metrics = runner.test()
         if is_main_process():
-            add_run_facts(summary, cfg, cfg.load_from, None if ours else metrics)
+            add_run_facts(summary, cfg, cfg.load_from, metrics, ours=ours)
     return metrics
