@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_ext.apis.card import END, START, generate, results_section
+from mmseg_ext.apis import convergence
+from mmseg_ext.apis.card import END, START, generate, group, results_section
 from mmseg_ext.apis.collect import changed_settings, collect, count_parameters
 from mmseg_ext.apis.collect_folds import collect_all
 from mmseg_ext.apis.kfold_report import write_summary
@@ -74,7 +75,8 @@ def test_seeds_of_one_config_share_a_row() -> None:
     seeds = [_record(0, 0.50), _record(1, 0.53, dirty=True), _record(2, 0.56, commit='fedcba98')]
     head, _, row = _rows(results_section(seeds))
     cells = dict(zip(head, row))
-    assert cells['mIoU'] == '53.0 ± 3.0' and cells['aAcc'] == '88.6 ± 0.0'
+    # 4.303 (t of 2 degrees of freedom) * 3 / sqrt(3) = 7.45
+    assert cells['mIoU'] == '53.0 ± 3.0 [45.5, 60.5]' and cells['aAcc'] == '88.6 ± 0.0'
     assert cells['seeds'] == '0, 1, 2'
     assert cells['commit'] == '0123456, 0123456+, fedcba9'
 
@@ -94,6 +96,60 @@ def test_commands_and_pictures_follow_the_table() -> None:
     block = section.split('```sh\n')[1].split('```')[0].splitlines()
     assert block == [f'python tools/train.py configs/fmsi/fmsi_x.py --seed {s}' for s in (0, 1)]
     assert '](results/fmsi_x_seed0_curves.png)' in section and 'seed1_curves' not in section
+
+
+def test_columns_that_only_some_runs_fill() -> None:
+    plain = _record(0, 0.5)
+    crf = _record(0, 0.5, config='y')
+    crf['metrics'] = {**crf['metrics'], 'BF': dict(value=0.421), 'before_crf/mIoU': dict(value=0.4)}
+    section = results_section([plain, crf])
+    head, _, *rows = _rows(section)
+    assert head[9:13] == ['mDice', 'BF', 'mIoU before the CRF', 'constant']
+    assert [row[10:12] for row in rows] == [['–', '–'], ['42.1', '40.0']]
+    assert 'boundary F1' in section and 'boundary F1' not in results_section([plain])
+
+
+def _converging(config: str, seed: int, *values: float) -> dict:
+    curve = {str(50 * (i + 1)): value for i, value in enumerate(values)}
+    return _record(seed, values[-1], config=config, validation_miou=curve)
+
+
+def test_convergence_compares_rows_of_several_seeds() -> None:
+    runs = [
+        _converging('ce', 0, 0.10, 0.20, 0.30),
+        _converging('ce', 1, 0.14, 0.20),
+        _converging('bce', 0, 0.2, 0.3, 0.4),
+        _converging('bce', 1, 0.2, 0.3, 0.4),
+        _converging('single', 0, 0.2, 0.3, 0.4),
+    ]
+    lines = convergence.section(group(runs))
+    rows = [line for line in lines if line.startswith('|') and '---' not in line]
+    assert rows == [
+        '| config | seeds | 50 | 100 | 150 |',
+        '| `bce` | 0, 1 | 20.0 ± 0.0 | 30.0 ± 0.0 | 40.0 ± 0.0 |',
+        '| `ce` | 0, 1 | 12.0 ± 2.8 | 20.0 ± 0.0 | 30.0 |',
+    ]
+    (name,) = convergence.pictures(group(runs))
+    assert any(f'(results/{name})' in line for line in lines)
+    assert not convergence.section(group(runs[:2])), 'one row is no comparison'
+    assert not convergence.section(group([runs[0], runs[2]])), 'nor are single seeds'
+    assert not convergence.section(group([_record(seed, 0.5) for seed in (0, 1)]))
+
+
+def test_convergence_picture_shows_the_seeds(folder, monkeypatch) -> None:
+    for config in ('ce', 'bce'):
+        for seed in (0, 1):
+            record = dict(_converging(config, seed, 0.1, 0.2 + 0.1 * seed), pictures=[])
+            (folder / f'results/{config}{seed}.json').write_text(json.dumps(record))
+    assert _tool(monkeypatch, folder) == 0
+    path = folder / 'results/convergence_camviddataset.png'
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert('RGB'))
+    assert pixels.shape[1] == 704  # 6.4 inches at 110 dots
+    for colour in ('#1b6ca8', '#c2570c'):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 50, colour
+    assert f'(results/{path.name})' in (folder / 'README.md').read_text()
 
 
 def test_a_papers_number_is_never_printed() -> None:
@@ -418,7 +474,7 @@ def test_dice_names_the_foreground_of_two_classes() -> None:
     record['per_class'] = dict(Dice=dict(background=1.0, lesion=0.5))
     assert _cells([record])['mDice'] == '75.0 [70.0, 80.0] (lesion 50.0)'
     other = dict(record, seed=1, per_class=dict(Dice=dict(background=1.0, lesion=0.4)))
-    assert _cells([record, other])['mDice'] == '75.0 ± 0.0 (lesion 45.0)'
+    assert _cells([record, other])['mDice'] == '75.0 ± 0.0 [75.0, 75.0] (lesion 45.0)'
     record['per_class'] = dict(Dice=dict(sky=1.0, road=0.5, car=0.1))
     assert _cells([record])['mDice'] == '75.0 [70.0, 80.0]'
 

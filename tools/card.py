@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.card import generate
+from mmseg_ext.apis.card import generate, pictures
 from mmseg_ext.apis.collect_folds import collect_all
 from mmseg_ext.apis.pictures import write_bytes
 
@@ -54,6 +54,8 @@ def main() -> int:
         print('\n'.join(list(diff)[:20]))
         print(f'error: {folder}/README.md is stale: python tools/card.py {folder}', file=sys.stderr)
         return 1
+    for name, content in pictures(folder).items():
+        write_bytes(folder / 'results' / name, content)
     write_bytes(folder / 'README.md', should_be.encode('utf-8'))
     print(f'written: {folder}/README.md')
     return 0

@@ -7,8 +7,9 @@ come in, per cent go out.
 import json
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from . import convergence
 from .card_speed import SPEED_FILES, speed_section
 
 PathLike = Union[str, Path]
@@ -29,6 +30,13 @@ _HEAD = (
     'hardware',
     'commit',
 )
+# Columns that only some papers have, and their place.
+_BEFORE_EXTRA = _HEAD.index('constant')
+_EXTRA = (('BF', 'BF'), ('before_crf/mIoU', 'mIoU before the CRF'))
+_NOTES = {
+    'BF': 'BF: boundary F1, mean over classes and images.',
+    'before_crf/mIoU': 'Before the CRF: the same predictions, not refined.',
+}
 _FOLDS_HEAD = (
     'config',
     'data, pool (images)',
@@ -51,7 +59,8 @@ _FOLDS_NOTE = (
 )
 _NOTE = (
     'Per cent. mIoU and mDice of one seed: value [95 % interval from resampling the test images]; '
-    "of several seeds: mean ± standard deviation over the seeds. Of two classes, the second one's "
+    'of several seeds: mean ± standard deviation over the seeds [95 % interval of the mean, '
+    "Student's t]. Of two classes, the second one's "
     'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
     'everywhere. A commit with a plus had local changes.'
 )
@@ -108,12 +117,27 @@ def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
         return '–'
     if len(runs) > 1:
         missing = '' if len(values) == len(runs) else f' ({len(values)} of {len(runs)})'
-        spread = f' ± {stdev(values):.1f}' if len(values) > 1 else ''
-        return f'{mean(values):.1f}{spread}{missing}'
+        if len(values) == 1:
+            return f'{values[0]:.1f}{missing}'
+        text = f'{mean(values):.1f} ± {stdev(values):.1f}'
+        low, high = seeds_interval(values)
+        return text + (f' [{low:.1f}, {high:.1f}]' if interval else '') + missing
     low, high = entries[0].get('low'), entries[0].get('high')
     if not interval or low is None or high is None:
         return f'{values[0]:.1f}'
     return f'{values[0]:.1f} [{100 * low:.1f}, {100 * high:.1f}]'
+
+
+def seeds_interval(values: Sequence[float]) -> Tuple[float, float]:
+    """Compute the 95 % interval of a mean over seeds, by Student's t.
+
+    Args:
+        values: One score a seed, two at least; they are taken for normal.
+    """
+    from scipy.stats import t
+
+    reach = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return mean(values) - reach, mean(values) + reach
 
 
 def _distinct(values: Sequence[Optional[str]]) -> str:
@@ -125,7 +149,7 @@ def _commit(run: dict) -> Optional[str]:
     return None if commit is None else commit[:7] + ('+' if run.get('dirty') else '')
 
 
-def _row(runs: Sequence[dict]) -> List[str]:
+def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
     first = runs[0]
     dataset = first.get('dataset') or {}
     constants = [run['constant_miou'] for run in runs if run.get('constant_miou') is not None]
@@ -141,6 +165,7 @@ def _row(runs: Sequence[dict]) -> List[str]:
         score(runs, 'mPA'),
         score(runs, 'mIoU', interval=True),
         score(runs, 'mDice', interval=True) + _foreground(runs),
+        *(score(runs, name) for name in extra),
         f'{100 * mean(constants):.1f}' if constants else '–',
         _distinct([run.get('hardware') for run in runs]),
         _distinct([_commit(run) for run in runs]),
@@ -226,10 +251,17 @@ def results_section(records: Sequence[dict]) -> str:
     folds = [record for record in records if _is_folds(record)]
     lines = []
     if rows:
-        lines += _table(_HEAD, [_row(runs) for runs in rows], _NOTE, sum(rows, []))
+        extra = [
+            column for column in _EXTRA if any(column[0] in run['metrics'] for run in sum(rows, []))
+        ]
+        head = [*_HEAD[:_BEFORE_EXTRA], *(title for _, title in extra), *_HEAD[_BEFORE_EXTRA:]]
+        cells = [_row(runs, [name for name, _ in extra]) for runs in rows]
+        note = _NOTE + ''.join(f' {_NOTES[name]}' for name, _ in extra)
+        lines += _table(head, cells, note, sum(rows, []))
     if folds:
         lines += ['### Cross validation', '']
         lines += _table(_FOLDS_HEAD, [_folds_row(record) for record in folds], _FOLDS_NOTE, folds)
+    lines += convergence.section(rows)
     for runs in rows:
         lines += _gallery(runs)
     return '\n'.join(lines).rstrip()
@@ -271,3 +303,9 @@ def generate(folder: PathLike) -> Tuple[str, str]:
         [results_section(read_records(folder)), '', *speed_section(folder)]
     ).rstrip()
     return text, f'{before}{START}\n\n{section}\n\n{END}{after}'
+
+
+def pictures(folder: PathLike) -> Mapping[str, bytes]:
+    """Draw what the section shows of several runs at once: file name in ``results`` to content."""
+    runs = [record for record in read_records(folder) if not _is_folds(record)]
+    return convergence.pictures(group(runs))

@@ -7,13 +7,13 @@ changed on the command line is not lost.
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from .curves import draw_overview, read_curves
+from .curves import Curve, draw_overview, read_curves
 from .pictures import colourise, encode_below, error_picture, picture_grid, write_bytes
 from .run_folder import (
     RUN_FACTS,
@@ -121,12 +121,18 @@ def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
     """Keep what a card prints, and add what needs the model or the arrays."""
     record = {key: results.get(key) for key in _KEPT}
     record['dataset'] = describe_dataset(results, used)
-    kept = ('IoU', 'Dice')  # a card shows the foreground's Dice
+    kept = ('IoU', 'Dice', 'BF')  # a card shows the foreground's Dice
     record['per_class'] = {k: v for k, v in results['per_class'].items() if k in kept}
     record['constant_miou'] = constant_miou(results['confusion'])
     record['params'] = count_parameters(used if used is not None else Config.fromfile(config))
     record['commands'] = commands(config, results, used)
     return record
+
+
+def validation_miou(curves: Mapping[str, Curve]) -> Dict[str, float]:
+    """Keep the validations' mIoU by iteration, as fractions; a single one is no curve."""
+    curve = curves.get('val/mIoU', {})
+    return {str(k): round(v / 100, 4) for k, v in sorted(curve.items())} if len(curve) > 1 else {}
 
 
 def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) -> Optional[bytes]:
@@ -195,7 +201,9 @@ def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
     grid = example_grid(work_dir, used)
     if grid is not None:
         pictures[f'{stem}_predictions.jpg'] = grid
-    overview = draw_overview(read_curves(work_dir))
+    curves = read_curves(work_dir)
+    record['validation_miou'] = validation_miou(curves)
+    overview = draw_overview(curves)
     if overview is not None:
         pictures[f'{stem}_curves.png'] = overview
     record['pictures'] = list(pictures)

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 Curve = Dict[int, float]
 
 # One look for every figure: the page is dark on light and the text must be readable on a telephone.
-_STYLE: Any = {
+STYLE: Any = {
     'font.size': 9.0,
     'axes.spines.top': False,
     'axes.spines.right': False,
@@ -25,7 +25,7 @@ _STYLE: Any = {
     'svg.hashsalt': 'mmseg_ext',
     'legend.frameon': False,
 }
-_COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f')
+COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f')
 
 
 def read_records(path: Path) -> Iterator[dict]:
@@ -110,10 +110,10 @@ def draw_curves(
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # no pyplot: it would pick a window system
 
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=size, layout='constrained')
         axes = figure.add_subplot()
-        for colour, (label, curve) in zip(_COLOURS, series.items()):
+        for colour, (label, curve) in zip(COLOURS, series.items()):
             _plot(axes, curve, colour, label)
         if baseline is not None:
             axes.axhline(
@@ -144,10 +144,10 @@ def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> O
     ]
     if not panels:
         return None
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(panels), 2.5), layout='constrained')
         for axes, (name, label) in zip(_row(figure, len(panels)), panels):
-            _plot(axes, curves[name], _COLOURS[0])
+            _plot(axes, curves[name], COLOURS[0])
             axes.set(xlabel='iteration', ylabel=label)
             axes.set_ylim(bottom=0)
         return _save(figure, file_format)
