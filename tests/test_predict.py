@@ -111,6 +111,32 @@ def test_probabilities_are_not_softened_twice() -> None:
     torch.testing.assert_close(to_prob(logits), expected.float(), atol=1e-6, rtol=1e-5)
 
 
+def test_uncertainty_is_written(tiny_config, checkpoint, tmp_path) -> None:
+    options = {
+        'model.type': 'MonteCarloEncoderDecoder',
+        'model.num_passes': 3,
+        'model.decode_head.dropout_ratio': 0.5,
+    }
+    uncertain = load_model(tiny_config, checkpoint, device='cpu', cfg_options=options)
+    image = _picture(tmp_path / 'img' / 'a.png', 30, 40)
+    torch.manual_seed(1)
+    assert predict_to_folder(uncertain, [image], tmp_path / 'out') == []
+    torch.manual_seed(1)
+    (expected,) = predict(uncertain, [image])
+    (entry,) = json.loads((tmp_path / 'out/predictions.json').read_text())['images']
+    values = np.load(tmp_path / 'out' / entry['uncertainty'])['uncertainty']
+    np.testing.assert_array_equal(values, expected.uncertainty)
+    assert values.shape == (30, 40) and 0 < entry['highest_uncertainty'] == values.max() <= 0.25
+    picture = np.asarray(Image.open(tmp_path / 'out/uncertainty/a.png'))
+    np.testing.assert_allclose(picture[..., 0], 255 * values / values.max(), atol=0.51)
+
+
+def test_a_model_without_uncertainty_writes_none(model, tmp_path) -> None:
+    image = _picture(tmp_path / 'a.png', 30, 40)
+    assert predict_to_folder(model, [image], tmp_path / 'out') == []
+    assert not (tmp_path / 'out/uncertainty').exists()
+
+
 def test_files_hold_indices_colours_and_probabilities(model, tmp_path) -> None:
     images = [_picture(tmp_path / 'in' / name, 20, 30) for name in ('a.png', 'sub/b.jpg')]
     assert predict_to_folder(model, images, tmp_path / 'out', prob=True) == []

@@ -16,7 +16,8 @@ from mmseg_ext.apis.predict import find_images, load_model, predict_to_folder
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Predict images with a trained model. DIR gets masks/ (class indices as '
-        'palette PNG), overlays/ (the classes painted over the image) and predictions.json.'
+        'palette PNG), overlays/ (the classes painted over the image) and predictions.json; of a '
+        'model that gives its uncertainty also uncertainty/ (.npz, and .png white at the highest).'
     )
     parser.add_argument('config', metavar='CONFIG', help='config that the model was trained with')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights, a .pth file')

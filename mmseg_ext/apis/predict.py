@@ -40,12 +40,14 @@ class Prediction:
         picture: The image as read, ``(H, W, 3)`` uint8 RGB.
         label: ``(H, W)``, class index of each pixel, uint8 or, from 257 classes on, uint16.
         prob: ``(K, H, W)``, probability of each class, float16; ``None`` if not asked for.
+        uncertainty: ``(H, W)`` float32, of models that give one (``MonteCarloEncoderDecoder``).
     """
 
     path: Path
     picture: np.ndarray
     label: np.ndarray
     prob: Optional[np.ndarray] = None
+    uncertainty: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,10 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
         )
     label = label.astype(np.uint8 if max(len(logits), 2) <= 256 else np.uint16)
     prob = to_prob(logits).cpu().numpy().astype(np.float16) if keep_prob else None
-    return Prediction(path, picture, label, prob)
+    uncertainty = None
+    if 'uncertainty' in sample:
+        uncertainty = sample.uncertainty.data[0].float().cpu().numpy()
+    return Prediction(path, picture, label, prob, uncertainty)
 
 
 def to_prob(logits: Tensor) -> Tensor:
@@ -181,8 +186,11 @@ def output_names(images: Sequence[Path]) -> List[Path]:
 
 def write_prediction(
     prediction: Prediction, out: PathLike, name: PathLike, *, meta: dict
-) -> Dict[str, str]:
-    """Write index mask, overlay and, if there are any, probabilities.
+) -> Dict[str, Any]:
+    """Write index mask, overlay and, if there are any, probabilities and uncertainty.
+
+    The picture of the uncertainty is black at 0 and white at its largest value in this image,
+    which the list holds; the file beside it has the values.
 
     Args:
         prediction: What to write.
@@ -208,7 +216,20 @@ def write_prediction(
         buffer = io.BytesIO()
         np.savez_compressed(buffer, prob=prediction.prob, classes=np.array(classes))
         write_bytes(out / entry['prob'], buffer.getvalue())
+    if prediction.uncertainty is not None:
+        entry.update(_write_uncertainty(prediction.uncertainty, out, name))
     return entry
+
+
+def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> Dict[str, Any]:
+    highest = float(values.max(initial=0))
+    grey = np.round(255 * values / (highest or 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, uncertainty=values)
+    file = f'uncertainty/{name}.npz'
+    write_bytes(out / file, buffer.getvalue())
+    write_bytes(out / f'uncertainty/{name}.png', encode(np.repeat(grey[..., None], 3, 2)))
+    return dict(uncertainty=file, highest_uncertainty=highest)
 
 
 def _encode_mask(label: np.ndarray, palette: Sequence[Sequence[int]]) -> bytes:
