@@ -63,7 +63,11 @@ TOKENS = {
     'trainval91': lambda c: 'trainval91' in c.train_dataloader.dataset.ann_file,
     'mfp': lambda c: 'MFPHead' == c.model.decode_head.type or _context(c).type == 'AFFP',
     'affp': lambda c: _context(c) == dict(type='AFFP'),
-    'aspp': lambda c: _context(c).with_sppm is False,  # keeps ASPP's global mean
+    'aspp': lambda c: (
+        len(c.model.decode_head.rates) == 4
+        if c.model.decode_head.type == 'DeepLabV2Head'
+        else _context(c).with_sppm is False  # keeps ASPP's global mean
+    ),
     'fsm': lambda c: _context(c).type == 'AFFP',
     'frm': lambda c: 'with_frm' not in _context(c),
     'attn': lambda c: _context(c).type == 'AFFP' and 'attention' in _context(c),

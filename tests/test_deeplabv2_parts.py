@@ -141,6 +141,8 @@ def test_parameter_integers_of_the_backbones():
         # with LargeFOV's head the 20.5 M of the first DeepLab paper
         head = DeepLabV2Head(512, num_classes=21, rates=(12,), hidden_channels=1024)
         assert _count(vgg) + _count(head) == 20_505_429
+        aspp = DeepLabV2Head(512, num_classes=21, rates=(6, 12, 18, 24), hidden_channels=1024)
+        assert _count(aspp) == 4 * _count(head) == 23_162_964
 
 
 def _narrow(**settings):
