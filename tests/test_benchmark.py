@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -150,6 +151,12 @@ def test_crf_names_what_it_lacks_or_compares(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pydensecrf', None)
     with pytest.raises(ValueError, match='pip install pydensecrf2'):
         benchmark.run('crf', repeats=1)
+
+
+def test_memory_of_a_process_counts_what_it_holds():
+    prob = np.full((400, 200, 300), 1 / 400, np.float32)  # 96 MB, sent and held
+    peak = benchmark_crf.process_peak(prob, np.zeros((200, 300, 3), np.uint8), dict(iterations=0))
+    assert 96e6 + 100e6 < peak < 3e9, 'with Python and torch, in bytes'
 
 
 @pytest.mark.oracle

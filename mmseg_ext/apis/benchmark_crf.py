@@ -1,6 +1,8 @@
 """Benchmark of the dense CRF against pydensecrf2; see ``benchmark``."""
 
 import importlib.metadata
+import multiprocessing
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, Sequence, Tuple, Union
@@ -57,6 +59,7 @@ def crf(
                     reference=reference,
                     max_difference=float(np.abs(got - expected).max()),
                     label_agreement=float((got.argmax(0) == expected.argmax(0)).mean()),
+                    process_peak=process_peak(prob, image, dict(SETTINGS[setting], prune=prune)),
                     **compare(ours, theirs, repeats=repeats),
                 )
 
@@ -80,6 +83,29 @@ def _probabilities(classes: int, height: int, width: int) -> np.ndarray:
     logits[:, _PRESENT:] = logits[:, _PRESENT:] / 8 - 12
     smooth = F.interpolate(logits, (height, width), mode='bilinear', align_corners=True)
     return smooth[0].softmax(0).numpy()
+
+
+def process_peak(prob: np.ndarray, image: np.ndarray, setting: dict) -> int:
+    """Refine one image in a process of its own; the largest memory it held, in bytes.
+
+    The process holds Python, torch and this package, too, and its own copy of the probabilities.
+
+    Args:
+        prob: ``(K, H, W)`` float32.
+        image: ``(H, W, 3)`` uint8 RGB.
+        setting: Arguments of ``DenseCRF``.
+    """
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(_peak_of_this_process, (prob, image, setting, torch.get_num_threads()))
+
+
+def _peak_of_this_process(prob: np.ndarray, image: np.ndarray, setting: dict, threads: int) -> int:
+    import resource  # not on Windows
+
+    torch.set_num_threads(threads)
+    _ours(prob, image, DenseCRF(**setting))()
+    kilo = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
 
 
 def _ours(prob: np.ndarray, image: np.ndarray, crf_module: DenseCRF) -> Callable[[], np.ndarray]:

@@ -119,9 +119,8 @@ def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
         missing = '' if len(values) == len(runs) else f' ({len(values)} of {len(runs)})'
         if len(values) == 1:
             return f'{values[0]:.1f}{missing}'
-        text = f'{mean(values):.1f} ± {stdev(values):.1f}'
-        low, high = seeds_interval(values)
-        return text + (f' [{low:.1f}, {high:.1f}]' if interval else '') + missing
+        reach = ' [{:.1f}, {:.1f}]'.format(*seeds_interval(values)) if interval else ''
+        return f'{mean(values):.1f} ± {stdev(values):.1f}{reach}{missing}'
     low, high = entries[0].get('low'), entries[0].get('high')
     if not interval or low is None or high is None:
         return f'{values[0]:.1f}'

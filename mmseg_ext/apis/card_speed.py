@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 Case = Dict[str, Any]
 Columns = Sequence[Tuple[str, Callable[[Case], str]]]
@@ -26,6 +26,14 @@ def _times(case: Case) -> str:
     return f'{middle} ({low} to {high})'
 
 
+def _giga(value: Optional[float]) -> str:
+    return '–' if value is None else f'{value / 1e9:.2f}'
+
+
+def _percent(value: Optional[float]) -> str:
+    return '–' if value is None else f'{100 * value:.3f}'
+
+
 _TIME: Columns = (
     ('case', lambda c: c['case']),
     ('against', lambda c: c['reference']),
@@ -35,6 +43,8 @@ _TIME: Columns = (
     ('ms', lambda c: f'{c["ours_ms"]:.3g}'),
     ('ms of the other', lambda c: f'{c["reference_ms"]:.3g}'),
     ('times as long', _times),
+    ('memory of the process, GB', lambda c: _giga(c.get('process_peak'))),
+    ('equal labels, %', lambda c: _percent(c.get('label_agreement'))),
 )
 _MEMORY: Columns = (
     ('case', lambda c: c['case']),
