@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mmseg_ext.apis import crf
+from mmseg_ext.apis import crf, crf_picture
 from mmseg_ext.apis.predict import Prediction, write_prediction
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
 from mmseg_ext.models.layers.dense_crf import SETTINGS, DenseCRF
@@ -141,11 +141,33 @@ def test_what_cannot_be_started_is_refused(case, tmp_path):
         crf.read_listing(folder)
 
 
+def test_the_picture_shows_before_after_and_truth(case, tmp_path):
+    folder, truth = case
+    crf.refine_folder(folder, tmp_path / 'out', setting=SETTING, truth=truth)
+    drawn = crf_picture.draw(folder, tmp_path / 'out', truth=truth, names=['c'], cell=32)
+    assert drawn.shape == (24, 4 * 32 + 3 * 4, 3)
+    cells = [drawn[:, 36 * i : 36 * i + 32] for i in range(4)]
+    np.testing.assert_array_equal(cells[0], np.array(Image.open(tmp_path / 'images/c.png')))
+    palette = np.array(META['palette'], np.uint8)
+    for shown, mask in zip(cells[1:3], (folder, tmp_path / 'out')):
+        np.testing.assert_array_equal(shown, palette[np.array(Image.open(mask / 'masks/c.png'))])
+    labels = np.array(Image.open(truth / 'c.png'))
+    np.testing.assert_array_equal(cells[3][1:], palette[labels[1:]])
+    assert (cells[3][0] == cells[3][0, 0]).all() and not (cells[1] == cells[2]).all()
+    rows = crf_picture.draw(folder, tmp_path / 'out', rows=2, cell=32)
+    assert rows.shape == (2 * 24 + 4, 3 * 32 + 2 * 4, 3)
+    with pytest.raises(ValueError, match='no prediction is named x; there is a'):
+        crf_picture.draw(folder, tmp_path / 'out', names=['x'])
+
+
 def test_tool_refines_in_parallel_and_searches(case, tmp_path, python_tool):
     folder, truth = case
     out = tmp_path / 'out'
     options = ['--options', 'bi_xy=10', 'bi_rgb=20', '--truth', truth, '--out', out]
-    done = python_tool(TOOL, folder, *options, '--setting', 'camvid', '--workers', 2)
+    drawn = tmp_path / 'drawn.jpg'
+    done = python_tool(TOOL, folder, *options, '--setting', 'camvid', '--workers', 2,
+                       '--picture', drawn, '--names', 'sub/b')  # fmt: skip
+    assert Image.open(drawn).size == (4 * 220 + 3 * 4, 165)
     assert 'before mIoU' in done.stdout and 'after  mIoU' in done.stdout
     assert '3/3' in done.stderr  # the progress bar
     setting = {**SETTINGS['camvid'], 'bi_xy': 10, 'bi_rgb': 20}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mmseg_ext.apis import cli, crf
+from mmseg_ext.apis import cli, crf, crf_picture
+from mmseg_ext.apis.pictures import encode_below, write_bytes
 from mmseg_ext.evaluation.summary import write_json
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 
@@ -37,6 +38,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0, help='of the draw of these images')
     parser.add_argument('--workers', type=int, default=1, help='processes, one thread each')
+    parser.add_argument(
+        '--picture', type=Path, help='draw image, before, after and truth into this file, .jpg'
+    )
+    parser.add_argument(
+        '--names', nargs='+', default=[], help='images of the picture; default: the first four'
+    )
     parser.add_argument('--prob', action='store_true', help='also write refined probabilities')
     return parser.parse_args()
 
@@ -82,6 +89,10 @@ def main() -> int:
             workers=args.workers, keep_prob=args.prob)  # fmt: skip
         for when, values in scores.items():
             print(f'{when:6} mIoU {100 * values["mIoU"]:.2f}  aAcc {100 * values["aAcc"]:.2f}')
+        if args.picture:
+            drawn = crf_picture.draw(
+                args.predictions, args.out, truth=args.truth, names=args.names)  # fmt: skip
+            write_bytes(args.picture, encode_below(drawn, 200_000))
         print(f'see {args.out}')
     for failure in failures:
         print(f'error: {failure.reason}', file=sys.stderr)
