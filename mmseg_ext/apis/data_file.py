@@ -1,0 +1,315 @@
+"""The data set file ``my_data.yml``: what a user says about images and masks, read and checked.
+
+::
+
+    name: my_data
+    root: .                    # relative to this file
+    masks: values              # or colors
+    classes:                   # in the order of their ids
+    - {name: background, value: 0, color: [0, 0, 0]}
+    - {name: bone, value: 255, color: [255, 0, 0]}
+    ignore_value: 128          # a value (a colour, if masks: colors), a list of them, or null
+    train: {images: images/train, masks: masks/train}
+    val: {images: images/val, masks: masks/val}
+    test: {images: images, masks: masks, list: test.txt}
+
+``classes`` may be plain names, whose values are then 0, 1, 2. Folders are relative to ``root``,
+lists of stems to the file itself; without ``test``, ``val`` is tested. Optional: ``image_suffix``,
+``mask_suffix``, ``mask_threshold`` (grey masks become 0 and 1), ``crop_size`` (height, width),
+``group_file``.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import yaml
+
+from mmseg_ext.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
+
+from .pictures import voc_palette
+
+PathLike = Union[str, Path]
+Color = Tuple[int, int, int]
+
+PARTS = ('train', 'val', 'test')
+_KEYS = {
+    'name', 'root', 'masks', 'classes', 'ignore_value', 'image_suffix', 'mask_suffix',
+    'mask_threshold', 'crop_size', 'group_file', *PARTS,
+}  # fmt: skip
+_CLASS_KEYS = {'name', 'value', 'color'}
+_PART_KEYS = {'images', 'masks', 'list'}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A data set file whose entries fit each other; the disk is not looked at.
+
+    Args:
+        path: The file.
+        name: Of the data set.
+        root: Folder that the folders of images and masks are relative to.
+        classes: Names, in the order of their ids.
+        palette: A colour (RGB) for each class.
+        values: Value in the masks -> class id or ``ignore_index``; with ``color_masks`` the values
+            are colours.
+        parts: ``train``, ``val`` and, if given, ``test``: folders and list of each.
+        color_masks: Whether masks hold colours.
+        mask_threshold: Masks become 1 where they are at least this.
+        image_suffix: Endings of image files.
+        mask_suffix: Endings of mask files.
+        crop_size: Height and width of training crops; ``None`` leaves it to the row.
+        group_file: CSV file of stems and groups, relative to ``root``.
+    """
+
+    path: Path
+    name: str
+    root: Path
+    classes: Tuple[str, ...]
+    palette: Tuple[Color, ...]
+    values: Dict[Any, int]
+    parts: Dict[str, Dict[str, str]]
+    color_masks: bool = False
+    mask_threshold: Optional[int] = None
+    image_suffix: Tuple[str, ...] = IMAGE_SUFFIXES
+    mask_suffix: Tuple[str, ...] = MASK_SUFFIXES
+    crop_size: Optional[Tuple[int, int]] = None
+    group_file: str = ''
+
+    @property
+    def ignore_index(self) -> int:
+        """The label of pixels that do not count: 255, unless that is a class."""
+        return ignore_index_of(len(self.classes))
+
+    def part(self, name: str) -> Dict[str, str]:
+        """Folders and list of a split; ``test`` is ``val`` where the file has none."""
+        return self.parts[name] if name in self.parts else self.parts['val']
+
+    def dataset_config(self, name: str, pipeline: Sequence[dict] = ()) -> dict:
+        """Config of the ``FolderDataset`` that reads a split as the file says."""
+        part = self.part(name)
+        meta: Dict[str, Any] = dict(
+            classes=self.classes, palette=[list(color) for color in self.palette]
+        )
+        if self.ignore_index != 255:
+            meta.update(ignore_index=self.ignore_index)
+        config: Dict[str, Any] = dict(
+            type='FolderDataset',
+            data_root=str(self.root),
+            data_prefix=dict(img_path=part['images'], seg_map_path=part['masks']),
+            metainfo=meta,
+            ignore_index=self.ignore_index,
+            img_suffix=self.image_suffix,
+            seg_map_suffix=self.mask_suffix,
+            how_to_get=f'correct {self.path}',
+            pipeline=list(pipeline),
+        )
+        if part.get('list'):
+            config.update(ann_file=str(self.path.parent.absolute() / part['list']))
+        if self.group_file:
+            config.update(group_file=self.group_file)
+        return {**config, **self._reading()}
+
+    def _reading(self) -> dict:
+        if self.color_masks:
+            void = [list(c) for c, label in self.values.items() if label == self.ignore_index]
+            return dict(mask_format='color', void_colors=void)
+        if self.mask_threshold is not None:
+            return dict(mask_threshold=self.mask_threshold)
+        if all(value == label for value, label in self.values.items()):
+            return {}
+        return dict(label_map=dict(self.values), strict_label_map=True)
+
+
+def ignore_index_of(num_classes: int) -> int:
+    """The label of pixels that do not count: 255, or the last of 16 bits for more classes."""
+    return 255 if num_classes <= 255 else 65535
+
+
+def read_data_file(path: PathLike) -> DataFile:
+    """Read a data set file.
+
+    Args:
+        path: YAML, as ``python tools/dataset.py init`` writes it.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is no YAML, or an entry is missing, unknown, or contradicts another.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path}: no such data set file; python tools/dataset.py init FOLDER --out {path} '
+            'writes one'
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: no valid YAML ({error})') from error
+    try:
+        return _parse(content, path)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+
+
+def _parse(content: Any, path: Path) -> DataFile:
+    entries = _mapping(content, _KEYS, 'the file')
+    absent = [key for key in ('classes', 'train', 'val') if not entries.get(key)]
+    if absent:
+        raise ValueError(f'{", ".join(absent)} must be given; see python tools/dataset.py init')
+    kind = entries.get('masks', 'values')
+    if kind not in ('values', 'colors'):
+        raise ValueError(f'masks must be values or colors, got {kind!r}')
+    classes = [_class(entry, index) for index, entry in enumerate(_list(entries, 'classes'))]
+    names = [entry['name'] for entry in classes]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or len(names) < 2:
+        raise ValueError(
+            f'two classes are called {twice[0]!r}' if twice
+            else 'at least two classes are needed; the background is one'
+        )  # fmt: skip
+    threshold = _number(entries, 'mask_threshold')
+    if threshold is not None and (kind == 'colors' or len(names) != 2):
+        raise ValueError('mask_threshold makes masks of 0 and 1: give two classes, masks: values')
+    palette = _palette(classes, kind)
+    return DataFile(
+        path=path,
+        name=_text(entries.get('name', path.stem), 'name'),
+        root=(path.parent / str(entries.get('root') or '.')).absolute(),
+        classes=tuple(names),
+        palette=palette,
+        values=_values(classes, palette, entries.get('ignore_value'), kind),
+        parts={name: _part(entries[name], name) for name in PARTS if entries.get(name)},
+        color_masks=kind == 'colors',
+        mask_threshold=threshold,
+        image_suffix=_suffixes(entries, 'image_suffix', IMAGE_SUFFIXES),
+        mask_suffix=_suffixes(entries, 'mask_suffix', MASK_SUFFIXES),
+        crop_size=_crop_size(entries.get('crop_size')),
+        group_file=str(entries.get('group_file') or ''),
+    )
+
+
+def _mapping(value: Any, known: set, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f'{where} must hold "key: value" lines, got {value!r}')
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f'did you mean {close[0]}?' if close else f'it has {", ".join(sorted(known))}'
+            raise ValueError(f'{where} has no entry {key!r}; {hint}')
+    return value
+
+
+def _list(entries: Mapping[str, Any], key: str) -> list:
+    if not isinstance(entries[key], list):
+        raise ValueError(f'{key} must be a list, one "- ..." line each')
+    return entries[key]
+
+
+def _text(value: Any, where: str) -> str:
+    # YAML reads no, yes, on and off as truth values.
+    if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
+        raise ValueError(f'{where} must be text, got {value!r}: put it into quotes')
+    return str(value).strip()
+
+
+def _number(entries: Mapping[str, Any], key: str) -> Optional[int]:
+    value = entries.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ValueError(f'{key} must be a whole number from 0, got {value!r}')
+    return value
+
+
+def _class(entry: Any, index: int) -> dict:
+    where = f'classes[{index}]'
+    if not isinstance(entry, dict):
+        return dict(name=_text(entry, where), value=index)
+    _mapping(entry, _CLASS_KEYS, where)
+    values = entry.get('value', index)
+    for value in values if isinstance(values, list) else [values]:
+        _number(dict(value=value), 'value')
+    color = entry.get('color')
+    return dict(
+        name=_text(entry.get('name'), f'the name of {where}'),
+        value=values,
+        color=None if color is None else _color(color, where),
+    )
+
+
+def _color(value: Any, where: str) -> Color:
+    whole = isinstance(value, list) and len(value) == 3
+    if not whole or not all(type(v) is int and 0 <= v <= 255 for v in value):
+        raise ValueError(f'{where}: a colour is [red, green, blue], 0 to 255 each, got {value!r}')
+    return value[0], value[1], value[2]
+
+
+def _palette(classes: List[dict], kind: str) -> Tuple[Color, ...]:
+    without = [entry['name'] for entry in classes if entry.get('color') is None]
+    if kind == 'colors' and without:
+        raise ValueError(
+            f'with masks: colors each class needs its colour, as {{name: {without[0]}, color: '
+            f'[255, 0, 0]}}; {without} have none'
+        )
+    spare = voc_palette(len(classes))
+    return tuple(
+        entry.get('color') or _color(spare[index], 'classes') for index, entry in enumerate(classes)
+    )
+
+
+def _values(
+    classes: List[dict], palette: Sequence[Color], ignored: Any, kind: str
+) -> Dict[Any, int]:
+    """Value (or colour) in the masks -> class id or the ignored label."""
+    table: Dict[Any, int] = {}
+    for label, (entry, color) in enumerate(zip(classes, palette)):
+        own = entry['value'] if isinstance(entry['value'], list) else [entry['value']]
+        for value in [color] if kind == 'colors' else own:
+            if value in table:
+                raise ValueError(
+                    f'classes {classes[table[value]]["name"]!r} and {entry["name"]!r} have the '
+                    f'same {"colour" if kind == "colors" else "value"} {value}'
+                )
+            table[value] = label
+    for value in _ignored_values(ignored, kind):
+        if value in table:
+            name = classes[table[value]]['name']
+            raise ValueError(f'ignore_value {value} is the value of class {name!r}, too')
+        table[value] = ignore_index_of(len(classes))
+    return table
+
+
+def _ignored_values(ignored: Any, kind: str) -> list:
+    if ignored is None:
+        return []
+    if kind == 'colors':
+        nested = isinstance(ignored, list) and ignored and isinstance(ignored[0], list)
+        return [_color(color, 'ignore_value') for color in (ignored if nested else [ignored])]
+    values = ignored if isinstance(ignored, list) else [ignored]
+    return list(dict.fromkeys(_number(dict(ignore_value=v), 'ignore_value') for v in values))
+
+
+def _part(entry: Any, name: str) -> Dict[str, str]:
+    part = _mapping(entry, _PART_KEYS, name)
+    absent = [key for key in ('images', 'masks') if not part.get(key)]
+    if absent:
+        raise ValueError(f'{name} must name the folder of its {" and ".join(absent)}')
+    return {key: str(value) for key, value in part.items() if value}
+
+
+def _suffixes(
+    entries: Mapping[str, Any], key: str, default: Tuple[str, ...]
+) -> Tuple[str, ...]:
+    value = entries.get(key)
+    if value is None:
+        return default
+    return tuple(_text(v, key).lower() for v in (value if isinstance(value, list) else [value]))
+
+
+def _crop_size(value: Any) -> Optional[Tuple[int, int]]:
+    if value is None:
+        return None
+    sizes = value if isinstance(value, list) else [value, value]
+    if len(sizes) != 2 or not all(type(v) is int and v > 0 for v in sizes):
+        raise ValueError(f'crop_size must be [height, width] in pixels, got {value!r}')
+    return sizes[0], sizes[1]
