@@ -33,6 +33,9 @@ def parse_args() -> argparse.Namespace:
         '--surfaces', action='store_true', help='also HD95 and surface Dice, by MONAI'
     )
     kfold.add_surface_arguments(parser)
+    parser.add_argument(
+        '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
+    )
     parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
     parser.add_argument(
         '--deterministic', action='store_true', help='only algorithms whose results repeat'
@@ -51,7 +54,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    cfg = training.load_config(
+        args.config, options=args.cfg_options, work_dir=args.work_dir, dataset=args.dataset
+    )
     kfold.use_fold_arguments(cfg, args)
     training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.show or args.show_dir:

@@ -24,6 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on CUDA, bfloat16 on a CPU'
     )
+    parser.add_argument(
+        '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
+    )
     parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
     parser.add_argument(
         '--deterministic', action='store_true', help='only algorithms whose results repeat'
@@ -45,7 +48,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = training.load_config(args.config, options=args.cfg_options, work_dir=args.work_dir)
+    cfg = training.load_config(
+        args.config, options=args.cfg_options, work_dir=args.work_dir, dataset=args.dataset
+    )
     check_start_weights(cfg.model)  # before the fold writes its lists
     kfold.use_fold_arguments(cfg, args)
     training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)

@@ -9,6 +9,7 @@ USER_ERRORS = (
     ValueError,
     KeyError,
     FileNotFoundError,
+    FileExistsError,
     NotADirectoryError,
     PermissionError,
     ImportError,

@@ -117,7 +117,8 @@ class DataFile:
             return dict(mask_format='color', void_colors=void)
         if self.mask_threshold is not None:
             return dict(mask_threshold=self.mask_threshold)
-        if all(value == label for value, label in self.values.items()):
+        plain = all(value == label for value, label in self.values.items())
+        if plain and self.ignore_index in self.values:  # else that label would pass as ignored
             return {}
         return dict(label_map=dict(self.values), strict_label_map=True)
 
@@ -173,13 +174,18 @@ def _parse(content: Any, path: Path) -> DataFile:
     if threshold is not None and (kind == 'colors' or len(names) != 2):
         raise ValueError('mask_threshold makes masks of 0 and 1: give two classes, masks: values')
     palette = _palette(classes, kind)
+    values = _values(classes, palette, entries.get('ignore_value'), kind)
+    if threshold is not None and values != {0: 0, 1: 1}:
+        raise ValueError(
+            'with mask_threshold the values are 0 and 1: leave value, ignore_value out'
+        )
     return DataFile(
         path=path,
         name=_text(entries.get('name', path.stem), 'name'),
         root=(path.parent / str(entries.get('root') or '.')).absolute(),
         classes=tuple(names),
         palette=palette,
-        values=_values(classes, palette, entries.get('ignore_value'), kind),
+        values=values,
         parts={name: _part(entries[name], name) for name in PARTS if entries.get(name)},
         color_masks=kind == 'colors',
         mask_threshold=threshold,
@@ -297,9 +303,7 @@ def _part(entry: Any, name: str) -> Dict[str, str]:
     return {key: str(value) for key, value in part.items() if value}
 
 
-def _suffixes(
-    entries: Mapping[str, Any], key: str, default: Tuple[str, ...]
-) -> Tuple[str, ...]:
+def _suffixes(entries: Mapping[str, Any], key: str, default: Tuple[str, ...]) -> Tuple[str, ...]:
     value = entries.get(key)
     if value is None:
         return default

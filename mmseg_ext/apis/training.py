@@ -25,23 +25,31 @@ from .checkpoints import check_start_weights, check_weights, newest_checkpoint
 from .config_check import check_config, check_options
 from .results import add_run_facts
 from .schedule import set_max_iters
+from .user_dataset import apply_dataset, run_name
 
 PathLike = Union[str, Path]
 
 
 def load_config(
-    path: PathLike, *, options: Optional[dict] = None, work_dir: Optional[PathLike] = None
+    path: PathLike,
+    *,
+    options: Optional[dict] = None,
+    work_dir: Optional[PathLike] = None,
+    dataset: Optional[PathLike] = None,
 ) -> Config:
     """Read a config, merge options and decide on the work folder. Writes nothing.
 
     Args:
         path: A file, or ``package::path`` such as ``mmseg_ext::fmsi/fmsi_xception_voc.py``.
         options: ``--cfg-options``. ``max_iters`` rescales the whole schedule.
-        work_dir: Wins over the file's own; without either ``work_dirs/<config name>``.
+        work_dir: Wins over the file's own; without either ``work_dirs/<config name>``, and with a
+            ``dataset`` ``work_dirs/<config name>-<data set name>``.
+        dataset: File of the user's data, see :func:`~.user_dataset.apply_dataset`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         UnknownKeyError: If the config or the options hold a key that nothing reads.
+        ValueError: If the data set file does not fit the data.
     """
     path = str(path)
     if '::' in path:
@@ -52,13 +60,16 @@ def load_config(
         raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
     else:
         cfg = Config.fromfile(path)
+    name = Path(path.split('::')[-1]).stem
+    if dataset is not None:
+        name = run_name(path, apply_dataset(cfg, dataset))
     check_options(cfg, options or {})
     _merge(cfg, dict(options or {}))
     check_config(cfg)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = os.path.join('work_dirs', Path(path.split('::')[-1]).stem)
+    elif dataset is not None or cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', name)
     cfg.launcher = cfg.get('launcher', 'none')
     return cfg
 

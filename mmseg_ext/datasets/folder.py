@@ -38,6 +38,7 @@ class FolderDataset(CheckedSegDataset):
         seg_map_suffix: The same for the masks; a stem's ending such as ``_mask.png`` is allowed.
         label_map: Value in the file -> class id or ``ignore_index``; other values stay as they
             are. ``{255: 1}`` for binary masks of 0 and 255.
+        strict_label_map: Values that ``label_map`` leaves out are errors.
         mask_format: ``'index'``, or ``'color'`` for masks in the colours of the palette.
         mask_threshold: Make the mask binary: 1 where it is at least this, for grey or lossy masks.
         void_colors: Colours (RGB) to ignore with ``mask_format='color'``.
@@ -59,6 +60,7 @@ class FolderDataset(CheckedSegDataset):
         img_suffix: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
         seg_map_suffix: Union[str, Sequence[str]] = MASK_SUFFIXES,
         label_map: Optional[Dict[int, int]] = None,
+        strict_label_map: bool = False,
         mask_format: str = 'index',
         mask_threshold: Optional[int] = None,
         void_colors: Sequence[Sequence[int]] = (),
@@ -76,8 +78,12 @@ class FolderDataset(CheckedSegDataset):
             )
         if mask_format == 'color' and 'palette' not in metainfo:
             raise ValueError("mask_format='color' needs the palette (RGB) in metainfo")
+        if strict_label_map and not label_map:
+            raise ValueError('strict_label_map needs label_map: list every value of the masks')
         self.mask_label_map = label_map
         self.mask_reading: Dict[str, Any] = dict(mask_format=mask_format)
+        if strict_label_map:
+            self.mask_reading.update(strict_label_map=True)
         if mask_threshold is not None:
             self.mask_reading.update(mask_threshold=mask_threshold)
         if mask_format == 'color':

@@ -156,6 +156,8 @@ class LoadLabels(BaseTransform):
         if results.get('reduce_zero_label'):
             mask = shift_zero_label(mask.astype(np.int64), ignore_index=ignore_index)
         if results.get('label_map'):
+            if results.get('strict_label_map'):
+                _check_mapped(mask, path, results['label_map'])
             mask = map_labels(mask.astype(np.int64), results['label_map'])
         return mask
 
@@ -170,6 +172,16 @@ def _void_or_error(colors_N3: np.ndarray, path: str, results: dict, ignore_index
             'them to metainfo, or to void_colors of the data set to ignore them'
         )
     return ignore_index
+
+
+def _check_mapped(mask: np.ndarray, path: str, label_map: Dict[int, int]) -> None:
+    unknown = np.setdiff1d(mask, list(label_map)).tolist()
+    if unknown:
+        shown = f'{unknown[:8]}' + (' and more' if len(unknown) > 8 else '')
+        raise ValueError(
+            f'{path}: the mask holds the values {shown}, which label_map leaves out: give each '
+            'its class, or the ignored label'
+        )
 
 
 def check_ids(mask: np.ndarray, path: str, *, num_classes: int, ignore_index: int) -> None:

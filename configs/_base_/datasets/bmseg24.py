@@ -8,6 +8,7 @@ data_root = '{{$MMSEG_EXT_DATA:data}}/bmseg24'
 split_root = '{{fileDirname}}/../splits/bmseg24'
 num_classes = 2
 ignore_index = 255
+train_images = 18
 crop_size = (256, 256)
 fold_pool = 'train+val'  # cross validation covers all labelled images
 

@@ -5,6 +5,7 @@ dataset_type = 'CamVidDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/camvid'
 num_classes = 11
 ignore_index = 255
+train_images = 367
 crop_size = (256, 256)
 
 train_pipeline = [

@@ -1,6 +1,7 @@
 # COCO-Stuff 10k: 9000 train and 1000 test images of COCO 2014, 171 classes. The layout is what
 # mmseg's tools/dataset_converters/coco_stuff10k.py leaves; its masks have 0 for unlabelled.
 _base_ = './cocostuff164k.py'
+train_images = 9000
 data_root = '{{$MMSEG_EXT_DATA:data}}/coco_stuff10k'
 how_to_get = "make it with mmsegmentation's tools/dataset_converters/coco_stuff10k.py"
 

@@ -6,6 +6,7 @@ dataset_type = 'CheckedCOCOStuffDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/coco_stuff164k'
 num_classes = 171
 ignore_index = 255
+train_images = 118287
 crop_size = (512, 512)
 how_to_get = "make it with mmsegmentation's tools/dataset_converters/coco_stuff164k.py"
 

@@ -5,6 +5,7 @@ dataset_type = 'ShapesDataset'
 data_root = 'data/shapes'
 num_classes = 21
 ignore_index = 255
+train_images = 240
 crop_size = (128, 128)
 
 train_pipeline = [

@@ -5,6 +5,7 @@ dataset_type = 'FolderDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/vertebra_ct'
 num_classes = 2
 ignore_index = 255
+train_images = 3394
 crop_size = (128, 128)
 metainfo = dict(classes=('background', 'vertebra'), palette=[[0, 0, 0], [0, 255, 255]])
 

@@ -6,6 +6,7 @@ dataset_type = 'VOCDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/VOCdevkit/VOC2012'
 num_classes = 21
 ignore_index = 255
+train_images = 1464
 crop_size = (512, 512)
 
 train_pipeline = [

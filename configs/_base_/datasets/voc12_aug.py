@@ -2,6 +2,7 @@
 # SegmentationClassAug and their ids in aug.txt, as mmseg's tools/dataset_converters/voc_aug.py leaves
 # them.
 _base_ = './voc12.py'
+train_images = 10582
 train_dataloader = dict(
     dataset=dict(
         extra_ann_file='ImageSets/Segmentation/aug.txt',

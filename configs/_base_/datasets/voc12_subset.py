@@ -5,6 +5,7 @@ dataset_type = 'VOCDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/voc12_subset'
 num_classes = 21
 ignore_index = 255
+train_images = 437
 crop_size = (256, 256)
 
 train_pipeline = [

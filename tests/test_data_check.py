@@ -1,0 +1,270 @@
+"""tools/dataset.py check: what it finds, counts against numpy, its page; the file itself."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_ext.apis.data_check import as_text, check_data, class_rows
+from mmseg_ext.apis.data_file import read_data_file
+from mmseg_ext.apis.data_page import choose_examples, labels_of, write_page
+from mmseg_ext.datasets.folder import FolderDataset
+from mmseg_ext.datasets.loading import LoadLabels, read_mask
+
+SIZE = (10, 20)
+TEXT = """
+classes: [sky, tree, {name: car, value: 9}]
+ignore_value: [255, 3]
+train: {images: images/train, masks: masks/train}
+val: {images: images/val, masks: masks/val}
+"""
+
+
+def _save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, np.uint8)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images for train, two for val, whose masks hold 0, 1, 9 and the ignored 3 and 255."""
+    random = np.random.default_rng(0)
+    for part, stems in (('train', 'abcd'), ('val', 'ef')):
+        for stem in stems:
+            _save(tmp_path / f'images/{part}/{stem}.png', random.integers(0, 256, (*SIZE, 3)))
+            mask = np.array([0, 1, 9, 255, 3])[random.integers(0, 5, SIZE)]
+            _save(tmp_path / f'masks/{part}/{stem}.png', mask)
+    (tmp_path / 'mine.yml').write_text(TEXT)
+    return tmp_path
+
+
+def test_a_good_data_set_has_no_findings(folder):
+    report = check_data(folder / 'mine.yml')
+    assert report.errors == {} and report.warnings == {}
+    for part, count in (('train', 4), ('val', 2)):
+        masks = [read_mask(str(p)) for p in sorted((folder / 'masks' / part).iterdir())]
+        assert len(masks) == count == len(report.of(part))
+        values = ((0,), (1,), (9,), (3, 255))
+        expected = [sum(int(np.isin(m, v).sum()) for m in masks) for v in values]
+        assert report.pixels(part).tolist() == expected
+        assert sum(expected) == count * SIZE[0] * SIZE[1]
+    row = class_rows(report)[2]
+    pixels = report.pixels('train')
+    assert row[0] == 'car' and row[1] == f'{100 * pixels[2] / 800:.2f}' and row[2] == '4'
+
+
+def test_labels_are_those_that_training_loads(folder):
+    data = read_data_file(folder / 'mine.yml')
+    config = data.dataset_config('train')
+    dataset = FolderDataset(**{k: v for k, v in config.items() if k != 'type'})
+    assert len(dataset) == 4
+    for index in range(4):
+        info = dataset.get_data_info(index)
+        loaded = LoadLabels().transform(info)['gt_seg_map']
+        np.testing.assert_array_equal(loaded, labels_of(data, read_mask(info['seg_map_path'])))
+    assert set(np.unique(loaded)) == {0, 1, 2, 255}
+
+
+def _break(folder):
+    """One fault of every kind."""
+    (folder / 'images/train/a.png').write_bytes(b'no picture')
+    (folder / 'masks/train/b.png').write_bytes((folder / 'masks/train/b.png').read_bytes()[:60])
+    _save(folder / 'masks/train/c.png', np.zeros((5, 20)))
+    mask = np.zeros(SIZE)
+    mask[0, :7] = 77
+    _save(folder / 'masks/val/e.png', mask)
+    shutil.copy(folder / 'images/train/d.png', folder / 'images/val/f.png')
+    _save(folder / 'images/val/g.png', np.ones((*SIZE, 3)))
+    _save(folder / 'masks/val/h.png', np.ones(SIZE))
+
+
+def test_every_kind_of_fault_is_found(folder):
+    _break(folder)
+    report = check_data(folder / 'mine.yml')
+    assert {kind: len(found) for kind, found in report.errors.items()} == {
+        'unreadable files': 2,
+        'size mismatches': 1,
+        'values without a class': 1,
+        'images without a mask': 1,
+        'images in two splits': 1,
+    }
+    text = as_text(report)
+    for words in (
+        'images/train/a.png: cannot be decoded as an image',
+        'masks/train/b.png: cannot be decoded as a mask',
+        'masks/train/c.png: 5x20 (height x width), its image',
+        'masks/val/e.png: the mask holds the values 77, and',
+        'names 3 classes with the values 0, 1, 9: add the missing ones',
+        '(7 pixels in 1 masks)',
+        'val: 1 images, g',
+        'images/val/f.png',
+    ):
+        assert words in text, words
+    assert report.warnings['masks without an image'] == ['val: 1 masks, h']
+
+
+def test_the_same_picture_in_another_file_format_is_a_duplicate(folder):
+    with Image.open(folder / 'images/train/a.png') as image:
+        image.save(folder / 'images/val/e.bmp')
+    (folder / 'images/val/e.png').unlink()
+    report = check_data(folder / 'mine.yml')
+    assert list(report.errors) == ['images in two splits']
+    (message,) = report.errors['images in two splits']
+    assert 'train: ' in message and 'a.png' in message and 'e.bmp' in message
+
+
+def test_warnings(folder):
+    _save(folder / 'masks/val/e.png', np.full(SIZE, 255))
+    _save(folder / 'masks/val/f.png', np.zeros(SIZE))
+    shutil.copy(folder / 'images/train/a.png', folder / 'images/train/b.png')
+    report = check_data(folder / 'mine.yml')
+    assert report.errors == {}
+    assert report.warnings['classes without a pixel'] == [
+        'val: tree, car (their scores are undefined)'
+    ]
+    assert report.warnings['masks without a labelled pixel'][0].startswith('val: 1 masks')
+    assert len(report.warnings['images twice in one split']) == 1
+
+
+# --------------------------------------------------------------------------------- page
+
+
+class _Page(HTMLParser):
+    """Collects what a browser would fetch, and whether tags are closed in order."""
+
+    VOID = {'meta', 'link', 'br', 'img', 'wbr'}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.text, self.ids = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for key, value in attrs if key in ('src', 'href')]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.sources += [value for key, value in attrs if key in ('src', 'href')]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.mark.parametrize('broken', [False, True])
+def test_the_page_is_whole_and_needs_nothing_else(folder, broken):
+    if broken:
+        _break(folder)
+    path = write_page(check_data(folder / 'mine.yml'), folder / 'out.html')
+    page = _Page()
+    page.feed(path.read_text(encoding='utf-8'))
+    assert page.open == []
+    assert page.sources and all(source.startswith('data:') for source in page.sources)
+    text = ' '.join(page.text)
+    pictures = [source for source in page.sources if source.startswith('data:image')]
+    if broken:
+        assert 'values without a class' in text and 'image: unreadable' in text
+        assert 'mask: unreadable' in text
+    else:
+        assert len(pictures) == 2 * 6 and 'None: every file can be read' in text
+    assert re.search(r'\bcar\b', text) and 'train' in text
+
+
+def test_examples_show_rare_classes(folder):
+    report = check_data(folder / 'mine.yml')
+    samples = report.of('train')
+    rare = [s._replace(count=s.count._replace(pixels=np.array([5, 5, 0, 0]))) for s in samples]
+    rare[2] = rare[2]._replace(count=rare[2].count._replace(pixels=np.array([0, 0, 1, 0])))
+    chosen = choose_examples(rare, 3, 2)
+    assert rare[2] in chosen and len(chosen) == 2
+    assert choose_examples([], 3, 2) == []
+    assert len(choose_examples(rare, 3, 10)) == 4
+
+
+# --------------------------------------------------------------------------- data file
+
+BAD = {
+    'classes: [a]': 'at least two classes',
+    'classes: [a, a]': "two classes are called 'a'",
+    'classes: [no, b]': 'must be text, got False: put it into quotes',
+    'classes: {a: 0}': 'classes must be a list',
+    'classes: [{name: a, value: 1}, b]': "'a' and 'b' have the same value 1",
+    'classes: [{nam: a}, b]': "has no entry 'nam'; did you mean name?",
+    'clases: [a, b]': "the file has no entry 'clases'; did you mean classes?",
+    'masks: colors': 'each class needs its colour',
+    'masks: rgb': 'masks must be values or colors',
+    'ignore_value: 1': "ignore_value 1 is the value of class 'tree', too",
+    'ignore_value: -1': 'must be a whole number from 0',
+    'mask_threshold: 100': 'mask_threshold makes masks of 0 and 1: give two classes',
+    'crop_size: [1, 2, 3]': r'crop_size must be \[height, width\]',
+    'train: {images: x}': 'train must name the folder of its masks',
+    'val: null': 'val must be given',
+    'train: {images: x, masks: [': 'no valid YAML',
+}
+
+
+@pytest.mark.parametrize('line', BAD, ids=list(BAD))
+def test_a_file_that_contradicts_itself_is_refused(folder, line):
+    key = line.split(':')[0]
+    kept = [text for text in TEXT.splitlines() if not text.startswith(f'{key}:')]
+    if 'YAML' not in BAD[line]:
+        kept = [text for text in kept if 'ignore' not in text or 'classes: [{' not in line]
+    path = folder / 'bad.yml'
+    path.write_text('\n'.join([*kept, line]))
+    with pytest.raises(ValueError, match=rf'bad\.yml: .*{BAD[line]}'):
+        read_data_file(path)
+
+
+def test_missing_things_are_named(folder):
+    with pytest.raises(FileNotFoundError, match='none.yml: no such data set file; python tools/'):
+        read_data_file(folder / 'none.yml')
+    (folder / 'm.yml').write_text(TEXT.replace('masks/val', 'masks/vel'))
+    with pytest.raises(FileNotFoundError, match=r'masks/vel: no such folder, which .*val\.masks'):
+        check_data(folder / 'm.yml')
+    (folder / 'empty').mkdir()
+    (folder / 'm.yml').write_text(TEXT.replace('images/val', 'empty'))
+    with pytest.raises(ValueError, match=r'm\.yml: the split val is empty: .*empty holds no file'):
+        check_data(folder / 'm.yml')
+    (folder / 'm.yml').write_text(TEXT.replace('masks/val}', 'masks/val, list: l.txt}'))
+    with pytest.raises(FileNotFoundError, match=r'l\.txt: no such list'):
+        check_data(folder / 'm.yml')
+    (folder / 'l.txt').write_text('e\nq\n')
+    with pytest.raises(FileNotFoundError, match=r"l\.txt names 'q', and .*images/val"):
+        check_data(folder / 'm.yml')
+    (folder / 'l.txt').write_text('f\n')
+    assert [s.pair.stem for s in check_data(folder / 'm.yml').of('val')] == ['f']
+    (folder / 'l.txt').write_text('\n')
+    with pytest.raises(ValueError, match=r'the split val is empty: l\.txt names no image'):
+        check_data(folder / 'm.yml')
+
+
+def test_colour_masks(folder):
+    colors = dict(sky=[1, 2, 3], tree=[9, 9, 9], car=[200, 0, 0])
+    lines = [f'- {{name: {name}, color: {color}}}' for name, color in colors.items()]
+    text = '\n'.join(['masks: colors', 'classes:', *lines, 'ignore_value: [5, 5, 5]'])
+    text += '\n' + '\n'.join(TEXT.splitlines()[-2:])
+    (folder / 'c.yml').write_text(text)
+    table = np.array([[1, 2, 3], [9, 9, 9], [200, 0, 0], [5, 5, 5]])
+    ids = np.random.default_rng(1).integers(0, 4, SIZE)
+    for path in (folder / 'masks').rglob('*.png'):
+        _save(path, table[ids])
+    report = check_data(folder / 'c.yml')
+    assert report.errors == {}
+    expected = np.bincount(ids.ravel(), minlength=4)
+    np.testing.assert_array_equal(report.pixels('train'), 4 * expected)
+    config = report.data.dataset_config('train')
+    dataset = FolderDataset(**{k: v for k, v in config.items() if k != 'type'})
+    loaded = LoadLabels().transform(dataset.get_data_info(0))['gt_seg_map']
+    np.testing.assert_array_equal(loaded, np.where(ids == 3, 255, ids))
+    _save(folder / 'masks/val/e.png', np.full((*SIZE, 3), [7, 8, 9]))
+    report = check_data(folder / 'c.yml')
+    (message,) = report.errors['values without a class']
+    assert 'the mask holds the colours (RGB) [7, 8, 9]' in message
+    # colours where values are expected
+    (message, *_) = check_data(folder / 'mine.yml').errors['values without a class']
+    assert 'masks: colors and give each class its color' in message

@@ -1,0 +1,70 @@
+"""Describe your own images and masks in a file that any config can train on, and check it.
+
+python tools/dataset.py init FOLDER                  # looks at the data, writes my_data.yml
+python tools/dataset.py check my_data.yml            # reads everything, writes my_data_check.html
+python tools/train.py CONFIG --dataset my_data.yml   # any row of any paper on your data
+"""
+
+import argparse
+from pathlib import Path
+
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.data_check import as_text, check_data
+from mmseg_ext.apis.data_init import init_data_file
+from mmseg_ext.apis.data_page import write_page
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    init = commands.add_parser('init', help='look at a folder and write its data set file')
+    init.add_argument('folder', help='folder of images and masks')
+    init.add_argument('--out', default='my_data.yml', help='file to write (default my_data.yml)')
+    init.add_argument(
+        '--classes', nargs='+', default=[], help='names, in the order of the values in the masks'
+    )
+    init.add_argument(
+        '--ratio', type=float, default=0.8, help='share of train where there is no split'
+    )
+    init.add_argument('--seed', type=int, default=0, help='seed of that split')
+    init.add_argument(
+        '--groups',
+        default='',
+        metavar='REGEX',
+        help='keep images together in that split whose paths match alike, such as a patient: '
+        r"'^(\w+)_'",
+    )
+    init.add_argument('--force', action='store_true', help='replace a file that is there')
+    check = commands.add_parser('check', help='read all files and report what is wrong')
+    check.add_argument('file', help='data set file, such as my_data.yml')
+    check.add_argument('--out', help='page to write (default: FILE_check.html beside the file)')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    if args.command == 'init':
+        notes = init_data_file(
+            args.folder,
+            args.out,
+            classes=args.classes,
+            ratio=args.ratio,
+            seed=args.seed,
+            groups=args.groups,
+            force=args.force,
+        )
+        print('\n'.join(notes))
+        print(f'next: python tools/dataset.py check {args.out}')
+        return 0
+    report = check_data(args.file, progress=True)
+    path = Path(args.file)
+    out = Path(args.out) if args.out else path.with_name(f'{path.stem}_check.html')
+    print(as_text(report))
+    print(f'\nwritten to {write_page(report, out)}')
+    return 1 if report.errors else 0
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
