@@ -204,6 +204,13 @@ def test_soft_masks_get_a_threshold(tmp_path):
     assert found.threshold == 128 and found.names == ['background', 'foreground']
 
 
+def test_many_ids_and_void_are_no_soft_mask(tmp_path):
+    mask = np.zeros((64, 64))
+    mask[0, :20], mask[1] = np.arange(1, 21), 255
+    found = find_classes([str(_save(tmp_path / 'm.png', mask))])
+    assert found.threshold is None and len(found.names) == 21 and found.ignored == [255]
+
+
 def test_palette_images_give_their_colours(tmp_path):
     palette = [0, 0, 0, 200, 10, 20, 30, 250, 40]
     image = Image.fromarray(IDS.astype(np.uint8), mode='P')

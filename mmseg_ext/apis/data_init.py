@@ -227,12 +227,15 @@ def _by_value(pixels: Counter, paths: Sequence[str], listed: List[dict]) -> Clas
 
 
 def _is_soft(pixels: Counter) -> bool:
-    """Whether nearly all pixels lie at both ends of many greys."""
+    """Whether nearly all pixels lie at both ends of a scale of many greys.
+
+    Class ids besides 255 leave the middle of the scale empty.
+    """
     top = max(pixels)
-    if len(pixels) <= 16 or not 128 <= top <= 255:
+    middle = [value for value in pixels if 32 < value < top - 32]
+    if len(middle) <= 16 or not 128 <= top <= 255:
         return False
-    ends = sum(number for value, number in pixels.items() if value <= 32 or value >= top - 32)
-    return ends > 0.95 * sum(pixels.values())
+    return sum(pixels[value] for value in middle) < 0.05 * sum(pixels.values())
 
 
 def _made_up(value: int, pixels: Counter, binary: bool) -> str:

@@ -6,7 +6,6 @@ the number of passes) stays the row's.
 """
 
 import copy
-import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,10 +102,10 @@ def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
         *_use_losses(cfg, data),  # before the number of classes is overwritten
         _use_classes(cfg, data),
         _use_crop(cfg, data),
+        _redirect_start(cfg, data),
         _use_iterations(cfg, data),
     ]
     _use_metrics(cfg, data)
-    _redirect_start(cfg, data)
     for note in notes:
         if note:
             print_log(f'{file.name}: {note}', 'current')
@@ -212,7 +211,7 @@ def _use_classes(cfg: Config, data: UserData) -> str:
 
 
 def _use_ignored(step: dict, file: DataFile) -> None:
-    if step['type'] == 'RandomCrop':
+    if 'ignore_index' in step or step['type'] in ('RandomCrop', 'BorderWeight'):
         step['ignore_index'] = file.ignore_index
     elif step['type'] == 'RepoAugment':  # its repository fills up with background
         step['label_fill'] = 0 if background_of(file.classes) == 0 else file.ignore_index
@@ -401,8 +400,7 @@ def _use_iterations(cfg: Config, data: UserData) -> str:
     rows, own = loop['max_iters'], cfg.get('train_images')
     if not own:
         return f'iterations: {rows}, as in the row, which does not say how many images it has'
-    same_passes = round(rows * data.num_train / own)
-    length = min(rows, max(same_passes, min(rows, _MIN_ITERS)))
+    length = _length(rows, own, data)
     if length != rows:
         set_max_iters(cfg, length)
     cfg.train_images = data.num_train
@@ -411,6 +409,11 @@ def _use_iterations(cfg: Config, data: UserData) -> str:
         f'iterations: {length} ({length * batch / data.num_train:.1f} passes), the row has {rows} '
         f'({rows * batch / own:.1f} passes over {own} images)'
     )
+
+
+def _length(rows: int, own: int, data: UserData) -> int:
+    same_passes = round(rows * data.num_train / own)
+    return min(rows, max(same_passes, min(rows, _MIN_ITERS)))
 
 
 # ------------------------------------------------------------------------------- the rest
@@ -430,16 +433,15 @@ def _use_metrics(cfg: Config, data: UserData) -> None:
                 metric['extra'] = dict(metric.get('extra') or {}, dataset=dict(name=data.file.name))
 
 
-def _redirect_start(cfg: Config, data: UserData) -> None:
+def _redirect_start(cfg: Config, data: UserData) -> str:
     """Let a row that starts from another row's run take that run on the same data."""
-    start = cfg.get('load_from')
-    if start:
-        found = re.fullmatch(r'work_dirs/([a-z0-9_]+)/(.+)', str(start))
-        if found:
-            cfg.load_from = f'work_dirs/{found[1]}-{data.file.name}/{found[2]}'
-        else:
-            print_log(
-                f'{data.file.name}: the row starts from {start}, which may know other classes',
-                'current',
-                logging.WARNING,
-            )
+    start = str(cfg.get('load_from') or '')
+    found = re.fullmatch(r'work_dirs/([a-z0-9_]+)/(.+)', start)
+    if found:
+        name, own = found[2], cfg.get('train_images')
+        iteration = re.fullmatch(r'iter_(\d+)\.pth', name)
+        if iteration and own:  # that run's last one: it follows the data, too
+            name = f'iter_{_length(int(iteration[1]), own, data)}.pth'
+        cfg.load_from = f'work_dirs/{found[1]}-{data.file.name}/{name}'
+        return f'start: {cfg.load_from}'
+    return f'start: {start}, which may know other classes' if start else ''
