@@ -178,8 +178,8 @@ def test_the_page_is_whole_and_needs_nothing_else(folder, broken):
 def test_examples_show_rare_classes(folder):
     report = check_data(folder / 'mine.yml')
     samples = report.of('train')
-    rare = [s._replace(count=s.count._replace(pixels=np.array([5, 5, 0, 0]))) for s in samples]
-    rare[2] = rare[2]._replace(count=rare[2].count._replace(pixels=np.array([0, 0, 1, 0])))
+    rare = [s._replace(content=s.content._replace(pixels=np.array([5, 5, 0, 0]))) for s in samples]
+    rare[2] = rare[2]._replace(content=rare[2].content._replace(pixels=np.array([0, 0, 1, 0])))
     chosen = choose_examples(rare, 3, 2)
     assert rare[2] in chosen and len(chosen) == 2
     assert choose_examples([], 3, 2) == []

@@ -197,11 +197,12 @@ def test_binary_masks(tmp_path):
 
 
 def test_soft_masks_get_a_threshold(tmp_path):
-    mask = np.zeros((64, 64))
-    mask[:, 40:] = 255
-    mask[:, 39] = np.arange(64) * 4
-    found = find_classes([str(_save(tmp_path / 'm.png', mask))])
-    assert found.threshold == 128 and found.names == ['background', 'foreground']
+    for ends in (range(3, 256, 2), [*range(20), *range(240, 256)]):  # scaled; compressed
+        mask = np.zeros((128, 64))
+        mask[:, 40:] = 255
+        mask[: len(ends), 39] = list(ends)
+        found = find_classes([str(_save(tmp_path / 'm.png', mask))])
+        assert found.threshold == 128 and found.names == ['background', 'foreground']
 
 
 def test_many_ids_and_void_are_no_soft_mask(tmp_path):

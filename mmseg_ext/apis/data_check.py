@@ -33,7 +33,7 @@ class Sample(NamedTuple):
         size: H and W of the image.
         depth: Channels and type of the image, such as ``'3 x uint8'``.
         digest: Of the image's pixels.
-        count: What the mask holds, ``None`` if it cannot be read.
+        content: What the mask holds, ``None`` if it cannot be read.
     """
 
     part: str
@@ -43,7 +43,7 @@ class Sample(NamedTuple):
     size: Tuple[int, int] = (0, 0)
     depth: str = ''
     digest: str = ''
-    count: Optional[MaskCount] = None
+    content: Optional[MaskCount] = None
 
 
 @dataclass
@@ -68,12 +68,12 @@ class DataReport:
 
     def pixels(self, part: str) -> np.ndarray:
         """Pixels of each class of a split, and of the ignored label at the end, ``(K + 1,)``."""
-        counts = [s.count.pixels for s in self.of(part) if s.count is not None]
+        counts = [s.content.pixels for s in self.of(part) if s.content is not None]
         return np.sum(counts, axis=0) if counts else np.zeros(len(self.data.classes) + 1, np.int64)
 
     def masks_with(self, part: str) -> np.ndarray:
         """In how many masks of a split each class, and the ignored label, occurs, ``(K + 1,)``."""
-        seen = [s.count.pixels > 0 for s in self.of(part) if s.count is not None]
+        seen = [s.content.pixels > 0 for s in self.of(part) if s.content is not None]
         return np.sum(seen, axis=0) if seen else np.zeros(len(self.data.classes) + 1, np.int64)
 
 
@@ -130,7 +130,7 @@ def _look(data: DataFile, part: str, pair: Pair) -> Sample:
             problem=f'{pair.mask}: {count.size[0]}x{count.size[1]} (height x width), its image '
             f'{pair.image} {sample.size[0]}x{sample.size[1]}',
         )
-    sample = sample._replace(count=count)
+    sample = sample._replace(content=count)
     if count.unknown:
         return sample._replace(kind='values without a class', problem='')
     return sample
@@ -148,7 +148,7 @@ def _add_problems(report: DataReport) -> None:
     pixels: Counter = Counter()
     masks: Dict[Any, List[str]] = defaultdict(list)
     for sample in report.samples:
-        for value, number in (sample.count.unknown if sample.count else {}).items():
+        for value, number in (sample.content.unknown if sample.content else {}).items():
             pixels[value] += number
             masks[value].append(sample.pair.mask)
     for value, number in pixels.most_common(20):
@@ -212,7 +212,9 @@ def _add_absent_classes(report: DataReport) -> None:
         if absent:
             text = f'{part}: {", ".join(absent)} ({why})'
             _add(report.warnings, 'classes without a pixel', [text])
-        empty = [s.pair.mask for s in report.of(part) if s.count and not s.count.pixels[:-1].sum()]
+        empty = [
+            s.pair.mask for s in report.of(part) if s.content and not s.content.pixels[:-1].sum()
+        ]
         if empty:
             text = f'{part}: {len(empty)} masks, {_names(empty)}'
             _add(report.warnings, 'masks without a labelled pixel', [text])

@@ -156,13 +156,18 @@ def find_classes(
         for value, number in content.values.items():
             pixels[(value,) * 3 if colored and not isinstance(value, tuple) else value] += number
     listed = [] if names else _names_in(folder)
-    found = _by_color(pixels, paths, listed) if colored else _by_value(pixels, paths, listed)
     palettes = [content.palette for content in contents if content.palette]
+    if colored:
+        found = _by_color(pixels, paths, listed)
+    elif _is_soft(pixels) and not palettes:
+        found = _soft(pixels)
+    else:
+        found = _by_value(pixels, paths, listed)
     if palettes and not colored:
         _use_palette(found, palettes[0])
     if names:
         if len(names) != len(found.names):
-            seen = found.values or [list(color) for color in found.colors]
+            seen: list = found.values or [list(color) for color in found.colors]
             raise ValueError(
                 f'{len(names)} names for the {len(found.names)} classes of the masks: {seen}'
                 + (f', {found.ignored} being ignored' if found.ignored else '')
@@ -195,15 +200,6 @@ def _palette(path: str) -> Optional[List[Color]]:
 
 def _by_value(pixels: Counter, paths: Sequence[str], listed: List[dict]) -> Classes:
     values = sorted(pixels)
-    if _is_soft(pixels):
-        middle = (max(values) + 1) // 2
-        return Classes(
-            ['background', 'foreground'], [0, 1], _colors(2), threshold=middle,
-            notes=[
-                f'the masks hold {len(values)} greys, nearly all at both ends, as after lossy '
-                f'compression or scaling: class 1 from {middle} on; the names are made up'
-            ],
-        )  # fmt: skip
     if len(values) > _MAX_VALUES or min(values) < 0:
         raise ValueError(
             f'{paths[0]} and others hold {len(values)} different values from {min(values)} to '
@@ -226,16 +222,27 @@ def _by_value(pixels: Counter, paths: Sequence[str], listed: List[dict]) -> Clas
     return Classes(named, values, colors, ignored, notes=notes)
 
 
+def _soft(pixels: Counter) -> Classes:
+    middle = (max(pixels) + 1) // 2
+    note = (
+        f'the masks hold {len(pixels)} greys, nearly all at both ends, as after lossy compression '
+        f'or scaling: class 1 from {middle} on; the names are made up'
+    )
+    names = ['background', 'foreground']
+    return Classes(names, [0, 1], _colors(2), threshold=middle, notes=[note])
+
+
 def _is_soft(pixels: Counter) -> bool:
     """Whether nearly all pixels lie at both ends of a scale of many greys.
 
-    Class ids besides 255 leave the middle of the scale empty.
+    Class ids besides 255 leave the values just below it empty.
     """
     top = max(pixels)
-    middle = [value for value in pixels if 32 < value < top - 32]
-    if len(middle) <= 16 or not 128 <= top <= 255:
+    below = [value for value in range(top - 8, top) if value in pixels]
+    if len(pixels) <= 16 or not 128 <= top <= 255 or len(below) < 4:
         return False
-    return sum(pixels[value] for value in middle) < 0.05 * sum(pixels.values())
+    ends = sum(number for value, number in pixels.items() if value <= 32 or value >= top - 32)
+    return ends > 0.95 * sum(pixels.values())
 
 
 def _made_up(value: int, pixels: Counter, binary: bool) -> str:

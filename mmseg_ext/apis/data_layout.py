@@ -309,7 +309,7 @@ def _in_one_folder(root: Path, files: Dict[str, List[str]], kinds: Dict[str, _Ki
             'a.jpg with a.png, or a.png with a_mask.png'
         )
     layout = Layout(root, {}, [endings[0]], [endings[1]], [])
-    groups = defaultdict(dict)
+    groups: Dict[str, Dict[str, _Kind]] = defaultdict(dict)
     for folder, kind in kinds.items():
         groups[kind.split][folder] = kind
     for split, folders in sorted(groups.items()):

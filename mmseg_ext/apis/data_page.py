@@ -93,7 +93,7 @@ def _problems(report: DataReport) -> str:
 
 
 def _examples(report: DataReport, part: str) -> str:
-    good = [sample for sample in report.of(part) if sample.count is not None and not sample.kind]
+    good = [sample for sample in report.of(part) if sample.content is not None and not sample.kind]
     chosen = choose_examples(good, len(report.data.classes), _EXAMPLES)
     if not chosen:
         return ''
@@ -111,7 +111,7 @@ def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> 
     """
     if not samples:
         return []
-    pixels = np.array([sample.count.pixels[:num_classes] for sample in samples if sample.count])
+    pixels = np.array([sample.content.pixels[:num_classes] for sample in samples if sample.content])
     chosen: List[int] = []
     for label in np.argsort((pixels > 0).sum(axis=0), kind='stable'):
         covered = any(pixels[index, label] for index in chosen)
@@ -136,10 +136,9 @@ def _figure(data: DataFile, sample: Sample) -> str:
             cells.append(f'<div>{alt}: unreadable</div>')
         else:
             small = shrink(shown, _WIDTH, smooth=alt == 'image')
-            content = encode(small, file_format='JPEG' if alt == 'image' else 'PNG')
-            kind = 'jpeg' if alt == 'image' else 'png'
+            content = encode(small, file_format='JPEG')
             text = f'{alt} of {sample.pair.stem}'
-            cells.append(f'<div>{picture(content, kind=kind, alt=text)}</div>')
+            cells.append(f'<div>{picture(content, kind="jpeg", alt=text)}</div>')
     problem = f' <strong>{escape(sample.kind)}</strong>' if sample.kind else ''
     caption = f'{escape(sample.part)}: {escape(sample.pair.stem)}{problem}'
     return (
