@@ -199,6 +199,7 @@ BAD = {
     'masks: colors': 'each class needs its colour',
     'masks: rgb': 'masks must be values or colors',
     'ignore_value: 1': "ignore_value 1 is the value of class 'tree', too",
+    'name: a/b': "name must be of letters, digits, _, - and ., got 'a/b'",
     'ignore_value: -1': 'must be a whole number from 0',
     'mask_threshold: 100': 'mask_threshold makes masks of 0 and 1: give two classes',
     'crop_size: [1, 2, 3]': r'crop_size must be \[height, width\]',

@@ -20,6 +20,7 @@ lists of stems to the file itself; without ``test``, ``val`` is tested. Optional
 """
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -181,7 +182,7 @@ def _parse(content: Any, path: Path) -> DataFile:
         )
     return DataFile(
         path=path,
-        name=_text(entries.get('name', path.stem), 'name'),
+        name=_name(entries.get('name', path.stem)),
         root=(path.parent / str(entries.get('root') or '.')).absolute(),
         classes=tuple(names),
         palette=palette,
@@ -218,6 +219,13 @@ def _text(value: Any, where: str) -> str:
     if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
         raise ValueError(f'{where} must be text, got {value!r}: put it into quotes')
     return str(value).strip()
+
+
+def _name(value: Any) -> str:
+    name = _text(value, 'name')
+    if not re.fullmatch(r'\w[\w.\-]*', name):  # it becomes part of a folder's name
+        raise ValueError(f'name must be of letters, digits, _, - and ., got {name!r}')
+    return name
 
 
 def _number(entries: Mapping[str, Any], key: str) -> Optional[int]:

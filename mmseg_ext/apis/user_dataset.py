@@ -92,8 +92,9 @@ def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
     """
     file = read_data_file(path)
     train = probe(file, 'train', limit=_PROBED)
-    for part in PARTS[1:]:
-        probe(file, part, limit=_PROBED)
+    for part in file.parts:
+        if part != 'train':
+            probe(file, part, limit=_PROBED)
     data = UserData(file, len(pair_files(file, 'train').pairs), median_size(train))
     for key in cfg:  # test_dataloader = val_dataloader may be one dict, and each is changed
         cfg[key] = copy.deepcopy(cfg[key])
