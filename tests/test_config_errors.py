@@ -86,6 +86,19 @@ def test_signatures_are_followed_only_while_kwargs_are_passed_on():
     assert arguments_of(Keeps) == ({'e'}, True)
 
 
+def test_a_segmentor_that_extends_another_takes_its_arguments(cfg):
+    cfg.model.update(
+        type='CRFEncoderDecoder',
+        segmentor='MultiScaleEncoderDecoder',
+        scales=(0.5, 1.0),
+        crf=dict(type='DenseCRF'),
+    )
+    check_config(cfg)
+    cfg.model.auxilary_head = None
+    with pytest.raises(UnknownKeyError, match='auxilary_head.*did you mean auxiliary_head'):
+        check_config(cfg)
+
+
 @pytest.mark.parametrize(
     ('option', 'message'),
     [

@@ -191,7 +191,7 @@ def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
     if not inspect.isclass(kind):
         names, swallow = _own_arguments(kind)
         return names, swallow is not None
-    names = frozenset()
+    names, chosen = frozenset(), False
     for parent in kind.__mro__:
         if parent in (object, nn.Module):
             break  # takes nothing
@@ -202,9 +202,11 @@ def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
         names |= own
         if swallow is None:
             break
+        # __new__ may choose another class, whose arguments the rest are
+        chosen = chosen or '__new__' in parent.__dict__
         if not _only_passed_on(init, swallow):
             return names, True
-    return names, False
+    return names, chosen
 
 
 def _own_arguments(function: Callable) -> tuple:
