@@ -188,7 +188,8 @@ def python_tool():
 
 
 _FRAME = """<html><body>
-<iframe id="f" src="page.html" style="width:{width}px;height:900px;border:0"></iframe><p id="out"></p><script>
+<iframe id="f" src="page.html" style="width:{width}px;height:900px;border:0"></iframe>
+<p id="out"></p><script>
 window.onload = () => {{
   const page = document.getElementById('f').contentDocument;
   const images = [...page.images];

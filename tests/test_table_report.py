@@ -5,8 +5,10 @@ The work folders are made up, but their files are written by the metrics themsel
 
 import json
 import re
+import runpy
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -16,15 +18,24 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from mmseg_ext.apis import table_report
+from mmseg_ext.apis import table_report, table_sections
+from mmseg_ext.apis.benchmark import build
 from mmseg_ext.apis.cost import COST_FILE, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.pictures import error_picture
-from mmseg_ext.apis.table_data import NUM_RESAMPLES, read_rows, read_run, replicas_of
+from mmseg_ext.apis.table_data import (
+    NUM_RESAMPLES,
+    RowData,
+    RunFiles,
+    read_rows,
+    read_run,
+    replicas_of,
+)
 from mmseg_ext.apis.table_examples import encode_errors, shared_examples
 from mmseg_ext.apis.table_figures import letter
 from mmseg_ext.apis.table_report import write_table_report
 from mmseg_ext.evaluation.bootstrap import resample_weights
 
+ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ('sky', 'tree & <bush>', 'road')
 PALETTE = [[0, 0, 255], [0, 255, 0], [99, 99, 99]]
 
@@ -127,6 +138,15 @@ def tree(html):
     return ElementTree.fromstring(html.read_text(encoding='utf-8'))
 
 
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Spare the seconds that figures take where they are not looked at."""
+    names = [name for name in dir(table_sections) if name.startswith('draw_')]
+    assert len(names) == 5
+    for name in set(names) - {'draw_matrix'}:
+        monkeypatch.setattr(table_sections, name, lambda *_, **__: b'<svg/>')
+
+
 def _section(tree, title):
     (found,) = [part for part in tree.iter('section') if part.findtext('h3') == title]
     return found
@@ -194,7 +214,7 @@ def test_scores_intervals_differences_and_p_are_those_of_plain_loops(rows):
     assert data[4].note == 'not run' and data[4].p_holm is None
 
 
-def test_groups_are_drawn_whole(tmp_path, tiny_data, tiny_config):
+def test_groups_are_drawn_whole(tmp_path, tiny_data, tiny_config, no_drawing):
     settings = dict(wrong=0.5, grouped=True)
     folder = write_run(tmp_path / 'run', tiny_data, tiny_config, **settings)
     (row,) = read_rows([Row('a', 'a', (folder,))])
@@ -365,7 +385,7 @@ def test_chromium_shows_it_without_errors_at_any_width(html, browser_view, width
     assert seen == dict(broken=0, images=48, errors=[])
 
 
-def test_bare_results_are_enough(rows, tmp_path):
+def test_bare_results_are_enough(rows, tmp_path, no_drawing):
     (tmp_path / 'bare').mkdir()
     results = json.loads((rows[1].runs[0] / 'results.json').read_text())
     results.pop('calibration')
@@ -393,7 +413,7 @@ def test_bad_input_is_named_and_nothing_written(rows, tmp_path, tiny_data, tiny_
     assert not out.exists()
 
 
-def test_a_papers_table_is_reported(rows, tmp_path):
+def test_a_papers_table_is_reported(rows, tmp_path, no_drawing):
     @dataclass
     class Table:
         rows: list
@@ -415,8 +435,6 @@ def test_cost_of_a_network(tiny_config, tmp_path, rows):
     cfg = Config.fromfile(tiny_config)
     assert input_size(cfg) == (32, 32)
     cost = measure_cost(cfg, size=(16, 24), repeats=3)
-    from mmseg_ext.apis.benchmark import build
-
     network = build(cfg)
     assert cost['parameters'] == sum(p.numel() for p in network.parameters())
     # the first convolution of the stem alone: 4 maps of 8x12 from 3 channels, 3x3
@@ -428,11 +446,40 @@ def test_cost_of_a_network(tiny_config, tmp_path, rows):
     assert ensure_cost(rows[0].runs[0]) == kept  # measured once
 
 
+def test_the_tool_compares_folders(rows, tmp_path, monkeypatch, no_drawing):
+    arguments = [
+        'report.py',
+        *map(str, rows[0].runs),
+        '--compare',
+        '--out',
+        str(tmp_path / 'p.html'),
+    ]
+    monkeypatch.setattr('sys.argv', arguments)
+    runpy.run_path(str(ROOT / 'tools' / 'report.py'))['main']()
+    tree = ElementTree.fromstring((tmp_path / 'p.html').read_text(encoding='utf-8'))
+    assert tree.findtext('head/title') == '2 runs'
+    assert [cells[0] for cells in _cells(tree, 'Scores')] == ['A base_0', 'B base_1']
+    monkeypatch.setattr('sys.argv', ['report.py', 'x', '--complete'])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / 'tools' / 'report.py'))['main']()
+
+
 def test_a_row_that_cannot_be_completed_does_not_stop_the_others(rows, tmp_path):
     """Predictions are there, so no checkpoint is needed; the second row was never tested."""
     broken = Row('broken', 'b', (tmp_path,))
     failures = table_report.complete_runs([broken, rows[0]], num_images=6)
     assert len(failures) == 1 and failures[0].startswith('broken: ')
+
+
+def test_the_matrix_of_many_classes_is_a_picture(no_drawing):
+    matrix = np.diag(np.full(50, 90))
+    matrix[3, 7] = 10  # 10 of the 100 pixels of its row
+    results = dict(per_class=dict(IoU={f'class {i}': 0.5 for i in range(50)}))
+    run = RunFiles(folder=None, results=results, counts=None)
+    row = RowData('many', 'many', replicas=[[run]], confusion=matrix)
+    page = ElementTree.fromstring(table_sections.confusions([row], row))
+    assert len(page.findall('.//img')) == 1 and not page.findall('.//table')
+    assert _texts(page, './/ul/li') == ['class 3 taken for class 7: 10.0 %']
 
 
 def test_letters_go_on():

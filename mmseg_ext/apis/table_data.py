@@ -71,7 +71,7 @@ class Counts:
 
 
 @dataclass
-class TestedRun:
+class RunFiles:
     """One work folder: its ``results.json`` and, if it is there, ``per_image.npz``."""
 
     folder: Path
@@ -107,7 +107,7 @@ class RowData:
     label: str
     config: str
     note: str = ''
-    replicas: List[List[TestedRun]] = field(default_factory=list)
+    replicas: List[List[RunFiles]] = field(default_factory=list)
     metrics: Dict[str, Optional[float]] = field(default_factory=dict)
     sds: Dict[str, float] = field(default_factory=dict)
     intervals: Dict[str, Interval] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class RowData:
     drawn: Dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def runs(self) -> List[TestedRun]:
+    def runs(self) -> List[RunFiles]:
         """All runs that count."""
         return [run for replica in self.replicas for run in replica]
 
@@ -139,7 +139,7 @@ class RowData:
         return len(first.names if first.groups is None else np.unique(first.groups))
 
 
-def read_run(folder: PathLike) -> TestedRun:
+def read_run(folder: PathLike) -> RunFiles:
     """Read a tested run.
 
     Raises:
@@ -148,7 +148,7 @@ def read_run(folder: PathLike) -> TestedRun:
     """
     folder = Path(folder)
     results = read_results(folder)
-    run = TestedRun(folder, results, _read_counts(folder))
+    run = RunFiles(folder, results, _read_counts(folder))
     if run.counts is not None:
         expected = counts_from_confusion(np.asarray(results['confusion'], np.int64))
         counted = [array.sum(0) for array in run.counts.arrays]
@@ -257,11 +257,11 @@ def _read_row(row: TableRow, num_resamples: int) -> RowData:
     return data
 
 
-def _folders(runs: Sequence[TestedRun]) -> str:
+def _folders(runs: Sequence[RunFiles]) -> str:
     return ', '.join(str(run.folder) for run in runs)
 
 
-def replicas_of(runs: Sequence[TestedRun], label: str) -> Tuple[List[List[TestedRun]], str]:
+def replicas_of(runs: Sequence[RunFiles], label: str) -> Tuple[List[List[RunFiles]], str]:
     """Sort runs into replicas, by the images that they were tested on.
 
     Args:
@@ -274,12 +274,12 @@ def replicas_of(runs: Sequence[TestedRun], label: str) -> Tuple[List[List[Tested
     Raises:
         ValueError: If two runs share some of their images only.
     """
-    parts: Dict[tuple, List[TestedRun]] = {}
+    parts: Dict[tuple, List[RunFiles]] = {}
     for run in runs:
         names = (None,) if run.counts is None else tuple(run.counts.names.tolist())
         parts.setdefault(names, []).append(run)
-    names = [name for part in parts for name in set(part)]
-    if len(set(names)) < len(names):
+    every = [name for part in parts for name in set(part)]
+    if len(set(every)) < len(every):
         raise ValueError(
             f'{label}: its runs share some test images and differ in others, so they are neither '
             f'seeds nor folds of one test: {_folders(runs)}'
@@ -290,7 +290,7 @@ def replicas_of(runs: Sequence[TestedRun], label: str) -> Tuple[List[List[Tested
     return [[members[index] for members in parts.values()] for index in range(complete)], note
 
 
-def _joined(replica: Sequence[TestedRun]) -> Counts:
+def _joined(replica: Sequence[RunFiles]) -> Counts:
     """Put the images of a replica's folds together."""
     counts = [run.counts for run in replica if run.counts is not None]
     grouped = all(part.groups is not None for part in counts)
@@ -309,11 +309,11 @@ def _joined(replica: Sequence[TestedRun]) -> Counts:
     return joined if len(counts) == 1 else joined.take(np.argsort(names, kind='stable'))
 
 
-def _policy(run: TestedRun) -> str:
+def _policy(run: RunFiles) -> str:
     return run.results.get('absent_policy', 'skip')
 
 
-def _replica_scores(replica: Sequence[TestedRun]) -> Dict[str, Optional[float]]:
+def _replica_scores(replica: Sequence[RunFiles]) -> Dict[str, Optional[float]]:
     """Scores of one replica: of its only run as written, of folds from the summed matrix."""
     written = [run.results['metrics'] for run in replica]
     scores = {name: _mean([metrics.get(name, {}).get('value') for metrics in written])
@@ -391,22 +391,22 @@ def _calibrate(data: RowData, num_resamples: int) -> None:
     sums = [np.sum([part for part in parts if part is not None], 0) for parts in found]
     data.histogram = np.sum(sums, 0)
     data.ece = _mean([_plain(float(calibration_error(part))) for part in sums])
-    kept = [counts for counts in data.counts if counts.histograms is not None]
-    if kept and len(kept) == len(data.replicas):
-        drawn = [
-            bootstrap_calibration(
-                counts.histograms,
-                num_resamples=num_resamples,
-                seed=SEED,
-                groups=None if counts.groups is None else counts.groups.tolist(),
-            )
-            for counts in kept
-        ]
+    drawn = [
+        bootstrap_calibration(
+            counts.histograms,
+            num_resamples=num_resamples,
+            seed=SEED,
+            groups=None if counts.groups is None else counts.groups.tolist(),
+        )
+        for counts in data.counts
+        if counts.histograms is not None
+    ]
+    if drawn and len(drawn) == len(data.replicas):
         low, high = percentile_interval(np.mean(drawn, 0))
         data.ece_interval = (_plain(low), _plain(high))
 
 
-def _histogram(run: TestedRun) -> Optional[np.ndarray]:
+def _histogram(run: RunFiles) -> Optional[np.ndarray]:
     bins = (run.results.get('calibration') or {}).get('bins')
     return None if bins is None else np.array([bins[part] for part in PARTS], np.float64)
 
@@ -430,8 +430,7 @@ def _why_unpaired(row: RowData, base: RowData, main: str) -> str:
         return 'tested on other images than the baseline'
     if not np.array_equal(ours.arrays[2], theirs.arrays[2]):
         return 'tested against other labels than the baseline'
-    if (ours.groups is None) != (theirs.groups is None) or (
-        ours.groups is not None and not np.array_equal(ours.groups, theirs.groups)
-    ):
+    groups = [None if part.groups is None else part.groups.tolist() for part in (ours, theirs)]
+    if groups[0] != groups[1]:
         return 'the images are grouped otherwise than those of the baseline'
     return ''

@@ -15,7 +15,7 @@ from PIL import Image
 from .pictures import colourise, encode, error_picture, shrink
 from .report_page import picture
 from .run_folder import find_config, load_truth, read_results, test_dataset
-from .table_data import RowData, TestedRun
+from .table_data import RowData, RunFiles
 
 PathLike = Union[str, Path]
 
@@ -131,7 +131,7 @@ def shared_examples(
     return [example for example in examples if example.labels], palette
 
 
-def _truths(runs: Sequence[TestedRun], images: Sequence[str]) -> Dict[str, np.ndarray]:
+def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> Dict[str, np.ndarray]:
     truths: Dict[str, np.ndarray] = {}
     for run in runs:
         cfg = find_config(run.folder, run.results)

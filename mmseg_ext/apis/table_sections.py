@@ -219,7 +219,7 @@ def intervals(rows: Rows, main: str) -> str:
         )
     ]
     compared = [
-        (place, *(100 * value for value in row.difference[:3]))
+        (place, 100 * row.difference.value, 100 * row.difference.low, 100 * row.difference.high)
         for place, row in enumerate(rows)
         if row.difference is not None and row.difference.low == row.difference.low
     ]

@@ -69,8 +69,8 @@ class ImageCounts:
 
     def groups(self) -> Optional[list[str]]:
         """List the group of each image; ``None`` unless every image has one."""
-        found = [group for _, group in self.members()]
-        return None if None in found else found
+        found = [group for _, group in self.members() if group is not None]
+        return found if len(found) == len(self) else None
 
     def members(self) -> Iterator[tuple[str, Optional[str]]]:
         """Read name and group of each image back in order."""
