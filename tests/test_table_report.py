@@ -285,7 +285,7 @@ def test_the_page_prints_these_numbers(rows, tree):
         f'{100 * found.low:+.2f} to {100 * found.high:+.2f}',
         '0.001',
         '0.002',
-        'better',
+        'better, if 6 are enough',
     ]
     assert compared[2][-1] == 'tested on other images than the baseline'
     iou = {name: f'{100 * score[0]:.1f}' for name, score in data[1].class_iou.items()}

@@ -184,6 +184,8 @@ def _difference_cells(row: RowData) -> List[str]:
     verdict = 'no difference shown'
     if row.p_holm is not None and row.p_holm < SIGNIFICANT:
         verdict = 'better' if found.value > 0 else 'worse'
+        if row.num_units is not None and row.num_units < _FEW_UNITS:
+            verdict += f', if {row.num_units} are enough'
     return [
         _signed(found.value),
         f'{_signed(found.low)} to {_signed(found.high)}',
