@@ -6,6 +6,7 @@ The work folders are made up, but their files are written by the metrics themsel
 import json
 import re
 import runpy
+import shutil
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,7 +31,12 @@ from mmseg_ext.apis.table_data import (
     read_run,
     replicas_of,
 )
-from mmseg_ext.apis.table_examples import encode_errors, shared_examples
+from mmseg_ext.apis.table_examples import (
+    encode_errors,
+    ensure_predictions,
+    example_images,
+    shared_examples,
+)
 from mmseg_ext.apis.table_figures import letter
 from mmseg_ext.apis.table_report import write_table_report
 from mmseg_ext.evaluation.bootstrap import resample_weights
@@ -480,6 +486,34 @@ def test_the_matrix_of_many_classes_is_a_picture(no_drawing):
     page = ElementTree.fromstring(table_sections.confusions([row], row))
     assert len(page.findall('.//img')) == 1 and not page.findall('.//table')
     assert _texts(page, './/ul/li') == ['class 3 taken for class 7: 10.0 %']
+
+
+def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_config):
+    folder = write_run(tmp_path / 'run', tiny_data, tiny_config, wrong=0.1)
+    shutil.rmtree(folder / 'predictions')
+    (folder / COST_FILE).unlink()
+    results = json.loads((folder / 'results.json').read_text())
+    (folder / 'results.json').write_text(json.dumps(dict(results, checkpoint='start.pth')))
+    row = Row('a', 'a', (folder,))
+    (failure,) = table_report.complete_runs([row], num_images=2)
+    assert failure.startswith('a: ') and 'start.pth' in failure  # there is no such checkpoint
+    network = build(Config.fromfile(tiny_config))
+    torch.save(dict(state_dict=network.state_dict(), meta={}), folder / 'start.pth')
+    assert table_report.complete_runs([row], num_images=2) == []
+    listing = json.loads((folder / 'predictions' / 'predictions.json').read_text())
+    names = [Path(entry['image']).name for entry in listing['images']]
+    assert names == ['0.png', '3.png']  # at equal distances among six
+    assert (folder / COST_FILE).is_file()
+    assert ensure_predictions(folder, example_images(folder, 2)) == 0
+    examples, _ = shared_examples(read_rows([row]))
+    assert [example.name for example in examples] == ['0', '3']
+    image = cv2.imread(str(tiny_data / 'img' / '0.png'))[..., ::-1] / 127.5 - 1
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        logits = network.eval()(x, mode='tensor')
+        expected = torch.nn.functional.interpolate(logits, size=(40, 40), mode='bilinear')
+    agree = (examples[0].labels[0] == expected[0].argmax(0).numpy()).mean()
+    assert agree > 0.99  # rounding aside
 
 
 def test_letters_go_on():

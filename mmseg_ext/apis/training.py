@@ -370,7 +370,5 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         metrics = runner.test()
         if is_main_process():
             calibration = _calibration(runner)
-            add_run_facts(
-                summary, cfg, cfg.load_from, metrics, ours=ours, calibration=calibration
-            )
+            add_run_facts(summary, cfg, cfg.load_from, metrics, ours=ours, calibration=calibration)
     return metrics
