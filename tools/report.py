@@ -1,29 +1,56 @@
-"""Write one HTML page about tested runs: ``python tools/report.py work_dirs/NAME``."""
+"""Write one HTML page about tested runs.
+
+python tools/report.py work_dirs/NAME                    all about one run
+python tools/report.py work_dirs/A work_dirs/B --compare  B beside A, with paired tests
+"""
 
 import argparse
 from pathlib import Path
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.report import write_report
+from mmseg_ext.apis.table_report import complete_runs, rows_of, write_table_report
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Write one self-contained HTML page about one or several tested runs: numbers '
-        'with intervals and baselines, curves, confusion, and the images of DIR/predictions.'
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('work_dirs', metavar='DIR', nargs='+', help='work folder of a tested run')
     parser.add_argument(
         '--out', metavar='FILE', help='the page; default: report.html in the first folder'
     )
     parser.add_argument('--title', help='heading of the page; default: the name of the config')
-    return parser.parse_args()
+    parser.add_argument(
+        '--compare',
+        action='store_true',
+        help='the runs as rows of a table, tested against the first: paired bootstrap over images',
+    )
+    parser.add_argument(
+        '--complete',
+        action='store_true',
+        help='with --compare: first predict six test images and time the network of each run',
+    )
+    args = parser.parse_args()
+    if args.complete and not args.compare:
+        parser.error('--complete goes with --compare')
+    return args
+
+
+def compare(args: argparse.Namespace, out: Path) -> Path:
+    rows = rows_of(args.work_dirs)
+    if args.complete:
+        complete_runs(rows)
+    return write_table_report(rows, out, title=args.title or f'{len(rows)} runs')
 
 
 def main() -> None:
     args = parse_args()
-    out = args.out or Path(args.work_dirs[0]) / 'report.html'
-    path = write_report(args.work_dirs, out, title=args.title)
+    out = Path(args.out or Path(args.work_dirs[0]) / 'report.html')
+    if args.compare:
+        path = compare(args, out)
+    else:
+        path = write_report(args.work_dirs, out, title=args.title)
     print(f'report: {path.absolute()}')
 
 

@@ -32,6 +32,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--surfaces', action='store_true', help='also HD95 and surface Dice, by MONAI'
     )
+    parser.add_argument(
+        '--calibration', action='store_true', help='also the calibration error (ECE)'
+    )
     kfold.add_surface_arguments(parser)
     parser.add_argument(
         '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
@@ -67,6 +70,8 @@ def main() -> None:
         training.use_output(cfg, args.out)
     if args.surfaces:
         training.use_surfaces(cfg, spacing=args.spacing, tolerance=args.tolerance)
+    if args.calibration:
+        training.use_calibration(cfg)
     training.use_launcher(cfg, args.launcher)
     checkpoint = args.checkpoint
     if checkpoint is None and args.fold is not None:  # the best was chosen on the held-out images

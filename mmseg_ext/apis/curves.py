@@ -125,7 +125,7 @@ def draw_curves(
             axes.set_ylim(bottom=0)
         if len(series) > 1 or baseline is not None:
             axes.legend(fontsize=8)
-        return _save(figure, file_format)
+        return save_figure(figure, file_format)
 
 
 def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> Optional[bytes]:
@@ -150,7 +150,7 @@ def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> O
             _plot(axes, curves[name], COLOURS[0])
             axes.set(xlabel='iteration', ylabel=label)
             axes.set_ylim(bottom=0)
-        return _save(figure, file_format)
+        return save_figure(figure, file_format)
 
 
 def _plot(axes: Any, curve: Curve, colour: str, label: Optional[str] = None) -> None:
@@ -171,7 +171,8 @@ def _row(figure: 'Figure', count: int) -> Sequence:  # type: ignore[name-defined
     return list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def _save(figure: 'Figure', file_format: str) -> bytes:  # type: ignore[name-defined]  # noqa: F821
+def save_figure(figure: 'Figure', file_format: str = 'svg') -> bytes:  # type: ignore[name-defined]  # noqa: F821
+    """Return a figure as the content of a file."""
     buffer = io.BytesIO()
     # Without a date the same curve gives the same bytes, so a committed picture does not churn.
     metadata: Dict[str, None] = {'Date': None} if file_format == 'svg' else {}

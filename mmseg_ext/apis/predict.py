@@ -18,12 +18,21 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from PIL import Image
-from torch import Tensor
+
+from mmseg_ext.evaluation.probabilities import to_prob
 
 from .load_model import load_model
 from .pictures import encode, overlay, to_display, write_bytes
 
-__all__ = ['Failure', 'Prediction', 'find_images', 'load_model', 'predict', 'predict_to_folder']
+__all__ = [
+    'Failure',
+    'Prediction',
+    'find_images',
+    'load_model',
+    'predict',
+    'predict_to_folder',
+    'to_prob',
+]
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 _LABEL_LOADERS = ('LoadAnnotations', 'LoadLabels')
@@ -149,20 +158,6 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
     if 'uncertainty' in sample:
         uncertainty = sample.uncertainty.data[0].float().cpu().numpy()
     return Prediction(path, picture, label, prob, uncertainty)
-
-
-def to_prob(logits: Tensor) -> Tensor:
-    """Turn what mmseg calls logits into probabilities, ``(K, H, W)``.
-
-    For a single class it has applied the sigmoid already; a segmentor that resizes or refines
-    probabilities hands those out under the same name.
-    """
-    if len(logits) == 1:
-        return torch.cat([1 - logits, logits]).float()
-    total = logits.sum(dim=0)
-    if logits.min() >= 0 and torch.allclose(total, torch.ones_like(total), atol=1e-3):
-        return logits.float()
-    return logits.float().softmax(dim=0)
 
 
 def _first_line(error: Exception) -> str:

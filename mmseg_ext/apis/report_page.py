@@ -64,8 +64,8 @@ figcaption { font-size: .9rem; margin-top: .3rem }
 """.strip()
 
 
-def page(*, title: str, lead: str, body: str, footer: str) -> str:
-    """Put the parts into one document; all but ``body`` are plain text."""
+def page(*, title: str, lead: str, body: str, footer: str, style: str = '') -> str:
+    """Put the parts into one document; all but ``body`` and ``style`` are plain text."""
     heading = escape(title).replace('_', '_<wbr/>')  # a telephone may break a long name there
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -76,6 +76,7 @@ def page(*, title: str, lead: str, body: str, footer: str) -> str:
 <link rel="icon" href="data:,"/>
 <style>
 {STYLE}
+{style}
 </style>
 </head>
 <body>

@@ -25,6 +25,11 @@ _METRICS = {
     'FWIoU': 'frequency-weighted IoU',
 }
 
+CONFUSION_NOTE = (
+    '<p class="soft">Rows: true class, columns: prediction, cells: per cent of the pixels of '
+    'the row. Below 0.5 is a dot; a row without pixels is empty.</p>'
+)
+
 
 def percent(value: Optional[float]) -> str:
     """Write a fraction as per cent with one decimal; an undefined one as a dash."""
@@ -123,23 +128,29 @@ def class_bars(scores: Mapping[str, Optional[float]], colours: Mapping[str, Sequ
 
 def confusion_table(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     """Show how the pixels of each true class were predicted, in per cent of its row."""
+    return section('Confusion matrix', CONFUSION_NOTE + confusion_cells(matrix, names))
+
+
+def row_shares(matrix: Sequence[Sequence[int]]) -> np.ndarray:
+    """Divide each row of a confusion matrix by its sum; NaN where a row has no pixels."""
     counts = np.asarray(matrix, np.float64)
     rows = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(counts, rows, out=np.full_like(counts, np.nan), where=rows > 0)
+    return np.divide(counts, rows, out=np.full_like(counts, np.nan), where=rows > 0)
+
+
+def confusion_cells(
+    matrix: Sequence[Sequence[int]], names: Sequence[str], label: str = 'confusion matrix'
+) -> str:
+    """Lay a confusion matrix out as a coloured table."""
     head = ''.join(f'<th scope="col">{escape(name)}</th>' for name in names)
     lines = []
-    for name, row in zip(names, shares):
+    for name, row in zip(names, row_shares(matrix)):
         cells = ''.join(_share(share) for share in row)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    note = (
-        '<p class="soft">Rows: true class, columns: prediction, cells: per cent of the pixels of '
-        'the row. Below 0.5 is a dot; a row without pixels is empty.</p>'
-    )
-    return section(
-        'Confusion matrix',
-        f'{note}<div class="scroll" tabindex="0" role="region" aria-label="confusion matrix">'
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
         f'<table class="matrix"><thead><tr><td></td>{head}</tr></thead>'
-        f'<tbody>{"".join(lines)}</tbody></table></div>',
+        f'<tbody>{"".join(lines)}</tbody></table></div>'
     )
 
 

@@ -93,7 +93,13 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
 
 
 def add_run_facts(
-    path: PathLike, cfg: Config, checkpoint: PathLike, metrics: dict, *, ours: bool
+    path: PathLike,
+    cfg: Config,
+    checkpoint: PathLike,
+    metrics: dict,
+    *,
+    ours: bool,
+    calibration: Optional[dict] = None,
 ) -> None:
     """Put :func:`run_facts` and the data set into the results file that the metric wrote.
 
@@ -104,6 +110,7 @@ def add_run_facts(
         metrics: What the evaluator returned, in per cent; boundary F1 and
             the scores of metrics with a prefix are added.
         ours: Whether ``SegMetric`` wrote the file.
+        calibration: What a ``CalibrationMetric`` counted.
     """
     path = Path(path)
     content = json.loads(path.read_text()) if ours else {'metrics': {}}
@@ -114,6 +121,8 @@ def add_run_facts(
             content['metrics'][name] = {'value': fraction}
         elif name.startswith('BF.'):
             content['per_class'].setdefault('BF', {})[name[len('BF.') :]] = fraction
+    if calibration is not None:
+        content['calibration'] = calibration
     write_json(
         path,
         {**content, **run_facts(cfg, checkpoint), 'dataset': describe_dataset(content, cfg)},

@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ext.engine.distributed import start_cpu_group
+from mmseg_ext.evaluation import CalibrationMetric
 
 from .checkpoints import check_start_weights, check_weights, newest_checkpoint
 from .config_check import check_config, check_options
@@ -276,7 +277,7 @@ def metrics_of(cfg: Config) -> list:
 def use_output(cfg: Config, folder: PathLike) -> None:
     """Write the predicted masks into a folder; a metric with a prefix writes into one within."""
     for metric in metrics_of(cfg):
-        if metric.get('type') in ('BoundaryF1Metric', 'SurfaceMetric'):  # only scores
+        if metric.get('type') in ('BoundaryF1Metric', 'CalibrationMetric', 'SurfaceMetric'):
             continue
         metric.update(output_dir=str(Path(folder, metric.get('prefix') or '')))
         if metric.get('type') == 'IoUMetric':
@@ -302,6 +303,44 @@ def use_surfaces(
         per_image_file=str(path),
     )
     cfg.test_evaluator = [*others, surfaces]
+
+
+def use_calibration(cfg: Config) -> None:
+    """Also count how sure the model is and how often right, and write it into ``results.json``.
+
+    Args:
+        cfg: Changed in place, unless it has a ``CalibrationMetric`` of its own.
+    """
+    metrics = metrics_of(cfg)
+    if all(metric.get('type') != 'CalibrationMetric' for metric in metrics):
+        path = Path(cfg.work_dir, 'per_image_calibration.npz')
+        calibration = dict(type='CalibrationMetric', per_image_file=str(path))
+        cfg.test_evaluator = [*metrics, calibration]
+
+
+def _calibration(runner: Runner) -> Optional[dict]:
+    """What a CalibrationMetric of the test has found."""
+    metrics = runner.test_loop.evaluator.metrics
+    return next((m.summary for m in metrics if isinstance(m, CalibrationMetric)), None)
+
+
+def pack_groups(dataset: Any) -> None:
+    """Let the samples of a built data set carry their ``group``, the patient, say, to the metric.
+
+    Args:
+        dataset: Changed in place: wherever its pipeline packs, ``group`` is packed if it is known.
+    """
+    steps = list(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
+    while steps:
+        step = steps.pop()
+        if isinstance(step, (list, tuple)):
+            steps += step
+        elif hasattr(step, 'meta_keys'):
+            step.meta_keys = tuple(dict.fromkeys((*step.meta_keys, 'group')))
+        else:  # a composition, or test-time augmentation
+            for inner in ('transforms', 'subroutines'):
+                found = getattr(step, inner, ())
+                steps += found if isinstance(found, (list, tuple)) else [found]
 
 
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
@@ -338,7 +377,9 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     with _CleanFailure(cfg, cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
         runner = build_runner(cfg)
         check_weights(runner.model, cfg.load_from, complete=True)
+        pack_groups(runner.test_dataloader.dataset)
         metrics = runner.test()
         if is_main_process():
-            add_run_facts(summary, cfg, cfg.load_from, metrics, ours=ours)
+            calibration = _calibration(runner)
+            add_run_facts(summary, cfg, cfg.load_from, metrics, ours=ours, calibration=calibration)
     return metrics

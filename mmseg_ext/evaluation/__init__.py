@@ -1,7 +1,8 @@
 """Scores of label maps and the metrics that report them."""
 
 from .boundary_f1_metric import BoundaryF1Metric
+from .calibration_metric import CalibrationMetric
 from .seg_metric import SegMetric
 from .surface_metric import SurfaceMetric
 
-__all__ = ['BoundaryF1Metric', 'SegMetric', 'SurfaceMetric']
+__all__ = ['BoundaryF1Metric', 'CalibrationMetric', 'SegMetric', 'SurfaceMetric']

@@ -48,13 +48,28 @@ def resample_weights(
 def _sum_by_group(counts: np.ndarray, groups: Sequence) -> np.ndarray:
     """Add up the counts of each group; groups keep the order of their sorted names."""
     names, place = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.zeros((len(names), counts.shape[1]), np.int64)
+    sums = np.zeros((len(names), counts.shape[1]), counts.dtype)
     np.add.at(sums, place.reshape(-1), counts)
     return sums
 
 
-def _resampled_sums(counts: list[np.ndarray], num_resamples: int, seed: int) -> list[np.ndarray]:
-    """Sum each array of shape ``(N, K)`` over the images of each resample, to ``(R, K)``."""
+def resampled_sums(
+    counts: list[np.ndarray],
+    *,
+    num_resamples: int,
+    seed: int,
+    groups: Optional[Sequence] = None,
+) -> list[np.ndarray]:
+    """Sum each array of shape ``(N, K)`` over the images of each resample, to ``(R, K)``.
+
+    Args:
+        counts: Additive over images.
+        num_resamples: R.
+        seed: Seed of the draws.
+        groups: One name per image; whole groups are drawn.
+    """
+    if groups is not None:
+        counts = [_sum_by_group(array, groups) for array in counts]
     sums = np.zeros((num_resamples, sum(array.shape[1] for array in counts)))
     for piece, weights in resample_weights(len(counts[0]), num_resamples, seed=seed, chunk=_CHUNK):
         # Pixel counts stay far below 2**53, so float64 sums them exactly and calls BLAS.
@@ -104,10 +119,7 @@ def bootstrap_distribution(
         )
     if groups is not None and len(groups) != len(tp):
         raise ValueError(f'{len(groups)} groups for {len(tp)} images: name one group per image')
-    counts = [tp, pred, label]
-    if groups is not None:
-        counts = [_sum_by_group(array, groups) for array in counts]
-    sums = _resampled_sums(counts, num_resamples, seed)
+    sums = resampled_sums([tp, pred, label], num_resamples=num_resamples, seed=seed, groups=groups)
     return metrics_from_counts(*sums, absent=absent, background=background)
 
 

@@ -9,9 +9,9 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, is_main_process
@@ -22,7 +22,7 @@ _GATHER = 1024  # images of each rank per exchange
 
 
 class ImageCounts:
-    """Append-only store of tp, pred and label counts with one name per image.
+    """Append-only store of tp, pred and label counts with one name, and group, per image.
 
     Args:
         num_classes: K.
@@ -33,18 +33,26 @@ class ImageCounts:
         self._rows = tempfile.TemporaryFile(prefix='mmseg_ext_counts_')
         self._names = tempfile.TemporaryFile('w+', encoding='utf-8', prefix='mmseg_ext_names_')
         self._length = 0
-        self._longest_name = 1
+        self._longest_name = self._longest_group = 1
 
     def __len__(self) -> int:
         return self._length
 
-    def append(self, tp: np.ndarray, pred: np.ndarray, label: np.ndarray, name: str) -> None:
-        """Add one image; the three arrays have shape ``(K,)``."""
+    def append(
+        self,
+        tp: np.ndarray,
+        pred: np.ndarray,
+        label: np.ndarray,
+        name: str,
+        group: Optional[str] = None,
+    ) -> None:
+        """Add one image; the three arrays have shape ``(K,)``, the group is its patient, say."""
         self._rows.seek(0, os.SEEK_END)
         self._rows.write(np.stack([tp, pred, label]).astype(np.int64).tobytes())
         self._names.seek(0, os.SEEK_END)
-        self._names.write(json.dumps(name) + '\n')  # a name may hold a line break
+        self._names.write(json.dumps([name, group]) + '\n')  # a name may hold a line break
         self._longest_name = max(self._longest_name, len(name))
+        self._longest_group = max(self._longest_group, len(group or ''))
         self._length += 1
 
     def arrays(self) -> np.ndarray:
@@ -57,13 +65,25 @@ class ImageCounts:
 
     def names(self) -> Iterator[str]:
         """Read the names back in order."""
+        return (name for name, _ in self.members())
+
+    def groups(self) -> Optional[list[str]]:
+        """List the group of each image; ``None`` unless every image has one."""
+        found = [group for _, group in self.members() if group is not None]
+        return found if len(found) == len(self) else None
+
+    def members(self) -> Iterator[tuple[str, Optional[str]]]:
+        """Read name and group of each image back in order."""
         self._names.flush()
         self._names.seek(0)
         for _ in range(self._length):
-            yield json.loads(self._names.readline())
+            name, group = json.loads(self._names.readline())
+            yield name, group
 
     def save(self, path: Union[str, Path]) -> None:
         """Write ``tp``, ``pred``, ``label`` of shape ``(N, K)`` and ``names`` ``(N,)``.
+
+        ``groups`` ``(N,)`` is there if every image has one.
 
         Args:
             path: Target ``.npz``; it is replaced in one step, its folder is made.
@@ -88,16 +108,25 @@ class ImageCounts:
                 _write_header(file, np.dtype(np.int64), (len(self), self.num_classes))
                 for start in range(0, len(self), _CHUNK):
                     file.write(np.ascontiguousarray(counts[start : start + _CHUNK, index]).data)
-        dtype = np.dtype(f'U{self._longest_name}')
-        with archive.open('names.npy', 'w', force_zip64=True) as file:
-            _write_header(file, dtype, (len(self),))
-            for name in self.names():
-                file.write(np.array(name, dtype).tobytes())
+        _write_texts(archive, 'names', self.names(), len(self), self._longest_name)
+        groups = self.groups()
+        if groups:
+            _write_texts(archive, 'groups', groups, len(self), self._longest_group)
 
     def close(self) -> None:
         """Give the temporary files back."""
         self._rows.close()
         self._names.close()
+
+
+def _write_texts(
+    archive: zipfile.ZipFile, member: str, texts: Iterable[str], length: int, longest: int
+) -> None:
+    dtype = np.dtype(f'U{longest}')
+    with archive.open(f'{member}.npy', 'w', force_zip64=True) as file:
+        _write_header(file, dtype, (length,))
+        for text in texts:
+            file.write(np.array(text, dtype).tobytes())
 
 
 def _write_header(file: object, dtype: np.dtype, shape: tuple[int, ...]) -> None:
@@ -143,10 +172,10 @@ def merge_ranks(counts: ImageCounts, keep: list[int]) -> ImageCounts:
     if len(keep) == 1 and keep[0] == len(counts):
         return counts
     merged, rows = ImageCounts(counts.num_classes), counts.arrays()
-    names = counts.names()
+    members = counts.members()
     for start in range(0, max(keep), _GATHER):
         stop = max(start, min(start + _GATHER, keep[get_rank()]))
-        mine = (np.array(rows[start:stop]), [next(names) for _ in range(start, stop)])
+        mine = (np.array(rows[start:stop]), [next(members) for _ in range(start, stop)])
         pieces = all_gather_object(mine)
         if not is_main_process():
             continue
@@ -154,6 +183,6 @@ def merge_ranks(counts: ImageCounts, keep: list[int]) -> ImageCounts:
             for numbers, labels in pieces:
                 if index < len(numbers):
                     tp, pred, label = numbers[index]
-                    merged.append(tp, pred, label, labels[index])
+                    merged.append(tp, pred, label, *labels[index])
     counts.close()
     return merged

@@ -46,7 +46,8 @@ class SegMetric(LabelMapMetric):
         num_resamples: Bootstrap resamples behind the 95 % intervals; 0 switches them off.
         seed: Seed of the resamples.
         group_pattern: Regular expression whose match in an image's name is its cluster (group 1 if
-            there is one), for images that are not independent, such as frames of a video.
+            there is one), for images that are not independent, such as frames of a video. Without
+            it the data set's own groups count, where a sample carries ``group``.
         background_index: Also report mPA_no_bg and mPrecision_no_bg without this class.
         batch_f_score: Also report ``batch_f_score``, the number that the reference repositories
             print (see ``batch_f_score.py``): mean over batches, from the logits.
@@ -152,7 +153,11 @@ class SegMetric(LabelMapMetric):
             raise ValueError(f'{path}{mask}: {error}') from None
         self._total += matrix
         self._last = matrix
-        self._counts.append(*counts_from_confusion(matrix), Path(path).name)
+        name, group = Path(path).name, sample.get('group')
+        group = None if group is None else str(group)
+        if self.group_pattern is not None:
+            group = _group(name, self.group_pattern)
+        self._counts.append(*counts_from_confusion(matrix), name, group)
 
     def _score_batch(self, data_samples: Sequence[dict]) -> None:
         # The sums are additive, so the images of a batch may differ in size.
@@ -247,9 +252,6 @@ class SegMetric(LabelMapMetric):
     def _intervals(self, counts: ImageCounts) -> Optional[Intervals]:
         if self.num_resamples == 0:
             return None
-        groups = None
-        if self.group_pattern is not None:
-            groups = [_group(name, self.group_pattern) for name in counts.names()]
         tp, pred, label = counts.arrays().transpose(1, 0, 2)
         return bootstrap_means(
             tp,
@@ -257,7 +259,7 @@ class SegMetric(LabelMapMetric):
             label,
             num_resamples=self.num_resamples,
             seed=self.seed,
-            groups=groups,
+            groups=counts.groups(),
             absent=self.absent,
             background=self.background_index,
         )

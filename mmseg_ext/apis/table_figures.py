@@ -1,0 +1,174 @@
+"""Figures of a table's report: SVG, each small enough to be read on a telephone.
+
+Rows are named by letters, which fit where their labels would not; the page explains them.
+"""
+
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from .curves import STYLE, Curve, save_figure
+
+COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f', '#7b4ea3', '#a8323e', '#127a7a', '#7d6400', '#55606b')
+_LINES = ('-', '--', ':', '-.')
+_SIZE = (4.0, 2.9)
+
+Marked = Sequence[Tuple[int, float, Optional[float], Optional[float]]]  # row, value, low, high
+
+
+def letter(index: int) -> str:
+    """A to Z, then AA to AZ and so on."""
+    first, last = divmod(index, 26)
+    return (letter(first - 1) if first else '') + chr(ord('A') + last)
+
+
+def colour(index: int) -> str:
+    """Colour of a row; from the ninth on they repeat with other lines."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def _line(index: int) -> str:
+    return _LINES[index // len(COLOURS) % len(_LINES)]
+
+
+@contextmanager
+def _axes(size: Tuple[float, float] = _SIZE) -> Iterator[Any]:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure  # no pyplot: it would pick a window system
+
+    with rc_context(STYLE):
+        yield Figure(figsize=size, layout='constrained').add_subplot()
+
+
+def draw_intervals(points: Marked, *, xlabel: str, zero: bool = False) -> bytes:
+    """Draw values with their intervals below each other.
+
+    Args:
+        points: Row, value and the ends of its interval, in the unit of ``xlabel``.
+        xlabel: What the horizontal axis shows.
+        zero: Mark zero, for differences.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes((4.0, 0.9 + 0.27 * len(points))) as axes:
+        for place, (row, value, low, high) in enumerate(points):
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=colour(row), linewidth=2)
+            axes.plot([value], [place], 'o', color=colour(row), markersize=5)
+        axes.set_yticks(range(len(points)), [letter(row) for row, *_ in points])
+        axes.set_ylim(len(points) - 0.4, -0.6)
+        axes.set_xlabel(xlabel)
+        if zero:
+            axes.axvline(0, color='#777777', linewidth=1, linestyle='--')
+        return save_figure(axes.figure)
+
+
+def draw_tradeoff(
+    points: Sequence[Tuple[int, float, float, Optional[float], Optional[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> bytes:
+    """Draw a score over a cost, one point with its interval a row.
+
+    Args:
+        points: Row, cost, value, and the ends of the value's interval.
+        xlabel: The cost with its unit; logarithmic if the costs differ by more than ten times.
+        ylabel: The score with its unit.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes() as axes:
+        for row, cost, value, low, high in points:
+            if low is not None and high is not None:
+                axes.plot([cost, cost], [low, high], color=colour(row), linewidth=1.2, alpha=0.6)
+            axes.plot([cost], [value], 'o', color=colour(row), markersize=5)
+            axes.annotate(letter(row), (cost, value), (5, 4), textcoords='offset points')
+        costs = [cost for _, cost, *_ in points]
+        if min(costs) > 0 and max(costs) > 10 * min(costs):
+            axes.set_xscale('log')
+        else:
+            axes.set_xlim(left=0, right=1.12 * max(costs))
+        axes.margins(y=0.12)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        return save_figure(axes.figure)
+
+
+def draw_row_curves(
+    curves: Mapping[int, Sequence[Curve]], *, ylabel: str, from_zero: bool = True
+) -> bytes:
+    """Draw one curve for each run, those of a row alike.
+
+    Args:
+        curves: Row to the curves of its runs.
+        ylabel: What the vertical axis shows, with its unit.
+        from_zero: Start the vertical axis at zero.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes() as axes:
+        for row, runs in curves.items():
+            for place, curve in enumerate(runs):
+                steps = sorted(curve)
+                axes.plot(
+                    steps,
+                    [curve[step] for step in steps],
+                    color=colour(row),
+                    linestyle=_line(row),
+                    linewidth=1.3 if len(runs) == 1 else 0.9,
+                    marker='o' if len(steps) < 12 else None,
+                    markersize=3,
+                    label=None if place else letter(row),
+                )
+        axes.set_xlabel('iteration')
+        axes.set_ylabel(ylabel)
+        if from_zero:
+            axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8, ncols=1 + (len(curves) - 1) // 4)
+        return save_figure(axes.figure)
+
+
+def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
+    """Draw the share of right pixels over the probability, beside the diagonal of a calibrated one.
+
+    Args:
+        histograms: Row to its confidence histogram ``(3, M)``; bins without pixels are passed over.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes((4.0, 3.4)) as axes:
+        axes.plot([0, 100], [0, 100], color='#777777', linewidth=1, linestyle='--')
+        for row, (count, right, confidence) in histograms.items():
+            filled = count > 0
+            axes.plot(
+                100 * confidence[filled] / count[filled],
+                100 * right[filled] / count[filled],
+                color=colour(row),
+                linestyle=_line(row),
+                linewidth=1.3,
+                marker='o',
+                markersize=3,
+                label=letter(row),
+            )
+        axes.set(xlim=(0, 100), ylim=(0, 100))
+        axes.set_xlabel('probability of the predicted class in %')
+        axes.set_ylabel('pixels right in %')
+        axes.legend(fontsize=8, ncols=1 + (len(histograms) - 1) // 6)
+        return save_figure(axes.figure)
+
+
+def draw_matrix(shares: np.ndarray) -> np.ndarray:
+    """Paint a matrix of shares, one pixel a cell, darker for more; NaN is white.
+
+    Returns:
+        ``(K, K, 3)`` uint8.
+    """
+    dark = np.nan_to_num(shares)[..., None] ** 0.7
+    low: List[int] = [8, 72, 130]
+    return (255 + (np.array(low) - 255) * dark).round().astype(np.uint8)

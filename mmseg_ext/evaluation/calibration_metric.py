@@ -1,0 +1,237 @@
+"""Calibration: is a model that says 90 % right in 90 % of the pixels?
+
+Source: the expected calibration error of Guo et al., "On Calibration of Modern Neural Networks",
+https://arxiv.org/abs/1706.04599, equation 3: pixels fall into M bins of equal width by the
+probability of the most probable class; ECE is the mean over pixels of the distance between a bin's
+share of right pixels and its mean probability.
+Differs from it: counted over pixels, those without a label left out, of the whole data set at once.
+Large classes decide about it, as they do about the pixel accuracy.
+Shape letters: N image, M bin, K class, H row, W column.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from torch import Tensor
+
+from .bootstrap import resampled_sums
+from .label_map_metric import LabelMapMetric
+from .probabilities import to_prob
+
+PARTS = ('count', 'right', 'confidence')
+
+
+def confidence_histogram(
+    prob_KHW: Tensor, label_HW: Tensor, *, num_bins: int = 15, ignore_index: int = 255
+) -> np.ndarray:
+    """Sort the labelled pixels of an image by how sure the model is.
+
+    Args:
+        prob_KHW: Probability of each class.
+        label_HW: True class ids.
+        num_bins: M; bin m holds the probabilities in (m / M, (m + 1) / M].
+        ignore_index: Label of pixels that do not count.
+
+    Returns:
+        float64 ``(3, M)``: pixels, pixels whose most probable class is the true one, and the sum of
+        the probabilities. It is additive over images.
+
+    Raises:
+        ValueError: If the sizes differ.
+    """
+    if prob_KHW.shape[1:] != label_HW.shape:
+        raise ValueError(
+            f'probabilities {tuple(prob_KHW.shape)} and label map {tuple(label_HW.shape)} differ '
+            'in size'
+        )
+    confidence, guess = prob_KHW.max(0)
+    valid = label_HW != ignore_index
+    sure = confidence[valid].double()
+    right = (guess == label_HW)[valid].double()
+    place = ((sure * num_bins).ceil().long() - 1).clamp(0, num_bins - 1)
+    parts = [torch.bincount(place, weights, num_bins) for weights in (None, right, sure)]
+    return torch.stack([part.double() for part in parts]).cpu().numpy()
+
+
+def calibration_error(histogram: np.ndarray) -> np.ndarray:
+    """Compute the expected calibration error.
+
+    Args:
+        histogram: Pixels, right pixels and summed probabilities, ``(..., 3, M)``.
+
+    Returns:
+        Fractions of shape ``(...)``; NaN without a pixel.
+    """
+    count, right, confidence = np.moveaxis(histogram, -2, 0)
+    total = count.sum(-1)
+    # A bin's distance times its share of the pixels: its count cancels.
+    gap = np.abs(right - confidence).sum(-1)
+    return np.divide(gap, total, out=np.full(np.shape(total), np.nan), where=total > 0)
+
+
+def bootstrap_calibration(
+    histograms: np.ndarray,
+    *,
+    num_resamples: int = 1000,
+    seed: int = 0,
+    groups: Optional[Sequence] = None,
+) -> np.ndarray:
+    """Compute the calibration error of each resample of the images.
+
+    Args:
+        histograms: Of the images, ``(N, 3, M)``.
+        num_resamples: R.
+        seed: Seed of the draws; the same as elsewhere draws the same images.
+        groups: One name per image; whole groups are drawn.
+
+    Returns:
+        Fractions of shape ``(R,)``.
+    """
+    parts = list(np.moveaxis(histograms.astype(np.float64), 1, 0))
+    sums = resampled_sums(parts, num_resamples=num_resamples, seed=seed, groups=groups)
+    return calibration_error(np.stack(sums, axis=1))
+
+
+@METRICS.register_module()
+class CalibrationMetric(LabelMapMetric):
+    """Report ECE and mean confidence, in per cent, beside :class:`SegMetric`.
+
+    Needs ``seg_logits`` of the samples; test-time augmentation of mmseg gives none. The tools write
+    :attr:`summary` into ``results.json`` as ``calibration``.
+
+    Args:
+        num_bins: M.
+        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
+            set's meta information, and 255 if it has none.
+        per_image_file: Where the histogram of each image goes (``.npz``): ``count``, ``right`` and
+            ``confidence``, ``(N, M)``, and ``names``. None writes nothing.
+        collect_device: As for mmengine's metrics.
+        prefix: Put before the names of the scores.
+
+    Attributes:
+        summary: After ``evaluate`` on the main process: ``num_bins``, ``ECE``, ``accuracy`` and
+            mean ``confidence``, fractions, and ``bins``, the three parts of the summed histogram.
+
+    Raises:
+        ValueError: If ``num_bins`` is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_bins: int = 15,
+        ignore_index: Optional[int] = None,
+        per_image_file: Optional[str] = None,
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+    ) -> None:
+        super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
+        if num_bins < 1:
+            raise ValueError(f'num_bins must be at least 1, got {num_bins}')
+        self.num_bins = num_bins
+        self.per_image_file = per_image_file
+        self.summary: Optional[dict] = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count one batch.
+
+        Args:
+            data_batch: Unused.
+            data_samples: For each image a mapping with ``seg_logits.data`` ``(K, H, W)`` and
+                ``gt_sem_seg.data`` ``(1, H, W)``.
+
+        Raises:
+            ValueError: If a sample has no logits, or its sizes differ; it names the image.
+        """
+        for sample in data_samples:
+            path = str(sample.get('img_path') or f'image {len(self.results)}')
+            if 'seg_logits' not in sample:
+                raise ValueError(
+                    f'{path}: CalibrationMetric needs seg_logits, and the model gave none; '
+                    'test without --tta'
+                )
+            logits = sample['seg_logits']['data']
+            label = sample['gt_sem_seg']['data'].squeeze(0).to(logits.device)
+            try:
+                histogram = confidence_histogram(
+                    to_prob(logits), label, num_bins=self.num_bins, ignore_index=self.ignored
+                )
+            except ValueError as error:
+                raise ValueError(f'{path}: {error}') from None
+            self.results.append((Path(path).name, histogram))
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Add up the images on the main process.
+
+        Args:
+            results: Name and histogram of each image.
+
+        Returns:
+            ``ECE`` and ``confidence`` in per cent.
+
+        Raises:
+            ValueError: If there is no image.
+        """
+        if not results:
+            raise ValueError('CalibrationMetric got no image to evaluate: is the split empty?')
+        histograms = np.stack([histogram for _, histogram in results])
+        if self.per_image_file is not None:
+            _save(Path(self.per_image_file), [name for name, _ in results], histograms)
+        self.summary = calibration_summary(histograms.sum(0))
+        shown = {key: _percent(self.summary[key]) for key in ('ECE', 'confidence', 'accuracy')}
+        print_log(
+            f'calibration: ECE {shown["ECE"]:.2f} % ({self.num_bins} bins), mean confidence '
+            f'{shown["confidence"]:.2f} %, pixels right {shown["accuracy"]:.2f} %',
+            logger='current',
+        )
+        return {key: shown[key] for key in ('ECE', 'confidence')}
+
+
+def calibration_summary(histogram: np.ndarray) -> dict[str, Any]:
+    """Describe a histogram ``(3, M)`` as data that JSON can hold; without a pixel it is ``None``s.
+
+    Pixels are integers again, below 2**53 exactly.
+    """
+    count, right, confidence = histogram
+    total = count.sum()
+    values = dict(
+        ECE=calibration_error(histogram) if total else None,
+        accuracy=right.sum() / total if total else None,
+        confidence=confidence.sum() / total if total else None,
+    )
+    return dict(
+        num_bins=len(count),
+        **{key: None if value is None else float(value) for key, value in values.items()},
+        bins=dict(
+            count=count.astype(np.int64).tolist(),
+            right=right.astype(np.int64).tolist(),
+            confidence=confidence.tolist(),
+        ),
+    )
+
+
+def _percent(value: Optional[float]) -> float:
+    return float('nan') if value is None else 100 * value
+
+
+def _save(path: Path, names: list, histograms: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(suffix='.npz', dir=path.parent)
+    os.close(handle)
+    count, right, confidence = histograms.transpose(1, 0, 2)
+    np.savez_compressed(
+        temporary,
+        count=count.astype(np.int64),
+        right=right.astype(np.int64),
+        confidence=confidence,
+        names=np.array(names),
+    )
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
