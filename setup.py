@@ -53,8 +53,10 @@ def list_commands() -> list:
     folder = next(p for p in (ROOT / 'tools', ROOT / 'mmseg_ext' / '.mim' / 'tools') if p.exists())
     commands = {'mmseg-ext-env': 'mmseg_ext.env:main'}
     for path in sorted(folder.rglob('*.py')):
-        convert = 'convert-' if path.parent.name.endswith('_converters') else ''
-        command = f'mmseg-ext-{convert}{path.stem.replace("_", "-")}'
+        words = ['mmseg-ext', *path.stem.split('_')]
+        if path.parent.name.endswith('_converters') and words[1] != 'convert':
+            words.insert(1, 'convert')
+        command = '-'.join(words)
         if command in commands:
             raise ValueError(f'{path}: another tool is {command} already, choose another name')
         commands[command] = f'mmseg_ext.apis.console:{path.stem}'

@@ -172,12 +172,18 @@ def test_a_wheel_has_one_package(names):
     assert not [name for name in names if 'work_dirs' in name or name.endswith('.pyc')]
 
 
-def test_every_tool_is_a_command(wheel):
-    """A new file in tools/ gets its command by itself, and must have what the command calls."""
+@pytest.fixture(scope='module')
+def commands(wheel) -> dict:
+    """What each command calls, as the wheel says."""
     parser = configparser.ConfigParser(delimiters='=')
     (entry,) = [n for n in zipfile.ZipFile(wheel).namelist() if n.endswith('entry_points.txt')]
     parser.read_string(zipfile.ZipFile(wheel).read(entry).decode())
-    commands = dict(parser['console_scripts'])
+    return dict(parser['console_scripts'])
+
+
+def test_every_tool_is_a_command(commands):
+    """A new file in tools/ gets its command by itself, and must have what the command calls."""
+    commands = dict(commands)
     assert commands.pop('mmseg-ext-env') == 'mmseg_ext.env:main'
     assert len(TOOLS) >= 15
     # the attribute is the file's name, which "mim run" searches for: it must be unique, too
@@ -190,12 +196,8 @@ def test_every_tool_is_a_command(wheel):
         assert '\ndef main() -> ' in path.read_text(), f'{path}: its command calls main()'
 
 
-def test_configs_are_found_outside_the_checkout(installed, tmp_path):
-    call(installed / 'python', '-c', LOOK_UP, cwd=tmp_path)
-
-
-def test_models_and_inferencer_outside_the_checkout(installed, tmp_path):
-    done = call(installed / 'python', '-c', INFER, cwd=tmp_path)
+def test_configs_models_and_inferencer_outside_the_checkout(installed, tmp_path):
+    done = call(installed / 'python', '-c', LOOK_UP + INFER, cwd=tmp_path)  # one start, not two
     assert 'Failed to search registry' not in done.stdout + done.stderr
 
 
@@ -211,9 +213,8 @@ def test_commands_outside_the_checkout(installed, mine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', TOOLS, ids=lambda p: p.stem)
-def test_every_command_starts(installed, tmp_path, path):
-    convert = 'convert-' if path.parent.name.endswith('_converters') else ''
-    program = f'mmseg-ext-{convert}{path.stem.replace("_", "-")}'
+def test_every_command_starts(installed, commands, tmp_path, path):
+    (program,) = [name for name, what in commands.items() if what.endswith(f':{path.stem}')]
     done = call(installed / program, '--help', cwd=tmp_path)
     assert done.stdout.startswith(f'usage: {program}')
 
@@ -265,8 +266,7 @@ def test_a_fresh_environment(wheel, mine):
     call(*install, '--no-build-isolation', f'{wheel}[lite]', cwd=folder)
     done = call(programs / 'python', '-m', 'pip', 'check', cwd=folder)
     assert 'No broken requirements' in done.stdout
-    call(programs / 'python', '-c', LOOK_UP, cwd=folder)
-    call(programs / 'python', '-c', INFER, cwd=folder)
+    call(programs / 'python', '-c', LOOK_UP + INFER, cwd=folder)
     run_commands(programs, folder)
     if sys.version_info < (3, 12):  # openmim needs pkgutil.ImpImporter, which later ones lack
         call(*install, 'openmim', cwd=folder)
