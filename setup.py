@@ -3,6 +3,7 @@
 ``mmcv`` and ``mmcv-lite`` install into the same folder, so neither is a hard requirement: choose
 one extra. The configs and tools travel inside the package as ``mmseg_ext/.mim``, where
 ``mmengine.hub`` and ``mim`` look for them: copied into wheels, linked for editable installs.
+Every tool is a command, too: ``tools/train.py`` is ``mmseg-ext-train``.
 """
 
 import os
@@ -47,6 +48,21 @@ def add_mim_extension(link: bool) -> None:
             shutil.copy(source, place)
 
 
+def list_commands() -> list:
+    """A command for every tool; ``tools/model_converters/x.py`` is ``mmseg-ext-convert-x``."""
+    folder = next(p for p in (ROOT / 'tools', ROOT / 'mmseg_ext' / '.mim' / 'tools') if p.exists())
+    commands = {'mmseg-ext-env': 'mmseg_ext.env:main'}
+    for path in sorted(folder.rglob('*.py')):
+        words = ['mmseg-ext', *path.stem.split('_')]
+        if path.parent.name.endswith('_converters') and words[1] != 'convert':
+            words.insert(1, 'convert')
+        command = '-'.join(words)
+        if command in commands:
+            raise ValueError(f'{path}: another tool is {command} already, choose another name')
+        commands[command] = f'mmseg_ext.apis.console:{path.stem}'
+    return [f'{command} = {target}' for command, target in commands.items()]
+
+
 if __name__ == '__main__':
     link = 'develop' in sys.argv or 'editable_wheel' in sys.argv
     linked = (ROOT / 'mmseg_ext' / '.mim' / 'configs').is_symlink()
@@ -87,9 +103,7 @@ if __name__ == '__main__':
             'oracle-mmcv': ['pydensecrf2', 'torch==2.13.0'],
             'oracle-torch214': ['timm', 'torch==2.14.1', 'torchvision==0.29.1'],
         },
-        entry_points={
-            'console_scripts': ['mmseg-ext-env = mmseg_ext.env:main'],
-        },
+        entry_points={'console_scripts': list_commands()},
     )
     if linked and not link:  # a wheel was built in an editable checkout: link again
         add_mim_extension(True)

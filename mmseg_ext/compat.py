@@ -6,6 +6,8 @@
    objects, which reach for ``getattr``. Nothing is allow-listed here: the training history is
    written as plain lists and rebuilt on loading, so such a file loads in any process.
 3. ``mmengine`` finds the configs of packages on a fixed list only; ours is added to it.
+4. ``MMSegInferencer('name', weights=...)`` fails on a metafile without ``Weights``, which it would
+   not use. Such an entry gets a file name that explains itself when it is not found.
 
 Every function may be called twice.
 """
@@ -15,7 +17,7 @@ import sys
 import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, Iterator
 
 _MISSING_MMCV = (
     'mmseg_ext needs mmcv or mmcv-lite, and neither is installed: '
@@ -116,6 +118,23 @@ def write_plain_history() -> None:
     MessageHub._mmseg_ext_plain = True
 
 
+def explain_missing_weights() -> None:
+    """Let inferencers take models whose metafile names no weights, if the user gives some."""
+    from mmengine.infer import BaseInferencer
+
+    read = BaseInferencer._get_models_from_metafile
+    if getattr(read, '_mmseg_ext_explains', False):
+        return
+
+    def models(folder: str) -> Iterator[dict]:
+        for model in read(folder):
+            missing = f'published weights of {model["Name"]} (give weights=FILE of your own)'
+            yield {'Weights': missing, **model}  # mmengine goes on: "can not be found."
+
+    models._mmseg_ext_explains = True  # type: ignore[attr-defined]
+    BaseInferencer._get_models_from_metafile = staticmethod(models)
+
+
 def apply() -> None:
     """Apply all of the above; called once by ``import mmseg_ext``."""
     # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
@@ -127,3 +146,4 @@ def apply() -> None:
     # which is right for wheels and for editable installs alike.
     MODULE2PACKAGE.setdefault('mmseg_ext', 'mmseg_ext.registry')
     write_plain_history()
+    explain_missing_weights()

@@ -5,13 +5,17 @@ the scope of the package it is asked for, so a registry of that scope must exist
 look-up on to mmseg's.
 """
 
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import Registry
 from mmseg import registry as mmseg_registry
 
 _NODES = (
     'DATASETS',
     'DATA_SAMPLERS',
+    'EVALUATOR',
     'HOOKS',
+    'INFERENCERS',
+    'LOG_PROCESSORS',
     'LOOPS',
     'METRICS',
     'MODELS',
@@ -21,10 +25,12 @@ _NODES = (
     'OPTIM_WRAPPER_CONSTRUCTORS',
     'PARAM_SCHEDULERS',
     'RUNNERS',
+    'RUNNER_CONSTRUCTORS',
     'TASK_UTILS',
     'TRANSFORMS',
     'VISBACKENDS',
     'VISUALIZERS',
+    'WEIGHT_INITIALIZERS',
 )
 
 for _node in _NODES:
@@ -33,4 +39,7 @@ for _node in _NODES:
         _parent.name, parent=_parent, scope='mmseg_ext', locations=['mmseg_ext']
     )
 
-__all__ = list(_NODES)
+# collate functions, which mmseg has no registry for
+FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='mmseg_ext')
+
+__all__ = [*_NODES, 'FUNCTIONS']

@@ -103,3 +103,14 @@ def test_applying_twice_changes_nothing():
     compat.apply()
     assert MessageHub.state_dict is before
     assert mmengine.config.utils.MODULE2PACKAGE['mmseg_ext'] == 'mmseg_ext.registry'
+
+
+def test_a_model_without_published_weights_says_so(tmp_path):
+    from mmengine.infer import BaseInferencer
+
+    (tmp_path / 'model-index.yml').write_text('Import: [metafile.yml]')
+    (tmp_path / 'metafile.yml').write_text('Models: [{Name: a}, {Name: b, Weights: b.pth}]')
+    compat.explain_missing_weights()  # once more changes nothing
+    first, second = BaseInferencer._get_models_from_metafile(str(tmp_path))
+    assert first['Weights'] == 'published weights of a (give weights=FILE of your own)'
+    assert second == dict(Name='b', Weights='b.pth')

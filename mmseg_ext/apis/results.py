@@ -22,10 +22,12 @@ PathLike = Union[str, Path]
 
 def git(*arguments: str) -> Optional[str]:
     """Output of git in the package's own checkout, ``None`` for an installed wheel."""
-    here = Path(__file__).resolve().parent
+    root = Path(__file__).resolve().parents[2]
+    if not (root / '.git').exists():  # a wheel's environment may lie in somebody else's checkout
+        return None
     try:
         done = subprocess.run(
-            ['git', '-C', str(here), *arguments], capture_output=True, text=True, timeout=20
+            ['git', '-C', str(root), *arguments], capture_output=True, text=True, timeout=20
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
