@@ -2,6 +2,7 @@
 
 from .aligned_resize import AlignedResize
 from .bmseg import BMSegDataset
+from .border_weight import BorderWeight, PackWeightedSegInputs
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .coco_stuff import CheckedCOCOStuffDataset
@@ -15,6 +16,7 @@ from .voc import VOCDataset
 __all__ = [
     'AlignedResize',
     'BMSegDataset',
+    'BorderWeight',
     'CamVidDataset',
     'CheckedCOCOStuffDataset',
     'CheckedSegDataset',
@@ -22,6 +24,7 @@ __all__ = [
     'Letterbox',
     'LoadImage',
     'LoadLabels',
+    'PackWeightedSegInputs',
     'RepoAugment',
     'SaltPepper',
     'ShapesDataset',
