@@ -14,6 +14,7 @@ from mmseg_ext.datasets.border_weight import (
     PackWeightedSegInputs,
     border_weights,
 )
+from mmseg_ext.datasets.elastic import ElasticDeform, deform
 from mmseg_ext.models.backbones.unet_valid import UNetValid, mirror
 from mmseg_ext.models.decode_heads.valid_seg_head import ValidSegHead
 
@@ -115,6 +116,7 @@ def test_batch_norm_and_gradients():
         (lambda: UNetValid(mirror='yes'), "'never', 'test' or 'always', got 'yes'"),
         (lambda: UNetValid(widths=(8,)), r'two stages or more, got \[8\]'),
         (lambda: BorderWeight(sigma=0), 'sigma must be above 0'),
+        (lambda: ElasticDeform(grid=0), 'grid 1, got 10.0 and 0'),
     ],
 )
 def test_mistakes(build, words):
@@ -181,6 +183,33 @@ def test_transform_packs_the_map():
     assert weight.shape == (1, 6, 8) and np.array_equal(weight[0], border_weights(LABELS))
     without = PackWeightedSegInputs()(dict(img=np.zeros((2, 2, 3), np.uint8)))
     assert 'gt_weight_map' not in without['data_samples']
+
+
+# --- elastic deformation --------------------------------------------------------------------------
+
+
+def test_equal_displacements_are_a_shift():
+    image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    grid = np.full((3, 3, 2), (2.0, -1.0))  # two down, one to the left
+    wide = np.pad(image, ((0, 2), (1, 0), (0, 0)), mode='reflect')
+    assert np.array_equal(deform(image, grid), wide[2:, :7])
+    assert np.array_equal(deform(image[..., 0], grid, nearest=True), wide[2:, :7, 0])
+    assert np.array_equal(deform(image, 0 * grid), image)
+
+
+def test_image_and_labels_bend_together():
+    np.random.seed(0)
+    label = np.kron(np.array([[0, 255], [255, 0]], np.uint8), np.ones((40, 40), np.uint8))
+    results = dict(
+        img=np.repeat(label[..., None], 3, 2), gt_seg_map=label, seg_fields=['gt_seg_map']
+    )
+    bent = ElasticDeform()(results)
+    moved = (bent['gt_seg_map'] != label).mean()
+    assert 0.02 < moved < 0.5 and set(np.unique(bent['gt_seg_map'])) == {0, 255}
+    halves = (bent['img'][..., 0] > 127) != (bent['gt_seg_map'] > 127)
+    assert halves.mean() < 0.01  # but for rounding at the edges
+    still = ElasticDeform(prob=0.0)(dict(img=label))
+    assert still['img'] is label
 
 
 # --- the loss -------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 # The published U-Net on its own task: one slice a step, mirrored at its border, momentum 0.99, borders between cells
-# weighted. The rate is not stated; elastic deformation is missing.
+# weighted. The rate is not stated.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/isbi2012.py',
     '../_base_/schedules/sgd_poly.py', './_base_unet_valid.py'
@@ -10,6 +10,7 @@ train_pipeline = [
     dict(type='LoadLabels'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
+    dict(type='ElasticDeform', sigma=10.0, grid=3),
     dict(type='BorderWeight', w0=10.0, sigma=5.0),
     dict(type='PackWeightedSegInputs'),
 ]

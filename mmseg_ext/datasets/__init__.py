@@ -6,6 +6,7 @@ from .border_weight import BorderWeight, PackWeightedSegInputs
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .coco_stuff import CheckedCOCOStuffDataset
+from .elastic import ElasticDeform
 from .folder import FolderDataset
 from .loading import LoadLabels
 from .multichannel import LoadImage
@@ -20,6 +21,7 @@ __all__ = [
     'CamVidDataset',
     'CheckedCOCOStuffDataset',
     'CheckedSegDataset',
+    'ElasticDeform',
     'FolderDataset',
     'Letterbox',
     'LoadImage',
