@@ -213,8 +213,9 @@ def test_builds_takes_a_step_and_predicts(name, model):
     if model.backbone.type == 'UNetValid':  # test_unet_valid counts the paper's widths
         model.backbone.widths = (4, 8, 16, 32, 64)
         model.decode_head.in_channels = 4
-    if 'fc7' in model.backbone.get('out', ()):  # test_fcn counts 4096
-        model.backbone.fc_channels = 16
+    if 'fc7' in model.backbone.get('out', ()):  # test_fcn has 4096 channels and pad100
+        model.backbone.update(fc_channels=16, padding='same')
+        model.decode_head.padding = 'same'
         model.decode_head.in_channels = (*model.decode_head.in_channels[:-1], 16)
     model.data_preprocessor.size = (64, 64)
     net = MODELS.build(model)
@@ -247,9 +248,14 @@ def test_builds_takes_a_step_and_predicts(name, model):
     ('unet_vgg16_voc', 24_892_437),
     ('pspnet_mobilenetv2_voc', 2_377_413),
     ('hrnet_w18_voc', 9_641_391),  # the repository's 9,641,661 has 270 biases before a batch norm
+    ('fcn8s_vgg16bn_camvid180', 27_849_345),
+    ('unet_valid_bn_voc', 31_044_821),
+    ('unet_valid_bn_camvid180', 31_044_171),
+    ('unet_valid_isbi2012', 31_031_810),
+    ('deeplabv3_mobilenetv2_camvid180', 7_142_411),
 ])  # fmt: skip
 def test_parameter_integers_of_the_tables(name, expected):
-    cfg = Config.fromfile(ROOT / 'configs' / 'fmsi' / f'{name}.py')
+    cfg = Config.fromfile(CONFIGS[NAMES.index(name)])
     with torch.device('meta'):
         parts = [MODELS.build(cfg.model[k]) for k in ('backbone', 'decode_head')]
     assert sum(p.numel() for part in parts for p in part.parameters()) == expected
