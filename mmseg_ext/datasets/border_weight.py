@@ -91,7 +91,7 @@ class BorderWeight(BaseTransform):
     ) -> None:
         if sigma <= 0 or w0 < 0:
             raise ValueError(f'sigma must be above 0 and w0 at least 0, got {sigma} and {w0}')
-        self.settings = dict(
+        self.settings: Dict[str, Any] = dict(
             w0=w0,
             sigma=sigma,
             background=background,

@@ -54,7 +54,8 @@ class ValidSegHead(ConvSegHead):
         losses: Dict[str, Tensor] = {}
         for module in modules if isinstance(modules, nn.ModuleList) else [modules]:
             value = module(seg_logits, label, weight=weight, ignore_index=self.ignore_index)
-            losses[module.loss_name] = losses.get(module.loss_name, 0) + value
+            name = str(module.loss_name)
+            losses[name] = losses[name] + value if name in losses else value
         losses['acc_seg'] = accuracy(seg_logits, label, ignore_index=self.ignore_index)
         return losses
 
