@@ -88,7 +88,9 @@ TOKENS = {
     'r50': lambda c: c.model.backbone.depth == 50,
     'segformer': lambda c: c.model.decode_head.type == 'SegformerHead',
     'b0': lambda c: c.model.backbone.embed_dims == 32,
-    'unet': lambda c: c.model.backbone.type == 'UNet',
+    'unet': lambda c: (
+        c.model.backbone.type in ('UNet', 'UNetValid') or c.model.decode_head.type == 'UNetVGGHead'
+    ),
     's5d16': lambda c: c.model.backbone.num_stages == 5,
     'bmseg': lambda c: c.data_root.endswith('bmseg') and tuple(c.crop_size) == (512, 512),
     'bmseg24': lambda c: c.data_root.endswith('bmseg24'),
@@ -111,12 +113,31 @@ TOKENS = {
     'scratch': lambda c: c.init_note == 'random' and not c.model.backbone.init_cfg,
     'segnet': lambda c: c.model.backbone.type == 'SegNet',
     'resegnet': lambda c: c.model.backbone.type == 'ResSegNet',
-    'vgg16': lambda c: c.model.backbone.type == 'DeepLabVGG16' or c.model.backbone.arch == 'vgg16',
+    'vgg16': lambda c: (
+        c.model.backbone.type in ('DeepLabVGG16', 'VGG16') or c.model.backbone.arch == 'vgg16'
+    ),
     'basic': lambda c: c.model.backbone.arch == 'basic',
     'bayesian': lambda c: (
         c.model.type == 'MonteCarloEncoderDecoder' and c.model.backbone.bayesian == 'center'
     ),
     'bce': lambda c: c.model.decode_head.loss_decode.type == 'BalancedCrossEntropyLoss',
+    **{
+        f'fcn{stride}s': lambda c, maps=maps: (
+            c.model.decode_head.type == 'FCNSkipHead'
+            and len(c.model.decode_head.in_channels) == maps
+        )
+        for stride, maps in ((32, 2), (16, 3), (8, 4))
+    },
+    'atonce': lambda c: (
+        tuple(c.model.decode_head.skip_scales) == (1e-4, 1e-2) and not c.get('load_from')
+    ),
+    'vgg16bn': lambda c: c.model.backbone.type == 'VGG16' and c.model.backbone.batch_norm is True,
+    'valid': lambda c: c.model.backbone.type == 'UNetValid',
+    'bn': lambda c: c.model.backbone.batch_norm is True,
+    'isbi2012': lambda c: c.data_root.endswith('isbi2012'),
+    'deeplabv3': lambda c: c.model.decode_head.type == 'ASPPHead',
+    'pspnet': lambda c: c.model.decode_head.type == 'PSPHead',
+    'scratch': lambda c: c.model.backbone.get('init_cfg') is None and c.init_note == 'random',
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
     ),
@@ -209,6 +230,13 @@ def test_builds_takes_a_step_and_predicts(name, model):
         model.backbone.num_middle_blocks = 1  # the integers of test_fmsi_head cover all 16
     if model.backbone.type == 'DeepLabResNet':
         model.backbone.depth = 50  # test_deeplabv2_parts counts all of 101
+    if model.backbone.type == 'UNetValid':  # test_unet_valid counts the paper's widths
+        model.backbone.widths = (4, 8, 16, 32, 64)
+        model.decode_head.in_channels = 4
+    if 'fc7' in model.backbone.get('out', ()):  # test_fcn has 4096 channels and pad100
+        model.backbone.update(fc_channels=16, padding='same')
+        model.decode_head.padding = 'same'
+        model.decode_head.in_channels = (*model.decode_head.in_channels[:-1], 16)
     model.data_preprocessor.size = (64, 64)
     net = MODELS.build(model)
     net.init_weights()
@@ -237,9 +265,17 @@ def test_builds_takes_a_step_and_predicts(name, model):
     ('fmsi_xception_defconv5_flow_voc', 66_062_127),
     ('fmsi_xception_defconv5_flow_ggca_voc', 66_062_715),
     ('fmsi_xception_voc', 66_290_397),
+    ('unet_vgg16_voc', 24_892_437),
+    ('pspnet_mobilenetv2_voc', 2_377_413),
+    ('hrnet_w18_voc', 9_641_391),  # the repository's 9,641,661 has 270 biases before a batch norm
+    ('fcn8s_vgg16bn_camvid180', 27_849_345),
+    ('unet_valid_bn_voc', 31_044_821),
+    ('unet_valid_bn_camvid180', 31_044_171),
+    ('unet_valid_isbi2012', 31_031_810),
+    ('deeplabv3_mobilenetv2_camvid180', 7_142_411),
 ])  # fmt: skip
 def test_parameter_integers_of_the_tables(name, expected):
-    cfg = Config.fromfile(ROOT / 'configs' / 'fmsi' / f'{name}.py')
+    cfg = Config.fromfile(CONFIGS[NAMES.index(name)])
     with torch.device('meta'):
         parts = [MODELS.build(cfg.model[k]) for k in ('backbone', 'decode_head')]
     assert sum(p.numel() for part in parts for p in part.parameters()) == expected

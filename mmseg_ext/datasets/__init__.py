@@ -2,9 +2,11 @@
 
 from .aligned_resize import AlignedResize
 from .bmseg import BMSegDataset
+from .border_weight import BorderWeight, PackWeightedSegInputs
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .coco_stuff import CheckedCOCOStuffDataset
+from .elastic import ElasticDeform
 from .folder import FolderDataset
 from .loading import LoadLabels
 from .multichannel import LoadImage
@@ -15,13 +17,16 @@ from .voc import VOCDataset
 __all__ = [
     'AlignedResize',
     'BMSegDataset',
+    'BorderWeight',
     'CamVidDataset',
     'CheckedCOCOStuffDataset',
     'CheckedSegDataset',
+    'ElasticDeform',
     'FolderDataset',
     'Letterbox',
     'LoadImage',
     'LoadLabels',
+    'PackWeightedSegInputs',
     'RepoAugment',
     'SaltPepper',
     'ShapesDataset',

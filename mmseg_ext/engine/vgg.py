@@ -1,8 +1,9 @@
-"""Starting from VGG16-BN's ImageNet weights, under torchvision's names.
+"""Starting from VGG16's ImageNet weights, under torchvision's names.
 
 Source: torchvision's ``vgg16_bn``, whose ``features`` hold 13 convolutions, each followed by its
-batch norm. Differs from mmengine's ``Pretrained``: layers are matched by their order, not by their
-names, and a file that does not fit is an error, not a warning.
+batch norm, and ``vgg16``, which has none.
+Differs from mmengine's ``Pretrained``: a file that does not fit is an error, not a warning;
+``VGG16BNPretrained`` matches layers by their order, not by their names.
 """
 
 import re
@@ -98,3 +99,57 @@ def _load(own: list, given: list) -> None:
         norm.load_state_dict(
             dict(states['norm'], num_batches_tracked=torch.zeros_like(norm.num_batches_tracked))
         )
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class VGG16Pretrained:
+    """Load torchvision's ``vgg16``, or ``vgg16_bn`` for one with batch norms, into :class:`VGG16`.
+
+    fc6 and fc7 become convolutions; stages that the network does not have are left out.
+
+    Args:
+        checkpoint: File or address; torchvision's own are
+            ``https://download.pytorch.org/models/vgg16-397923af.pth`` and
+            ``https://download.pytorch.org/models/vgg16_bn-6c64b313.pth``.
+        map_location: Where to load to.
+
+    Raises:
+        ValueError: If the file lacks a weight of the network, or one has another shape.
+    """
+
+    def __init__(self, checkpoint: str, *, map_location: str = 'cpu') -> None:
+        self.checkpoint = checkpoint
+        self.map_location = map_location
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights into ``module``, whose names are torchvision's."""
+        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
+        given = loaded.get('state_dict', loaded)
+        own = {
+            k: v for k, v in module.state_dict().items() if not k.endswith('num_batches_tracked')
+        }
+        try:
+            state = {name: _fitting(name, value, given) for name, value in own.items()}
+        except ValueError as error:
+            raise ValueError(f'{self.checkpoint}: {error}') from None
+        module.load_state_dict(state, strict=False)  # all but num_batches_tracked
+        if hasattr(module, '_params_init_info'):
+            note = f'{type(self).__name__}: load from {self.checkpoint}'
+            update_init_info(module, init_info=note)
+
+
+def _fitting(name: str, own: Tensor, given: Dict[str, Tensor]) -> Tensor:
+    if name not in given:
+        raise ValueError(
+            f'{name} is missing: a network without batch norms takes the weights of vgg16, one '
+            'with batch norms those of vgg16_bn'
+        )
+    value = given[name]
+    if value.ndim == 2 and value.numel() == own.numel():  # a fully connected layer
+        value = value.reshape(own.shape)
+    if value.shape != own.shape:
+        raise ValueError(
+            f'{name} is {tuple(value.shape)}, that of the network {tuple(own.shape)}: weights of '
+            'vgg16 have no batch norms, and need fc_channels=4096'
+        )
+    return value

@@ -3,17 +3,23 @@
 from .conv_seg_head import ConvSegHead
 from .deeplabv2_head import DeepLabV2Head
 from .deeplabv3plus_head import DeepLabV3PlusHead
+from .fcn_skip_head import FCNSkipHead
 from .fmsi_head import GGCA, MSEA, DeformASPP, FMSIHead, InterestFlow
 from .mfp_head import MFPHead
+from .unet_vgg_head import UNetVGGHead
+from .valid_seg_head import ValidSegHead
 
 __all__ = [
     'ConvSegHead',
     'DeepLabV2Head',
     'DeepLabV3PlusHead',
     'DeformASPP',
+    'FCNSkipHead',
     'FMSIHead',
     'GGCA',
     'InterestFlow',
     'MFPHead',
     'MSEA',
+    'UNetVGGHead',
+    'ValidSegHead',
 ]

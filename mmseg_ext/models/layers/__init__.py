@@ -1,6 +1,7 @@
 """Parts with one contract each; they import nothing of ours outside this folder."""
 
 from .aspp import ASPP
+from .bilinear_deconv import BilinearDeconv
 from .carafe import CARAFE
 from .cbam import CBAM
 from .deconv import DeconvBN
@@ -22,6 +23,7 @@ from .upsampler import build_upsampler
 
 __all__ = [
     'ASPP',
+    'BilinearDeconv',
     'CARAFE',
     'CBAM',
     'DCNTorch',

@@ -1,0 +1,13 @@
+# SegFormer-B0 of the zoo, for one GPU or a CPU. The data set's config adds num_classes, ignore_index
+# and the preprocessor's size.
+_base_ = ['mmseg::_base_/models/segformer_mit-b0.py']
+init_note = 'backbone ImageNet-1k (download), head random'
+norm_cfg = dict(type='BN', requires_grad=True)  # the zoo's SyncBN needs several GPUs
+model = dict(
+    pretrained=None,
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b0_20220624-7e0fe6dd.pth')),
+    decode_head=dict(norm_cfg=norm_cfg, loss_decode=dict(avg_non_ignore=True)),
+    test_cfg=dict(mode='whole'))

@@ -1,0 +1,7 @@
+# Table 1, HRNet: the zoo's, without 270 biases before a batch norm that the repository's has.
+_base_ = ['./_base_voc_protocol.py', '../_base_/models/hrnet_w18.py']
+model = dict(
+    type='LetterboxEncoderDecoder',
+    data_preprocessor={{_base_.letterbox_preprocessor}},
+    decode_head=dict(
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -1,0 +1,7 @@
+# With batch norm: without one, it needs a rate of its own and far more iterations from random weights.
+_base_ = ['../segnet/_base_camvid180.py', './_base_unet_valid.py']
+model = dict(
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
+    backbone=dict(batch_norm=True),
+    decode_head=dict(
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

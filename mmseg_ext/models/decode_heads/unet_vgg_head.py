@@ -1,0 +1,85 @@
+"""U-Net's decoder over VGG16: a comparison network of the FMSI paper.
+
+Source: bubbliiiing/unet-pytorch (5bcd6b4), on strong evidence what the paper's U-Net row was; after
+"U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, with bilinear upsampling in place of
+transposed convolutions and padded convolutions in place of valid ones.
+Differs from it: upsampling aims at the size of the skip, so that odd sizes work; where sizes are
+even the two are the same. Convolutions start by Kaiming's rule, as VGG16's do.
+Shape letters: N image, C channel, H row, W column, K class.
+"""
+
+from typing import Any, Sequence
+
+import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers.aspp import upsample
+
+
+@MODELS.register_module()
+class UNetVGGHead(BaseDecodeHead):
+    """Go up from the deepest map, at each step beside the map that has the size.
+
+    Args:
+        in_channels: C of the maps at ``in_index``, strides ascending.
+        in_index: Which backbone maps those are; ``None`` is all of them.
+        widths: Width of each step, in the order of the skips, from fine to coarse; ``None`` takes
+            the skips' own.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+
+    Shape:
+        Backbone maps to logits ``(N, K, H, W)`` at the first map's size.
+
+    Raises:
+        ValueError: If ``widths`` does not name one width per skip.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (64, 128, 256, 512, 512),
+        *,
+        in_index: Any = None,
+        widths: Any = None,
+        align_corners: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        widths = tuple(in_channels[:-1] if widths is None else widths)
+        if len(widths) != len(in_channels) - 1:
+            raise ValueError(
+                f'widths needs one width for each of the {len(in_channels) - 1} skips, got {widths}'
+            )
+        kaiming = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
+        kwargs.setdefault('init_cfg', kaiming)
+        super().__init__(
+            list(in_channels),
+            widths[0],
+            in_index=list(range(len(in_channels)) if in_index is None else in_index),
+            input_transform='multiple_select',
+            dropout_ratio=0,
+            align_corners=align_corners,
+            **kwargs,
+        )
+        below = (*widths[1:], in_channels[-1])
+        self.steps = nn.ModuleList(
+            _two_convs(skip + deep, width)
+            for skip, deep, width in zip(in_channels[:-1], below, widths)
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return logits, in single precision."""
+        *skips, x = self._transform_inputs(inputs)
+        for skip, convs in zip(reversed(skips), reversed(self.steps)):
+            deep = upsample(x, skip.shape[2:], self.align_corners)
+            x = convs(torch.cat([skip, deep], dim=1))
+        return self.cls_seg(x).float()
+
+
+def _two_convs(in_channels: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.ReLU(inplace=True),
+    )
