@@ -5,6 +5,8 @@ from .deeplab_vgg16 import DeepLabVGG16
 from .mobilenet_v2 import MobileNetV2Dilated
 from .res_segnet import ResSegNet
 from .segnet import SegNet
+from .swin_unet import SwinUNet
+from .transunet import TransUNet
 from .xception import XceptionDeepLab
 
 __all__ = [
@@ -13,5 +15,7 @@ __all__ = [
     'MobileNetV2Dilated',
     'ResSegNet',
     'SegNet',
+    'SwinUNet',
+    'TransUNet',
     'XceptionDeepLab',
 ]
