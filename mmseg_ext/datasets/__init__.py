@@ -6,6 +6,7 @@ from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .coco_stuff import CheckedCOCOStuffDataset
 from .folder import FolderDataset
+from .instances import LoadInstances, PackInstanceInputs
 from .loading import LoadLabels
 from .multichannel import LoadImage
 from .shapes_files import ShapesDataset
@@ -21,7 +22,9 @@ __all__ = [
     'FolderDataset',
     'Letterbox',
     'LoadImage',
+    'LoadInstances',
     'LoadLabels',
+    'PackInstanceInputs',
     'RepoAugment',
     'SaltPepper',
     'ShapesDataset',

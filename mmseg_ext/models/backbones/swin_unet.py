@@ -199,8 +199,8 @@ class SwinUNet(BaseModule):
     """Encode by four stages of shifted windows, decode by their mirror, at full resolution.
 
     What goes from the encoder to the decoder is taken before a stage's blocks. The decoder's depths
-    are the encoder's. A classifier of 1x1 without bias (:class:`ConvSegHead`) completes the network:
-    27,170,052 parameters with 21 classes.
+    are the encoder's. A classifier of 1x1 without bias (:class:`ConvSegHead`) completes the
+    network: 27,170,052 parameters with 21 classes.
 
     Args:
         embed_dims: C of the first stage; each further stage has twice as many.
