@@ -18,4 +18,14 @@ if 'mmseg_ext.env' not in sys.orig_argv and Path(sys.argv[0]).name != 'mmseg-ext
 
     compat.apply()  # before anything imports mmseg.utils, which needs mmcv.ops
 
-    from . import apis, datasets, engine, evaluation, models  # noqa: E402,F401
+    try:
+        from . import apis, datasets, engine, evaluation, models  # noqa: E402,F401
+    except RuntimeError as error:  # mmseg imports an installed timm, and that torchvision
+        if 'torchvision' not in str(error):
+            raise
+        from .env import torchvision_cure
+
+        raise ImportError(
+            f'the installed torchvision does not fit torch ({error}): {torchvision_cure()}, '
+            'or uninstall it'
+        ) from error

@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 DISTRIBUTIONS = (
     'torch',
@@ -150,6 +150,53 @@ def check_undeclared() -> Check:
     return Check("mmseg's tokenizer", not missing, note, True)
 
 
+def torchvision_of(torch_version: str) -> str:
+    """Name the torchvision that was built for a torch: 0.(N + 15).P for 2.N.P.
+
+    So for every release from torch 2.0.0 (torchvision 0.15.0) to 2.14.1 (0.29.1); earlier ones are
+    not supported here.
+
+    Raises:
+        ValueError: If it is no torch 2.
+    """
+    numbers = torch_version.split('+')[0].split('.')
+    if len(numbers) < 3 or numbers[0] != '2' or not (numbers[1] + numbers[2]).isdigit():
+        raise ValueError(f'no torchvision is known for torch {torch_version}')
+    return f'0.{int(numbers[1]) + 15}.{numbers[2]}'
+
+
+def torchvision_cure() -> str:
+    """What to type to get a torchvision that fits the installed torch."""
+    version = version_of('torch')
+    try:
+        fitting = torchvision_of(version or 'none')
+    except ValueError:
+        return 'install torch and torchvision together, from one index'
+    # "+cpu" and "+cu130" name the index that torch came from; PyPI's torch has no such part, but
+    # one kind of binary only, and those of two kinds do not load together.
+    build = (version or '').partition('+')[2]
+    index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
+    return f'torch {version} needs torchvision {fitting}: pip install torchvision=={fitting}{index}'
+
+
+def import_torchvision(user: str) -> Any:
+    """Import torchvision, or say which one to install.
+
+    Args:
+        user: What needs it, for the message.
+
+    Raises:
+        ImportError: If it is missing, or does not load beside the installed torch.
+    """
+    try:
+        importlib.import_module('torchvision.ops')
+        return importlib.import_module('torchvision')
+    except Exception as error:  # one built for another torch raises RuntimeError
+        found = version_of('torchvision')
+        state = f'{found} does not load ({_first_line(error)})' if found else 'is missing'
+        raise ImportError(f'{user}: torchvision {state}; {torchvision_cure()}') from error
+
+
 def check_torchvision() -> Check:
     """A torchvision that does not match torch stops every Runner."""
     if version_of('torchvision') is None:
@@ -160,7 +207,7 @@ def check_torchvision() -> Check:
     return Check(
         'torchvision matches torch',
         False,
-        f'{reason}: install the one of your torch from the same index, or uninstall it',
+        f'{reason}: {torchvision_cure()}, or uninstall it',
         True,
     )
 

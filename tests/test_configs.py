@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import mmseg_ext
+from mmseg_ext.apis.optional_packages import check_packages
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 ROOT = Path(mmseg_ext.__file__).parent.parent
@@ -85,7 +86,11 @@ TOKENS = {
     'w18': lambda c: c.model.backbone.extra.stage4.num_channels[0] == 18,
     'nonlocal': lambda c: c.model.decode_head.type == 'NLHead',
     'encnet': lambda c: c.model.decode_head.type == 'EncHead',
-    'r50': lambda c: c.model.backbone.depth == 50,
+    'r50': lambda c: (
+        c.model.backbone.depth == 50
+        if 'backbone' in c.model
+        else 'resnet50' in c.model.get('arch', 'maskrcnn_resnet50_fpn')
+    ),
     'segformer': lambda c: c.model.decode_head.type == 'SegformerHead',
     'b0': lambda c: c.model.backbone.embed_dims == 32,
     'unet': lambda c: (
@@ -137,7 +142,19 @@ TOKENS = {
     'isbi2012': lambda c: c.data_root.endswith('isbi2012'),
     'deeplabv3': lambda c: c.model.decode_head.type == 'ASPPHead',
     'pspnet': lambda c: c.model.decode_head.type == 'PSPHead',
-    'scratch': lambda c: c.model.backbone.get('init_cfg') is None and c.init_note == 'random',
+    'swinunet': lambda c: c.model.backbone.type == 'SwinUNet',
+    'transunet': lambda c: c.model.backbone.type == 'TransUNet',
+    'setr': lambda c: c.model.decode_head.type == 'SETRUPHead',
+    'pup': lambda c: (c.model.decode_head.num_convs, c.model.decode_head.up_scale) == (4, 2),
+    'segmenter': lambda c: c.model.decode_head.type == 'SegmenterMaskTransformerHead',
+    'upernet': lambda c: c.model.decode_head.type == 'UPerHead',
+    'vitb16': lambda c: (c.model.backbone.embed_dims, c.model.backbone.patch_size) == (768, 16),
+    'vitl16': lambda c: (c.model.backbone.embed_dims, c.model.backbone.patch_size) == (1024, 16),
+    'maskrcnn': lambda c: c.model.type == 'MaskRCNNSegmentor',
+    'convnext': lambda c: c.model.backbone.type == 'mmpretrain.ConvNeXt',
+    'tiny': lambda c: c.model.backbone.arch == 'tiny',
+    'timm': lambda c: c.model.backbone.type == 'TIMMBackbone',
+    'xception65': lambda c: c.model.backbone.model_name == 'xception65',
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
     ),
@@ -191,15 +208,23 @@ def test_numbers_agree(path):
     keys = dict(RandomCrop='crop_size', RepoAugment='size', AlignedResize='scale')
     sizes = [tuple(steps[s][k]) for s, k in keys.items() if s in steps]
     assert sizes == [crop]
-    head = cfg.model.decode_head
-    assert head.num_classes == cfg.num_classes and head.ignore_index == cfg.ignore_index
-    losses = head.loss_decode if isinstance(head.loss_decode, list) else [head.loss_decode]
-    means = [loss for loss in losses if loss.type != 'SoftDiceLoss']  # Dice has no pixel mean
-    assert means and all(loss.avg_non_ignore is True for loss in means)
+    others = cfg.model.get('auxiliary_head', [])
+    for head in [_head(cfg.model), *(others if isinstance(others, list) else [others])]:
+        assert head.num_classes == cfg.num_classes and head.ignore_index == cfg.ignore_index
+        if head.type == 'MaskRCNNSegmentor':  # no loss per pixel
+            continue
+        losses = head.loss_decode if isinstance(head.loss_decode, list) else [head.loss_decode]
+        means = [loss for loss in losses if loss.type != 'SoftDiceLoss']  # Dice has no pixel mean
+        assert means and all(loss.avg_non_ignore is True for loss in means)
     if 'RepoAugment' not in steps:  # which leaves nothing to pad
         assert cfg.model.data_preprocessor.seg_pad_val == cfg.ignore_index
     assert cfg.custom_imports.imports == ['mmseg_ext'] and cfg.default_scope == 'mmseg'
     assert cfg.init_note
+
+
+def _head(model):
+    """What holds the classes: the decode head, or a segmentor without one."""
+    return model.get('decode_head', model)
 
 
 def _sample(size, num_classes):
@@ -218,29 +243,48 @@ def _architectures():
         model = Config.fromfile(path).model
         if model.type == 'CRFEncoderDecoder':  # the network of the row it inherits
             continue
-        model.backbone.pop('init_cfg', None)  # weights are not part of the architecture
+        model.get('backbone', {}).pop('init_cfg', None)  # weights are not the architecture
         models.setdefault(str(sorted(model.to_dict().items())), (path.stem, model))
     return list(models.values())
+
+
+def _need_packages(model):
+    try:
+        check_packages(model)
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+def _without_downloads(model):
+    if 'detector' in model:
+        model.detector = dict(min_size=64, max_size=64)
+    if 'pretrained' in model.get('backbone', {}):
+        model.backbone.pretrained = False
 
 
 @pytest.mark.parametrize('name, model', [pytest.param(*m, id=m[0]) for m in _architectures()])
 def test_builds_takes_a_step_and_predicts(name, model):
     torch.manual_seed(0)
-    if 'num_middle_blocks' not in model.backbone and model.backbone.type == 'XceptionDeepLab':
+    _need_packages(model)
+    _without_downloads(model)
+    backbone = model.get('backbone', {})
+    if backbone.get('type') == 'VisionTransformer' and len(backbone.get('out_indices', ())) == 4:
+        backbone.num_layers, backbone.out_indices = 4, (0, 1, 2, 3)
+    if 'num_middle_blocks' not in backbone and backbone.get('type') == 'XceptionDeepLab':
         model.backbone.num_middle_blocks = 1  # the integers of test_fmsi_head cover all 16
-    if model.backbone.type == 'DeepLabResNet':
+    if backbone.get('type') == 'DeepLabResNet':
         model.backbone.depth = 50  # test_deeplabv2_parts counts all of 101
-    if model.backbone.type == 'UNetValid':  # test_unet_valid counts the paper's widths
+    if backbone.get('type') == 'UNetValid':  # test_unet_valid counts the paper's widths
         model.backbone.widths = (4, 8, 16, 32, 64)
         model.decode_head.in_channels = 4
-    if 'fc7' in model.backbone.get('out', ()):  # test_fcn has 4096 channels and pad100
+    if 'fc7' in backbone.get('out', ()):  # test_fcn has 4096 channels and pad100
         model.backbone.update(fc_channels=16, padding='same')
         model.decode_head.padding = 'same'
         model.decode_head.in_channels = (*model.decode_head.in_channels[:-1], 16)
     model.data_preprocessor.size = (64, 64)
     net = MODELS.build(model)
     net.init_weights()
-    classes = model.decode_head.num_classes
+    classes = _head(model).num_classes
     data = dict(inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)],
                 data_samples=[_sample((64, 64), classes) for _ in range(2)])  # fmt: skip
     loss, _ = net.parse_losses(net(**net.data_preprocessor(data, True), mode='loss'))

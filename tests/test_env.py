@@ -83,3 +83,89 @@ def test_folders_are_checked(monkeypatch, tmp_path):
     assert not env.check_folder('real data', 'MMSEG_EXT_DATA').ok
     monkeypatch.setenv('MMSEG_EXT_DATA', str(tmp_path))
     assert env.check_folder('real data', 'MMSEG_EXT_DATA').ok
+
+
+@pytest.mark.parametrize(
+    ('torch_version', 'torchvision'),
+    [  # as released
+        ('2.0.0', '0.15.0'),
+        ('2.1.2', '0.16.2'),
+        ('2.5.1+cu121', '0.20.1'),
+        ('2.7.1', '0.22.1'),
+        ('2.9.0', '0.24.0'),
+        ('2.13.0+cpu', '0.28.0'),
+        ('2.14.1+cu130', '0.29.1'),
+    ],
+)
+def test_the_torchvision_of_a_torch(torch_version, torchvision):
+    assert env.torchvision_of(torch_version) == torchvision
+
+
+@pytest.mark.parametrize('version', ['1.13.1', '2.14.0a0', '2.14', 'none'])
+def test_an_unknown_torch_has_no_torchvision(version):
+    with pytest.raises(ValueError, match='no torchvision is known for torch'):
+        env.torchvision_of(version)
+
+
+def test_the_rule_is_what_torchvision_here_asks_for():
+    import importlib.metadata
+
+    try:
+        needs = importlib.metadata.requires('torchvision')
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip('torchvision is not installed')
+    (pin,) = [line.partition('==')[2] for line in needs if line.startswith('torch==')]
+    assert env.torchvision_of(pin) == env.version_of('torchvision').split('+')[0]
+
+
+def _broken(folder: Path, package: str) -> str:
+    """A package that fails as torchvision does beside another torch."""
+    (folder / package).mkdir()
+    (folder / package / '__init__.py').write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    return str(folder)
+
+
+def _forget_torchvision(monkeypatch):
+    for name in [n for n in sys.modules if n.split('.')[0] == 'torchvision']:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_a_torchvision_of_another_torch_names_the_right_one(monkeypatch, tmp_path):
+    _forget_torchvision(monkeypatch)
+    monkeypatch.syspath_prepend(_broken(tmp_path, 'torchvision'))
+    versions = {'torch': '2.13.0+cpu', 'torchvision': '0.29.1'}
+    monkeypatch.setattr(env, 'version_of', versions.get)
+    with pytest.raises(ImportError) as caught:
+        env.import_torchvision('MaskRCNNSegmentor')
+    assert str(caught.value) == (
+        'MaskRCNNSegmentor: torchvision 0.29.1 does not load (operator '
+        'torchvision::nms does not exist); torch 2.13.0+cpu needs torchvision 0.28.0: pip install '
+        'torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu'
+    )
+    check = env.check_torchvision()
+    assert not check.ok and 'torchvision==0.28.0' in check.note
+
+
+def test_a_missing_torchvision_names_the_right_one(monkeypatch):
+    _forget_torchvision(monkeypatch)
+    monkeypatch.setitem(sys.modules, 'torchvision', None)  # as if it were not installed
+    monkeypatch.setattr(env, 'version_of', {'torch': '2.14.1'}.get)
+    words = r'^x: torchvision is missing; .* pip install torchvision==0\.29\.1$'
+    with pytest.raises(ImportError, match=words):
+        env.import_torchvision('x')
+    monkeypatch.setattr(env, 'version_of', {'torch': '1.13.1'}.get)
+    with pytest.raises(ImportError, match='install torch and torchvision together'):
+        env.import_torchvision('x')
+
+
+def test_import_beside_a_broken_torchvision_is_one_clear_sentence(tmp_path, python_tool):
+    paths = [_broken(tmp_path, 'timm'), str(ROOT)]  # which mmseg imports if it is there
+    done = python_tool(
+        '-c', 'import mmseg_ext', check=False, env=dict(PYTHONPATH=':'.join(paths)), cwd=tmp_path
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith('ImportError: the installed torchvision does not fit torch (operator')
+    assert 'torch' in last and 'or uninstall it' in last

@@ -1,35 +1,44 @@
-"""Our heads take mmpretrain's backbones by config; needs torchvision, which mmpretrain imports."""
+"""Our heads take mmpretrain's and timm's backbones by config; both packages import torchvision."""
+
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
+import mmseg_ext
+from mmseg_ext.apis.optional_packages import check_packages
 from mmseg_ext.utils import register_all_modules
 
+ROOT = Path(mmseg_ext.__file__).parent.parent
 pytestmark = pytest.mark.oracle
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _mmpretrain() -> None:
-    try:  # a torchvision that does not match torch raises RuntimeError
-        import mmpretrain.models  # noqa: F401
-    except Exception as error:
-        pytest.skip(f'mmpretrain.models: {error}')
+def _need(model):
+    try:  # a torchvision that does not match torch counts as missing
+        check_packages(model)
+    except ImportError as error:
+        pytest.skip(str(error))
     register_all_modules()
 
 
 def test_fmsi_runs_on_convnext():
+    model = dict(
+        type='EncoderDecoder',
+        backbone=dict(type='mmpretrain.ConvNeXt', arch='atto', out_indices=(0, 2, 3),
+                      gap_before_final_norm=False),
+        decode_head=dict(type='FMSIHead', in_channels=(40, 160, 320), in_index=(0, 1, 2),
+                         num_classes=4, context=dict(type='DeformASPP', rates=(1, 2)),
+                         flow=dict(), attention=dict(type='MSEA'),
+                         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+        test_cfg=dict(mode='whole'))  # fmt: skip
+    _need(model)
     torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='EncoderDecoder',
-            backbone=dict(type='mmpretrain.ConvNeXt', arch='atto', out_indices=(0, 2, 3),
-                          gap_before_final_norm=False),
-            decode_head=dict(type='FMSIHead', in_channels=(40, 160, 320), in_index=(0, 1, 2),
-                             num_classes=4, context=dict(type='DeformASPP', rates=(1, 2)),
-                             flow=dict(), attention=dict(type='MSEA'),
-                             loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-            test_cfg=dict(mode='whole')))  # fmt: skip
+    model = MODELS.build(model)
     image = torch.randn(2, 3, 64, 96)
     taps = model.backbone(image)
     assert [tuple(t.shape[2:]) for t in taps] == [(16, 24), (4, 6), (2, 3)]
@@ -38,3 +47,59 @@ def test_fmsi_runs_on_convnext():
     logits.square().mean().backward()
     dead = [n for n, p in model.named_parameters() if p.grad is None]
     assert not dead, dead
+
+
+def _sample(num_classes):
+    label = torch.randint(0, num_classes, (1, 64, 64))
+    label[:, :4] = 255
+    shape = dict(ori_shape=(64, 64), img_shape=(64, 64), padding_size=[0] * 4)
+    return SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=shape)
+
+
+class _Logits(torch.nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.backbone, self.decode_head = net.backbone, net.decode_head
+
+    def forward(self, image):
+        return self.decode_head(self.backbone(image))
+
+
+@pytest.mark.parametrize('name, strides', [
+    ('fmsi_convnext_tiny_voc', [4, 16, 32]),
+    ('fmsi_timm_xception65_voc', [4, 16, 16]),
+])  # fmt: skip
+def test_config_is_built_trained_one_step_and_exported(name, strides, onnx_export):
+    cfg = Config.fromfile(ROOT / 'configs' / 'survey' / f'{name}.py')
+    model = cfg.model
+    _need(model)
+    init_default_scope('mmseg')
+    model.backbone.pop('init_cfg', None)  # no download
+    if 'pretrained' in model.backbone:
+        model.backbone.pretrained = False
+    model.data_preprocessor.size = (64, 64)
+    torch.manual_seed(0)
+    net = MODELS.build(model)
+    net.init_weights()
+    with torch.no_grad():
+        taps = net.backbone(torch.randn(1, 3, 64, 128))
+    assert [(64 // t.shape[2], 128 // t.shape[3]) for t in taps] == [(s, s) for s in strides]
+    assert [t.shape[1] for t in taps] == list(model.decode_head.in_channels)
+
+    before = {n: p.detach().clone() for n, p in net.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-2)
+    images = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
+    data = dict(inputs=images, data_samples=[_sample(21), _sample(21)])
+    net.train()
+    loss, _ = net.parse_losses(net(**net.data_preprocessor(data, True), mode='loss'))
+    assert loss.isfinite()
+    loss.backward()
+    after = dict(net.named_parameters())
+    assert [n for n in before if after[n].grad is None] == []
+    optimizer.step()
+    moved = [n for n, p in before.items() if not torch.equal(p, after[n])]
+    assert any(n.startswith('backbone.') for n in moved)
+    assert any(n.startswith('decode_head.') for n in moved)
+
+    used = onnx_export(_Logits(net).eval(), torch.randn(1, 3, 64, 64), dynamo=False)
+    assert {'Conv', 'GridSample'} <= used

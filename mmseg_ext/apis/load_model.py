@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
 from .checkpoints import check_weights
+from .optional_packages import check_packages
 from .pictures import voc_palette
 from .training import load_config
 
@@ -118,6 +119,7 @@ def load_model(
     content = read_checkpoint(checkpoint)
     cfg.model.train_cfg = None
     cfg.model.pretrained = None
+    check_packages(cfg.model)
     model = MODELS.build(cfg.model)
     check_weights(model, checkpoint, complete=True)
     state = content.get('state_dict', content)

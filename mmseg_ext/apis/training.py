@@ -24,6 +24,7 @@ from mmseg_ext.evaluation import CalibrationMetric
 
 from .checkpoints import check_start_weights, check_weights, newest_checkpoint
 from .config_check import check_config, check_options
+from .optional_packages import check_packages
 from .results import add_run_facts
 from .schedule import set_max_iters
 from .user_dataset import apply_dataset, run_name
@@ -198,9 +199,11 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
     Raises:
         FileNotFoundError: If the weights that the model starts from are absent.
+        ImportError: If the model needs a package that is missing.
         ValueError: For the user's mistakes, with what to do.
     """
     cfg.resume = resume
+    check_packages(cfg.model)
     check_start_weights(cfg.model)
     with _CleanFailure(cfg, cfg.work_dir) as written:
         runner = build_runner(cfg)
@@ -362,6 +365,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     """
     cfg.load_from = str(checkpoint or newest_checkpoint(cfg.work_dir))
     cfg.resume = False
+    check_packages(cfg.model)
     summary = Path(cfg.work_dir, 'results.json')
     ours = False
     for metric in metrics_of(cfg):

@@ -8,6 +8,7 @@ from .checked import CheckedSegDataset
 from .coco_stuff import CheckedCOCOStuffDataset
 from .elastic import ElasticDeform
 from .folder import FolderDataset
+from .instances import LoadInstances, PackInstanceInputs
 from .loading import LoadLabels
 from .multichannel import LoadImage
 from .shapes_files import ShapesDataset
@@ -25,8 +26,10 @@ __all__ = [
     'FolderDataset',
     'Letterbox',
     'LoadImage',
+    'LoadInstances',
     'LoadLabels',
     'PackWeightedSegInputs',
+    'PackInstanceInputs',
     'RepoAugment',
     'SaltPepper',
     'ShapesDataset',

@@ -5,6 +5,8 @@ from .deeplab_vgg16 import DeepLabVGG16
 from .mobilenet_v2 import MobileNetV2Dilated
 from .res_segnet import ResSegNet
 from .segnet import SegNet
+from .swin_unet import SwinUNet
+from .transunet import TransUNet
 from .unet_valid import UNetValid
 from .vgg16 import VGG16
 from .xception import XceptionDeepLab
@@ -17,5 +19,7 @@ __all__ = [
     'SegNet',
     'UNetValid',
     'VGG16',
+    'SwinUNet',
+    'TransUNet',
     'XceptionDeepLab',
 ]

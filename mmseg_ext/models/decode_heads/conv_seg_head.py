@@ -21,6 +21,7 @@ class ConvSegHead(BaseDecodeHead):
     Args:
         in_channels: C of the map at ``in_index``.
         kernel_size: Odd.
+        bias: Whether the convolution adds one.
         in_index: Which backbone map; -1 is the last.
         kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
 
@@ -32,7 +33,13 @@ class ConvSegHead(BaseDecodeHead):
     """
 
     def __init__(
-        self, in_channels: int, *, kernel_size: int = 3, in_index: int = -1, **kwargs: Any
+        self,
+        in_channels: int,
+        *,
+        kernel_size: int = 3,
+        bias: bool = True,
+        in_index: int = -1,
+        **kwargs: Any,
     ) -> None:
         if kernel_size % 2 == 0:
             raise ValueError(f'kernel_size must be odd, got {kernel_size}')
@@ -40,7 +47,7 @@ class ConvSegHead(BaseDecodeHead):
         kwargs.setdefault('init_cfg', kaiming)
         super().__init__(in_channels, in_channels, in_index=in_index, dropout_ratio=0, **kwargs)
         self.conv_seg = nn.Conv2d(
-            in_channels, self.out_channels, kernel_size, padding=kernel_size // 2
+            in_channels, self.out_channels, kernel_size, padding=kernel_size // 2, bias=bias
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

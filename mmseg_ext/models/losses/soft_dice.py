@@ -25,6 +25,7 @@ def soft_dice_loss(
     ignore_index: int = 255,
     weight_NHW: Optional[Tensor] = None,
     count_ignored: bool = False,
+    squared: bool = False,
 ) -> Tensor:
     """Compute 1 - mean over classes of (2 tp + s) / (2 tp + fp + fn + s), in float32.
 
@@ -35,6 +36,8 @@ def soft_dice_loss(
         ignore_index: Label of pixels that do not count.
         weight_NHW: Factor of each pixel.
         count_ignored: Whether predictions on ignored pixels are false positives.
+        squared: Square the probabilities in the denominator (V-Net's form; that of TransUNet and
+            Swin-UNet).
 
     Returns:
         A scalar in [0, 1).
@@ -49,7 +52,8 @@ def soft_dice_loss(
         prob_NKHW = prob_NKHW.masked_fill(~valid_N1HW, 0.0)
     weight = 1.0 if weight_NHW is None else weight_NHW.float().unsqueeze(1)
     tp = (truth_NKHW * prob_NKHW * weight).sum((0, 2, 3))
-    both = ((truth_NKHW + prob_NKHW) * weight).sum((0, 2, 3))
+    size_NKHW = prob_NKHW.square() if squared else prob_NKHW
+    both = ((truth_NKHW + size_NKHW) * weight).sum((0, 2, 3))
     return 1 - ((2 * tp + smooth) / (both + smooth)).mean()
 
 
@@ -61,6 +65,7 @@ class SoftDiceLoss(NamedLoss):
         smooth: Added above and below each fraction.
         count_ignored: Whether predictions on ignored pixels are false positives, as in the
             reference repositories.
+        squared: Square the probabilities in the denominator, see :func:`soft_dice_loss`.
         loss_weight: Factor of the whole term.
         loss_name: Key in the log; terms that train must start with ``loss_``.
     """
@@ -70,12 +75,14 @@ class SoftDiceLoss(NamedLoss):
         smooth: float = 1e-5,
         *,
         count_ignored: bool = False,
+        squared: bool = False,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_dice',
     ) -> None:
         super().__init__(loss_weight, loss_name)
         self.smooth = smooth
         self.count_ignored = count_ignored
+        self.squared = squared
 
     def forward(
         self,
@@ -92,4 +99,5 @@ class SoftDiceLoss(NamedLoss):
             ignore_index=ignore_index,
             weight_NHW=weight,
             count_ignored=self.count_ignored,
+            squared=self.squared,
         )

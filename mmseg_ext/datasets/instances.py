@@ -1,0 +1,67 @@
+"""Maps of instances beside label maps, for networks that learn things one by one.
+
+Source: PASCAL VOC's folder ``SegmentationObject``, whose palette images have the names of those in
+``SegmentationClass``. Differs from it: nothing. SBD's masks come without such files.
+"""
+
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
+from mmseg.datasets.transforms import PackSegInputs
+from mmseg.registry import TRANSFORMS
+from torch import from_numpy
+
+from .loading import read_mask
+
+
+@TRANSFORMS.register_module()
+class LoadInstances(BaseTransform):
+    """Load the ids of instances, where there is a file of them, into ``gt_instance_map``.
+
+    Resizing, cropping and flipping treat it as they treat labels. A sample without such a file
+    stays as it is.
+
+    Args:
+        folders: Part of the path of a mask, and what stands there in that of its instances.
+
+    Raises:
+        ValueError: If the file cannot be decoded, or its size is not that of the mask.
+    """
+
+    def __init__(self, *, folders: Tuple[str, str] = ('SegmentationClass', 'SegmentationObject')):
+        self.folders = folders
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``gt_instance_map`` to the results, if there is one."""
+        mask_path = results.get('seg_map_path')
+        if mask_path is None:
+            return results
+        given, there = self.folders
+        parts = Path(mask_path).parts
+        path = Path(*(there if part == given else part for part in parts))
+        if given not in parts or not path.is_file():
+            return results
+        ids = read_mask(str(path))
+        if ids.shape != results['gt_seg_map'].shape:
+            raise ValueError(
+                f'{path}: the instances are {ids.shape}, the labels {mask_path} are '
+                f'{results["gt_seg_map"].shape} (height, width): replace the file, or remove it'
+            )
+        results['gt_instance_map'] = ids
+        results['seg_fields'].append('gt_instance_map')
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackInstanceInputs(PackSegInputs):
+    """``PackSegInputs`` that also packs ``gt_instance_map``."""
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Return inputs and the data sample."""
+        packed = super().transform(results)
+        if 'gt_instance_map' in results:
+            ids = from_numpy(results['gt_instance_map'].astype('int64')[None])
+            packed['data_samples'].gt_instance_map = PixelData(data=ids)
+        return packed

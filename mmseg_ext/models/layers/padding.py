@@ -1,0 +1,15 @@
+"""Padding of images whose size a network cannot divide."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pad_to_multiple(x_NCHW: Tensor, divisor: int) -> Tensor:
+    """Add zeros below and on the right until H and W are multiples of ``divisor``.
+
+    Args:
+        x_NCHW: A normalised image, whose zero is the mean colour, or a map.
+        divisor: In pixels; at least one multiple of it comes back.
+    """
+    below, right = (-size % divisor for size in x_NCHW.shape[2:])
+    return F.pad(x_NCHW, (0, right, 0, below)) if below or right else x_NCHW

@@ -1,0 +1,287 @@
+"""Mask R-CNN as a semantic segmenter: instances in training, painted over each other in testing.
+
+Source: "Mask R-CNN", ICCV 2017, https://arxiv.org/abs/1703.06870, by torchvision, which is imported
+when the segmentor is built.
+Differs from it: the answer is one score per class and pixel, the highest of (score of an instance x
+its mask there) over the instances of the class; background scores what the best class leaves to 1.
+Where no map of instances is given, training takes each connected area of a class as one instance:
+things of a class that touch are merged, things that something hides in part are divided. Void
+pixels belong to no instance and count as background: torchvision cannot ignore them.
+Shape letters: N image, I instance, K class, H row, W column.
+"""
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import cv2
+import numpy as np
+import torch
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_ext.env import import_torchvision
+
+# COCO's categories, as torchvision names them, in the order of PASCAL VOC's classes 1 to 20.
+COCO_NAMES_OF_VOC = (
+    'airplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow',
+    'dining table', 'dog', 'horse', 'motorcycle', 'person', 'potted plant', 'sheep', 'couch',
+    'train', 'tv',
+)  # fmt: skip
+
+
+def paint_instances(
+    masks_IHW: Tensor,
+    labels_I: Tensor,
+    scores_I: Tensor,
+    *,
+    num_classes: int,
+    background_index: int = 0,
+) -> Tensor:
+    """Turn instances into one score per class and pixel.
+
+    Args:
+        masks_IHW: How surely a pixel is of the instance, in [0, 1].
+        labels_I: Class ids; those of the background count nowhere.
+        scores_I: How surely the instance is of its class, in [0, 1].
+        num_classes: K, the background included.
+        background_index: Class that gets 1 minus the best other score.
+
+    Returns:
+        ``(K, H, W)`` in [0, 1]; without instances the background has 1 everywhere.
+    """
+    weighted_IHW = masks_IHW * scores_I[:, None, None]
+    painted_KHW = masks_IHW.new_zeros(num_classes, *masks_IHW.shape[1:])
+    for c in labels_I.unique().tolist():
+        painted_KHW[c] = weighted_IHW[labels_I == c].amax(0)
+    painted_KHW[background_index] = 0
+    painted_KHW[background_index] = 1 - painted_KHW.amax(0)
+    return painted_KHW
+
+
+def instance_targets(
+    label_HW: Tensor,
+    instance_HW: Optional[Tensor] = None,
+    *,
+    background_index: int = 0,
+    ignore_index: int = 255,
+    min_pixels: int = 16,
+) -> Dict[str, Tensor]:
+    """Cut a label map into what torchvision's detectors learn from.
+
+    Args:
+        label_HW: Class ids.
+        instance_HW: Ids of instances from 1; 0 and ``ignore_index`` are none. An instance has the
+            class of most of its labelled pixels and keeps the pixels of that class. ``None`` takes
+            the connected areas of each class (pixels touch at sides and corners).
+        background_index: Class that has no instances.
+        ignore_index: Label of void pixels.
+        min_pixels: Instances of fewer are dropped.
+
+    Returns:
+        ``boxes`` (I, 4) of left, top, right, bottom edges in pixels, ``labels`` (I) in int64 and
+        ``masks`` (I, H, W) in uint8, on the labels' device; classes in ascending order.
+    """
+    label = label_HW.cpu().numpy()
+    things = (label != background_index) & (label != ignore_index)
+    ids = None if instance_HW is None else instance_HW.cpu().numpy()
+    found = [] if ids is None else _given(label * things, ids, things, ignore_index)
+    if ids is None:
+        found = _connected(label, things)
+    found = [(c, mask) for c, mask in found if mask.sum() >= max(1, min_pixels)]
+    found.sort(key=lambda pair: pair[0])
+    masks = np.stack([mask for _, mask in found]) if found else np.zeros((0, *label.shape), bool)
+    boxes = torch.tensor([_box(mask) for mask in masks], dtype=torch.float32).reshape(-1, 4)
+    labels = torch.tensor([c for c, _ in found], dtype=torch.int64)
+    target = dict(boxes=boxes, labels=labels, masks=torch.from_numpy(masks.astype(np.uint8)))
+    return {name: value.to(label_HW.device) for name, value in target.items()}
+
+
+Found = List[Tuple[int, np.ndarray]]
+
+
+def _connected(label: np.ndarray, things: np.ndarray) -> Found:
+    found: Found = []
+    for c in np.unique(label[things]).tolist():
+        count, areas = cv2.connectedComponents((label == c).astype(np.uint8), connectivity=8)
+        found += [(c, areas == index) for index in range(1, count)]
+    return found
+
+
+def _given(label: np.ndarray, ids: np.ndarray, things: np.ndarray, ignore_index: int) -> Found:
+    found: Found = []
+    for index in np.unique(ids[things]).tolist():
+        if index in (0, ignore_index):
+            continue
+        mask = (ids == index) & things
+        c = int(np.bincount(label[mask].astype(np.int64)).argmax())
+        found.append((c, mask & (label == c)))
+    return found
+
+
+def _box(mask: np.ndarray) -> List[int]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    edges = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return [int(edge) for edge in edges]
+
+
+def coco_label_map(categories: List[str]) -> Dict[int, int]:
+    """Map a COCO detector's labels to PASCAL VOC's class ids; others have no class there.
+
+    Args:
+        categories: Names by label, as in ``weights.meta['categories']`` of torchvision.
+    """
+    return {categories.index(name): c for c, name in enumerate(COCO_NAMES_OF_VOC, start=1)}
+
+
+@MODELS.register_module()
+class MaskRCNNSegmentor(BaseSegmentor):
+    """Detect instances with torchvision's Mask R-CNN, and paint them into a map of classes.
+
+    Meant for data sets of things on a background, such as PASCAL VOC. ``seg_logits`` of the result
+    is the logarithm of :func:`paint_instances`, so that a softmax divides by the sum over classes.
+
+    Args:
+        data_preprocessor: As of mmseg's segmentors. torchvision resizes and normalises itself, so
+            images should arrive as RGB in [0, 1]: mean 0, std 255.
+        num_classes: K, the background included.
+        background_index: Class without instances.
+        ignore_index: Label of void pixels.
+        arch: Function of ``torchvision.models.detection`` that builds the detector.
+        detector: Its arguments, such as ``min_size``, ``box_score_thresh``, ``weights_backbone``.
+            Random weights unless given; ``num_classes`` is K unless given.
+        label_map: Class id of each of the detector's labels; ``None``: they are the class ids,
+            with the background at 0. Detections of other labels are left out. ``'coco'``: those of
+            torchvision's COCO weights, for PASCAL VOC's classes; such a detector only tests.
+        min_pixels: Smaller instances are no targets.
+        init_cfg: mmengine initialisation.
+
+    Shape:
+        ``(N, 3, H, W)`` to ``(N, K, H, W)``.
+
+    Raises:
+        ImportError: If torchvision is missing, or does not fit torch.
+        ValueError: If ``background_index`` or a class of ``label_map`` is none, or ``arch`` is
+            unknown.
+    """
+
+    align_corners = False
+
+    def __init__(
+        self,
+        data_preprocessor: Optional[dict] = None,
+        *,
+        num_classes: int = 21,
+        background_index: int = 0,
+        ignore_index: int = 255,
+        arch: str = 'maskrcnn_resnet50_fpn',
+        detector: Optional[dict] = None,
+        label_map: Any = None,
+        min_pixels: int = 16,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if not 0 <= background_index < num_classes:
+            raise ValueError(
+                f'background_index must be one of {num_classes} classes, got {background_index}; '
+                'a data set without background has no use for this segmentor'
+            )
+        self.num_classes = self.out_channels = num_classes
+        self.background_index, self.ignore_index = background_index, ignore_index
+        self.min_pixels = min_pixels
+        self.detector = _build_detector(arch, dict(num_classes=num_classes, **(detector or {})))
+        self.label_map = _label_map(label_map, num_classes, background_index)
+        self.trains = label_map is None
+
+    def extract_feat(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """Return the detector's feature pyramid."""
+        return self.detector.backbone(inputs)
+
+    def loss(self, inputs: Tensor, data_samples: List[SegDataSample]) -> Dict[str, Tensor]:
+        """Return torchvision's five losses.
+
+        Raises:
+            ValueError: If the detector's labels are not the data set's.
+        """
+        if not self.trains:
+            raise ValueError('label_map is for testing a detector of other classes: drop it')
+        targets = [self._target(sample) for sample in data_samples]
+        return self.detector(list(inputs), targets)
+
+    def _target(self, sample: SegDataSample) -> Dict[str, Tensor]:
+        label_HW = sample.gt_sem_seg.data[0]
+        instances = sample.get('gt_instance_map')
+        target = instance_targets(
+            label_HW,
+            None if instances is None else _fill_up(instances.data[0], label_HW),
+            background_index=self.background_index,
+            ignore_index=self.ignore_index,
+            min_pixels=self.min_pixels,
+        )
+        # torchvision's label 0 is the background
+        target['labels'] += (target['labels'] < self.background_index).long()
+        return target
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: Optional[List[dict]] = None) -> Tensor:
+        """Return the logarithm of the painted scores."""
+        with torch.no_grad():
+            return torch.stack([self._paint(found) for found in self.detector(list(inputs))])
+
+    def _paint(self, found: Dict[str, Tensor]) -> Tensor:
+        table = self.label_map.to(found['labels'].device)
+        labels_I = table[found['labels'].clamp_max(len(table) - 1)]  # its last entry: no class
+        painted_KHW = paint_instances(
+            found['masks'].squeeze(1),
+            labels_I,
+            found['scores'],
+            num_classes=self.num_classes,
+            background_index=self.background_index,
+        )
+        return painted_KHW.clamp_min(1e-6).log()
+
+    def predict(
+        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+    ) -> List[SegDataSample]:
+        """Return samples with the class map and its logits at the original size."""
+        return self.postprocess_result(self.encode_decode(inputs), data_samples)
+
+    def _forward(
+        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+    ) -> Tensor:
+        return self.encode_decode(inputs)
+
+
+def _build_detector(arch: str, settings: Mapping[str, Any]) -> Any:
+    import_torchvision('MaskRCNNSegmentor')
+    from torchvision.models import detection
+
+    build = getattr(detection, arch, None) if arch.startswith('maskrcnn_') else None
+    if build is None:
+        known = sorted(name for name in dir(detection) if name.startswith('maskrcnn_'))
+        raise ValueError(f'arch must be one of {known}, got {arch!r}')
+    return build(**{'weights': None, 'weights_backbone': None, **settings})
+
+
+def _label_map(given: Any, num_classes: int, background_index: int) -> Tensor:
+    """Class id of each of the detector's labels, the background's for those without; one more."""
+    if given is None:
+        others = [c for c in range(num_classes) if c != background_index]
+        given = dict(enumerate(others, start=1))
+    if given == 'coco':
+        from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
+
+        given = coco_label_map(MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta['categories'])
+    wrong = sorted(c for c in given.values() if not 0 <= c < num_classes)
+    if wrong:
+        raise ValueError(f'label_map leads to {wrong}, which are none of {num_classes} classes')
+    table = torch.full((max(given) + 2,), background_index)
+    for label, c in given.items():
+        table[label] = c
+    return table
+
+
+def _fill_up(instance_HW: Tensor, label_HW: Tensor) -> Tensor:
+    """Extend a map of instances over the padding that the labels have, where there are none."""
+    filled = torch.zeros_like(label_HW)
+    filled[: instance_HW.shape[0], : instance_HW.shape[1]] = instance_HW
+    return filled
