@@ -45,7 +45,9 @@ STYLE = """
 .rows small { display: block; color: var(--soft); white-space: nowrap }
 .rows td { white-space: nowrap }
 .rows .base th, .rows .base td { background: #eef3f7 }
-.rows td.text, .rows th.text { text-align: left }
+.facts th, .facts td { text-align: left; white-space: normal; min-width: 5rem;
+  vertical-align: top; overflow-wrap: anywhere }
+.curves figure { max-width: 540px }
 .classes { display: grid; gap: 1rem 1.6rem;
   grid-template-columns: repeat(auto-fill, minmax(270px, 1fr)) }
 .classes h4 { margin: 0 0 .15rem; font-size: .95rem; font-weight: 600 }
@@ -80,16 +82,18 @@ def _name(place: int, row: RowData) -> str:
     return f'{key(place)}{escape(row.label)}'
 
 
-def _grid(head: Sequence[str], rows: Sequence[Tuple[str, Sequence[str], bool]]) -> str:
+def _grid(
+    head: Sequence[str], rows: Sequence[Tuple[str, Sequence[str], bool]], kind: str = 'rows'
+) -> str:
     """Lay out markup; a row is its heading, its cells, and whether it is the baseline."""
     columns = ''.join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     lines = []
     for first, cells, is_base in rows:
-        kind = ' class="base"' if is_base else ''
+        mark = ' class="base"' if is_base else ''
         body = ''.join(f'<td>{cell}</td>' for cell in cells)
-        lines.append(f'<tr{kind}><th scope="row">{first}</th>{body}</tr>')
+        lines.append(f'<tr{mark}><th scope="row">{first}</th>{body}</tr>')
     return (
-        f'<div class="scroll"><table class="rows"><thead><tr>{columns}</tr></thead>\n'
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{columns}</tr></thead>\n'
         f'<tbody>{"".join(lines)}</tbody></table></div>'
     )
 
@@ -489,4 +493,4 @@ def runs(rows: Rows, facts: Mapping[str, Callable[[dict], object]]) -> str:
             values = [fact(run.results) for fact in facts.values()]
             cells = ['–' if value in (None, '') else escape(str(value)) for value in values]
             lines.append((_name(place, row), cells, False))
-    return section('The runs', _grid(('row', *facts), lines))
+    return section('The runs', _grid(('row', *facts), lines, 'rows facts'))
