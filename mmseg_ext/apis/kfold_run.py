@@ -42,6 +42,7 @@ class Plan:
         deterministic: Only algorithms whose results repeat.
         checkpoint: ``'last'``, or ``'best'``, which is chosen on the images that it is scored on.
         options: ``--cfg-options``, as typed.
+        dataset: File that describes the user's data.
     """
 
     config: str
@@ -54,6 +55,7 @@ class Plan:
     deterministic: bool = False
     checkpoint: str = 'last'
     options: Tuple[str, ...] = ()
+    dataset: Optional[str] = None
 
     def split_arguments(self, fold: int) -> List[str]:
         """Arguments of the tools that choose a fold."""
@@ -197,6 +199,7 @@ def _run_fold(
     resumed = find_resumable(folder)
     note = f' from {resumed.name}' if resumed is not None else ''
     shared = [*plan.split_arguments(fold), '--work-dir', str(work_dir)]
+    shared += [] if plan.dataset is None else ['--dataset', plan.dataset]
     training = _training(plan, resumed is not None)
     command = launch.command('train', plan.config, *shared, *training)
     if launch.run(command, f'fold {fold}: train{note}', folder / 'train.log') != 0:

@@ -245,7 +245,7 @@ def run_folder(
     folds: Optional[int] = None,
     dataset: Optional[str] = None,
 ) -> Path:
-    """Name the folder of a row's run: ``<config>[_<data set>][_kfold<K>]_seed<seed>``.
+    """Name the folder of a row's run: ``<config>[-<data set>][_kfold<K>]_seed<seed>``.
 
     Args:
         row: A row with a config.
@@ -254,8 +254,9 @@ def run_folder(
         folds: Number of folds of a cross validation, which lie in ``fold0``, ``fold1``, ...
         dataset: Name of the user's data set.
     """
-    parts = [row.run_name, *([dataset] if dataset else []), *([f'kfold{folds}'] if folds else [])]
-    return Path(work_dirs) / '_'.join([*parts, f'seed{seed}'])
+    name = f'{row.run_name}-{dataset}' if dataset else row.run_name
+    split = f'_kfold{folds}' if folds else ''
+    return Path(work_dirs) / f'{name}{split}_seed{seed}'
 
 
 def find_runs(
@@ -271,26 +272,31 @@ def find_runs(
     Returns:
         The table with the ``runs`` of each row.
     """
-    place = dict(folds=table.protocol.folds, dataset=table.dataset)
     rows = []
     for row in table.rows:
         runs: List[Path] = []
         if row.config:
-            for folder in _seed_folders(row, work_dirs, seeds, place):
+            for folder in _seed_folders(table, row, work_dirs, seeds):
                 pattern = 'fold*/results.json' if table.protocol.folds else 'results.json'
                 runs += sorted((path.parent for path in folder.glob(pattern)), key=_by_number)
         rows.append(replace(row, runs=tuple(runs)))
     return replace(table, rows=tuple(rows))
 
 
+def row_folder(table: TableRun, row: Row, seed: Union[int, str], work_dirs: PathLike) -> Path:
+    """Name the folder of a row's run as :func:`run_folder`, by what its table says."""
+    return run_folder(row, seed, work_dirs, folds=table.protocol.folds, dataset=table.dataset)
+
+
 def _seed_folders(
-    row: Row, work_dirs: PathLike, seeds: Optional[Sequence[int]], place: dict
+    table: TableRun, row: Row, work_dirs: PathLike, seeds: Optional[Sequence[int]]
 ) -> List[Path]:
     if seeds is not None:
-        return [run_folder(row, seed, work_dirs, **place) for seed in seeds]
-    pattern = run_folder(row, '*', work_dirs, **place)
+        return [row_folder(table, row, seed, work_dirs) for seed in seeds]
+    pattern = row_folder(table, row, '*', work_dirs)
+    start = pattern.name.removesuffix('*')
     found = [path for path in pattern.parent.glob(pattern.name)
-             if re.fullmatch(r'seed\d+', path.name.rsplit('_', 1)[1])]  # fmt: skip
+             if path.name.removeprefix(start).isdigit()]  # fmt: skip
     return sorted(found, key=_by_number)
 
 
