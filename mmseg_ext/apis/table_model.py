@@ -89,7 +89,7 @@ def table_models(
         latency: See :func:`model_facts`.
 
     Returns:
-        Label to facts.
+        Label to facts, with ``selects_on_test``: whether checkpoints are chosen on test images.
     """
     found: Dict[str, Dict[str, Any]] = {}
     known: Dict[str, Dict[str, Any]] = {}  # rows of one network, such as with and without a CRF
@@ -101,8 +101,14 @@ def table_models(
             name = repr(cfg.model)
             if name not in known:
                 known[name] = model_facts(cfg, latency=latency)
-            found[row.label] = known[name]
+            found[row.label] = dict(known[name], selects_on_test=_selects_on_test(cfg))
         except USER_ERRORS as error:
             found[row.label] = dict(remark=f'not built: {message_of(error)[:160]}')
     return found
 
+
+def _selects_on_test(cfg: Config) -> bool:
+    """Whether checkpoints are chosen on the images that they are scored on."""
+    val, test = (cfg.get(f'{part}_dataloader') for part in ('val', 'test'))
+    keys = ('type', 'data_root', 'ann_file', 'data_prefix')
+    return bool(val and test) and all(val.dataset.get(k) == test.dataset.get(k) for k in keys)

@@ -148,15 +148,15 @@ def read_tables(paper: str, configs: Optional[PathLike] = None) -> Dict[str, Tab
     if paper not in papers(root):
         raise ValueError(nearest('paper with tables', paper, papers(root)))
     path = root / paper / MANIFEST
-    content = yaml.safe_load(path.read_text(encoding='utf-8'))
     try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
         _check_keys(content, ('protocol', 'tables'), 'the file')
         shared = content.get('protocol') or {}
         return {
             str(name): _table(paper, str(name), dict(entry), shared, root)
             for name, entry in content['tables'].items()
         }
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise ValueError(f'{path}: {error}') from error
 
 
@@ -177,8 +177,8 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
     protocol['seeds'] = tuple(protocol.get('seeds', (0,)))
     rows = tuple(_row(dict(row), paper, name, root) for row in entry.pop('rows'))
     labels = [row.label for row in rows]
-    if len(set(labels)) < len(labels):
-        raise ValueError(f'table {name}: labels are not unique: {labels}')
+    if len(set(labels)) < len(labels) or any(',' in label for label in labels):
+        raise ValueError(f'table {name}: labels must be unique and without a comma: {labels}')
     for label in [row.weights_of for row in rows] + [entry.get('baseline')]:
         if label and label not in labels:
             raise ValueError(f'table {name}: {nearest("row", label, labels)}')
@@ -215,7 +215,9 @@ def choose_table(tables: Dict[str, TableRun], name: str) -> TableRun:
 
 
 def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
-    """Keep some rows of a table, in its order.
+    """Keep some rows of a table, in its order, and those that they take their weights from.
+
+    Without the baseline among them the first one becomes the baseline.
 
     Args:
         table: The whole table.
@@ -234,7 +236,11 @@ def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
             labels = [row.label for row in table.rows]
             raise ValueError(nearest(f'row of table {table.table}', name, labels))
         wanted.update(found)
-    return replace(table, rows=tuple(row for row in table.rows if row.label in wanted))
+    wanted.update(row.weights_of for row in table.rows if row.label in wanted and row.weights_of)
+    rows = tuple(row for row in table.rows if row.label in wanted)
+    return replace(
+        table, rows=rows, baseline=table.baseline if table.baseline in wanted else rows[0].label
+    )
 
 
 def run_folder(

@@ -6,6 +6,7 @@ fails is put on a list while the others go on. Run it again at any time.
 
 import json
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple
 
@@ -209,8 +210,10 @@ def _stamp(job: Job, settings: Settings) -> dict:
 
 def _read_foreign(folder: Path, job: Job) -> dict:
     """What a folder without our stamp says about itself: that of ``tools/train.py``, or others'."""
-    ours = {LOCK_FILE, 'train.log', 'test.log'}  # of a row that failed before it began
-    if {path.name for path in folder.iterdir()} <= ours:
+    ours = (LOCK_FILE, 'slurm_job.txt', '*.log')  # of a row that did not begin
+    names = sorted(path.name for path in folder.iterdir())
+    others = [name for name in names if not any(fnmatch(name, pattern) for pattern in ours)]
+    if not others:
         return {}
     dumped, results = folder / f'{job.row.config}.py', folder / 'results.json'
     if dumped.is_file():
@@ -220,8 +223,7 @@ def _read_foreign(folder: Path, job: Job) -> dict:
     if results.is_file():
         content = json.loads(results.read_text(encoding='utf-8'))
         return dict(config=content.get('config'), seed=content.get('seed'))
-    found = next(iter(sorted(path.name for path in folder.iterdir() if path.name not in ours)))
-    return dict(config=f'unknown ({found})')
+    return dict(config=f'unknown ({others[0]})')
 
 
 def _run_job(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
