@@ -102,7 +102,7 @@ def table_models(
             if name not in known:
                 known[name] = model_facts(cfg, latency=latency)
             found[row.label] = dict(known[name], selects_on_test=_selects_on_test(cfg))
-        except USER_ERRORS as error:
+        except (*USER_ERRORS, SyntaxError) as error:
             found[row.label] = dict(remark=f'not built: {message_of(error)[:160]}')
     return found
 

@@ -113,7 +113,7 @@ def run_table(table: TableRun, settings: Settings) -> List[Failure]:
                 continue
             try:
                 jobs.append(make_job(table, row, seed, settings))
-            except USER_ERRORS as error:
+            except (*USER_ERRORS, SyntaxError) as error:
                 failures.append(Failure(row.label, seed, 'its config', reason=message_of(error)))
     for job in jobs:
         check_folder(job, settings, table.protocol.folds)
