@@ -223,6 +223,20 @@ def test_a_row_whose_config_is_wrong_does_not_stop_the_others(setup):
     assert [call[1] for call in setup.arguments()] == [f'{LARGE}0'] * 2
 
 
+def test_a_row_goes_on_from_another_rows_run(setup):
+    """Wherever the tables keep it, and whatever length it had."""
+    path = setup.configs / 'toy' / 'large.py'
+    path.write_text(path.read_text() + "load_from = 'work_dirs/small/iter_40000.pth'\n")
+    [failure] = setup.run('large', seeds=(1,))
+    assert setup.calls() == [] and 'small_seed1, which is not there' in str(failure)
+    assert setup.run('small', 'large', seeds=(1,)) == []
+    train = setup.arguments()[2]
+    assert train[:2] == ['train', f'{LARGE}1']
+    assert train[-1] == f'load_from={setup.work / "small_seed1" / "iter_9.pth"}'
+    setup.run('large', seeds=(2,), options=('load_from=mine.pth',))
+    assert setup.arguments()[0][-1] == 'load_from=mine.pth'
+
+
 def contents(folder: Path) -> dict:
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob('*.*')}
 

@@ -64,7 +64,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ignore-tolerances', action='store_true', help='exit with 0 if rows ran')
     parser.add_argument('--write', action='store_true', help="refresh the paper's README card")
     parser.add_argument('--out', help='also write the table as Markdown into this file')
-    parser.add_argument('--html', help='also write report.html: needs table_report')
+    parser.add_argument('--html', help='also write a report as one HTML page into this file')
     parser.add_argument('--configs', help='folder of the papers, instead of the package')
     args = parser.parse_args()
     if args.table is None and not (args.report or args.write):
@@ -128,8 +128,10 @@ def report(args: argparse.Namespace, table: TableRun) -> bool:
         write_bytes(Path(args.out), format_markdown(data).encode('utf-8'))
         print(f'written: {args.out}')
     if args.html:
-        # it may draw with packages that a table does without
-        importlib.import_module('mmseg_ext.apis.table_report').write_report(table, args.html)
+        pages = importlib.import_module('mmseg_ext.apis.table_report')  # draws: needs more
+        if not args.report:  # predictions of the images that it shows, into the work folders
+            pages.complete_runs(table.rows)
+        pages.write_report(table, args.html)
         print(f'written: {args.html}')
     if args.write:
         folder = Path(args.configs or configs_folder()) / args.paper

@@ -5,6 +5,7 @@ fails is put on a list while the others go on. Run it again at any time.
 """
 
 import json
+import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,13 +15,13 @@ from mmengine.config import Config
 
 from mmseg_ext.evaluation.summary import write_json
 
-from .checkpoints import newest_checkpoint
+from .checkpoints import last_checkpoint, newest_checkpoint
 from .cli import USER_ERRORS, message_of
 from .kfold import choose_pool
 from .kfold_report import write_summary
 from .kfold_run import Plan, choose_checkpoint, config_digest, find_resumable, run_folds
 from .launch import LOCK_FILE, Launch, locked, option_arguments
-from .table_rows import Row, TableRun, row_folder
+from .table_rows import Row, TableRun, find_config, row_folder
 from .training import load_config
 
 STAMP = 'table_row.json'
@@ -74,6 +75,7 @@ class Job:
         cfg: Its config, options merged; ``work_dir`` is the row's folder.
         options: ``--cfg-options`` of the row and of the user, in this order.
         weights: Folder of the training whose weights are tested, if it is another row's.
+        start: Folder of another row's run whose last checkpoint this training starts from.
     """
 
     row: Row
@@ -81,6 +83,7 @@ class Job:
     cfg: Config
     options: Tuple[str, ...]
     weights: Optional[Path] = None
+    start: Optional[Path] = None
 
     @property
     def folder(self) -> Path:
@@ -141,7 +144,24 @@ def make_job(table: TableRun, row: Row, seed: int, settings: Settings) -> Job:
     options = all_options(row, settings.options)
     folder = row_folder(table, row, seed, settings.work_dirs)
     cfg = load_row(row, options, dataset=settings.dataset, work_dir=folder)
-    return Job(row, seed, cfg, options, weights)
+    start = None
+    name = None if _names_start(settings.options) else _start_config(table, row, cfg)
+    if name is not None:
+        start = row_folder(table, Row('', name), seed, settings.work_dirs)
+    return Job(row, seed, cfg, options, weights, start)
+
+
+def _names_start(options: Sequence[str]) -> bool:
+    return any(option.startswith('load_from=') for option in options)
+
+
+def _start_config(table: TableRun, row: Row, cfg: Config) -> Optional[str]:
+    """The config whose run this one goes on from: ``load_from='work_dirs/<config>/<file>'``."""
+    named = re.fullmatch(r'work_dirs/([^/]+)/[^/]+', str(cfg.get('load_from')))
+    if named is None or row.path is None:
+        return None
+    name = named[1].removesuffix(f'-{table.dataset}')
+    return name if find_config(name, row.path.parent.name, row.path.parent.parent) else None
 
 
 def all_options(row: Row, options: Sequence[str]) -> Tuple[str, ...]:
@@ -288,14 +308,27 @@ def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failu
 def _train_command(job: Job, settings: Settings, *, resume: bool) -> List[str]:
     arguments: List[Any] = ['--work-dir', job.folder, '--seed', job.seed]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(settings, flag)]
-    # mmengine would resume from load_from, which is where the training started
-    options = [*job.options, 'load_from=None'] if resume else job.options
+    options = job.options
+    if resume:  # mmengine would resume from load_from, which is where the training started
+        options = (*options, 'load_from=None')
+    elif job.start is not None:
+        options = (*options, f'load_from={_start_of(job)}')
     return [
         *settings.launch.command('train', job.row.path, *arguments),
         *(['--resume'] if resume else []),
         *_dataset(settings),
         *option_arguments(options),
     ]
+
+
+def _start_of(job: Job) -> Path:
+    try:
+        return last_checkpoint(job.start or job.folder)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{job.row.config} goes on from the run in {job.start}, which is not there: let that '
+            'row run, too, or say --cfg-options load_from=FILE'
+        ) from error
 
 
 def _dataset(settings: Settings) -> List[str]:
