@@ -433,6 +433,11 @@ def test_write_refreshes_the_card(setup, tool, capsys):
     assert '### toy, table 1: toys' in text and '| Small | mIoU | 50.50 | 50.00 | 1 |' in text
     assert text.endswith('<!-- results:end -->\n\nrest\n')
     assert '| Small | mIoU | 50.50 | 50.00 | 1 |' in (setup.work / 'out.md').read_text()
+    manifest = setup.configs / 'toy' / 'tables.yml'
+    other = TABLES.split('tables:\n')[1].replace('  1:', '  2:')
+    manifest.write_text(TABLES + other.replace('config: ', 'config: never_'))
+    card.write_text(text.replace('50.50', ''))
+    assert tool('--write') == 1 and card.read_text() == text  # Large is outside; 2 has no run
     with pytest.raises(SystemExit):
         tool(1, '--write', '--rows', 'small')
     with pytest.raises(SystemExit):

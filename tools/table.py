@@ -5,10 +5,9 @@ python tools/table.py fmsi 3 --report             # only reads work_dirs
 python tools/table.py fmsi 3 --rows DeepLabv3+,fmsi_xception_voc --seeds 0 1 2 --gpus 4
 python tools/table.py fmsi 3 --dataset my_data.yml --cfg-options max_iters=200
 
-A row's run is in WORK_DIRS/<config>_seed<seed>; a cross validation in <config>_kfold<K>_seed<seed>,
-folds below it; your own data are named after the config: <config>-<data>_seed<seed>. Options change
-results, so give other --work-dirs with other options. The exit status is 1 if a row failed, or,
-on the paper's data, if a row's score is outside its tolerance.
+A row's run is in WORK_DIRS/<config>_seed<seed>, a cross validation in <config>_kfold<K>_seed<seed>,
+one on your own data in <config>-<data>_seed<seed>. With other options give other --work-dirs. The
+exit status is 1 if a row failed or, on the paper's data, is outside its tolerance.
 """
 
 import argparse
@@ -16,7 +15,6 @@ import importlib
 import shlex
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import List
 
@@ -28,11 +26,11 @@ from mmseg_ext.apis.pictures import write_bytes
 from mmseg_ext.apis.table_model import table_models
 from mmseg_ext.apis.table_rows import (
     TableRun,
-    choose_rows,
     choose_table,
     configs_folder,
     find_runs,
     read_tables,
+    select,
 )
 from mmseg_ext.apis.table_run import Settings, run_table
 from mmseg_ext.apis.table_submit import submit_table
@@ -77,39 +75,28 @@ def parse_args() -> argparse.Namespace:
 
 
 def choose(args: argparse.Namespace) -> List[TableRun]:
+    rows = None if args.rows is None else args.rows.split(',')
     tables = read_tables(args.paper, args.configs)
-    chosen = list(tables.values()) if args.table is None else [choose_table(tables, args.table)]
-    names = None if args.rows is None else [name.strip() for name in args.rows.split(',')]
-    dataset = None
-    if args.dataset is not None:
-        from mmseg_ext.apis.data_file import read_data_file
-
-        dataset = read_data_file(args.dataset).name
-    changes = {'checkpoint': args.checkpoint} if args.checkpoint else {}
-    if args.num_folds is not None:
-        changes['folds'] = args.num_folds if args.num_folds > 1 else None
     return [
-        replace(choose_rows(table, names), protocol=replace(table.protocol, **changes),
-                dataset=dataset) for table in chosen
+        select(table, rows=rows, folds=args.num_folds, checkpoint=args.checkpoint,
+               dataset=args.dataset)
+        for table in ([choose_table(tables, args.table)] if args.table else tables.values())
     ]  # fmt: skip
 
 
 def settings_of(args: argparse.Namespace, table: TableRun) -> Settings:
     return Settings(
-        launch=Launch(TOOLS, gpus=args.gpus),
-        work_dirs=Path(args.work_dirs),
-        seeds=tuple(args.seeds or table.protocol.seeds),
-        options=tuple(args.cfg_options),
-        dataset=args.dataset,
-        amp=args.amp,
-        deterministic=args.deterministic,
-    )
+        launch=Launch(TOOLS, gpus=args.gpus), work_dirs=Path(args.work_dirs),
+        seeds=tuple(args.seeds or table.protocol.seeds), options=tuple(args.cfg_options),
+        dataset=args.dataset, amp=args.amp, deterministic=args.deterministic,
+    )  # fmt: skip
 
 
 def passed_on(args: argparse.Namespace) -> List[str]:
-    """What a job of Slurm needs to know, besides the row."""
-    names = ('work_dirs', 'num_folds', 'checkpoint', 'dataset', 'configs')
+    """What decides about the runs, besides rows and seeds, as arguments."""
+    names = ('num_folds', 'checkpoint', 'dataset', 'configs')
     values = {**{name: getattr(args, name) for name in names}, 'gpus': args.gpus or None}
+    values['work_dirs'] = None if args.work_dirs == 'work_dirs' else args.work_dirs
     words = [[f'--{key.replace("_", "-")}', str(v)] for key, v in values.items() if v is not None]
     words += [[f'--{name}'] for name in ('amp', 'deterministic') if getattr(args, name)]
     return [word for part in words for word in part] + option_arguments(args.cfg_options)
@@ -121,23 +108,23 @@ def report(args: argparse.Namespace, table: TableRun) -> bool:
     models = table_models(
         table, options=args.cfg_options, dataset=args.dataset, latency=args.latency
     )
-    command = shlex.join(['python', 'tools/table.py', *sys.argv[1:]])
-    values, data = report_table(table, models=models, command=command)
+    words = ['python', 'tools/table.py', table.paper, table.table, *passed_on(args)]
+    values, data = report_table(table, models=models, command=shlex.join(words))
     print(f'\n{format_text(data)}', flush=True)
+    written = []
     if args.out:
-        write_bytes(Path(args.out), format_markdown(data).encode('utf-8'))
-        print(f'written: {args.out}')
+        written.append(write_bytes(Path(args.out), format_markdown(data).encode('utf-8')))
     if args.html:
         pages = importlib.import_module('mmseg_ext.apis.table_report')  # draws: needs more
         if not args.report:  # predictions of the images that it shows, into the work folders
             pages.complete_runs(table.rows)
-        pages.write_report(table, args.html)
-        print(f'written: {args.html}')
-    if args.write:
+        written.append(pages.write_report(table, args.html))
+    if args.write and (args.table or values.facts):  # of all tables those that were run
         folder = Path(args.configs or configs_folder()) / args.paper
-        print(f'written: {write_table(data, folder / "results")}')
-        write_bytes(folder / 'README.md', generate(folder)[1].encode('utf-8'))
-        print(f'written: {folder / "README.md"}')
+        written.append(write_table(data, folder / 'results'))
+        written.append(write_bytes(folder / 'README.md', generate(folder)[1].encode('utf-8')))
+    for path in written:
+        print(f'written: {path}')
     return not values.outside
 
 

@@ -6,6 +6,7 @@ metrics' names. Folders of runs are named by :func:`run_folder`.
 """
 
 import difflib
+import importlib
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -241,6 +242,38 @@ def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
     return replace(
         table, rows=rows, baseline=table.baseline if table.baseline in wanted else rows[0].label
     )
+
+
+def select(
+    table: TableRun,
+    *,
+    rows: Optional[Sequence[str]] = None,
+    folds: Optional[int] = None,
+    checkpoint: Optional[str] = None,
+    dataset: Optional[PathLike] = None,
+) -> TableRun:
+    """Change a table as the arguments of ``tools/table.py`` say; what is not given stays.
+
+    Args:
+        table: The whole table.
+        rows: See :func:`choose_rows`.
+        folds: Folds in place of the protocol's; 0 and 1 mean none.
+        checkpoint: ``'best'`` or ``'last'``.
+        dataset: File that describes the user's data.
+
+    Raises:
+        ValueError: If there is no such row, or the file is wrong.
+    """
+    protocol = table.protocol
+    if folds is not None:
+        protocol = replace(protocol, folds=folds if folds > 1 else None)
+    if checkpoint is not None:
+        protocol = replace(protocol, checkpoint=checkpoint)
+    name = None
+    if dataset is not None:
+        name = importlib.import_module('mmseg_ext.apis.data_file').read_data_file(dataset).name
+    names = None if rows is None else [row.strip() for row in rows]
+    return replace(choose_rows(table, names), protocol=protocol, dataset=name)
 
 
 def run_folder(
