@@ -17,6 +17,7 @@ from mmseg_ext.evaluation.summary import write_json
 
 from .checkpoints import last_checkpoint, newest_checkpoint
 from .cli import USER_ERRORS, message_of
+from .collect import training_config
 from .kfold import choose_pool
 from .kfold_report import write_summary
 from .kfold_run import Plan, choose_checkpoint, config_digest, find_resumable, run_folds
@@ -237,7 +238,8 @@ def _read_foreign(folder: Path, job: Job) -> dict:
         return {}
     dumped, results = folder / f'{job.row.config}.py', folder / 'results.json'
     if dumped.is_file():
-        cfg = Config.fromfile(dumped)
+        # a later test overwrites the file, without the options of the training
+        cfg = training_config(folder, dict(config=job.row.config)) or Config.fromfile(dumped)
         seed = (cfg.get('randomness') or {}).get('seed')
         return dict(config=job.row.config, config_sha256=config_digest(cfg), seed=seed)
     if results.is_file():
