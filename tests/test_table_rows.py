@@ -49,10 +49,7 @@ ABSENT = {
     'unet_valid_bn_camvid180',
     'deeplabv3_mobilenetv2_scratch_camvid180',
     'deeplabv3_mobilenetv2_camvid180',
-    'deeplabv3plus_mobilenetv2_scratch_camvid180',
-    'deeplabv3plus_mobilenetv2_pretrained_camvid180',
     'unet_valid_isbi2012',
-    'resegnet_noskip_brainmri',
 }
 
 

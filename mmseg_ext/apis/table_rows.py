@@ -6,7 +6,6 @@ metrics' names. Folders of runs are named by :func:`run_folder`.
 """
 
 import difflib
-import importlib
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 import yaml
 
 import mmseg_ext
+
+from .data_file import read_data_file
 
 PathLike = Union[str, Path]
 
@@ -271,7 +272,7 @@ def select(
         protocol = replace(protocol, checkpoint=checkpoint)
     name = None
     if dataset is not None:
-        name = importlib.import_module('mmseg_ext.apis.data_file').read_data_file(dataset).name
+        name = read_data_file(dataset).name
     names = None if rows is None else [row.strip() for row in rows]
     return replace(choose_rows(table, names), protocol=protocol, dataset=name)
 

@@ -178,8 +178,9 @@ def load_row(
     work_dir: Optional[Path] = None,
 ) -> Config:
     """Load the config of a row with options as typed, on the user's data if there are any."""
-    users: Any = {} if dataset is None else dict(dataset=dataset)
-    return load_config(str(row.path), options=parse_options(options), work_dir=work_dir, **users)
+    return load_config(
+        str(row.path), options=parse_options(options), work_dir=work_dir, dataset=dataset
+    )
 
 
 def parse_options(options: Sequence[str]) -> dict:
