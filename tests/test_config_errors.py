@@ -1,5 +1,7 @@
 """The user's mistakes: one clear error that says what to do, and nothing left behind."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -16,6 +18,8 @@ from mmseg_ext.apis.config_check import (
 )
 from mmseg_ext.apis.schedule import set_max_iters
 from mmseg_ext.utils import register_all_modules
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -129,8 +133,26 @@ def test_max_iters_rescales_everything_written_from_it(cfg):
     with pytest.raises(ValueError, match='positive integer'):
         set_max_iters(cfg, 0)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)
+    cfg.custom_hooks = [dict(type='RepoLrHook')]
     with pytest.raises(ValueError, match='train_cfg.max_epochs'):
         set_max_iters(cfg, 3)
+
+
+def test_max_iters_turns_epochs_into_iterations():
+    """100 epochs of the warm-up and cosine schedule in 400 iterations: four for each epoch."""
+    path = ROOT / 'configs' / 'fmsi' / 'fmsi_xception_voc.py'
+    cfg = training.load_config(path, options=dict(max_iters=400))
+    loop = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=20)
+    assert cfg.train_cfg.to_dict() == loop
+    phases = [(s.begin, s.end, s.by_epoch) for s in cfg.param_scheduler]
+    assert phases == [(0, 8, False), (4, 12, False), (8, 16, False), (12, 344, False)]
+    assert cfg.param_scheduler[-1].T_max == 4 * 82
+    hooks = cfg.default_hooks
+    assert (hooks.checkpoint.by_epoch, hooks.checkpoint.interval) == (False, 20)
+    assert hooks.logger.log_metric_by_epoch is False
+    short = training.load_config(path, options=dict(max_iters=2))
+    assert all(s.begin < s.end for s in short.param_scheduler)
+    assert short.train_cfg.val_interval == short.default_hooks.checkpoint.interval == 1
 
 
 def test_a_missing_config_is_looked_for_nearby(tiny_config):

@@ -17,6 +17,7 @@ from mmengine.config import Config
 
 from mmseg_ext.apis import kfold_run
 from mmseg_ext.apis.kfold_run import Plan, find_resumable, run_folds
+from mmseg_ext.apis.launch import Launch
 
 # Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
 FAKE = """
@@ -69,7 +70,7 @@ class Setup:
 
     def run(self, *, folds=None, **settings) -> list:
         settings = dict(dict(config='tiny.py', num_folds=3), **settings)
-        return run_folds(Plan(**settings), self.cfg, tools=self.tools, folds=folds)
+        return run_folds(Plan(**settings), self.cfg, launch=Launch(self.tools), folds=folds)
 
     def calls(self) -> list:
         """The calls since the last look, as (tool, fold, all arguments)."""
@@ -187,7 +188,7 @@ def test_surfaces_are_measured_again_with_other_lengths(setup, monkeypatch):
     monkeypatch.setattr(kfold_run, 'has_surfaces', lambda: True)
     plan = Plan(config='tiny.py', num_folds=3)
     for spacing, again in (((1, 1), True), ((1, 1), False), ((0.5, 2), True)):
-        run_folds(plan, setup.cfg, tools=setup.tools, folds=[0], spacing=spacing)
+        run_folds(plan, setup.cfg, launch=Launch(setup.tools), folds=[0], spacing=spacing)
         calls = [arguments for tool, _, arguments in setup.calls() if tool == 'test']
         assert len(calls) == again
         if again:
@@ -229,10 +230,10 @@ def test_stopping_it_stops_the_training(setup, tmp_path):
     script = textwrap.dedent(f"""
         import signal, sys
         from pathlib import Path
-        from mmseg_ext.apis.kfold_run import _run
+        from mmseg_ext.apis.launch import run_logged
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         tool = {str(setup.tools / 'train.py')!r}
-        _run([sys.executable, tool], 'train', Path({str(tmp_path)!r}, 'log'))
+        run_logged([sys.executable, tool], 'train', Path({str(tmp_path)!r}, 'log'))
     """)
     process = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.DEVNULL)
     pid = tmp_path / 'pid'

@@ -25,6 +25,7 @@ from mmseg_ext.apis.demo import short_path
 from mmseg_ext.apis.kfold_pool import read_pool
 from mmseg_ext.apis.kfold_report import SUMMARY_FILE, format_folds, write_summary
 from mmseg_ext.apis.kfold_run import Plan, choose_checkpoint, run_folds
+from mmseg_ext.apis.launch import Launch
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 
@@ -115,7 +116,7 @@ def main() -> int:
             options=tuple(args.cfg_options),
         )
         failed = run_folds(
-            plan, cfg, tools=TOOLS, folds=args.folds, spacing=args.spacing,
+            plan, cfg, launch=Launch(TOOLS), folds=args.folds, spacing=args.spacing,
             tolerance=args.tolerance)  # fmt: skip
     problems = len(failed)
     if failed and not list(work_dir.glob('fold*/results.json')):

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import convergence
 from .card_speed import SPEED_FILES, speed_section
+from .table_text import TABLE_FILES, tables_section
 
 PathLike = Union[str, Path]
 
@@ -74,7 +75,7 @@ def read_records(folder: PathLike) -> List[Dict[str, Any]]:
     """
     records = []
     for path in sorted((Path(folder) / 'results').glob('*.json')):
-        if path.match(SPEED_FILES):
+        if path.match(SPEED_FILES) or path.match(TABLE_FILES):
             continue
         record = json.loads(path.read_text(encoding='utf-8'))
         scores = ('per_fold', 'pooled') if _is_folds(record) else ('metrics', 'params')
@@ -299,7 +300,7 @@ def generate(folder: PathLike) -> Tuple[str, str]:
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     section = '\n'.join(
-        [results_section(read_records(folder)), '', *speed_section(folder)]
+        [results_section(read_records(folder)), '', *tables_section(folder), *speed_section(folder)]
     ).rstrip()
     return text, f'{before}{START}\n\n{section}\n\n{END}{after}'
 

@@ -7,10 +7,6 @@ that fails is put on a list while the others go on. Run it again at any time.
 import hashlib
 import importlib.util
 import json
-import os
-import shlex
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple
@@ -23,8 +19,8 @@ from mmseg_ext.evaluation.summary import write_json
 from mmseg_ext.evaluation.surface_metric import check_spacing
 
 from .checkpoints import check_start_weights, last_checkpoint
-from .demo import short_path
 from .kfold_pool import read_pool
+from .launch import Launch, option_arguments
 from .load_model import read_checkpoint
 
 PLAN_FILE = 'kfold_plan.json'
@@ -46,6 +42,7 @@ class Plan:
         deterministic: Only algorithms whose results repeat.
         checkpoint: ``'last'``, or ``'best'``, which is chosen on the images that it is scored on.
         options: ``--cfg-options``, as typed.
+        dataset: File that describes the user's data.
     """
 
     config: str
@@ -58,6 +55,7 @@ class Plan:
     deterministic: bool = False
     checkpoint: str = 'last'
     options: Tuple[str, ...] = ()
+    dataset: Optional[str] = None
 
     def split_arguments(self, fold: int) -> List[str]:
         """Arguments of the tools that choose a fold."""
@@ -91,7 +89,7 @@ _DECISIVE = (
 _INDIFFERENT = ('data_root', 'ann_file', 'num_workers', 'persistent_workers', 'checkpoint')
 
 
-def _digest(cfg: Config) -> str:
+def config_digest(cfg: Config) -> str:
     """Identify what a config says about results."""
 
     def plain(value: Any) -> Any:
@@ -111,7 +109,7 @@ def keep_plan(plan: Plan, cfg: Config) -> None:
     """
     work_dir = Path(cfg.work_dir)
     path = work_dir / PLAN_FILE
-    new = json.loads(json.dumps(dict(asdict(plan), config_sha256=_digest(cfg))))
+    new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
     new['config'] = Path(plan.config).name
     if path.is_file():
         old = json.loads(path.read_text())
@@ -129,7 +127,7 @@ def run_folds(
     plan: Plan,
     cfg: Config,
     *,
-    tools: Path,
+    launch: Launch,
     folds: Optional[Sequence[int]] = None,
     spacing: Sequence[float] = (1.0, 1.0),
     tolerance: float = 1.0,
@@ -139,7 +137,7 @@ def run_folds(
     Args:
         plan: What to run.
         cfg: The config, options merged; its ``work_dir`` holds the folds.
-        tools: Folder of ``train.py`` and ``test.py``.
+        launch: How the tools are started.
         folds: Which; all without it.
         spacing: Height and width of a pixel, for HD95.
         tolerance: Distance that surface Dice allows.
@@ -171,7 +169,7 @@ def run_folds(
     print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
     failed = []
     for fold in chosen:
-        failure = _run_fold(plan, fold, work_dir, tools, *lengths)
+        failure = _run_fold(plan, fold, work_dir, launch, *lengths)
         if failure is not None:
             print(f'fold {fold}: failed, see {failure.log}', flush=True)
             failed.append(failure)
@@ -187,7 +185,12 @@ def _check_best(plan: Plan, cfg: Config) -> None:
 
 
 def _run_fold(
-    plan: Plan, fold: int, work_dir: Path, tools: Path, spacing: List[float], tolerance: float
+    plan: Plan,
+    fold: int,
+    work_dir: Path,
+    launch: Launch,
+    spacing: List[float],
+    tolerance: float,
 ) -> Optional[Failed]:
     folder = work_dir / f'fold{fold}'
     if is_finished(folder, plan.checkpoint, spacing, tolerance):
@@ -196,57 +199,29 @@ def _run_fold(
     resumed = find_resumable(folder)
     note = f' from {resumed.name}' if resumed is not None else ''
     shared = [*plan.split_arguments(fold), '--work-dir', str(work_dir)]
-    command = [*_tool(tools, 'train'), plan.config, *shared, *_training(plan, resumed is not None)]
-    if _run(command, f'fold {fold}: train{note}', folder / 'train.log') != 0:
+    shared += [] if plan.dataset is None else ['--dataset', plan.dataset]
+    training = _training(plan, resumed is not None)
+    command = launch.command('train', plan.config, *shared, *training)
+    if launch.run(command, f'fold {fold}: train{note}', folder / 'train.log') != 0:
         return Failed(fold, 'train', folder / 'train.log')
     weights = choose_checkpoint(folder, plan.checkpoint)
-    command = [*_tool(tools, 'test'), plan.config, str(weights), *shared]
+    command = launch.command('test', plan.config, weights, *shared)
     if has_surfaces():
         lengths = [*map(str, spacing), '--tolerance', str(tolerance)]
         command += ['--surfaces', '--spacing', *lengths]
-    command += _options(plan.options)
-    if _run(command, f'fold {fold}: test', folder / 'test.log') != 0:
+    command += option_arguments(plan.options)
+    if launch.run(command, f'fold {fold}: test', folder / 'test.log') != 0:
         return Failed(fold, 'test', folder / 'test.log')
     return None
-
-
-def _tool(tools: Path, name: str) -> List[str]:
-    return [str(short_path(sys.executable)), str(tools / f'{name}.py')]
-
-
-def _options(options: Sequence[str]) -> List[str]:
-    return ['--cfg-options', *options] if options else []
 
 
 def _training(plan: Plan, resume: bool) -> List[str]:
     arguments = [] if plan.seed is None else ['--seed', str(plan.seed)]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(plan, flag)]
     if not resume:
-        return arguments + _options(plan.options)
+        return arguments + option_arguments(plan.options)
     # mmengine would resume from load_from, which is where the fold started
-    return [*arguments, '--resume', *_options([*plan.options, 'load_from=None'])]
-
-
-def _run(command: List[str], title: str, log: Path) -> int:
-    """Run a tool: its text goes to the log, progress and errors to the screen as well."""
-    print(f'{title}: {shlex.join(command)}', flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    env = dict(os.environ, PYTHONUNBUFFERED='1')
-    if sys.stderr.isatty():
-        env.setdefault('MMSEG_EXT_PROGRESS', '1')
-    with log.open('ab') as stream:
-        child = subprocess.Popen(command, stdout=stream, stderr=subprocess.PIPE, env=env)
-        try:
-            while piece := child.stderr.read1(65536):  # type: ignore[union-attr]
-                stream.write(piece)
-                stream.flush()
-                sys.stderr.write(piece.decode(errors='replace'))
-                sys.stderr.flush()
-            return child.wait()
-        finally:  # a stopped cross validation leaves no training behind
-            if child.poll() is None:
-                child.terminate()
-                child.wait()
+    return [*arguments, '--resume', *option_arguments([*plan.options, 'load_from=None'])]
 
 
 def is_finished(folder: Path, checkpoint: str, spacing: Sequence[float], tolerance: float) -> bool:

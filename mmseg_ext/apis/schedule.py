@@ -10,23 +10,24 @@ def _scaled(value: int, ratio: float) -> int:
 
 
 def set_max_iters(cfg: Config, max_iters: int) -> None:
-    """Rescale loop, schedulers, validation and checkpoint intervals of an iteration loop.
+    """Rescale loop, schedulers, validation and checkpoint intervals.
+
+    A config that trains by epochs then trains by iterations: what was to happen after a share of
+    its epochs happens after that share of the iterations.
 
     Args:
         cfg: Changed in place.
         max_iters: Iterations of the new run.
 
     Raises:
-        ValueError: If the config trains by epochs, or the number is not positive.
+        ValueError: If the number is not positive, the config has no training loop that can be
+            rescaled, or a hook of it counts epochs.
     """
-    loop = cfg.get('train_cfg') or {}
-    if 'max_iters' not in loop:
-        raise ValueError(
-            'max_iters sets the length of iteration loops, and train_cfg has type '
-            f'{loop.get("type")}: set train_cfg.max_epochs and the schedulers instead'
-        )
     if not isinstance(max_iters, int) or max_iters < 1:
         raise ValueError(f'max_iters must be a positive integer, got {max_iters!r}')
+    if 'max_iters' not in (cfg.get('train_cfg') or {}):
+        _count_iterations(cfg)
+    loop = cfg.train_cfg
     ratio = max_iters / loop['max_iters']
     loop['max_iters'] = max_iters
     cfg.max_iters = max_iters
@@ -34,12 +35,44 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
         if key in loop:
             loop[key] = min(_scaled(loop[key], ratio), max_iters)
     for scheduler in _schedulers(cfg):
-        for key in ('begin', 'end', 'T_max'):
-            if not scheduler.get('by_epoch', True) and key in scheduler:
-                scheduler[key] = _scaled(scheduler[key], ratio)
+        if not scheduler.get('by_epoch', True):
+            _scale_scheduler(scheduler, ratio)
     checkpoint = cfg.get('default_hooks', {}).get('checkpoint') or {}
     if not checkpoint.get('by_epoch', True) and checkpoint.get('interval', -1) > 0:
         checkpoint['interval'] = min(_scaled(checkpoint['interval'], ratio), max_iters)
+
+
+def _scale_scheduler(scheduler: dict, ratio: float) -> None:
+    for key in ('begin', 'end', 'T_max'):
+        if key in scheduler:
+            scheduler[key] = _scaled(scheduler[key], ratio)
+    if 'end' in scheduler:  # a very short run must not leave a phase without a step
+        scheduler['end'] = max(scheduler['end'], scheduler.get('begin', 0) + 1)
+    if 'milestones' in scheduler:
+        scheduler['milestones'] = [_scaled(step, ratio) for step in scheduler['milestones']]
+
+
+def _count_iterations(cfg: Config) -> None:
+    """Turn a loop of epochs into one of as many iterations, to be rescaled."""
+    loop = cfg.get('train_cfg') or {}
+    hooks = [hook.get('type') for hook in cfg.get('custom_hooks') or []]
+    if 'max_epochs' not in loop or 'dynamic_intervals' in loop or 'RepoLrHook' in hooks:
+        raise ValueError(
+            f'max_iters cannot rescale this config (train_cfg.type={loop.get("type")}, '
+            f'custom_hooks {hooks}): set train_cfg.max_epochs and the schedulers instead'
+        )
+    kept = {key: loop[key] for key in ('val_begin', 'val_interval') if key in loop}
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=loop['max_epochs'], **kept)
+    for scheduler in _schedulers(cfg):
+        scheduler.pop('convert_to_iter_based', None)
+        scheduler['by_epoch'] = False
+    hooks_of = cfg.get('default_hooks') or {}
+    if hooks_of.get('checkpoint'):
+        hooks_of['checkpoint']['by_epoch'] = False
+    if hooks_of.get('logger'):
+        hooks_of['logger']['log_metric_by_epoch'] = False
+    if cfg.get('log_processor'):
+        cfg.log_processor['by_epoch'] = False
 
 
 def _schedulers(cfg: Config) -> list[Any]:

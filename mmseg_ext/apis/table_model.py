@@ -1,0 +1,126 @@
+"""What a table says of a row's network: parameters, FLOPs and, on request, latency.
+
+All three come from the model that is built here, never from a paper.
+"""
+
+import contextlib
+import time
+import warnings
+from statistics import median
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import torch
+from mmengine.config import Config
+from mmseg.models import BaseSegmentor
+
+from .benchmark import build, channels_of, count_flops
+from .cli import USER_ERRORS, message_of
+from .table_rows import TableRun
+from .table_run import all_options, load_row
+
+
+def model_facts(cfg: Config, *, latency: int = 0) -> Dict[str, Any]:
+    """Build a config's model with random weights and measure it.
+
+    Args:
+        cfg: Says the model and the size of its inputs, ``crop_size``.
+        latency: Timed calls for one image; 0 does not time.
+
+    Returns:
+        ``parameters`` without those of auxiliary heads, which test runs do not have;
+        ``GFLOPs`` of one image, a multiply-add being two, ``None`` if they cannot be counted;
+        ``size`` of the image, H and W; ``latency_ms``, the median, if it was asked for.
+    """
+    network = _build(cfg, real=bool(latency)).eval()
+    size = _size(cfg)
+    facts: Dict[str, Any] = dict(
+        parameters=sum(
+            parameter.numel()
+            for name, parameter in network.named_parameters()
+            if not name.startswith('auxiliary_head')
+        ),
+        size=list(size),
+    )
+    image = torch.empty(1, channels_of(network), *size, device='meta')
+    try:
+        facts['GFLOPs'] = count_flops(network, image, mode='tensor') / 1e9
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        # Data decide what such a network computes, so that nothing can be counted without them.
+        facts.update(GFLOPs=None, remark=f'FLOPs not counted: {message_of(error)[:80]}')
+    if latency:
+        facts['latency_ms'] = time_forward(network, size, repeats=latency)
+    return facts
+
+
+def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
+    """Build a model; unless it is to run, without values if its constructor can do without."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        if not real:
+            with contextlib.suppress(RuntimeError, NotImplementedError), torch.device('meta'):
+                return build(cfg)
+        return build(cfg)
+
+
+def _size(cfg: Config) -> Tuple[int, int]:
+    size = cfg.get('crop_size') or cfg.model.data_preprocessor.get('size') or (512, 512)
+    return int(size[0]), int(size[1])
+
+
+def time_forward(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) -> float:
+    """Median milliseconds of one image, on CUDA if there is one, after two calls that warm up."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    network = network.to(device)
+    image = torch.rand(1, channels_of(network), *size, device=device)
+    times = []
+    with torch.inference_mode():
+        for _ in range(2 + repeats):
+            start = time.perf_counter()
+            network(image, mode='tensor')
+            if device == 'cuda':
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - start))
+    return median(times[2:])
+
+
+def table_models(
+    table: TableRun,
+    *,
+    options: Sequence[str] = (),
+    dataset: Optional[str] = None,
+    latency: int = 0,
+) -> Dict[str, Dict[str, Any]]:
+    """Measure the model of every row that has a config.
+
+    A model that cannot be built says why in ``remark``.
+
+    Args:
+        table: The rows.
+        options: ``--cfg-options``, as typed.
+        dataset: File that describes the user's data.
+        latency: See :func:`model_facts`.
+
+    Returns:
+        Label to facts, with ``selects_on_test``: whether checkpoints are chosen on test images.
+    """
+    found: Dict[str, Dict[str, Any]] = {}
+    known: Dict[str, Dict[str, Any]] = {}  # rows of one network, such as with and without a CRF
+    for row in table.rows:
+        if row.path is None:
+            continue
+        try:
+            cfg = load_row(row, all_options(row, options), dataset=dataset)
+            name = repr(cfg.model)
+            if name not in known:
+                known[name] = model_facts(cfg, latency=latency)
+            found[row.label] = dict(known[name], selects_on_test=_selects_on_test(cfg))
+        except (*USER_ERRORS, SyntaxError) as error:
+            found[row.label] = dict(remark=f'not built: {message_of(error)[:160]}')
+    return found
+
+
+def _selects_on_test(cfg: Config) -> bool:
+    """Whether checkpoints are chosen on the images that they are scored on."""
+    val, test = (cfg.get(f'{part}_dataloader') for part in ('val', 'test'))
+    keys = ('type', 'data_root', 'ann_file', 'data_prefix')
+    return bool(val and test) and all(val.dataset.get(k) == test.dataset.get(k) for k in keys)

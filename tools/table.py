@@ -1,0 +1,150 @@
+"""Reproduce a paper's table: train what is missing, test, print it.
+
+python tools/table.py fmsi 3                      # goes on where it was stopped
+python tools/table.py fmsi 3 --report             # only reads work_dirs
+python tools/table.py fmsi 3 --rows DeepLabv3+,fmsi_xception_voc --seeds 0 1 2 --gpus 4
+python tools/table.py fmsi 3 --dataset my_data.yml --cfg-options max_iters=200
+
+A row's run is in WORK_DIRS/<config>_seed<seed>, a cross validation in <config>_kfold<K>_seed<seed>,
+one on your own data in <config>-<data>_seed<seed>. With other options give other --work-dirs. The
+exit status is 1 if a row failed or, on the paper's data, is outside its tolerance.
+"""
+
+import argparse
+import importlib
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import List
+
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.card import generate
+from mmseg_ext.apis.demo import short_path
+from mmseg_ext.apis.launch import Launch, option_arguments
+from mmseg_ext.apis.pictures import write_bytes
+from mmseg_ext.apis.table_model import table_models
+from mmseg_ext.apis.table_rows import (
+    TableRun,
+    choose_table,
+    configs_folder,
+    find_runs,
+    read_tables,
+    select,
+)
+from mmseg_ext.apis.table_run import Settings, run_table
+from mmseg_ext.apis.table_submit import submit_table
+from mmseg_ext.apis.table_text import format_markdown, format_text, report_table, write_table
+
+TOOLS = short_path(Path(__file__).resolve().parent)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('paper', help='folder of configs, such as fmsi')
+    parser.add_argument('table', nargs='?', help='number or name; --report and --write take all')
+    parser.add_argument('--report', action='store_true', help='run nothing, only read work_dirs')
+    parser.add_argument('--rows', help='only these rows: labels or configs, with commas between')
+    parser.add_argument('--seeds', nargs='+', type=int, help='default: those of tables.yml')
+    parser.add_argument('--num-folds', type=int, help='in place of tables.yml; 0: no folds')
+    parser.add_argument('--checkpoint', choices=['best', 'last'], help='which is tested')
+    parser.add_argument('--work-dirs', default='work_dirs', help='folder of all runs')
+    parser.add_argument('--dataset', help='your data: a file that tools/dataset.py init writes')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='of every row: key=value')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
+    parser.add_argument('--gpus', type=int, help='processes of torchrun for each row')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
+                        help='slurm submits a job for each row and seed')  # fmt: skip
+    parser.add_argument('--latency', type=int, default=0, metavar='N', help='time N passes, too')
+    parser.add_argument('--ignore-tolerances', action='store_true', help='exit with 0 if rows ran')
+    parser.add_argument('--write', action='store_true', help="refresh the paper's README card")
+    parser.add_argument('--out', help='also write the table as Markdown into this file')
+    parser.add_argument('--html', help='also write a report as one HTML page into this file')
+    parser.add_argument('--configs', help='folder of the papers, instead of the package')
+    args = parser.parse_args()
+    if args.table is None and not (args.report or args.write):
+        parser.error('which table? All of them go with --report or --write only')
+    if args.write and (args.dataset or args.rows or args.cfg_options):
+        parser.error('--write is about whole tables as configured: without --dataset, --rows, '
+                     '--cfg-options; --out FILE.md takes any')  # fmt: skip
+    args.gpus = 1 if args.gpus is None and args.launcher == 'pytorch' else args.gpus or 0
+    return args
+
+
+def choose(args: argparse.Namespace) -> List[TableRun]:
+    rows = None if args.rows is None else args.rows.split(',')
+    tables = read_tables(args.paper, args.configs)
+    return [
+        select(table, rows=rows, folds=args.num_folds, checkpoint=args.checkpoint,
+               dataset=args.dataset)
+        for table in ([choose_table(tables, args.table)] if args.table else tables.values())
+    ]  # fmt: skip
+
+
+def settings_of(args: argparse.Namespace, table: TableRun) -> Settings:
+    return Settings(
+        launch=Launch(TOOLS, gpus=args.gpus), work_dirs=Path(args.work_dirs),
+        seeds=tuple(args.seeds or table.protocol.seeds), options=tuple(args.cfg_options),
+        dataset=args.dataset, amp=args.amp, deterministic=args.deterministic,
+    )  # fmt: skip
+
+
+def passed_on(args: argparse.Namespace) -> List[str]:
+    """What decides about the runs, besides rows and seeds, as arguments."""
+    names = ('num_folds', 'checkpoint', 'dataset', 'configs')
+    values = {**{name: getattr(args, name) for name in names}, 'gpus': args.gpus or None}
+    values['work_dirs'] = None if args.work_dirs == 'work_dirs' else args.work_dirs
+    words = [[f'--{key.replace("_", "-")}', str(v)] for key, v in values.items() if v is not None]
+    words += [[f'--{name}'] for name in ('amp', 'deterministic') if getattr(args, name)]
+    return [word for part in words for word in part] + option_arguments(args.cfg_options)
+
+
+def report(args: argparse.Namespace, table: TableRun) -> bool:
+    """Print a table; returns whether every score that counts is within its tolerance."""
+    table = find_runs(table, args.work_dirs, seeds=args.seeds)
+    models = table_models(
+        table, options=args.cfg_options, dataset=args.dataset, latency=args.latency
+    )
+    words = ['python', 'tools/table.py', table.paper, table.table, *passed_on(args)]
+    values, data = report_table(table, models=models, command=shlex.join(words))
+    print(f'\n{format_text(data)}', flush=True)
+    written = []
+    if args.out:
+        written.append(write_bytes(Path(args.out), format_markdown(data).encode('utf-8')))
+    if args.html:
+        pages = importlib.import_module('mmseg_ext.apis.table_report')  # draws: needs more
+        if not args.report:  # predictions of the images that it shows, into the work folders
+            pages.complete_runs(table.rows)
+        written.append(pages.write_report(table, args.html))
+    if args.write and (args.table or values.facts):  # of all tables those that were run
+        folder = Path(args.configs or configs_folder()) / args.paper
+        written.append(write_table(data, folder / 'results'))
+        written.append(write_bytes(folder / 'README.md', generate(folder)[1].encode('utf-8')))
+    for path in written:
+        print(f'written: {path}')
+    return not values.outside
+
+
+def main() -> int:
+    args = parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the training that runs, too
+    failures, within = [], True
+    for table in choose(args):
+        if args.launcher == 'slurm' and not args.report:
+            submit_table(
+                table, settings_of(args, table), tool=TOOLS / 'table.py', arguments=passed_on(args)
+            )
+            continue
+        if not args.report and args.table is not None:
+            failures += run_table(table, settings_of(args, table))
+        within = report(args, table) and within
+    for failure in failures:
+        print(f'error: {failure}', file=sys.stderr)
+    return 1 if failures or not (within or args.ignore_tolerances) else 0
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
