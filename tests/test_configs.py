@@ -115,7 +115,7 @@ TOKENS = {
     'vertebra': lambda c: c.data_root.endswith('vertebra_ct'),
     'brainmri': lambda c: c.data_root.endswith('brain_mri') and c.num_classes == 4,
     'pretrained': lambda c: c.model.backbone.init_cfg.type == 'Pretrained',
-    'scratch': lambda c: c.init_note == 'random' and not c.model.backbone.init_cfg,
+    'scratch': lambda c: c.init_note == 'random' and not c.model.backbone.get('init_cfg'),
     'segnet': lambda c: c.model.backbone.type == 'SegNet',
     'resegnet': lambda c: c.model.backbone.type == 'ResSegNet',
     'vgg16': lambda c: (
