@@ -1,5 +1,5 @@
-# FCN-8s in the CPU protocol, in one go from random weights: with batch norms, without which VGG16 does
-# not start, with fc6 and fc7 of 512 channels instead of 4096, and without the border of 100 pixels.
+# FCN-8s in the CPU protocol, in one go from random weights: with batch norms, for which VGG16 was too
+# early, with fc6 and fc7 of 512 channels instead of 4096, and without the border of 100 pixels.
 _base_ = '../segnet/_base_camvid180.py'
 init_note = 'random'
 model = dict(

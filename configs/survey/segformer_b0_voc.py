@@ -1,4 +1,4 @@
-# SegFormer-B0 of the zoo, with the optimiser of its ADE20K recipe: at SGD's rate it does not train.
+# SegFormer-B0 of the zoo, with the optimiser of its ADE20K recipe instead of SGD.
 _base_ = ['./_base_voc.py', '../_base_/models/segformer_b0.py']
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),

@@ -1,4 +1,4 @@
-# With batch norm: without one, it needs a rate of its own and far more iterations from random weights.
+# With batch norm: without one, random weights would need a rate of their own.
 _base_ = ['./_base_voc.py', './_base_unet_valid.py']
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
