@@ -1,6 +1,8 @@
 """Every config: what its name claims, that its numbers agree, that it builds and takes a step."""
 
+import copy
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,13 @@ ROOT = Path(mmseg_ext.__file__).parent.parent
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
                  if '_base_' not in p.parts and not p.name.startswith('_'))  # fmt: skip
 NAMES = [p.stem for p in CONFIGS]
+
+_loaded = cache(Config.fromfile)  # many tests read all of them
+
+
+def load(path):
+    return copy.deepcopy(_loaded(path))
+
 
 # token of a name -> what the loaded config must show
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -177,7 +186,7 @@ def test_names_are_identifiers_and_unique():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
 def test_every_token_of_the_name_is_true(path):
-    cfg = Config.fromfile(path)
+    cfg = load(path)
     for token in path.stem.split('_'):
         assert token in TOKENS, f'{path.stem}: teach this test what {token!r} claims'
         assert TOKENS[token](cfg), f'{path.stem} claims {token!r}'
@@ -186,14 +195,14 @@ def test_every_token_of_the_name_is_true(path):
 def test_two_files_never_load_to_the_same_config():
     seen = {}
     for path in CONFIGS:
-        text = Config.fromfile(path).pretty_text
+        text = load(path).pretty_text
         assert text not in seen, f'{path.stem} is {seen[text]}'
         seen[text] = path.stem
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
 def test_numbers_agree(path):
-    cfg = Config.fromfile(path)
+    cfg = load(path)
     loop = cfg.train_cfg
     length = loop.get('max_iters') or loop.max_epochs
     by_epoch = 'max_epochs' in loop
@@ -240,7 +249,7 @@ def _architectures():
     """One config for each distinct model: rows that differ in data or rate alone build once."""
     models = {}
     for path in CONFIGS:
-        model = Config.fromfile(path).model
+        model = load(path).model
         if model.type == 'CRFEncoderDecoder':  # the network of the row it inherits
             continue
         model.get('backbone', {}).pop('init_cfg', None)  # weights are not the architecture
@@ -319,7 +328,7 @@ def test_builds_takes_a_step_and_predicts(name, model):
     ('deeplabv3_mobilenetv2_camvid180', 7_142_411),
 ])  # fmt: skip
 def test_parameter_integers_of_the_tables(name, expected):
-    cfg = Config.fromfile(CONFIGS[NAMES.index(name)])
+    cfg = load(CONFIGS[NAMES.index(name)])
     with torch.device('meta'):
         parts = [MODELS.build(cfg.model[k]) for k in ('backbone', 'decode_head')]
     assert sum(p.numel() for part in parts for p in part.parameters()) == expected
