@@ -303,7 +303,7 @@ SOURCES: Dict[str, Source] = {
         left_out=(r'head\..*', r'.*\.attn_mask', r'.*\.relative_position_index'),
         absent=(r'backbone\.norm[0-2]\..*',),
         adjust=_reorder_merging,
-        note='on maps of one window mmseg shifts windows, others do not: the last map at 224 pixels',
+        note='mmseg shifts windows on a map of one window, too: the last map at 224 pixels',
     ),
     'imagenet_vit': Source(
         title='ViT of timm (vit_*_patch16_* and kin, DeiT without distillation)',
