@@ -42,6 +42,9 @@ def _shapes(file):
             module('conv', f'{name}.pointwise', out, into, 1, 1)
             module('bn', f'{name}.bn2', out)
             return
+        if kind == 'tensor':
+            shapes[name] = sizes
+            return
         shapes[f'{name}.weight'] = sizes
         if kind == 'biased':
             shapes[f'{name}.bias'] = sizes[:1]
@@ -70,8 +73,10 @@ def _state(file, *, zero=()):
             state[name] = torch.tensor(len(state))
         elif name.startswith(tuple(zero)):
             state[name] = torch.zeros(()).expand(shape)
-        elif len(shape) == 4:
-            fan_in = shape[1] * shape[2] * shape[3]
+        elif name.endswith(('relative_position_index', 'attn_mask')):
+            state[name] = torch.zeros(shape)
+        elif len(shape) in (2, 4):
+            fan_in = torch.Size(shape[1:]).numel()
             state[name] = torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
         else:
             low = 0.6 if name.endswith(('running_var', '.weight')) else -0.2
@@ -80,7 +85,7 @@ def _state(file, *, zero=()):
 
 
 def _parameters(shapes):
-    buffers = ('running_mean', 'running_var', 'num_batches_tracked')
+    buffers = ('running_mean', 'running_var', 'num_batches_tracked', '_index', 'attn_mask')
     return sum(torch.Size(s).numel() for k, s in shapes.items() if not k.endswith(buffers))
 
 
@@ -92,6 +97,7 @@ def _parameters(shapes):
         ('pspnet_mobilenetv2', 306 + 5 * 6 + 2 + 8, 2_412_914),
         ('hrnet_w18', 1830 + 9, 9_641_661),
         ('unet_vgg16', 2 * (13 + 8 + 1), 24_892_437),
+        ('swinunet', 14 * 14 + 6 + 36, 27_170_052),
     ],
 )
 def test_the_lists_have_the_published_numbers_of_parameters(file, tensors, parameters):
@@ -291,6 +297,128 @@ def test_hrnet():
     assert state['last_layer.1.running_mean'].data_ptr() != (
         done.state['decode_head.convs.0.bn.running_mean'].data_ptr()
     )
+
+
+@torch.no_grad()
+def test_unet():
+    state, done, parts = _converted('bubbliiiing_unet', 'unet_vgg16')
+    assert len(done.state) == len(state)
+    x, net, skips = _image(48, 64), Restated(state), []
+    got = parts['backbone'](x)
+    for stage, convs in enumerate(((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))):
+        x = F.max_pool2d(x, 2) if stage else x
+        for conv in convs:
+            x = net.conv(x, f'vgg.features.{conv}').relu()
+        skips.append(x)
+    for mine, expected in zip(got, skips, strict=True):
+        _equal(mine, expected)
+    for step in (4, 3, 2, 1):
+        x = torch.cat([skips[step - 1], _resize(x, skips[step - 1])], 1)
+        for conv in ('conv1', 'conv2'):
+            x = net.conv(x, f'up_concat{step}.{conv}').relu()
+    _equal(parts['decode_head'](got), net.conv(x, 'final'))
+
+
+class RestatedSwin(Restated):
+    """Swin-UNet at 224 pixels, whose maps are whole windows of 7; maps are (N, H, W, C)."""
+
+    def linear(self, x, name):
+        bias = self.state.get(f'{self.prefix}{name}.bias')
+        return F.linear(x, self.state[f'{self.prefix}{name}.weight'], bias)
+
+    def ln(self, x, name):
+        weight, bias = (self.state[f'{self.prefix}{name}.{leaf}'] for leaf in NORM[:2])
+        return F.layer_norm(x, x.shape[-1:], weight, bias, 1e-5)
+
+    def block(self, x, name, shift):
+        x = x + self.attention(self.ln(x, f'{name}.norm1'), f'{name}.attn', shift)
+        h = self.linear(self.ln(x, f'{name}.norm2'), f'{name}.mlp.fc1')
+        return x + self.linear(F.gelu(h), f'{name}.mlp.fc2')
+
+    def attention(self, x, name, shift):
+        """Every pixel looks at those of its window that were its neighbours before the shift."""
+        side, channels = x.shape[1], x.shape[-1]
+        table = self.state[f'{self.prefix}{name}.relative_position_bias_table']
+        heads = table.shape[1]
+        place = torch.arange(side)
+        region = (place >= side - 7).long() + (place >= side - shift).long() if shift else place * 0
+        region = region[:, None] * 3 + region
+        x = x.roll((-shift, -shift), (1, 2))
+        cut = [slice(i, i + 7) for i in range(0, side, 7)]
+        row, column = (i.flatten() for i in torch.meshgrid(*2 * [torch.arange(7)], indexing='ij'))
+        offset = lambda i: i[:, None] - i + 6  # noqa: E731
+        bias = table[offset(row) * 13 + offset(column)].permute(2, 0, 1)
+        out = torch.empty_like(x)
+        for rows, columns in itertools.product(cut, cut):
+            window = x[:, rows, columns].reshape(49, channels)
+            q, k, v = self.linear(window, f'{name}.qkv').view(49, 3, heads, -1).permute(1, 2, 0, 3)
+            scores = q @ k.transpose(1, 2) * (channels // heads) ** -0.5 + bias
+            apart = region[rows, columns].flatten()
+            scores = scores.masked_fill(apart[:, None] != apart, -100.0)
+            y = (scores.softmax(-1) @ v).transpose(0, 1).reshape(1, 7, 7, channels)
+            out[:, rows, columns] = self.linear(y, f'{name}.proj')
+        return out.roll((shift, shift), (1, 2))
+
+    def stage(self, x, name):
+        x = self.block(x, f'{name}.blocks.0', 0)
+        return self.block(x, f'{name}.blocks.1', 3 if x.shape[1] > 7 else 0)
+
+    def expand(self, x, name, scale):
+        x = self.linear(x, f'{name}.expand')
+        x = x.view(*x.shape[:3], scale, scale, -1).permute(0, 1, 3, 2, 4, 5)
+        return self.ln(x.flatten(3, 4).flatten(1, 2), f'{name}.norm')
+
+    def network(self, image):
+        weight, bias = (self.state[f'{self.prefix}patch_embed.proj.{x}'] for x in NORM[:2])
+        x = F.conv2d(image, weight, bias, 4).permute(0, 2, 3, 1)
+        x, skips = self.ln(x, 'patch_embed.norm'), []
+        for i in range(4):
+            skips.append(x)
+            x = self.stage(x, f'layers.{i}')
+            if i < 3:
+                four = [x[:, r::2, c::2] for c in (0, 1) for r in (0, 1)]
+                x = self.ln(torch.cat(four, -1), f'layers.{i}.downsample.norm')
+                x = self.linear(x, f'layers.{i}.downsample.reduction')
+        x = self.expand(self.ln(x, 'norm'), 'layers_up.0', 2)
+        for k in (1, 2, 3):
+            x = self.linear(torch.cat([x, skips[3 - k]], -1), f'concat_back_dim.{k}')
+            x = self.stage(x, f'layers_up.{k}')
+            x = self.expand(x, f'layers_up.{k}.upsample', 2) if k < 3 else x
+        x = self.expand(self.ln(x, 'norm_up'), 'up', 4)
+        return self.conv(x.permute(0, 3, 1, 2), 'output')
+
+
+@torch.no_grad()
+def test_swinunet():
+    state = _state('swinunet')
+    done = convert(state, SOURCES['hucaofighting_swinunet'])
+    masks, blocks = 6, 14
+    assert len(done.left_out) == blocks + masks and done.absent == []
+    assert len(done.state) == len(state) - masks  # the indices are computed anew
+    backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
+    x = _image(224, 224)
+    _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
+
+
+def test_swinunet_starts_from_imagenet_in_both_directions():
+    """Swin-T has six blocks in the third stage, of which the first two are taken."""
+    public = {k.removeprefix('swin_unet.'): v for k, v in _state('swinunet').items()}
+    encoder = ('layers.', 'patch_embed.', 'norm.')
+    state = {k: v for k, v in public.items() if k.startswith(encoder)}
+    extra = {k.replace('.2.blocks.0.', f'.2.blocks.{i}.'): v + 1 for i in (2, 3, 4, 5)
+             for k, v in state.items() if '.2.blocks.0.' in k}  # fmt: skip
+    state.update(extra, **{'head.weight': torch.ones(1000, 768), 'head.bias': torch.ones(1000)})
+    done = convert(state, SOURCES['imagenet_swin_swinunet'])
+    assert len(extra) == 4 * 14 and len(done.left_out) == 4 * 13 + 4 + 8 + 3 + 2
+    assert all(not name.startswith('stages') for name in done.state if 'up_stages' in name)
+    name = 'blocks.1.attn.w_msa.qkv.weight'
+    for stage in range(3):
+        theirs = state[f'layers.{stage}.blocks.1.attn.qkv.weight']
+        for ours in (f'stages.{stage}.{name}', f'up_stages.{2 - stage}.{name}'):
+            assert torch.equal(done.state[ours], theirs)
+    assert torch.equal(done.state['norm.weight'], state['norm.weight'])
+    random = {key.split('.')[1] for key in done.absent}
+    assert random == {'expand', 'up_stages', 'norm_up', 'final_expand'} and len(done.absent) == 20
 
 
 # --- other weights, and the tool ------------------------------------------------------------------

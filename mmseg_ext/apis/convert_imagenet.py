@@ -1,15 +1,13 @@
 """ImageNet backbones of timm and torchvision, and those that share their names.
 
 The names are those of timm 1.0 and torchvision 0.29; the tests compare outputs with theirs.
-Classifiers are left out. No value changes but the order of Swin's merged pixels.
+Classifiers are left out. No value changes. Swin has a file of its own, ``convert_swin.py``.
 """
 
 import re
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional
 
-from torch import Tensor
-
-from .convert import Source, State, by_table, count_modules, rows
+from .convert import Source, State, by_table, count_modules
 from .convert_repositories import hrnet_extra, mobilenet_v2_table
 
 _TORCHVISION = 'https://github.com/pytorch/vision'
@@ -126,74 +124,6 @@ def _hrnet_model(state: State) -> Dict[str, dict]:
     return dict(backbone=dict(type='HRNet', extra=hrnet_extra(state)))
 
 
-# --- Swin -----------------------------------------------------------------------------------------
-
-_SWIN_BLOCK = {
-    'norm1': 'norm1',
-    'attn.qkv': 'attn.w_msa.qkv',
-    'attn.proj': 'attn.w_msa.proj',
-    'norm2': 'norm2',
-    'mlp.fc1': 'ffn.layers.0.0',
-    'mlp.fc2': 'ffn.layers.1',
-}
-
-
-def _swin_depths(state: State) -> Tuple[int, ...]:
-    stages = range(count_modules(state, r'layers\.(\d+)\.blocks\.'))
-    return tuple(count_modules(state, rf'layers\.{i}\.blocks\.(\d+)\.') for i in stages)
-
-
-def _swin_model(state: State) -> Dict[str, dict]:
-    bias = 'layers.{}.blocks.0.attn.relative_position_bias_table'
-    depths = _swin_depths(state)
-    offsets = rows(state, bias.format(0))  # (2 window - 1) squared
-    return dict(
-        backbone=dict(
-            type='SwinTransformer',
-            embed_dims=rows(state, 'patch_embed.proj.weight'),
-            depths=depths,
-            num_heads=tuple(state[bias.format(i)].shape[1] for i in range(len(depths))),
-            window_size=(round(offsets**0.5) + 1) // 2,
-        )
-    )
-
-
-def _swin_names(state: State) -> _NameOf:
-    depths = _swin_depths(state)
-    # timm begins a stage with the merging that ends the one before in the authors' code
-    first = 0 if 'layers.0.downsample.norm.weight' in state else 1
-    table = {'patch_embed.proj': 'patch_embed.projection', 'patch_embed.norm': 'patch_embed.norm'}
-    table['norm'] = f'norm{len(depths) - 1}'
-    for stage, depth in enumerate(depths):
-        for part in ('norm', 'reduction') if stage < len(depths) - 1 else ():
-            ours = f'stages.{stage}.downsample.{part}'
-            table[f'layers.{stage + first}.downsample.{part}'] = ours
-        for block in range(depth):
-            theirs, ours = f'layers.{stage}.blocks.{block}', f'stages.{stage}.blocks.{block}'
-            for old, new in _SWIN_BLOCK.items():
-                table[f'{theirs}.{old}'] = f'{ours}.{new}'
-            bias = 'relative_position_bias_table'
-            table[f'{theirs}.attn.{bias}'] = f'{ours}.attn.w_msa.{bias}'
-    return _in_backbone(table)
-
-
-def _reorder_merging(state: State) -> State:
-    """Give the four merged pixels mmseg's order.
-
-    The last axis is (column, row, channel) there, and (channel, row, column) here.
-    """
-    return {
-        key: _reordered(value) if '.downsample.' in key else value for key, value in state.items()
-    }
-
-
-def _reordered(x: Tensor) -> Tensor:
-    if x.shape[-1] % 4:  # not Swin's, and reported as of another shape
-        return x
-    split = x.unflatten(-1, (2, 2, x.shape[-1] // 4))
-    return split.transpose(-1, -3).flatten(-3)
-
-
 # --- ViT ------------------------------------------------------------------------------------------
 
 _VIT_BLOCK = {
@@ -293,17 +223,6 @@ SOURCES: Dict[str, Source] = {
         names=lambda state: _same_names(state, _HRNET_HEAD),
         left_out=(_HRNET_HEAD,),
         note='branches are upsampled to the nearest pixel there, bilinearly here',
-    ),
-    'imagenet_swin': Source(
-        title='Swin of timm or of microsoft/Swin-Transformer',
-        origin=_TIMM,
-        images=_IMAGENET,
-        model=_swin_model,
-        names=_swin_names,
-        left_out=(r'head\..*', r'.*\.attn_mask', r'.*\.relative_position_index'),
-        absent=(r'backbone\.norm[0-2]\..*',),
-        adjust=_reorder_merging,
-        note='mmseg shifts windows on a map of one window, too: the last map at 224 pixels',
     ),
     'imagenet_vit': Source(
         title='ViT of timm (vit_*_patch16_* and kin, DeiT without distillation)',

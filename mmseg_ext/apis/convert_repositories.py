@@ -141,6 +141,29 @@ def _psp_names(state: State) -> Callable[[str], Optional[str]]:
     return by_table(table)
 
 
+# --- U-Net ----------------------------------------------------------------------------------------
+
+
+def _unet_model(state: State) -> Dict[str, dict]:
+    head = dict(type='UNetVGGHead', num_classes=rows(state, 'final.weight'))
+    return dict(
+        backbone=dict(type='VGG16', out=tuple(f'conv{i}' for i in range(1, 6))),
+        decode_head=dict(head, in_channels=(64, 128, 256, 512, 512)),
+    )
+
+
+def _unet_names(state: State) -> Callable[[str], Optional[str]]:
+    table = {'final': 'decode_head.conv_seg'}
+    for step in range(1, 5):  # here a ReLU stands between the two convolutions
+        for conv in (1, 2):
+            ours = f'decode_head.steps.{step - 1}.{2 * (conv - 1)}'
+            table[f'up_concat{step}.conv{conv}'] = ours
+    rename = by_table(table)
+    return lambda key: (
+        f'backbone.{key.removeprefix("vgg.")}' if key.startswith('vgg.') else rename(key)
+    )
+
+
 # --- HRNet ----------------------------------------------------------------------------------------
 
 
@@ -225,6 +248,13 @@ SOURCES: Dict[str, Source] = {
         images=_UNIT_RANGE,
         model=_psp_model,
         names=_psp_names,
+    ),
+    'bubbliiiing_unet': Source(
+        title='U-Net on VGG16 of bubbliiiing/unet-pytorch',
+        origin=f'{_GITHUB}bubbliiiing/unet-pytorch',
+        images=_UNIT_RANGE,
+        model=_unet_model,
+        names=_unet_names,
     ),
     'bubbliiiing_hrnet': Source(
         title='HRNetV2 (W18, W32 or W48) of bubbliiiing/hrnet-pytorch',

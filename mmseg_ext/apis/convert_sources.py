@@ -3,10 +3,14 @@
 import difflib
 from typing import Dict
 
-from . import convert_imagenet, convert_repositories
+from . import convert_imagenet, convert_repositories, convert_swin
 from .convert import Source
 
-SOURCES: Dict[str, Source] = {**convert_repositories.SOURCES, **convert_imagenet.SOURCES}
+SOURCES: Dict[str, Source] = {
+    **convert_repositories.SOURCES,
+    **convert_imagenet.SOURCES,
+    **convert_swin.SOURCES,
+}
 
 
 def find_source(name: str) -> Source:
