@@ -388,6 +388,10 @@ class RestatedSwin(Restated):
         return self.conv(x.permute(0, 3, 1, 2), 'output')
 
 
+with_swinunet = pytest.mark.skipif('SwinUNet' not in MODELS, reason='SwinUNet is not there')
+
+
+@with_swinunet
 @torch.no_grad()
 def test_swinunet():
     state = _state('swinunet')
@@ -400,6 +404,7 @@ def test_swinunet():
     _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
 
 
+@with_swinunet
 def test_swinunet_starts_from_imagenet_in_both_directions():
     """Swin-T has six blocks in the third stage, of which the first two are taken."""
     public = {k.removeprefix('swin_unet.'): v for k, v in _state('swinunet').items()}
