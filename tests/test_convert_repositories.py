@@ -299,6 +299,11 @@ def test_hrnet():
     )
 
 
+def _needs(name):
+    return pytest.mark.skipif(name not in MODELS, reason=f'{name} is not there')
+
+
+@_needs('UNetVGGHead')
 @torch.no_grad()
 def test_unet():
     state, done, parts = _converted('bubbliiiing_unet', 'unet_vgg16')
@@ -388,10 +393,7 @@ class RestatedSwin(Restated):
         return self.conv(x.permute(0, 3, 1, 2), 'output')
 
 
-with_swinunet = pytest.mark.skipif('SwinUNet' not in MODELS, reason='SwinUNet is not there')
-
-
-@with_swinunet
+@_needs('SwinUNet')
 @torch.no_grad()
 def test_swinunet():
     state = _state('swinunet')
@@ -404,7 +406,7 @@ def test_swinunet():
     _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
 
 
-@with_swinunet
+@_needs('SwinUNet')
 def test_swinunet_starts_from_imagenet_in_both_directions():
     """Swin-T has six blocks in the third stage, of which the first two are taken."""
     public = {k.removeprefix('swin_unet.'): v for k, v in _state('swinunet').items()}
