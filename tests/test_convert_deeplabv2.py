@@ -199,7 +199,9 @@ def test_the_tool_converts_both_ways(tmp_path, monkeypatch, capsys):
     assert _run(monkeypatch, tmp_path / 'public.pth', tmp_path / 'new/ours.pth') == 0
     ours = torch.load(tmp_path / 'new/ours.pth', weights_only=True)
     assert len(ours['state_dict']['decode_head.classifiers.0.bias']) == 171
-    assert ours['meta'] == dict(converted_from='public.pth')
+    origin = 'https://github.com/kazuto1011/deeplab-pytorch'
+    came = dict(file='public.pth', source='deeplabv2', origin=origin)
+    assert ours['meta'] == dict(converted_from=came, note='training not reproduced')
     whole = tmp_path / 'all.pth'
     assert _run(monkeypatch, tmp_path / 'public.pth', whole, '--all-classes') == 0
     assert _run(monkeypatch, whole, tmp_path / 'back.pth', '--reverse') == 0

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import convergence
 from .card_speed import SPEED_FILES, speed_section
+from .run_folder import converted_note
 from .table_text import TABLE_FILES, tables_section
 
 PathLike = Union[str, Path]
@@ -65,6 +66,7 @@ _NOTE = (
     'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
     'everywhere. A commit with a plus had local changes.'
 )
+_STAR = ' \\*'
 
 
 def read_records(folder: PathLike) -> List[Dict[str, Any]]:
@@ -105,6 +107,7 @@ def group(records: Sequence[dict]) -> List[List[dict]]:
             record.get('init'),
             record.get('iterations'),
             record['params'],
+            json.dumps(record.get('converted'), sort_keys=True),
         )
         rows.setdefault(key, []).append(record)
     return [rows[key] for key in sorted(rows, key=lambda key: [str(part) for part in key])]
@@ -149,15 +152,31 @@ def _commit(run: dict) -> Optional[str]:
     return None if commit is None else commit[:7] + ('+' if run.get('dirty') else '')
 
 
+def _starred(record: dict, part: str) -> str:
+    """Mark weights, or the start of a training, that others trained."""
+    converted = _of_folds(record, 'converted')
+    return _STAR if any(given and given['part'] == part for given in converted) else ''
+
+
+def _star_note(records: Sequence[dict]) -> List[str]:
+    notes = [converted_note(c) for record in records for c in _of_folds(record, 'converted')]
+    if not any(notes):
+        return []
+    return [
+        f'{_STAR.strip()} Weights converted from {"; ".join(filter(None, dict.fromkeys(notes)))}.',
+        '',
+    ]
+
+
 def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
     first = runs[0]
     dataset = first.get('dataset') or {}
     constants = [run['constant_miou'] for run in runs if run.get('constant_miou') is not None]
     return [
-        f'`{first["config"]}`',
+        f'`{first["config"]}`{_starred(first, "model")}',
         f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"} '
         f'({dataset.get("num_images") or "–"})',
-        str(first.get('init') or '–'),
+        str(first.get('init') or '–') + _starred(first, 'start'),
         str(first.get('iterations') or '–'),
         _distinct([run.get('seed') for run in runs]),
         f'{first["params"]:,}',
@@ -173,9 +192,9 @@ def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
 
 
 def _of_folds(record: dict, key: str) -> List[Any]:
-    """One value for each fold; it stands once in the record if all folds share it."""
+    """One value for each fold; it stands once in the record if all folds share it, as in a run."""
     value = record.get(key)
-    return value if isinstance(value, list) else [value] * len(record['folds'])
+    return value if isinstance(value, list) else [value] * len(record.get('folds') or [0])
 
 
 def _folds_done(record: dict) -> str:
@@ -197,9 +216,9 @@ def _folds_row(record: dict) -> List[str]:
     }
     commits = zip(_of_folds(record, 'commit'), _of_folds(record, 'dirty'))
     return [
-        f'`{record["config"]}`',
+        f'`{record["config"]}`{_starred(record, "model")}',
         f'{record.get("dataset") or "–"}, {record.get("pool")} ({sum(record["num_images"])})',
-        _distinct(_of_folds(record, 'init')),
+        _distinct(_of_folds(record, 'init')) + _starred(record, 'start'),
         _distinct(_of_folds(record, 'iterations')),
         _folds_done(record),
         _distinct(_of_folds(record, 'seed')),
@@ -272,7 +291,7 @@ def _table(
 ) -> List[str]:
     """Write a table, its note and the commands behind it."""
     lines = [_line(head), '|' + ' --- |' * len(head), *map(_line, rows)]
-    lines += ['', note, '', 'The commands, row by row:', '', '```sh']
+    lines += ['', note, '', *_star_note(records), 'The commands, row by row:', '', '```sh']
     for record in records:
         lines += record['commands']
     return [*lines, '```', '']

@@ -92,7 +92,9 @@ def read_state_dict(checkpoint: PathLike) -> dict:
     except Exception as error:  # torch raises many kinds for files that it cannot read
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f'{name} cannot be read as a checkpoint: {first}') from error
-    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+    state = loaded
+    if isinstance(loaded, dict):  # 'model' is what several public repositories write
+        state = loaded.get('state_dict', loaded.get('model', loaded))
     if not isinstance(state, dict) or not any(hasattr(v, 'shape') for v in state.values()):
         raise ValueError(f'{name} holds no weights: expected a dict of tensors or a "state_dict"')
     return {key.removeprefix('module.'): value for key, value in state.items()}

@@ -104,6 +104,12 @@ def _same(new: Any, old: Any) -> bool:
     return new == old or (paths and Path(new).name == Path(old).name)
 
 
+def _converter(converted: dict) -> str:
+    """Write the converter of public weights with its source and the file to read."""
+    name, file = converted['source'], converted['file']
+    return f'deeplabv2.py {file}' if name == 'deeplabv2' else f'convert.py --source {name} {file}'
+
+
 def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[str]:
     """Write the commands that repeat a run, from the root of the repository."""
     name = Path(*Path(config).resolve().parts[-3:]).as_posix()  # configs/<paper>/<config>.py
@@ -114,6 +120,9 @@ def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[st
     if changed:
         train += ' --cfg-options ' + ' '.join(changed)
     checkpoint = f'work_dirs/{Path(config).stem}/{results.get("checkpoint")}'
+    converted = results.get('converted') or {}
+    if converted.get('part') == 'model':
+        train = f'python tools/model_converters/{_converter(converted)} {checkpoint}'
     return [train, f'python tools/test.py {name} {checkpoint}']
 
 

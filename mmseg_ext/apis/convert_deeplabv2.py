@@ -8,11 +8,14 @@ No value changes. The image preprocessing of those weights is BGR of 0..255 minu
 (104.008, 116.669, 122.675), in every config of ``configs/deeplabv2``.
 """
 
-from typing import Dict, Iterable, List, Mapping, Sequence
+from typing import Dict, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from .convert import count_names
+
+ORIGIN = 'https://github.com/kazuto1011/deeplab-pytorch'
 # ids 0..181 of COCO-Stuff that never occur: objects that COCO named and did not release
 UNUSED_STUFF = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 NUM_STUFF = 182
@@ -120,8 +123,8 @@ def _rename(
     unknown = [key for key in state if key not in known]
     if missing or unknown:
         raise ValueError(
-            f'not the weights of {expected}: {_count("missing", missing)}, '
-            f'{_count("unknown", unknown)}'
+            f'not the weights of {expected}: {count_names("missing", missing)}, '
+            f'{count_names("unknown", unknown)}'
         )
     return {_renamed(key, table): value for key, value in state.items()}
 
@@ -129,8 +132,3 @@ def _rename(
 def _renamed(key: str, table: Mapping[str, str]) -> str:
     module, _, leaf = key.rpartition('.')
     return f'{table[module]}.{leaf}'
-
-
-def _count(what: str, names: Iterable[str]) -> str:
-    found: List[str] = list(names)
-    return f'{len(found)} {what}' + (f' (such as {found[0]})' if found else '')

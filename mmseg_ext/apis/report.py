@@ -18,6 +18,7 @@ from .report_page import page
 from .run_folder import (
     Example,
     constant_miou,
+    converted_note,
     describe_dataset,
     find_config,
     read_examples,
@@ -101,6 +102,7 @@ def _facts(run: Run) -> Dict[str, Any]:
         'data set': dataset.get('name'),
         'tested on': f'{dataset.get("split") or "test"}, {size} images' if size else None,
         'starting weights': results.get('init'),
+        'converted weights': converted_note(results.get('converted')),
         'seed': results.get('seed'),
         'iterations': iterations,
         'training time': trained,

@@ -50,23 +50,46 @@ def _cpu_name() -> str:
     return found.group(1) if found else platform.machine()
 
 
-def _init(cfg: Config) -> str:
-    """Where the training started: ``init_note``, else ``load_from``, else the backbone's."""
-    if cfg.get('init_note'):
-        return cfg.init_note
+def _start(cfg: Config, meta: dict) -> Optional[str]:
+    """File that the training started from: its ``load_from``, else the backbone's."""
+    # mmengine keeps the training's config as text; a test writes its own checkpoint into cfg
+    given = re.search(r"^load_from = '(.+)'$", str(meta.get('cfg') or ''), re.MULTILINE)
+    if given:
+        return given[1]
     model = cfg.model.get('module') or cfg.model  # looked through test-time augmentation
-    backbone = model.get('backbone') or {}
-    init = backbone.get('init_cfg') or {}
+    init = (model.get('backbone') or {}).get('init_cfg') or {}
     name = init.get('checkpoint') if isinstance(init, dict) else None
-    return Path(name).name if name else model.get('pretrained') or 'random'
+    return name or model.get('pretrained')
 
 
-def _training_meta(checkpoint: PathLike) -> dict:
-    """Seed and iterations that mmengine stored in a checkpoint."""
+def _init(cfg: Config, meta: dict) -> str:
+    """Where the weights started: a ``load_from``, else ``init_note``, else the backbone's file."""
+    start = _start(cfg, meta)
+    if cfg.get('init_note') and start == _start(cfg, {}):
+        return cfg.init_note
+    return Path(start).name if start else 'random'
+
+
+def _converted(cfg: Config, meta: dict) -> Optional[dict]:
+    """Find out whether the weights, or those of the start, were trained by others.
+
+    Returns:
+        ``part`` (``'model'`` or ``'start'``), ``file``, ``source`` and ``origin``; else ``None``.
+    """
+    if meta.get('converted_from'):
+        return dict(part='model', **meta['converted_from'])
+    start = _start(cfg, meta)
+    if start is None or not Path(start).is_file():
+        return None
+    given = _meta(start).get('converted_from')
+    return dict(part='start', **given) if given else None
+
+
+def _meta(checkpoint: PathLike) -> dict:
+    """What a checkpoint says of itself."""
     from mmengine.runner.checkpoint import _load_checkpoint
 
-    meta = _load_checkpoint(str(checkpoint), map_location='cpu').get('meta') or {}
-    return {'seed': meta.get('seed'), 'iterations': meta.get('iter')}
+    return _load_checkpoint(str(checkpoint), map_location='cpu').get('meta') or {}
 
 
 def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
@@ -77,14 +100,19 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
         checkpoint: The file that was tested.
 
     Returns:
-        config, init, seed, iterations, commit, dirty, hardware, torch, date, checkpoint; ``None``
-        where unknown. ``dirty`` says whether the checkout had uncommitted changes.
+        config, init, converted, seed, iterations, commit, dirty, hardware, torch, date, checkpoint;
+        ``None`` where unknown. ``dirty`` says whether the checkout had uncommitted changes.
     """
     status = git('status', '--porcelain')
+    meta = _meta(checkpoint)
+    converted = _converted(cfg, meta)
+    whole = converted is not None and converted['part'] == 'model'  # then nothing was started here
     return {
         'config': Path(cfg.filename).stem if cfg.filename else None,
-        'init': _init(cfg),
-        **_training_meta(checkpoint),
+        'init': converted['file'] if converted and whole else _init(cfg, meta),
+        'converted': converted,
+        'seed': meta.get('seed'),
+        'iterations': meta.get('iter'),
         'commit': git('rev-parse', 'HEAD'),
         'dirty': None if status is None else bool(status),
         'hardware': hardware(),

@@ -21,6 +21,7 @@ PathLike = Union[str, Path]
 RUN_FACTS = (
     'config',
     'init',
+    'converted',
     'seed',
     'iterations',
     'commit',
@@ -50,6 +51,17 @@ def constant_miou(confusion: Sequence[Sequence[int]]) -> Optional[float]:
     if not labelled.sum():
         return None
     return float(labelled.max() / labelled.sum() / np.count_nonzero(labelled))
+
+
+def converted_note(converted: Optional[dict]) -> Optional[str]:
+    """Say whose weights a run used, ``None`` if it was ours from the start.
+
+    Args:
+        converted: The fact of that name in ``results.json``.
+    """
+    if converted is None:
+        return None
+    return f'{converted["file"]} of {converted["origin"]}, training not reproduced'
 
 
 def read_results(work_dir: PathLike) -> dict:

@@ -8,14 +8,12 @@ our training did not make them.
 """
 
 import argparse
-import os
 from pathlib import Path
-
-import torch
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.checkpoints import read_state_dict
-from mmseg_ext.apis.convert_deeplabv2 import from_port, keep_supervised, to_port
+from mmseg_ext.apis.convert import converted_meta, write_checkpoint
+from mmseg_ext.apis.convert_deeplabv2 import ORIGIN, from_port, keep_supervised, to_port
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,11 +37,9 @@ def main() -> None:
     else:
         state = from_port(state)
         state = state if args.all_classes else keep_supervised(state)
-        content = dict(state_dict=state, meta=dict(converted_from=Path(args.source).name))
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = args.target.with_name(f'{args.target.name}.part')
-    torch.save(content, unfinished)
-    os.replace(unfinished, args.target)
+        meta = converted_meta(args.source, source='deeplabv2', origin=ORIGIN)
+        content = dict(state_dict=state, meta=meta)
+    write_checkpoint(content, args.target)
     print(f'{args.target}: {len(content if args.reverse else state)} tensors written')
 
 

@@ -2,6 +2,7 @@
 
 from .deeplab_resnet import DeepLabResNet
 from .deeplab_vgg16 import DeepLabVGG16
+from .hrnet import HRNetAlignCorners
 from .mobilenet_v2 import MobileNetV2Dilated
 from .res_segnet import ResSegNet
 from .segnet import SegNet
@@ -14,6 +15,7 @@ from .xception import XceptionDeepLab
 __all__ = [
     'DeepLabResNet',
     'DeepLabVGG16',
+    'HRNetAlignCorners',
     'MobileNetV2Dilated',
     'ResSegNet',
     'SegNet',

@@ -1,0 +1,268 @@
+"""Checkpoints of whole networks from the repositories that the papers' tables rest on.
+
+Names and shapes were read in the model files of the repositories, at the commits that
+``tests/keys/*.txt`` name; all are MIT. No value changes but where a source says so.
+"""
+
+import re
+from typing import Callable, Dict, Optional
+
+from .convert import Source, State, by_table, count_modules, rows
+
+_GITHUB = 'https://github.com/'
+_UNIT_RANGE = 'RGB of 0..1: mean 0, std 255'
+# Modules of a stack of convolution, norm and ReLU.
+_STACK = {0: 'conv', 1: 'bn'}
+
+# --- MobileNetV2 ----------------------------------------------------------------------------------
+
+# blocks of each of mmseg's stages; torchvision and all others number them through
+_MOBILENET_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
+# index of the convolution of each step of a block, for blocks without and with expansion
+_FLAT = {False: (0, 3), True: (0, 3, 6)}
+
+
+def mobilenet_v2_table(*, flat: bool) -> Dict[str, str]:
+    """Modules of a public MobileNetV2, and mmseg's.
+
+    Args:
+        flat: Convolutions and norms of a block are numbered through (``conv.3``), as in the
+            repositories; else a step has a number of its own (``conv.1.0``), as in torchvision.
+    """
+    table = {f'features.0.{i}': f'conv1.{kind}' for i, kind in _STACK.items()}
+    number = 0
+    for stage, count in enumerate(_MOBILENET_BLOCKS, 1):
+        for block in range(count):
+            number += 1
+            steps = _FLAT[stage > 1]
+            for step, first in enumerate(steps):
+                last = step == len(steps) - 1  # a linear convolution, without a ReLU to group with
+                for i, kind in _STACK.items():
+                    theirs = first + i if flat else step + i if last else f'{step}.{i}'
+                    ours = f'layer{stage}.{block}.conv.{step}.{kind}'
+                    table[f'features.{number}.conv.{theirs}'] = ours
+    return table
+
+
+def _mobilenet_v2_os16(out_indices: tuple) -> dict:
+    return dict(
+        type='MobileNetV2Dilated',
+        strides=(1, 2, 2, 2, 1, 1, 1),
+        dilations=(1, 1, 1, 1, 1, 2, 2),
+        out_indices=out_indices,
+    )
+
+
+def _in_backbone(table: Dict[str, str]) -> Dict[str, str]:
+    return {f'backbone.{theirs}': f'backbone.{ours}' for theirs, ours in table.items()}
+
+
+# --- DeepLabv3+ -----------------------------------------------------------------------------------
+
+
+def _is_xception(state: State) -> bool:
+    return 'backbone.conv1.weight' in state
+
+
+def _deeplabv3plus_model(state: State) -> Dict[str, dict]:
+    head = dict(type='DeepLabV3PlusHead', num_classes=rows(state, 'cls_conv.weight'))
+    if _is_xception(state):
+        backbone: dict = dict(type='XceptionDeepLab')
+        widths = (256, 728, 2048)
+    else:
+        backbone, widths = _mobilenet_v2_os16((1, 4, 6)), (24, 96, 320)
+    return dict(backbone=backbone, decode_head=dict(head, in_channels=widths, in_index=(0, 1, 2)))
+
+
+def _deeplabv3plus_names(state: State) -> Callable[[str], Optional[str]]:
+    head = {
+        f'aspp.branch{i + 1}.{j}': f'context.branches.{i}.{j}' for i in range(4) for j in (0, 1)
+    }
+    head.update(
+        {
+            'aspp.branch5_conv': 'context.branches.4.conv.0',
+            'aspp.branch5_bn': 'context.branches.4.conv.1',
+        }
+    )
+    for theirs, ours in (('aspp.conv_cat', 'context.fuse'), ('shortcut_conv', 'low_level')):
+        head.update({f'{theirs}.{j}': f'{ours}.{j}' for j in (0, 1)})
+    head.update({f'cat_conv.{4 * i + j}': f'fuse{i + 1}.{j}' for i in (0, 1) for j in (0, 1)})
+    head['cls_conv'] = 'conv_seg'
+    table = {theirs: f'decode_head.{ours}' for theirs, ours in head.items()}
+    if not _is_xception(state):
+        return by_table({**table, **_in_backbone(mobilenet_v2_table(flat=True))})
+    rename = by_table(table)  # Xception's names are ours
+    return lambda key: key if key.startswith('backbone.') else rename(key)
+
+
+# --- PSPNet ---------------------------------------------------------------------------------------
+
+
+def _psp_model(state: State) -> Dict[str, dict]:
+    num_classes = rows(state, 'master_branch.1.weight')
+    head = dict(
+        type='PSPHead',
+        in_channels=320,
+        in_index=1,
+        channels=80,
+        pool_scales=(1, 2, 3, 6),
+        dropout_ratio=0.1,
+        num_classes=num_classes,
+        norm_cfg=dict(type='BN'),
+        align_corners=True,
+    )
+    model = dict(backbone=_mobilenet_v2_os16((4, 6)), decode_head=head)
+    if 'auxiliary_branch.0.weight' in state:
+        model['auxiliary_head'] = dict(
+            type='FCNHead',
+            in_channels=96,
+            in_index=0,
+            channels=40,
+            num_convs=1,
+            concat_input=False,
+            dropout_ratio=0.1,
+            num_classes=num_classes,
+            norm_cfg=dict(type='BN'),
+            align_corners=True,
+        )
+    return model
+
+
+def _psp_names(state: State) -> Callable[[str], Optional[str]]:
+    table = _in_backbone(mobilenet_v2_table(flat=True))
+    for i, kind in _STACK.items():
+        for scale in range(4):
+            ours = f'decode_head.psp_modules.{scale}.1.{kind}'
+            table[f'master_branch.0.stages.{scale}.{1 + i}'] = ours
+        table[f'master_branch.0.bottleneck.{i}'] = f'decode_head.bottleneck.{kind}'
+        table[f'auxiliary_branch.{i}'] = f'auxiliary_head.convs.0.{kind}'
+    table['master_branch.1'] = 'decode_head.conv_seg'
+    table['auxiliary_branch.4'] = 'auxiliary_head.conv_seg'
+    return by_table(table)
+
+
+# --- U-Net ----------------------------------------------------------------------------------------
+
+
+def _unet_model(state: State) -> Dict[str, dict]:
+    head = dict(type='UNetVGGHead', num_classes=rows(state, 'final.weight'))
+    return dict(
+        backbone=dict(type='VGG16', out=tuple(f'conv{i}' for i in range(1, 6))),
+        decode_head=dict(head, in_channels=(64, 128, 256, 512, 512)),
+    )
+
+
+def _unet_names(state: State) -> Callable[[str], Optional[str]]:
+    table = {'final': 'decode_head.conv_seg'}
+    for step in range(1, 5):  # here a ReLU stands between the two convolutions
+        for conv in (1, 2):
+            ours = f'decode_head.steps.{step - 1}.{2 * (conv - 1)}'
+            table[f'up_concat{step}.conv{conv}'] = ours
+    rename = by_table(table)
+    return lambda key: (
+        f'backbone.{key.removeprefix("vgg.")}' if key.startswith('vgg.') else rename(key)
+    )
+
+
+# --- HRNet ----------------------------------------------------------------------------------------
+
+
+def hrnet_extra(state: State, prefix: str = '') -> dict:
+    """Read the ``extra`` of mmseg's ``HRNet`` off the weights; names are the same but a prefix."""
+    width = rows(state, f'{prefix}transition1.0.0.weight')
+    extra = dict(
+        stage1=dict(
+            num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(4,), num_channels=(64,)
+        )
+    )
+    for stage in (2, 3, 4):
+        pattern = re.escape(prefix) + rf'stage{stage}\.(\d+)\.'
+        extra[f'stage{stage}'] = dict(
+            num_modules=count_modules(state, pattern),
+            num_branches=stage,
+            block='BASIC',
+            num_blocks=(4,) * stage,
+            num_channels=tuple(width * 2**i for i in range(stage)),
+        )
+    return extra
+
+
+def _hrnet_model(state: State) -> Dict[str, dict]:
+    prefix = 'backbone.model.'
+    extra = hrnet_extra(state, prefix)
+    widths = extra['stage4']['num_channels']
+    head = dict(
+        type='FCNHead',
+        in_channels=widths,
+        in_index=(0, 1, 2, 3),
+        input_transform='resize_concat',
+        channels=sum(widths),
+        num_convs=1,
+        kernel_size=1,
+        concat_input=False,
+        dropout_ratio=0,
+        num_classes=rows(state, 'last_layer.3.weight'),
+        norm_cfg=dict(type='BN'),
+        align_corners=True,
+    )
+    return dict(backbone=dict(type='HRNetAlignCorners', extra=extra), decode_head=head)
+
+
+_HRNET_CONV = 'decode_head.convs.0'
+
+
+def _hrnet_names(state: State) -> Callable[[str], Optional[str]]:
+    rename = by_table(
+        {
+            'last_layer.0': f'{_HRNET_CONV}.conv',
+            'last_layer.1': f'{_HRNET_CONV}.bn',
+            'last_layer.3': 'decode_head.conv_seg',
+        }
+    )
+    prefix = 'backbone.model.'
+    return lambda key: (
+        f'backbone.{key.removeprefix(prefix)}' if key.startswith(prefix) else rename(key)
+    )
+
+
+def _fold_hrnet_bias(state: State) -> State:
+    """Move the bias in front of a batch norm into its mean: x + b - m = x - (m - b)."""
+    bias = state.pop(f'{_HRNET_CONV}.conv.bias', None)
+    mean = f'{_HRNET_CONV}.bn.running_mean'
+    if bias is not None and mean in state and bias.shape == state[mean].shape:
+        state[mean] = state[mean] - bias
+    return state
+
+
+SOURCES: Dict[str, Source] = {
+    'bubbliiiing_deeplabv3plus': Source(
+        title='DeepLabv3+ (Xception or MobileNetV2) of bubbliiiing/deeplabv3-plus-pytorch',
+        origin=f'{_GITHUB}bubbliiiing/deeplabv3-plus-pytorch',
+        images=_UNIT_RANGE,
+        model=_deeplabv3plus_model,
+        names=_deeplabv3plus_names,
+    ),
+    'bubbliiiing_pspnet': Source(
+        title='PSPNet on MobileNetV2 of bubbliiiing/pspnet-pytorch',
+        origin=f'{_GITHUB}bubbliiiing/pspnet-pytorch',
+        images=_UNIT_RANGE,
+        model=_psp_model,
+        names=_psp_names,
+    ),
+    'bubbliiiing_unet': Source(
+        title='U-Net on VGG16 of bubbliiiing/unet-pytorch',
+        origin=f'{_GITHUB}bubbliiiing/unet-pytorch',
+        images=_UNIT_RANGE,
+        model=_unet_model,
+        names=_unet_names,
+    ),
+    'bubbliiiing_hrnet': Source(
+        title='HRNetV2 (W18, W32 or W48) of bubbliiiing/hrnet-pytorch',
+        origin=f'{_GITHUB}bubbliiiing/hrnet-pytorch',
+        images=_UNIT_RANGE,
+        model=_hrnet_model,
+        names=_hrnet_names,
+        adjust=_fold_hrnet_bias,
+        note="the bias before the head's batch norm goes into its running mean",
+    ),
+}

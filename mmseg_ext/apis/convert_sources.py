@@ -1,0 +1,26 @@
+"""All kinds of public checkpoints that can be converted, by name."""
+
+import difflib
+from typing import Dict
+
+from . import convert_imagenet, convert_repositories, convert_swin
+from .convert import Source
+
+SOURCES: Dict[str, Source] = {
+    **convert_repositories.SOURCES,
+    **convert_imagenet.SOURCES,
+    **convert_swin.SOURCES,
+}
+
+
+def find_source(name: str) -> Source:
+    """Look up a source.
+
+    Raises:
+        ValueError: If there is none of that name; the message suggests the nearest.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    close = difflib.get_close_matches(name, SOURCES, n=2, cutoff=0.4)
+    hint = f'did you mean {" or ".join(close)}?' if close else f'choose from {", ".join(SOURCES)}'
+    raise ValueError(f'no source {name}: {hint}')

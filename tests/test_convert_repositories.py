@@ -1,0 +1,562 @@
+"""Whole networks of public repositories: their lists of tensors, and logits restated by hand."""
+
+import itertools
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+
+from mmseg_ext.apis.convert import convert, read_public_weights
+from mmseg_ext.apis.convert_sources import SOURCES, find_source
+
+KEYS = Path(__file__).parent / 'keys'
+TOOL = Path(__file__).resolve().parents[1] / 'tools/model_converters/convert.py'
+NORM = ('weight', 'bias', 'running_mean', 'running_var')
+
+
+def _expand(name):
+    """``a{1..3}`` to a1, a2, a3, ``a{x,y}`` to ax, ay."""
+    parts = re.split(r'\{(.*?)\}', name)
+    for index in range(1, len(parts), 2):
+        first, dots, last = parts[index].partition('..')
+        names = range(int(first), int(last) + 1) if dots else parts[index].split(',')
+        parts[index] = list(map(str, names))
+    choices = [part if isinstance(part, list) else [part] for part in parts]
+    return [''.join(choice) for choice in itertools.product(*choices)]
+
+
+def _shapes(file):
+    """Names and shapes of a list."""
+    shapes = {}
+
+    def module(kind, name, *sizes):
+        if kind == 'sep':
+            into, out = sizes
+            module('conv', f'{name}.depthwise', into, 1, 3, 3)
+            module('bn', f'{name}.bn1', into)
+            module('conv', f'{name}.pointwise', out, into, 1, 1)
+            module('bn', f'{name}.bn2', out)
+            return
+        if kind == 'tensor':
+            shapes[name] = sizes
+            return
+        shapes[f'{name}.weight'] = sizes
+        if kind == 'biased':
+            shapes[f'{name}.bias'] = sizes[:1]
+        elif kind == 'bn':
+            shapes.update({f'{name}.{leaf}': sizes for leaf in NORM[1:]})
+            shapes[f'{name}.num_batches_tracked'] = ()
+        else:
+            assert kind == 'conv'
+
+    lines = (KEYS / f'{file}.txt').read_text().splitlines()
+    assert lines[1].startswith('# https://') and re.search(r'read at [0-9a-f]{40}', lines[2])
+    for line in lines:
+        if not line.startswith('#'):
+            kind, names, *sizes = line.split()
+            for name in _expand(names):
+                module(kind, name, *map(int, sizes))
+    return shapes
+
+
+def _state(file, *, zero=()):
+    """Made-up weights that keep activations near one; ``zero`` are prefixes that need no memory."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, shape in _shapes(file).items():
+        if name.endswith('num_batches_tracked'):
+            state[name] = torch.tensor(len(state))
+        elif name.startswith(tuple(zero)):
+            state[name] = torch.zeros(()).expand(shape)
+        elif name.endswith(('relative_position_index', 'attn_mask')):
+            state[name] = torch.zeros(shape)
+        elif len(shape) in (2, 4):
+            fan_in = torch.Size(shape[1:]).numel()
+            state[name] = torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
+        else:
+            low = 0.6 if name.endswith(('running_var', '.weight')) else -0.2
+            state[name] = torch.rand(shape, generator=generator) * 0.6 + low
+    return state
+
+
+def _parameters(shapes):
+    buffers = ('running_mean', 'running_var', 'num_batches_tracked', '_index', 'attn_mask')
+    return sum(torch.Size(s).numel() for k, s in shapes.items() if not k.endswith(buffers))
+
+
+@pytest.mark.parametrize(
+    'file, tensors, parameters',
+    [  # the second are the repositories' own counts, auxiliary branch of PSPNet on
+        ('deeplabv3plus_xception', 792 + 65, 54_713_557),
+        ('deeplabv3plus_mobilenetv2', 306 + 65, 5_818_149),
+        ('pspnet_mobilenetv2', 306 + 5 * 6 + 2 + 8, 2_412_914),
+        ('hrnet_w18', 1830 + 9, 9_641_661),
+        ('unet_vgg16', 2 * (13 + 8 + 1), 24_892_437),
+        ('swinunet', 14 * 14 + 6 + 36, 27_170_052),
+    ],
+)
+def test_the_lists_have_the_published_numbers_of_parameters(file, tensors, parameters):
+    shapes = _shapes(file)
+    assert _parameters(shapes) == parameters
+    assert len(shapes) == tensors
+
+
+class Restated:
+    """A public network as plain functions on its names."""
+
+    def __init__(self, state, prefix=''):
+        self.state, self.prefix = state, prefix
+
+    def conv(self, x, name, stride=1, dilation=1, groups=1):
+        weight = self.state[f'{self.prefix}{name}.weight']
+        padding = dilation * (weight.shape[-1] // 2)
+        bias = self.state.get(f'{self.prefix}{name}.bias')
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+    def bn(self, x, name):
+        weight, bias, mean, var = (self.state[f'{self.prefix}{name}.{leaf}'] for leaf in NORM)
+        return F.batch_norm(x, mean, var, weight, bias, training=False, eps=1e-5)
+
+    def conv_bn(self, x, conv, bn, **how):
+        return self.bn(self.conv(x, conv, **how), bn)
+
+    def stack(self, x, name, first=0, **how):
+        """A convolution, a norm and a ReLU, numbered through."""
+        return self.conv_bn(x, f'{name}.{first}', f'{name}.{first + 1}', **how).relu()
+
+    def mobilenet(self, x):
+        """The maps after every block, the last stride replaced by dilation."""
+        x = self.conv_bn(x, 'features.0.0', 'features.0.1', stride=2).clamp(0, 6)
+        maps = [x]
+        for number in range(1, 18):
+            stride = 2 if number in (2, 4, 7) else 1  # that of block 14 is gone
+            dilation = 2 if number > 14 else 1
+            name, h, step = f'features.{number}.conv', x, 0
+            if number > 1:
+                h = self.conv_bn(h, f'{name}.0', f'{name}.1').clamp(0, 6)
+                step = 3
+            how = dict(stride=stride, dilation=dilation, groups=h.shape[1])
+            h = self.conv_bn(h, f'{name}.{step}', f'{name}.{step + 1}', **how).clamp(0, 6)
+            h = self.conv_bn(h, f'{name}.{step + 3}', f'{name}.{step + 4}')
+            x = x + h if h.shape == x.shape and stride == 1 and number != 14 else h
+            maps.append(x)
+        return maps
+
+    def deeplab_head(self, low, x):
+        branches = [self.stack(x, 'aspp.branch1')]
+        for i, rate in ((2, 6), (3, 12), (4, 18)):
+            branches.append(self.stack(x, f'aspp.branch{i}', dilation=rate))
+        mean = x.mean((2, 3), keepdim=True)
+        mean = self.conv_bn(mean, 'aspp.branch5_conv', 'aspp.branch5_bn').relu()
+        x = self.stack(torch.cat([*branches, _resize(mean, x)], 1), 'aspp.conv_cat')
+        low = self.stack(low, 'shortcut_conv')
+        x = self.stack(torch.cat([_resize(x, low), low], 1), 'cat_conv')
+        return self.conv(self.stack(x, 'cat_conv', first=4), 'cls_conv')
+
+    def psp_heads(self, middle, x):
+        pooled = [x]
+        for i, size in enumerate((1, 2, 3, 6)):
+            y = self.stack(F.adaptive_avg_pool2d(x, size), f'master_branch.0.stages.{i}', first=1)
+            pooled.append(_resize(y, x))
+        x = self.stack(torch.cat(pooled, 1), 'master_branch.0.bottleneck')
+        side = self.stack(middle, 'auxiliary_branch')
+        return self.conv(x, 'master_branch.1'), self.conv(side, 'auxiliary_branch.4')
+
+    def hrnet(self, x):
+        """The maps of the four branches."""
+        for i in ('1', '2'):
+            x = self.conv_bn(x, f'conv{i}', f'bn{i}', stride=2).relu()
+        for i in range(4):
+            name = f'layer1.{i}'
+            h = self.conv_bn(x, f'{name}.conv1', f'{name}.bn1').relu()
+            h = self.conv_bn(h, f'{name}.conv2', f'{name}.bn2').relu()
+            h = self.conv_bn(h, f'{name}.conv3', f'{name}.bn3')
+            skip = f'{name}.downsample'
+            x = (h + (x if i else self.conv_bn(x, f'{skip}.0', f'{skip}.1'))).relu()
+        maps = [self.stack(x, 'transition1.0'), self.stack(x, 'transition1.1.0', stride=2)]
+        for stage, modules in ((2, 1), (3, 4), (4, 3)):
+            if stage > 2:
+                name = f'transition{stage - 1}.{stage - 1}.0'
+                maps.append(self.stack(maps[-1], name, stride=2))
+            for module in range(modules):
+                maps = self.hr_module(maps, f'stage{stage}.{module}')
+        return maps
+
+    def hr_module(self, maps, name):
+        for branch, x in enumerate(maps):
+            for block in range(4):
+                at = f'{name}.branches.{branch}.{block}'
+                h = self.conv_bn(x, f'{at}.conv1', f'{at}.bn1').relu()
+                x = (x + self.conv_bn(h, f'{at}.conv2', f'{at}.bn2')).relu()
+            maps[branch] = x
+        return [self.fused(maps, i, f'{name}.fuse_layers.{i}').relu() for i in range(len(maps))]
+
+    def fused(self, maps, i, name):
+        total = maps[i]
+        for j, x in enumerate(maps):
+            if j > i:
+                total = total + _resize(self.conv_bn(x, f'{name}.{j}.0', f'{name}.{j}.1'), maps[i])
+            for k in range(i - j):
+                at = f'{name}.{j}.{k}'
+                x = self.conv_bn(x, f'{at}.0', f'{at}.1', stride=2)
+                x = x.relu() if k < i - j - 1 else x
+            total = total + x if j < i else total
+        return total
+
+
+def _resize(x, like):
+    return F.interpolate(x, like.shape[2:], mode='bilinear', align_corners=True)
+
+
+def _converted(source, file):
+    """The public weights, and our parts with the converted ones; nothing may be left over."""
+    state = _state(file)
+    done = convert(dict(state), SOURCES[source])
+    assert done.left_out == [] and done.absent == []
+    return state, done, {name: _built(done, name) for name in done.model}
+
+
+def _built(done, name):
+    part = MODELS.build(dict(done.model[name]))
+    own = {k.removeprefix(f'{name}.'): v for k, v in done.state.items() if k.startswith(name)}
+    part.load_state_dict(own, strict=True)
+    part.eval()  # returns nothing in some of mmseg's
+    return part
+
+
+def _equal(got, expected):
+    assert expected.std() > 1e-2
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+def _image(*size):
+    return torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_deeplabv3plus_xception():
+    """The backbone keeps names and values, and test_xception.py restates it; so the head counts."""
+    state = _state('deeplabv3plus_xception', zero=['backbone.'])
+    done = convert(state, SOURCES['bubbliiiing_deeplabv3plus'])
+    assert done.left_out == [] and done.absent == []
+    backbone = [key for key in state if key.startswith('backbone.')]
+    assert len(backbone) == 792 and all(done.state[key] is state[key] for key in backbone)
+    assert len(done.state) == len(state)
+    assert done.model['backbone'] == dict(type='XceptionDeepLab')
+    head = _built(done, 'decode_head')
+    maps = [torch.randn(1, c, n, n + 1) for c, n in ((256, 16), (728, 4), (2048, 4))]
+    _equal(head(maps), Restated(state).deeplab_head(maps[0], maps[2]))
+
+
+@torch.no_grad()
+def test_deeplabv3plus_mobilenetv2():
+    state, done, parts = _converted('bubbliiiing_deeplabv3plus', 'deeplabv3plus_mobilenetv2')
+    assert len(done.state) == len(state)
+    x = _image(64, 97)
+    maps = Restated(state, 'backbone.').mobilenet(x)
+    got = parts['backbone'](x)
+    for mine, expected in zip(got, (maps[3], maps[13], maps[17]), strict=True):
+        _equal(mine, expected)
+    _equal(parts['decode_head'](got), Restated(state).deeplab_head(maps[3], maps[17]))
+
+
+@torch.no_grad()
+def test_pspnet():
+    state, done, parts = _converted('bubbliiiing_pspnet', 'pspnet_mobilenetv2')
+    assert len(done.state) == len(state) and list(parts)[2] == 'auxiliary_head'
+    x = _image(96, 113)
+    maps = Restated(state, 'backbone.').mobilenet(x)
+    got = parts['backbone'](x)
+    main, side = Restated(state).psp_heads(maps[13], maps[17])
+    _equal(parts['decode_head'](got), main)
+    _equal(parts['auxiliary_head'](got), side)
+    without = {k: v for k, v in state.items() if not k.startswith('auxiliary')}
+    done = convert(without, SOURCES['bubbliiiing_pspnet'])
+    assert list(done.model) == ['backbone', 'decode_head'] and len(done.state) == len(without)
+
+
+@torch.no_grad()
+def test_hrnet():
+    state, done, parts = _converted('bubbliiiing_hrnet', 'hrnet_w18')
+    assert len(done.state) == len(state) - 1  # the bias that went into the running mean
+    assert sum(p.numel() for part in parts.values() for p in part.parameters()) == 9_641_661 - 270
+    x = _image(64, 96)
+    public = Restated(state, 'backbone.model.')
+    maps = public.hrnet(x)
+    got = parts['backbone'](x)
+    for mine, expected in zip(got, maps, strict=True):
+        _equal(mine, expected)
+    joined = torch.cat([_resize(y, maps[0]) for y in maps], 1)
+    head = Restated(state)
+    _equal(parts['decode_head'](got), head.conv(head.stack(joined, 'last_layer'), 'last_layer.3'))
+    assert state['last_layer.1.running_mean'].data_ptr() != (
+        done.state['decode_head.convs.0.bn.running_mean'].data_ptr()
+    )
+
+
+def _needs(name):
+    return pytest.mark.skipif(name not in MODELS, reason=f'{name} is not there')
+
+
+@_needs('UNetVGGHead')
+@torch.no_grad()
+def test_unet():
+    state, done, parts = _converted('bubbliiiing_unet', 'unet_vgg16')
+    assert len(done.state) == len(state)
+    x, net, skips = _image(48, 64), Restated(state), []
+    got = parts['backbone'](x)
+    for stage, convs in enumerate(((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))):
+        x = F.max_pool2d(x, 2) if stage else x
+        for conv in convs:
+            x = net.conv(x, f'vgg.features.{conv}').relu()
+        skips.append(x)
+    for mine, expected in zip(got, skips, strict=True):
+        _equal(mine, expected)
+    for step in (4, 3, 2, 1):
+        x = torch.cat([skips[step - 1], _resize(x, skips[step - 1])], 1)
+        for conv in ('conv1', 'conv2'):
+            x = net.conv(x, f'up_concat{step}.{conv}').relu()
+    _equal(parts['decode_head'](got), net.conv(x, 'final'))
+
+
+class RestatedSwin(Restated):
+    """Swin-UNet at 224 pixels, whose maps are whole windows of 7; maps are (N, H, W, C)."""
+
+    def linear(self, x, name):
+        bias = self.state.get(f'{self.prefix}{name}.bias')
+        return F.linear(x, self.state[f'{self.prefix}{name}.weight'], bias)
+
+    def ln(self, x, name):
+        weight, bias = (self.state[f'{self.prefix}{name}.{leaf}'] for leaf in NORM[:2])
+        return F.layer_norm(x, x.shape[-1:], weight, bias, 1e-5)
+
+    def block(self, x, name, shift):
+        x = x + self.attention(self.ln(x, f'{name}.norm1'), f'{name}.attn', shift)
+        h = self.linear(self.ln(x, f'{name}.norm2'), f'{name}.mlp.fc1')
+        return x + self.linear(F.gelu(h), f'{name}.mlp.fc2')
+
+    def attention(self, x, name, shift):
+        """Every pixel looks at those of its window that were its neighbours before the shift."""
+        side, channels = x.shape[1], x.shape[-1]
+        table = self.state[f'{self.prefix}{name}.relative_position_bias_table']
+        heads = table.shape[1]
+        place = torch.arange(side)
+        region = (place >= side - 7).long() + (place >= side - shift).long() if shift else place * 0
+        region = region[:, None] * 3 + region
+        x = x.roll((-shift, -shift), (1, 2))
+        cut = [slice(i, i + 7) for i in range(0, side, 7)]
+        row, column = (i.flatten() for i in torch.meshgrid(*2 * [torch.arange(7)], indexing='ij'))
+        offset = lambda i: i[:, None] - i + 6  # noqa: E731
+        bias = table[offset(row) * 13 + offset(column)].permute(2, 0, 1)
+        out = torch.empty_like(x)
+        for rows, columns in itertools.product(cut, cut):
+            window = x[:, rows, columns].reshape(49, channels)
+            q, k, v = self.linear(window, f'{name}.qkv').view(49, 3, heads, -1).permute(1, 2, 0, 3)
+            scores = q @ k.transpose(1, 2) * (channels // heads) ** -0.5 + bias
+            apart = region[rows, columns].flatten()
+            scores = scores.masked_fill(apart[:, None] != apart, -100.0)
+            y = (scores.softmax(-1) @ v).transpose(0, 1).reshape(1, 7, 7, channels)
+            out[:, rows, columns] = self.linear(y, f'{name}.proj')
+        return out.roll((shift, shift), (1, 2))
+
+    def stage(self, x, name):
+        x = self.block(x, f'{name}.blocks.0', 0)
+        return self.block(x, f'{name}.blocks.1', 3 if x.shape[1] > 7 else 0)
+
+    def expand(self, x, name, scale):
+        x = self.linear(x, f'{name}.expand')
+        x = x.view(*x.shape[:3], scale, scale, -1).permute(0, 1, 3, 2, 4, 5)
+        return self.ln(x.flatten(3, 4).flatten(1, 2), f'{name}.norm')
+
+    def network(self, image):
+        weight, bias = (self.state[f'{self.prefix}patch_embed.proj.{x}'] for x in NORM[:2])
+        x = F.conv2d(image, weight, bias, 4).permute(0, 2, 3, 1)
+        x, skips = self.ln(x, 'patch_embed.norm'), []
+        for i in range(4):
+            skips.append(x)
+            x = self.stage(x, f'layers.{i}')
+            if i < 3:
+                four = [x[:, r::2, c::2] for c in (0, 1) for r in (0, 1)]
+                x = self.ln(torch.cat(four, -1), f'layers.{i}.downsample.norm')
+                x = self.linear(x, f'layers.{i}.downsample.reduction')
+        x = self.expand(self.ln(x, 'norm'), 'layers_up.0', 2)
+        for k in (1, 2, 3):
+            x = self.linear(torch.cat([x, skips[3 - k]], -1), f'concat_back_dim.{k}')
+            x = self.stage(x, f'layers_up.{k}')
+            x = self.expand(x, f'layers_up.{k}.upsample', 2) if k < 3 else x
+        x = self.expand(self.ln(x, 'norm_up'), 'up', 4)
+        return self.conv(x.permute(0, 3, 1, 2), 'output')
+
+
+@_needs('SwinUNet')
+@torch.no_grad()
+def test_swinunet():
+    state = _state('swinunet')
+    done = convert(state, SOURCES['hucaofighting_swinunet'])
+    masks, blocks = 6, 14
+    assert len(done.left_out) == blocks + masks and done.absent == []
+    assert len(done.state) == len(state) - masks  # the indices are computed anew
+    backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
+    x = _image(224, 224)
+    _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
+
+
+@_needs('SwinUNet')
+def test_swinunet_starts_from_imagenet_in_both_directions():
+    """Swin-T has six blocks in the third stage, of which the first two are taken."""
+    public = {k.removeprefix('swin_unet.'): v for k, v in _state('swinunet').items()}
+    encoder = ('layers.', 'patch_embed.', 'norm.')
+    state = {k: v for k, v in public.items() if k.startswith(encoder)}
+    extra = {k.replace('.2.blocks.0.', f'.2.blocks.{i}.'): v + 1 for i in (2, 3, 4, 5)
+             for k, v in state.items() if '.2.blocks.0.' in k}  # fmt: skip
+    state.update(extra, **{'head.weight': torch.ones(1000, 768), 'head.bias': torch.ones(1000)})
+    done = convert(state, SOURCES['imagenet_swin_swinunet'])
+    assert len(extra) == 4 * 14 and len(done.left_out) == 4 * 13 + 4 + 8 + 3 + 2
+    assert all(not name.startswith('stages') for name in done.state if 'up_stages' in name)
+    name = 'blocks.1.attn.w_msa.qkv.weight'
+    for stage in range(3):
+        theirs = state[f'layers.{stage}.blocks.1.attn.qkv.weight']
+        for ours in (f'stages.{stage}.{name}', f'up_stages.{2 - stage}.{name}'):
+            assert torch.equal(done.state[ours], theirs)
+    assert torch.equal(done.state['norm.weight'], state['norm.weight'])
+    random = {key.split('.')[1] for key in done.absent}
+    assert random == {'expand', 'up_stages', 'norm_up', 'final_expand'} and len(done.absent) == 20
+
+
+# --- other weights, and the tool ------------------------------------------------------------------
+
+
+def _empty(file, **changes):
+    state = {k: torch.zeros(()).expand(s) for k, s in _shapes(file).items()}
+    state.update(changes)
+    return {key: value for key, value in state.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        ({'cls_conv.bias': None}, '1 missing (such as decode_head.conv_seg.bias), 0 unknown, 0 of'),
+        ({'extra.weight': torch.zeros(2)}, '0 missing, 1 unknown (such as extra.weight), 0 of'),
+        (
+            {'aspp.branch1.0.weight': torch.zeros(256, 320, 3, 3)},
+            '0 missing, 0 unknown, 1 of another shape (such as decode_head.context.branches.0.0.'
+            'weight is (256, 320, 3, 3) instead of (256, 320, 1, 1))',
+        ),
+        ({'cls_conv.weight': None}, 'of bubbliiiing/deeplabv3-plus-pytorch: no cls_conv.weight'),
+    ],
+)
+def test_other_weights_are_refused_with_names(changes, message):
+    state = _empty('deeplabv3plus_mobilenetv2', **changes)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        convert(state, SOURCES['bubbliiiing_deeplabv3plus'])
+
+
+@pytest.mark.parametrize('name', [n for n in SOURCES if not n.startswith('bubbliiiing_')])
+def test_every_source_refuses_a_segmentation_network(name):
+    """Either a tensor that it needs first is not there, or many are, with counts."""
+    with pytest.raises(
+        ValueError, match='^not the weights of .*: (no |none of 346 |[1-9]\\d* missing)'
+    ):
+        convert(_empty('pspnet_mobilenetv2'), SOURCES[name])
+
+
+def test_counters_may_be_absent_as_in_old_files():
+    state = _empty('pspnet_mobilenetv2')
+    old = {k: v for k, v in state.items() if not k.endswith('num_batches_tracked')}
+    assert len(old) < len(state)
+    new = convert(old, SOURCES['bubbliiiing_pspnet']).state
+    assert len(new) == len(state) and new['backbone.conv1.bn.num_batches_tracked'] == 0
+
+
+def test_two_tensors_for_one_place_are_refused():
+    """The folded bias is the only one that may be given for a place that has no bias."""
+    state = _empty('hrnet_w18')
+    state['backbone.model.last_layer.0.weight'] = state['last_layer.0.weight']
+    with pytest.raises(ValueError, match=r'1 unknown \(such as backbone.last_layer.0.weight'):
+        convert(state, SOURCES['bubbliiiing_hrnet'])
+
+
+def test_an_unknown_source_suggests_the_nearest():
+    with pytest.raises(ValueError, match='no source bubbling_hrnet: did you mean bubbliiiing_hrn'):
+        find_source('bubbling_hrnet')
+    with pytest.raises(ValueError, match='no source qq: choose from bubbliiiing_deeplabv3plus, '):
+        find_source('qq')
+
+
+def _run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['convert.py', *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(TOOL), run_name='__main__')
+    return end.value.code
+
+
+def test_the_tool_writes_a_checkpoint_that_says_where_it_is_from(tmp_path, monkeypatch, capsys):
+    public, ours = tmp_path / 'public.pth', tmp_path / 'new/ours.pth'
+    torch.save({'model': _empty('pspnet_mobilenetv2')}, public)
+    assert _run(monkeypatch, '--source', 'bubbliiiing_pspnet', public, ours) == 0
+    written = torch.load(ours, weights_only=True)
+    assert written['meta'] == dict(
+        converted_from=dict(
+            file='public.pth',
+            source='bubbliiiing_pspnet',
+            origin='https://github.com/bubbliiiing/pspnet-pytorch',
+        ),
+        note='training not reproduced',
+    )
+    assert len(written['state_dict']) == 346
+    shown = capsys.readouterr().out
+    config = {}
+    exec(shown[shown.index('model = ') :], config)  # a config, with comments
+    assert config['model']['decode_head']['channels'] == 80
+    assert '# 0 of the file left out\n' in shown and 'training not reproduced' in shown
+    assert [path.name for path in ours.parent.iterdir()] == ['ours.pth']
+
+
+def test_the_tool_lists_its_sources(monkeypatch, capsys):
+    assert _run(monkeypatch, '--list') == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(SOURCES)
+    assert len(SOURCES) >= 12
+
+
+def test_the_tool_s_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
+    public, ours = tmp_path / 'public.pth', tmp_path / 'ours.pth'
+    assert _run(monkeypatch, '--source', 'imagenet_vit', public, ours) == 1
+    torch.save(_empty('unet_vgg16'), public)
+    before = public.read_bytes()
+    assert _run(monkeypatch, '--source', 'imagenet_vit', public, ours) == 1
+    assert _run(monkeypatch, '--source', 'imagenet_bit', public, ours) == 1
+    assert _run(monkeypatch, '--source', 'imagenet_vit', public, public) == 1
+    (tmp_path / 'cut.pth').write_bytes(before[:100])
+    assert _run(monkeypatch, '--source', 'imagenet_vit', tmp_path / 'cut.pth', ours) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    for line, part in zip(
+        lines,
+        ('no checkpoint', 'no patch_embed', 'mean imagenet_vit', 'name another', 'cannot be read'),
+        strict=True,
+    ):
+        assert line.startswith('error: ') and part in line
+    assert _run(monkeypatch, public, ours) == 2
+    assert '--source, IN and OUT are needed' in capsys.readouterr().err
+    assert public.read_bytes() == before and not ours.exists()
+
+
+def test_safetensors_are_read_or_asked_for(tmp_path):
+    path = tmp_path / 'model.safetensors'
+    with pytest.raises(FileNotFoundError, match='no checkpoint .*model.safetensors'):
+        read_public_weights(path)
+    path.write_bytes(b'no such file')
+    try:
+        from safetensors.torch import save_file
+    except ImportError:
+        with pytest.raises(ImportError, match='pip install safetensors'):
+            read_public_weights(path)
+        return
+    with pytest.raises(ValueError, match='model.safetensors cannot be read'):
+        read_public_weights(path)
+    save_file({'a': torch.ones(2)}, path)
+    assert torch.equal(read_public_weights(path)['a'], torch.ones(2))
