@@ -111,7 +111,7 @@ def test_a_table_from_start_to_end(paper, tmp_path, python_tool) -> None:
     command = ['tools/table.py', 'toy', '1', '--configs', paper, '--work-dirs', work]
     kill_when(work / 'tiny_a_seed0' / 'last_checkpoint', [sys.executable, *map(str, command)])
     assert (work / 'tiny_a_seed0' / 'last_checkpoint').read_text().endswith('/iter_3.pth')
-    done = python_tool(*command, check=False)
+    done = python_tool(*command, check=False, timeout=1800)
     assert done.returncode == 1  # Broken
     assert 'Tiny, seed 0: train from iter_3.pth: ' in done.stdout
     assert "error: row 'Broken', seed 0: failed in " in done.stderr
@@ -131,7 +131,7 @@ def test_a_table_from_start_to_end(paper, tmp_path, python_tool) -> None:
 def test_a_table_of_folds_through_torchrun(paper, tmp_path, python_tool) -> None:
     command = ['tools/table.py', 'toy', '2', '--configs', paper, '--work-dirs', tmp_path / 'work',
                '--cfg-options', 'max_iters=2', '--gpus', '1']  # fmt: skip
-    done = python_tool(*command)
+    done = python_tool(*command, timeout=1800)
     folder = tmp_path / 'work' / 'tiny_f_kfold2_seed0'
     values = json.loads((folder / 'kfold.json').read_text())['per_fold']['mIoU']
     [line] = [line for line in done.stdout.splitlines() if '| Folds ' in line]
