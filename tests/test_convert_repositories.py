@@ -299,11 +299,6 @@ def test_hrnet():
     )
 
 
-def _needs(name):
-    return pytest.mark.skipif(name not in MODELS, reason=f'{name} is not there')
-
-
-@_needs('UNetVGGHead')
 @torch.no_grad()
 def test_unet():
     state, done, parts = _converted('bubbliiiing_unet', 'unet_vgg16')
@@ -393,7 +388,6 @@ class RestatedSwin(Restated):
         return self.conv(x.permute(0, 3, 1, 2), 'output')
 
 
-@_needs('SwinUNet')
 @torch.no_grad()
 def test_swinunet():
     state = _state('swinunet')
@@ -406,7 +400,6 @@ def test_swinunet():
     _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
 
 
-@_needs('SwinUNet')
 def test_swinunet_starts_from_imagenet_in_both_directions():
     """Swin-T has six blocks in the third stage, of which the first two are taken."""
     public = {k.removeprefix('swin_unet.'): v for k, v in _state('swinunet').items()}
