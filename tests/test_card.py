@@ -81,6 +81,16 @@ def test_seeds_of_one_config_share_a_row() -> None:
     assert cells['commit'] == '0123456, 0123456+, fedcba9'
 
 
+def test_best_checkpoints_of_different_moments_share_a_row() -> None:
+    runs = [_record(0, 0.5, iterations=350), _record(1, 0.6, iterations=400)]
+    runs = [dict(run, max_iters=400) for run in runs]
+    head, _, row = _rows(results_section(runs))
+    assert dict(zip(head, row))['iterations'] == '350, 400 of 400'
+    head, _, row = _rows(results_section(runs[1:]))
+    assert dict(zip(head, row))['iterations'] == '400'
+    assert len(_rows(results_section([runs[0], dict(runs[1], max_iters=800)]))) == 4
+
+
 def test_other_lengths_data_and_weights_are_other_rows() -> None:
     records = [
         _record(0, 0.5),

@@ -105,7 +105,7 @@ def group(records: Sequence[dict]) -> List[List[dict]]:
             dataset.get('num_images'),
             record['config'],
             record.get('init'),
-            record.get('iterations'),
+            record.get('max_iters') or record.get('iterations'),  # the best one differs by seed
             record['params'],
             json.dumps(record.get('converted'), sort_keys=True),
         )
@@ -147,6 +147,12 @@ def _distinct(values: Sequence[Optional[str]]) -> str:
     return ', '.join(dict.fromkeys(str(value) for value in values if value is not None)) or '–'
 
 
+def _iterations(runs: Sequence[dict]) -> str:
+    """Write the iteration of the tested weights, and of how many if training went on."""
+    tested, length = _distinct([run.get('iterations') for run in runs]), runs[0].get('max_iters')
+    return tested if length is None or tested == str(length) else f'{tested} of {length}'
+
+
 def _commit(run: dict) -> Optional[str]:
     commit = run.get('commit')
     return None if commit is None else commit[:7] + ('+' if run.get('dirty') else '')
@@ -177,7 +183,7 @@ def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
         f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"} '
         f'({dataset.get("num_images") or "–"})',
         str(first.get('init') or '–') + _starred(first, 'start'),
-        str(first.get('iterations') or '–'),
+        _iterations(runs),
         _distinct([run.get('seed') for run in runs]),
         f'{first["params"]:,}',
         score(runs, 'aAcc'),

@@ -134,6 +134,7 @@ def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
     record['per_class'] = {k: v for k, v in results['per_class'].items() if k in kept}
     record['constant_miou'] = constant_miou(results['confusion'])
     record['params'] = count_parameters(used if used is not None else Config.fromfile(config))
+    record['max_iters'] = used.train_cfg.get('max_iters') if used is not None else None
     record['commands'] = commands(config, results, used)
     return record
 
