@@ -152,7 +152,8 @@ def mine(tmp_path) -> Path:
                     cv2.imwrite(str(folder / f'{name}.png'), label)
                 else:
                     cv2.imwrite(str(folder / f'{name}.jpg'), label * 30)
-    loader = f"num_workers=0, persistent_workers=False, dataset=dict(data_root='{tmp_path}/data')"
+    dataset = f"dict(data_root='{tmp_path}/data', indices=None)"  # all of the two
+    loader = f'num_workers=0, persistent_workers=False, dataset={dataset}'
     (tmp_path / 'mine.py').write_text(MINE.format(loader=loader))
     return tmp_path / 'mine.py'
 
