@@ -195,7 +195,7 @@ def test_every_token_of_the_name_is_true(path):
 def test_two_files_never_load_to_the_same_config():
     seen = {}
     for path in CONFIGS:
-        text = load(path).pretty_text
+        text = repr(load(path).to_dict())
         assert text not in seen, f'{path.stem} is {seen[text]}'
         seen[text] = path.stem
 
