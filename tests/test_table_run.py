@@ -300,7 +300,7 @@ def test_gpus_start_every_row_through_torchrun(setup):
     command = Launch(setup.tools, gpus=4).command('train', 'a.py', '--seed', 0)
     assert command[1:6] == ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=4',
                             str(setup.tools / 'train.py')]  # fmt: skip
-    assert command[6:] == ['a.py', '--launcher', 'pytorch', '--seed', '0']
+    assert command[6:] == ['a.py', '--seed', '0', '--launcher', 'pytorch']
 
 
 def test_two_processes_do_not_share_a_folder(setup):

@@ -36,8 +36,8 @@ class Launch:
             return [python, tool, *words]
         # standalone: a free port, so that several tables can run on one machine
         torchrun = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={self.gpus}']
-        first, *others = words
-        return [python, *torchrun, tool, first, '--launcher', 'pytorch', *others]
+        # behind all words: argparse takes a checkpoint only right behind the config
+        return [python, *torchrun, tool, *words, '--launcher', 'pytorch']
 
     def run(self, command: List[str], title: str, log: Path) -> int:
         """Run a command of :meth:`command`; see :func:`run_logged`."""
