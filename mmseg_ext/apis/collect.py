@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
+from .benchmark import build
+from .cost import tested_parameters
 from .curves import Curve, draw_overview, read_curves
 from .pictures import colourise, encode_below, error_picture, picture_grid, write_bytes
 from .run_folder import (
@@ -35,13 +35,7 @@ PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', '
 
 def count_parameters(cfg: Config) -> int:
     """Build the model of a config and count its parameters, auxiliary heads left out."""
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    model = MODELS.build(cfg.model)
-    return sum(
-        parameter.numel()
-        for name, parameter in model.named_parameters()
-        if not name.startswith('auxiliary_head')
-    )
+    return tested_parameters(build(cfg))
 
 
 def _leaves(value: Any, name: str = '') -> Dict[str, Any]:

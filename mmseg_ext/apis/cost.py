@@ -9,14 +9,16 @@ import json
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
+from mmseg.models import BaseSegmentor
 
 from mmseg_ext.evaluation.summary import write_json
 
 from .benchmark import build, channels_of, count_flops
+from .cli import message_of
 from .results import hardware
 from .run_folder import find_config, read_results
 
@@ -63,16 +65,8 @@ def measure_cost(
         raise ValueError(f'repeats must be at least 1, got {repeats}')
     height, width = size or input_size(cfg)
     network = build(cfg).eval()
-    image = torch.randn(1, channels_of(network), height, width)
-    named = network.named_parameters()
-    parameters = sum(p.numel() for name, p in named if not name.startswith('auxiliary_head'))
-    try:
-        flops: Optional[int] = count_flops(network, image, mode='tensor')
-    except (NotImplementedError, RuntimeError):  # an operator that the meta device lacks
-        flops = None
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    network, image = network.to(device), image.to(device)
-    times = _time(lambda: network(image, mode='tensor'), repeats)
+    parameters, (flops, _) = tested_parameters(network), flops_of_image(network, (height, width))
+    times = time_images(network, (height, width), repeats=repeats)
     return dict(
         parameters=parameters,
         flops=flops,
@@ -86,14 +80,46 @@ def measure_cost(
     )
 
 
-def _time(call: Callable[[], Any], repeats: int) -> list:
-    """Milliseconds of each call."""
+def tested_parameters(network: BaseSegmentor) -> int:
+    """Count parameters without those of auxiliary heads, which test runs do not have."""
+    named = network.named_parameters()
+    return sum(p.numel() for name, p in named if not name.startswith('auxiliary_head'))
+
+
+def flops_of_image(network: BaseSegmentor, size: Tuple[int, int]) -> Tuple[Optional[int], str]:
+    """Count the FLOPs of one image, a multiply-add being two.
+
+    Returns:
+        The count and an empty text, or ``None`` and why it cannot be counted: data decide what
+        some networks compute, and some operators are unknown to the meta device.
+    """
+    image = torch.empty(1, channels_of(network), *size, device='meta')
+    try:
+        return count_flops(network, image, mode='tensor'), ''
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        return None, message_of(error)
+
+
+def time_images(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) -> List[float]:
+    """Time one image, on CUDA if there is one, after two calls that warm up.
+
+    Args:
+        network: In evaluation; moved to the device.
+        size: Height and width of the image.
+        repeats: Timed calls.
+
+    Returns:
+        Milliseconds of each call.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    network = network.to(device)
+    image = torch.rand(1, channels_of(network), *size, device=device)
     times = []
     with torch.inference_mode():
         for _ in range(repeats + 2):
             start = time.perf_counter()
-            call()
-            if torch.cuda.is_available():
+            network(image, mode='tensor')
+            if device == 'cuda':
                 torch.cuda.synchronize()
             times.append((time.perf_counter() - start) * 1e3)
     return times[2:]

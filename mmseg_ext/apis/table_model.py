@@ -4,7 +4,6 @@ All three come from the model that is built here, never from a paper.
 """
 
 import contextlib
-import time
 import warnings
 from statistics import median
 from typing import Any, Dict, Optional, Sequence, Tuple
@@ -13,8 +12,9 @@ import torch
 from mmengine.config import Config
 from mmseg.models import BaseSegmentor
 
-from .benchmark import build, channels_of, count_flops
+from .benchmark import build
 from .cli import USER_ERRORS, message_of
+from .cost import flops_of_image, tested_parameters, time_images
 from .table_rows import TableRun
 from .table_run import all_options, load_row
 
@@ -33,22 +33,13 @@ def model_facts(cfg: Config, *, latency: int = 0) -> Dict[str, Any]:
     """
     network = _build(cfg, real=bool(latency)).eval()
     size = _size(cfg)
-    facts: Dict[str, Any] = dict(
-        parameters=sum(
-            parameter.numel()
-            for name, parameter in network.named_parameters()
-            if not name.startswith('auxiliary_head')
-        ),
-        size=list(size),
-    )
-    image = torch.empty(1, channels_of(network), *size, device='meta')
-    try:
-        facts['GFLOPs'] = count_flops(network, image, mode='tensor') / 1e9
-    except (RuntimeError, NotImplementedError, TypeError) as error:
-        # Data decide what such a network computes, so that nothing can be counted without them.
-        facts.update(GFLOPs=None, remark=f'FLOPs not counted: {message_of(error)[:80]}')
+    facts: Dict[str, Any] = dict(parameters=tested_parameters(network), size=list(size))
+    flops, why_not = flops_of_image(network, size)
+    facts['GFLOPs'] = None if flops is None else flops / 1e9
+    if why_not:
+        facts['remark'] = f'FLOPs not counted: {why_not[:80]}'
     if latency:
-        facts['latency_ms'] = time_forward(network, size, repeats=latency)
+        facts['latency_ms'] = median(time_images(network, size, repeats=latency))
     return facts
 
 
@@ -65,22 +56,6 @@ def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
 def _size(cfg: Config) -> Tuple[int, int]:
     size = cfg.get('crop_size') or cfg.model.data_preprocessor.get('size') or (512, 512)
     return int(size[0]), int(size[1])
-
-
-def time_forward(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) -> float:
-    """Median milliseconds of one image, on CUDA if there is one, after two calls that warm up."""
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    network = network.to(device)
-    image = torch.rand(1, channels_of(network), *size, device=device)
-    times = []
-    with torch.inference_mode():
-        for _ in range(2 + repeats):
-            start = time.perf_counter()
-            network(image, mode='tensor')
-            if device == 'cuda':
-                torch.cuda.synchronize()
-            times.append(1000 * (time.perf_counter() - start))
-    return median(times[2:])
 
 
 def table_models(
