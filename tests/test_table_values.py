@@ -8,7 +8,7 @@ import pytest
 
 from mmseg_ext.apis.table_rows import Protocol, Row, TableRun
 from mmseg_ext.apis.table_text import as_data, format_markdown, format_text, write_table
-from mmseg_ext.apis.table_values import spread, table_values, verdict
+from mmseg_ext.apis.table_values import run_facts, spread, table_values, verdict
 
 PAPER = dict(name='VOCDataset', split='val', num_images=1449)
 
@@ -48,6 +48,17 @@ def table(tmp_path) -> TableRun:
 
 def by_row(values) -> dict:
     return {(line.label, line.metric): line for line in values.lines}
+
+
+def test_every_seed_sees_the_same_images(table) -> None:
+    facts = table_values(table).facts
+    assert facts['Base']['images'] == facts['Better']['images'] == 1449, 'three seeds and one'
+    assert run_facts(_folds(759, 758, seed=0) + _folds(759, 758, seed=1))['images'] == 1517
+    assert run_facts(_folds(759, 758, seed=0) + _folds(759, seed=1))['images'] == [1517, 759]
+
+
+def _folds(*counts: int, seed: int) -> list:
+    return [dict(seed=seed, dataset=dict(name='X', num_images=count)) for count in counts]
 
 
 def test_spread() -> None:

@@ -246,7 +246,17 @@ def run_facts(results: Sequence[dict]) -> Dict[str, Any]:
         facts[name] = values[0] if len(values) == 1 else values
     names = [(result.get('dataset') or {}).get('name') for result in results]
     facts['dataset'] = ', '.join(dict.fromkeys(map(str, names)))
-    facts['images'] = sum((r.get('dataset') or {}).get('num_images') or 0 for r in results)
+    facts['images'] = _images_of_a_seed(results)
     facts['checkpoints'] = list(dict.fromkeys(str(r.get('checkpoint')) for r in results))
     facts['converted'] = any(result.get('converted') for result in results)
     return facts
+
+
+def _images_of_a_seed(results: Sequence[dict]) -> Any:
+    """Test images of all folds; every seed sees the same ones, or the numbers are listed."""
+    counts: Dict[Any, int] = {}
+    for result in results:
+        images = (result.get('dataset') or {}).get('num_images') or 0
+        counts[result.get('seed')] = counts.get(result.get('seed'), 0) + images
+    different = list(dict.fromkeys(counts.values()))
+    return different[0] if len(different) == 1 else different
