@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmseg_ext.apis import convergence
 from mmseg_ext.apis.card import END, START, generate, group, results_section
-from mmseg_ext.apis.collect import changed_settings, collect, count_parameters
+from mmseg_ext.apis.collect import changed_settings, collect, commands, count_parameters
 from mmseg_ext.apis.collect_folds import collect_all
 from mmseg_ext.apis.kfold_report import write_summary
 from mmseg_ext.apis.pictures import encode_below, picture_grid
@@ -284,6 +284,17 @@ def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_pat
     # the second column is the truth, whose palette has a single colour, the first row is void
     column = np.asarray(picture)[:, 204:404]
     assert abs(column[100:].astype(int) - 9).max() < 12 and column[0].min() > 200
+
+
+def test_a_further_seed_has_a_folder_of_its_own(folder, tiny_config) -> None:
+    config = folder / 'tiny.py'
+    config.write_text(tiny_config.read_text())
+    train, test = commands(config, dict(seed=2, checkpoint='iter_6.pth'), None)
+    where = 'work_dirs/tiny_seed2'
+    assert train == f'python tools/train.py configs/fmsi/tiny.py --seed 2 --work-dir {where}'
+    assert test == (
+        f'python tools/test.py configs/fmsi/tiny.py {where}/iter_6.pth --work-dir {where}'
+    )
 
 
 def test_collect_refuses_a_run_of_another_paper(folder, tiny_config, tiny_data, tmp_path) -> None:

@@ -108,16 +108,21 @@ def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[st
     """Write the commands that repeat a run, from the root of the repository."""
     name = Path(*Path(config).resolve().parts[-3:]).as_posix()  # configs/<paper>/<config>.py
     train = f'python tools/train.py {name}'
-    if results.get('seed') is not None:
-        train += f' --seed {results["seed"]}'
+    seed, folder = results.get('seed'), f'work_dirs/{Path(config).stem}'
+    if seed is not None:
+        train += f' --seed {seed}'
+    if seed:  # the config's own folder holds the first seed; named as tools/table.py does
+        folder += f'_seed{seed}'
+        train += f' --work-dir {folder}'
     changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
     if changed:
         train += ' --cfg-options ' + ' '.join(changed)
-    checkpoint = f'work_dirs/{Path(config).stem}/{results.get("checkpoint")}'
+    checkpoint = f'{folder}/{results.get("checkpoint")}'
     converted = results.get('converted') or {}
     if converted.get('part') == 'model':
         train = f'python tools/model_converters/{_converter(converted)} {checkpoint}'
-    return [train, f'python tools/test.py {name} {checkpoint}']
+    test = f'python tools/test.py {name} {checkpoint}'
+    return [train, test + (f' --work-dir {folder}' if seed else '')]
 
 
 def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:

@@ -7,10 +7,11 @@ one seed little about a loss.
 
 import io
 import re
-from statistics import mean, stdev
+from statistics import mean
 from typing import Dict, List, Mapping, Sequence
 
 from .curves import COLOURS, STYLE
+from .table_values import spread
 
 Rows = List[List[dict]]
 _NOTE = (
@@ -51,8 +52,10 @@ def at_iterations(runs: Sequence[dict]) -> Dict[int, List[float]]:
 
 
 def _cell(values: Sequence[float]) -> str:
-    spread = f' ± {stdev(values):.1f}' if len(values) > 1 else ''
-    return f'{mean(values):.1f}{spread}' if values else '–'
+    middle, sd = spread(values)
+    if middle is None:
+        return '–'
+    return f'{middle:.1f}' if sd is None else f'{middle:.1f} ± {sd:.1f}'
 
 
 def section(rows: Sequence[Sequence[dict]]) -> List[str]:
