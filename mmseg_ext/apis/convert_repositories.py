@@ -5,7 +5,7 @@ Names and shapes were read in the model files of the repositories, at the commit
 """
 
 import re
-from typing import Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from .convert import Source, State, by_table, count_modules, rows
 
@@ -234,32 +234,29 @@ def _fold_hrnet_bias(state: State) -> State:
     return state
 
 
+def _bubbliiiing(repository: str, networks: str, **parts: Any) -> Source:
+    name = f'bubbliiiing/{repository}'
+    return Source(
+        title=f'{networks} of {name}', origin=f'{_GITHUB}{name}', images=_UNIT_RANGE, **parts
+    )
+
+
 SOURCES: Dict[str, Source] = {
-    'bubbliiiing_deeplabv3plus': Source(
-        title='DeepLabv3+ (Xception or MobileNetV2) of bubbliiiing/deeplabv3-plus-pytorch',
-        origin=f'{_GITHUB}bubbliiiing/deeplabv3-plus-pytorch',
-        images=_UNIT_RANGE,
+    'bubbliiiing_deeplabv3plus': _bubbliiiing(
+        'deeplabv3-plus-pytorch',
+        'DeepLabv3+ (Xception or MobileNetV2)',
         model=_deeplabv3plus_model,
         names=_deeplabv3plus_names,
     ),
-    'bubbliiiing_pspnet': Source(
-        title='PSPNet on MobileNetV2 of bubbliiiing/pspnet-pytorch',
-        origin=f'{_GITHUB}bubbliiiing/pspnet-pytorch',
-        images=_UNIT_RANGE,
-        model=_psp_model,
-        names=_psp_names,
+    'bubbliiiing_pspnet': _bubbliiiing(
+        'pspnet-pytorch', 'PSPNet on MobileNetV2', model=_psp_model, names=_psp_names
     ),
-    'bubbliiiing_unet': Source(
-        title='U-Net on VGG16 of bubbliiiing/unet-pytorch',
-        origin=f'{_GITHUB}bubbliiiing/unet-pytorch',
-        images=_UNIT_RANGE,
-        model=_unet_model,
-        names=_unet_names,
+    'bubbliiiing_unet': _bubbliiiing(
+        'unet-pytorch', 'U-Net on VGG16', model=_unet_model, names=_unet_names
     ),
-    'bubbliiiing_hrnet': Source(
-        title='HRNetV2 (W18, W32 or W48) of bubbliiiing/hrnet-pytorch',
-        origin=f'{_GITHUB}bubbliiiing/hrnet-pytorch',
-        images=_UNIT_RANGE,
+    'bubbliiiing_hrnet': _bubbliiiing(
+        'hrnet-pytorch',
+        'HRNetV2 (W18, W32 or W48)',
         model=_hrnet_model,
         names=_hrnet_names,
         adjust=_fold_hrnet_bias,
