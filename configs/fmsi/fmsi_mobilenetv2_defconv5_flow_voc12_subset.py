@@ -1,0 +1,6 @@
+_base_ = './_base_voc12_subset_mobilenetv2.py'
+model = dict(
+    decode_head=dict(
+        type='FMSIHead',
+        context=dict(type='DeformASPP'),
+        flow=dict(channels=48, entry_lateral=True)))
