@@ -23,6 +23,7 @@ from mmseg_ext.apis import table_report, table_sections
 from mmseg_ext.apis.benchmark import build
 from mmseg_ext.apis.cost import COST_FILE, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.pictures import error_picture
+from mmseg_ext.apis.table_calibration import ensure_calibration
 from mmseg_ext.apis.table_data import (
     NUM_RESAMPLES,
     RowData,
@@ -493,6 +494,7 @@ def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_co
     shutil.rmtree(folder / 'predictions')
     (folder / COST_FILE).unlink()
     results = json.loads((folder / 'results.json').read_text())
+    del results['calibration']
     (folder / 'results.json').write_text(json.dumps(dict(results, checkpoint='start.pth')))
     row = Row('a', 'a', (folder,))
     (failure,) = table_report.complete_runs([row], num_images=2)
@@ -514,6 +516,32 @@ def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_co
         expected = torch.nn.functional.interpolate(logits, size=(40, 40), mode='bilinear')
     agree = (examples[0].labels[0] == expected[0].argmax(0).numpy()).mean()
     assert agree > 0.99  # rounding aside
+    prob = expected[0].softmax(0).numpy()
+    truth = cv2.imread(str(tiny_data / 'mask' / '0.png'), cv2.IMREAD_UNCHANGED)
+    labelled = truth != 255
+    with np.load(folder / 'per_image_calibration.npz') as file:
+        assert file['names'].tolist()[0].endswith('0.png') and len(file['names']) == 6
+        counted = file['confidence'][0].sum(), file['right'][0].sum(), file['count'][0].sum()
+    right = (prob.argmax(0) == truth)[labelled].sum()
+    assert counted == pytest.approx((prob.max(0)[labelled].sum(), right, labelled.sum()), rel=0.01)
+    kept = json.loads((folder / 'results.json').read_text())
+    assert kept['metrics'] == results['metrics'] and 0 <= kept['calibration']['ECE'] <= 1
+    assert not ensure_calibration(folder)  # counted once
+
+
+def test_rows_of_converted_weights_are_starred(tmp_path, tiny_data, tiny_config, no_drawing):
+    folders = [
+        write_run(tmp_path / name, tiny_data, tiny_config, wrong=0.2) for name in ('ours', 'theirs')
+    ]
+    path = folders[1] / 'results.json'
+    given = dict(part='model', file='x.pth', source='s', origin='https://example.org/x')
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), converted=given)))
+    rows = [Row(folder.name, folder.name, (folder,)) for folder in folders]
+    page = write_table_report(rows, tmp_path / 'page.html', title='t')
+    tree = ElementTree.fromstring(page.read_text(encoding='utf-8'))
+    assert [cells[0] for cells in _cells(tree, 'Scores')] == ['A ours', 'B theirs *']
+    assert 'training not reproduced' in ''.join(_section(tree, 'Scores').itertext())
+    assert 'x.pth of https://example.org/x' in ''.join(_section(tree, 'The runs').itertext())
 
 
 def test_letters_go_on():

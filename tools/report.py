@@ -29,7 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--complete',
         action='store_true',
-        help='with --compare: first predict six test images and time the network of each run',
+        help='with --compare: first predict six test images, time the network and count the '
+        'calibration of each run, where that is absent',
     )
     args = parser.parse_args()
     if args.complete and not args.compare:

@@ -13,7 +13,12 @@ from typing import Any, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 import numpy as np
 
 from mmseg_ext.evaluation.bootstrap import bootstrap_distribution, percentile_interval
-from mmseg_ext.evaluation.calibration_metric import PARTS, bootstrap_calibration, calibration_error
+from mmseg_ext.evaluation.calibration_metric import (
+    PARTS,
+    PER_IMAGE_FILE,
+    bootstrap_calibration,
+    calibration_error,
+)
 from mmseg_ext.evaluation.confusion import MEANS, counts_from_confusion, metrics_from_confusion
 from mmseg_ext.evaluation.paired import Difference, holm, paired_difference
 
@@ -131,6 +136,11 @@ class RowData:
         return [run for replica in self.replicas for run in replica]
 
     @property
+    def converted(self) -> bool:
+        """Whether a run used weights that others trained, or started from such."""
+        return any(run.results.get('converted') for run in self.runs)
+
+    @property
     def num_units(self) -> Optional[int]:
         """Images, or groups of images, that the intervals are over."""
         if not self.counts:
@@ -184,7 +194,7 @@ def _groups_of_fold(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
 
 
 def _read_histograms(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
-    path = folder / 'per_image_calibration.npz'
+    path = folder / PER_IMAGE_FILE
     if not path.is_file():
         return None
     with np.load(path) as file:

@@ -3,7 +3,7 @@
 :func:`write_table_report` reads of each work folder ``results.json`` and, where they are there,
 ``per_image.npz``, ``per_image_calibration.npz``, ``cost.json``, ``*/vis_data/scalars.json`` and
 ``predictions/``; it trains, tests and measures nothing. What is absent is left out of the page;
-:func:`complete_runs` makes the predictions and ``cost.json``.
+:func:`complete_runs` makes the predictions, ``cost.json`` and the calibration.
 """
 
 import logging
@@ -18,7 +18,8 @@ from .cost import ensure_cost
 from .curves import Curve, read_curves
 from .pictures import voc_palette, write_bytes
 from .report_page import page
-from .run_folder import describe_dataset, read_results
+from .run_folder import converted_note, describe_dataset, read_results
+from .table_calibration import ensure_calibration
 from .table_data import RowData, TableRow, find_baseline, read_rows, read_run, replicas_of
 from .table_examples import NUM_IMAGES, ensure_predictions, example_images, shared_examples
 
@@ -30,6 +31,7 @@ _FACTS: Dict[str, Callable[[dict], Any]] = {
     'config': lambda r: r.get('config'),
     'tested on': lambda r: _tested_on(r),
     'start': lambda r: r.get('init'),
+    'converted weights': lambda r: converted_note(r.get('converted')),
     'seed': lambda r: r.get('seed'),
     'iterations': lambda r: r.get('iterations'),
     'checkpoint': lambda r: r.get('checkpoint'),
@@ -170,12 +172,13 @@ def write_report(table: Any, out: PathLike) -> Path:
 
 
 def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> List[str]:
-    """Predict the example images and time the network of each row, where that is absent.
+    """Predict example images, time the network and count calibration of each row, where absent.
 
     A row that fails does not stop the others.
 
     Args:
-        rows: Their folders get ``predictions`` and ``cost.json``.
+        rows: Their folders get ``predictions``, ``cost.json`` and ``calibration`` in
+            ``results.json``.
         num_images: Over all folds of a row.
 
     Returns:
@@ -185,12 +188,15 @@ def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> 
     for row in rows:
         try:
             runs = [read_run(folder) for folder in row.runs]
-            first = replicas_of(runs, row.label)[0][0] if runs else []
+            replicas = replicas_of(runs, row.label)[0] if runs else []
+            first = replicas[0] if replicas else []
             for run in first[:num_images]:
                 count = -(-num_images // len(first))
                 ensure_predictions(run.folder, example_images(run.folder, count))
             for run in first[:1]:
                 ensure_cost(run.folder)
+            for run in (run for replica in replicas for run in replica):
+                ensure_calibration(run.folder)
         except (OSError, ValueError, RuntimeError) as error:
             failures.append(f'{row.label}: {error}')
             print_log(f'left out of the report: {failures[-1]}', 'current', logging.WARNING)

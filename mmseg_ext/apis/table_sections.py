@@ -123,11 +123,12 @@ def numbers(rows: Rows, metrics: Sequence[str], base: Optional[RowData]) -> str:
     lines = []
     for place, row in enumerate(rows):
         cells = [_score_cell(row, name) for name in shown]
-        note = _small(escape(row.note))
+        note = (' *' if row.converted else '') + _small(escape(row.note))
         lines.append((_name(place, row) + note, cells, row is base))
-    return section(
-        'Scores', _interval_note(rows) + _grid(('row', *(f'{name}, %' for name in shown)), lines)
-    )
+    grid = _grid(('row', *(f'{name}, %' for name in shown)), lines)
+    star = '<p class="soft">* Converted weights: training not reproduced, see The runs.</p>'
+    starred = any(row.converted for row in rows)
+    return section('Scores', _interval_note(rows) + grid + (star if starred else ''))
 
 
 def _score_cell(row: RowData, name: str) -> str:

@@ -21,6 +21,7 @@ from mmseg.registry import RUNNERS
 
 from mmseg_ext.engine.distributed import start_cpu_group
 from mmseg_ext.evaluation import CalibrationMetric
+from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE
 
 from .checkpoints import check_start_weights, check_weights, newest_checkpoint
 from .config_check import check_config, check_options
@@ -316,8 +317,8 @@ def use_calibration(cfg: Config) -> None:
     """
     metrics = metrics_of(cfg)
     if all(metric.get('type') != 'CalibrationMetric' for metric in metrics):
-        path = Path(cfg.work_dir, 'per_image_calibration.npz')
-        calibration = dict(type='CalibrationMetric', per_image_file=str(path))
+        path = str(Path(cfg.work_dir, PER_IMAGE_FILE))
+        calibration = dict(type='CalibrationMetric', per_image_file=path)
         cfg.test_evaluator = [*metrics, calibration]
 
 

@@ -26,6 +26,7 @@ from .label_map_metric import LabelMapMetric
 from .probabilities import to_prob
 
 PARTS = ('count', 'right', 'confidence')
+PER_IMAGE_FILE = 'per_image_calibration.npz'  # in the work folder, as the tools call it
 
 
 def confidence_histogram(
