@@ -1,5 +1,6 @@
 """The user's mistakes: one clear error that says what to do, and nothing left behind."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,18 @@ def test_tools_end_with_one_line_and_status_one(capsys, monkeypatch):
     monkeypatch.setenv('MMSEG_EXT_DEBUG', '1')
     with pytest.raises(FileNotFoundError):
         cli.run_tool(main)
+
+
+def test_tools_are_silent_about_what_upstream_says_of_its_own_calls():
+    seen = 'mmseg/models/builder.py'
+
+    def main():
+        for text in ('``build_loss`` would be deprecated soon, please use', 'labels are absent'):
+            warnings.warn_explicit(text, UserWarning, seen, 36)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        with pytest.raises(SystemExit) as end:
+            cli.run_tool(main)
+    assert end.value.code == 0
+    assert [str(warning.message) for warning in caught] == ['labels are absent']

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from typing import Callable, Optional
 
 USER_ERRORS = (
@@ -13,6 +14,14 @@ USER_ERRORS = (
     NotADirectoryError,
     PermissionError,
     ImportError,
+)
+
+# What mmseg says of its own calls, or of sizes that the papers fix: nothing that a user can change.
+_UPSTREAM_NOISE = (
+    '``build_loss`` would be deprecated soon',
+    'The draw is False, it means',
+    'When align_corners=True, the output would more aligned',
+    'For binary segmentation, we suggest using',
 )
 
 
@@ -36,6 +45,8 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
     Args:
         main: Returns the exit status, ``None`` for 0.
     """
+    for message in _UPSTREAM_NOISE:
+        warnings.filterwarnings('ignore', message=message, category=UserWarning)
     try:
         sys.exit(main() or 0)
     except USER_ERRORS as error:
