@@ -4,6 +4,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from mmseg_ext.apis.data_check import as_text, check_data, class_rows
 from mmseg_ext.apis.data_file import read_data_file
 from mmseg_ext.apis.data_page import choose_examples, labels_of, write_page
+from mmseg_ext.apis.data_scan import read_turned
 from mmseg_ext.datasets.folder import FolderDataset
 from mmseg_ext.datasets.loading import LoadLabels, read_mask
 
@@ -175,6 +177,24 @@ def test_the_page_is_whole_and_needs_nothing_else(folder, broken):
     assert re.search(r'\bcar\b', text) and 'train' in text
 
 
+def test_photographs_are_turned_as_training_turns_them(folder):
+    for value in range(1, 9):
+        path = folder / f'images/train/t{value}.jpg'
+        image = Image.fromarray(np.random.default_rng(value).integers(0, 256, (*SIZE, 3), 'u1'))
+        exif = image.getexif()
+        exif[0x0112] = value
+        image.save(path, exif=exif)
+        turned = read_turned(str(path))
+        assert np.array_equal(turned, cv2.imread(str(path), cv2.IMREAD_COLOR))
+        _save(folder / f'masks/train/t{value}.png', np.zeros(turned.shape[:2]))
+    report = check_data(folder / 'mine.yml')
+    assert report.errors == {}
+    [text] = report.warnings['images that an EXIF tag turns']
+    assert text.startswith('7 images, ') and 't1.jpg' not in text and 't2.jpg' in text
+    _save(folder / 'masks/train/t6.png', np.zeros(SIZE))  # drawn on the pixels as stored
+    assert list(check_data(folder / 'mine.yml').errors) == ['size mismatches']
+
+
 def test_examples_show_rare_classes(folder):
     report = check_data(folder / 'mine.yml')
     samples = report.of('train')
@@ -224,6 +244,8 @@ def test_a_file_that_contradicts_itself_is_refused(folder, line):
 def test_missing_things_are_named(folder):
     with pytest.raises(FileNotFoundError, match='none.yml: no such data set file; python tools/'):
         read_data_file(folder / 'none.yml')
+    with pytest.raises(ValueError, match='images: a folder, not the file that describes it; pyth'):
+        read_data_file(folder / 'images')
     (folder / 'm.yml').write_text(TEXT.replace('masks/val', 'masks/vel'))
     with pytest.raises(FileNotFoundError, match=r'masks/vel: no such folder, which .*val\.masks'):
         check_data(folder / 'm.yml')

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ..models.layers.dense_crf import DenseCRF
@@ -105,7 +105,7 @@ def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
         ) from None
     try:
         with Image.open(item.image) as image:
-            picture = np.array(image.convert('RGB'))
+            picture = np.array(ImageOps.exif_transpose(image).convert('RGB'))
     except Exception as error:
         raise ValueError(f'{item.image} cannot be read as an image: {error}') from None
     return prob, picture

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .crf import Item, read_listing
 from .pictures import colourise, picture_grid
@@ -42,7 +42,7 @@ def draw(
     pictures = []
     for item in _chosen(items, names, rows):
         with Image.open(item.image) as image:
-            row = [np.array(image.convert('RGB'))]
+            row = [np.array(ImageOps.exif_transpose(image).convert('RGB'))]
         files: List[Path] = [Path(f) / 'masks' / f'{item.name}.png' for f in (before, after)]
         for file in (*files, *([item.truth] if item.truth else [])):
             with Image.open(file) as mask:

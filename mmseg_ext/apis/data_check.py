@@ -13,10 +13,19 @@ import numpy as np
 
 from mmseg_ext.datasets.groups import read_groups
 from mmseg_ext.datasets.loading import read_mask
-from mmseg_ext.datasets.multichannel import read_image
 
 from .data_file import PARTS, DataFile, read_data_file
-from .data_scan import MaskCount, Pair, Paired, count_mask, in_threads, pair_files, unknown_text
+from .data_scan import (
+    MaskCount,
+    Pair,
+    Paired,
+    count_mask,
+    in_threads,
+    orientation,
+    pair_files,
+    read_turned,
+    unknown_text,
+)
 
 PathLike = Union[str, Path]
 _SHOWN = 5  # files that a message names
@@ -83,7 +92,8 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     Reported are as errors: files that cannot be read, masks of another size than their image,
     values without a class, images without a mask, and images that two splits share (by content,
     as well); as warnings: images twice in one split, classes without a pixel in a split, masks
-    without a label or an image, images of several kinds, groups in two splits.
+    without a label or an image, images of several kinds or turned by an EXIF tag, groups in two
+    splits.
 
     Args:
         path: The data set file.
@@ -106,13 +116,14 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     _add_groups(report)
     _add_absent_classes(report)
     _add_kinds(report)
+    _add_turned(report)
     return report
 
 
 def _look(data: DataFile, part: str, pair: Pair) -> Sample:
     sample = Sample(part, pair)
     try:
-        image = read_image(pair.image)
+        image = read_turned(pair.image)
     except (ValueError, OSError) as error:
         return sample._replace(kind='unreadable files', problem=str(error))
     sample = sample._replace(
@@ -168,6 +179,20 @@ def _add_unpaired(report: DataReport, found: Dict[str, Paired]) -> None:
         if paired.no_image:
             text = f'{part}: {len(paired.no_image)} masks, {_names(paired.no_image)}'
             _add(report.warnings, 'masks without an image', [text])
+
+
+def _add_turned(report: DataReport) -> None:
+    turned = [
+        sample.pair.image
+        for sample in report.samples
+        if sample.digest and orientation(sample.pair.image) != 1
+    ]
+    if turned:
+        text = (
+            f'{len(turned)} images, {_names(turned)}: training turns them, as viewers do; masks '
+            'drawn on the pixels as stored do not fit'
+        )
+        _add(report.warnings, 'images that an EXIF tag turns', [text])
 
 
 def _names(names: List[str]) -> str:

@@ -7,11 +7,11 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 
 from mmseg_ext.datasets.loading import colors_to_ids, read_mask
-from mmseg_ext.datasets.multichannel import read_image
 from mmseg_ext.evaluation.surface_metric import background_of
 
 from .data_check import DataReport, Sample, class_head, class_rows, size_text
 from .data_file import DataFile
+from .data_scan import read_turned
 from .pictures import colourise, encode, overlay, shrink, to_display, write_bytes
 from .report_page import page, picture, section, swatch, table
 
@@ -149,7 +149,7 @@ def _figure(data: DataFile, sample: Sample) -> str:
 
 def _image(sample: Sample) -> Optional[np.ndarray]:
     try:
-        return to_display(read_image(sample.pair.image))
+        return to_display(read_turned(sample.pair.image))
     except (ValueError, OSError):
         return None
 

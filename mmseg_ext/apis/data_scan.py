@@ -9,11 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from mmseg_ext.datasets.folder import files_by_stem
 from mmseg_ext.datasets.loading import read_mask
+from mmseg_ext.datasets.multichannel import read_image
 
 from .data_file import DataFile
+
+_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+# Whether rows and columns are exchanged first, and the directions in which they then run.
+_TURNS = {
+    2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1), 5: (True, 1, 1), 6: (True, 1, -1),
+    7: (True, -1, -1), 8: (True, -1, 1),
+}  # fmt: skip
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -100,6 +109,28 @@ def _listed(data: DataFile, part: str, images: Dict[str, str]) -> List[str]:
 
 def _more(items: Sequence) -> str:
     return f' and {len(items) - 1} more' if len(items) > 1 else ''
+
+
+def orientation(path: str) -> int:
+    """How an image is to be turned: the EXIF orientation of a JPEG, 1 (not at all) of others."""
+    if not path.lower().endswith(('.jpg', '.jpeg')):
+        return 1
+    with Image.open(path) as image:
+        return image.getexif().get(_ORIENTATION, 1)
+
+
+def read_turned(path: str) -> np.ndarray:
+    """Read an image as the rows see it, all channels and bits: turned as its EXIF tag says.
+
+    OpenCV obeys that tag in training, as viewers and drawing programs do.
+
+    Raises:
+        ValueError: If the file cannot be decoded.
+    """
+    image = read_image(path)
+    swapped, down, right = _TURNS.get(orientation(path), (False, 1, 1))
+    image = image.swapaxes(0, 1) if swapped else image
+    return np.ascontiguousarray(image[::down, ::right])
 
 
 def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .pictures import colourise, encode, error_picture, shrink
 from .report_page import picture
@@ -145,7 +145,7 @@ def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> Dict[str, np.nda
 def _example(
     name: str, truth: Optional[np.ndarray], masks: Dict[int, Dict[str, Path]]
 ) -> SharedExample:
-    image = np.asarray(Image.open(name).convert('RGB'))
+    image = np.asarray(ImageOps.exif_transpose(Image.open(name)).convert('RGB'))
     labels = {place: np.asarray(Image.open(found[name])) for place, found in masks.items()}
     labels = {place: label for place, label in labels.items() if label.shape == image.shape[:2]}
     return SharedExample(Path(name).stem, image, truth, labels)
