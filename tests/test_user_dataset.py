@@ -18,6 +18,7 @@ import mmseg_ext
 from mmseg_ext.apis import training
 from mmseg_ext.apis.config_check import check_config
 from mmseg_ext.apis.data_file import read_data_file
+from mmseg_ext.apis.kfold import use_fold
 from mmseg_ext.apis.user_dataset import apply_dataset
 
 ROOT = Path(mmseg_ext.__file__).parent.parent
@@ -335,6 +336,37 @@ def test_a_second_run_starts_from_the_first_on_the_same_data(folder):
     cfg.load_from = 'work_dirs/other_row/iter_40000.pth'  # 40000 * 6 / 10582 is below the least
     apply_dataset(cfg, folder / 'mine.yml')
     assert cfg.load_from == 'work_dirs/other_row-mine/iter_1000.pth'
+
+
+@pytest.mark.parametrize(
+    ('images', 'masks'),
+    [('images/{}', 'masks/{}'), ('{}/images', '{}/masks'), ('{}', '{}_gt'), ('images/{}', 'gt')],
+)
+def test_folds_pool_both_splits_of_any_layout(tmp_path, images, masks):
+    text, blank = TEXT, Image.fromarray(np.zeros(SIZE, np.uint8))
+    for part in ('train', 'val'):
+        text = text.replace(f'images/{part}', images.format(part))
+        text = text.replace(f'masks/{part}', masks.format(part))
+        for folder in (images, masks):
+            (tmp_path / folder.format(part) / 'case').mkdir(parents=True, exist_ok=True)
+            for index in range(3):
+                blank.save(tmp_path / folder.format(part) / 'case' / f'{part}{index}.png')
+    (tmp_path / 'mine.yml').write_text(text)
+    cfg = _config('mfp_mobilenetv2_bmseg')
+    apply_dataset(cfg, tmp_path / 'mine.yml')
+    cfg.work_dir = str(tmp_path / 'work')
+    use_fold(cfg, fold=1, num_folds=3)
+    pairs = {}
+    for part, count in (('train', 4), ('test', 2)):
+        dataset = DATASETS.build(dict(cfg[f'{part}_dataloader'].dataset, pipeline=[]))
+        assert len(dataset) == count
+        infos = [dataset.get_data_info(index) for index in range(count)]
+        pairs.update((info['img_path'], info['seg_map_path']) for info in infos)
+    assert pairs == {
+        str(tmp_path / images.format(part) / 'case' / f'{part}{index}.png'):
+        str(tmp_path / masks.format(part) / 'case' / f'{part}{index}.png')
+        for part in ('train', 'val') for index in range(3)
+    }  # fmt: skip
 
 
 def test_options_win_and_the_work_folder_names_both(folder):

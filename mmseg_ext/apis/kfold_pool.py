@@ -173,13 +173,35 @@ def _merge_datasets(configs: List[dict], built: List[Any], pool: str) -> dict:
             )
     if len(configs) > 1:
         root = merged.get('data_root') or ''
-        merged['data_prefix'] = {
-            key: _below(os.path.commonpath([d.data_prefix[key] for d in built]), root)
+        tops = {
+            key: os.path.commonpath([d.data_prefix[key] for d in built])
             for key in built[0].data_prefix
         }
+        merged['data_prefix'] = {key: _below(top, root) for key, top in tops.items()}
+        folders = _mask_folders(built, tops)
+        if folders and merged['type'] == 'FolderDataset':
+            merged['mask_folders'] = folders
         if getattr(built[0], 'group_file', ''):  # its names may lie below another folder
             merged['group_file'] = ''
     return merged
+
+
+def _mask_folders(built: List[Any], tops: Dict[str, str]) -> Dict[str, str]:
+    """Folder of images -> folder of masks, each below its top, where the two are not alike.
+
+    That is so for ``train/images`` with ``train/masks`` and ``val/images`` with ``val/masks``.
+    """
+    if 'seg_map_path' not in tops:
+        return {}
+    pairs = [
+        tuple(
+            os.path.relpath(d.data_prefix[key], tops[key]) for key in ('img_path', 'seg_map_path')
+        )
+        for d in built
+    ]
+    if all(images == masks for images, masks in pairs):
+        return {}
+    return {images.replace(os.sep, '/'): masks.replace(os.sep, '/') for images, masks in pairs}
 
 
 def _below(path: str, root: str) -> str:

@@ -1,5 +1,6 @@
 """Any folder of images and masks as a data set, without writing a class."""
 
+import posixpath
 from itertools import islice
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
@@ -36,6 +37,8 @@ class FolderDataset(CheckedSegDataset):
         data_prefix: ``img_path`` and ``seg_map_path``; leave the latter out if there are no masks.
         img_suffix: Suffix or suffixes of the images, upper or lower case.
         seg_map_suffix: The same for the masks; a stem's ending such as ``_mask.png`` is allowed.
+        mask_folders: Folder below that of the images -> folder below that of the masks, where the
+            two are not alike: ``{'train/images': 'train/masks'}``.
         label_map: Value in the file -> class id or ``ignore_index``; other values stay as they
             are. ``{255: 1}`` for binary masks of 0 and 255.
         strict_label_map: Values that ``label_map`` leaves out are errors.
@@ -59,6 +62,7 @@ class FolderDataset(CheckedSegDataset):
         data_prefix: Dict[str, str],
         img_suffix: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
         seg_map_suffix: Union[str, Sequence[str]] = MASK_SUFFIXES,
+        mask_folders: Optional[Dict[str, str]] = None,
         label_map: Optional[Dict[int, int]] = None,
         strict_label_map: bool = False,
         mask_format: str = 'index',
@@ -80,6 +84,7 @@ class FolderDataset(CheckedSegDataset):
             raise ValueError("mask_format='color' needs the palette (RGB) in metainfo")
         if strict_label_map and not label_map:
             raise ValueError('strict_label_map needs label_map: list every value of the masks')
+        self.mask_folders = mask_folders or {}
         self.mask_label_map = label_map
         self.mask_reading: Dict[str, Any] = dict(mask_format=mask_format)
         if strict_label_map:
@@ -131,6 +136,10 @@ class FolderDataset(CheckedSegDataset):
         return stems
 
     def _mask_of(self, stem: str, masks: Dict[str, str]) -> str:
+        for images, folder in self.mask_folders.items():
+            if stem.startswith(f'{images}/'):
+                stem = posixpath.normpath(posixpath.join(folder, stem[len(images) + 1 :]))
+                break
         if stem not in masks:
             folder = self.data_prefix['seg_map_path']
             raise FileNotFoundError(
