@@ -139,6 +139,25 @@ def test_a_split_by_chance_is_seeded_and_keeps_groups(tmp_path):
         _init(tmp_path, names, force=True, groups='q')
 
 
+def test_too_few_images_to_split_are_named_with_what_to_do(tmp_path):
+    names = ['images/p1_a.jpg', 'masks/p1_a.png']
+    with pytest.raises(
+        ValueError, match=r'no val, and 1 images with a mask \(p1_a, .*train and val'
+    ):
+        _init(tmp_path, names)
+    more = [*names, 'images/p1_b.jpg', 'masks/p1_b.png']
+    with pytest.raises(ValueError, match=r'1 groups \(p1, ...\) cannot be split at --ratio 0.8'):
+        _init(tmp_path, more, groups=r'^(p\d)_')
+    with pytest.raises(ValueError, match=r"--groups '\(p' is no regular expression: missing \)"):
+        _init(tmp_path, more, groups='(p')
+    with pytest.raises(ValueError, match='data is a folder: name the file to write, such as'):
+        init_data_file(tmp_path / 'data', tmp_path / 'data', force=True)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == []
+    _, parts, notes = _init(tmp_path, more)
+    assert [len(parts[part]) for part in ('train', 'val')] == [1, 1]
+    assert any(note.startswith('no val: 1 of 2 images for train and 1 for val') for note in notes)
+
+
 def test_what_has_no_partner_is_left_out_and_named(tmp_path):
     names = ['images/train/a.jpg', 'masks/train/a.png', 'images/val/b.jpg', 'masks/val/b.png']
     _, parts, notes = _init(tmp_path, [*names, 'images/train/c.jpg', 'masks/val/d.png'])

@@ -140,6 +140,11 @@ def read_data_file(path: PathLike) -> DataFile:
         ValueError: If it is no YAML, or an entry is missing, unknown, or contradicts another.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(
+            f'{path}: a folder, not the file that describes it; python tools/dataset.py init '
+            f'{path} writes one'
+        )
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: no such data set file; python tools/dataset.py init FOLDER --out {path} '

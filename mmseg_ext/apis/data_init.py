@@ -88,10 +88,12 @@ def init_data_file(
     Raises:
         FileExistsError: If ``out`` or its lists are there, and ``force`` is not given.
         FileNotFoundError: If there is no such folder.
-        ValueError: If there are no pairs, a mask cannot be read, or what the masks hold are no
-            classes.
+        ValueError: If ``out`` is a folder, there are no pairs, a mask cannot be read, or what the
+            masks hold are no classes.
     """
     out = Path(out)
+    if out.is_dir():
+        raise ValueError(f'{out} is a folder: name the file to write, such as {out}/my_data.yml')
     lists = out.with_name(f'{out.stem}_splits')
     for path in (out, lists):
         if path.exists() and not force:

@@ -373,8 +373,8 @@ def _add_splits(layout: Layout, *, ratio: float, seed: int, groups: str) -> None
             'both sides'
         )  # fmt: skip
         layout.notes.append(
-            f'no val: {len(own)} images for train and {len(held)} for val by chance '
-            f'(ratio {ratio}, seed {seed}){kept}'
+            f'no val: {len(own)} of {len(train.stems)} images for train and {len(held)} for val '
+            f'by chance (ratio {ratio}, seed {seed}){kept}'
         )
     layout.parts = {name: parts[name] for name in ('train', 'val', 'test') if name in parts}
 
@@ -418,15 +418,30 @@ def _by_chance(
     stems: Sequence[str], *, ratio: float, seed: int, groups: str
 ) -> Tuple[List[str], List[str]]:
     if not groups:
-        return split_ids(stems, ratio=ratio, seed=seed)
+        return _split(stems, 'images with a mask', ratio=ratio, seed=seed)
+    try:
+        pattern = re.compile(groups)
+    except re.error as error:
+        raise ValueError(f'--groups {groups!r} is no regular expression: {error}') from error
     members: Dict[str, List[str]] = defaultdict(list)
     for stem in stems:
-        found = re.search(groups, stem)
+        found = pattern.search(stem)
         if found is None:
             raise ValueError(f'--groups {groups!r} does not match the stem {stem!r}')
         members[found.group(1 if found.re.groups else 0)].append(stem)
-    own, held = split_ids(list(members), ratio=ratio, seed=seed)
+    own, held = _split(list(members), 'groups', ratio=ratio, seed=seed)
     return (
         sorted(stem for name in own for stem in members[name]),
         sorted(stem for name in held for stem in members[name]),
     )
+
+
+def _split(
+    names: Sequence[str], what: str, *, ratio: float, seed: int
+) -> Tuple[List[str], List[str]]:
+    if 0 < ratio < 1 and int(len(names) * ratio) == 0:
+        raise ValueError(
+            f'there is no val, and {len(names)} {what} ({names[0]}, ...) cannot be split at '
+            f'--ratio {ratio}: add some, raise it, or name folders, or lists, train and val'
+        )
+    return split_ids(names, ratio=ratio, seed=seed)
