@@ -14,7 +14,7 @@ import torch
 from mmseg_ext.apis import table_submit
 from mmseg_ext.apis.launch import Launch, locked
 from mmseg_ext.apis.table_rows import choose_rows, find_runs, read_tables
-from mmseg_ext.apis.table_run import Settings, run_table
+from mmseg_ext.apis.table_run import Settings, parse_options, run_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -151,6 +151,12 @@ def test_all_rows_with_one_seed_then_with_the_next(setup, capfd):
     assert [len(row.runs) for row in found.rows] == [2, 2, 0, 2]
 
 
+def test_options_are_read_as_typed():
+    assert parse_options(['a.b=1', 'c=[1,2]', 'd=x=y']) == {'a.b': 1, 'c': [1, 2], 'd': 'x=y'}
+    with pytest.raises(ValueError, match="--cfg-options 'max_iters' is not key=value"):
+        parse_options(['a=1', 'max_iters'])
+
+
 def test_options_reach_every_row(setup):
     options = ('max_iters=200', 'train_dataloader.batch_size=7')
     setup.run('small', 'large', seeds=(5,), options=options, amp=True, deterministic=True)
@@ -223,6 +229,17 @@ def test_a_row_whose_config_is_wrong_does_not_stop_the_others(setup):
     assert [call[1] for call in setup.arguments()] == [f'{LARGE}0'] * 2
 
 
+def test_a_mistake_of_all_rows_is_one_message_before_anything_runs(setup, capfd):
+    with pytest.raises(ValueError, match='no_such_setting'):
+        setup.run(options=('no_such_setting=4',))
+    (setup.work.parent / 'mine.yml').write_text(
+        'classes: [a, b]\ntrain: {images: there, masks: m}\nval: {images: there, masks: m}\n'
+    )
+    with pytest.raises(FileNotFoundError, match=r'there: no such folder.*mine\.yml names as train'):
+        setup.run(dataset=str(setup.work.parent / 'mine.yml'))
+    assert setup.calls() == [] and not setup.work.exists() and capfd.readouterr().out == ''
+
+
 def test_a_row_goes_on_from_another_rows_run(setup):
     """Wherever the tables keep it, and whatever length it had."""
     path = setup.configs / 'toy' / 'large.py'
@@ -258,6 +275,16 @@ def test_a_folder_of_something_else_is_refused_before_anything_runs(setup, name,
     with pytest.raises(ValueError, match=f'small_seed1 holds another run.*{message}.*--work-dirs'):
         setup.run()
     assert setup.calls() == [] and contents(setup.work) == before
+
+
+@pytest.mark.parametrize('name', ['table_row.json', 'results.json'])
+def test_a_damaged_file_is_named(setup, name):
+    folder = setup.work / 'small_seed0'
+    folder.mkdir(parents=True)
+    (folder / name).write_text('{"config": ')
+    with pytest.raises(ValueError, match=f'small_seed0/{name} is damaged .*: remove it'):
+        setup.run('small', seeds=(0,))
+    assert setup.calls() == [] and (folder / name).read_text() == '{"config": '
 
 
 def test_other_settings_are_refused_and_equal_ones_are_not(setup):
@@ -422,6 +449,17 @@ def test_failures_are_listed_at_the_end(setup, tool, capsys):
         f"error: row 'Large', seed 1: failed in testing: see {setup.work}/{LARGE}1/test.log"
     )
     assert '50.00 ± 0.00' in printed.out  # Small has both seeds
+
+
+def test_numbers_below_0_are_refused_and_a_seed_counts_once(setup, tool, capsys):
+    for words in (['--seeds', -1], ['--gpus', -1], ['--num-folds', -5], ['--latency', -1]):
+        with pytest.raises(SystemExit, match='2'):
+            tool(1, *words)
+        assert 'are numbers from 0' in capsys.readouterr().err
+    assert setup.calls() == [] and not setup.work.exists()
+    assert tool(1, '--rows', 'small', '--seeds', 0, 0) == 0
+    assert '50.00 ±' not in capsys.readouterr().out  # one run has no standard deviation
+    assert setup.calls() == [('train', 'small_seed0'), ('test', 'small_seed0')]
 
 
 def test_write_refreshes_the_card(setup, tool, capsys):

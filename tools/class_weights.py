@@ -8,8 +8,6 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmseg_ext.apis import cli, training
 from mmseg_ext.apis.class_weights import as_table, count_split, weigh
 from mmseg_ext.models.losses.class_weights import METHODS
@@ -35,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', help='also write counts and weights to this .json')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value'
+        '--cfg-options', nargs='+', action=cli.Options, help='override settings: key=value'
     )
     return parser.parse_args()
 

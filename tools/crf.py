@@ -9,8 +9,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmseg_ext.apis import cli, crf, crf_picture
 from mmseg_ext.apis.pictures import encode_below, write_bytes
 from mmseg_ext.evaluation.summary import write_json
@@ -27,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--options',
         nargs='+',
-        action=DictAction,
+        action=cli.Options,
         default={},
         help='arguments of DenseCRF that override the setting: bi_w=5 prune=0.001',
     )

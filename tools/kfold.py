@@ -17,8 +17,6 @@ import sys
 from pathlib import Path
 from typing import List
 
-from mmengine.config import DictAction
-
 from mmseg_ext.apis import cli, kfold, training
 from mmseg_ext.apis.average import load_average, run_average
 from mmseg_ext.apis.demo import short_path
@@ -68,7 +66,7 @@ def parse_args() -> argparse.Namespace:
 def parse_options(options: List[str]) -> dict:
     """Read key=value as the other tools do, which get them as typed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=cli.Options)
     return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
 
 

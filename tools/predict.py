@@ -7,8 +7,6 @@ Example:
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.predict import find_images, load_model, predict_to_folder
 
@@ -32,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=cli.Options,
         default=None,
         help='settings that override the config, key=value',
     )

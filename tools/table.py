@@ -70,6 +70,11 @@ def parse_args() -> argparse.Namespace:
     if args.write and (args.dataset or args.rows or args.cfg_options):
         parser.error('--write is about whole tables as configured: without --dataset, --rows, '
                      '--cfg-options; --out FILE.md takes any')  # fmt: skip
+    given = [args.gpus, args.num_folds, args.latency, *(args.seeds or [])]
+    if any(number is not None and number < 0 for number in given):
+        parser.error('--gpus, --num-folds, --latency and --seeds are numbers from 0')
+    # a seed that is named twice is one run, which must not count as two
+    args.seeds = list(dict.fromkeys(args.seeds)) if args.seeds else None
     args.gpus = 1 if args.gpus is None and args.launcher == 'pytorch' else args.gpus or 0
     return args
 

@@ -7,8 +7,6 @@ python tools/test.py CONFIG CHECKPOINT --tta --show-dir work_dirs/pictures
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from mmseg_ext.apis import cli, kfold, training
 from mmseg_ext.apis.checkpoints import last_checkpoint
 
@@ -44,7 +42,7 @@ def parse_args() -> argparse.Namespace:
         '--deterministic', action='store_true', help='only algorithms whose results repeat'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value'
+        '--cfg-options', nargs='+', action=cli.Options, help='override settings: key=value'
     )
     kfold.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')

@@ -6,8 +6,6 @@ python tools/train.py configs/fmsi/fmsi_xception_voc.py --amp --cfg-options max_
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from mmseg_ext.apis import cli, kfold, training
 from mmseg_ext.apis.checkpoints import check_start_weights
 
@@ -34,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=cli.Options,
         help='override settings: key=value; max_iters=N rescales the schedule',
     )
     kfold.add_fold_arguments(parser)

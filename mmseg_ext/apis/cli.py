@@ -4,7 +4,9 @@ import os
 import re
 import sys
 import warnings
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
+
+from mmengine.config import DictAction
 
 USER_ERRORS = (
     ValueError,
@@ -23,6 +25,21 @@ _UPSTREAM_NOISE = (
     'When align_corners=True, the output would more aligned',
     'For binary segmentation, we suggest using',
 )
+
+
+class Options(DictAction):
+    """``--cfg-options key=value``: mmengine's, with a word on what is not of that form."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, *args: Any, **kwargs: Any) -> None:
+        """Read the values.
+
+        Raises:
+            ValueError: If one is not key=value.
+        """
+        wrong = [value for value in values if not re.match(r'[^=\s]+=', value)]
+        if wrong:
+            raise ValueError(f'{self.option_strings[0]} {wrong[0]!r} is not key=value')
+        super().__call__(parser, namespace, values, *args, **kwargs)
 
 
 def message_of(error: BaseException) -> str:

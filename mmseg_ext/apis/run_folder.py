@@ -13,7 +13,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
-from PIL import Image
+from PIL import Image, ImageOps
 
 PathLike = Union[str, Path]
 
@@ -64,6 +64,18 @@ def converted_note(converted: Optional[dict]) -> Optional[str]:
     return f'{converted["file"]} of {converted["origin"]}, training not reproduced'
 
 
+def read_json(path: PathLike) -> Any:
+    """Read a file that a run has left.
+
+    Raises:
+        ValueError: If it is damaged, with its name.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:  # of the decoder, which knows no file
+        raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
+
+
 def read_results(work_dir: PathLike) -> dict:
     """Read ``results.json``.
 
@@ -77,7 +89,7 @@ def read_results(work_dir: PathLike) -> dict:
             f'{path} does not exist; test the run first: '
             f'python tools/test.py CONFIG CHECKPOINT --work-dir {work_dir}'
         )
-    results = json.loads(path.read_text(encoding='utf-8'))
+    results = read_json(path)
     absent = [key for key in ('metrics', 'per_class', 'confusion') if key not in results]
     if absent:
         raise ValueError(f'{path} lacks {", ".join(absent)}; test again with SegMetric')
@@ -145,7 +157,7 @@ def read_examples(
     examples = []
     for entry in entries:
         label = np.asarray(Image.open(listing.parent / entry['mask']))
-        image = np.asarray(Image.open(entry['image']).convert('RGB'))
+        image = np.asarray(ImageOps.exif_transpose(Image.open(entry['image'])).convert('RGB'))
         truth = truths.get(entry['image'])
         if image.shape[:2] == label.shape:
             name = Path(entry['image']).stem

@@ -4,7 +4,7 @@ A row that was tested is skipped, one that was stopped goes on from its newest c
 fails is put on a list while the others go on. Run it again at any time.
 """
 
-import json
+import logging
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -16,14 +16,16 @@ from mmengine.config import Config
 from mmseg_ext.evaluation.summary import write_json
 
 from .checkpoints import last_checkpoint, newest_checkpoint
-from .cli import USER_ERRORS, message_of
+from .cli import USER_ERRORS, Options, message_of
 from .collect import training_config
 from .kfold import choose_pool
 from .kfold_report import write_summary
 from .kfold_run import Plan, choose_checkpoint, config_digest, find_resumable, run_folds
 from .launch import LOCK_FILE, Launch, locked, option_arguments
+from .run_folder import read_json
 from .table_rows import Row, TableRun, find_config, row_folder
 from .training import load_config
+from .user_dataset import read_user_data
 
 STAMP = 'table_row.json'
 
@@ -108,8 +110,12 @@ def run_table(table: TableRun, settings: Settings) -> List[Failure]:
         The rows that failed.
 
     Raises:
-        ValueError: If the folder of a row holds something else, before anything runs.
+        FileNotFoundError: If the user's data are not there.
+        ValueError: If they do not fit their file, no config can be read for one and the same
+            reason, or the folder of a row holds something else; before anything runs.
     """
+    if settings.dataset is not None:
+        read_user_data(settings.dataset)  # one message, where every row would have its own
     jobs, failures = [], []
     for seed in settings.seeds:
         for row in table.rows:
@@ -119,6 +125,9 @@ def run_table(table: TableRun, settings: Settings) -> List[Failure]:
                 jobs.append(make_job(table, row, seed, settings))
             except (*USER_ERRORS, SyntaxError) as error:
                 failures.append(Failure(row.label, seed, 'its config', reason=message_of(error)))
+    reasons = {failure.reason for failure in failures}
+    if not jobs and len(reasons) == 1:  # a mistake in the options, say: no row of its own
+        raise ValueError(reasons.pop())
     for job in jobs:
         check_folder(job, settings, table.protocol.folds)
     for job in jobs:
@@ -177,20 +186,27 @@ def load_row(
     dataset: Optional[str] = None,
     work_dir: Optional[Path] = None,
 ) -> Config:
-    """Load the config of a row with options as typed, on the user's data if there are any."""
-    return load_config(
-        str(row.path), options=parse_options(options), work_dir=work_dir, dataset=dataset
-    )
+    """Load the config of a row with options as typed, on the user's data if there are any.
+
+    Without a word: a table does it for every row and seed, and the log of the row's training says
+    what was changed.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        return load_config(
+            str(row.path), options=parse_options(options), work_dir=work_dir, dataset=dataset
+        )
+    finally:
+        logging.disable(before)
 
 
 def parse_options(options: Sequence[str]) -> dict:
     """Read key=value as the tools do."""
     import argparse
 
-    from mmengine.config import DictAction
-
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=Options)
     return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
 
 
@@ -204,7 +220,7 @@ def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
     if folds is not None or not folder.is_dir():
         return  # the plan of a cross validation is compared by ``run_folds``
     if (folder / STAMP).is_file():
-        old = json.loads((folder / STAMP).read_text(encoding='utf-8'))
+        old = read_json(folder / STAMP)
     else:
         old = _read_foreign(folder, job)
     new = _stamp(job, settings)
@@ -244,7 +260,7 @@ def _read_foreign(folder: Path, job: Job) -> dict:
         seed = (cfg.get('randomness') or {}).get('seed')
         return dict(config=job.row.config, config_sha256=config_digest(cfg), seed=seed)
     if results.is_file():
-        content = json.loads(results.read_text(encoding='utf-8'))
+        content = read_json(results)
         return dict(config=content.get('config'), seed=content.get('seed'))
     return dict(config=f'unknown ({others[0]})')
 
@@ -364,7 +380,7 @@ def is_tested(folder: Path, source: Path, kind: str) -> bool:
     results = folder / 'results.json'
     if not results.is_file():
         return False
-    tested = json.loads(results.read_text(encoding='utf-8')).get('checkpoint')
+    tested = read_json(results).get('checkpoint')
     try:
         wanted = tested_checkpoint(source, kind).name
     except FileNotFoundError:  # the weights were deleted to save space: the results still hold

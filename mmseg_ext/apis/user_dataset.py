@@ -73,6 +73,21 @@ class UserData:
         return rare or list(classes)[1:]
 
 
+def read_user_data(path: PathLike) -> UserData:
+    """Read a data set file and look at its files, up to 100 masks of each split. Writes nothing.
+
+    Args:
+        path: The data set file.
+
+    Raises:
+        FileNotFoundError: If the file, a folder, a list or a mask is absent.
+        ValueError: If the file contradicts itself or the masks, or a split is empty.
+    """
+    file = read_data_file(path)
+    counts = {part: probe(file, part, limit=_PROBED) for part in file.parts}
+    return UserData(file, len(pair_files(file, 'train').pairs), median_size(counts['train']))
+
+
 def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
     """Change a config so that it trains and tests on the user's data. Writes nothing.
 
@@ -90,12 +105,8 @@ def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
         FileNotFoundError: If the file, a folder, a list or a mask is absent.
         ValueError: If the file contradicts itself or the masks, or a split is empty.
     """
-    file = read_data_file(path)
-    train = probe(file, 'train', limit=_PROBED)
-    for part in file.parts:
-        if part != 'train':
-            probe(file, part, limit=_PROBED)
-    data = UserData(file, len(pair_files(file, 'train').pairs), median_size(train))
+    data = read_user_data(path)
+    file = data.file
     for key in cfg:  # test_dataloader = val_dataloader may be one dict, and each is changed
         cfg[key] = copy.deepcopy(cfg[key])
     notes = [
