@@ -238,6 +238,29 @@ def test_predicts_what_the_detector_finds_at_the_original_size(monkeypatch):
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize('num_classes', [91, 21, 2])
+def test_parameter_integers(num_classes, monkeypatch):
+    """torchvision states 44,401,393 for COCO's 91 classes; those of VOC and BM-Seg are fewer."""
+    _need_torchvision()
+    from torchvision.models import ResNet50_Weights, detection, resnet50
+
+    stated = detection.MaskRCNN_ResNet50_FPN_Weights.COCO_V1.meta['num_params']
+    with torch.device('meta'):
+        state = resnet50().state_dict()
+    # pretrained backbones have frozen norms, which count no parameters
+    monkeypatch.setattr(ResNet50_Weights, 'get_state_dict', lambda *_, **__: state)
+    with torch.device('meta'):
+        settings = dict(weights_backbone='IMAGENET1K_V1')
+        net = MODELS.build(
+            dict(type='MaskRCNNSegmentor', num_classes=num_classes, detector=settings)
+        )
+    a_class = (1024 + 1) + 4 * (1024 + 1) + (256 + 1)  # score, box, mask
+    expected = {91: 44_401_393, 21: 44_024_653, 2: 43_922_395}[num_classes]
+    assert sum(p.numel() for p in net.parameters()) == expected
+    assert stated - (91 - num_classes) * a_class == expected
+
+
+@pytest.mark.oracle
 def test_settings_are_checked():
     _need_torchvision()
     with pytest.raises(ValueError, match=r"arch must be one of \['maskrcnn_resnet50_fpn', "):
