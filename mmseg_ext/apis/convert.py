@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
@@ -45,6 +46,8 @@ class Source:
             for names it does not know.
         left_out: Regular expressions of public names that are known and have no place here.
         absent: Regular expressions of our names that the source does not hold, which stay random.
+        prepare: First change, of values and names that no renaming can make ours; raises as
+            ``model``, which gets what it returns.
         adjust: Last change of values, on our names.
         note: What is not the same as there.
     """
@@ -56,6 +59,7 @@ class Source:
     names: Callable[[State], Callable[[str], Optional[str]]]
     left_out: Sequence[str] = ()
     absent: Sequence[str] = ()
+    prepare: Callable[[State], State] = _same
     adjust: Callable[[State], State] = _same
     note: str = ''
 
@@ -83,8 +87,8 @@ def convert(state: Mapping[str, Tensor], source: Source) -> Converted:
     Raises:
         ValueError: If they are not such weights: a tensor is unknown, missing or of another shape.
     """
-    given = dict(state)
     try:
+        given = source.prepare(dict(state))
         model = source.model(given)
     except (KeyError, ValueError) as error:
         raise ValueError(f'not the weights of {source.title}: no {error.args[0]}') from None
@@ -191,25 +195,38 @@ def count_modules(state: State, pattern: str) -> int:
 
 
 def read_public_weights(path: PathLike) -> State:
-    """Read a checkpoint of torch, or one of safetensors.
+    """Read a checkpoint of torch, one of safetensors, or arrays of numpy.
 
     Raises:
         FileNotFoundError: If the file is not there.
         ImportError: If the package for its format is not there.
         ValueError: If it is no checkpoint.
     """
-    if Path(path).suffix != '.safetensors':
+    readers = {'.safetensors': _read_safetensors, '.npz': _read_arrays}
+    read = readers.get(Path(path).suffix)
+    if read is None:
         return read_state_dict(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f'no checkpoint {path}')
     try:
+        return read(path)
+    except ImportError:
+        raise
+    except Exception as error:  # a package raises a kind of its own
+        raise ValueError(f'{path} cannot be read as a checkpoint: {error}') from error
+
+
+def _read_safetensors(path: PathLike) -> State:
+    try:
         from safetensors.torch import load_file
     except ImportError:
         raise ImportError(f'{path}: pip install safetensors, to read this format') from None
-    try:
-        return load_file(str(path))
-    except Exception as error:  # the package raises a kind of its own
-        raise ValueError(f'{path} cannot be read as a checkpoint: {error}') from error
+    return load_file(str(path))
+
+
+def _read_arrays(path: PathLike) -> State:
+    with np.load(path) as arrays:
+        return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
 
 
 def converted_meta(path: PathLike, *, source: str, origin: str) -> Dict[str, Any]:

@@ -154,16 +154,22 @@ def _vit_model(state: State) -> Dict[str, dict]:
     )
 
 
-def _vit_names(state: State) -> _NameOf:
-    table = {name: name for name in ('cls_token', 'pos_embed')}
-    table.update({'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'})
-    for block in range(count_modules(state, r'blocks\.(\d+)\.')):
+def vit_block_table(num_layers: int) -> Dict[str, str]:
+    """Modules of timm's transformer, and of mmseg's ``TransformerEncoderLayer``."""
+    table = {}
+    for block in range(num_layers):
         theirs, ours = f'blocks.{block}', f'layers.{block}'
         for old, new in _VIT_BLOCK.items():
             table[f'{theirs}.{old}'] = f'{ours}.{new}'
         for leaf in ('weight', 'bias'):
             table[f'{theirs}.attn.qkv.{leaf}'] = f'{ours}.attn.attn.in_proj_{leaf}'
-    return _in_backbone(table)
+    return table
+
+
+def _vit_names(state: State) -> _NameOf:
+    table = {name: name for name in ('cls_token', 'pos_embed')}
+    table.update({'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'})
+    return _in_backbone({**table, **vit_block_table(count_modules(state, r'blocks\.(\d+)\.'))})
 
 
 SOURCES: Dict[str, Source] = {

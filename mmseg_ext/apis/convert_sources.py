@@ -3,13 +3,14 @@
 import difflib
 from typing import Dict
 
-from . import convert_imagenet, convert_repositories, convert_swin
+from . import convert_imagenet, convert_repositories, convert_swin, convert_transunet
 from .convert import Source
 
 SOURCES: Dict[str, Source] = {
     **convert_repositories.SOURCES,
     **convert_imagenet.SOURCES,
     **convert_swin.SOURCES,
+    **convert_transunet.SOURCES,
 }
 
 

@@ -4,7 +4,7 @@ The names are those of timm 1.0, of microsoft/Swin-Transformer and of HuCaoFight
 names alone: it has no licence). The order of the four pixels that patch merging joins changes.
 """
 
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from torch import Tensor
 
@@ -157,7 +157,7 @@ def _unet_names(state: State) -> _NameOf:
 
 
 _BUFFERS = (r'.*\.attn_mask', r'.*\.relative_position_index')
-_IMAGENET = dict(
+_IMAGENET: Dict[str, Any] = dict(
     origin='https://github.com/microsoft/Swin-Transformer',
     images='RGB: mean 123.675, 116.28, 103.53, std 58.395, 57.12, 57.375',
 )

@@ -1,11 +1,11 @@
 """Convert public weights: ``python tools/model_converters/convert.py --source NAME IN OUT``.
 
-``--list`` names the sources. IN is a file or URL of a torch checkpoint, or a file of safetensors;
-OUT a checkpoint for the printed config: a whole model is tested or started from
-(``--cfg-options load_from=OUT``), a backbone is named in its ``init_cfg``. Tensors that OUT leaves
-out, and those of the model that IN does not hold, are counted. DeepLab-v2 has a converter of its
-own, ``deeplabv2.py``. The results of such weights are their authors': our training did not make
-them, and the cards say so.
+``--list`` names the sources. IN is a file or URL of a torch checkpoint, or a file of safetensors or
+of numpy arrays (``.npz``); OUT a checkpoint for the printed config: a whole model is tested or
+started from (``--cfg-options load_from=OUT``), a backbone is named in its ``init_cfg``. Tensors
+that OUT leaves out, and those of the model that IN does not hold, are counted. DeepLab-v2 has a
+converter of its own, ``deeplabv2.py``. The results of such weights are their authors': our training
+did not make them, and the cards say so.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 # TransUNet with the losses of its paper. The data set's config adds num_classes, ignore_index and the
 # sizes of the preprocessor and of the position embedding.
-# The public code starts from R50+ViT-B_16 of ImageNet-21k.
-init_note = 'random unless load_from is given'
+# The public code starts from R50+ViT-B_16 of ImageNet-21k: tools/model_converters/convert.py makes a
+# file for the backbone's init_cfg of it.
+init_note = 'random unless init_cfg or load_from is given'
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(

@@ -11,7 +11,7 @@ paper (mmseg's encoder layer; the public code has 0 there).
 Shape letters: N image, C channel, H row, W column, L token.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -138,7 +138,8 @@ class TransUNet(BaseModule):
     against timm's ``vit_base_r50_s16_224`` less its class token.
 
     Args:
-        img_size: Side of the training images in pixels, which sets the position embedding's grid.
+        img_size: Side of the training images in pixels, which sets the position embedding's grid;
+            weights of another size load, their positions resized.
         in_channels: Of the image.
         stem_width: Channels of the first convolution.
         stem_depths: Blocks of the stem's stages.
@@ -201,6 +202,14 @@ class TransUNet(BaseModule):
         """Initialise the parts, then the position embedding, as the vision transformer does."""
         trunc_normal_(self.pos_embed, std=0.02)
         super().init_weights()
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
+        # as in the forward pass: positions of another image size are of use here
+        key = f'{prefix}pos_embed'
+        given = state_dict.get(key)
+        if given is not None and given.shape[:-2] == self.pos_embed.shape[:-2]:
+            state_dict = {**state_dict, key: _resize_bicubic(given, self.pos_embed.shape[2:])}
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, image_NCHW: Tensor) -> Tuple[Tensor]:
         """Return the decoded map."""

@@ -1,0 +1,199 @@
+"""R50+ViT-B/16 of ImageNet-21k, from which TransUNet starts: Google's arrays, and timm's copy.
+
+The names of the arrays are those that Beckschen/TransUNet loads (networks/vit_seg_modeling.py at
+ee8accecfd79f387071690f047b1a682176201fc, networks/vit_seg_modeling_resnet_skip.py at
+26de0c4d9a5145589ea249d169af7f7130823e03); timm 1.0 loads the same, and the tests compare with it.
+Axes change their order, query, key and value become one tensor, and the class token is left out
+with its position. No value changes.
+"""
+
+import re
+from typing import Any, Callable, Dict, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from .convert import Source, State, by_table, count_modules, rows
+from .convert_imagenet import vit_block_table
+
+_NameOf = Callable[[str], Optional[str]]
+_STRIDE = 16  # pixels of a token
+_STAGES = 3  # of the stem
+_HEAD_WIDTH = 64  # of each attention head
+_POSITIONS = 'Transformer/posembed_input/pos_embedding'
+_ATTENTION = 'MultiHeadDotProductAttention_1'
+# Modules of a block of the stem, in one order.
+_UNIT = (
+    *('reduce.0', 'reduce.1', 'conv.0', 'conv.1', 'restore.0', 'restore.1'),
+    *('project.0', 'project.1'),
+)
+_GOOGLE_UNIT = ('conv1', 'gn1', 'conv2', 'gn2', 'conv3', 'gn3', 'conv_proj', 'gn_proj')
+_TIMM_UNIT = (
+    *('conv1', 'norm1', 'conv2', 'norm2', 'conv3', 'norm3'),
+    *('downsample.conv', 'downsample.norm'),
+)
+_BLOCK = {
+    'LayerNorm_0': 'ln1',
+    f'{_ATTENTION}/out': 'attn.attn.out_proj',
+    'LayerNorm_2': 'ln2',
+    'MlpBlock_3/Dense_0': 'ffn.layers.0.0',
+    'MlpBlock_3/Dense_1': 'ffn.layers.1',
+}
+
+
+def _as_grid(positions: Tensor) -> Tensor:
+    """Positions ``(1, 1 + n * n, C)``, the class token's first, as a map ``(1, C, n, n)``."""
+    side = round((positions.shape[1] - 1) ** 0.5) if positions.dim() == 3 else 0
+    if not side or positions.shape[1] != 1 + side * side:
+        raise ValueError(f'positions of a class token and a square, but {tuple(positions.shape)}')
+    return positions[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+
+
+def _model(
+    state: State, *, root: str, positions: str, block: str, units: Sequence[str]
+) -> Dict[str, dict]:
+    """Read the network's sizes off the weights; the last two are patterns of numbered modules."""
+    _, width, side, _ = state[positions].shape
+    if width % _HEAD_WIDTH:
+        raise ValueError(f'heads of {_HEAD_WIDTH} channels in {width}')
+    return dict(
+        backbone=dict(
+            type='TransUNet',
+            img_size=_STRIDE * side,
+            stem_width=rows(state, root),
+            stem_depths=tuple(count_modules(state, unit) for unit in units),
+            embed_dims=width,
+            num_layers=count_modules(state, block),
+            num_heads=width // _HEAD_WIDTH,
+        )
+    )
+
+
+def _units_table(
+    depths: Sequence[int], names: Sequence[str], name_of: Callable[[int, int, str], str]
+) -> Dict[str, str]:
+    return {
+        name_of(stage, unit, old): f'stem.stages.{stage}.{unit}.{new}'
+        for stage, depth in enumerate(depths)
+        for unit in range(depth)
+        for old, new in zip(names, _UNIT, strict=True)
+    }
+
+
+# --- Google's arrays ------------------------------------------------------------------------------
+
+
+def _google_prepare(state: State) -> State:
+    """Give arrays torch's order of axes, and join query, key and value."""
+    turned = {key: _turned(key, value) for key, value in state.items()}
+    for key in [key for key in turned if f'{_ATTENTION}/query/' in key]:
+        names = [key.replace('/query/', f'/{part}/') for part in ('query', 'key', 'value')]
+        shapes = {turned[name].shape for name in names if name in turned}
+        if len(shapes) == 1 and all(name in turned for name in names):
+            turned[key.replace('/query/', '/qkv/')] = torch.cat([turned.pop(n) for n in names])
+    return turned  # a part that is missing or of another shape leaves the rest to be reported
+
+
+def _turned(key: str, value: Tensor) -> Tensor:
+    if key == _POSITIONS:
+        return _as_grid(value)
+    if not key.endswith('/kernel'):
+        return value.flatten()  # norms are (1, 1, 1, C), biases of attention (heads, C)
+    if value.dim() == 4:  # height, width, in, out
+        return value.permute(3, 2, 0, 1)
+    if value.dim() == 3:  # (heads, width, C) or (C, heads, width)
+        value = value.flatten(0, 1) if f'{_ATTENTION}/out/' in key else value.flatten(1)
+    return value.t() if value.dim() == 2 else value
+
+
+def _google_model(state: State) -> Dict[str, dict]:
+    return _model(
+        state,
+        root='conv_root/kernel',
+        positions=_POSITIONS,
+        block=r'Transformer/encoderblock_(\d+)/',
+        units=[rf'block{stage + 1}/unit(\d+)/' for stage in range(_STAGES)],
+    )
+
+
+def _google_unit(stage: int, unit: int, module: str) -> str:
+    return f'block{stage + 1}/unit{unit + 1}/{module}'
+
+
+def _google_names(state: State) -> _NameOf:
+    sizes = _google_model(state)['backbone']
+    modules = {'conv_root': 'stem.root.0', 'gn_root': 'stem.root.1', 'embedding': 'patch_embed'}
+    modules.update(_units_table(sizes['stem_depths'], _GOOGLE_UNIT, _google_unit))
+    table = {_POSITIONS: 'backbone.pos_embed'}
+    for layer in range(sizes['num_layers']):
+        theirs, ours = f'Transformer/encoderblock_{layer}', f'layers.{layer}'
+        modules.update({f'{theirs}/{old}': f'{ours}.{new}' for old, new in _BLOCK.items()})
+        for old, new in (('kernel', 'weight'), ('bias', 'bias')):
+            qkv = f'{theirs}/{_ATTENTION}/qkv/{old}'
+            table[qkv] = f'backbone.{ours}.attn.attn.in_proj_{new}'
+    modules['Transformer/encoder_norm'] = 'norm'
+    for old, new in (('kernel', 'weight'), ('scale', 'weight'), ('bias', 'bias')):
+        table.update({f'{key}/{old}': f'backbone.{ours}.{new}' for key, ours in modules.items()})
+    return by_table(table)
+
+
+# --- timm -----------------------------------------------------------------------------------------
+
+_STEM = 'patch_embed.backbone'
+
+
+def _timm_prepare(state: State) -> State:
+    return {key: _as_grid(value) if key == 'pos_embed' else value for key, value in state.items()}
+
+
+def _timm_model(state: State) -> Dict[str, dict]:
+    prefix = re.escape(f'{_STEM}.stages.')
+    return _model(
+        state,
+        root=f'{_STEM}.stem.conv.weight',
+        positions='pos_embed',
+        block=r'blocks\.(\d+)\.',
+        units=[rf'{prefix}{stage}\.blocks\.(\d+)\.' for stage in range(_STAGES)],
+    )
+
+
+def _timm_unit(stage: int, unit: int, module: str) -> str:
+    return f'{_STEM}.stages.{stage}.blocks.{unit}.{module}'
+
+
+def _timm_names(state: State) -> _NameOf:
+    sizes = _timm_model(state)['backbone']
+    table = {f'{_STEM}.stem.conv': 'stem.root.0', f'{_STEM}.stem.norm': 'stem.root.1'}
+    table.update(_units_table(sizes['stem_depths'], _TIMM_UNIT, _timm_unit))
+    table.update(vit_block_table(sizes['num_layers']))
+    table.update({'patch_embed.proj': 'patch_embed', 'norm': 'norm', 'pos_embed': 'pos_embed'})
+    return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
+
+
+_SHARED: Dict[str, Any] = dict(
+    images='RGB of -1..1: mean 127.5, std 127.5',
+    absent=(r'backbone\.(enter|decoder)\..*',),
+    note='the stem is that of the public TransUNet: it pads at all sides, and the norm of a '
+    'projection has a group per channel; the weights were trained with padding at the end and 32 '
+    'groups',
+)
+SOURCES: Dict[str, Source] = {
+    'imagenet_r50vit_transunet': Source(
+        title='R50+ViT-B_16.npz of google-research/vision_transformer, for TransUNet',
+        origin='https://github.com/google-research/vision_transformer',
+        prepare=_google_prepare,
+        model=_google_model,
+        names=_google_names,
+        left_out=(r'cls', r'(head|pre_logits)/.*'),
+        **_SHARED,
+    ),
+    'timm_r50vit_transunet': Source(
+        title='vit_base_r50_s16_224 or _384 of timm, for TransUNet',
+        origin='https://github.com/huggingface/pytorch-image-models',
+        prepare=_timm_prepare,
+        model=_timm_model,
+        names=_timm_names,
+        left_out=(r'cls_token', r'(head|pre_logits)\..*'),
+        **_SHARED,
+    ),
+}
