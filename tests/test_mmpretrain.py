@@ -103,3 +103,63 @@ def test_config_is_built_trained_one_step_and_exported(name, strides, onnx_expor
 
     used = onnx_export(_Logits(net).eval(), torch.randn(1, 3, 64, 64), dynamo=False)
     assert {'Conv', 'GridSample'} <= used
+
+
+# Maps of 64, 128, 256 and 512 channels at strides 4, 8, 16 and 16.
+BACKBONES = dict(
+    mmpretrain=dict(
+        type='mmpretrain.ResNet', depth=18, out_indices=(0, 1, 2, 3), strides=(1, 2, 2, 1),
+        dilations=(1, 1, 1, 2)),
+    timm=dict(
+        type='TIMMBackbone', model_name='resnet18', pretrained=False, output_stride=16,
+        out_indices=(1, 2, 3, 4)),
+)  # fmt: skip
+# All our heads but two, which need what these backbones do not give: FCNSkipHead the image among
+# the maps, ValidSegHead a map without the borders.
+HEADS = [
+    dict(type='DeepLabV3PlusHead', in_channels=(64, 512), in_index=(0, 3), channels=32),
+    dict(type='FMSIHead', in_channels=(64, 256, 512), in_index=(0, 2, 3), channels=32,
+         context=dict(type='DeformASPP', rates=(1, 2)), flow=dict()),
+    dict(type='MFPHead', in_channels=(64, 128, 256, 512), in_index=(0, 1, 2, 3), channels=32,
+         skip_channels=(8, 8, 8), attention=dict(type='PSCAN')),
+    dict(type='DeepLabV2Head', in_channels=512, in_index=3, rates=(1, 2)),
+    dict(type='UNetVGGHead', in_channels=(64, 128, 256, 512), widths=(8, 8, 8)),
+    dict(type='ConvSegHead', in_channels=512, in_index=3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('package', BACKBONES)
+@pytest.mark.parametrize('head', HEADS, ids=[head['type'] for head in HEADS])
+def test_any_head_takes_a_step_on_either_package_and_is_exported(package, head, onnx_export):
+    loss = dict(type='CrossEntropyLoss', avg_non_ignore=True)
+    model = dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3,
+                               bgr_to_rgb=True, size=(64, 64), pad_val=0, seg_pad_val=255),
+        backbone=BACKBONES[package],
+        decode_head=dict(head, num_classes=4, loss_decode=loss),
+        test_cfg=dict(mode='whole'))  # fmt: skip
+    _need(model)
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    net = MODELS.build(Config(model)).train()
+    net.init_weights()
+    with torch.no_grad():
+        maps = net.backbone(torch.randn(2, 3, 64, 96))
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (64, 16, 24), (128, 8, 12), (256, 4, 6), (512, 4, 6)]  # fmt: skip
+    images = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
+    data = dict(inputs=images, data_samples=[_sample(4), _sample(4)])
+    data = net.data_preprocessor(data, True)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss, _ = net.parse_losses(net(**data, mode='loss'))
+        loss.backward()
+        losses.append(loss.item())
+        without = [n for n, p in net.named_parameters() if p.requires_grad and p.grad is None]
+        assert without == []
+        optimizer.step()
+    assert torch.tensor(losses).isfinite().all() and losses[1] != losses[0]
+    onnx_export(_Logits(net).eval(), torch.randn(1, 3, 64, 64), dynamo=False)
