@@ -457,6 +457,11 @@ def test_numbers_below_0_are_refused_and_a_seed_counts_once(setup, tool, capsys)
             tool(1, *words)
         assert 'are numbers from 0' in capsys.readouterr().err
     assert setup.calls() == [] and not setup.work.exists()
+    setup.work.write_text('a file')
+    with pytest.raises(SystemExit, match='2'):
+        tool(1)
+    assert 'is a file: name the folder of all runs' in capsys.readouterr().err
+    setup.work.unlink()
     assert tool(1, '--rows', 'small', '--seeds', 0, 0) == 0
     assert '50.00 ±' not in capsys.readouterr().out  # one run has no standard deviation
     assert setup.calls() == [('train', 'small_seed0'), ('test', 'small_seed0')]

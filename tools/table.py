@@ -73,6 +73,8 @@ def parse_args() -> argparse.Namespace:
     given = [args.gpus, args.num_folds, args.latency, *(args.seeds or [])]
     if any(number is not None and number < 0 for number in given):
         parser.error('--gpus, --num-folds, --latency and --seeds are numbers from 0')
+    if Path(args.work_dirs).is_file():
+        parser.error(f'--work-dirs {args.work_dirs} is a file: name the folder of all runs')
     # a seed that is named twice is one run, which must not count as two
     args.seeds = list(dict.fromkeys(args.seeds)) if args.seeds else None
     args.gpus = 1 if args.gpus is None and args.launcher == 'pytorch' else args.gpus or 0

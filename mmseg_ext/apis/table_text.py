@@ -157,7 +157,8 @@ def _remarks(data: Mapping[str, Any]) -> List[str]:
     to_baseline = f'Difference: to the row {data["baseline"]}; no number is printed for these data.'
     lines = [_LEGEND.format(difference=to_paper if data['on_paper_data'] else to_baseline)]
     if data['note']:
-        lines.append(f'Protocol: {data["note"]}')
+        whose = 'Protocol of the paper, not of these runs' if data['dataset'] else 'Protocol'
+        lines.append(f'{whose}: {data["note"]}')
     if any(row['starred'] for row in data['rows']):
         lines.append('* converted weights: training not reproduced')
     optimistic = [row['label'] for row in data['rows'] if row['optimistic']]
