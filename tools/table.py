@@ -116,6 +116,7 @@ def report(args: argparse.Namespace, table: TableRun) -> bool:
         table, options=args.cfg_options, dataset=args.dataset, latency=args.latency
     )
     words = ['python', 'tools/table.py', table.paper, table.table, *passed_on(args)]
+    words += ['--seeds', *map(str, args.seeds)] if args.seeds else []
     values, data = report_table(table, models=models, command=shlex.join(words))
     print(f'\n{format_text(data)}', flush=True)
     written = []
