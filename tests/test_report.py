@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmseg_ext.apis import report_sections as sections
 from mmseg_ext.apis.curves import draw_curves, read_curves
+from mmseg_ext.apis.pictures import read_rgb
 from mmseg_ext.apis.report import CONSTANT, write_report
 from mmseg_ext.apis.run_folder import constant_miou, read_examples, read_results
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
@@ -231,3 +233,15 @@ def test_chromium_shows_it_without_errors_at_any_width(html, browser_view, width
     seen = browser_view(html, width)
     assert seen.pop('width') <= width  # nothing sticks out to the right
     assert seen == dict(broken=0, images=11, errors=[])
+
+
+def test_a_picture_is_turned_as_its_tag_says(tmp_path):
+    """Against OpenCV, which reads the images of a training."""
+    path, exif = tmp_path / 'a.jpg', Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    stored = np.zeros((8, 24, 3), np.uint8)
+    stored[:, :8] = (250, 0, 0)
+    Image.fromarray(stored).save(path, quality=100, subsampling=0, exif=exif)
+    shown = read_rgb(path)
+    assert shown.shape == (24, 8, 3) and shown[0, 0, 0] > 200 > 50 > shown[-1, 0, 0]
+    assert np.abs(shown.astype(int) - cv2.imread(str(path))[..., ::-1]).max() <= 2

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from mmseg_ext.apis import table_submit
+from mmseg_ext.apis.cli import parse_options
 from mmseg_ext.apis.launch import Launch, locked
 from mmseg_ext.apis.table_rows import choose_rows, find_runs, read_tables
-from mmseg_ext.apis.table_run import Settings, parse_options, run_table
+from mmseg_ext.apis.table_run import Settings, run_table
 
 ROOT = Path(__file__).resolve().parents[1]
 

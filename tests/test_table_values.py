@@ -176,6 +176,15 @@ def test_a_run_of_another_config_is_refused(table) -> None:
         table_values(replace(table, rows=rows, baseline='Base'))
 
 
+def test_damaged_results_are_named(table, tmp_path) -> None:
+    folder = tmp_path / 'torn'
+    folder.mkdir()
+    (folder / 'results.json').write_text('{"metrics": ')
+    rows = (replace(table.rows[0], runs=(folder,)),)
+    with pytest.raises(ValueError, match='torn/results.json is damaged .*: remove it'):
+        table_values(replace(table, rows=rows))
+
+
 def cells(text: str) -> list:
     rows = [line for line in text.splitlines() if line.startswith('| ')]
     return [[cell.strip() for cell in row.strip('|').split('|')] for row in rows]

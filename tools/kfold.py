@@ -15,7 +15,6 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import List
 
 from mmseg_ext.apis import cli, kfold, training
 from mmseg_ext.apis.average import load_average, run_average
@@ -63,21 +62,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def parse_options(options: List[str]) -> dict:
-    """Read key=value as the other tools do, which get them as typed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=cli.Options)
-    return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
-
-
 def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
     """Predict with the models of the tested folds; returns the number of failures."""
-    cfg = training.load_config(args.config, options=parse_options(args.cfg_options))
+    cfg = training.load_config(args.config, options=cli.parse_options(args.cfg_options))
     weights = [
         choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in result['folds']
     ]
     model = load_average(
-        args.config, weights, device=args.device, cfg_options=parse_options(args.cfg_options)
+        args.config, weights, device=args.device, cfg_options=cli.parse_options(args.cfg_options)
     )
     pool = read_pool(cfg, pool=result['pool'])
     folder = work_dir / 'average'
@@ -100,7 +92,7 @@ def main() -> int:
     args = parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the training that runs, too
     cfg = training.load_config(
-        args.config, options=parse_options(args.cfg_options), work_dir=args.work_dir
+        args.config, options=cli.parse_options(args.cfg_options), work_dir=args.work_dir
     )
     work_dir, failed = Path(cfg.work_dir), []
     if not args.report:

@@ -1,10 +1,11 @@
 """How a tool ends: one line for a user's mistake, a traceback for ours."""
 
+import argparse
 import os
 import re
 import sys
 import warnings
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 from mmengine.config import DictAction
 
@@ -40,6 +41,17 @@ class Options(DictAction):
         if wrong:
             raise ValueError(f'{self.option_strings[0]} {wrong[0]!r} is not key=value')
         super().__call__(parser, namespace, values, *args, **kwargs)
+
+
+def parse_options(options: Sequence[str]) -> dict:
+    """Read ``--cfg-options`` that were kept as typed, to hand them on, as the tools read them.
+
+    Raises:
+        ValueError: If one is not key=value.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=Options)
+    return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
 
 
 def message_of(error: BaseException) -> str:

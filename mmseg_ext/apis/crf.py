@@ -16,11 +16,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ..models.layers.dense_crf import DenseCRF
-from .pictures import write_bytes
+from .pictures import read_rgb, write_bytes
 from .predict import Failure, Prediction, write_prediction
 
 PathLike = Union[str, Path]
@@ -104,8 +104,7 @@ def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
             '--prob again'
         ) from None
     try:
-        with Image.open(item.image) as image:
-            picture = np.array(ImageOps.exif_transpose(image).convert('RGB'))
+        picture = read_rgb(item.image)
     except Exception as error:
         raise ValueError(f'{item.image} cannot be read as an image: {error}') from None
     return prob, picture

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .crf import Item, read_listing
-from .pictures import colourise, picture_grid
+from .pictures import colourise, picture_grid, read_rgb
 
 PathLike = Union[str, Path]
 
@@ -41,8 +41,7 @@ def draw(
     listing, items = read_listing(before, truth)
     pictures = []
     for item in _chosen(items, names, rows):
-        with Image.open(item.image) as image:
-            row = [np.array(ImageOps.exif_transpose(image).convert('RGB'))]
+        row = [read_rgb(item.image)]
         files: List[Path] = [Path(f) / 'masks' / f'{item.name}.png' for f in (before, after)]
         for file in (*files, *([item.truth] if item.truth else [])):
             with Image.open(file) as mask:

@@ -17,6 +17,7 @@ from torch import nn
 from .checkpoints import check_weights
 from .optional_packages import check_packages
 from .pictures import voc_palette
+from .run_folder import find_config
 from .training import load_config
 
 PathLike = Union[str, Path]
@@ -131,3 +132,24 @@ def load_model(
     model.dataset_meta = dict(classes=names, palette=colours)
     model.cfg = cfg
     return model.to(place).eval()
+
+
+def load_tested(work_dir: PathLike, results: dict) -> Tuple[nn.Module, Path]:
+    """Load the network of a tested run.
+
+    Args:
+        work_dir: Folder of the run.
+        results: Content of its ``results.json``.
+
+    Returns:
+        What :func:`load_model` returns, and the checkpoint that was tested.
+
+    Raises:
+        FileNotFoundError: If the checkpoint is gone.
+        ValueError: If the work folder holds no config, or the checkpoint is of another model.
+    """
+    cfg = find_config(work_dir, results)
+    if cfg is None:
+        raise ValueError(f'{work_dir} holds no config: its network cannot be built')
+    checkpoint = Path(work_dir) / str(results.get('checkpoint'))
+    return load_model(cfg.filename, checkpoint), checkpoint

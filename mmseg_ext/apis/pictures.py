@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 IGNORE = 255
 _VOID = (224, 224, 224)
@@ -30,6 +30,12 @@ def voc_palette(num_classes: int) -> List[List[int]]:
             rest >>= 3
         colours.append(colour)
     return colours
+
+
+def read_rgb(path: Union[str, Path]) -> np.ndarray:
+    """Read an image to be shown, turned as its EXIF tag says: OpenCV turns it in training, too."""
+    with Image.open(path) as image:
+        return np.array(ImageOps.exif_transpose(image).convert('RGB'))
 
 
 def to_display(image: np.ndarray) -> np.ndarray:

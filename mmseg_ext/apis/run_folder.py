@@ -13,7 +13,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
-from PIL import Image, ImageOps
+from PIL import Image
+
+from .pictures import read_rgb
 
 PathLike = Union[str, Path]
 
@@ -157,7 +159,7 @@ def read_examples(
     examples = []
     for entry in entries:
         label = np.asarray(Image.open(listing.parent / entry['mask']))
-        image = np.asarray(ImageOps.exif_transpose(Image.open(entry['image'])).convert('RGB'))
+        image = read_rgb(entry['image'])
         truth = truths.get(entry['image'])
         if image.shape[:2] == label.shape:
             name = Path(entry['image']).stem

@@ -3,18 +3,16 @@
 It is what ``tools/test.py --calibration`` counts, without testing the other scores again.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Union
 
 import torch
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE, CalibrationMetric
 from mmseg_ext.evaluation.summary import write_json
 
-from .run_folder import find_config, read_results
+from .run_folder import read_results
 
 PathLike = Union[str, Path]
 
@@ -37,14 +35,10 @@ def ensure_calibration(work_dir: PathLike) -> bool:
     results = read_results(folder)
     if results.get('calibration') and (folder / PER_IMAGE_FILE).is_file():
         return False
-    cfg = find_config(folder, results)
-    if cfg is None:
-        raise ValueError(f'{folder} holds no config: its calibration cannot be counted')
-    from .load_model import load_model  # pages without it need no network
+    from .load_model import load_tested  # pages without it need no network
 
-    model: Any = load_model(cfg.filename, folder / str(results.get('checkpoint')))
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    loader = Runner.build_dataloader(cfg.test_dataloader)
+    model: Any = load_tested(folder, results)[0]
+    loader = Runner.build_dataloader(model.cfg.test_dataloader)
     metric = CalibrationMetric(per_image_file=str(folder / PER_IMAGE_FILE))
     metric.dataset_meta = loader.dataset.metainfo
     with torch.no_grad():
@@ -52,7 +46,5 @@ def ensure_calibration(work_dir: PathLike) -> bool:
             samples = [sample.to_dict() for sample in model.test_step(batch)]
             metric.process(batch, samples)
     metric.evaluate(len(loader.dataset))
-    path = folder / 'results.json'
-    content = json.loads(path.read_text(encoding='utf-8'))
-    write_json(path, dict(content, calibration=metric.summary))
+    write_json(folder / 'results.json', dict(results, calibration=metric.summary))
     return True

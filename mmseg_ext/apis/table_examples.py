@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from .pictures import colourise, encode, error_picture, shrink
+from .pictures import colourise, encode, error_picture, read_rgb, shrink
 from .report_page import picture
 from .run_folder import find_config, load_truth, read_results, test_dataset
 from .table_data import RowData, RunFiles
@@ -73,15 +73,11 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
     listed = set(_listing(Path(work_dir))[0])
     absent = [path for path in images if str(path.absolute()) not in listed]
     if absent:
-        from .load_model import load_model
+        from .load_model import load_tested
         from .predict import predict_to_folder
 
         results = read_results(work_dir)
-        cfg = find_config(work_dir, results)
-        if cfg is None:
-            raise ValueError(f'{work_dir} holds no config: nothing can be predicted with it')
-        checkpoint = Path(work_dir) / str(results.get('checkpoint'))
-        model = load_model(cfg.filename, checkpoint)
+        model, checkpoint = load_tested(work_dir, results)
         known = [Path(path) for path in listed if Path(path).is_file()]
         source = dict(config=results.get('config'), checkpoint=str(checkpoint))
         predict_to_folder(model, [*known, *absent], Path(work_dir) / 'predictions', source=source)
@@ -145,7 +141,7 @@ def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> Dict[str, np.nda
 def _example(
     name: str, truth: Optional[np.ndarray], masks: Dict[int, Dict[str, Path]]
 ) -> SharedExample:
-    image = np.asarray(ImageOps.exif_transpose(Image.open(name)).convert('RGB'))
+    image = read_rgb(name)
     labels = {place: np.asarray(Image.open(found[name])) for place, found in masks.items()}
     labels = {place: label for place, label in labels.items() if label.shape == image.shape[:2]}
     return SharedExample(Path(name).stem, image, truth, labels)

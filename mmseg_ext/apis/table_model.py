@@ -14,7 +14,7 @@ from mmseg.models import BaseSegmentor
 
 from .benchmark import build
 from .cli import USER_ERRORS, message_of
-from .cost import flops_of_image, tested_parameters, time_images
+from .cost import flops_of_image, input_size, tested_parameters, time_images
 from .table_rows import TableRun
 from .table_run import all_options, load_row
 
@@ -54,8 +54,10 @@ def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
 
 
 def _size(cfg: Config) -> Tuple[int, int]:
-    size = cfg.get('crop_size') or cfg.model.data_preprocessor.get('size') or (512, 512)
-    return int(size[0]), int(size[1])
+    try:
+        return input_size(cfg)
+    except ValueError:  # the config does not say
+        return 512, 512
 
 
 def table_models(

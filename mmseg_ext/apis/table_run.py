@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmseg_ext.evaluation.summary import write_json
 
 from .checkpoints import last_checkpoint, newest_checkpoint
-from .cli import USER_ERRORS, Options, message_of
+from .cli import USER_ERRORS, message_of, parse_options
 from .collect import training_config
 from .kfold import choose_pool
 from .kfold_report import write_summary
@@ -199,15 +199,6 @@ def load_row(
         )
     finally:
         logging.disable(before)
-
-
-def parse_options(options: Sequence[str]) -> dict:
-    """Read key=value as the tools do."""
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=Options)
-    return parser.parse_args(['--cfg-options', *options]).cfg_options if options else {}
 
 
 def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:

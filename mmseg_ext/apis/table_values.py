@@ -3,14 +3,13 @@
 A printed number is never in our column. Fractions come from ``results.json``, per cent go out.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .run_folder import RUN_FACTS
+from .run_folder import RUN_FACTS, read_json
 from .table_rows import Protocol, Row, TableRun
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
@@ -103,7 +102,7 @@ def read_run(row: Row, folder: Path) -> dict:
     Raises:
         ValueError: If they are of another config than the row's.
     """
-    results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+    results = read_json(folder / 'results.json')
     if 'metrics' not in results:
         raise ValueError(f'{folder / "results.json"} has no metrics: test the run again')
     tested = results.get('config')
@@ -131,12 +130,17 @@ def matches(protocol: Protocol, results: Sequence[dict]) -> bool:
 
 def _whole_pool(protocol: Protocol, results: Sequence[dict]) -> bool:
     """Whether the folds of each seed hold as many images as the paper's data have."""
+    complete = [sum(c) for c in _images_by_seed(results).values() if len(c) == protocol.folds]
+    return protocol.images is None or all(total == protocol.images for total in complete)
+
+
+def _images_by_seed(results: Sequence[dict]) -> Dict[Any, List[int]]:
+    """Test images of each run of a seed; of a cross validation these are the folds."""
     counts: Dict[Any, List[int]] = {}
     for result in results:
         images = (result.get('dataset') or {}).get('num_images') or 0
         counts.setdefault(result.get('seed'), []).append(images)
-    complete = [sum(c) for c in counts.values() if len(c) == protocol.folds]
-    return protocol.images is None or all(total == protocol.images for total in complete)
+    return counts
 
 
 def table_values(
@@ -254,9 +258,5 @@ def run_facts(results: Sequence[dict]) -> Dict[str, Any]:
 
 def _images_of_a_seed(results: Sequence[dict]) -> Any:
     """Test images of all folds; every seed sees the same ones, or the numbers are listed."""
-    counts: Dict[Any, int] = {}
-    for result in results:
-        images = (result.get('dataset') or {}).get('num_images') or 0
-        counts[result.get('seed')] = counts.get(result.get('seed'), 0) + images
-    different = list(dict.fromkeys(counts.values()))
+    different = list(dict.fromkeys(map(sum, _images_by_seed(results).values())))
     return different[0] if len(different) == 1 else different
