@@ -41,6 +41,9 @@ def _head(type='FMSIHead', in_channels=(256, 728, 2048), num_classes=21, **kwarg
         (66_062_127, dict(context=D5, flow={})),
         (66_062_715, dict(context=G5, flow={})),
         (66_290_397, dict(context=G5, flow={}, attention=M)),
+        (55_708_171, dict(context=dict(D3, with_1x1=True))),
+        (65_941_039, dict(context=dict(D5, with_1x1=True))),
+        (45_879_087, dict(context=dict(D5, pre_conv=256))),
         # the control that the paper lacks, and the variants of the full model
         (63_692_757, dict(context=dict(type='ASPP', rates=(6, 8, 12, 18, 24), with_1x1=False))),
         (66_308_697, dict(context=dict(G5, attention_on='concat'), flow={}, attention=M)),

@@ -34,8 +34,9 @@ def scope():
     init_default_scope('mmseg')
 
 
-def _count(name: str) -> int:
+def _count(name: str, **head) -> int:
     model = Config.fromfile(CONFIGS / f'{name}.py').model
+    model.decode_head.update(head)
     with torch.device('meta'):
         parts = [MODELS.build(model[key]) for key in ('backbone', 'decode_head')]
     return sum(p.numel() for part in parts for p in part.parameters())
@@ -44,6 +45,19 @@ def _count(name: str) -> int:
 @pytest.mark.parametrize('name, expected', EXPECTED.items())
 def test_parameter_integers_of_the_tables(name, expected):
     assert _count(name) == expected
+
+
+@pytest.mark.parametrize(
+    'expected, head',
+    [
+        (5_631_784, dict(skip_channels=(64, 128, 128))),
+        (5_217_688, dict(skip_channels=(48, 48, 48))),
+        # the nearest that an AFFP + PSCAN with skips comes to the paper's 5,325,000
+        (5_288_072, dict(skip_channels=(64, 64, 64), upsample_cfg=dict(type='nearest'))),
+    ],
+)
+def test_parameter_integers_of_other_widths(expected, head):
+    assert _count('mfp_mobilenetv2_bmseg', **head) == expected
 
 
 def _small(**kwargs) -> MFPHead:
