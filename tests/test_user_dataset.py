@@ -447,21 +447,19 @@ def test_models_take_a_step_on_the_data(name, folder):
 
 def test_train_and_test_by_the_tools(tmp_path, tiny_config, python_tool):
     folder = write_folder(tmp_path / 'photos', size=(40, 40), counts=(4, 2))
-    env = dict(PYTHONPATH=str(ROOT))
     tools = ROOT / 'tools'
     done = python_tool(
-        tools / 'dataset.py', 'init', 'photos', '--classes', 'wall', 'cat', 'dog', cwd=tmp_path,
-        env=env,
+        tools / 'dataset.py', 'init', 'photos', '--classes', 'wall', 'cat', 'dog', cwd=tmp_path
     )  # fmt: skip
     assert 'my_data.yml: 3 classes, images: train 4, val 2' in done.stdout
-    done = python_tool(tools / 'dataset.py', 'check', 'my_data.yml', cwd=tmp_path, env=env)
+    done = python_tool(tools / 'dataset.py', 'check', 'my_data.yml', cwd=tmp_path)
     assert 'written to my_data_check.html' in done.stdout
     data = read_data_file(tmp_path / 'my_data.yml')
     assert data.classes == ('wall', 'cat', 'dog')
     assert data.values == {0: 0, 7: 1, 9: 2, 255: 255} and data.root == folder
     for tool in ('train', 'test'):
         done = python_tool(
-            tools / f'{tool}.py', tiny_config, '--dataset', 'my_data.yml', cwd=tmp_path, env=env
+            tools / f'{tool}.py', tiny_config, '--dataset', 'my_data.yml', cwd=tmp_path
         )
     work_dir = tmp_path / 'work_dirs/tiny-my_data'
     results = json.loads((work_dir / 'results.json').read_text())
@@ -472,7 +470,7 @@ def test_train_and_test_by_the_tools(tmp_path, tiny_config, python_tool):
     (tmp_path / 'my_data.yml').write_text(broken)
     done = python_tool(
         tools / 'train.py', tiny_config, '--dataset', 'my_data.yml', '--work-dir', 'fresh',
-        cwd=tmp_path, env=env, check=False,
+        cwd=tmp_path, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and 'images/gone: no such folder' in done.stderr
     assert not (tmp_path / 'fresh').exists()
