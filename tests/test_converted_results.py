@@ -1,5 +1,7 @@
 """Results of weights that others trained carry a star, in results.json, cards and reports."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -8,7 +10,9 @@ from mmseg_ext.apis.card import results_section
 from mmseg_ext.apis.collect import commands
 from mmseg_ext.apis.convert import converted_meta
 from mmseg_ext.apis.results import run_facts
+from mmseg_ext.apis.training import load_config
 
+ROOT = Path(__file__).resolve().parents[1]
 ORIGIN = 'https://github.com/somebody/net'
 CAME = dict(file='public.pth', source='somebody_net', origin=ORIGIN)
 
@@ -63,6 +67,22 @@ def test_our_own_weights_have_no_star(tmp_path, text, start, init):
     cfg = _config(text, start)
     facts = run_facts(cfg, _trained(tmp_path, cfg))
     assert (facts['converted'], facts['init']) == (None, init)
+
+
+@pytest.mark.parametrize(
+    'options, init',
+    [
+        ({'model.backbone.init_cfg.checkpoint': 'mine/other.pth'}, 'other.pth'),
+        ({'model.backbone.init_cfg': None}, 'random'),
+        ({'model.backbone.init_cfg': None, 'init_note': 'by hand'}, 'by hand'),
+        ({'max_iters': 4}, 'backbone ImageNet-1k (dequantised int8 export), head random'),
+    ],
+)
+def test_a_changed_start_is_what_results_name(tmp_path, options, init):
+    """Even where the test is given the config alone, without the options of the training."""
+    path = ROOT / 'configs/fmsi/fmsi_mobilenetv2_camvid180.py'
+    checkpoint = _trained(tmp_path, load_config(path, options=options))
+    assert run_facts(load_config(path), checkpoint)['init'] == init
 
 
 def test_a_file_of_ours_is_no_converted_start(tmp_path):

@@ -215,6 +215,13 @@ def test_maps_that_do_not_cover_the_image():
         _head(32, fc=4)(maps)
 
 
+def test_a_first_map_that_is_not_the_image():
+    """Its size would cut the scores to a corner without a word."""
+    maps = [torch.zeros(1, 64, 16, 16), torch.zeros(1, 4, 1, 1)]
+    with pytest.raises(ValueError, match="first map has 64 channels, not the 3 .* 'image' first"):
+        _head(32, fc=4)(maps)
+
+
 # --- VGG16 ----------------------------------------------------------------------------------------
 
 

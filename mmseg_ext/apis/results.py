@@ -1,5 +1,6 @@
 """Facts about a run, written beside its metrics."""
 
+import ast
 import datetime
 import json
 import numbers
@@ -8,7 +9,7 @@ import platform
 import re
 import subprocess
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -50,23 +51,46 @@ def _cpu_name() -> str:
     return found.group(1) if found else platform.machine()
 
 
-def _start(cfg: Config, meta: dict) -> Optional[str]:
+def _settings(cfg: Config, meta: dict) -> dict:
+    """Settings of the training: mmengine keeps them as text, which is read here and not run.
+
+    A test may be given another config, and writes its own checkpoint into it.
+    """
+    try:
+        tree = ast.parse(str(meta.get('cfg') or ''))
+    except (SyntaxError, ValueError):
+        tree = ast.parse('')
+    pairs = [(node.targets[0], node.value) for node in tree.body if isinstance(node, ast.Assign)]
+    found = {name.id: _value(node) for name, node in pairs if isinstance(name, ast.Name)}
+    return found if 'model' in found else dict(cfg, load_from=None)
+
+
+def _value(node: ast.expr) -> Any:
+    """Value of ``dict(...)`` or of a literal; ``None`` for everything else."""
+    if isinstance(node, ast.Call):
+        return {str(pair.arg): _value(pair.value) for pair in node.keywords}
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def _start(settings: dict) -> Optional[str]:
     """File that the training started from: its ``load_from``, else the backbone's."""
-    # mmengine keeps the training's config as text; a test writes its own checkpoint into cfg
-    given = re.search(r"^load_from = '(.+)'$", str(meta.get('cfg') or ''), re.MULTILINE)
-    if given:
-        return given[1]
-    model = cfg.model.get('module') or cfg.model  # looked through test-time augmentation
+    if settings.get('load_from'):
+        return settings['load_from']
+    model = settings.get('model') or {}
+    model = model.get('module') or model  # looked through test-time augmentation
     init = (model.get('backbone') or {}).get('init_cfg') or {}
     name = init.get('checkpoint') if isinstance(init, dict) else None
     return name or model.get('pretrained')
 
 
-def _init(cfg: Config, meta: dict) -> str:
+def _init(settings: dict) -> str:
     """Where the weights started: a ``load_from``, else ``init_note``, else the backbone's file."""
-    start = _start(cfg, meta)
-    if cfg.get('init_note') and start == _start(cfg, {}):
-        return cfg.init_note
+    start = _start(settings)
+    if settings.get('init_note') and not settings.get('load_from'):
+        return settings['init_note']
     return Path(start).name if start else 'random'
 
 
@@ -78,7 +102,7 @@ def _converted(cfg: Config, meta: dict) -> Optional[dict]:
     """
     if meta.get('converted_from'):
         return dict(part='model', **meta['converted_from'])
-    start = _start(cfg, meta)
+    start = _start(_settings(cfg, meta))
     if start is None or not Path(start).is_file():
         return None
     given = _meta(start).get('converted_from')
@@ -109,7 +133,7 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
     whole = converted is not None and converted['part'] == 'model'  # then nothing was started here
     return {
         'config': Path(cfg.filename).stem if cfg.filename else None,
-        'init': converted['file'] if converted and whole else _init(cfg, meta),
+        'init': converted['file'] if converted and whole else _init(_settings(cfg, meta)),
         'converted': converted,
         'seed': meta.get('seed'),
         'iterations': meta.get('iter'),

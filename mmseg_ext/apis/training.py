@@ -89,6 +89,8 @@ def _similar(path: Path) -> str:
 
 def _merge(cfg: Config, options: dict) -> None:
     max_iters = options.pop('max_iters', None)
+    if any(part in ('init_cfg', 'pretrained') for key in options for part in key.split('.')):
+        cfg.pop('init_note', None)  # it tells of another start; results then name the file
     cfg.merge_from_dict(options)
     if max_iters is not None:
         set_max_iters(cfg, max_iters)

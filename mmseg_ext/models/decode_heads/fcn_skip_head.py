@@ -47,7 +47,8 @@ class FCNSkipHead(BaseDecodeHead):
 
     Raises:
         ValueError: If the number of maps is not 2 to 4, the scales are not one per skip,
-            ``padding`` is unknown, or the maps do not cover the image.
+            ``padding`` is unknown, the first map has not the channels of the image, or the maps do
+            not cover it.
     """
 
     def __init__(
@@ -106,6 +107,11 @@ class FCNSkipHead(BaseDecodeHead):
         return _cut(x, round(-row), image.shape[2:]).float()
 
     def _check_cover(self, x: Tensor, image: Tensor) -> None:
+        if image.shape[1] != self.in_channels[0]:  # its size cuts the result
+            raise ValueError(
+                f'the first map has {image.shape[1]} channels, not the {self.in_channels[0]} of '
+                "the image: name 'image' first in VGG16's out, and its place first in in_index"
+            )
         covered = tuple(n * self.stride for n in x.shape[2:])
         if any(have < want for have, want in zip(covered, image.shape[2:])):
             raise ValueError(
