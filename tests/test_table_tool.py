@@ -85,6 +85,8 @@ def test_models_of_a_table(paper) -> None:
     assert set(models) == {'Tiny', 'Broken', 'Wide'}
     assert models['Wide']['parameters'] > models['Tiny']['parameters']
     assert models['Tiny']['selects_on_test'] is True
+    once = table_models(table, options=['train_cfg.val_interval=6'])  # nothing to choose from
+    assert once['Tiny']['selects_on_test'] is False
     assert models['Broken']['remark'].startswith('not built: ')
     narrow = table_models(table, options=['model.decode_head.channels=2'])  # the user's win
     assert narrow['Wide'] == narrow['Tiny'] != models['Tiny']

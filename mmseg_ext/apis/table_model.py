@@ -97,7 +97,11 @@ def table_models(
 
 
 def _selects_on_test(cfg: Config) -> bool:
-    """Whether checkpoints are chosen on the images that they are scored on."""
+    """Whether checkpoints are chosen, of several, on the images that they are scored on."""
+    loop = cfg.get('train_cfg') or {}
+    length = loop.get('max_iters') or loop.get('max_epochs') or 0
+    if loop.get('val_interval', 0) >= length > 0:
+        return False  # one validation, at the end
     val, test = (cfg.get(f'{part}_dataloader') for part in ('val', 'test'))
     keys = ('type', 'data_root', 'ann_file', 'data_prefix')
     return bool(val and test) and all(val.dataset.get(k) == test.dataset.get(k) for k in keys)
