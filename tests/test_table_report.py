@@ -19,7 +19,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from mmseg_ext.apis import table_report, table_sections
+from mmseg_ext.apis import table_figures, table_report, table_sections
 from mmseg_ext.apis.benchmark import build
 from mmseg_ext.apis.cost import COST_FILE, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.pictures import error_picture
@@ -434,8 +434,32 @@ def test_a_papers_table_is_reported(rows, tmp_path, no_drawing):
     page = table_report.write_report(Table(rows), tmp_path / 'page.html')
     tree = ElementTree.fromstring(page.read_text(encoding='utf-8'))
     assert tree.findtext('head/title') == 'fmsi table 3 on mine'
+    assert 'Rows of: parts of the head' in _texts(tree, './/p')
     assert _texts(_section(tree, 'Scores'), './/thead/tr/th')[1:3] == ['mPA, %', 'mIoU, %']
     assert 'The baseline was not run' in ''.join(_section(tree, 'Against the baseline').itertext())
+
+
+@pytest.mark.parametrize(
+    'value, text', [(1943.2, '1,940'), (0.48461, '0.485'), (290.0, '290'), (123456, '123,000')]
+)
+def test_costs_are_written_without_exponents(value, text):
+    assert table_sections._three_digits(value) == text
+
+
+@pytest.mark.parametrize('costs', [(290, 6220), (1.4, 31), (0.8, 24000)])
+def test_numbers_of_a_logarithmic_axis_do_not_touch(costs, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(table_figures, 'save_figure', lambda figure: drawn.append(figure) or b'')
+    points = [(row, cost, 50.0, None, None) for row, cost in enumerate(costs)]
+    table_figures.draw_tradeoff(points, xlabel='latency in ms', ylabel='mIoU in %')
+    (axes,) = drawn[0].axes
+    drawn[0].canvas.draw()
+    low, high = axes.get_xlim()
+    shown = [x for x in axes.get_xticklabels() if low <= x.get_position()[0] <= high]
+    assert len(shown) >= 3 and not any('$' in label.get_text() for label in shown)
+    boxes = [label.get_window_extent() for label in shown]
+    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+    assert not any(label.get_text() for label in axes.get_xticklabels(minor=True))
 
 
 def test_cost_of_a_network(tiny_config, tmp_path, rows):

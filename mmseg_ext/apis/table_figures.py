@@ -89,13 +89,23 @@ def draw_tradeoff(
             axes.annotate(letter(row), (cost, value), (5, 4), textcoords='offset points')
         costs = [cost for _, cost, *_ in points]
         if min(costs) > 0 and max(costs) > 10 * min(costs):
-            axes.set_xscale('log')
+            _use_log(axes, max(costs) / min(costs))
         else:
             axes.set_xlim(left=0, right=1.12 * max(costs))
         axes.margins(y=0.12)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         return save_figure(axes.figure)
+
+
+def _use_log(axes: Any, span: float) -> None:
+    """Make the horizontal axis logarithmic, its ticks plain numbers that do not touch."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale('log')
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 1000 else (1,)))
+    axes.xaxis.set_major_formatter(lambda value, _: f'{value:,.10g}')
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_row_curves(

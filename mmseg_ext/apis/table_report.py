@@ -165,7 +165,7 @@ def write_report(table: Any, out: PathLike) -> Path:
         table.rows,
         out,
         title=' '.join(part for part in (table.paper, 'table', table.table, where) if part),
-        lead=table.caption,
+        lead=f'Rows of: {table.caption}' if table.dataset else table.caption,
         baseline=table.baseline or None,
         metrics=tuple(dict.fromkeys((*table.metrics, *SHOWN))),
     )

@@ -263,7 +263,9 @@ def costs(rows: Rows, main: str) -> str:
                 points.append((place, scale * cost, 100 * value, low, high))
         if points:
             drawn = draw_tradeoff(points, xlabel=label, ylabel=f'{main} in %')
-            words = ', '.join(f'{letter(p)} {v:.1f} at {c:.3g}' for p, c, v, *_ in points)
+            words = ', '.join(
+                f'{letter(p)} {v:.1f} at {_three_digits(c)}' for p, c, v, *_ in points
+            )
             figures.append((drawn, f'{main} against {label}', f'{main} over {label}: {words}'))
     lines = [(_name(place, row), _cost_cells(row.cost or {}), False) for place, row in known]
     head = ('row', 'parameters', 'GMAC', 'latency, ms', 'input', 'on')
@@ -276,16 +278,21 @@ def costs(rows: Rows, main: str) -> str:
 
 
 def _cost_cells(cost: dict) -> List[str]:
-    spread = f'{cost["latency_lowest_ms"]:.3g} to {cost["latency_highest_ms"]:.3g}'
+    low, high = _three_digits(cost['latency_lowest_ms']), _three_digits(cost['latency_highest_ms'])
     flops = cost.get('flops')
     height, width = cost['size']
     return [
         f'{cost["parameters"]:,}',
         '–' if flops is None else f'{flops / 2e9:.4g}',
-        f'{cost["latency_ms"]:.3g}{_small(spread)}',
+        f'{_three_digits(cost["latency_ms"])}{_small(f"{low} to {high}")}',
         f'{height}\u00d7{width}',
         escape(str(cost.get('hardware') or '')),
     ]
+
+
+def _three_digits(value: float) -> str:
+    """Round to three digits, without an exponent."""
+    return f'{float(f"{value:.3g}"):,.10g}'
 
 
 def classes(rows: Rows, colours: Mapping[str, Sequence[int]]) -> str:

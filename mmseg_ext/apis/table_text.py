@@ -171,8 +171,8 @@ def _remarks(data: Mapping[str, Any]) -> List[str]:
 
 
 def _title(data: Mapping[str, Any]) -> str:
-    where = f', on {data["dataset"]}' if data['dataset'] else ''
-    return f'{data["paper"]}, table {data["table"]}: {data["caption"]}{where}'
+    where = f'on {data["dataset"]}, rows of: ' if data['dataset'] else ''
+    return f'{data["paper"]}, table {data["table"]}: {where}{data["caption"]}'
 
 
 def format_text(data: Mapping[str, Any]) -> str:
