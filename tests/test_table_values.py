@@ -122,9 +122,29 @@ def test_on_other_data_differences_are_to_the_baseline(table, change) -> None:
     assert all(line.printed is None for line in values.lines)
     lines = by_row(values)
     assert lines['Base', 'mIoU'].difference is None
-    assert lines['Better', 'mIoU'].difference == pytest.approx(60 - 53)
+    better = lines['Better', 'mIoU']
+    assert better.difference == pytest.approx(60 - 50)  # seed 0 is all that Better has
+    assert better.remark == 'difference over what both rows have: seed 0'
     assert lines['Better', 'mPA'].difference == pytest.approx(81 - 70)
     assert {line.verdict for line in values.lines} == {'not stated', 'not run'}
+
+
+def test_a_difference_is_over_the_runs_that_both_rows_have(table, tmp_path) -> None:
+    def difference(folders: dict) -> tuple:
+        runs = [write_run(tmp_path / name, 'better', seed, dict(mIoU=value, mPA=1))
+                for name, (seed, value) in folders.items()]  # fmt: skip
+        rows = (table.rows[0], replace(table.rows[1], runs=tuple(runs)))
+        line = by_row(table_values(replace(table, rows=rows, dataset='mine')))['Better', 'mIoU']
+        return pytest.approx(line.difference), line.remark
+
+    all_three = dict(b0=(0, 51), b1=(1, 55), b2=(2, 59))
+    assert difference(all_three) == (55 - 53, '')
+    two = dict(c1=(1, 55), c2=(2, 59), c7=(7, 99))  # seed 7 is not the baseline's
+    assert difference(two) == (57 - 54.5, 'difference over what both rows have: seed 1, 2')
+    value, remark = difference(dict(d8=(8, 63)))
+    assert value == 63 - 53 and remark.startswith('no seed is shared with the baseline')
+    value, remark = difference({'e/fold0': (0, 63)})  # a fold is no whole run
+    assert value == 63 - 53 and remark.startswith('no seed is shared with the baseline')
 
 
 def test_a_users_data_set_is_other_data_even_before_a_run(table) -> None:

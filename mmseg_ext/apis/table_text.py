@@ -154,7 +154,10 @@ def _plain(value: Any) -> str:
 def _remarks(data: Mapping[str, Any]) -> List[str]:
     """Sentences under the table, but for the numbered notes."""
     to_paper = 'Difference: ours less the paper.'
-    to_baseline = f'Difference: to the row {data["baseline"]}; no number is printed for these data.'
+    to_baseline = (
+        f'Difference: to the row {data["baseline"]}, over the seeds and folds that both have; no '
+        'number is printed for these data.'
+    )
     lines = [_LEGEND.format(difference=to_paper if data['on_paper_data'] else to_baseline)]
     if data['note']:
         whose = 'Protocol of the paper, not of these runs' if data['dataset'] else 'Protocol'

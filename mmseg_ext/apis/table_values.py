@@ -13,6 +13,7 @@ from .run_folder import RUN_FACTS, read_json
 from .table_rows import Protocol, Row, TableRun
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
+Scores = Dict[Tuple[Any, str], float]  # per cent by seed and fold
 COUNTS = ('parameters', 'GFLOPs', 'latency_ms')  # of the model, not of a run
 
 
@@ -27,7 +28,8 @@ class Line:
         values: Ours, per cent, one for each run; empty if there is no run.
         mean: Of the values.
         sd: Their standard deviation (ddof=1), ``None`` for one value.
-        difference: To the printed number, or on other data than the paper's to the baseline row.
+        difference: To the printed number, or on other data than the paper's to the baseline row,
+            over the seeds and folds that both rows have.
         verdict: One of ``within``, ``outside``, ``not run``, ``not stated``.
         remark: Why there is no run, or no verdict.
     """
@@ -160,13 +162,13 @@ def table_values(
     ran = [result for row in results.values() for result in row]
     printed = run.protocol.dataset is not None and run.dataset is None
     on_paper_data = printed and matches(run.protocol, ran)
-    baseline = _scores(run, results.get(run.baseline, []))
+    scores = {row.label: _scores(run, row, results[row.label]) for row in run.rows}
+    baseline = scores.get(run.baseline, {})
     lines: List[Line] = []
     for row in run.rows:
-        scores = _scores(run, results[row.label])
         for metric in run.metrics:
-            reference = None if row.label == run.baseline else spread(baseline[metric])[0]
-            lines.append(_line(row, metric, scores[metric], on_paper_data, reference))
+            reference = {} if row.label == run.baseline else baseline.get(metric, {})
+            lines.append(_line(row, metric, scores[row.label][metric], on_paper_data, reference))
         if models is not None:
             lines += _counts(row, models.get(row.label, {}), on_paper_data)
     facts = {row.label: run_facts(results[row.label]) for row in run.rows if row.runs}
@@ -174,35 +176,57 @@ def table_values(
     return TableValues(run, tuple(lines), on_paper_data, facts, starred)
 
 
-def _scores(run: TableRun, results: Sequence[dict]) -> Dict[str, List[float]]:
-    found = {}
-    for metric in run.metrics:
-        values = [(result['metrics'].get(metric) or {}).get('value') for result in results]
-        found[metric] = [100 * v for v in values if v is not None and not math.isnan(v)]
+def _scores(run: TableRun, row: Row, results: Sequence[dict]) -> Dict[str, Scores]:
+    found: Dict[str, Scores] = {metric: {} for metric in run.metrics}
+    for folder, result in zip(row.runs, results):
+        fold = folder.name if folder.name.startswith('fold') else ''
+        for metric, scores in found.items():
+            value = (result['metrics'].get(metric) or {}).get('value')
+            if value is not None and not math.isnan(value):
+                scores[result.get('seed'), fold] = 100 * value
     return found
 
 
-def _line(
-    row: Row, metric: str, values: Sequence[float], on_paper_data: bool, baseline: Optional[float]
-) -> Line:
-    average, sd = spread(values)
+def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: Scores) -> Line:
+    average, sd = spread([*scores.values()])
     printed = row.printed.get(metric) if on_paper_data else None
     judged = None if metric in row.unstated else printed
-    reference = printed if on_paper_data else baseline
     remark = row.unstated.get(metric, '') if printed is not None else ''
+    difference = None
     if average is None:
         remark = _why_not_run(row, metric)
+    elif printed is not None:
+        difference = average - printed
+    elif not on_paper_data:
+        difference, remark = _against(baseline, scores)
     return Line(
         row.label,
         metric,
         printed,
-        tuple(values),
+        tuple(scores.values()),
         average,
         sd,
-        None if average is None or reference is None else average - reference,
+        difference,
         verdict(average, sd, judged, row.tolerance),
         remark,
     )
+
+
+def _against(baseline: Scores, scores: Scores) -> Tuple[Optional[float], str]:
+    """Difference to the baseline over the runs that both have, so that no seed stands alone."""
+    if not baseline:
+        return None, ''
+    shared = [key for key in scores if key in baseline]
+    if len(shared) == len(scores) == len(baseline):
+        return mean(scores.values()) - mean(baseline.values()), ''
+    if not shared:
+        return (
+            mean(scores.values()) - mean(baseline.values()),
+            'no seed is shared with the baseline: the difference is of means over other seeds',
+        )
+    difference = mean(scores[key] for key in shared) - mean(baseline[key] for key in shared)
+    names = ', '.join(f'{seed} {fold}'.strip() for seed, fold in shared)
+    return difference, f'difference over what both rows have: seed {names}'
 
 
 def _why_not_run(row: Row, metric: str) -> str:
