@@ -178,12 +178,13 @@ def table_values(
 
 def _scores(run: TableRun, row: Row, results: Sequence[dict]) -> Dict[str, Scores]:
     found: Dict[str, Scores] = {metric: {} for metric in run.metrics}
-    for folder, result in zip(row.runs, results):
+    for place, (folder, result) in enumerate(zip(row.runs, results)):
+        seed = f'run {place}' if result.get('seed') is None else result['seed']
         fold = folder.name if folder.name.startswith('fold') else ''
         for metric, scores in found.items():
             value = (result['metrics'].get(metric) or {}).get('value')
             if value is not None and not math.isnan(value):
-                scores[result.get('seed'), fold] = 100 * value
+                scores[seed, fold] = 100 * value
     return found
 
 
