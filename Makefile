@@ -11,7 +11,8 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 PIP_FLAGS ?= -q --disable-pip-version-check
 PYTEST_ARGS ?=
-# Two workers with one thread each beat one worker with two.
+# Two workers with one thread each beat one worker with two; a module's tests stay with one, which
+# makes their fixtures once, until the other has none left.
 WORKERS ?= 2
 
 BUILD := "setuptools<82" wheel
@@ -24,7 +25,7 @@ demo: $(VENV)/.stamp-install
 	MMSEG_EXT_PROGRESS=1 $(VENV)/bin/python tools/demo.py --work-dir work_dirs/demo
 
 test: $(VENV)/.stamp-install
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(WORKERS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff check .

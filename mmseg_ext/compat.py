@@ -8,6 +8,8 @@
 3. ``mmengine`` finds the configs of packages on a fixed list only; ours is added to it.
 4. ``MMSegInferencer('name', weights=...)`` fails on a metafile without ``Weights``, which it would
    not use. Such an entry gets a file name that explains itself when it is not found.
+5. ``_base_ = 'mmseg::_base_/...'`` costs mmengine a second each: it parses every metafile of the
+   zoo, in which no base is listed. Bases are looked for in their folder at once.
 
 Every function may be called twice.
 """
@@ -135,6 +137,23 @@ def explain_missing_weights() -> None:
     BaseInferencer._get_models_from_metafile = staticmethod(models)
 
 
+def find_bases_at_once() -> None:
+    """Find ``_base_ = 'mmseg::_base_/...'`` without parsing the package's metafiles before."""
+    from mmengine.config import config
+
+    find = config._get_external_cfg_path
+    if getattr(find, '_mmseg_ext_at_once', False):
+        return
+
+    def path(package_path: str, cfg_file: str) -> str:
+        if cfg_file.startswith('_base_/'):
+            raise ValueError(f'{cfg_file} is a base')  # mmengine goes on with the folder
+        return find(package_path, cfg_file)
+
+    path._mmseg_ext_at_once = True  # type: ignore[attr-defined]
+    config._get_external_cfg_path = path
+
+
 def apply() -> None:
     """Apply all of the above; called once by ``import mmseg_ext``."""
     # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
@@ -147,3 +166,4 @@ def apply() -> None:
     MODULE2PACKAGE.setdefault('mmseg_ext', 'mmseg_ext.registry')
     write_plain_history()
     explain_missing_weights()
+    find_bases_at_once()

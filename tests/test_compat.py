@@ -114,3 +114,19 @@ def test_a_model_without_published_weights_says_so(tmp_path):
     first, second = BaseInferencer._get_models_from_metafile(str(tmp_path))
     assert first['Weights'] == 'published weights of a (give weights=FILE of your own)'
     assert second == dict(Name='b', Weights='b.pth')
+
+
+def test_a_base_is_the_file_that_mmengine_finds_without_parsing_a_zoo(monkeypatch):
+    from mmengine.config import Config, config, utils
+
+    base, of_zoo = 'mmseg::_base_/models/setr_pup.py', 'mmseg::pspnet/pspnet_r50-d8_4xb4-20k_voc12'
+    with monkeypatch.context() as alone:  # ours out of the way
+        alone.setattr(config, '_get_external_cfg_path', utils._get_external_cfg_path)
+        found = Config._get_cfg_path(base, 'any.py')
+    assert found[0].endswith('_base_/models/setr_pup.py')
+    parsed = []
+    monkeypatch.setattr(utils, '_get_cfg_metainfo', lambda *names: parsed.append(names) or {})
+    assert Config._get_cfg_path(base, 'any.py') == found and not parsed
+    with pytest.raises(KeyError):  # other names are still looked up
+        Config._get_cfg_path(of_zoo, 'any.py')
+    assert len(parsed) == 1

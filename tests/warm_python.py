@@ -4,6 +4,7 @@ Reads requests of one JSON line, ``{arguments, cwd, env, out, err}``, and answer
 status. A tool sees what it would see in a process of its own, but the imports are done.
 """
 
+import gc
 import json
 import os
 import random
@@ -45,4 +46,5 @@ def run(request: dict) -> None:
 
 
 if __name__ == '__main__':
+    gc.freeze()  # what is imported is no garbage: a collection need not look at it again
     run(serve())

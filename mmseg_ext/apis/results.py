@@ -94,7 +94,7 @@ def _init(settings: dict) -> str:
     return Path(start).name if start else 'random'
 
 
-def _converted(cfg: Config, meta: dict) -> Optional[dict]:
+def _converted(settings: dict, meta: dict) -> Optional[dict]:
     """Find out whether the weights, or those of the start, were trained by others.
 
     Returns:
@@ -102,7 +102,7 @@ def _converted(cfg: Config, meta: dict) -> Optional[dict]:
     """
     if meta.get('converted_from'):
         return dict(part='model', **meta['converted_from'])
-    start = _start(_settings(cfg, meta))
+    start = _start(settings)
     if start is None or not Path(start).is_file():
         return None
     given = _meta(start).get('converted_from')
@@ -129,11 +129,12 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
     """
     status = git('status', '--porcelain')
     meta = _meta(checkpoint)
-    converted = _converted(cfg, meta)
+    settings = _settings(cfg, meta)
+    converted = _converted(settings, meta)
     whole = converted is not None and converted['part'] == 'model'  # then nothing was started here
     return {
         'config': Path(cfg.filename).stem if cfg.filename else None,
-        'init': converted['file'] if converted and whole else _init(_settings(cfg, meta)),
+        'init': converted['file'] if converted and whole else _init(settings),
         'converted': converted,
         'seed': meta.get('seed'),
         'iterations': meta.get('iter'),

@@ -218,16 +218,15 @@ def _against(baseline: Scores, scores: Scores) -> Tuple[Optional[float], str]:
     if not baseline:
         return None, ''
     shared = [key for key in scores if key in baseline]
-    if len(shared) == len(scores) == len(baseline):
-        return mean(scores.values()) - mean(baseline.values()), ''
+    ours = [scores[key] for key in shared or scores]
+    theirs = [baseline[key] for key in shared or baseline]
+    remark = ''
     if not shared:
-        return (
-            mean(scores.values()) - mean(baseline.values()),
-            'no seed is shared with the baseline: the difference is of means over other seeds',
-        )
-    difference = mean(scores[key] for key in shared) - mean(baseline[key] for key in shared)
-    names = ', '.join(f'{seed} {fold}'.strip() for seed, fold in shared)
-    return difference, f'difference over what both rows have: seed {names}'
+        remark = 'no seed is shared with the baseline: the difference is of means over other seeds'
+    elif not len(shared) == len(scores) == len(baseline):
+        names = ', '.join(f'{seed} {fold}'.strip() for seed, fold in shared)
+        remark = f'difference over what both rows have: seed {names}'
+    return mean(ours) - mean(theirs), remark
 
 
 def _why_not_run(row: Row, metric: str) -> str:
