@@ -14,6 +14,7 @@
 Every function may be called twice.
 """
 
+import functools
 import importlib.util
 import sys
 import warnings
@@ -152,6 +153,7 @@ def find_bases_at_once() -> None:
 
     path._mmseg_ext_at_once = True  # type: ignore[attr-defined]
     config._get_external_cfg_path = path
+    config.is_installed = functools.lru_cache(None)(config.is_installed)  # reloads pkg_resources
 
 
 def apply() -> None:

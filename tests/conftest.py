@@ -9,9 +9,11 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -251,6 +253,47 @@ window.onload = () => {{
     broken: images.filter(image => image.naturalWidth === 0).length, images: images.length}});
 }};
 </script></body></html>"""
+
+
+_TWO_RANKS = """
+import os
+import sys
+
+from torch import distributed
+
+
+def run(rank):
+    sys.stdout = open(f'{folder}/rank{{rank}}.txt', 'w')
+    distributed.init_process_group(
+        'gloo', init_method='tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+{code}
+    distributed.destroy_process_group()
+    sys.stdout.close()
+
+
+child = os.fork()
+run(1 if child == 0 else 0)
+if child == 0:
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture
+def two_ranks(tmp_path: Path):
+    """Runs code in two processes of one group, where ``rank`` is 0 or 1; what each printed."""
+
+    def run(code: str) -> list:
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        code = textwrap.indent(textwrap.dedent(code), '    ')
+        script = tmp_path / 'two_ranks.py'
+        script.write_text(_TWO_RANKS.format(folder=tmp_path, port=port, code=code))
+        run_python(script, timeout=600)  # seconds on a quiet machine, minutes on a crowded one
+        return [(tmp_path / f'rank{rank}.txt').read_text() for rank in (0, 1)]
+
+    return run
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """The registered metric: totals, files, messages, and two processes."""
 
 import json
-import os
 import pickle
-import sys
-import textwrap
 import tracemalloc
 from pathlib import Path
 
@@ -17,7 +14,6 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-import mmseg_ext
 from mmseg_ext.evaluation import image_counts, seg_metric
 from mmseg_ext.evaluation.bootstrap import bootstrap_means
 from mmseg_ext.evaluation.confusion import (
@@ -288,17 +284,13 @@ def test_unexplained_surplus_is_refused(lengths, size):
         images_to_keep(lengths, size)
 
 
-SCRIPT = """
-import os, pickle, sys
-sys.path.insert(0, {root!r})
+TWO = """
+import pickle
 import torch
-from torch import distributed
-import mmseg_ext
 from mmengine.dataset import DefaultSampler
 from mmseg_ext.evaluation.seg_metric import SegMetric
 from mmseg_ext.evaluation import image_counts
 image_counts._GATHER = 2  # several exchanges
-distributed.init_process_group('gloo')
 images = pickle.load(open({images!r}, 'rb'))
 metric = SegMetric(summary_file={summary!r}, per_image_file={counts!r})
 metric.dataset_meta = dict(classes={classes!r})
@@ -309,53 +301,16 @@ for round in range(2):
                                    gt_sem_seg=dict(data=label[None]),
                                    img_path=f'/data/{{index}}.png')])
     scores = metric.evaluate(len(images))
-pickle.dump(scores, open({scores!r} + os.environ['RANK'], 'wb'))
-distributed.destroy_process_group()
+pickle.dump(scores, open({scores!r} + str(rank), 'wb'))
 """
 
 
-def test_two_processes_count_an_odd_number_of_images_once(tmp_path):
-    import socket
-    import subprocess
-
+def test_two_processes_count_an_odd_number_of_images_once(tmp_path, two_ranks):
     images = make_images(7)
     (tmp_path / 'images.pkl').write_bytes(pickle.dumps(images))
     names = dict(images='images.pkl', summary='two.json', counts='two.npz', scores='scores')
-    script = tmp_path / 'run.py'
-    script.write_text(
-        textwrap.dedent(SCRIPT).format(
-            root=str(Path(mmseg_ext.__file__).parents[1]),
-            classes=CLASSES,
-            **{key: str(tmp_path / name) for key, name in names.items()},
-        )
-    )
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    env = dict(
-        os.environ,
-        WORLD_SIZE='2',
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        OMP_NUM_THREADS='1',
-    )
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script)],
-            env=dict(env, RANK=str(rank), LOCAL_RANK=str(rank)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=tmp_path,
-        )
-        for rank in range(2)
-    ]
-    try:  # seconds on a quiet machine, minutes on a crowded one
-        outputs = [process.communicate(timeout=600)[0] for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()
-    assert [process.returncode for process in ranks] == [0, 0], '\n'.join(outputs)
+    paths = {key: str(tmp_path / name) for key, name in names.items()}
+    two_ranks(TWO.format(classes=CLASSES, **paths))
     files = dict(summary_file=str(tmp_path / 'one.json'), per_image_file=str(tmp_path / 'one.npz'))
     expected = run(build(**files), images)
     for rank in range(2):
