@@ -78,7 +78,8 @@ def test_command_model_counts_exactly(python_tool, tiny_config, tmp_path):
                 '--amp', '--threads', 1, '--out', out)  # fmt: skip
     record = json.loads(out.read_text())
     assert record['benchmark'] == 'model' and record['threads'] == 1 and finite(record)
-    assert record['versions']['torch'] == torch.__version__ and record['hardware']
+    public = torch.__version__.split('+')[0]  # PyPI's wheels say +cu130, their metadata do not
+    assert record['versions']['torch'].split('+')[0] == public and record['hardware']
     (case,) = record['cases']
     assert case['ours_ms'] > 0 and case['reference_ms'] > 0
     assert f'{case["parameters"]:,} parameters' in done.stdout and 'ratio' in done.stdout

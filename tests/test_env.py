@@ -43,7 +43,7 @@ def test_report_here_finds_everything_needed(monkeypatch, capsys):
     assert 'is needed\n  -' in shown
     import torch
 
-    assert torch.__version__ in shown
+    assert torch.__version__.split('+')[0] in shown  # PyPI's metadata leave +cu130 out
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,11 @@ def installed(wheel, tmp_path_factory) -> Path:
     programs = project / 'env' / 'bin'
     (site,) = (project / 'env').rglob('site-packages')
     # After the wheel's own folder, and without what a .pth file in there would add.
-    (site / 'borrowed.pth').write_text(sysconfig.get_path('purelib') + '\n')
+    lent = Path(sysconfig.get_path('purelib'))
+    (site / 'borrowed.pth').write_text(f'{lent}\n')
+    shim = lent / 'distutils-precedence.pth'  # setuptools' distutils, which Python 3.12 has not
+    if shim.exists():
+        shutil.copy(shim, site)
     call(programs / 'python', '-m', 'pip', 'install', *OPTIONS, '--no-deps', '--no-index',
          '--ignore-installed', wheel, cwd=project)  # fmt: skip
     return programs
