@@ -280,16 +280,21 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.fixture
-def two_ranks(tmp_path: Path):
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def two_ranks(tmp_path: Path, free_port: int):
     """Runs code in two processes of one group, where ``rank`` is 0 or 1; what each printed."""
 
     def run(code: str) -> list:
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            port = probe.getsockname()[1]
         code = textwrap.indent(textwrap.dedent(code), '    ')
         script = tmp_path / 'two_ranks.py'
-        script.write_text(_TWO_RANKS.format(folder=tmp_path, port=port, code=code))
+        script.write_text(_TWO_RANKS.format(folder=tmp_path, port=free_port, code=code))
         run_python(script, timeout=600)  # seconds on a quiet machine, minutes on a crowded one
         return [(tmp_path / f'rank{rank}.txt').read_text() for rank in (0, 1)]
 

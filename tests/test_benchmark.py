@@ -1,5 +1,6 @@
 """The benchmark command; no timed ratio is asserted, machines differ."""
 
+import importlib.metadata
 import json
 import math
 from pathlib import Path
@@ -78,8 +79,9 @@ def test_command_model_counts_exactly(python_tool, tiny_config, tmp_path):
                 '--amp', '--threads', 1, '--out', out)  # fmt: skip
     record = json.loads(out.read_text())
     assert record['benchmark'] == 'model' and record['threads'] == 1 and finite(record)
-    public = torch.__version__.split('+')[0]  # PyPI's wheels say +cu130, their metadata do not
-    assert record['versions']['torch'].split('+')[0] == public and record['hardware']
+    version = importlib.metadata.version('torch')  # of PyPI's wheels without their +cu130
+    assert torch.__version__ in (version, f'{version}+cu130')
+    assert record['versions']['torch'] == version and record['hardware']
     (case,) = record['cases']
     assert case['ours_ms'] > 0 and case['reference_ms'] > 0
     assert f'{case["parameters"]:,} parameters' in done.stdout and 'ratio' in done.stdout

@@ -1,7 +1,6 @@
 """Two-process training on CPUs: the same gradients as one process on the joined batch."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -33,23 +32,17 @@ default_hooks = dict(checkpoint=dict(interval=1))
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
 def write(path: Path, base: Path, batch: int) -> Path:
     path.write_text(f'_base_ = [{str(base)!r}]\n' + EXACT.format(batch=batch))
     return path
 
 
-def test_two_processes_have_the_gradients_of_the_joined_batch(tiny_config, tmp_path):
+def test_two_processes_have_the_gradients_of_the_joined_batch(tiny_config, tmp_path, free_port):
     pair = write(tmp_path / 'pair.py', tiny_config, 1)
     done = subprocess.run(
         ['bash', 'tools/dist_train.sh', str(pair), '2', '--work-dir', str(tmp_path / 'pair')],
         cwd=ROOT, capture_output=True, text=True, timeout=900,  # a busy machine is slow, not wrong
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port()),
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port),
              'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'})  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'MMDistributedDataParallel' in (tmp_path / 'pair' / 'pair.py').read_text()
