@@ -65,6 +65,7 @@ TOKENS = {
     'camvid180': lambda c: (
         c.scale == (240, 180) and c.train_dataloader.dataset.type == 'CamVidDataset'
     ),
+    '12k': lambda c: c.train_cfg.max_iters == 12000,
     'camvid': lambda c: c.train_dataloader.dataset.type == 'CamVidDataset',
     'shapes': lambda c: c.train_dataloader.dataset.type == 'ShapesDataset',
     'voc': lambda c: c.train_dataloader.dataset.extra_ann_file.endswith('aug.txt'),
