@@ -22,7 +22,7 @@ from mmseg_ext.apis import (  # noqa: F401, they register benchmarks
     benchmark_parts,
     cli,
 )
-from mmseg_ext.evaluation.summary import write_json
+from mmseg_ext.core.files import write_json
 
 
 def parse_args() -> argparse.Namespace:

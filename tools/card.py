@@ -13,7 +13,7 @@ from pathlib import Path
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.card import generate, pictures
 from mmseg_ext.apis.collect_folds import collect_all
-from mmseg_ext.apis.pictures import write_bytes
+from mmseg_ext.core.files import write_bytes
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli, crf, crf_picture
-from mmseg_ext.apis.pictures import encode_below, write_bytes
-from mmseg_ext.evaluation.summary import write_json
+from mmseg_ext.apis.pictures import encode_below
+from mmseg_ext.core.files import write_bytes, write_json
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 

@@ -22,7 +22,6 @@ from mmseg_ext.apis import cli
 from mmseg_ext.apis.card import generate
 from mmseg_ext.apis.demo import short_path
 from mmseg_ext.apis.launch import Launch, option_arguments
-from mmseg_ext.apis.pictures import write_bytes
 from mmseg_ext.apis.table_model import table_models
 from mmseg_ext.apis.table_rows import (
     TableRun,
@@ -35,6 +34,7 @@ from mmseg_ext.apis.table_rows import (
 from mmseg_ext.apis.table_run import Settings, run_table
 from mmseg_ext.apis.table_submit import submit_table
 from mmseg_ext.apis.table_text import format_markdown, format_text, report_table, write_table
+from mmseg_ext.core.files import write_bytes
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 

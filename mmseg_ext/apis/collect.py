@@ -11,10 +11,12 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 
+from mmseg_ext.core.files import write_bytes
+
 from .benchmark import build
 from .cost import tested_parameters
 from .curves import Curve, draw_overview, read_curves
-from .pictures import colourise, encode_below, error_picture, picture_grid, write_bytes
+from .pictures import colourise, encode_below, error_picture, picture_grid
 from .run_folder import (
     RUN_FACTS,
     constant_miou,

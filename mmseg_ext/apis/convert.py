@@ -5,7 +5,6 @@ built, so that a conversion is right in every name and shape or fails with both 
 happens: results of converted weights are their authors', and the file says so in its meta data.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import Tensor
+
+from mmseg_ext.core.files import replacing
 
 from .checkpoints import read_state_dict
 
@@ -245,14 +246,8 @@ def converted_meta(path: PathLike, *, source: str, origin: str) -> Dict[str, Any
 
 def write_checkpoint(content: dict, target: PathLike) -> None:
     """Write a checkpoint, whole or not at all."""
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f'{target.name}.part')
-    try:
+    with replacing(target) as unfinished:
         torch.save(content, unfinished)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def convert_file(path: PathLike, target: PathLike, *, name: str, source: Source) -> Converted:

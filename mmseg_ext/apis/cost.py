@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from mmseg.models import BaseSegmentor
 
-from mmseg_ext.evaluation.summary import write_json
+from mmseg_ext.core.files import write_json
 
 from .benchmark import build, channels_of, count_flops
 from .cli import message_of

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mmseg_ext.core.files import write_bytes
+
 from ..evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ..models.layers.dense_crf import DenseCRF
-from .pictures import read_rgb, write_bytes
+from .pictures import read_rgb
 from .predict import Failure, Prediction, write_prediction
 
 PathLike = Union[str, Path]

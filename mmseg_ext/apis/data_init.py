@@ -12,6 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 from PIL import Image
 
+from mmseg_ext.core.files import write_bytes
 from mmseg_ext.datasets.loading import read_mask
 from mmseg_ext.datasets.splits import write_lists
 
@@ -105,10 +106,7 @@ def init_data_file(
     made = {name: part.stems for name, part in layout.parts.items() if not part.whole}
     if made:
         write_lists(str(lists), made)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f'.{out.name}.{os.getpid()}')
-    temporary.write_text(text, encoding='utf-8')
-    os.replace(temporary, out)
+    write_bytes(out, text.encode())
     read_data_file(out)  # what we write, we can read
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
     return [f'{out}: {len(found.names)} classes, images: {sizes}', *layout.notes, *found.notes]

@@ -6,13 +6,14 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
+from mmseg_ext.core.files import write_bytes
 from mmseg_ext.datasets.loading import colors_to_ids, read_mask
 from mmseg_ext.evaluation.surface_metric import background_of
 
 from .data_check import DataReport, Sample, class_head, class_rows, size_text
 from .data_file import DataFile
 from .data_scan import read_turned
-from .pictures import colourise, encode, overlay, shrink, to_display, write_bytes
+from .pictures import colourise, encode, overlay, shrink, to_display
 from .report_page import page, picture, section, swatch, table
 
 _WIDTH = 300  # pixels of a thumbnail

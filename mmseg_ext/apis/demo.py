@@ -17,6 +17,8 @@ from typing import List, Optional, Tuple
 
 from mmengine.config import Config
 
+from mmseg_ext.core.files import write_json
+
 STAMP = 'demo.json'
 NUM_IMAGES = 6
 
@@ -147,7 +149,7 @@ def prepare(work_dir: Path, text: str) -> None:
         work_dir.rename(aside)
         print(f'the config has changed: earlier results are now in {aside}')
     work_dir.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(json.dumps(dict(config=digest)))
+    write_json(stamp, dict(config=digest))
 
 
 def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:

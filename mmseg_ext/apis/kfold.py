@@ -15,9 +15,9 @@ from typing import Any, Dict, List, Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmseg_ext.core.files import write_json
 from mmseg_ext.datasets.kfold import check_fold, splitter_name
 from mmseg_ext.datasets.splits import write_lists
-from mmseg_ext.evaluation.summary import write_json
 
 from .kfold_pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
 from .training import metrics_of

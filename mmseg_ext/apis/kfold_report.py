@@ -15,9 +15,10 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import numpy as np
 from prettytable import PrettyTable
 
+from mmseg_ext.core.files import write_json
 from mmseg_ext.evaluation.bootstrap import bootstrap_means
 from mmseg_ext.evaluation.confusion import metrics_from_counts, nanmean
-from mmseg_ext.evaluation.summary import class_table, mean_table, summary, write_json
+from mmseg_ext.evaluation.summary import class_table, mean_table, summary
 from mmseg_ext.evaluation.surface_metric import MISSING, background_of
 
 from .kfold import read_split

@@ -14,8 +14,8 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.config import Config
 
+from mmseg_ext.core.files import write_json
 from mmseg_ext.datasets.kfold import check_fold
-from mmseg_ext.evaluation.summary import write_json
 from mmseg_ext.evaluation.surface_metric import check_spacing
 
 from .checkpoints import check_start_weights, last_checkpoint

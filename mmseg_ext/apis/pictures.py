@@ -5,7 +5,6 @@ integers. The error picture and the grid are this package's own; nothing is take
 """
 
 import io
-import os
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
@@ -162,13 +161,3 @@ def encode_below(picture: np.ndarray, max_bytes: int) -> bytes:
         f'a picture of {picture.shape[1]}x{picture.shape[0]} does not fit into '
         f'{max_bytes} bytes: use smaller cells or fewer rows'
     )
-
-
-def write_bytes(path: Union[str, Path], content: bytes) -> Path:
-    """Write a file whole or not at all, making its folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_bytes(content)
-    os.replace(part, path)
-    return path

@@ -19,10 +19,11 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from PIL import Image
 
+from mmseg_ext.core.files import write_bytes
 from mmseg_ext.evaluation.probabilities import to_prob
 
 from .load_model import load_model
-from .pictures import encode, overlay, to_display, write_bytes
+from .pictures import encode, overlay, to_display
 
 __all__ = [
     'Failure',

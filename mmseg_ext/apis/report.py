@@ -11,9 +11,11 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 
+from mmseg_ext.core.files import write_bytes
+
 from . import report_sections as parts
 from .curves import Curve, read_curves
-from .pictures import voc_palette, write_bytes
+from .pictures import voc_palette
 from .report_page import page
 from .run_folder import (
     Example,

@@ -14,7 +14,7 @@ from typing import Any, Optional, Union
 import torch
 from mmengine.config import Config
 
-from mmseg_ext.evaluation.summary import write_json
+from mmseg_ext.core.files import write_json
 
 from .run_folder import describe_dataset
 

@@ -15,6 +15,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
+from mmseg_ext.core.files import read_json
+
 from .pictures import read_rgb
 
 PathLike = Union[str, Path]
@@ -64,18 +66,6 @@ def converted_note(converted: Optional[dict]) -> Optional[str]:
     if converted is None:
         return None
     return f'{converted["file"]} of {converted["origin"]}, training not reproduced'
-
-
-def read_json(path: PathLike) -> Any:
-    """Read a file that a run has left.
-
-    Raises:
-        ValueError: If it is damaged, with its name.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:  # of the decoder, which knows no file
-        raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
 
 
 def read_results(work_dir: PathLike) -> dict:

@@ -9,8 +9,8 @@ from typing import Any, Union
 import torch
 from mmengine.runner import Runner
 
+from mmseg_ext.core.files import write_json
 from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE, CalibrationMetric
-from mmseg_ext.evaluation.summary import write_json
 
 from .run_folder import read_results
 

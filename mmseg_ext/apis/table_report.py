@@ -13,10 +13,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from mmengine.logging import print_log
 
+from mmseg_ext.core.files import write_bytes
+
 from . import table_sections as parts
 from .cost import ensure_cost
 from .curves import Curve, read_curves
-from .pictures import voc_palette, write_bytes
+from .pictures import voc_palette
 from .report_page import page
 from .run_folder import converted_note, describe_dataset, read_results
 from .table_calibration import ensure_calibration

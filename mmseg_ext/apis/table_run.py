@@ -13,7 +13,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmseg_ext.evaluation.summary import write_json
+from mmseg_ext.core.files import read_json, write_json
 
 from .checkpoints import last_checkpoint, newest_checkpoint
 from .cli import USER_ERRORS, message_of, parse_options
@@ -22,7 +22,6 @@ from .kfold import choose_pool
 from .kfold_report import write_summary
 from .kfold_run import Plan, choose_checkpoint, config_digest, find_resumable, run_folds
 from .launch import LOCK_FILE, Launch, locked, option_arguments
-from .run_folder import read_json
 from .table_rows import Row, TableRun, find_config, row_folder
 from .training import load_config
 from .user_dataset import read_user_data

@@ -11,7 +11,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from prettytable import PrettyTable
 
-from .pictures import write_bytes
+from mmseg_ext.core.files import write_bytes
+
 from .table_rows import TableRun
 from .table_values import COUNTS, TableValues, table_values
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .run_folder import RUN_FACTS, read_json
+from mmseg_ext.core.files import read_json
+
+from .run_folder import RUN_FACTS
 from .table_rows import Protocol, Row, TableRun
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'

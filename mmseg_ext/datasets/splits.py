@@ -1,10 +1,11 @@
 """Splitting a list of ids once and for all: sorted first, then shuffled by a seed."""
 
-import os
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
 import numpy as np
+
+from mmseg_ext.core.files import write_bytes
 
 
 def split_ids(
@@ -43,8 +44,6 @@ def write_lists(folder: str, lists: dict) -> List[str]:
     paths = []
     for name, ids in lists.items():
         path = Path(folder) / f'{name}.txt'
-        temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-        temporary.write_text(''.join(f'{i}\n' for i in ids))
-        os.replace(temporary, path)
+        write_bytes(path, ''.join(f'{i}\n' for i in ids).encode())
         paths.append(str(path))
     return paths

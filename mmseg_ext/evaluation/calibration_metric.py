@@ -9,8 +9,6 @@ Large classes decide about it, as they do about the pixel accuracy.
 Shape letters: N image, M bin, K class, H row, W column.
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -20,6 +18,8 @@ import torch
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
+
+from mmseg_ext.core.files import replacing
 
 from .bootstrap import resampled_sums
 from .label_map_metric import LabelMapMetric
@@ -223,16 +223,12 @@ def _percent(value: Optional[float]) -> float:
 
 
 def _save(path: Path, names: list, histograms: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix='.npz', dir=path.parent)
-    os.close(handle)
     count, right, confidence = histograms.transpose(1, 0, 2)
-    np.savez_compressed(
-        temporary,
-        count=count.astype(np.int64),
-        right=right.astype(np.int64),
-        confidence=confidence,
-        names=np.array(names),
-    )
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    with replacing(path) as unfinished, unfinished.open('wb') as stream:
+        np.savez_compressed(
+            stream,
+            count=count.astype(np.int64),
+            right=right.astype(np.int64),
+            confidence=confidence,
+            names=np.array(names),
+        )

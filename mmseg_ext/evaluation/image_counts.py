@@ -16,6 +16,8 @@ from typing import Optional, Union
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 
+from mmseg_ext.core.files import replacing
+
 NAMES = ('tp', 'pred', 'label')
 _CHUNK = 4096  # images written at once
 _GATHER = 1024  # images of each rank per exchange
@@ -88,18 +90,9 @@ class ImageCounts:
         Args:
             path: Target ``.npz``; it is replaced in one step, its folder is made.
         """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix='.tmp', dir=path.parent)
-        os.close(handle)
-        try:
-            with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as archive:
+        with replacing(path) as unfinished:
+            with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_DEFLATED) as archive:
                 self._write_members(archive)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
 
     def _write_members(self, archive: zipfile.ZipFile) -> None:
         counts = self.arrays()

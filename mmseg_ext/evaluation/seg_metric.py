@@ -24,12 +24,14 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from PIL import Image
 
+from mmseg_ext.core.files import write_json
+
 from .batch_f_score import f_score_from_sums, f_score_sums
 from .bootstrap import bootstrap_means
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
 from .image_counts import ImageCounts, images_to_keep, merge_ranks
 from .label_map_metric import LabelMapMetric
-from .summary import Intervals, class_table, mean_table, summary, write_json
+from .summary import Intervals, class_table, mean_table, summary
 
 
 @METRICS.register_module()

@@ -4,13 +4,9 @@ Source: our own. Fractions in the data, per cent in the tables; undefined values
 ``-``. Shape letter: K classes.
 """
 
-import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 from prettytable import PrettyTable
@@ -74,22 +70,6 @@ def summary(
         absent_policy=absent,
         confusion=np.asarray(matrix).tolist(),
     )
-
-
-def write_json(path: Union[str, Path], data: dict) -> None:
-    """Write ``data`` in one step, so that no reader ever sees half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix='.tmp', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as file:
-            json.dump(data, file, indent=1, allow_nan=False)
-            file.write('\n')
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _percent(value: Optional[float]) -> str:

@@ -11,8 +11,6 @@ Shape letters: N image, C scored class, H row, W column.
 """
 
 import math
-import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +20,8 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
+
+from mmseg_ext.core.files import replacing
 
 from .confusion import nanmean
 from .label_map_metric import LabelMapMetric
@@ -189,20 +189,16 @@ class SurfaceMetric(LabelMapMetric):
         return report
 
     def _save(self, path: Path, images: list, classes: list, scores: np.ndarray) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix='.npz', dir=path.parent)
-        os.close(handle)
-        np.savez_compressed(
-            temporary,
-            hd95=scores[..., 0],
-            surface_dice=scores[..., 1],
-            names=np.array(images),
-            classes=np.array(classes),
-            spacing=np.array(self.spacing),
-            tolerance=np.array(self.tolerance),
-        )
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with replacing(path) as unfinished, unfinished.open('wb') as stream:
+            np.savez_compressed(
+                stream,
+                hd95=scores[..., 0],
+                surface_dice=scores[..., 1],
+                names=np.array(images),
+                classes=np.array(classes),
+                spacing=np.array(self.spacing),
+                tolerance=np.array(self.tolerance),
+            )
 
 
 def check_spacing(spacing: Sequence[float], tolerance: Union[int, float]) -> None:

@@ -1,0 +1,5 @@
+"""What every other part may import, and what imports nothing of ours: files written whole."""
+
+from .files import PathLike, read_json, replacing, write_bytes, write_json
+
+__all__ = ['PathLike', 'read_json', 'replacing', 'write_bytes', 'write_json']

@@ -1,0 +1,84 @@
+"""Files that are there whole or not at all, whenever the process or the machine stops.
+
+A new content is written beside the old one, flushed to the disk, and takes its place in one step.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Iterator, Union
+
+PathLike = Union[str, Path]
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike) -> Iterator[Path]:
+    """Name a file to write to; when the block ends, it takes the place of ``path`` in one step.
+
+    The folder is made. If the block raises, ``path`` stays as it was and the unfinished file goes.
+
+    Args:
+        path: Target.
+
+    Yields:
+        A path in the same folder, of this process alone.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        yield unfinished
+        _flush(unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+    _flush(path.parent)  # the new name, too, must outlive the machine
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    if path.is_dir() and os.name == 'nt':  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if path.is_file():  # some network file systems cannot flush a folder
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: PathLike, content: bytes) -> Path:
+    """Write a file whole or not at all, making its folder."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
+    return Path(path)
+
+
+def write_json(path: PathLike, data: Any) -> Path:
+    """Write plain data as JSON, whole or not at all.
+
+    Raises:
+        ValueError: If the data hold NaN or an infinity, which JSON does not know.
+    """
+    text = json.dumps(data, indent=1, allow_nan=False)
+    return write_bytes(path, f'{text}\n'.encode())
+
+
+def read_json(path: PathLike) -> Any:
+    """Read a file that a run has left.
+
+    Raises:
+        ValueError: If it is damaged, with its name.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
+        raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error

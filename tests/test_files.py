@@ -1,0 +1,75 @@
+"""Files are there whole or not at all."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mmseg_ext.core import files
+
+
+def test_a_failing_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / 'results.json'
+    path.write_text('old')
+    with pytest.raises(RuntimeError), files.replacing(path) as unfinished:
+        unfinished.write_text('half')
+        raise RuntimeError
+    assert path.read_text() == 'old'
+    assert os.listdir(tmp_path) == ['results.json']
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = files.write_json(tmp_path / 'a.json', {'x': 1})
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        files.write_json(path, {'x': 2})
+    monkeypatch.undo()
+    assert json.loads(path.read_text()) == {'x': 1}
+    assert os.listdir(tmp_path) == ['a.json']
+
+
+def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
+    path = files.write_bytes(tmp_path / 'a', b'old')
+    code = (
+        'import os, signal, sys\nfrom mmseg_ext.core.files import replacing\n'
+        'with replacing(sys.argv[1]) as unfinished:\n'
+        '    unfinished.write_bytes(b"half")\n    os.kill(os.getpid(), signal.SIGKILL)'
+    )
+    # the file alone: importing the package takes seconds
+    code = code.replace('mmseg_ext.core.files', 'files')
+    env = dict(os.environ, PYTHONPATH=os.path.dirname(files.__file__))
+    done = subprocess.run([sys.executable, '-c', code, str(path)], env=env)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b'old'
+
+
+def test_content_is_flushed_before_the_name_changes(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda handle: (order.append('flush'), fsync(handle)))
+    monkeypatch.setattr(os, 'replace', lambda a, b: (order.append('replace'), replace(a, b)))
+    files.write_bytes(tmp_path / 'deep' / 'a', b'x')
+    assert order == ['flush', 'replace', 'flush']  # the file, then the folder's names
+    assert (tmp_path / 'deep' / 'a').read_bytes() == b'x'
+
+
+def test_json_without_a_meaning_is_refused_and_nothing_written(tmp_path):
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / 'a.json', {'x': float('nan')})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize('text', ['', '{"a": ', '[' * 100_000], ids=['empty', 'cut', 'deep'])
+def test_a_damaged_file_is_named(tmp_path, text):
+    path = tmp_path / 'results.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r'results\.json is damaged'):
+        files.read_json(path)
