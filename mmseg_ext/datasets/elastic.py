@@ -14,6 +14,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+_FAR = 8192
+
 
 def deform(array: np.ndarray, grid_GG2: np.ndarray, *, nearest: bool = False) -> np.ndarray:
     """Fetch every pixel from where the field points to.
@@ -25,8 +27,13 @@ def deform(array: np.ndarray, grid_GG2: np.ndarray, *, nearest: bool = False) ->
 
     Returns:
         Of the same shape and dtype.
+
+    Raises:
+        ValueError: If a displacement is not finite or too far for OpenCV's 16-bit places.
     """
     height, width = array.shape[:2]
+    if not np.all(np.abs(grid_GG2) <= _FAR):  # a NaN is not
+        raise ValueError(f'displacements must be within {_FAR} pixels, got {grid_GG2.tolist()}')
     field = cv2.resize(grid_GG2.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     return cv2.remap(
@@ -48,12 +55,14 @@ class ElasticDeform(BaseTransform):
         prob: Probability to do so.
 
     Raises:
-        ValueError: If ``sigma`` is negative, or ``grid`` is below 1.
+        ValueError: If ``sigma`` is not within 0 to 1024, or ``grid`` is below 1.
     """
 
     def __init__(self, *, sigma: float = 10.0, grid: int = 3, prob: float = 1.0) -> None:
-        if sigma < 0 or grid < 1:
-            raise ValueError(f'sigma must be at least 0 and grid 1, got {sigma} and {grid}')
+        if not 0 <= sigma <= _FAR / 8 or grid < 1:
+            raise ValueError(
+                f'sigma must be from 0 to 1024 and grid at least 1, got {sigma} and {grid}'
+            )
         self.sigma, self.grid, self.prob = sigma, grid, prob
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:

@@ -56,7 +56,8 @@ def confidence_histogram(
     valid = label_HW != ignore_index
     sure = confidence[valid].double()
     right = (guess == label_HW)[valid].double()
-    place = ((sure * num_bins).ceil().long() - 1).clamp(0, num_bins - 1)
+    whole = sure.nan_to_num(0.0)  # a NaN goes into the sum, where it is seen, not into the place
+    place = ((whole * num_bins).ceil().long() - 1).clamp(0, num_bins - 1)
     parts = [torch.bincount(place, weights, num_bins) for weights in (None, right, sure)]
     return torch.stack([part.double() for part in parts]).cpu().numpy()
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, channels_last
 
-from .deform_gather import traced
+from .grid_sampling import traced
 
 
 def channels_last_on_cpu(x_NCHW: Tensor) -> Tensor:

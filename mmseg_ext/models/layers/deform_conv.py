@@ -28,7 +28,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from .deform_gather import columns_by_gather, project_by_gather, traced
+from .deform_gather import columns_by_gather, project_by_gather
 from .deform_sampling import (
     Geometry,
     columns_by_grid,
@@ -36,6 +36,7 @@ from .deform_sampling import (
     project_by_grid,
     sampling_points,
 )
+from .grid_sampling import exporting, traced
 
 Size = Union[int, Tuple[int, int]]
 _CORNER_COST = 32  # four corners; one gathered value costs about 8 multiply-adds of a GEMM
@@ -154,7 +155,6 @@ def _choose_order(
 
 
 def _gathers_by_default(x: Tensor) -> bool:
-    exporting = getattr(torch.compiler, 'is_exporting', bool)  # torch>=2.7
     if torch.jit.is_tracing() or exporting():  # ONNX knows GridSample
         return False
     return torch.are_deterministic_algorithms_enabled() or (x.device.type == 'cpu' and not traced())

@@ -18,13 +18,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .deform_sampling import OUTSIDE, Points, to_maps
+from .grid_sampling import traced
 
 Box = Tuple[int, int, int, int]  # first row, last row, first column, last column, all included
-
-
-def traced() -> bool:
-    """Tell whether a graph is being recorded, in which sizes must not depend on values."""
-    return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 
 def _corners(points: Points, limits: Tuple[int, int]) -> Tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .grid_sampling import grid_sample
+
 OUTSIDE = -2.0  # a coordinate at which every corner is outside and no gradient flows
 
 
@@ -56,7 +58,8 @@ def sampling_points(offset: Tensor, mask: Optional[Tensor], geometry: Geometry) 
     """Add the regular grid to the offsets; points beyond the border go to ``OUTSIDE``.
 
     mmcv treats a point at -1 or at H exactly as outside, without gradient, and so does this: with
-    zero offsets whole rows lie at -1.
+    zero offsets whole rows lie at -1. A point at infinity is outside; one with a NaN is nowhere and
+    keeps it, so that it reaches the value.
     """
     size, kernel = geometry.output_size(), geometry.kernel
     taps, dtype = kernel[0] * kernel[1], torch.promote_types(offset.dtype, torch.float32)
@@ -73,6 +76,7 @@ def sampling_points(offset: Tensor, mask: Optional[Tensor], geometry: Geometry) 
     )
     height, width = geometry.limits
     outside = (y <= -1) | (y >= height) | (x <= -1) | (x >= width)
+    outside = outside & ~(y.isnan() | x.isnan())
     y, x = (value.masked_fill(outside, OUTSIDE) for value in (y, x))
     return Points(y, x, None if mask is None else split(mask), size)
 
@@ -84,12 +88,6 @@ def _grid(points: Points, limits: Tuple[int, int]) -> Tensor:
     return grid.permute(0, 2, 3, 1, 4)
 
 
-def _sample(x: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(
-        x.to(grid.dtype), grid, mode='bilinear', padding_mode='zeros', align_corners=False
-    )
-
-
 def project_by_grid(x: Tensor, weight: Tensor, points: Points) -> Tensor:
     """Project by one 1x1 convolution and sample with the taps folded into the batch."""
     c_out, c_in, limits = weight.shape[0], weight.shape[1], (x.shape[2], x.shape[3])
@@ -97,7 +95,8 @@ def project_by_grid(x: Tensor, weight: Tensor, points: Points) -> Tensor:
     kernels = weight.reshape(c_out, groups, c_in // groups, -1).permute(1, 3, 0, 2)
     maps = F.conv2d(x, kernels.reshape(parts * c_out, -1, 1, 1), groups=groups)
     grid = _grid(points, limits).reshape(-1, *points.size, 2)
-    out = _sample(maps.reshape(-1, c_out, *limits), grid).view(-1, parts, c_out, *points.size)
+    out = grid_sample(maps.reshape(-1, c_out, *limits), grid, padding_mode='zeros')
+    out = out.view(-1, parts, c_out, *points.size)
     if points.mask is not None:
         out = out * points.mask.permute(0, 2, 3, 1).reshape(-1, parts, 1, *points.size)
     return out.sum(1).to(maps.dtype)
@@ -106,7 +105,8 @@ def project_by_grid(x: Tensor, weight: Tensor, points: Points) -> Tensor:
 def columns_by_grid(x: Tensor, points: Points) -> Tensor:
     """Sample all input channels, the deform groups folded into the batch: (N, C_in, K, P)."""
     groups, taps, limits = points.y.shape[2], points.y.shape[3], (x.shape[2], x.shape[3])
-    out = _sample(x.reshape(-1, x.shape[1] // groups, *limits), _grid(points, limits).flatten(0, 1))
+    maps, grid = x.reshape(-1, x.shape[1] // groups, *limits), _grid(points, limits).flatten(0, 1)
+    out = grid_sample(maps, grid, padding_mode='zeros')
     if points.mask is not None:
         out = out * points.mask.permute(0, 2, 3, 1).flatten(0, 1)[:, None]
     return out.view(x.shape[0], x.shape[1], taps, -1)

@@ -19,14 +19,15 @@ from mmengine.model import BaseModule, constant_init, normal_init
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .deform_gather import traced
+from .grid_sampling import exporting, grid_sample, traced
 
 
 def sample(x_NCHW: Tensor, offset: Tensor, *, scale_factor: int, groups: int = 1) -> Tensor:
     """Enlarge a map bilinearly, with every sampling point displaced.
 
     Coordinates and sampling are float32 at least; the result has the dtype of ``x_NCHW``. Beyond
-    the border the map goes on with its border value.
+    the border the map goes on with its border value, infinitely far as well; a NaN in a
+    displacement makes its own samples NaN.
 
     ``F.grid_sample`` does the work wherever a graph is recorded (training, ONNX, ``torch.compile``)
     and on CUDA. Its backward is not deterministic there, and its output never is channels_last. So
@@ -52,7 +53,6 @@ def sample(x_NCHW: Tensor, offset: Tensor, *, scale_factor: int, groups: int = 1
 
 
 def _gathers(x: Tensor, offset: Tensor) -> bool:
-    exporting = getattr(torch.compiler, 'is_exporting', bool)  # torch>=2.7
     if traced() or exporting():
         return False
     if x.device.type != 'cpu':
@@ -68,12 +68,10 @@ def _by_grid(x: Tensor, offset: Tensor, s: int, groups: int) -> Tensor:
     # grid_sample's coordinates go from -1 to 1, border to border; a pixel is 2 / W wide
     columns = torch.add(_line(w * s, offset), offset[:, 0], alpha=2 / w)
     rows = torch.add(_line(h * s, offset)[:, None], offset[:, 1], alpha=2 / h)
-    out = F.grid_sample(
-        x.to(offset.dtype).reshape(n * groups, c // groups, h, w),
+    out = grid_sample(
+        x.reshape(n * groups, c // groups, h, w),
         torch.stack((columns, rows), -1).flatten(0, 1),
-        mode='bilinear',
         padding_mode='border',
-        align_corners=False,
     )
     return out.view(n, c, s * h, s * w).to(x.dtype)
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .deform_gather import traced
+from .grid_sampling import traced
 
 WAYS = ('auto', 'index', 'scatter')
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _MAX_KEY = 2**62
+_FAR = 2.0**40  # beyond, float64 no longer tells which simplex a point lies in
 _HASH = 0x9E3779B97F4A7C15  # its powers are the digits' values where exact ones would overflow
 
 
@@ -53,7 +54,7 @@ class PermutohedralLattice:
         num_vertices: M.
 
     Raises:
-        ValueError: If the features are not ``(D, N)``, are empty, or not finite.
+        ValueError: If the features are not ``(D, N)``, are empty, not finite, or beyond 2^40.
     """
 
     def __init__(self, features_DN: Tensor, *, dtype: torch.dtype = torch.float32) -> None:
@@ -61,8 +62,10 @@ class PermutohedralLattice:
             raise ValueError(
                 f'features must be (D, N) and not empty, got {tuple(features_DN.shape)}'
             )
-        if not bool(features_DN.isfinite().all()):
-            raise ValueError('features hold a NaN or an infinite value')
+        if not bool((features_DN.abs() <= _FAR).all()):  # a NaN is not
+            raise ValueError(
+                'features hold a NaN or an infinite value, or one beyond 2^40 standard deviations'
+            )
         dim, self.num_points = features_DN.shape
         corner, rank, weights = _simplices(features_DN.double())
         steps = _steps(corner)
