@@ -10,6 +10,8 @@
    not use. Such an entry gets a file name that explains itself when it is not found.
 5. ``_base_ = 'mmseg::_base_/...'`` costs mmengine a second each: it parses every metafile of the
    zoo, in which no base is listed. Bases are looked for in their folder at once.
+6. mmengine reads checkpoints with whatever safety torch has by default, executes the configs in
+   them, and writes them in place: it reads and writes through :mod:`mmseg_ext.core.checkpoints`.
 
 Every function may be called twice.
 """
@@ -169,3 +171,6 @@ def apply() -> None:
     write_plain_history()
     explain_missing_weights()
     find_bases_at_once()
+    from .core.checkpoints import use_in_mmengine
+
+    use_in_mmengine()

@@ -236,6 +236,29 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Pa
     return write_tiny_config(tmp_path_factory.mktemp('config') / 'tiny.py', tiny_data)
 
 
+def write_whole_checkpoint(path: Path, *, iteration: int | None = None, **content) -> Path:
+    """A checkpoint as a run leaves it, with one weight; ``iteration`` comes from the name."""
+    import torch
+
+    number = int(re.search(r'\d+', path.stem)[0]) if iteration is None else iteration
+    hub = dict(log_scalars={}, runtime_info={}, resumed_keys={})
+    whole = dict(
+        state_dict=dict(weight=torch.arange(4.0)),
+        optimizer=dict(state={}, param_groups=[]),
+        message_hub=hub,
+        meta=dict(iter=number, epoch=0, seed=0),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(whole, **content), path)
+    return path
+
+
+@pytest.fixture(scope='session')
+def whole_checkpoint():
+    """The function that writes a small checkpoint that a run could go on from."""
+    return write_whole_checkpoint
+
+
 @pytest.fixture(scope='session')
 def python_tool():
     """The function that runs a tool in a process of its own."""

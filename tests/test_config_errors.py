@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_ext.apis import cli, training
-from mmseg_ext.apis.checkpoints import check_weights, newest_checkpoint, read_state_dict
+from mmseg_ext.apis.checkpoints import best_or_last, check_weights, read_state_dict
 from mmseg_ext.apis.config_check import (
     UnknownKeyError,
     arguments_of,
@@ -221,7 +221,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(ValueError, match='empty.pth holds no weights'):
         read_state_dict(tmp_path / 'empty.pth')
     with pytest.raises(FileNotFoundError, match='train first'):
-        newest_checkpoint(tmp_path / 'nowhere')
+        best_or_last(tmp_path / 'nowhere')
 
 
 # --- runs that fail

@@ -16,12 +16,12 @@ import torch
 from mmengine.config import Config
 
 from mmseg_ext.apis import kfold_run
-from mmseg_ext.apis.kfold_run import Plan, find_resumable, run_folds
+from mmseg_ext.apis.kfold_run import Plan, run_folds
 from mmseg_ext.apis.launch import Launch
 
 # Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
 FAKE = """
-import json, sys
+import json, shutil, sys
 from pathlib import Path
 tool, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
 def value(name):
@@ -34,7 +34,7 @@ if Path({fail!r}).is_file() and Path({fail!r}).read_text() == tool + value('--fo
     sys.exit('error: on purpose')
 if tool == 'train':
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'iter_9.pth').touch()
+    shutil.copy({whole!r}, folder / 'iter_9.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'iter_9.pth'))
 else:
     name = Path(arguments[1]).name
@@ -48,9 +48,11 @@ class Setup:
     def __init__(self, folder: Path) -> None:
         self.work, self.tools, self.log = folder / 'work', folder / 'tools', folder / 'calls.txt'
         self.fail = folder / 'fail'
+        whole = folder / 'whole.pth'
+        torch.save(dict(state_dict=dict(w=torch.ones(1))), whole)
         self.tools.mkdir()
         for name in ('train', 'test'):
-            text = FAKE.format(log=str(self.log), fail=str(self.fail))
+            text = FAKE.format(log=str(self.log), fail=str(self.fail), whole=str(whole))
             (self.tools / f'{name}.py').write_text(text)
         for stem in 'abcdef':
             for part in ('img', 'mask'):
@@ -109,11 +111,6 @@ def test_only_some_folds_then_the_rest(setup):
     assert [fold for _, fold, _ in setup.calls()] == [1, 1]
 
 
-def save(path, **content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(dict(state_dict={}, optimizer={}), **content), path)
-
-
 def test_finished_folds_need_no_weights_to_start_from(setup, tmp_path):
     weights = tmp_path / 'a.pth'
     weights.touch()
@@ -124,24 +121,11 @@ def test_finished_folds_need_no_weights_to_start_from(setup, tmp_path):
     assert setup.run() == [] and setup.calls() == []
 
 
-def test_a_half_trained_fold_resumes(setup):
-    save(setup.work / 'fold0/iter_3.pth')
+def test_a_half_trained_fold_resumes(setup, whole_checkpoint):
+    whole_checkpoint(setup.work / 'fold0/iter_3.pth')
     setup.run(folds=[0], options=('load_from=start.pth',))
     train = setup.calls()[0][2]
     assert train[-4:] == ['--resume', '--cfg-options', 'load_from=start.pth', 'load_from=None']
-
-
-def test_the_newest_whole_checkpoint_counts(tmp_path):
-    assert find_resumable(tmp_path) is None
-    for age, name in enumerate(('iter_10.pth', 'iter_9.pth', 'iter_8.pth', 'best_mIoU_iter_8.pth')):
-        save(tmp_path / name)
-        os.utime(tmp_path / name, (1000 - age, 1000 - age))
-    (tmp_path / 'last_checkpoint').write_text('/gone/iter_12.pth')  # deleted before the new one
-    (tmp_path / 'iter_10.pth').write_bytes((tmp_path / 'iter_10.pth').read_bytes()[:200])
-    assert find_resumable(tmp_path) == tmp_path / 'iter_9.pth'
-    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_9.pth')
-    torch.save(dict(state_dict={}), tmp_path / 'iter_9.pth')  # weights alone: cannot go on
-    assert find_resumable(tmp_path) == tmp_path / 'iter_8.pth'
 
 
 def test_a_failing_fold_is_listed_and_the_others_go_on(setup, capfd):

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from mmseg_ext.apis import table_submit
 from mmseg_ext.apis.cli import parse_options
@@ -67,7 +66,6 @@ class Setup:
         self.configs, self.work, self.tools = (folder / n for n in ('configs', 'work', 'tools'))
         self.log, self.fail = folder / 'calls.txt', folder / 'fail'
         self.tools.mkdir()
-        save(folder / 'whole.pth')
         for name in ('train', 'test'):
             text = FAKE.format(
                 log=str(self.log), fail=str(self.fail), whole=str(folder / 'whole.pth')
@@ -99,8 +97,9 @@ class Setup:
 
 
 @pytest.fixture
-def slow_setup(tmp_path) -> Setup:
+def slow_setup(tmp_path, whole_checkpoint) -> Setup:
     """Stand-ins in processes of their own, as the tools are."""
+    whole_checkpoint(tmp_path / 'whole.pth', iteration=9)
     return Setup(tmp_path)
 
 
@@ -168,12 +167,7 @@ def test_options_reach_every_row(setup):
     assert calls[3][-4:] == ['--cfg-options', 'train_dataloader.batch_size=101', *options]
 
 
-def save(path: Path, **content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(dict(state_dict={}, optimizer={}), **content), path)
-
-
-def test_a_killed_row_resumes_where_it_was(setup):
+def test_a_killed_row_resumes_where_it_was(setup, whole_checkpoint):
     setup.run('small', seeds=(0,))
     setup.arguments()
     folder = setup.work / 'small_seed0'
@@ -183,7 +177,7 @@ def test_a_killed_row_resumes_where_it_was(setup):
     (folder / 'results.json').unlink()
     for name in ('iter_9.pth', 'best_mIoU_iter_6.pth'):
         (folder / name).unlink()
-    save(folder / 'iter_3.pth')
+    whole_checkpoint(folder / 'iter_3.pth')
     setup.run('small', seeds=(0,), options=('load_from=start.pth',))
     train, test = setup.arguments()
     options = ['--cfg-options', 'load_from=start.pth', 'load_from=None']
@@ -303,9 +297,9 @@ def test_other_settings_are_refused_and_equal_ones_are_not(setup):
     assert setup.run('small', seeds=(0,), options=('train_dataloader.batch_size=18',)) == []
 
 
-def test_a_run_of_the_training_tool_is_taken_over(setup):
+def test_a_run_of_the_training_tool_is_taken_over(setup, whole_checkpoint):
     folder = setup.work / 'small_seed0'
-    save(folder / 'iter_6.pth')
+    whole_checkpoint(folder / 'iter_6.pth')
     text = CONFIG.format(depth=18) + 'randomness = dict(seed=0)\n'
     (folder / 'small.py').write_text(text)
     assert setup.run('small', seeds=(0,)) == []

@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint',
         nargs='?',
-        help='default: the best, else the newest, in the work dir; with --fold the last',
+        help='default: the best, else the last, in the work dir; with --fold the last',
     )
     parser.add_argument('--work-dir', help='folder for results.json and per_image.npz')
     parser.add_argument('--out', help='folder for the predicted masks')

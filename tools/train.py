@@ -17,7 +17,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, or package::path')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
-        '--resume', action='store_true', help='continue from the newest checkpoint in the work dir'
+        '--resume',
+        action='store_true',
+        help='go on from the newest whole checkpoint in the work dir',
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on CUDA, bfloat16 on a CPU'

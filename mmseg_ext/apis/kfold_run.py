@@ -18,10 +18,14 @@ from mmseg_ext.core.files import write_json
 from mmseg_ext.datasets.kfold import check_fold
 from mmseg_ext.evaluation.surface_metric import check_spacing
 
-from .checkpoints import check_start_weights, last_checkpoint
+from .checkpoints import (
+    best_checkpoint,
+    check_start_weights,
+    find_resumable,
+    last_checkpoint,
+)
 from .kfold_pool import read_pool
 from .launch import Launch, option_arguments
-from .load_model import read_checkpoint
 
 PLAN_FILE = 'kfold_plan.json'
 SURFACE_FILE = 'per_image_surface.npz'
@@ -196,7 +200,7 @@ def _run_fold(
     if is_finished(folder, plan.checkpoint, spacing, tolerance):
         print(f'fold {fold}: finished already, see {folder}', flush=True)
         return None
-    resumed = find_resumable(folder)
+    resumed = find_resumable(folder).path
     note = f' from {resumed.name}' if resumed is not None else ''
     shared = [*plan.split_arguments(fold), '--work-dir', str(work_dir)]
     shared += [] if plan.dataset is None else ['--dataset', plan.dataset]
@@ -256,26 +260,4 @@ def choose_checkpoint(folder: Path, kind: str) -> Path:
     Raises:
         FileNotFoundError: If there is none.
     """
-    if kind == 'last':
-        return last_checkpoint(folder)
-    found = sorted(folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise FileNotFoundError(f'no best checkpoint (best_*.pth) in {folder}')
-    return found[-1]
-
-
-def find_resumable(folder: Path) -> Optional[Path]:
-    """The newest whole checkpoint of a stopped training, which ``last_checkpoint`` then names.
-
-    A kill while saving may leave a file cut short, or a ``last_checkpoint`` whose file is gone.
-    """
-    paths = [*folder.glob('iter_*.pth'), *folder.glob('epoch_*.pth')]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
-        try:
-            whole = 'optimizer' in read_checkpoint(path)
-        except ValueError:
-            continue
-        if whole:
-            (folder / 'last_checkpoint').write_text(str(path.absolute()))
-            return path
-    return None
+    return last_checkpoint(folder) if kind == 'last' else best_checkpoint(folder)

@@ -4,7 +4,6 @@ Differs from ``mmseg.apis.init_model``: checkpoints are read with ``weights_only
 another model is refused instead of being loaded in part.
 """
 
-import pickle
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
@@ -14,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
-from .checkpoints import check_weights
+from .checkpoints import check_weights, read_checkpoint, weights_of
 from .optional_packages import check_packages
 from .pictures import voc_palette
 from .run_folder import find_config
@@ -39,38 +38,6 @@ def choose_device(name: str = 'auto') -> torch.device:
             f'--device {name} cannot be used here ({error}); use --device cpu'
         ) from error
     return device
-
-
-def read_checkpoint(path: PathLike) -> dict:
-    """Read a checkpoint without running any code in it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, or holds objects that only unsafe loading would restore.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'checkpoint {path} does not exist; a training writes its weights '
-            'to work_dirs/<config>/iter_<N>.pth'
-        )
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f'checkpoint {path} is no torch file, or holds more than tensors and plain '
-            f'values and is not loaded for safety: {str(error).splitlines()[0]}'
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f'checkpoint {path} cannot be read, it may be cut short: {error}'
-        ) from error
-    if not isinstance(checkpoint, dict):
-        raise ValueError(
-            f'checkpoint {path} holds a {type(checkpoint).__name__}, not the weights '
-            'of a model by name'
-        )
-    return checkpoint
 
 
 def class_names(
@@ -122,11 +89,9 @@ def load_model(
     cfg.model.pretrained = None
     check_packages(cfg.model)
     model = MODELS.build(cfg.model)
-    check_weights(model, checkpoint, complete=True)
-    state = content.get('state_dict', content)
-    model.load_state_dict(
-        {key.removeprefix('module.'): value for key, value in state.items()}, strict=False
-    )
+    state = weights_of(content, checkpoint)
+    check_weights(model, checkpoint, complete=True, state=state)
+    model.load_state_dict(state, strict=False)
     num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
     names, colours = class_names(cfg, content, num_classes)
     model.dataset_meta = dict(classes=names, palette=colours)

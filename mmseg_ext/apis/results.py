@@ -1,6 +1,5 @@
 """Facts about a run, written beside its metrics."""
 
-import ast
 import datetime
 import json
 import numbers
@@ -9,13 +8,14 @@ import platform
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import torch
 from mmengine.config import Config
 
 from mmseg_ext.core.files import write_json
 
+from .checkpoints import read_checkpoint, settings_of
 from .run_folder import describe_dataset
 
 PathLike = Union[str, Path]
@@ -52,27 +52,9 @@ def _cpu_name() -> str:
 
 
 def _settings(cfg: Config, meta: dict) -> dict:
-    """Settings of the training: mmengine keeps them as text, which is read here and not run.
-
-    A test may be given another config, and writes its own checkpoint into it.
-    """
-    try:
-        tree = ast.parse(str(meta.get('cfg') or ''))
-    except (SyntaxError, ValueError):
-        tree = ast.parse('')
-    pairs = [(node.targets[0], node.value) for node in tree.body if isinstance(node, ast.Assign)]
-    found = {name.id: _value(node) for name, node in pairs if isinstance(name, ast.Name)}
+    """Settings of the training; a test may be given another config."""
+    found = settings_of(meta)
     return found if 'model' in found else dict(cfg, load_from=None)
-
-
-def _value(node: ast.expr) -> Any:
-    """Value of ``dict(...)`` or of a literal; ``None`` for everything else."""
-    if isinstance(node, ast.Call):
-        return {str(pair.arg): _value(pair.value) for pair in node.keywords}
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return None
 
 
 def _start(settings: dict) -> Optional[str]:
@@ -111,9 +93,7 @@ def _converted(settings: dict, meta: dict) -> Optional[dict]:
 
 def _meta(checkpoint: PathLike) -> dict:
     """What a checkpoint says of itself."""
-    from mmengine.runner.checkpoint import _load_checkpoint
-
-    return _load_checkpoint(str(checkpoint), map_location='cpu').get('meta') or {}
+    return read_checkpoint(checkpoint).get('meta') or {}
 
 
 def run_facts(cfg: Config, checkpoint: PathLike) -> dict:

@@ -15,12 +15,12 @@ from mmengine.config import Config
 
 from mmseg_ext.core.files import read_json, write_json
 
-from .checkpoints import last_checkpoint, newest_checkpoint
+from .checkpoints import best_or_last, find_resumable, last_checkpoint
 from .cli import USER_ERRORS, message_of, parse_options
 from .collect import training_config
 from .kfold import choose_pool
 from .kfold_report import write_summary
-from .kfold_run import Plan, choose_checkpoint, config_digest, find_resumable, run_folds
+from .kfold_run import Plan, choose_checkpoint, config_digest, run_folds
 from .launch import LOCK_FILE, Launch, locked, option_arguments
 from .table_rows import Row, TableRun, find_config, row_folder
 from .training import load_config
@@ -297,7 +297,7 @@ def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failu
         print(f'{job.title}: finished already, see {job.folder}', flush=True)
         return None
     if job.weights is None and not is_trained(job):
-        resumed = find_resumable(job.folder)
+        resumed = find_resumable(job.folder).path
         note = '' if resumed is None else f' from {resumed.name}'
         command = _train_command(job, settings, resume=resumed is not None)
         if settings.launch.run(command, f'{job.title}: train{note}', trained) != 0:
@@ -349,7 +349,7 @@ def is_trained(job: Job) -> bool:
     loop = job.cfg.train_cfg
     length = loop.get('max_iters')
     name = f'epoch_{loop.get("max_epochs")}.pth' if length is None else f'iter_{length}.pth'
-    found = find_resumable(job.folder) if (job.folder / name).is_file() else None
+    found = find_resumable(job.folder).path if (job.folder / name).is_file() else None
     return found is not None and found.name == name
 
 
@@ -362,7 +362,7 @@ def tested_checkpoint(folder: Path, kind: str) -> Path:
     try:
         return choose_checkpoint(folder, kind)
     except FileNotFoundError:
-        return newest_checkpoint(folder)
+        return best_or_last(folder)
 
 
 def is_tested(folder: Path, source: Path, kind: str) -> bool:

@@ -23,7 +23,7 @@ from mmseg_ext.engine.distributed import start_cpu_group
 from mmseg_ext.evaluation import CalibrationMetric
 from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE
 
-from .checkpoints import check_start_weights, check_weights, newest_checkpoint
+from .checkpoints import best_or_last, check_start_weights, check_weights, find_resumable
 from .config_check import check_config, check_options
 from .optional_packages import check_packages
 from .results import add_run_facts
@@ -210,7 +210,9 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     check_start_weights(cfg.model)
     with _CleanFailure(cfg, cfg.work_dir) as written:
         runner = build_runner(cfg)
-        if cfg.get('load_from'):
+        if resume and not cfg.get('load_from'):
+            _resume_from_folder(runner, cfg)
+        elif cfg.get('load_from'):
             check_weights(runner.model, cfg.load_from, complete=resume)
         try:
             runner.train()
@@ -219,6 +221,19 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         finally:
             written.keep = _steps_done(runner) > 0
     return runner
+
+
+def _resume_from_folder(runner: Runner, cfg: Config) -> None:
+    """Let a Runner go on from the newest whole checkpoint of its folder, or start anew."""
+    found = find_resumable(cfg.work_dir)
+    for path, reason in found.skipped:
+        print_log(f'--resume skips {path.name}: {reason}', 'current', logging.WARNING)
+    if found.path is None:
+        print_log(f'no whole checkpoint in {cfg.work_dir}: training starts at 0', 'current')
+        runner._resume = False
+    else:
+        check_weights(runner.model, found.path, complete=True)
+        runner._load_from = str(found.path)
 
 
 def _steps_done(runner: Runner) -> int:
@@ -357,7 +372,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
 
     Args:
         cfg: From :func:`load_config`.
-        checkpoint: ``None`` takes the best, else the newest, of ``cfg.work_dir``.
+        checkpoint: ``None`` takes the best, else the last, of ``cfg.work_dir``.
 
     Returns:
         What the evaluator returned, in per cent.
@@ -366,7 +381,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         FileNotFoundError: If there is no checkpoint.
         ValueError: If the checkpoint belongs to another model.
     """
-    cfg.load_from = str(checkpoint or newest_checkpoint(cfg.work_dir))
+    cfg.load_from = str(checkpoint or best_or_last(cfg.work_dir))
     cfg.resume = False
     check_packages(cfg.model)
     summary = Path(cfg.work_dir, 'results.json')

@@ -11,8 +11,10 @@ from typing import Dict, Optional, Sequence
 import torch
 from mmengine.model.weight_init import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
+from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
+
+from ..core.checkpoints import read_checkpoint, weights_of
 
 
 def inflate_conv(
@@ -91,7 +93,6 @@ class InflatedPretrained:
         checkpoint: File or address of the weights.
         prefix: Take only the part of the checkpoint whose names begin with this.
         rgb_index: As in :func:`inflate_conv`.
-        map_location: Where to load to.
 
     Raises:
         ValueError: If the checkpoint has no weights of that prefix, or not this network's.
@@ -103,12 +104,10 @@ class InflatedPretrained:
         *,
         prefix: Optional[str] = None,
         rgb_index: Sequence[int] = (0, 1, 2),
-        map_location: str = 'cpu',
     ) -> None:
         self.checkpoint = checkpoint
         self.prefix = prefix
         self.rgb_index = rgb_index
-        self.map_location = map_location
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights into ``module``."""
@@ -130,8 +129,7 @@ class InflatedPretrained:
             update_init_info(module, init_info=note)
 
     def _read(self) -> Dict[str, Tensor]:
-        checkpoint = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
-        state = checkpoint.get('state_dict', checkpoint)
+        state = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
         if self.prefix is None:
             return state
         prefix = self.prefix.rstrip('.') + '.'

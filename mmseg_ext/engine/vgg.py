@@ -12,8 +12,9 @@ from typing import Dict, List
 import torch
 from mmengine.model.weight_init import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
+
+from ..core.checkpoints import read_checkpoint, weights_of
 
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
@@ -60,24 +61,22 @@ class VGG16BNPretrained:
     Args:
         checkpoint: File or address; torchvision's own is
             ``https://download.pytorch.org/models/vgg16_bn-6c64b313.pth``.
-        map_location: Where to load to.
 
     Raises:
         ValueError: If the file holds other weights, or they do not fit the network.
     """
 
-    def __init__(self, checkpoint: str, *, map_location: str = 'cpu') -> None:
+    def __init__(self, checkpoint: str) -> None:
         self.checkpoint = checkpoint
-        self.map_location = map_location
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights into ``module``, which lists its layers by ``vgg16_layers()``."""
-        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
+        given = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
         own = getattr(module, 'vgg16_layers', None)
         if own is None:
             raise ValueError(f'{type(module).__name__} has no layers of VGG16 to start')
         try:
-            _load(own(), vgg16_bn_states(loaded.get('state_dict', loaded)))
+            _load(own(), vgg16_bn_states(given))
         except ValueError as error:
             raise ValueError(f'{self.checkpoint}: {error}') from None
         if hasattr(module, '_params_init_info'):
@@ -111,20 +110,17 @@ class VGG16Pretrained:
         checkpoint: File or address; torchvision's own are
             ``https://download.pytorch.org/models/vgg16-397923af.pth`` and
             ``https://download.pytorch.org/models/vgg16_bn-6c64b313.pth``.
-        map_location: Where to load to.
 
     Raises:
         ValueError: If the file lacks a weight of the network, or one has another shape.
     """
 
-    def __init__(self, checkpoint: str, *, map_location: str = 'cpu') -> None:
+    def __init__(self, checkpoint: str) -> None:
         self.checkpoint = checkpoint
-        self.map_location = map_location
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights into ``module``, whose names are torchvision's."""
-        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location)
-        given = loaded.get('state_dict', loaded)
+        given = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
         own = {
             k: v for k, v in module.state_dict().items() if not k.endswith('num_batches_tracked')
         }

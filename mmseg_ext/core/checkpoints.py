@@ -1,0 +1,352 @@
+"""The one place where checkpoints are read and written.
+
+A checkpoint is a stranger's file: nothing in it is ever executed (``weights_only=True``), it is
+read to the CPU, and the check sums of its parts are compared, which torch does not do.
+mmengine's own loading and saving goes through here, too, see :func:`use_in_mmengine`.
+"""
+
+import ast
+import http.client
+import re
+import socket
+import sys
+import urllib.parse
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+import torch
+from mmengine import runner
+from mmengine.dist import barrier, get_rank
+from mmengine.runner import checkpoint as mmengine_checkpoints
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from .files import PathLike, replacing
+
+State = Dict[str, Tensor]
+
+_save_elsewhere = mmengine_checkpoints.save_checkpoint
+
+_TIMEOUT = 60  # seconds without an answer of a server
+
+
+def read_checkpoint(path: PathLike) -> dict:
+    """Read a checkpoint without running any code in it.
+
+    Args:
+        path: A file, or the address of one.
+
+    Returns:
+        Its content, all tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or the address cannot be reached.
+        ValueError: If it is no checkpoint, is damaged, or holds code.
+    """
+    if _is_address(path):
+        path = download(str(path))
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise ValueError(f'checkpoint {file} is a folder: name a file in it')
+    if not file.is_file():
+        raise FileNotFoundError(
+            f'no checkpoint {file}: a training writes them to work_dirs/<config>/iter_<N>.pth'
+        )
+    try:
+        _check_sums(file)
+        content = torch.load(file, map_location='cpu', weights_only=True)
+    except PermissionError:
+        raise
+    except Exception as error:  # torch raises many kinds for files that it cannot read
+        raise ValueError(
+            f'{file} cannot be read as a checkpoint: {_reason(file, error)}'
+        ) from error
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ValueError(f'{file} holds no weights by name but a {kind}: name a checkpoint')
+    return content
+
+
+def _check_sums(file: Path) -> None:
+    """Compare the CRC of every part of a zip file, a piece at a time."""
+    if not zipfile.is_zipfile(file):
+        return  # written by torch before 1.6, or no checkpoint at all
+    with zipfile.ZipFile(file) as parts:
+        if any(name.endswith('/constants.pkl') for name in parts.namelist()):
+            raise ValueError('a TorchScript archive')
+        for part in parts.infolist():
+            if part.compress_type != zipfile.ZIP_STORED:  # could unfold to any size
+                raise ValueError(f'its part {part.filename} is compressed, which torch never does')
+            with parts.open(part) as stream:
+                while stream.read(1 << 20):
+                    pass
+
+
+def _reason(file: Path, error: Exception) -> str:
+    """Say in one line what is wrong with a file, and what to do."""
+    text = str(error).strip()
+    first = next(iter(text.splitlines()), '') or type(error).__name__
+    if file.stat().st_size == 0:
+        return 'it is empty; take another one, or write it again'
+    if 'TorchScript' in text:
+        return 'it is a TorchScript archive, which holds code; take the state_dict of the model'
+    if 'Weights only load failed' in text:
+        named = re.search(r'(?:GLOBAL|Unsupported) \S+ ?\S*', text)
+        found = f' ({named[0].rstrip(".")})' if named else ''
+        return (
+            'it is no torch file, or holds more than tensors and plain values, and is not loaded '
+            f'for safety{found}; save its state_dict alone where it comes from'
+        )
+    return f'it is cut short, damaged or no torch file at all ({first}); take another one'
+
+
+def weights_of(content: dict, name: PathLike) -> State:
+    """Weights in what a checkpoint file holds, without a data-parallel prefix.
+
+    Args:
+        content: From :func:`read_checkpoint`.
+        name: Of the file, for messages.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    state: Any = content.get('state_dict', content.get('model', content))  # 'model': many others
+    named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
+    if not named or not any(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'{name} holds no weights: expected a dict of tensors or a "state_dict"')
+    return {key.removeprefix('module.'): value for key, value in state.items()}
+
+
+def check_finite(state: State, name: PathLike) -> None:
+    """Refuse weights that are not all numbers: whatever is computed with them means nothing.
+
+    Args:
+        state: Weights by name.
+        name: Of the file, for the message.
+
+    Raises:
+        ValueError: Naming the first tensor with NaN or an infinity.
+    """
+    for key, value in state.items():
+        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(
+                f'{name}: {key} is not finite (NaN or infinity), the training has diverged: take '
+                'an earlier checkpoint, or train again with a lower rate'
+            )
+
+
+def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) -> None:
+    """Refuse weights that would leave a model with random ones.
+
+    Args:
+        wanted: The model's own.
+        given: Those of the file.
+        name: Of the file, for the message.
+        complete: Require every weight (testing, resuming); otherwise (fine-tuning) at least
+            half of the smaller of the two sets must match by name and shape.
+
+    Raises:
+        ValueError: If too few weights match, with counts and examples.
+    """
+    matched = {
+        k for k, v in wanted.items() if k in given and getattr(given[k], 'shape', None) == v.shape
+    }
+    # a BN counter is absent from old files and changes no output
+    missing = [k for k in wanted if k not in matched and not k.endswith('num_batches_tracked')]
+    enough = not missing if complete else 2 * len(matched) >= min(len(wanted), len(given))
+    if enough:
+        return
+    reshaped = [k for k in missing if k in given]
+    absent = [k for k in missing if k not in given]
+    unexpected = [k for k in given if k not in wanted]
+    raise ValueError(
+        f'{name} belongs to another model: {len(matched)} of {len(wanted)} tensors match; '
+        f'{_count("missing from the file", absent)}; {_count("of another shape", reshaped)}; '
+        f'{_count("not in the model", unexpected)}. '
+        'Use the config that the checkpoint was trained with'
+    )
+
+
+def _count(what: str, names: list) -> str:
+    return f'{len(names)} {what}' + (f' (e.g. {names[0]})' if names else '')
+
+
+def check_classes(
+    meta: Optional[dict], classes: Optional[Sequence[str]], name: PathLike = 'the checkpoint'
+) -> None:
+    """Refuse a checkpoint that knows other classes than the data: its scores would mean nothing.
+
+    Args:
+        meta: What the checkpoint says of itself; without classes in it everything passes.
+        classes: Those of the data set, in order; ``None`` passes.
+        name: Of the file, for the message.
+
+    Raises:
+        ValueError: If they differ in number, name or order.
+    """
+    known = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    trained = known.get('classes') if isinstance(known, dict) else None
+    if not trained or not classes or list(trained) == list(classes):
+        return
+    raise ValueError(
+        f'{name} was trained on the {len(trained)} classes ({_listed(trained)}), the data set has '
+        f'the {len(classes)} classes ({_listed(classes)}): take a checkpoint that was trained on '
+        'these classes, or the data set (--dataset, or the config) that this one was trained on'
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [str(name) for name in names]
+    return ', '.join(shown if len(shown) <= 30 else [*shown[:29], '...', shown[-1]])
+
+
+def settings_of(meta: Any) -> dict:
+    """Settings of a training: mmengine keeps them as text, which is read here and never run.
+
+    Args:
+        meta: What a checkpoint says of itself.
+
+    Returns:
+        Top-level names to plain values, ``None`` for what is no literal; empty without a text.
+    """
+    known = meta if isinstance(meta, dict) else {}
+    try:
+        tree = ast.parse(str(known.get('cfg') or known.get('cfg_text') or ''))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    pairs = [(node.targets[0], node.value) for node in tree.body if isinstance(node, ast.Assign)]
+    return {name.id: _value(node) for name, node in pairs if isinstance(name, ast.Name)}
+
+
+def _value(node: ast.expr) -> Any:
+    """Value of ``dict(...)``, of a list or of a literal; ``None`` for everything else."""
+    if isinstance(node, ast.Call):
+        return {str(pair.arg): _value(pair.value) for pair in node.keywords}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(item) for item in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def write_checkpoint(content: dict, path: PathLike) -> None:
+    """Write a checkpoint whole or not at all; until then the old one stands.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
+    """
+    with replacing(path) as unfinished, unfinished.open('wb') as stream:
+        torch.save(content, stream)
+
+
+def _is_address(name: PathLike) -> bool:
+    return '://' in str(name)
+
+
+def download(name: str) -> Path:
+    """Fetch weights into torch's cache, once; in a distributed run rank 0 does it for all.
+
+    Args:
+        name: ``https://...``, ``torchvision://...``, ``open-mmlab://...`` or ``mmcls://...``.
+
+    Raises:
+        FileNotFoundError: If they cannot be fetched, with the remedy.
+    """
+    address = _address(name)
+    target = Path(
+        torch.hub.get_dir(), 'checkpoints', Path(urllib.parse.urlparse(address).path).name
+    )
+    if get_rank() == 0:
+        _fetch(address, target)
+    barrier()
+    _fetch(address, target)  # another machine has its own cache
+    return target
+
+
+def _fetch(address: str, target: Path) -> None:
+    if target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT)
+    try:
+        torch.hub.download_url_to_file(address, str(target), progress=sys.stderr.isatty())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise FileNotFoundError(
+            f'the weights {address} cannot be downloaded ({error}): download them by hand and put '
+            f'them to {target}, or name your file in place of the address '
+            '(init_cfg.checkpoint=FILE or load_from=FILE)'
+        ) from None
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _address(name: str) -> str:
+    """The ``https://`` address that a short name of mmengine stands for."""
+    scheme, _, model = name.partition('://')
+    if scheme in ('http', 'https'):
+        return name
+    if scheme in ('torchvision', 'modelzoo') and find_spec('torchvision') is not None:
+        known = mmengine_checkpoints.get_torchvision_models()
+    elif scheme in ('open-mmlab', 'openmmlab'):
+        known = mmengine_checkpoints.get_external_models()
+        model = mmengine_checkpoints.get_deprecated_model_names().get(model, model)
+    else:
+        known = mmengine_checkpoints.get_mmcls_models() if scheme == 'mmcls' else {}
+    address = known.get(model, '')
+    if not address.startswith(('http://', 'https://')):
+        raise FileNotFoundError(
+            f'weights {name}: no address is known for it; download them by hand and name the file '
+            '(init_cfg.checkpoint=FILE or load_from=FILE)'
+        )
+    return address
+
+
+def use_in_mmengine() -> None:
+    """Let mmengine read and write all its checkpoints here, whoever asks and from wherever.
+
+    ``Pretrained`` in an ``init_cfg``, ``load_from``, resuming, testing and inferencers are among
+    them. What mmengine would execute of a file's meta data is put aside.
+    """
+    for prefix in list(CheckpointLoader._schemes):
+        CheckpointLoader.register_scheme(prefix, load_from_checked, force=True)
+    mmengine_checkpoints.load_from_local = load_from_checked
+    mmengine_checkpoints.load_from_http = load_from_checked
+    mmengine_checkpoints.save_checkpoint = _save_for_mmengine
+    runner.save_checkpoint = runner.runner.save_checkpoint = _save_for_mmengine
+
+
+def load_from_checked(name: str, map_location: Any = None, **_: Any) -> dict:
+    """Read a checkpoint for mmengine, which needs this signature; always to the CPU."""
+    content = read_checkpoint(name)
+    if name.startswith('mmcls://'):
+        content = mmengine_checkpoints._process_mmcls_checkpoint(content)
+    return _without_code(content)
+
+
+def _without_code(content: dict) -> dict:
+    """Put aside the configs that mmengine executes on resuming and in inferencers.
+
+    The text of the training's config stays readable as ``cfg_text``, see :func:`settings_of`.
+    """
+    meta = content.get('meta')
+    if isinstance(meta, dict):
+        kept = {key: value for key, value in meta.items() if key not in ('cfg', 'config')}
+        content['meta'] = dict(kept, cfg_text=meta.get('cfg'))
+    info = content.get('message_hub')
+    info = info.get('runtime_info') if isinstance(info, dict) else None
+    if isinstance(info, dict):
+        info.pop('cfg', None)
+    return content
+
+
+def _save_for_mmengine(
+    checkpoint: dict, filename: str, file_client_args: Any = None, backend_args: Any = None
+) -> None:
+    if _is_address(filename) or file_client_args or backend_args:  # some remote storage
+        _save_elsewhere(checkpoint, filename, file_client_args, backend_args)
+    else:
+        write_checkpoint(checkpoint, filename)

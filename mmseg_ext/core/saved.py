@@ -1,0 +1,166 @@
+"""Which checkpoints of a run are whole: to go on from, to test, the best. Nothing is written here.
+
+Only a file that can be read to its last byte counts, whatever names or dates say.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, List, Optional, Tuple
+
+from .checkpoints import read_checkpoint, weights_of
+from .files import PathLike
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """Where a stopped training can go on.
+
+    Args:
+        path: The newest whole checkpoint, ``None`` if there is none.
+        skipped: Newer ones that are not, each with the reason.
+        iteration: Steps that ``path`` has behind it.
+        meta: What ``path`` says of itself.
+    """
+
+    path: Optional[Path]
+    skipped: Tuple[Tuple[Path, str], ...] = ()
+    iteration: int = 0
+    meta: Optional[dict] = None
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What was found in a file; ``problem`` is empty for a whole one."""
+
+    problem: str
+    iteration: int = 0
+    lacking: str = ''
+    best: Tuple[str, ...] = ()
+    meta: Optional[dict] = None
+
+
+def find_resumable(folder: PathLike) -> Resumable:
+    """The newest whole checkpoint that a stopped training can go on from, by its iteration.
+
+    Args:
+        folder: Of the run.
+
+    Returns:
+        It, and those that were skipped because they are damaged or hold too little.
+    """
+    skipped: List[Tuple[Path, str]] = []
+    for path in _regular(Path(folder)):
+        facts = _facts(path)
+        problem = facts.problem or facts.lacking
+        if not problem:
+            return Resumable(path, tuple(skipped), facts.iteration, facts.meta)
+        skipped.append((path, problem))
+    return Resumable(None, tuple(skipped))
+
+
+def last_checkpoint(folder: PathLike) -> Path:
+    """The whole checkpoint with most iterations behind it, whatever its score.
+
+    Raises:
+        FileNotFoundError: If there is none, with those that are damaged.
+    """
+    broken = []
+    for path in _regular(Path(folder)):
+        problem = _facts(path).problem
+        if not problem:
+            return path
+        broken.append(problem)
+    told = ''.join(f'; {problem}' for problem in broken)
+    raise FileNotFoundError(f'no last checkpoint in {folder}: train first, or name one{told}')
+
+
+def best_checkpoint(folder: PathLike) -> Path:
+    """The best checkpoint of a run as the run itself has noted it, else its newest best, whole.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    folder = Path(folder)
+    found = sorted(folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime, reverse=True)
+    if len(found) > 1:
+        noted = _noted_best(folder)
+        found.sort(key=lambda path: path.name not in noted)  # stable: the noted one comes first
+    broken = []
+    for path in found:
+        problem = _facts(path).problem
+        if not problem:
+            return path
+        broken.append(problem)
+    told = ''.join(f'; {problem}' for problem in broken)
+    raise FileNotFoundError(f'no best checkpoint (best_*.pth) in {folder}{told}')
+
+
+def _noted_best(folder: Path) -> Tuple[str, ...]:
+    """Names of the best checkpoints in the notes of the newest whole one."""
+    for path in _regular(folder):
+        facts = _facts(path)
+        if not facts.problem:
+            return facts.best
+    return ()
+
+
+def _regular(folder: Path) -> List[Path]:
+    """Checkpoints that a run writes at intervals, the one with most iterations first."""
+    numbers = {}
+    for path in folder.glob('*.pth'):
+        named = re.fullmatch(r'(iter|epoch)_(\d+)', path.stem)
+        if named:
+            numbers[path] = (named[1], int(named[2]))
+    kinds = {kind for kind, _ in numbers.values()}
+    if len(kinds) < 2:
+        return sorted(numbers, key=lambda path: numbers[path][1], reverse=True)
+    # epochs and iterations in one folder: only the files themselves say how far they are
+    return sorted(numbers, key=lambda path: (_facts(path).iteration, path.name), reverse=True)
+
+
+def _facts(path: Path) -> _Facts:
+    try:
+        state = path.stat()
+    except OSError as error:
+        return _Facts(f'{path} cannot be read ({error.strerror})')
+    return _read_facts(path, state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@lru_cache(256)
+def _read_facts(path: Path, *_: int) -> _Facts:
+    """Read a file once for each of its versions."""
+    try:
+        content = read_checkpoint(path)
+        weights_of(content, path)
+    except (ValueError, OSError) as error:
+        return _Facts(str(error))
+    meta: Any = content.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
+    step = meta.get('iter') if _is_count(meta.get('iter')) else 0
+    return _Facts('', step, _lacking(path, content, meta), _best(content), meta)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _lacking(path: Path, content: dict, meta: dict) -> str:
+    """Say what a whole checkpoint lacks for going on; empty if nothing."""
+    if not _is_count(meta.get('iter')) or not _is_count(meta.get('epoch')):
+        return f'{path} does not say after how many iterations and epochs it was written'
+    hub, optimizer = content.get('message_hub'), content.get('optimizer')
+    if not isinstance(optimizer, dict) or not {'state', 'param_groups'} <= set(optimizer):
+        return f'{path} holds no state of the optimiser: only a start from its weights is possible'
+    parts = ('log_scalars', 'runtime_info', 'resumed_keys')
+    if not isinstance(hub, dict) or any(not isinstance(hub.get(part), dict) for part in parts):
+        return f'{path} holds no history of the training (message_hub)'
+    return ''
+
+
+def _best(content: dict) -> Tuple[str, ...]:
+    hub: Any = content.get('message_hub')
+    info = hub.get('runtime_info') if isinstance(hub, dict) else None
+    notes = info.items() if isinstance(info, dict) else ()
+    return tuple(Path(str(v)).name for k, v in notes if str(k).startswith('best_ckpt') and v)
