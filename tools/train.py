@@ -8,6 +8,7 @@ import os
 
 from mmseg_ext.apis import cli, kfold, training
 from mmseg_ext.apis.checkpoints import check_start_weights
+from mmseg_ext.engine.nonfinite import ACTIONS
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,6 +38,13 @@ def parse_args() -> argparse.Namespace:
         action=cli.Options,
         help='override settings: key=value; max_iters=N rescales the schedule',
     )
+    parser.add_argument(
+        '--nan',
+        choices=ACTIONS,
+        default='stop',
+        help='at a loss or gradient that is not finite: stop, or skip the step; more than a tenth '
+        'of the last 100 steps (and more than 5) skipped stop, too',
+    )
     kfold.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
@@ -56,6 +64,7 @@ def main() -> None:
     training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.amp:
         training.use_amp(cfg)
+    training.use_nan(cfg, args.nan)
     training.use_launcher(cfg, args.launcher)
     training.train(cfg, resume=args.resume)
 

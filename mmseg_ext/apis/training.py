@@ -137,6 +137,20 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.type = 'Bf16OptimWrapper'
 
 
+def use_nan(cfg: Config, action: str = 'stop') -> None:
+    """Say what a loss or gradient that is not finite does: ``stop`` the run, or ``skip`` the step.
+
+    Args:
+        cfg: Changed in place; a ``NonFiniteHook`` of its own keeps its other settings.
+        action: See :class:`~mmseg_ext.engine.nonfinite.NonFiniteHook`.
+    """
+    hooks = list(cfg.get('custom_hooks') or [])
+    ours = [hook for hook in hooks if hook.get('type') == 'NonFiniteHook']
+    for hook in ours:
+        hook['action'] = action
+    cfg.custom_hooks = hooks if ours else [*hooks, dict(type='NonFiniteHook', action=action)]
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that the config names."""
     return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
@@ -206,6 +220,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         ValueError: For the user's mistakes, with what to do.
     """
     cfg.resume = resume
+    if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
+        use_nan(cfg)
     check_packages(cfg.model)
     check_start_weights(cfg.model)
     with _CleanFailure(cfg, cfg.work_dir) as written:

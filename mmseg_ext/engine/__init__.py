@@ -1,5 +1,14 @@
 """Optimiser wrappers, hooks and loops; importing registers them."""
 
-from . import hooks, inflate, optim_wrapper, progress, repo_lr, val_loss, vgg
+from . import hooks, inflate, nonfinite, optim_wrapper, progress, repo_lr, val_loss, vgg
 
-__all__ = ['hooks', 'inflate', 'optim_wrapper', 'progress', 'repo_lr', 'val_loss', 'vgg']
+__all__ = [
+    'hooks',
+    'inflate',
+    'nonfinite',
+    'optim_wrapper',
+    'progress',
+    'repo_lr',
+    'val_loss',
+    'vgg',
+]
