@@ -92,7 +92,9 @@ TOKENS = {
     'deconv': lambda c: {u.type for u in c.model.decode_head.upsample_cfg} == {'deconv_bn'},
     'lite': lambda c: tuple(c.model.decode_head.skip_channels) == (64, 64, 64),
     'softgate': lambda c: _context(c).gate == 'straight_through',
-    'hrnet': lambda c: c.model.backbone.type == 'HRNet',
+    'hrnet': lambda c: (
+        c.model.backbone.type == 'HRNetAlignCorners' and c.model.decode_head.align_corners
+    ),
     'w18': lambda c: c.model.backbone.extra.stage4.num_channels[0] == 18,
     'nonlocal': lambda c: c.model.decode_head.type == 'NLHead',
     'encnet': lambda c: c.model.decode_head.type == 'EncHead',

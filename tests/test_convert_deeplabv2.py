@@ -201,7 +201,13 @@ def test_the_tool_converts_both_ways(tmp_path, monkeypatch, capsys):
     assert len(ours['state_dict']['decode_head.classifiers.0.bias']) == 171
     origin = 'https://github.com/kazuto1011/deeplab-pytorch'
     came = dict(file='public.pth', source='deeplabv2', origin=origin)
+    settings = ours['meta']['converted_from'].pop('settings')
     assert ours['meta'] == dict(converted_from=came, note='training not reproduced')
+    assert (
+        settings['scales'] == [0.5, 0.75, 1.0] and settings['data_preprocessor.mean'][0] == 104.008
+    )
+    assert settings['decode_head.rates'] == [6, 12, 18, 24]
+    assert settings['decode_head.align_corners'] is False
     whole = tmp_path / 'all.pth'
     assert _run(monkeypatch, tmp_path / 'public.pth', whole, '--all-classes') == 0
     assert _run(monkeypatch, whole, tmp_path / 'back.pth', '--reverse') == 0

@@ -9,13 +9,25 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_ext.apis.convert import convert, read_public_weights
+from mmseg_ext.apis.convert import (
+    convert,
+    convert_file,
+    converted_meta,
+    describe,
+    read_public_weights,
+)
+from mmseg_ext.apis.convert_settings import check_settings, settings_of
 from mmseg_ext.apis.convert_sources import SOURCES, find_source
+from mmseg_ext.apis.training import load_config
+from mmseg_ext.utils import register_all_modules
 
+register_all_modules()
 KEYS = Path(__file__).parent / 'keys'
-TOOL = Path(__file__).resolve().parents[1] / 'tools/model_converters/convert.py'
+ROOT = Path(__file__).resolve().parents[1]
+TOOL = ROOT / 'tools/model_converters/convert.py'
 NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
 
@@ -129,13 +141,14 @@ class Restated:
         """A convolution, a norm and a ReLU, numbered through."""
         return self.conv_bn(x, f'{name}.{first}', f'{name}.{first + 1}', **how).relu()
 
-    def mobilenet(self, x):
-        """The maps after every block, the last stride replaced by dilation."""
+    def mobilenet(self, x, lost=None, dilate=lambda number: 2 if number > 14 else 1):
+        """The maps after every block, strides replaced by dilation: the last one by default."""
+        lost = lost or {14: (1, 1)}
         x = self.conv_bn(x, 'features.0.0', 'features.0.1', stride=2).clamp(0, 6)
         maps = [x]
         for number in range(1, 18):
-            stride = 2 if number in (2, 4, 7) else 1  # that of block 14 is gone
-            dilation = 2 if number > 14 else 1
+            stride = 2 if number in (2, 4, 7, 14) else 1
+            stride, dilation = lost.get(number, (stride, dilate(number)))
             name, h, step = f'features.{number}.conv', x, 0
             if number > 1:
                 h = self.conv_bn(h, f'{name}.0', f'{name}.1').clamp(0, 6)
@@ -143,13 +156,13 @@ class Restated:
             how = dict(stride=stride, dilation=dilation, groups=h.shape[1])
             h = self.conv_bn(h, f'{name}.{step}', f'{name}.{step + 1}', **how).clamp(0, 6)
             h = self.conv_bn(h, f'{name}.{step + 3}', f'{name}.{step + 4}')
-            x = x + h if h.shape == x.shape and stride == 1 and number != 14 else h
+            x = x + h if h.shape == x.shape and number not in (2, 4, 7, 14) else h
             maps.append(x)
         return maps
 
-    def deeplab_head(self, low, x):
+    def deeplab_head(self, low, x, rates=(6, 12, 18)):
         branches = [self.stack(x, 'aspp.branch1')]
-        for i, rate in ((2, 6), (3, 12), (4, 18)):
+        for i, rate in zip((2, 3, 4), rates, strict=True):
             branches.append(self.stack(x, f'aspp.branch{i}', dilation=rate))
         mean = x.mean((2, 3), keepdim=True)
         mean = self.conv_bn(mean, 'aspp.branch5_conv', 'aspp.branch5_bn').relu()
@@ -247,7 +260,7 @@ def test_deeplabv3plus_xception():
     backbone = [key for key in state if key.startswith('backbone.')]
     assert len(backbone) == 792 and all(done.state[key] is state[key] for key in backbone)
     assert len(done.state) == len(state)
-    assert done.model['backbone'] == dict(type='XceptionDeepLab')
+    assert done.model['backbone'] == dict(type='XceptionDeepLab', output_stride=16)
     head = _built(done, 'decode_head')
     maps = [torch.randn(1, c, n, n + 1) for c, n in ((256, 16), (728, 4), (2048, 4))]
     _equal(head(maps), Restated(state).deeplab_head(maps[0], maps[2]))
@@ -493,6 +506,10 @@ def test_the_tool_writes_a_checkpoint_that_says_where_it_is_from(tmp_path, monke
     torch.save({'model': _empty('pspnet_mobilenetv2')}, public)
     assert _run(monkeypatch, '--source', 'bubbliiiing_pspnet', public, ours) == 0
     written = torch.load(ours, weights_only=True)
+    settings = written['meta']['converted_from'].pop('settings')
+    assert settings['backbone.strides'] == [1, 2, 2, 2, 1, 1, 1]
+    assert settings['data_preprocessor.std'] == [255.0] * 3
+    assert settings['decode_head.align_corners'] is True
     assert written['meta'] == dict(
         converted_from=dict(
             file='public.pth',
@@ -502,12 +519,70 @@ def test_the_tool_writes_a_checkpoint_that_says_where_it_is_from(tmp_path, monke
         note='training not reproduced',
     )
     assert len(written['state_dict']) == 346
-    shown = capsys.readouterr().out
-    config = {}
-    exec(shown[shown.index('model = ') :], config)  # a config, with comments
-    assert config['model']['decode_head']['channels'] == 80
-    assert '# 0 of the file left out\n' in shown and 'training not reproduced' in shown
+    shown = capsys.readouterr()
+    config = tmp_path / 'my.py'  # as "convert.py ... > my.py" makes it
+    config.write_text(shown.out)
+    cfg = load_config(config)
+    assert cfg.model.decode_head.channels == 80
+    MODELS.build(cfg.model).load_state_dict(written['state_dict'])
+    assert '# 0 of the file left out\n' in shown.err and 'training not reproduced' in shown.err
+    assert '# output stride 16 (downsample_factor there), which the weights do not' in shown.err
+    assert all(line.startswith('# ') for line in shown.err.splitlines())
     assert [path.name for path in ours.parent.iterdir()] == ['ours.pth']
+
+
+@pytest.mark.parametrize('option', ['output_stride=8', 'downsample_factor=8'])
+def test_the_tool_is_told_what_weights_do_not_show(option, tmp_path, monkeypatch, capsys):
+    public, ours = tmp_path / 'public.pth', tmp_path / 'ours.pth'
+    torch.save(_empty('deeplabv3plus_mobilenetv2'), public)
+    how = ('--source', 'bubbliiiing_deeplabv3plus', public, ours, '--option', option)
+    assert _run(monkeypatch, *how) == 0
+    config = {}
+    exec(capsys.readouterr().out, config)
+    assert config['model']['backbone']['strides'] == (1, 2, 2, 1, 1, 1, 1)
+    assert config['model']['decode_head']['context']['rates'] == (12, 24, 36)
+    written = torch.load(ours, weights_only=True)['meta']['converted_from']['settings']
+    assert written['backbone.dilations'] == [1, 1, 1, 2, 2, 4, 4]
+
+
+@pytest.mark.parametrize(
+    'source, option, message',
+    [
+        ('bubbliiiing_pspnet', 'output_stride=32', 'output_stride must be 16 or 8, got 32'),
+        ('bubbliiiing_pspnet', 'stride=8', 'no option stride of PSPNet .*: output_stride'),
+        ('bubbliiiing_unet', 'output_stride=8', 'no option output_stride of U-Net .*: it has none'),
+        ('bubbliiiing_pspnet', 'eight', "--option 'eight' is not key=value"),
+    ],
+)
+def test_other_options_are_refused(source, option, message, tmp_path, monkeypatch, capsys):
+    paths = (tmp_path / 'in.pth', tmp_path / 'out.pth')
+    assert _run(monkeypatch, '--source', source, *paths, '--option', option) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('file, source, expected', [
+    ('deeplabv3plus_mobilenetv2', 'bubbliiiing_deeplabv3plus', (3, 13, 17)),
+    ('pspnet_mobilenetv2', 'bubbliiiing_pspnet', (13, 17)),
+])  # fmt: skip
+def test_output_stride_8_is_that_of_the_repositories(file, source, expected):
+    """Blocks 7 and 14 lose their stride; dilations are 1, then 2, behind the first, 2, then 4."""
+    state = _state(file)
+    done = convert(dict(state), SOURCES[source], dict(output_stride=8))
+    backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
+    x = _image(64, 97)
+    public = Restated(state, 'backbone.')
+    maps = public.mobilenet(
+        x, {7: (1, 1), 14: (1, 2)}, lambda n: 4 if n > 14 else 2 if n > 7 else 1
+    )
+    got = backbone(x)
+    for mine, index in zip(got, expected, strict=True):
+        _equal(mine, maps[index])
+    whole = Restated(state)
+    if source.endswith('pspnet'):
+        _equal(head(got), whole.psp_heads(maps[13], maps[17])[0])
+    else:
+        _equal(head(got), whole.deeplab_head(maps[3], maps[17], rates=(12, 24, 36)))
 
 
 def test_the_tool_lists_its_sources(monkeypatch, capsys):
@@ -536,6 +611,37 @@ def test_the_tool_s_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
     assert _run(monkeypatch, public, ours) == 2
     assert '--source, IN and OUT are needed' in capsys.readouterr().err
     assert public.read_bytes() == before and not ours.exists()
+
+
+@pytest.mark.parametrize('name, source, file', [
+    ('fmsi/hrnet_w18_voc', 'bubbliiiing_hrnet', 'hrnet_w18'),
+    ('fmsi/pspnet_mobilenetv2_voc', 'bubbliiiing_pspnet', 'pspnet_mobilenetv2'),
+    ('fmsi/unet_vgg16_voc', 'bubbliiiing_unet', 'unet_vgg16'),
+    ('fmsi/deeplabv3plus_xception_voc', 'bubbliiiing_deeplabv3plus', 'deeplabv3plus_xception'),
+    ('fmsi/deeplabv3plus_mobilenetv2_voc', 'bubbliiiing_deeplabv3plus',
+     'deeplabv3plus_mobilenetv2'),
+])  # fmt: skip
+def test_the_rows_are_the_repositories_networks(name, source, file):
+    """And the config that the converter prints is what it converted for."""
+    done = convert(_empty(file), SOURCES[source])
+    settings = settings_of(done.model, SOURCES[source].images_for(done.options))
+    meta = converted_meta('public.pth', source=source, origin='there', settings=settings)
+    check_settings(load_config(ROOT / f'configs/{name}.py').model, meta, 'public.pth')
+    printed = Config.fromstring(describe(done, 'public.pth', SOURCES[source]), '.py').model
+    check_settings(printed, meta, 'public.pth')
+
+
+def test_the_file_of_a_conversion_is_read_back(tmp_path):
+    public, ours = tmp_path / 'public.pth', tmp_path / 'ours.pth'
+    torch.save(_empty('unet_vgg16'), public)
+    source = SOURCES['bubbliiiing_unet']
+    done = convert_file(public, ours, name='bubbliiiing_unet', source=source)
+    meta = torch.load(ours, weights_only=True)['meta']
+    printed = Config.fromstring(describe(done, ours, source), '.py')
+    check_settings(printed.model, meta, ours)
+    printed.merge_from_dict({'model.decode_head.align_corners': False})
+    with pytest.raises(ValueError, match='decode_head.align_corners is True there and False here'):
+        check_settings(printed.model, meta, ours)
 
 
 def test_safetensors_are_read_or_asked_for(tmp_path):

@@ -1,4 +1,4 @@
-# Table 1, HRNet: the zoo's, without 270 biases before a batch norm that the repository's has.
+# Table 1, HRNet: the repository's, without 270 biases before a batch norm.
 _base_ = ['./_base_voc_protocol.py', '../_base_/models/hrnet_w18.py']
 model = dict(
     type='LetterboxEncoderDecoder',

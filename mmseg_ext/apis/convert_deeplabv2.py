@@ -8,13 +8,16 @@ No value changes. The image preprocessing of those weights is BGR of 0..255 minu
 (104.008, 116.669, 122.675), in every config of ``configs/deeplabv2``.
 """
 
-from typing import Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from .convert import count_names
+from .convert_settings import settings_of
 
+# What the public networks do and their weights do not show.
+ASSUMED = 'rates 6, 12, 18 and 24 and scales 0.5, 0.75 and 1, which the weights do not show'
 ORIGIN = 'https://github.com/kazuto1011/deeplab-pytorch'
 # ids 0..181 of COCO-Stuff that never occur: objects that COCO named and did not release
 UNUSED_STUFF = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
@@ -99,6 +102,27 @@ def keep_supervised(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
         else value
         for key, value in state.items()
     }
+
+
+def needed_settings(state: Mapping[str, Tensor]) -> Dict[str, Any]:
+    """List the settings that converted weights need, for loading to compare with the config.
+
+    Args:
+        state: Weights under our names; without classifiers, they are a start.
+    """
+    images = dict(mean=[104.008, 116.669, 122.675], std=[1.0] * 3, bgr_to_rgb=False)
+    model: Dict[str, Any] = dict(backbone=dict(type='DeepLabResNet', depth=101))
+    bias = state.get('decode_head.classifiers.0.bias')
+    if bias is not None:
+        model['decode_head'] = dict(
+            type='DeepLabV2Head',
+            in_channels=2048,
+            num_classes=len(bias),
+            rates=(6, 12, 18, 24),
+            align_corners=False,
+        )
+        model['scales'] = (0.5, 0.75, 1.0)
+    return settings_of(model, images)
 
 
 def _plain(key: str) -> str:

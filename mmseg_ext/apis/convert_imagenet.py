@@ -12,7 +12,12 @@ from .convert_repositories import hrnet_extra, mobilenet_v2_table
 
 _TORCHVISION = 'https://github.com/pytorch/vision'
 _TIMM = 'https://github.com/huggingface/pytorch-image-models'
-_IMAGENET = 'RGB: mean 123.675, 116.28, 103.53, std 58.395, 57.12, 57.375'
+IMAGENET_RGB: Dict[str, Any] = dict(
+    images='RGB: mean 123.675, 116.28, 103.53, std 58.395, 57.12, 57.375',
+    preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
+)
+# for ``preprocessor``: images of -1..1
+SIGNED_RGB = dict(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
 _NameOf = Callable[[str], Optional[str]]
 
 
@@ -89,7 +94,7 @@ def _vgg16_bn(name: str, num_stages: int, **settings: Any) -> Source:
     return Source(
         title=f'vgg16_bn of torchvision, for the encoder of {name}',
         origin=_TORCHVISION,
-        images=_IMAGENET,
+        **IMAGENET_RGB,
         names=lambda state: _in_backbone(_vgg16_bn_table(num_stages)),
         **settings,
     )
@@ -177,6 +182,7 @@ SOURCES: Dict[str, Source] = {
         title='xception65 of timm',
         origin=_TIMM,
         images='RGB of -1..1: mean 127.5, std 127.5 (tf_in1k; look into the card of other weights)',
+        preprocessor=SIGNED_RGB,
         model=_xception_model,
         names=lambda state: _in_backbone(_xception_table()),
         left_out=(r'head\.fc\..*',),
@@ -200,7 +206,7 @@ SOURCES: Dict[str, Source] = {
     'torchvision_vgg16_deeplab': Source(
         title='vgg16 of torchvision, for DeepLabVGG16',
         origin=_TORCHVISION,
-        images=_IMAGENET,
+        **IMAGENET_RGB,
         model=lambda state: dict(backbone=dict(type='DeepLabVGG16')),
         names=lambda state: _same_names(state, r'classifier\..*'),
         left_out=(r'classifier\..*',),
@@ -208,7 +214,7 @@ SOURCES: Dict[str, Source] = {
     'torchvision_resnet': Source(
         title='resnet18, 34, 50, 101 or 152 of torchvision',
         origin=_TORCHVISION,
-        images=_IMAGENET,
+        **IMAGENET_RGB,
         model=_resnet_model,
         names=lambda state: _same_names(state, r'fc\..*'),
         left_out=(r'fc\..*',),
@@ -216,7 +222,7 @@ SOURCES: Dict[str, Source] = {
     'torchvision_mobilenet_v2': Source(
         title='mobilenet_v2 of torchvision',
         origin=_TORCHVISION,
-        images=_IMAGENET,
+        **IMAGENET_RGB,
         model=lambda state: dict(backbone=dict(type='MobileNetV2Dilated')),
         names=lambda state: _in_backbone(mobilenet_v2_table(flat=False)),
         left_out=(r'features\.18\..*', r'classifier\..*'),
@@ -224,7 +230,7 @@ SOURCES: Dict[str, Source] = {
     'imagenet_hrnet': Source(
         title='HRNet W18, W32 or W48 of timm or of HRNet/HRNet-Image-Classification',
         origin=_TIMM,
-        images=_IMAGENET,
+        **IMAGENET_RGB,
         model=_hrnet_model,
         names=lambda state: _same_names(state, _HRNET_HEAD),
         left_out=(_HRNET_HEAD,),
@@ -234,6 +240,7 @@ SOURCES: Dict[str, Source] = {
         title='ViT of timm (vit_*_patch16_* and kin, DeiT without distillation)',
         origin=_TIMM,
         images='RGB of -1..1: mean 127.5, std 127.5 (augreg; look into the card of other weights)',
+        preprocessor=SIGNED_RGB,
         model=_vit_model,
         names=_vit_names,
         left_out=(r'(head|pre_logits)\..*',),

@@ -7,10 +7,15 @@ Names and shapes were read in the model files of the repositories, at the commit
 import re
 from typing import Any, Callable, Dict, Optional
 
-from .convert import Source, State, by_table, count_modules, rows
+from .convert import Option, Source, State, by_table, count_modules, rows
 
 _GITHUB = 'https://github.com/'
-_UNIT_RANGE = 'RGB of 0..1: mean 0, std 255'
+_UNIT_RANGE: Dict[str, Any] = dict(
+    images='RGB of 0..1: mean 0, std 255',
+    preprocessor=dict(mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True),
+)
+# The repositories remove strides without a trace in the weights.
+_STRIDE = dict(output_stride=Option((16, 8), 'output stride', alias='downsample_factor'))
 # Modules of a stack of convolution, norm and ReLU.
 _STACK = {0: 'conv', 1: 'bn'}
 
@@ -44,13 +49,12 @@ def mobilenet_v2_table(*, flat: bool) -> Dict[str, str]:
     return table
 
 
-def _mobilenet_v2_os16(out_indices: tuple) -> dict:
-    return dict(
-        type='MobileNetV2Dilated',
-        strides=(1, 2, 2, 2, 1, 1, 1),
-        dilations=(1, 1, 1, 1, 1, 2, 2),
-        out_indices=out_indices,
-    )
+def _mobilenet_v2(output_stride: int, out_indices: tuple) -> dict:
+    if output_stride == 16:
+        geometry = dict(strides=(1, 2, 2, 2, 1, 1, 1), dilations=(1, 1, 1, 1, 1, 2, 2))
+    else:
+        geometry = dict(strides=(1, 2, 2, 1, 1, 1, 1), dilations=(1, 1, 1, 2, 2, 4, 4))
+    return dict(type='MobileNetV2Dilated', **geometry, out_indices=out_indices)
 
 
 def _in_backbone(table: Dict[str, str]) -> Dict[str, str]:
@@ -64,14 +68,22 @@ def _is_xception(state: State) -> bool:
     return 'backbone.conv1.weight' in state
 
 
-def _deeplabv3plus_model(state: State) -> Dict[str, dict]:
-    head = dict(type='DeepLabV3PlusHead', num_classes=rows(state, 'cls_conv.weight'))
+def _deeplabv3plus_model(state: State, output_stride: int = 16) -> Dict[str, dict]:
+    num_classes = rows(state, 'cls_conv.weight')
     if _is_xception(state):
-        backbone: dict = dict(type='XceptionDeepLab')
+        backbone: dict = dict(type='XceptionDeepLab', output_stride=output_stride)
         widths = (256, 728, 2048)
     else:
-        backbone, widths = _mobilenet_v2_os16((1, 4, 6)), (24, 96, 320)
-    return dict(backbone=backbone, decode_head=dict(head, in_channels=widths, in_index=(0, 1, 2)))
+        backbone, widths = _mobilenet_v2(output_stride, (1, 4, 6)), (24, 96, 320)
+    head = dict(
+        type='DeepLabV3PlusHead',
+        in_channels=widths,
+        in_index=(0, 1, 2),
+        context=dict(type='ASPP', rates=tuple(rate * 16 // output_stride for rate in (6, 12, 18))),
+        num_classes=num_classes,
+        align_corners=True,
+    )
+    return dict(backbone=backbone, decode_head=head)
 
 
 def _deeplabv3plus_names(state: State) -> Callable[[str], Optional[str]]:
@@ -98,26 +110,34 @@ def _deeplabv3plus_names(state: State) -> Callable[[str], Optional[str]]:
 # --- PSPNet ---------------------------------------------------------------------------------------
 
 
-def _psp_model(state: State) -> Dict[str, dict]:
+def _psp_is_resnet(state: State) -> bool:
+    return 'backbone.layer1.0.conv1.weight' in state
+
+
+def _psp_model(state: State, output_stride: int = 16) -> Dict[str, dict]:
     num_classes = rows(state, 'master_branch.1.weight')
+    if _psp_is_resnet(state):
+        backbone, middle, width = _resnet_v1c(output_stride), 1024, 2048
+    else:
+        backbone, middle, width = _mobilenet_v2(output_stride, (4, 6)), 96, 320
     head = dict(
         type='PSPHead',
-        in_channels=320,
+        in_channels=width,
         in_index=1,
-        channels=80,
+        channels=width // 4,
         pool_scales=(1, 2, 3, 6),
         dropout_ratio=0.1,
         num_classes=num_classes,
         norm_cfg=dict(type='BN'),
         align_corners=True,
     )
-    model = dict(backbone=_mobilenet_v2_os16((4, 6)), decode_head=head)
+    model = dict(backbone=backbone, decode_head=head)
     if 'auxiliary_branch.0.weight' in state:
         model['auxiliary_head'] = dict(
             type='FCNHead',
-            in_channels=96,
+            in_channels=middle,
             in_index=0,
-            channels=40,
+            channels=width // 8,
             num_convs=1,
             concat_input=False,
             dropout_ratio=0.1,
@@ -128,8 +148,35 @@ def _psp_model(state: State) -> Dict[str, dict]:
     return model
 
 
+def _resnet_v1c(output_stride: int) -> dict:
+    if output_stride == 16:
+        geometry = dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
+    else:
+        geometry = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
+    return dict(
+        type='ResNetV1c',
+        depth=50,
+        stem_channels=128,
+        **geometry,
+        contract_dilation=True,
+        out_indices=(2, 3),
+    )
+
+
+# Modules of the ResNet's stem of three convolutions, and mmseg's.
+_DEEP_STEM = {'conv1': 0, 'bn1': 1, 'conv2': 3, 'bn2': 4, 'conv3': 6, 'bn3': 7}
+
+
 def _psp_names(state: State) -> Callable[[str], Optional[str]]:
-    table = _in_backbone(mobilenet_v2_table(flat=True))
+    rename = by_table(_psp_table(resnet=_psp_is_resnet(state)))
+    return lambda key: key if key.startswith('backbone.layer') else rename(key)
+
+
+def _psp_table(*, resnet: bool) -> Dict[str, str]:
+    if resnet:
+        table = {f'backbone.{k}': f'backbone.stem.{i}' for k, i in _DEEP_STEM.items()}
+    else:
+        table = _in_backbone(mobilenet_v2_table(flat=True))
     for i, kind in _STACK.items():
         for scale in range(4):
             ours = f'decode_head.psp_modules.{scale}.1.{kind}'
@@ -138,14 +185,20 @@ def _psp_names(state: State) -> Callable[[str], Optional[str]]:
         table[f'auxiliary_branch.{i}'] = f'auxiliary_head.convs.0.{kind}'
     table['master_branch.1'] = 'decode_head.conv_seg'
     table['auxiliary_branch.4'] = 'auxiliary_head.conv_seg'
-    return by_table(table)
+    return table
 
 
 # --- U-Net ----------------------------------------------------------------------------------------
 
 
 def _unet_model(state: State) -> Dict[str, dict]:
-    head = dict(type='UNetVGGHead', num_classes=rows(state, 'final.weight'))
+    head = dict(type='UNetVGGHead', num_classes=rows(state, 'final.weight'), align_corners=True)
+    if 'resnet.conv1.weight' in state:
+        widths = dict(in_channels=(64, 256, 512, 1024, 2048), widths=(64, 128, 256, 512))
+        return dict(
+            backbone=dict(type='ResNetWithStem', depth=50),
+            decode_head=dict(head, **widths, final_up=True),
+        )
     return dict(
         backbone=dict(type='VGG16', out=tuple(f'conv{i}' for i in range(1, 6))),
         decode_head=dict(head, in_channels=(64, 128, 256, 512, 512)),
@@ -154,14 +207,19 @@ def _unet_model(state: State) -> Dict[str, dict]:
 
 def _unet_names(state: State) -> Callable[[str], Optional[str]]:
     table = {'final': 'decode_head.conv_seg'}
+    for conv in (1, 3):  # behind the upsampling to the image's size, with the ResNet only
+        table[f'up_conv.{conv}'] = f'decode_head.last.{conv - 1}'
     for step in range(1, 5):  # here a ReLU stands between the two convolutions
         for conv in (1, 2):
             ours = f'decode_head.steps.{step - 1}.{2 * (conv - 1)}'
             table[f'up_concat{step}.conv{conv}'] = ours
     rename = by_table(table)
-    return lambda key: (
-        f'backbone.{key.removeprefix("vgg.")}' if key.startswith('vgg.') else rename(key)
-    )
+
+    def name_of(key: str) -> Optional[str]:
+        part, _, rest = key.partition('.')
+        return f'backbone.{rest}' if part in ('vgg', 'resnet') else rename(key)
+
+    return name_of
 
 
 # --- HRNet ----------------------------------------------------------------------------------------
@@ -236,9 +294,7 @@ def _fold_hrnet_bias(state: State) -> State:
 
 def _bubbliiiing(repository: str, networks: str, **parts: Any) -> Source:
     name = f'bubbliiiing/{repository}'
-    return Source(
-        title=f'{networks} of {name}', origin=f'{_GITHUB}{name}', images=_UNIT_RANGE, **parts
-    )
+    return Source(title=f'{networks} of {name}', origin=f'{_GITHUB}{name}', **_UNIT_RANGE, **parts)
 
 
 SOURCES: Dict[str, Source] = {
@@ -247,12 +303,17 @@ SOURCES: Dict[str, Source] = {
         'DeepLabv3+ (Xception or MobileNetV2)',
         model=_deeplabv3plus_model,
         names=_deeplabv3plus_names,
+        options=_STRIDE,
     ),
     'bubbliiiing_pspnet': _bubbliiiing(
-        'pspnet-pytorch', 'PSPNet on MobileNetV2', model=_psp_model, names=_psp_names
+        'pspnet-pytorch',
+        'PSPNet (MobileNetV2 or ResNet-50)',
+        model=_psp_model,
+        names=_psp_names,
+        options=_STRIDE,
     ),
     'bubbliiiing_unet': _bubbliiiing(
-        'unet-pytorch', 'U-Net on VGG16', model=_unet_model, names=_unet_names
+        'unet-pytorch', 'U-Net (VGG16 or ResNet-50)', model=_unet_model, names=_unet_names
     ),
     'bubbliiiing_hrnet': _bubbliiiing(
         'hrnet-pytorch',
@@ -260,6 +321,7 @@ SOURCES: Dict[str, Source] = {
         model=_hrnet_model,
         names=_hrnet_names,
         adjust=_fold_hrnet_bias,
-        note="the bias before the head's batch norm goes into its running mean",
+        note="the bias before the head's batch norm goes into its running mean; exact where the "
+        'sides of the image are multiples of 32, as a letterbox makes them',
     ),
 }

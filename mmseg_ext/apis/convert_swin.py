@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from torch import Tensor
 
-from .convert import Source, State, by_table, count_modules, rows
+from .convert import GREY_UNIT_RANGE, Source, State, by_table, count_modules, rows
+from .convert_imagenet import IMAGENET_RGB
 
 _NameOf = Callable[[str], Optional[str]]
 
@@ -129,7 +130,7 @@ def _inner(state: State) -> State:
     return {key.removeprefix(_PREFIX): value for key, value in state.items()}
 
 
-def _unet_model(state: State) -> Dict[str, dict]:
+def _unet_model(state: State, **_: int) -> Dict[str, dict]:
     inner = _inner(state)
     width, num_classes = rows(inner, 'patch_embed.proj.weight'), rows(inner, 'output.weight')
     head = dict(type='ConvSegHead', in_channels=width, kernel_size=1, bias=False, in_index=0)
@@ -159,7 +160,7 @@ def _unet_names(state: State) -> _NameOf:
 _BUFFERS = (r'.*\.attn_mask', r'.*\.relative_position_index')
 _IMAGENET: Dict[str, Any] = dict(
     origin='https://github.com/microsoft/Swin-Transformer',
-    images='RGB: mean 123.675, 116.28, 103.53, std 58.395, 57.12, 57.375',
+    **IMAGENET_RGB,
 )
 SOURCES: Dict[str, Source] = {
     'imagenet_swin': Source(
@@ -185,7 +186,7 @@ SOURCES: Dict[str, Source] = {
     'hucaofighting_swinunet': Source(
         title='Swin-UNet of HuCaoFighting/Swin-Unet',
         origin='https://github.com/HuCaoFighting/Swin-Unet',
-        images='one channel of 0..1 three times (Synapse)',
+        **GREY_UNIT_RANGE,
         model=_unet_model,
         names=_unet_names,
         left_out=_BUFFERS,

@@ -1,10 +1,11 @@
-"""R50+ViT-B/16 of ImageNet-21k, from which TransUNet starts: Google's arrays, and timm's copy.
+"""TransUNet's own checkpoints, and R50+ViT-B/16 of ImageNet-21k from which it starts.
 
-The names of the arrays are those that Beckschen/TransUNet loads (networks/vit_seg_modeling.py at
-ee8accecfd79f387071690f047b1a682176201fc, networks/vit_seg_modeling_resnet_skip.py at
-26de0c4d9a5145589ea249d169af7f7130823e03); timm 1.0 loads the same, and the tests compare with it.
-Axes change their order, query, key and value become one tensor, and the class token is left out
-with its position. No value changes.
+Those are Google's arrays, and timm's copy; their names are those that Beckschen/TransUNet loads
+(networks/vit_seg_modeling.py at ee8accecfd79f387071690f047b1a682176201fc and
+networks/vit_seg_modeling_resnet_skip.py at 26de0c4d9a5145589ea249d169af7f7130823e03); timm 1.0
+loads the same, and the tests compare with it. The names of trained checkpoints were read in the
+same files at 02ef0010b36eb8328b5e689eadaf613602edf9b8. Axes change their order, query, key and
+value become one tensor, and the class token is left out with its position. No value changes.
 """
 
 import re
@@ -13,8 +14,8 @@ from typing import Any, Callable, Dict, Optional, Sequence
 import torch
 from torch import Tensor
 
-from .convert import Source, State, by_table, count_modules, rows
-from .convert_imagenet import vit_block_table
+from .convert import GREY_UNIT_RANGE, Source, State, by_table, count_modules, rows
+from .convert_imagenet import SIGNED_RGB, vit_block_table
 
 _NameOf = Callable[[str], Optional[str]]
 _STRIDE = 16  # pixels of a token
@@ -170,8 +171,92 @@ def _timm_names(state: State) -> _NameOf:
     return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
+# --- trained networks -----------------------------------------------------------------------------
+
+_HYBRID = 'transformer.embeddings.hybrid_model'
+_PLACES = 'transformer.embeddings.position_embeddings'
+_LAYER = 'transformer.encoder.layer'
+_OWN_UNIT = ('conv1', 'gn1', 'conv2', 'gn2', 'conv3', 'gn3', 'downsample', 'gn_proj')
+_OWN_BLOCK = {
+    'attention_norm': 'ln1',
+    'attn.qkv': 'attn.attn.in_proj',
+    'attn.out': 'attn.attn.out_proj',
+    'ffn_norm': 'ln2',
+    'ffn.fc1': 'ffn.layers.0.0',
+    'ffn.fc2': 'ffn.layers.1',
+}
+
+
+def _own_prepare(state: State) -> State:
+    """Lay the positions out as a map, and join query, key and value."""
+    state = {k: _as_square(v) if k == _PLACES else v for k, v in state.items()}
+    for key in [key for key in state if '.attn.query.' in key]:
+        names = [key.replace('.query.', f'.{part}.') for part in ('query', 'key', 'value')]
+        shapes = {state[name].shape for name in names if name in state}
+        if len(shapes) == 1 and all(name in state for name in names):
+            state[key.replace('.query.', '.qkv.')] = torch.cat([state.pop(n) for n in names])
+    return state  # a part that is missing or of another shape leaves the rest to be reported
+
+
+def _as_square(positions: Tensor) -> Tensor:
+    """Positions ``(1, n * n, C)`` as a map ``(1, C, n, n)``."""
+    side = round(positions.shape[1] ** 0.5) if positions.dim() == 3 else 0
+    if not side or positions.shape[1] != side * side:
+        raise ValueError(f'positions of a square, but {tuple(positions.shape)}')
+    return positions.transpose(1, 2).unflatten(2, (side, side))
+
+
+def _own_model(state: State, **_: int) -> Dict[str, dict]:
+    prefix = re.escape(f'{_HYBRID}.body.')
+    model = _model(
+        state,
+        root=f'{_HYBRID}.root.conv.weight',
+        positions=_PLACES,
+        block=re.escape(_LAYER) + r'\.(\d+)\.',
+        units=[rf'{prefix}block{stage + 1}\.unit(\d+)\.' for stage in range(_STAGES)],
+    )
+    blocks = count_modules(state, r'decoder\.blocks\.(\d+)\.')
+    widths = tuple(rows(state, f'decoder.blocks.{i}.conv1.0.weight') for i in range(blocks))
+    model['backbone']['decoder_channels'] = widths
+    model['decode_head'] = dict(
+        type='ConvSegHead',
+        in_channels=widths[-1],
+        kernel_size=state['segmentation_head.0.weight'].shape[-1],
+        num_classes=rows(state, 'segmentation_head.0.weight'),
+    )
+    return model
+
+
+def _own_unit(stage: int, unit: int, module: str) -> str:
+    return f'{_HYBRID}.body.block{stage + 1}.unit{unit + 1}.{module}'
+
+
+def _own_names(state: State) -> _NameOf:
+    sizes = _own_model(state)['backbone']
+    modules = {
+        f'{_HYBRID}.root.conv': 'stem.root.0',
+        f'{_HYBRID}.root.gn': 'stem.root.1',
+        'transformer.embeddings.patch_embeddings': 'patch_embed',
+        'transformer.encoder.encoder_norm': 'norm',
+        **{f'decoder.conv_more.{i}': f'enter.{i}' for i in (0, 1)},
+    }
+    modules.update(_units_table(sizes['stem_depths'], _OWN_UNIT, _own_unit))
+    for layer in range(sizes['num_layers']):
+        for old, new in _OWN_BLOCK.items():
+            modules[f'{_LAYER}.{layer}.{old}'] = f'layers.{layer}.{new}'
+    for block in range(len(sizes['decoder_channels'])):
+        for part in ('conv1.0', 'conv1.1', 'conv2.0', 'conv2.1'):
+            modules[f'decoder.blocks.{block}.{part}'] = f'decoder.{block}.{part}'
+    table = {old: f'backbone.{new}' for old, new in modules.items()}
+    table.update({_PLACES: 'backbone.pos_embed', 'segmentation_head.0': 'decode_head.conv_seg'})
+    rename = by_table(table)
+    # the joint projection's tensors hang on the attention itself: in_proj_weight, not .weight
+    return lambda key: (rename(key) or '').replace('.in_proj.', '.in_proj_') or None
+
+
 _SHARED: Dict[str, Any] = dict(
     images='RGB of -1..1: mean 127.5, std 127.5',
+    preprocessor=SIGNED_RGB,
     absent=(r'backbone\.(enter|decoder)\..*',),
     note='the stem is that of the public TransUNet: it pads at all sides, and the norm of a '
     'projection has a group per channel; the weights were trained with padding at the end and 32 '
@@ -195,5 +280,13 @@ SOURCES: Dict[str, Source] = {
         names=_timm_names,
         left_out=(r'cls_token', r'(head|pre_logits)\..*'),
         **_SHARED,
+    ),
+    'beckschen_transunet': Source(
+        title='TransUNet (R50-ViT-B_16 or R50-ViT-L_16) of Beckschen/TransUNet',
+        origin='https://github.com/Beckschen/TransUNet',
+        prepare=_own_prepare,
+        model=_own_model,
+        names=_own_names,
+        **GREY_UNIT_RANGE,
     ),
 }

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
 from .checkpoints import check_weights, read_checkpoint, weights_of
+from .convert_settings import check_settings
 from .optional_packages import check_packages
 from .pictures import voc_palette
 from .run_folder import find_config
@@ -91,6 +92,7 @@ def load_model(
     model = MODELS.build(cfg.model)
     state = weights_of(content, checkpoint)
     check_weights(model, checkpoint, complete=True, state=state)
+    check_settings(cfg.model, content.get('meta'), checkpoint)
     model.load_state_dict(state, strict=False)
     num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
     names, colours = class_names(cfg, content, num_classes)

@@ -83,12 +83,18 @@ def _converted(settings: dict, meta: dict) -> Optional[dict]:
         ``part`` (``'model'`` or ``'start'``), ``file``, ``source`` and ``origin``; else ``None``.
     """
     if meta.get('converted_from'):
-        return dict(part='model', **meta['converted_from'])
+        return dict(part='model', **_origin(meta))
     start = _start(settings)
     if start is None or not Path(start).is_file():
         return None
-    given = _meta(start).get('converted_from')
+    given = _origin(_meta(start))
     return dict(part='start', **given) if given else None
+
+
+def _origin(meta: dict) -> dict:
+    """Where converted weights come from, without the settings that loading compares."""
+    came = meta.get('converted_from') or {}
+    return {key: value for key, value in came.items() if key != 'settings'}
 
 
 def _meta(checkpoint: PathLike) -> dict:

@@ -25,6 +25,7 @@ from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE
 
 from .checkpoints import best_or_last, check_start_weights, check_weights, find_resumable
 from .config_check import check_config, check_options
+from .convert_settings import check_settings, check_starts, read_meta
 from .optional_packages import check_packages
 from .results import add_run_facts
 from .schedule import set_max_iters
@@ -226,10 +227,11 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     check_start_weights(cfg.model)
     with _CleanFailure(cfg, cfg.work_dir) as written:
         runner = build_runner(cfg)
+        check_starts(cfg.model)
         if resume and not cfg.get('load_from'):
             _resume_from_folder(runner, cfg)
         elif cfg.get('load_from'):
-            check_weights(runner.model, cfg.load_from, complete=resume)
+            _check_file(runner, cfg, cfg.load_from, complete=resume)
         try:
             runner.train()
         except ValueError as error:
@@ -237,6 +239,12 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         finally:
             written.keep = _steps_done(runner) > 0
     return runner
+
+
+def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
+    """Refuse weights of another network, and converted ones that only look like this one's."""
+    check_weights(runner.model, path, complete=complete)
+    check_settings(cfg.model, read_meta(path), path)
 
 
 def _resume_from_folder(runner: Runner, cfg: Config) -> None:
@@ -248,7 +256,7 @@ def _resume_from_folder(runner: Runner, cfg: Config) -> None:
         print_log(f'no whole checkpoint in {cfg.work_dir}: training starts at 0', 'current')
         runner._resume = False
     else:
-        check_weights(runner.model, found.path, complete=True)
+        _check_file(runner, cfg, found.path, complete=True)
         runner._load_from = str(found.path)
 
 
@@ -414,7 +422,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
             summary, ours = Path(metric['summary_file']), True
     with _CleanFailure(cfg, cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
         runner = build_runner(cfg)
-        check_weights(runner.model, cfg.load_from, complete=True)
+        _check_file(runner, cfg, cfg.load_from, complete=True)
         pack_groups(runner.test_dataloader.dataset)
         metrics = runner.test()
         if is_main_process():

@@ -1,18 +1,23 @@
 """Convert public weights: ``python tools/model_converters/convert.py --source NAME IN OUT``.
 
 ``--list`` names the sources. IN is a file or URL of a torch checkpoint, or a file of safetensors or
-of numpy arrays (``.npz``); OUT a checkpoint for the printed config: a whole model is tested or
-started from (``--cfg-options load_from=OUT``), a backbone is named in its ``init_cfg``. Tensors
-that OUT leaves out, and those of the model that IN does not hold, are counted. DeepLab-v2 has a
-converter of its own, ``deeplabv2.py``. The results of such weights are their authors': our training
-did not make them, and the cards say so.
+of numpy arrays (``.npz``); OUT a checkpoint for the config that is printed, of which ``> my.py``
+makes a file: a whole model is tested or started from (``--cfg-options load_from=OUT``), a backbone
+is named in its ``init_cfg``. Notes go to standard error: tensors that OUT leaves out, and those of
+the model that IN does not hold, are counted, and what the weights do not show is named.
+``--option output_stride=8`` says it otherwise where the source has such an option. OUT holds the
+settings that the weights need, and a config with others is refused when OUT is loaded. DeepLab-v2
+has a converter of its own, ``deeplabv2.py``. The results of such weights are their authors': our
+training did not make them, and the cards say so.
 """
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.convert import convert_file, count_names, describe
+from mmseg_ext.apis.convert import convert_file, describe, notes
 from mmseg_ext.apis.convert_sources import SOURCES, find_source
 
 
@@ -21,6 +26,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('input', nargs='?', metavar='IN', help='public checkpoint, a file or a URL')
     parser.add_argument('output', nargs='?', metavar='OUT', type=Path, help='file to write')
     parser.add_argument('--source', metavar='NAME', help='what IN is')
+    parser.add_argument(
+        '--option',
+        nargs='+',
+        action=cli.Options,
+        default={},
+        metavar='NAME=VALUE',
+        help='what the weights do not show, such as output_stride=8; --list names them',
+    )
     parser.add_argument('--list', action='store_true', help='list the sources and stop')
     args = parser.parse_args()
     if not args.list and (args.source is None or args.output is None):
@@ -31,7 +44,11 @@ def parse_args() -> argparse.Namespace:
 def list_sources() -> None:
     width = max(map(len, SOURCES))
     for name, source in SOURCES.items():
-        print(f'{name:{width}}  {source.title}; images: {source.images}')
+        options = ''.join(
+            f'; --option {key}={"|".join(map(str, option.choices))}'
+            for key, option in source.options.items()
+        )
+        print(f'{name:{width}}  {source.title}; images: {source.images}{options}')
 
 
 def main() -> None:
@@ -39,15 +56,13 @@ def main() -> None:
     if args.list:
         return list_sources()
     source = find_source(args.source)
-    done = convert_file(args.input, args.output, name=args.source, source=source)
-    print(describe(done, args.output))
-    print(f'# {args.output}: {len(done.state)} tensors written')
-    print(f'# {count_names("of the file left out", done.left_out)}')
-    print(f'# {count_names("of the model not in the file, random", done.absent)}')
-    print(f'# images: {source.images}')
-    if source.note:
-        print(f'# {source.note}')
-    print(f'# from {source.origin}; training not reproduced')
+    with contextlib.redirect_stdout(sys.stderr):  # what is printed below must load as a config
+        done = convert_file(
+            args.input, args.output, name=args.source, source=source, options=args.option
+        )
+    print(describe(done, args.output, source))
+    for line in notes(done, args.output, source):
+        print(f'# {line}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -3,17 +3,25 @@
 SOURCE is a file or URL of https://github.com/kazuto1011/deeplab-pytorch (release v1.0), ResNet-101;
 TARGET a checkpoint for the configs of configs/deeplabv2, to test or to start from. ``--reverse``
 goes the other way. Without classifiers in SOURCE (the COCO-trained start) TARGET has a backbone
-only: ``--cfg-options load_from=TARGET``. The results of such weights are their authors':
-our training did not make them.
+only: ``--cfg-options load_from=TARGET``. TARGET holds the rates, the scales and the range of images
+that the weights need, and a config with others is refused. The results of such weights are their
+authors': our training did not make them.
 """
 
 import argparse
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.checkpoints import read_state_dict
-from mmseg_ext.apis.convert import converted_meta, write_checkpoint
-from mmseg_ext.apis.convert_deeplabv2 import ORIGIN, from_port, keep_supervised, to_port
+from mmseg_ext.apis.checkpoints import read_state_dict, write_checkpoint
+from mmseg_ext.apis.convert import converted_meta
+from mmseg_ext.apis.convert_deeplabv2 import (
+    ASSUMED,
+    ORIGIN,
+    from_port,
+    keep_supervised,
+    needed_settings,
+    to_port,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,10 +45,14 @@ def main() -> None:
     else:
         state = from_port(state)
         state = state if args.all_classes else keep_supervised(state)
-        meta = converted_meta(args.source, source='deeplabv2', origin=ORIGIN)
+        meta = converted_meta(
+            args.source, source='deeplabv2', origin=ORIGIN, settings=needed_settings(state)
+        )
         content = dict(state_dict=state, meta=meta)
     write_checkpoint(content, args.target)
     print(f'{args.target}: {len(content if args.reverse else state)} tensors written')
+    if not args.reverse:
+        print(f'assumed: {ASSUMED}')
 
 
 if __name__ == '__main__':

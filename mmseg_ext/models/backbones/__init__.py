@@ -5,6 +5,7 @@ from .deeplab_vgg16 import DeepLabVGG16
 from .hrnet import HRNetAlignCorners
 from .mobilenet_v2 import MobileNetV2Dilated
 from .res_segnet import ResSegNet
+from .resnet_with_stem import ResNetWithStem
 from .segnet import SegNet
 from .swin_unet import SwinUNet
 from .transunet import TransUNet
@@ -17,6 +18,7 @@ __all__ = [
     'DeepLabVGG16',
     'HRNetAlignCorners',
     'MobileNetV2Dilated',
+    'ResNetWithStem',
     'ResSegNet',
     'SegNet',
     'UNetValid',

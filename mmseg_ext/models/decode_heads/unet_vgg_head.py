@@ -1,4 +1,4 @@
-"""U-Net's decoder over VGG16: a comparison network of the FMSI paper.
+"""U-Net's decoder over VGG16 or ResNet-50: a comparison network of the FMSI paper.
 
 Source: bubbliiiing/unet-pytorch (5bcd6b4), on strong evidence what the paper's U-Net row was; after
 "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, with bilinear upsampling in place of
@@ -27,10 +27,12 @@ class UNetVGGHead(BaseDecodeHead):
         in_index: Which backbone maps those are; ``None`` is all of them.
         widths: Width of each step, in the order of the skips, from fine to coarse; ``None`` takes
             the skips' own.
+        final_up: Double the size behind the last step, and convolve twice more: for a backbone
+            whose first map has half the image's size, as ResNet-50's.
         kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
 
     Shape:
-        Backbone maps to logits ``(N, K, H, W)`` at the first map's size.
+        Backbone maps to logits ``(N, K, H, W)`` at the first map's size, or twice of it.
 
     Raises:
         ValueError: If ``widths`` does not name one width per skip.
@@ -42,6 +44,7 @@ class UNetVGGHead(BaseDecodeHead):
         *,
         in_index: Any = None,
         widths: Any = None,
+        final_up: bool = False,
         align_corners: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -66,6 +69,7 @@ class UNetVGGHead(BaseDecodeHead):
             _two_convs(skip + deep, width)
             for skip, deep, width in zip(in_channels[:-1], below, widths)
         )
+        self.last = _two_convs(widths[0], widths[0]) if final_up else None
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits, in single precision."""
@@ -73,6 +77,8 @@ class UNetVGGHead(BaseDecodeHead):
         for skip, convs in zip(reversed(skips), reversed(self.steps)):
             deep = upsample(x, skip.shape[2:], self.align_corners)
             x = convs(torch.cat([skip, deep], dim=1))
+        if self.last is not None:
+            x = self.last(upsample(x, [2 * s for s in x.shape[2:]], self.align_corners))
         return self.cls_seg(x).float()
 
 
