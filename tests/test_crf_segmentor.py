@@ -142,7 +142,7 @@ def test_as_probabilities():
 def test_bad_images_are_named(tiny_config, photo, tmp_path):
     torn = tmp_path / 'torn.png'
     torn.write_bytes(b'no picture')
-    with pytest.raises(ValueError, match='torn.png cannot be read'):
+    with pytest.raises(ValueError, match='torn.png: cannot be decoded'):
         read_rgb(str(torn))
     other = tmp_path / 'other.png'
     cv2.imwrite(str(other), np.zeros((9, 9, 3), np.uint8))

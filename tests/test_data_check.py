@@ -12,9 +12,10 @@ from PIL import Image
 from mmseg_ext.apis.data_check import as_text, check_data, class_rows
 from mmseg_ext.apis.data_file import read_data_file
 from mmseg_ext.apis.data_page import choose_examples, labels_of, write_page
-from mmseg_ext.apis.data_scan import read_turned
+from mmseg_ext.core.reading import read_color as read_turned
+from mmseg_ext.core.reading import read_mask
 from mmseg_ext.datasets.folder import FolderDataset
-from mmseg_ext.datasets.loading import LoadLabels, read_mask
+from mmseg_ext.datasets.loading import LoadLabels
 
 SIZE = (10, 20)
 TEXT = """

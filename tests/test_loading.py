@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from mmseg_ext.core.reading import read_image
 from mmseg_ext.datasets.loading import (
     LoadLabels,
     colors_to_ids,
@@ -13,7 +14,7 @@ from mmseg_ext.datasets.loading import (
     read_mask,
     shift_zero_label,
 )
-from mmseg_ext.datasets.multichannel import LoadImage, read_image
+from mmseg_ext.datasets.multichannel import LoadImage
 
 RANDOM = np.random.default_rng(0)
 

@@ -10,10 +10,10 @@ from typing import Callable, Iterator, Sequence, Tuple, Union
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from ..models.layers.dense_crf import SETTINGS, DenseCRF
 from .benchmark import Case, compare, register
+from .pictures import read_rgb
 
 _SIZE = (375, 500)  # of most VOC images
 _PRESENT = 6
@@ -66,8 +66,7 @@ def crf(
 
 def _pictures(paths: Sequence[Union[str, Path]]) -> Iterator[Tuple[str, np.ndarray]]:
     for path in paths:
-        with Image.open(path) as image:
-            yield Path(path).name, np.array(image.convert('RGB'))
+        yield Path(path).name, read_rgb(path)
     if not paths:
         g = torch.Generator().manual_seed(0)
         shapes = F.interpolate(torch.rand(1, 3, 6, 8, generator=g) * 255, _SIZE, mode='bicubic')

@@ -16,9 +16,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 
 import numpy as np
 import torch
-from PIL import Image
 
 from mmseg_ext.core.files import write_bytes
+from mmseg_ext.core.reading import read_mask
 
 from ..evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ..models.layers.dense_crf import DenseCRF
@@ -105,11 +105,7 @@ def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
             f'{item.prob} holds no probabilities ({type(error).__name__}): run tools/predict.py '
             '--prob again'
         ) from None
-    try:
-        picture = read_rgb(item.image)
-    except Exception as error:
-        raise ValueError(f'{item.image} cannot be read as an image: {error}') from None
-    return prob, picture
+    return prob, read_rgb(item.image)
 
 
 def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarray:
@@ -129,9 +125,7 @@ def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarra
 
 
 def _counts(item: Item, prob: np.ndarray) -> np.ndarray:
-    with Image.open(str(item.truth)) as image:
-        label = np.array(image)
-    return confusion_matrix(prob.argmax(0), label, len(prob))
+    return confusion_matrix(prob.argmax(0), read_mask(str(item.truth)), len(prob))
 
 
 def _refine_item(

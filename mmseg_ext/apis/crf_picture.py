@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import numpy as np
-from PIL import Image
+
+from mmseg_ext.core.reading import read_mask
 
 from .crf import Item, read_listing
 from .pictures import colourise, picture_grid, read_rgb
@@ -44,8 +45,7 @@ def draw(
         row = [read_rgb(item.image)]
         files: List[Path] = [Path(f) / 'masks' / f'{item.name}.png' for f in (before, after)]
         for file in (*files, *([item.truth] if item.truth else [])):
-            with Image.open(file) as mask:
-                row.append(colourise(np.array(mask), listing['palette']))
+            row.append(colourise(read_mask(str(file)), listing['palette']))
         pictures.append(row)
     return picture_grid(pictures, cell=cell)
 

@@ -7,28 +7,38 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
+from mmseg_ext.core.reading import Picture, UnfitImageError, read_color_picture, read_picture
 from mmseg_ext.datasets.groups import read_groups
-from mmseg_ext.datasets.loading import read_mask
+from mmseg_ext.datasets.signs import MaskFacts, is_same_picture
 
 from .data_file import PARTS, DataFile, read_data_file
 from .data_scan import (
     MaskCount,
+    MaskLook,
     Pair,
     Paired,
-    count_mask,
     in_threads,
-    orientation,
+    look_at_mask,
     pair_files,
-    read_turned,
+    signs_of,
+    thinned,
     unknown_text,
 )
 
 PathLike = Union[str, Path]
 _SHOWN = 5  # files that a message names
+_UNREADABLE, _UNFIT, _UNKNOWN = (
+    'unreadable files', 'images that the rows cannot read', 'values without a class'
+)  # fmt: skip
+_TURNED, _TURNED_MASKS, _CLEAR, _THIN = (
+    'images that an EXIF tag turns',
+    'masks that an EXIF tag turns', 'images with opacity', 'very thin images'
+)  # fmt: skip
+_THINNEST = 100  # times longer than wide
 
 
 class Sample(NamedTuple):
@@ -37,22 +47,37 @@ class Sample(NamedTuple):
     Args:
         part: Its split.
         pair: Its files.
-        problem: What is wrong with them, empty if nothing.
-        kind: Which kind of problem.
+        problems: Kind and text of what is wrong with them.
+        notes: Kind and name of what is to be known.
         size: H and W of the image.
         depth: Channels and type of the image, such as ``'3 x uint8'``.
         digest: Of the image's pixels.
         content: What the mask holds, ``None`` if it cannot be read.
+        facts: What else it holds.
+        same: Whether the image shows the mask.
     """
 
     part: str
     pair: Pair
-    problem: str = ''
-    kind: str = ''
+    problems: Tuple[Tuple[str, str], ...] = ()
+    notes: Tuple[Tuple[str, str], ...] = ()
     size: Tuple[int, int] = (0, 0)
     depth: str = ''
     digest: str = ''
     content: Optional[MaskCount] = None
+    facts: Optional[MaskFacts] = None
+    same: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The first kind of problem, empty if there is none."""
+        if self.problems:
+            return self.problems[0][0]
+        return _UNKNOWN if self.content is not None and self.content.unknown else ''
+
+    def with_problem(self, kind: str, error: object) -> 'Sample':
+        """The same with one problem more."""
+        return self._replace(problems=(*self.problems, (kind, str(error))))
 
 
 @dataclass
@@ -89,11 +114,12 @@ class DataReport:
 def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     """Read all images and masks that a data set file names and report what is wrong.
 
-    Reported are as errors: files that cannot be read, masks of another size than their image,
-    values without a class, images without a mask, and images that two splits share (by content,
-    as well); as warnings: images twice in one split, classes without a pixel in a split, masks
-    without a label or an image, images of several kinds or turned by an EXIF tag, groups in two
-    splits.
+    Files are read as training reads them (``core/reading.py``), and refused with its words.
+    Reported are as errors: files that cannot be read, or not by the rows, masks of another size
+    than their image, values without a class, images without a mask, images that two splits share
+    (by content, as well), and the signs of ``datasets/signs.py``; as warnings: images twice in one
+    split, classes without a pixel in a split, masks without a label or an image, images of several
+    kinds, with opacity, very thin, or turned by an EXIF tag, groups in two splits.
 
     Args:
         path: The data set file.
@@ -116,35 +142,66 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     _add_groups(report)
     _add_absent_classes(report)
     _add_kinds(report)
-    _add_turned(report)
+    _add_notes(report)
+    _add_signs(report)
     return report
 
 
 def _look(data: DataFile, part: str, pair: Pair) -> Sample:
     sample = Sample(part, pair)
+    image, sample = _look_at_image(sample)
     try:
-        image = read_turned(pair.image)
+        look = look_at_mask(data, pair.mask)
     except (ValueError, OSError) as error:
-        return sample._replace(kind='unreadable files', problem=str(error))
-    sample = sample._replace(
-        size=(image.shape[0], image.shape[1]),
-        depth=f'{image.shape[2]} x {image.dtype}',
-        digest=hashlib.sha1(repr(image.shape).encode() + image.tobytes()).hexdigest(),
-    )
-    try:
-        count = count_mask(data, read_mask(pair.mask))
-    except (ValueError, OSError) as error:
-        return sample._replace(kind='unreadable files', problem=str(error))
-    if count.size != sample.size:
-        return sample._replace(
-            kind='size mismatches',
-            problem=f'{pair.mask}: {count.size[0]}x{count.size[1]} (height x width), its image '
+        return sample.with_problem(_UNREADABLE, error)
+    if look.orientation != 1:
+        sample = sample._replace(notes=(*sample.notes, (_TURNED_MASKS, pair.mask)))
+    if image is None:
+        return sample
+    height, width = look.content.size
+    if (height, width) != sample.size:
+        return sample.with_problem(
+            'size mismatches',
+            f'{pair.mask}: {height}x{width} (height x width), its image '
             f'{pair.image} {sample.size[0]}x{sample.size[1]}',
         )
-    sample = sample._replace(content=count)
-    if count.unknown:
-        return sample._replace(kind='values without a class', problem='')
-    return sample
+    return sample._replace(content=look.content, facts=look.facts, same=_shows(image, look))
+
+
+def _look_at_image(sample: Sample) -> Tuple[Optional[np.ndarray], Sample]:
+    path = sample.pair.image
+    try:
+        try:
+            picture = read_color_picture(path)
+        except UnfitImageError as error:  # what else is to be known of it is worth saying, too
+            sample = sample.with_problem(_UNFIT, error)
+            picture = read_picture(path)
+    except (ValueError, OSError) as error:
+        return None, sample.with_problem(_UNREADABLE, error)
+    image, header = picture
+    return image, sample._replace(
+        size=(image.shape[0], image.shape[1]),
+        depth=header.depth,
+        digest=hashlib.sha1(repr(image.shape).encode() + image.tobytes()).hexdigest(),
+        notes=tuple((kind, path) for kind in _notes_of(path, picture)),
+    )
+
+
+def _notes_of(path: str, picture: Picture) -> Iterator[str]:
+    height, width = picture.pixels.shape[:2]
+    if picture.header.orientation != 1:
+        yield _TURNED
+    if max(height, width) > _THINNEST * min(height, width):
+        yield _THIN
+    if picture.header.alpha:
+        opacity = read_picture(path).pixels[..., -1]
+        if (opacity != opacity[0, 0]).any():
+            yield _CLEAR
+
+
+def _shows(image: np.ndarray, look: MaskLook) -> bool:
+    fits = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    return fits and is_same_picture(thinned(image), look.forms)
 
 
 def _add(place: Dict[str, List[str]], kind: str, messages: List[str]) -> None:
@@ -154,8 +211,8 @@ def _add(place: Dict[str, List[str]], kind: str, messages: List[str]) -> None:
 
 def _add_problems(report: DataReport) -> None:
     for sample in report.samples:
-        if sample.problem:
-            _add(report.errors, sample.kind, [sample.problem])
+        for kind, text in sample.problems:
+            _add(report.errors, kind, [text])
     pixels: Counter = Counter()
     masks: Dict[Any, List[str]] = defaultdict(list)
     for sample in report.samples:
@@ -165,10 +222,10 @@ def _add_problems(report: DataReport) -> None:
     for value, number in pixels.most_common(20):
         text = unknown_text(report.data, masks[value][0], {value: number})
         others = f' ({number} pixels in {len(masks[value])} masks)'
-        _add(report.errors, 'values without a class', [text + others])
+        _add(report.errors, _UNKNOWN, [text + others])
     if len(pixels) > 20:
         more = f'and {len(pixels) - 20} more values'
-        _add(report.errors, 'values without a class', [more])
+        _add(report.errors, _UNKNOWN, [more])
 
 
 def _add_unpaired(report: DataReport, found: Dict[str, Paired]) -> None:
@@ -181,18 +238,28 @@ def _add_unpaired(report: DataReport, found: Dict[str, Paired]) -> None:
             _add(report.warnings, 'masks without an image', [text])
 
 
-def _add_turned(report: DataReport) -> None:
-    turned = [
-        sample.pair.image
-        for sample in report.samples
-        if sample.digest and orientation(sample.pair.image) != 1
-    ]
-    if turned:
-        text = (
-            f'{len(turned)} images, {_names(turned)}: training turns them, as viewers do; masks '
-            'drawn on the pixels as stored do not fit'
-        )
-        _add(report.warnings, 'images that an EXIF tag turns', [text])
+_EXPLAINED = {
+    _TURNED: 'training turns them, as viewers do; masks drawn on the pixels as stored do not fit',
+    _TURNED_MASKS: 'training turns them, too; those drawn on upright images do not fit',
+    _CLEAR: 'it is dropped, and the colours below it are what training sees',
+    _THIN: 'a row that scales them down leaves no pixel of the short side',
+}
+
+
+def _add_notes(report: DataReport) -> None:
+    for kind, why in _EXPLAINED.items():
+        names = [name for s in report.samples for own, name in s.notes if own == kind]
+        if names:
+            what = 'masks' if kind == _TURNED_MASKS else 'images'
+            _add(report.warnings, kind, [f'{len(names)} {what}, {_names(names)}: {why}'])
+
+
+def _add_signs(report: DataReport) -> None:
+    facts = [sample.facts for sample in report.samples if sample.facts is not None]
+    same = [sample.same for sample in report.samples if sample.facts is not None]
+    for sign in signs_of(report.data, facts, same):
+        place = report.errors if sign.wrong else report.warnings
+        _add(place, sign.kind, [sign.text])
 
 
 def _names(names: List[str]) -> str:
@@ -250,13 +317,6 @@ def _add_kinds(report: DataReport) -> None:
     if len(kinds) > 1:
         text = ', '.join(f'{number} of {kind}' for kind, number in kinds.most_common())
         _add(report.warnings, 'images of several kinds (channels x type)', [text])
-    deep = [kind for kind in kinds if 'uint8' not in kind or kind[0] not in '13']
-    if deep:
-        text = (
-            f'{", ".join(deep)}: the rows read 8-bit colour or grey; convert the images, or use '
-            'LoadImage in a config of your own'
-        )
-        _add(report.warnings, 'images that the rows reduce to 8-bit RGB', [text])
 
 
 def as_text(report: DataReport) -> str:

@@ -7,18 +7,19 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 
 from mmseg_ext.core.files import write_bytes
-from mmseg_ext.datasets.loading import colors_to_ids, read_mask
+from mmseg_ext.core.reading import read_mask
+from mmseg_ext.datasets.loading import colors_to_ids
 from mmseg_ext.evaluation.surface_metric import background_of
 
 from .data_check import DataReport, Sample, class_head, class_rows, size_text
 from .data_file import DataFile
-from .data_scan import read_turned
-from .pictures import colourise, encode, overlay, shrink, to_display
+from .pictures import colourise, encode, overlay, read_rgb, shrink
 from .report_page import page, picture, section, swatch, table
 
 _WIDTH = 300  # pixels of a thumbnail
 _EXAMPLES, _BROKEN = 6, 12  # thumbnails of a split, and of files with a problem
 _UNKNOWN = (255, 0, 255)
+_OPEN = 30  # messages of a kind that are shown unfolded
 
 
 def write_page(report: DataReport, out: Path) -> Path:
@@ -42,16 +43,18 @@ def write_page(report: DataReport, out: Path) -> Path:
         body='\n'.join(part for part in body if part),
         footer='Written by python tools/dataset.py check.',
     )
-    return write_bytes(out, text.encode('utf-8'))
+    return write_bytes(out, text.encode('utf-8', 'backslashreplace'))
 
 
 def _findings(heading: str, found: Dict[str, List[str]]) -> str:
     parts = []
     for kind, messages in found.items():
-        lines = ''.join(f'<li>{escape(message)}</li>' for message in messages[:30])
-        more = len(messages) - 30
-        lines += f'<li>and {more} more</li>' if more > 0 else ''
-        parts.append(f'<p><strong>{escape(kind)}</strong> ({len(messages)})</p><ul>{lines}</ul>')
+        lines = ''.join(f'<li>{escape(message)}</li>' for message in messages)
+        shown = ' open' if len(messages) <= _OPEN else ''
+        parts.append(
+            f'<details{shown}><summary><strong>{escape(kind)}</strong> ({len(messages)})</summary>'
+            f'<ul>{lines}</ul></details>'
+        )
     return section(heading, '\n'.join(parts))
 
 
@@ -150,7 +153,7 @@ def _figure(data: DataFile, sample: Sample) -> str:
 
 def _image(sample: Sample) -> Optional[np.ndarray]:
     try:
-        return to_display(read_turned(sample.pair.image))
+        return read_rgb(sample.pair.image)
     except (ValueError, OSError):
         return None
 
@@ -158,7 +161,7 @@ def _image(sample: Sample) -> Optional[np.ndarray]:
 def _mask(data: DataFile, sample: Sample) -> Optional[np.ndarray]:
     """The mask's colours over its image, or alone where it has another size."""
     try:
-        labels = labels_of(data, read_mask(sample.pair.mask))
+        labels = labels_of(data, read_mask(sample.pair.mask, colors=data.color_masks))
     except (ValueError, OSError):
         return None
     image = _image(sample)

@@ -9,20 +9,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple, TypeVar
 
 import numpy as np
-from PIL import Image
 
-from mmseg_ext.datasets.folder import files_by_stem
-from mmseg_ext.datasets.loading import read_mask
-from mmseg_ext.datasets.multichannel import read_image
+from mmseg_ext.core.reading import read_color, read_stored_mask
+from mmseg_ext.datasets.folder import files_by_stem, read_list
+from mmseg_ext.datasets.signs import (
+    MaskFacts,
+    Sign,
+    facts_of,
+    images_are_masks,
+    is_same_picture,
+    mask_signs,
+    shown_forms,
+)
 
 from .data_file import DataFile
 
-_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
-# Whether rows and columns are exchanged first, and the directions in which they then run.
-_TURNS = {
-    2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1), 5: (True, 1, 1), 6: (True, 1, -1),
-    7: (True, -1, -1), 8: (True, -1, 1),
-}  # fmt: skip
+_SIGNED = 100  # masks of a split in which signs are looked for before a run
+_COMPARED = 20  # images that are compared with their masks before a run
+_SIDE = 256  # rows and columns of the two that are compared
+_UNKNOWN = 100  # values without a class of one mask that are kept
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -48,6 +53,22 @@ class MaskCount(NamedTuple):
     size: Tuple[int, int]
     pixels: np.ndarray
     unknown: Dict[Any, int]
+
+
+class MaskLook(NamedTuple):
+    """A mask as read for a data set file.
+
+    Args:
+        content: Its classes.
+        facts: What else it holds.
+        forms: What a picture of it may look like, thinned out; see ``signs.shown_forms``.
+        orientation: By which its file says it is to be turned; 1 is upright.
+    """
+
+    content: MaskCount
+    facts: MaskFacts
+    forms: List[np.ndarray]
+    orientation: int = 1
 
 
 class Paired(NamedTuple):
@@ -94,8 +115,7 @@ def _listed(data: DataFile, part: str, images: Dict[str, str]) -> List[str]:
             f'{path}: no such list, which {data.path} names as {part}.list: correct it, or leave '
             'it out to take the whole folder'
         )
-    stems = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
-    stems = [stem for stem in stems if stem]
+    stems = read_list(path)
     absent = [stem for stem in stems if stem not in images]
     if absent:
         folder = data.root / data.part(part)['images']
@@ -111,39 +131,42 @@ def _more(items: Sequence) -> str:
     return f' and {len(items) - 1} more' if len(items) > 1 else ''
 
 
-def orientation(path: str) -> int:
-    """How an image is to be turned: the EXIF orientation of a JPEG, 1 (not at all) of others."""
-    if not path.lower().endswith(('.jpg', '.jpeg')):
-        return 1
-    with Image.open(path) as image:
-        return image.getexif().get(_ORIENTATION, 1)
-
-
-def read_turned(path: str) -> np.ndarray:
-    """Read an image as the rows see it, all channels and bits: turned as its EXIF tag says.
-
-    OpenCV obeys that tag in training, as viewers and drawing programs do.
+def look_at_mask(data: DataFile, path: str) -> MaskLook:
+    """Read a mask once, for all that is to be known of it.
 
     Raises:
-        ValueError: If the file cannot be decoded.
+        ValueError: If it cannot be read.
     """
-    image = read_image(path)
-    swapped, down, right = _TURNS.get(orientation(path), (False, 1, 1))
-    image = image.swapaxes(0, 1) if swapped else image
-    return np.ascontiguousarray(image[::down, ::right])
+    stored = read_stored_mask(path)
+    mask = stored.in_colors() if data.color_masks else stored.values
+    used = {} if data.color_masks else stored.used_palette()
+    colors = None if stored.palette is None else thinned(stored.in_colors())
+    return MaskLook(
+        count_mask(data, mask),
+        facts_of(path, mask, used),
+        shown_forms(thinned(mask), colors),
+        stored.orientation,
+    )
+
+
+def thinned(image: np.ndarray) -> np.ndarray:
+    """At most 256 rows and columns of an image, evenly spread."""
+    down, right = (-(-size // _SIDE) for size in image.shape[:2])
+    return image[::down, ::right]
 
 
 def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
     """Count the classes of a mask as stored, with what the file does not name beside them."""
     found = values_of(data, mask)
     pixels = np.zeros(len(data.classes) + 1, np.int64)
-    unknown = {}
+    unknown: Dict[Any, int] = {}
     for value, number in found.items():
         label = data.values.get(value)
         if label is None:
             unknown[value] = number
         else:
             pixels[len(data.classes) if label == data.ignore_index else label] += number
+    unknown = dict(Counter(unknown).most_common(_UNKNOWN))  # a photograph holds thousands
     return MaskCount((mask.shape[0], mask.shape[1]), pixels, unknown)
 
 
@@ -193,8 +216,9 @@ def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
 
     Raises:
         FileNotFoundError: As :func:`pair_files`, and if a mask is absent.
-        ValueError: As :func:`pair_files`, and if a mask cannot be read or holds values that the
-            file does not name.
+        ValueError: As :func:`pair_files`, and if a mask cannot be read, holds values that the
+            file does not name, or masks or images give a sign (see ``signs.py``) that a training
+            on them would be wrong without a word.
     """
     found = pair_files(data, part)
     if found.no_mask:
@@ -203,11 +227,44 @@ def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
             f'{_more(found.no_mask)}: add it, or list the stems to be read under {part}.list'
         )
     pairs = spread(found.pairs, limit)
-    counts = in_threads(lambda pair: count_mask(data, read_mask(pair.mask)), pairs)
-    for pair, count in zip(pairs, counts):
-        if count.unknown:
-            raise ValueError(unknown_text(data, pair.mask, count.unknown))
-    return counts
+    looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
+    for pair, look in zip(pairs, looks):
+        if look.content.unknown:
+            raise ValueError(unknown_text(data, pair.mask, look.content.unknown))
+    _refuse_signs(data, part, list(zip(pairs, looks)))
+    return [look.content for look in looks]
+
+
+def _refuse_signs(data: DataFile, part: str, looks: List[Tuple[Pair, MaskLook]]) -> None:
+    facts = [look.facts for _, look in spread(looks, _SIGNED)]
+    compared = [shows_mask(pair, look) for pair, look in spread(looks, _COMPARED)]
+    for sign in signs_of(data, facts, compared):
+        if sign.wrong:
+            raise ValueError(
+                f'{data.path}: split {part}, {sign.kind}: {sign.text} (of the {len(facts)} masks '
+                'looked at; python tools/dataset.py check looks at all)'
+            )
+
+
+def shows_mask(pair: Pair, look: MaskLook) -> bool:
+    """Whether an image shows its mask; ``False`` if it cannot be read, which is said elsewhere."""
+    try:
+        return is_same_picture(thinned(read_color(pair.image)), look.forms)
+    except (OSError, ValueError):
+        return False
+
+
+def signs_of(data: DataFile, facts: List[MaskFacts], same: List[bool]) -> List[Sign]:
+    """The signs of masks, and of images that show them.
+
+    Args:
+        data: The file; a threshold makes what masks hold besides 0 and 1 irrelevant.
+        facts: Of the masks.
+        same: Of each image, whether it shows its mask.
+    """
+    signs = [] if data.mask_threshold is not None else mask_signs(facts)
+    shown = images_are_masks(same)
+    return signs if shown is None else [*signs, shown]
 
 
 def unknown_text(data: DataFile, path: str, unknown: Dict[Any, int]) -> str:

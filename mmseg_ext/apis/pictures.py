@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from mmseg_ext.core.reading import read_shown
 
 IGNORE = 255
 _VOID = (224, 224, 224)
@@ -32,9 +34,12 @@ def voc_palette(num_classes: int) -> List[List[int]]:
 
 
 def read_rgb(path: Union[str, Path]) -> np.ndarray:
-    """Read an image to be shown, turned as its EXIF tag says: OpenCV turns it in training, too."""
-    with Image.open(path) as image:
-        return np.array(ImageOps.exif_transpose(image).convert('RGB'))
+    """Read an image to be shown, ``(H, W, 3)`` uint8 RGB, as training sees it where it can.
+
+    Raises:
+        ValueError: If the file cannot be decoded.
+    """
+    return to_display(read_shown(str(path)))
 
 
 def to_display(image: np.ndarray) -> np.ndarray:

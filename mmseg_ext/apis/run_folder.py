@@ -13,9 +13,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
-from PIL import Image
 
 from mmseg_ext.core.files import read_json
+from mmseg_ext.core.reading import read_mask
 
 from .pictures import read_rgb
 
@@ -148,7 +148,7 @@ def read_examples(
             truths = {}
     examples = []
     for entry in entries:
-        label = np.asarray(Image.open(listing.parent / entry['mask']))
+        label = read_mask(str(listing.parent / entry['mask']))
         image = read_rgb(entry['image'])
         truth = truths.get(entry['image'])
         if image.shape[:2] == label.shape:

@@ -7,10 +7,9 @@ out, summed over the split; fractions in [0, 1].
 from pathlib import Path
 from typing import Iterator, Tuple
 
-import cv2
 import numpy as np
 
-from mmseg_ext.datasets.loading import read_mask
+from mmseg_ext.core.reading import read_color, read_mask
 from mmseg_ext.datasets.shapes import CLASSES
 
 _K = len(CLASSES)
@@ -45,11 +44,7 @@ def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[Tuple[np.ndarra
     base = Path(root)
     for name in (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').read_text().split():
         label = read_mask(str(base / 'SegmentationClass' / f'{name}.png')).astype(np.int64)
-        image = cv2.imread(str(base / 'JPEGImages' / f'{name}.jpg'))
-        if image is None:
-            raise ValueError(
-                f'{base}/JPEGImages/{name}.jpg: cannot be decoded; make the data again'
-            )
+        image = read_color(str(base / 'JPEGImages' / f'{name}.jpg'))
         steps = image.astype(np.int64) * bins // 256
         color = (steps[..., 0] * bins + steps[..., 1]) * bins + steps[..., 2]
         known = label < _K

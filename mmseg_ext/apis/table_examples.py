@@ -12,6 +12,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from PIL import Image
 
+from mmseg_ext.core.reading import read_mask
+
 from .pictures import colourise, encode, error_picture, read_rgb, shrink
 from .report_page import picture
 from .run_folder import find_config, load_truth, read_results, test_dataset
@@ -142,7 +144,7 @@ def _example(
     name: str, truth: Optional[np.ndarray], masks: Dict[int, Dict[str, Path]]
 ) -> SharedExample:
     image = read_rgb(name)
-    labels = {place: np.asarray(Image.open(found[name])) for place, found in masks.items()}
+    labels = {place: read_mask(str(found[name])) for place, found in masks.items()}
     labels = {place: label for place, label in labels.items() if label.shape == image.shape[:2]}
     return SharedExample(Path(name).stem, image, truth, labels)
 

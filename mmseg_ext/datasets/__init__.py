@@ -10,7 +10,7 @@ from .elastic import ElasticDeform
 from .folder import FolderDataset
 from .instances import LoadInstances, PackInstanceInputs
 from .loading import LoadLabels
-from .multichannel import LoadImage
+from .multichannel import LoadImage, LoadImageFromFile
 from .shapes_files import ShapesDataset
 from .transforms import Letterbox, RepoAugment, SaltPepper
 from .voc import VOCDataset
@@ -26,6 +26,7 @@ __all__ = [
     'FolderDataset',
     'Letterbox',
     'LoadImage',
+    'LoadImageFromFile',
     'LoadInstances',
     'LoadLabels',
     'PackWeightedSegInputs',

@@ -9,8 +9,9 @@ import os
 from typing import Any, Iterable, List
 
 import cv2
-import numpy as np
 from mmseg.datasets import BaseSegDataset
+
+from mmseg_ext.core.reading import read_image, read_mask
 
 from .groups import groups_of, read_groups
 
@@ -62,14 +63,17 @@ class CheckedSegDataset(BaseSegDataset):
         except (AssertionError, AttributeError, OSError, SyntaxError, cv2.error) as error:
             # The decoders raise all of these; find out which file, if any, is to blame.
             info = self.get_data_info(idx)
-            for key in ('img_path', 'seg_map_path'):
-                if key in info and not _is_readable(info[key]):
-                    raise ValueError(
-                        f'{info[key]}: cannot be decoded as an image; the file is '
-                        'damaged or empty: replace it, or take it out of the '
-                        'split'
-                    ) from error
-            raise
+            for key, read in (('img_path', read_image), ('seg_map_path', read_mask)):
+                if key in info:
+                    _ = read(info[key])  # says what is wrong with the file
+            if not isinstance(error, cv2.error):
+                raise
+            height, width = read_image(info['img_path']).shape[:2]
+            raise ValueError(
+                f'{info["img_path"]}: the image of {width}x{height} (width x height) cannot be '
+                f'prepared by the pipeline ({error.err or error}): cut it to a usual shape, or '
+                'take it out of the split'
+            ) from error
 
     def _list_samples(self) -> List[dict]:
         return super().load_data_list()
@@ -123,8 +127,3 @@ class CheckedSegDataset(BaseSegDataset):
             'holds it, or change data_root in the config'
         )
         return f'{advice}; or {self.how_to_get}' if self.how_to_get else advice
-
-
-def _is_readable(path: str) -> bool:
-    data = np.fromfile(path, np.uint8) if os.path.isfile(path) else np.empty(0, np.uint8)
-    return data.size > 0 and cv2.imdecode(data, cv2.IMREAD_UNCHANGED) is not None

@@ -8,11 +8,12 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
 import numpy as np
 from mmseg.registry import DATASETS
 
-from .checked import CheckedSegDataset
-from .loading import read_mask
+from mmseg_ext.core.reading import read_mask
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
-MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+from .checked import CheckedSegDataset
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
+MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 _PROBED_MASKS = 20
 
 
@@ -125,8 +126,7 @@ class FolderDataset(CheckedSegDataset):
     def _stems(self, images: Dict[str, str]) -> Iterable[str]:
         if not self.ann_file:
             return sorted(images)
-        stems = [line.strip() for line in Path(self.ann_file).read_text().splitlines()]
-        stems = [stem for stem in stems if stem]
+        stems = read_list(self.ann_file)
         for stem in stems:
             if stem not in images:
                 raise FileNotFoundError(
@@ -185,8 +185,22 @@ def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:
     return tuple(name.lower() for name in names)
 
 
+def read_list(path: Union[str, Path]) -> List[str]:
+    """Read a list of stems, one a line; empty lines are left out.
+
+    UTF-8, with or without a mark at its start, or UTF-16 with one. Other bytes stay as they are in
+    names of files, so that a list in an older encoding fits files named in it.
+    """
+    content = Path(path).read_bytes()
+    wide = content[:2] in (b'\xff\xfe', b'\xfe\xff')
+    text = content.decode('utf-16' if wide else 'utf-8-sig', errors='surrogateescape')
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
     """Map the path below ``folder`` without its suffix to the file; hidden files are left out.
+
+    Links that lead nowhere, and pipes, are listed: reading them says what they are.
 
     Args:
         folder: Searched with its subfolders.
@@ -198,7 +212,7 @@ def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
     found: Dict[str, str] = {}
     for path in sorted(Path(folder).rglob('*')):
         ending = next((s for s in suffixes if path.name.lower().endswith(s)), None)
-        if ending is None or path.name.startswith('.') or not path.is_file():
+        if ending is None or path.name.startswith('.') or path.is_dir():
             continue
         stem = path.relative_to(folder).as_posix()[: -len(ending)]
         if stem in found:

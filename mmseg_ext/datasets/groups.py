@@ -7,7 +7,7 @@ import csv
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
+_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 
 
 def read_groups(path: str) -> Dict[str, str]:

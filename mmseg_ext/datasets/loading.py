@@ -6,45 +6,15 @@ functions, which remove ``LoadAnnotations`` by its name, work with these pipelin
 Shape letters: H row, W column.
 """
 
-import io
 from typing import Any, Dict, Optional, Sequence
 
-import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
-from PIL import Image, UnidentifiedImageError
+
+from mmseg_ext.core.reading import read_mask
 
 _NO_CLASS = -1
-
-
-def read_mask(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
-    """Read a mask as stored: palette images give their indices, not their colours.
-
-    Returns:
-        Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colours.
-
-    Raises:
-        ValueError: If the file cannot be decoded.
-    """
-    data = fileio.get(path, backend_args=backend_args)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            mask = np.asarray(image)
-    except Exception as error:  # decoders raise anything at a damaged file
-        unknown = isinstance(error, UnidentifiedImageError)  # whose text is a place in memory
-        raise ValueError(
-            f'{path}: cannot be decoded as a mask ({"no known format" if unknown else error}); '
-            'replace the file, or take it out of the split'
-        ) from error
-    if mask.dtype == bool:  # a 1-bit image
-        mask = mask.astype(np.uint8)
-    if mask.ndim == 3 and mask.shape[2] in (2, 4):  # the last channel is opacity
-        mask = mask[..., : mask.shape[2] - 1]
-    # A grey mask saved as RGB, common with drawing programs, is an index mask after all.
-    if mask.ndim == 3 and (mask == mask[..., :1]).all():
-        mask = mask[..., 0]
-    return mask
 
 
 def colors_to_ids(mask_HW3: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
@@ -111,7 +81,8 @@ class LoadLabels(BaseTransform):
             return results
         ignore_index = self._setting('ignore_index', results)
         ignore_index = 255 if ignore_index is None else ignore_index
-        mask = read_mask(path, backend_args=self.backend_args)
+        colors = results.get('mask_format', 'index') == 'color'
+        mask = read_mask(path, colors=colors, backend_args=self.backend_args)
         self._check_size(mask, path, results)
         mask = self._to_ids(mask, path, results, ignore_index)
         num_classes = self._setting('num_classes', results)
@@ -138,12 +109,9 @@ class LoadLabels(BaseTransform):
     @staticmethod
     def _to_ids(mask: np.ndarray, path: str, results: dict, ignore_index: int) -> np.ndarray:
         if results.get('mask_format', 'index') == 'color':
-            # A mask of greys only comes without channels.
-            colors = mask if mask.ndim == 3 else np.repeat(mask[..., None], 3, axis=2)
-            ids = colors_to_ids(colors, results['palette'])
-            ids[ids == _NO_CLASS] = _void_or_error(
-                colors[ids == _NO_CLASS], path, results, ignore_index
-            )
+            ids = colors_to_ids(mask, results['palette'])
+            unknown = mask[ids == _NO_CLASS]
+            ids[ids == _NO_CLASS] = _void_or_error(unknown, path, results, ignore_index)
             return ids
         if mask.ndim == 3:
             raise ValueError(

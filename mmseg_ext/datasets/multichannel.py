@@ -1,84 +1,52 @@
-"""Reading images of any number of channels, 8 or 16 bit or floating point, PNG and TIFF included.
+"""Loaders of images: of the rows, and of any number of channels and depth. See ``reading.py``.
 
-TIFF goes through tifffile: OpenCV 5 refuses more than four channels, and reads some files of two
-to four as grey without a word.
 Shape letters: H row, W column, C channel.
 """
 
-import io
 from typing import Any, Dict, Optional
 
-import cv2
-import mmengine.fileio as fileio
+import mmcv.transforms
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+from mmseg_ext.core.reading import read_color, read_image
+
 _DTYPE_MAX = {'uint8': 255.0, 'uint16': 65535.0}
 
 
-def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
-    """Read an image with all its channels and bits.
+@TRANSFORMS.register_module()
+class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
+    """mmcv's loader, whose name configs and mmseg's inferencer ask for, through the one reader.
 
-    Returns:
-        ``(H, W, C)`` in the dtype of the file. What the file calls red, green, blue (and alpha)
-        comes in OpenCV's order, blue first; channels without a name keep the file's order. The
-        grey pages of a TIFF are taken as channels.
+    Differs from mmcv: the pixels of 8-bit grey and colour images are the same, bit by bit. What
+    mmcv reads in part (the first page, three of four channels, the upper bits of 12) or wrongly
+    (signed integers) is refused, as ``reading.py`` says, and so is a damaged file, by a
+    ``ValueError`` that names it. Of a TIFF the opacity is dropped, not multiplied in.
+
+    Args:
+        args: As for mmcv's. Another ``color_type`` than ``'color'``, and another decoder than
+            OpenCV, are left to mmcv.
+        kwargs: The same.
 
     Raises:
-        ValueError: If the file cannot be decoded.
+        ValueError: If the file is no 8-bit image, or cannot be decoded.
     """
-    data = fileio.get(path, backend_args=backend_args)
-    try:
-        image = _read_tiff(data) if data[:4] in _TIFF_STARTS else _read_other(data)
-    except Exception as error:  # decoders raise anything at a damaged file
-        codec = 'imagecodecs' in str(error)
-        remedy = (
-            'pip install imagecodecs' if codec else 'replace the file, or take it out of the split'
-        )
-        raise ValueError(f'{path}: cannot be decoded as an image ({error}); {remedy}') from error
-    return image if image.ndim == 3 else image[..., None]
 
-
-def _read_other(data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None:
-        raise ValueError('OpenCV finds no complete image in it')
-    return image
-
-
-def _read_tiff(data: bytes) -> np.ndarray:
-    import tifffile  # only who has such files waits for it
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        series, page = file.series[0], file.pages.first
-        rgb = page.photometric == tifffile.PHOTOMETRIC.RGB
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            raise ValueError('a palette TIFF; save it as RGB')
+    def transform(self, results: Dict[str, Any]) -> Optional[dict]:
+        """Add ``img``, ``img_shape`` and ``ori_shape``."""
+        plain = self.color_type == 'color' and self.imdecode_backend == 'cv2'
+        if not plain or self.file_client_args is not None:
+            return super().transform(results)
         try:
-            image = series.asarray()
-        except ValueError as error:
-            # LZW needs a package of its own; OpenCV reads grey pages and 3 colours rightly too.
-            known = page.samplesperpixel == 1 or (rgb and page.samplesperpixel == 3)
-            if 'imagecodecs' not in str(error) or not known:
-                raise
-            return _read_tiff_by_opencv(data)
-        axes = series.axes
-    if image.ndim == 3 and axes[-1] == 'X':  # channels or pages come first
-        image = image.transpose(1, 2, 0)
-    if image.ndim not in (2, 3):
-        raise ValueError(f'its {image.ndim} axes {axes} are not rows, columns and channels')
-    if rgb and image.shape[-1] >= 3:
-        image = image[..., [2, 1, 0, *range(3, image.shape[-1])]]
-    return np.ascontiguousarray(image)
-
-
-def _read_tiff_by_opencv(data: bytes) -> np.ndarray:
-    done, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if not done or not pages:
-        raise ValueError('OpenCV finds no complete image in it')
-    return np.dstack(pages) if len(pages) > 1 else pages[0]
+            image = read_color(results['img_path'], backend_args=self.backend_args)
+        except (OSError, ValueError):
+            if self.ignore_empty:
+                return None
+            raise
+        results['img'] = image.astype(np.float32) if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
 
 
 @TRANSFORMS.register_module()

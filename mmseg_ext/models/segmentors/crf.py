@@ -8,16 +8,16 @@ Shape letters: C class, H row, W column, of the original image.
 
 from typing import Any, List, Optional
 
-import mmcv
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine import fileio
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
+
+from mmseg_ext.core.reading import read_color
 
 
 @MODELS.register_module()
@@ -138,7 +138,5 @@ def read_rgb(path: str) -> Tensor:
     Raises:
         ValueError: If it cannot be decoded.
     """
-    image = mmcv.imfrombytes(fileio.get(path), flag='color')
-    if image is None:
-        raise ValueError(f'{path} cannot be read as an image, which the CRF needs')
+    image = read_color(path)
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))
