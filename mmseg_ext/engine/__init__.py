@@ -1,8 +1,19 @@
 """Optimiser wrappers, hooks and loops; importing registers them."""
 
-from . import hooks, inflate, nonfinite, optim_wrapper, progress, repo_lr, val_loss, vgg
+from . import (
+    checkpoint_hook,
+    hooks,
+    inflate,
+    nonfinite,
+    optim_wrapper,
+    progress,
+    repo_lr,
+    val_loss,
+    vgg,
+)
 
 __all__ = [
+    'checkpoint_hook',
     'hooks',
     'inflate',
     'nonfinite',
