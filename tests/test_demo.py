@@ -14,12 +14,13 @@ import pytest
 
 from mmseg_ext.apis.curves import read_curves
 from mmseg_ext.apis.demo import StepError, run_demo
+from mmseg_ext.core.locks import locked
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # Stands in for every tool: writes down how it was called and makes what the tool would make.
 _FAKE = """
-import os, sys
+import json, os, shutil, sys
 from pathlib import Path
 name, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
 with open({log!r}, 'a') as log:
@@ -32,13 +33,12 @@ if name == 'make_shapes':
     (lists / 'val.txt').write_text('\\n'.join(f'i{{k}}' for k in range(60)))
 if name == 'train':
     assert not Path({kill!r}).exists(), 'killed'
-    (work / 'iter_5.pth').touch()
-    (work / 'last_checkpoint').write_text(str(work / 'iter_5.pth'))
+    shutil.copy({whole!r}, work / 'iter_5.pth')
 if name == 'test':
-    (work / 'results.json').touch()
+    (work / 'results.json').write_text(json.dumps(dict(checkpoint='iter_5.pth')))
 if name == 'predict':
     (work / 'predictions').mkdir(exist_ok=True)
-    (work / 'predictions' / 'predictions.json').touch()
+    (work / 'predictions' / 'predictions.json').write_text('[]')
 if name == 'report':
     (work / 'report.html').touch()
 """
@@ -52,12 +52,15 @@ test_dataloader = dict(dataset=dict(
 class Demo:
     """The demo in a folder of its own, with stand-ins for the tools."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, whole_checkpoint) -> None:
         self.folder = folder
         self.work, self.kill = folder / 'work', folder / 'kill'
         self.config, self.log = folder / 'config.py', folder / 'calls.txt'
         self.config.write_text(_CONFIG.format(data=str(folder / 'data')))
-        fake = _FAKE.format(log=str(self.log), work=str(self.work), kill=str(self.kill))
+        whole = whole_checkpoint(folder / 'whole' / 'iter_5.pth')
+        fake = _FAKE.format(
+            log=str(self.log), work=str(self.work), kill=str(self.kill), whole=str(whole)
+        )
         for name in ('make_shapes', 'train', 'test', 'predict', 'report'):
             (folder / f'{name}.py').write_text(fake)
 
@@ -72,9 +75,9 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_checkpoint) -> Demo:
     monkeypatch.delenv('MMSEG_EXT_PROGRESS', raising=False)
-    return Demo(tmp_path)
+    return Demo(tmp_path, whole_checkpoint)
 
 
 def test_all_steps_run_in_order_and_the_report_is_named(demo, capfd) -> None:
@@ -119,12 +122,26 @@ def test_a_killed_training_goes_on(demo, capfd) -> None:
     assert '--resume' in demo.log.read_text().splitlines()[1]
 
 
-def test_a_kill_while_saving_starts_the_training_over(demo) -> None:
-    """The new checkpoint is cut short, the old one is deleted, and the pointer names the latter."""
+@pytest.mark.parametrize('name, redone', [
+    ('iter_5.pth', ['train', 'test', 'predict']), ('results.json', ['test']),
+    ('predictions/predictions.json', ['predict']), ('demo.json', []),
+])  # fmt: skip
+def test_what_was_cut_short_is_made_again(demo, name, redone) -> None:
     demo.run()
-    (demo.work / 'last_checkpoint').write_text(str(demo.work / 'iter_3.pth'))
-    assert demo.run()[:2] == ['make_shapes', 'train']
-    assert demo.work.joinpath('last_checkpoint').read_text().endswith('iter_5.pth')
+    path = demo.work / name
+    path.write_bytes(path.read_bytes()[: 7 if name == 'iter_5.pth' else 0])
+    later = path.stat().st_mtime + 5  # it is newer than what was made from it
+    os.utime(path, (later, later))
+    assert demo.run() == ['make_shapes', *redone, 'report']
+    assert demo.run() == ['make_shapes', 'report']
+
+
+def test_a_second_demo_leaves_the_first_alone(demo, monkeypatch) -> None:
+    with locked(demo.work):
+        monkeypatch.delenv('MMSEG_EXT_LOCKED')  # what tells our children from others
+        with pytest.raises(ValueError, match='in use by another process'):
+            demo.run()
+        assert demo.calls() == [] and not (demo.work / 'demo.json').exists()
 
 
 def test_a_changed_config_starts_over_and_keeps_the_old_results(demo, capfd) -> None:

@@ -44,8 +44,8 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
         '    unfinished.write_bytes(b"half")\n    os.kill(os.getpid(), signal.SIGKILL)'
     )
     # the file alone: importing the package takes seconds
-    code = code.replace('mmseg_ext.core.files', 'files')
-    env = dict(os.environ, PYTHONPATH=os.path.dirname(files.__file__))
+    code = code.replace('mmseg_ext.core.files', 'core.files')
+    env = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(files.__file__)))
     done = subprocess.run([sys.executable, '-c', code, str(path)], env=env)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b'old'

@@ -139,5 +139,5 @@ def test_a_table_of_folds_through_torchrun(paper, tmp_path, python_tool) -> None
     [line] = [line for line in done.stdout.splitlines() if '| Folds ' in line]
     cells = [cell.strip() for cell in line.strip('|').split('|')]
     assert cells[3:5] == [f'{100 * values["mean"]:.2f} ± {100 * values["sd"]:.2f}', '2']
-    assert 'torch.distributed.run' in done.stdout
+    assert 'torchrun.py --standalone' in done.stdout
     assert 'finished already' in python_tool(*command).stdout

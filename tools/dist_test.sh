@@ -7,7 +7,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-$([ -x "$here/../.venv/bin/python" ] && echo "$here/../.venv/bin/python" || echo python)}
 [ $# -ge 3 ] || { echo "usage: $0 CONFIG CHECKPOINT NUM_PROCESSES [arguments of tools/test.py]" >&2; exit 2; }
 config=$1; checkpoint=$2; processes=$3; shift 3
-exec "$python" -m torch.distributed.run \
+torchrun=$here/../mmseg_ext/engine/torchrun.py  # of a checkout; an installation has it elsewhere
+[ -f "$torchrun" ] || torchrun=$here/../../engine/torchrun.py
+exec "$python" "$torchrun" \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$processes" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

@@ -12,17 +12,16 @@ the score is reported on. The exit status is 1 if a fold failed.
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli, kfold, training
 from mmseg_ext.apis.average import load_average, run_average
-from mmseg_ext.apis.demo import short_path
 from mmseg_ext.apis.kfold_pool import read_pool
 from mmseg_ext.apis.kfold_report import SUMMARY_FILE, format_folds, write_summary
 from mmseg_ext.apis.kfold_run import Plan, choose_checkpoint, run_folds
 from mmseg_ext.apis.launch import Launch
+from mmseg_ext.core.files import short_path
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 
@@ -90,7 +89,6 @@ def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
 
 def main() -> int:
     args = parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the training that runs, too
     cfg = training.load_config(
         args.config, options=cli.parse_options(args.cfg_options), work_dir=args.work_dir
     )

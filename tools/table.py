@@ -13,14 +13,12 @@ exit status is 1 if a row failed or, on the paper's data, is outside its toleran
 import argparse
 import importlib
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import List
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.card import generate
-from mmseg_ext.apis.demo import short_path
 from mmseg_ext.apis.launch import Launch, option_arguments
 from mmseg_ext.apis.table_model import table_models
 from mmseg_ext.apis.table_rows import (
@@ -34,7 +32,7 @@ from mmseg_ext.apis.table_rows import (
 from mmseg_ext.apis.table_run import Settings, run_table
 from mmseg_ext.apis.table_submit import submit_table
 from mmseg_ext.apis.table_text import format_markdown, format_text, report_table, write_table
-from mmseg_ext.core.files import write_bytes
+from mmseg_ext.core.files import short_path, write_bytes
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 
@@ -138,7 +136,6 @@ def report(args: argparse.Namespace, table: TableRun) -> bool:
 
 def main() -> int:
     args = parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the training that runs, too
     failures, within = [], True
     for table in choose(args):
         if args.launcher == 'slurm' and not args.report:

@@ -1,23 +1,20 @@
 """How a tool ends: one line for a user's mistake, a traceback for ours."""
 
 import argparse
+import contextlib
+import logging
 import os
 import re
 import sys
+import traceback
 import warnings
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence, Set
 
 from mmengine.config import DictAction
 
-USER_ERRORS = (
-    ValueError,
-    KeyError,
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    PermissionError,
-    ImportError,
-)
+from mmseg_ext.core import refusals, signals
+
+USER_ERRORS = (ValueError, KeyError, OSError, ImportError)
 
 # What mmseg says of its own calls, or of sizes that the papers fix: nothing that a user can change.
 _UPSTREAM_NOISE = (
@@ -59,6 +56,8 @@ def message_of(error: BaseException) -> str:
 
     A data loader's worker hands on its error as text, traceback included: the last line counts.
     """
+    if isinstance(error, OSError) and error.errno is not None:
+        return ' '.join(refusals.describe(error).split())
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     if 'Original Traceback' in text:
         lines = [line for line in text.strip().splitlines() if line and not line.startswith(' ')]
@@ -69,17 +68,69 @@ def message_of(error: BaseException) -> str:
 def run_tool(main: Callable[[], Optional[int]]) -> None:
     """Run a tool's ``main`` and exit with its status.
 
-    The exit status is 1 after a user's mistake. ``MMSEG_EXT_DEBUG=1`` shows its traceback.
+    The exit status is 1 after a user's mistake and after what the system refuses, such as a write
+    to a full disk, and 128 and the signal's number after a signal, see :mod:`~.core.signals`.
+    ``MMSEG_EXT_DEBUG=1`` shows the traceback.
 
     Args:
         main: Returns the exit status, ``None`` for 0.
     """
     for message in _UPSTREAM_NOISE:
         warnings.filterwarnings('ignore', message=message, category=UserWarning)
+    logging.Handler.handleError = _log_error  # type: ignore[assignment,method-assign]
     try:
-        sys.exit(main() or 0)
-    except USER_ERRORS as error:
-        if os.environ.get('MMSEG_EXT_DEBUG') == '1':
+        with signals.handled():
+            status = _run(main)
+    except signals.Stopped as stopped:
+        _say(str(stopped) if _is_first() else '')
+        status = stopped.code  # type: ignore[assignment]
+    signals.end_workers()
+    _flush_output()
+    sys.exit(status)
+
+
+def _run(main: Callable[[], Optional[int]]) -> int:
+    try:
+        return main() or 0
+    except BrokenPipeError:  # the reader of our output, such as head, has enough
+        return 128 + 13
+    except (*USER_ERRORS, RuntimeError) as caught:
+        error = refusals.as_refusal(caught)
+        ours = not isinstance(error, USER_ERRORS) or refusals.is_mistake(error)
+        if ours or os.environ.get('MMSEG_EXT_DEBUG') == '1':
             raise
-        print(f'error: {message_of(error)}  (MMSEG_EXT_DEBUG=1 shows where)', file=sys.stderr)
-        sys.exit(1)
+        _say(f'error: {message_of(error)}  (MMSEG_EXT_DEBUG=1 shows where)')
+        return 1
+
+
+def _is_first() -> bool:
+    """Whether this is the first of several processes, or the only one."""
+    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
+
+
+def _say(text: str) -> None:
+    if text:
+        with contextlib.suppress(OSError):  # nobody reads it
+            print(text, file=sys.stderr, flush=True)
+
+
+def _flush_output() -> None:
+    """Let the interpreter end without a complaint when nobody takes its output any more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_logs_lost: Set[str] = set()
+
+
+def _log_error(handler: logging.Handler, record: logging.LogRecord) -> None:
+    """Say once that a log cannot be written, which ends no training."""
+    error = sys.exc_info()[1]
+    name = getattr(handler, 'baseFilename', '')
+    if not isinstance(error, OSError):
+        traceback.print_exc()
+    elif name not in _logs_lost:
+        _logs_lost.add(name)
+        _say(f'warning: the log is not written any more: {name}: {message_of(error)}')

@@ -5,19 +5,21 @@ progress bar to the screen.
 """
 
 import hashlib
-import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from mmengine.config import Config
 
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import read_json, short_path, write_json
+from mmseg_ext.core.locks import LOCK_FILE, locked
+
+from .launch import run_child
+from .run_state import is_trained, tested_with
 
 STAMP = 'demo.json'
 NUM_IMAGES = 6
@@ -27,34 +29,31 @@ class StepError(RuntimeError):
     """A step of the demo failed; the message names it and its log."""
 
 
-def short_path(path: object) -> Path:
-    """Write a path below the current folder as a user would type it."""
-    relative = os.path.relpath(str(path))
-    return Path(str(path) if relative.startswith('..') else relative)
-
-
 @dataclass(frozen=True)
 class Step:
-    """One command, and the file that its success leaves; without one it always runs.
-
-    ``mention`` is what that file must end with: mmengine names a checkpoint in ``last_checkpoint``
-    once it is written whole.
-    """
+    """One command, and the file that its success leaves; without one it always runs."""
 
     name: str
     command: List[str]
     product: Optional[Path] = None
     inputs: Tuple[Path, ...] = ()
-    mention: str = ''
+    is_whole: Callable[[], bool] = lambda: True
 
     def is_done(self) -> bool:
-        """Whether the product is there and not older than what it is made from."""
-        if self.product is None or not self.product.is_file():
-            return False
-        if self.mention and not self.product.read_text().strip().endswith(self.mention):
+        """Whether the product is there, whole, and not older than what it is made from."""
+        if self.product is None or not self.product.is_file() or not self.is_whole():
             return False
         made = self.product.stat().st_mtime
         return all(path.is_file() and path.stat().st_mtime <= made for path in self.inputs)
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file holds JSON, to its end."""
+    try:
+        read_json(path)
+    except ValueError:
+        return False
+    return True
 
 
 def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]:
@@ -79,15 +78,22 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]
         Step(
             'train',
             tool('train', config, '--work-dir', work_dir, '--resume'),
-            work_dir / 'last_checkpoint',
-            mention=f'/{weights.name}',
+            weights,
+            is_whole=lambda: is_trained(work_dir, cfg),
         ),
-        Step('test', tool('test', config, weights, '--work-dir', work_dir), results, (weights,)),
+        Step(
+            'test',
+            tool('test', config, weights, '--work-dir', work_dir),
+            results,
+            (weights,),
+            lambda: tested_with(work_dir) == weights.name,
+        ),
         Step(
             'predict',
             tool('predict', config, weights, *images(cfg), '--out', work_dir / 'predictions'),
             listing,
             (weights,),
+            lambda: is_json(listing),
         ),
         Step('report', tool('report', work_dir, '--out', work_dir / 'report.html')),
     ]
@@ -118,38 +124,41 @@ def run_step(step: Step, title: str, logs: Path) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f'{step.name}.log'
     env = {'MMSEG_EXT_PROGRESS': '1', 'PYTHONWARNINGS': 'ignore', **os.environ}
-    with log.open('w') as stream:
-        code = subprocess.run(step.command, stdout=stream, env=env).returncode
+    with log.open('wb') as stream:
+        code = run_child(step.command, stdout=stream, env=env)
     if code == 0 and (step.product is None or step.product.is_file()):
         return
     # The error itself went to the screen, with the progress bar; the log has what led to it.
     raise StepError(f'the step "{step.name}" failed, see also {log}')
 
 
-def prepare(work_dir: Path, text: str) -> None:
-    """Make the work folder ours; results of another version of the config are put aside.
+def check_ours(work_dir: Path) -> None:
+    """Refuse a folder that the demo did not make. Writes nothing.
 
     Raises:
-        ValueError: If it holds anything that the demo did not write.
+        ValueError: If it holds anything else.
     """
-    stamp = work_dir / STAMP
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    if stamp.is_file() and json.loads(stamp.read_text()).get('config') == digest:
-        last = work_dir / 'last_checkpoint'
-        # A kill while saving: mmengine has deleted the old checkpoint and not named the new one.
-        if last.is_file() and not Path(last.read_text().strip()).is_file():
-            last.unlink()
+    if (work_dir / STAMP).is_file() or not work_dir.is_dir():
         return
-    if work_dir.is_dir() and any(work_dir.iterdir()):
-        if not stamp.is_file():
-            raise ValueError(
-                f'{work_dir} is not empty and not from this demo; give another --work-dir'
-            )
-        aside = work_dir.with_name(f'{work_dir.name}_{time.strftime("%Y%m%d_%H%M%S")}')
-        work_dir.rename(aside)
-        print(f'the config has changed: earlier results are now in {aside}')
-    work_dir.mkdir(parents=True, exist_ok=True)
-    write_json(stamp, dict(config=digest))
+    if any(path.name != LOCK_FILE for path in work_dir.iterdir()):
+        raise ValueError(f'{work_dir} is not empty and not from this demo; give another --work-dir')
+
+
+def put_aside(work_dir: Path, digest: str) -> None:
+    """Move the results of another version of the config out of the way."""
+    if not (work_dir / STAMP).is_file() or _stamped(work_dir) in (digest, None):
+        return
+    aside = work_dir.with_name(f'{work_dir.name}_{time.strftime("%Y%m%d_%H%M%S")}')
+    work_dir.rename(aside)
+    print(f'the config has changed: earlier results are now in {aside}')
+
+
+def _stamped(work_dir: Path) -> Optional[str]:
+    """The config whose results a folder holds; ``None`` if its stamp is damaged."""
+    try:
+        return read_json(work_dir / STAMP).get('config')
+    except (ValueError, AttributeError):  # it is written before any result: nothing to lose
+        return None
 
 
 def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
@@ -160,15 +169,22 @@ def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If the work folder is somebody else's.
+        ValueError: If the work folder is somebody else's, or another demo uses it.
         StepError: If a step fails.
+        Stopped: If a signal ended it, and the step that ran.
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f'config {config} does not exist')
     cfg = Config.fromfile(config)
-    prepare(work_dir, cfg.pretty_text)
-    for index in range(len(plan(cfg, config, work_dir, tools=tools))):
-        steps = plan(cfg, config, work_dir, tools=tools)  # anew: the data decide about the images
-        title = f'[{index + 1}/{len(steps)}] {steps[index].name}'
-        run_step(steps[index], title, work_dir / 'logs')
+    digest = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()
+    check_ours(work_dir)
+    with locked(work_dir):
+        put_aside(work_dir, digest)
+    with locked(work_dir):
+        check_ours(work_dir)
+        write_json(work_dir / STAMP, dict(config=digest))
+        for index in range(len(plan(cfg, config, work_dir, tools=tools))):
+            steps = plan(cfg, config, work_dir, tools=tools)  # anew: the data decide on the images
+            title = f'[{index + 1}/{len(steps)}] {steps[index].name}'
+            run_step(steps[index], title, work_dir / 'logs')
     return (work_dir / 'report.html').absolute()

@@ -10,11 +10,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple
+from zipfile import BadZipFile
 
 import numpy as np
 from mmengine.config import Config
 
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import read_json, write_json
+from mmseg_ext.core.locks import locked
 from mmseg_ext.datasets.kfold import check_fold
 from mmseg_ext.evaluation.surface_metric import check_spacing
 
@@ -26,6 +28,7 @@ from .checkpoints import (
 )
 from .kfold_pool import read_pool
 from .launch import Launch, option_arguments
+from .run_state import tested_with
 
 PLAN_FILE = 'kfold_plan.json'
 SURFACE_FILE = 'per_image_surface.npz'
@@ -116,7 +119,7 @@ def keep_plan(plan: Plan, cfg: Config) -> None:
     new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
     new['config'] = Path(plan.config).name
     if path.is_file():
-        old = json.loads(path.read_text())
+        old = read_json(path)
         different = [key for key in new if old.get(key) != new[key]]
         if different:
             changed = [f'{key} was {old.get(key)} and is {new[key]}' for key in different]
@@ -166,18 +169,13 @@ def run_folds(
     # Whatever is wrong with the data shows here once, and not in every fold.
     pool = read_pool(cfg, pool=plan.pool, stratify=plan.stratify)
     sizes = [len(val) for _, val in pool.folds(plan.num_folds, plan.split_seed)]
-    work_dir = Path(cfg.work_dir)
-    keep_plan(plan, cfg)
     count = '' if pool.groups is None else f' of {len(set(pool.groups.values()))} groups'
     print(pool.note)
     print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
-    failed = []
-    for fold in chosen:
-        failure = _run_fold(plan, fold, work_dir, launch, *lengths)
-        if failure is not None:
-            print(f'fold {fold}: failed, see {failure.log}', flush=True)
-            failed.append(failure)
-    return failed
+    with locked(cfg.work_dir):
+        keep_plan(plan, cfg)
+        results = [_run_fold(plan, fold, Path(cfg.work_dir), launch, *lengths) for fold in chosen]
+    return [result for result in results if result is not None]
 
 
 def _check_best(plan: Plan, cfg: Config) -> None:
@@ -207,7 +205,7 @@ def _run_fold(
     training = _training(plan, resumed is not None)
     command = launch.command('train', plan.config, *shared, *training)
     if launch.run(command, f'fold {fold}: train{note}', folder / 'train.log') != 0:
-        return Failed(fold, 'train', folder / 'train.log')
+        return _failed(fold, 'train', folder)
     weights = choose_checkpoint(folder, plan.checkpoint)
     command = launch.command('test', plan.config, weights, *shared)
     if has_surfaces():
@@ -215,8 +213,14 @@ def _run_fold(
         command += ['--surfaces', '--spacing', *lengths]
     command += option_arguments(plan.options)
     if launch.run(command, f'fold {fold}: test', folder / 'test.log') != 0:
-        return Failed(fold, 'test', folder / 'test.log')
+        return _failed(fold, 'test', folder)
     return None
+
+
+def _failed(fold: int, step: str, folder: Path) -> Failed:
+    log = folder / f'{step}.log'
+    print(f'fold {fold}: failed, see {log}', flush=True)
+    return Failed(fold, step, log)
 
 
 def _training(plan: Plan, resume: bool) -> List[str]:
@@ -230,14 +234,11 @@ def _training(plan: Plan, resume: bool) -> List[str]:
 
 def is_finished(folder: Path, checkpoint: str, spacing: Sequence[float], tolerance: float) -> bool:
     """Whether a fold was tested with the right checkpoint, and its surfaces with these lengths."""
-    results = folder / 'results.json'
-    if not results.is_file():
-        return False
-    tested = json.loads(results.read_text()).get('checkpoint')  # written last, so all is there
+    tested = wanted = tested_with(folder)
     try:
         wanted = choose_checkpoint(folder, checkpoint).name
     except FileNotFoundError:  # the weights were deleted to save space: the results still hold
-        wanted = tested
+        pass
     if tested is None or tested != wanted:
         return False
     if not has_surfaces():
@@ -246,7 +247,7 @@ def is_finished(folder: Path, checkpoint: str, spacing: Sequence[float], toleran
         with np.load(folder / SURFACE_FILE) as surfaces:
             same = surfaces['spacing'].tolist() == list(spacing)
             return same and float(surfaces['tolerance']) == tolerance
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, BadZipFile):  # damaged: tested again
         return False
 
 

@@ -1,17 +1,18 @@
 """Call the tools as a user would: one process or torchrun, a log file, progress on the screen."""
 
-import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
+from typing import IO, List, Mapping, Optional, Sequence
 
-from .demo import short_path
+from mmseg_ext.core import locks, signals
+from mmseg_ext.core.files import short_path
 
-LOCK_FILE = '.lock'
+TORCHRUN = Path(__file__).resolve().parents[1] / 'engine' / 'torchrun.py'
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,10 @@ class Launch:
     Args:
         tools: Folder of ``train.py`` and ``test.py``.
         gpus: Processes of torchrun on this machine; 0 does without torchrun.
-        held: File descriptors that the children keep open, such as that of a lock.
     """
 
     tools: Path
     gpus: int = 0
-    held: Tuple[int, ...] = ()
 
     def command(self, name: str, *arguments: object) -> List[str]:
         """A tool with its arguments."""
@@ -35,13 +34,13 @@ class Launch:
         if not self.gpus:
             return [python, tool, *words]
         # standalone: a free port, so that several tables can run on one machine
-        torchrun = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={self.gpus}']
+        torchrun = [str(short_path(TORCHRUN)), '--standalone', f'--nproc_per_node={self.gpus}']
         # behind all words: argparse takes a checkpoint only right behind the config
         return [python, *torchrun, tool, *words, '--launcher', 'pytorch']
 
     def run(self, command: List[str], title: str, log: Path) -> int:
         """Run a command of :meth:`command`; see :func:`run_logged`."""
-        return run_logged(command, title, log, held=self.held)
+        return run_logged(command, title, log)
 
 
 def option_arguments(options: Sequence[str]) -> List[str]:
@@ -49,17 +48,20 @@ def option_arguments(options: Sequence[str]) -> List[str]:
     return ['--cfg-options', *options] if options else []
 
 
-def run_logged(command: List[str], title: str, log: Path, *, held: Sequence[int] = ()) -> int:
+def run_logged(command: List[str], title: str, log: Path) -> int:
     """Run a tool: its text goes to the log, progress and errors to the screen as well.
 
     Args:
         command: What to run.
         title: Printed before it.
         log: File that it is added to.
-        held: File descriptors that the child keeps open, such as that of a lock.
 
     Returns:
         The exit status.
+
+    Raises:
+        Stopped: If it was stopped by a signal, or this process was: it is passed on, and the
+            training may save its step.
     """
     print(f'{title}: {shlex.join(command)}', flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -67,42 +69,60 @@ def run_logged(command: List[str], title: str, log: Path, *, held: Sequence[int]
     if sys.stderr.isatty():
         env.setdefault('MMSEG_EXT_PROGRESS', '1')
     with log.open('ab') as stream:
-        child = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.PIPE, env=env, pass_fds=held
-        )
-        try:
-            while piece := child.stderr.read1(65536):  # type: ignore[union-attr]
-                stream.write(piece)
-                stream.flush()
-                sys.stderr.write(piece.decode(errors='replace'))
-                sys.stderr.flush()
-            return child.wait()
-        finally:  # a stopped table or cross validation leaves no training behind
-            if child.poll() is None:
-                child.terminate()
-                child.wait()
+        return run_child(command, stdout=stream, env=env, copy_errors=True)
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[Tuple[int, ...]]:
-    """Keep a second process out of a work folder.
+def run_child(
+    command: List[str],
+    *,
+    stdout: IO[bytes],
+    env: Mapping[str, str],
+    copy_errors: bool = False,
+) -> int:
+    """Run a command that ends with this process and keeps the locks that it holds.
 
-    Yields:
-        The ``held`` of :class:`Launch`: a training that outlives this process (killed
-        without a chance to stop it) keeps the lock.
+    Args:
+        command: What to run.
+        stdout: File for its output.
+        env: Its environment.
+        copy_errors: Whether its errors go to that file as well as to the screen.
+
+    Returns:
+        The exit status.
 
     Raises:
-        ValueError: If another process has it.
+        Stopped: See :func:`run_logged`.
     """
+    child = subprocess.Popen(
+        command,
+        stdout=stdout,
+        stderr=subprocess.PIPE if copy_errors else None,
+        env=env,
+        pass_fds=locks.held(),
+        preexec_fn=None if os.name == 'nt' else signals.die_with_parent,
+    )
+
+    def tell(number: int, again: bool) -> None:
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL if again else number)
+
     try:
-        import fcntl
-    except ImportError:  # Windows: no such locks
-        yield ()
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open('a') as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f'{folder} is in use by another process: let it finish') from error
-        yield (stream.fileno(),)
+        with signals.told(tell):
+            _copy(child.stderr, stdout)
+            status = child.wait()
+    finally:  # whatever has happened: no training is left behind
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+    number = signals.signal_of(status)
+    if number is not None:
+        raise signals.Stopped(number)
+    return status
+
+
+def _copy(errors: Optional[IO[bytes]], log: IO[bytes]) -> None:
+    while errors is not None and (piece := errors.read1(65536)):  # type: ignore[attr-defined]
+        log.write(piece)
+        log.flush()
+        sys.stderr.write(piece.decode(errors='replace'))
+        sys.stderr.flush()

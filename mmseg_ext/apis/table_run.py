@@ -6,7 +6,7 @@ fails is put on a list while the others go on. Run it again at any time.
 
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple
@@ -14,6 +14,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from mmseg_ext.core.files import read_json, write_json
+from mmseg_ext.core.locks import LOCK_FILE, locked
 
 from .checkpoints import best_or_last, find_resumable, last_checkpoint
 from .cli import USER_ERRORS, message_of, parse_options
@@ -21,7 +22,8 @@ from .collect import training_config
 from .kfold import choose_pool
 from .kfold_report import write_summary
 from .kfold_run import Plan, choose_checkpoint, config_digest, run_folds
-from .launch import LOCK_FILE, Launch, locked, option_arguments
+from .launch import Launch, option_arguments
+from .run_state import is_trained, tested_with
 from .table_rows import Row, TableRun, find_config, row_folder
 from .training import load_config
 from .user_dataset import read_user_data
@@ -257,8 +259,7 @@ def _read_foreign(folder: Path, job: Job) -> dict:
 
 def _run_job(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
     try:
-        with locked(job.folder) as held:
-            settings = replace(settings, launch=replace(settings.launch, held=held))
+        with locked(job.folder):
             if table.protocol.folds is not None:
                 return _run_folds(job, table, settings)
             write_json(job.folder / STAMP, _stamp(job, settings))
@@ -296,7 +297,7 @@ def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failu
     if is_tested(job.folder, source, table.protocol.checkpoint):
         print(f'{job.title}: finished already, see {job.folder}', flush=True)
         return None
-    if job.weights is None and not is_trained(job):
+    if job.weights is None and not is_trained(job.folder, job.cfg):
         resumed = find_resumable(job.folder).path
         note = '' if resumed is None else f' from {resumed.name}'
         command = _train_command(job, settings, resume=resumed is not None)
@@ -344,15 +345,6 @@ def _dataset(settings: Settings) -> List[str]:
     return [] if settings.dataset is None else ['--dataset', settings.dataset]
 
 
-def is_trained(job: Job) -> bool:
-    """Whether the last checkpoint of the schedule is there and whole."""
-    loop = job.cfg.train_cfg
-    length = loop.get('max_iters')
-    name = f'epoch_{loop.get("max_epochs")}.pth' if length is None else f'iter_{length}.pth'
-    found = find_resumable(job.folder).path if (job.folder / name).is_file() else None
-    return found is not None and found.name == name
-
-
 def tested_checkpoint(folder: Path, kind: str) -> Path:
     """The checkpoint that is tested: the best, if the config keeps one, else the last.
 
@@ -367,12 +359,9 @@ def tested_checkpoint(folder: Path, kind: str) -> Path:
 
 def is_tested(folder: Path, source: Path, kind: str) -> bool:
     """Whether a row was tested with the checkpoint that it would be tested with now."""
-    results = folder / 'results.json'
-    if not results.is_file():
-        return False
-    tested = read_json(results).get('checkpoint')
+    tested = wanted = tested_with(folder)
     try:
         wanted = tested_checkpoint(source, kind).name
     except FileNotFoundError:  # the weights were deleted to save space: the results still hold
-        wanted = tested
+        pass
     return tested is not None and tested == wanted

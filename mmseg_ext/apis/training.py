@@ -7,37 +7,27 @@ file's name.
 
 import logging
 import os
-import re
-import shutil
 from pathlib import Path
 from typing import Any, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_ext.core.files import write_bytes
-from mmseg_ext.core.saved import began_with
 from mmseg_ext.engine.distributed import start_cpu_group
+from mmseg_ext.engine.stop_hook import StopHook
 from mmseg_ext.evaluation import CalibrationMetric
 from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE
 
-from .checkpoints import (
-    best_or_last,
-    check_classes,
-    check_start_weights,
-    check_weights,
-    find_resumable,
-    read_checkpoint,
-    weights_of,
-)
+from .checkpoints import best_or_last, check_start_weights, check_weights, find_resumable
 from .config_check import check_config, check_options
-from .convert_settings import check_settings, check_starts
+from .convert_settings import check_settings, check_starts, read_meta
 from .optional_packages import check_packages
 from .results import add_run_facts
+from .run_guard import guarded
 from .schedule import set_max_iters
 from .user_dataset import apply_dataset, run_name
 
@@ -167,67 +157,12 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
 
 
-class _CleanFailure:
-    """Removes what a run wrote when it fails before its first training step or result.
-
-    Args:
-        cfg: Names the file that the Runner dumps.
-        *folders: Where the run writes; those that were there before lose only what the Runner
-            itself adds: a folder named by the time and the dumped config, which becomes again
-            what it was.
-    """
-
-    def __init__(self, cfg: Config, *folders: Optional[str]) -> None:
-        self.dumped = Path(cfg.filename or 'config.py').name
-        self.before = {Path(f): _entries(Path(f)) for f in folders if f}
-        configs = [folder / self.dumped for folder in self.before]
-        self.configs = {path: path.read_bytes() for path in configs if path.is_file()}
-        self.keep = False
-
-    def __enter__(self) -> '_CleanFailure':
-        return self
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None or self.keep or not is_main_process():
-            return
-        for path, content in self.configs.items():
-            write_bytes(path, content)
-        for folder, before in self.before.items():
-            _close_logs(folder)
-            if before is None:
-                shutil.rmtree(folder, ignore_errors=True)
-                continue
-            for name in (_entries(folder) or set()) - before:
-                if re.fullmatch(r'\d{8}_\d{6}', name):
-                    shutil.rmtree(folder / name, ignore_errors=True)
-                elif name == self.dumped:
-                    (folder / name).unlink(missing_ok=True)
-
-
-def _entries(folder: Path) -> Optional[set]:
-    return {p.name for p in folder.iterdir()} if folder.is_dir() else None
-
-
-def _close_logs(folder: Path) -> None:
-    """Close the log files inside a folder that is about to go."""
-    for logger in MMLogger._instance_dict.values():
-        for handler in list(logger.handlers):
-            if (
-                isinstance(handler, logging.FileHandler)
-                and folder.resolve() in Path(handler.baseFilename).resolve().parents
-            ):
-                handler.close()
-                logger.removeHandler(handler)
-
-
 def train(cfg: Config, *, resume: bool = False) -> Runner:
     """Train; a run that fails before its first step leaves nothing behind.
 
     Args:
         cfg: From :func:`load_config`.
-        resume: Go on from the newest whole checkpoint in ``cfg.work_dir``, or from a ``load_from``
-            that the stopped run did not itself begin with. Settings of optimiser, schedule and
-            length that have changed hold from there on.
+        resume: Continue from the newest checkpoint in ``cfg.work_dir``, or from ``load_from``.
 
     Returns:
         The Runner after training.
@@ -235,20 +170,22 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     Raises:
         FileNotFoundError: If the weights that the model starts from are absent.
         ImportError: If the model needs a package that is missing.
-        ValueError: For the user's mistakes, with what to do.
+        Stopped: If a signal ended it, after the step is saved.
+        ValueError: For the user's mistakes, with what to do, and if another run uses the folder.
     """
     cfg.resume = resume
     if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
         use_nan(cfg)
     check_packages(cfg.model)
     check_start_weights(cfg.model)
-    if resume:
-        _use_same_seed(cfg)
-    with _CleanFailure(cfg, cfg.work_dir) as written:
+    with guarded(cfg) as written:
         runner = build_runner(cfg)
         check_starts(cfg.model)
-        if cfg.get('load_from') and not resume:
-            _check_file(runner, cfg, cfg.load_from, complete=False)
+        runner.register_hook(StopHook())
+        if resume and not cfg.get('load_from'):
+            _resume_from_folder(runner, cfg)
+        elif cfg.get('load_from'):
+            _check_file(runner, cfg, cfg.load_from, complete=resume)
         try:
             runner.train()
         except ValueError as error:
@@ -260,20 +197,21 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
 def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
     """Refuse weights of another network, and converted ones that only look like this one's."""
-    content = read_checkpoint(path)
-    check_weights(runner.model, path, complete=complete, state=weights_of(content, path))
-    check_settings(cfg.model, content.get('meta'), path)
+    check_weights(runner.model, path, complete=complete)
+    check_settings(cfg.model, read_meta(path), path)
 
 
-def _use_same_seed(cfg: Config) -> None:
-    """Let a run that drew its seed go on with it: the data loaders are built from it."""
-    start = cfg.get('load_from')
-    meta = find_resumable(cfg.work_dir).meta
-    if start and not began_with(meta, start):
-        meta = read_checkpoint(start).get('meta')
-    seed = meta.get('seed') if isinstance(meta, dict) else None
-    if isinstance(seed, int) and (cfg.get('randomness') or {}).get('seed') is None:
-        use_seed(cfg, seed=seed)
+def _resume_from_folder(runner: Runner, cfg: Config) -> None:
+    """Let a Runner go on from the newest whole checkpoint of its folder, or start anew."""
+    found = find_resumable(cfg.work_dir)
+    for path, reason in found.skipped:
+        print_log(f'--resume skips {path.name}: {reason}', 'current', logging.WARNING)
+    if found.path is None:
+        print_log(f'no whole checkpoint in {cfg.work_dir}: training starts at 0', 'current')
+        runner._resume = False
+    else:
+        _check_file(runner, cfg, found.path, complete=True)
+        runner._load_from = str(found.path)
 
 
 def _steps_done(runner: Runner) -> int:
@@ -404,17 +342,6 @@ def pack_groups(dataset: Any) -> None:
                 steps += found if isinstance(found, (list, tuple)) else [found]
 
 
-def _check_tested(runner: Runner, cfg: Config) -> None:
-    """Refuse a checkpoint whose scores on these data would mean nothing."""
-    checkpoint = cfg.load_from
-    content = read_checkpoint(checkpoint)
-    state = weights_of(content, checkpoint)
-    check_weights(runner.model, checkpoint, complete=True, state=state)
-    check_settings(cfg.model, content.get('meta'), checkpoint)
-    known = getattr(runner.test_dataloader.dataset, 'metainfo', None) or {}
-    check_classes(content.get('meta'), known.get('classes'), checkpoint)
-
-
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
 
@@ -447,9 +374,9 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         metric.setdefault('per_image_file', str(Path(cfg.work_dir, f'per_image{ending}.npz')))
         if not prefix:
             summary, ours = Path(metric['summary_file']), True
-    with _CleanFailure(cfg, cfg.work_dir, cfg.get('visualizer', {}).get('save_dir')):
+    with guarded(cfg, cfg.get('visualizer', {}).get('save_dir'), shared=True):
         runner = build_runner(cfg)
-        _check_tested(runner, cfg)
+        _check_file(runner, cfg, cfg.load_from, complete=True)
         pack_groups(runner.test_dataloader.dataset)
         metrics = runner.test()
         if is_main_process():

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any, Iterator, Union
 
+from .refusals import as_refusal
+
 PathLike = Union[str, Path]
 
 
@@ -34,9 +36,12 @@ def replacing(path: PathLike) -> Iterator[Path]:
         yield unfinished
         _flush(unfinished)
         os.replace(unfinished, path)
-    except BaseException:
+    except BaseException as error:
+        named = as_refusal(error, path)  # before the unfinished file goes, and makes room
         with contextlib.suppress(OSError):
             unfinished.unlink()
+        if named is not error:
+            raise named from error
         raise
     _flush(path.parent)  # the new name, too, must outlive the machine
 
@@ -72,6 +77,12 @@ def write_json(path: PathLike, data: Any) -> Path:
     return write_bytes(path, f'{text}\n'.encode())
 
 
+def short_path(path: object) -> Path:
+    """Write a path below the current folder as a user would type it."""
+    relative = os.path.relpath(str(path))
+    return Path(str(path) if relative.startswith('..') else relative)
+
+
 def read_json(path: PathLike) -> Any:
     """Read a file that a run has left.
 
@@ -82,24 +93,3 @@ def read_json(path: PathLike) -> Any:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
         raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
-
-
-def sweep(folder: PathLike) -> None:
-    """Remove what processes that are gone have left unfinished; for the owner of the folder."""
-    for path in Path(folder).glob('.*.part'):
-        number = path.name.split('.')[-2]
-        if number.isdigit() and not _is_running(int(number)):
-            path.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    """Whether another process of this number lives; one of ours, again, is an older one."""
-    if os.name == 'nt' or process == os.getpid():
-        return os.name == 'nt'
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True

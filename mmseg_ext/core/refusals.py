@@ -1,0 +1,113 @@
+"""What the system refuses to do: which file, why, and what helps.
+
+A full disk, a read-only file system, a quota, a name that is too long: the user's to mend, so that
+each gets one line.
+"""
+
+import errno
+import io
+import os
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional
+
+_TEXTS = {
+    'ENOSPC': 'free some space there, or write to another disk',
+    'EDQUOT': 'your share of this disk is used up: remove files, or write to another disk',
+    'EROFS': 'nothing can be written there: write to another folder',
+    'EFBIG': 'files may not be so large here (see ulimit -f): raise the limit',
+    'EIO': 'the disk or the network does not answer: look after it (dmesg), then run again',
+    'ESTALE': 'the network file system has lost the file: mount it again, then run again',
+    'ENAMETOOLONG': 'the name is too long: give a shorter one',
+    'EACCES': 'see its rights (ls -l), or write to another folder',
+    'EPERM': 'see its rights (ls -l, lsattr), or write to another folder',
+    'EMFILE': 'too many files are open: raise ulimit -n',
+    'ENFILE': 'too many files are open on this machine',
+    'EISDIR': 'it is a folder: name a file',
+    'ENOTDIR': 'a part of the path is a file: name a folder',
+    'ELOOP': 'its symbolic links lead in a circle',
+}
+_REMEDIES = {getattr(errno, name, -1): text for name, text in _TEXTS.items()}
+# A mistake of the program, whatever the system says.
+_MISTAKES = (errno.EBADF, errno.EFAULT, errno.ECHILD, errno.ESRCH)
+# What torch says when it cannot write, in place of the system's reason.
+_OF_TORCH = ('PytorchStreamWriter failed', 'inline_container.cc', 'basic_ios::clear')
+
+
+def is_refused_write(error: BaseException) -> bool:
+    """Whether torch could not write a file; it raises RuntimeError without the reason."""
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in _OF_TORCH)
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether an error of the system is the program's, and no user can mend it."""
+    return isinstance(error, OSError) and error.errno in _MISTAKES
+
+
+def as_refusal(error: BaseException, path: Optional[Path] = None) -> BaseException:
+    """The error with the file's name and the system's reason, if the system refused.
+
+    Args:
+        error: Any; others are returned as they are.
+        path: The file that was written to, if it is known.
+    """
+    path = path or _file_of(error.__traceback__)
+    if is_refused_write(error):
+        number = _reason(path) if path is not None else errno.EIO
+        return OSError(number, os.strerror(number), str(path or '')).with_traceback(
+            error.__traceback__
+        )
+    if isinstance(error, OSError) and error.errno is not None and not error.filename and path:
+        return type(error)(error.errno, error.strerror, str(path)).with_traceback(
+            error.__traceback__
+        )
+    return error
+
+
+def describe(error: OSError) -> str:
+    """One line on what the system refused: the file, the reason, the remedy."""
+    reason = error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0, '')
+    name = error.filename if isinstance(error.filename, (str, os.PathLike)) else ''
+    if isinstance(error.filename, bytes):
+        name = os.fsdecode(error.filename)
+    return ': '.join(part for part in (str(name), reason, remedy) if part)
+
+
+def _reason(path: Path) -> int:
+    """Find out why a file could not be written, by writing into its folder."""
+    probe = path.with_name(f'.{os.getpid()}.probe')
+    try:
+        size = path.stat().st_size if path.exists() else 0
+        with probe.open('wb') as stream:
+            stream.seek(size)
+            stream.write(bytes(1 << 20))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return error.errno or errno.EIO
+    finally:
+        probe.unlink(missing_ok=True)
+    return errno.EIO
+
+
+def _file_of(trace: Optional[TracebackType]) -> Optional[Path]:
+    """The file that was open where an error arose: the system's refusal of a write names none."""
+    for frame, _ in reversed(list(traceback.walk_tb(trace))):
+        for value in list(frame.f_locals.values()):
+            name = _name_of(value)
+            if name is not None:
+                return Path(name)
+    return None
+
+
+def _name_of(value: Any) -> Optional[str]:
+    """Name of a file that is open for writing."""
+    if not isinstance(value, io.IOBase):
+        return None
+    try:
+        name = getattr(value, 'name', None)
+        return name if isinstance(name, str) and name[:1] != '<' and value.writable() else None
+    except ValueError:  # closed in the meantime: its buffer could not be written
+        return name if isinstance(name, str) and name[:1] != '<' else None

@@ -1,0 +1,86 @@
+"""End a training that was asked to stop: at its next step, on all ranks alike, saved."""
+
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmseg.registry import HOOKS
+from torch import distributed
+
+from mmseg_ext.core import signals
+
+
+@HOOKS.register_module()
+class StopHook(Hook):
+    """Save a checkpoint after the step in which the process was asked to end, then end.
+
+    Any rank may be asked; all end after the same step. A validation of one process ends as well,
+    at its next image, and is made up for when the run goes on. A loop of epochs can go on from
+    the end of an epoch only: there, the checkpoint of the last epoch serves.
+    """
+
+    priority = 'LOWEST'  # after all that belongs to the step, checkpoints included
+
+    def before_train(self, runner: Any) -> None:
+        """Have a group whose collectives need no GPU."""
+        self.group = None
+        if get_world_size() > 1 and distributed.get_backend() != 'gloo':
+            self.group = distributed.new_group(backend='gloo')
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Signals wait from now on."""
+        signals.wait_for_step()
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
+    ) -> None:
+        """End if any rank was asked to."""
+        number = self._agreed()
+        if number:
+            self._stop(runner, number, runner.iter + 1)
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """End a validation of one process; ranks may have different numbers of images."""
+        number = signals.requested()
+        if number and get_world_size() == 1:
+            self._stop(runner, number, runner.iter)
+
+    def after_train(self, runner: Any) -> None:
+        """Signals end the process at once again."""
+        signals.wait_for_step(False)
+
+    def _agreed(self) -> int:
+        number = int(signals.requested() or 0)
+        if get_world_size() == 1:
+            return number
+        flag = torch.tensor([number])
+        distributed.all_reduce(flag, op=distributed.ReduceOp.MAX, group=self.group)
+        return int(flag)
+
+    def _stop(self, runner: Any, number: int, step: int) -> None:
+        saved = _save(runner, step)
+        if get_world_size() > 1:  # the first rank to end makes torchrun end the others
+            distributed.barrier(group=self.group)
+        signals.wait_for_step(False)
+        what = f'saved as {saved}' if saved else 'not saved, see the last checkpoint'
+        raise signals.Stopped(
+            number,
+            f'iteration {step} is {what}; the same command with --resume goes on',
+            kept=True,
+        )
+
+
+def _save(runner: Any, step: int) -> Optional[Path]:
+    """Write the checkpoint of a step, unless its own time has come anyway."""
+    hook: Any = next((h for h in runner.hooks if isinstance(h, CheckpointHook)), None)
+    if hook is None or hook.by_epoch:
+        return None
+    path = Path(hook.out_dir, hook.filename_tmpl.format(step))
+    if hook.last_ckpt is None or Path(hook.last_ckpt).name != path.name:
+        meta = dict(epoch=runner.epoch, iter=step)
+        hook._save_checkpoint_with_step(runner, step, meta=meta)
+    return path
