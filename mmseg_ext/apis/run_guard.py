@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mmseg_ext.core import signals
+from mmseg_ext.core.files import write_bytes
 from mmseg_ext.core.locks import LOCK_FILE, locked
 
 # Where a launcher says which of its processes this is; mmengine's group starts later.
@@ -28,13 +29,16 @@ class Traces:
     Args:
         cfg: Names the file that the Runner dumps.
         folders: Where the run writes, and whether that folder was made for it; others lose only
-            what the Runner itself adds: a folder named by the time and the dumped config.
+            what the Runner itself adds: a folder named by the time and the dumped config, which
+            becomes again what it was.
     """
 
     def __init__(self, cfg: Config, folders: Dict[Path, bool]) -> None:
         self.dumped = Path(cfg.filename or 'config.py').name
         self.folders = folders
         self.before = {folder: _entries(folder) for folder in folders}
+        configs = [folder / self.dumped for folder in folders]
+        self.configs = {path: path.read_bytes() for path in configs if path.is_file()}
         self.keep = False
 
     def __enter__(self) -> 'Traces':
@@ -48,6 +52,8 @@ class Traces:
     ) -> None:
         if kind is None or self.keep or (isinstance(error, signals.Stopped) and error.kept):
             return
+        for path, content in self.configs.items():
+            write_bytes(path, content)
         for folder, made in self.folders.items():
             _close_logs(folder)
             for name in _entries(folder) - self.before[folder] - {LOCK_FILE}:

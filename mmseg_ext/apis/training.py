@@ -17,14 +17,23 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ext.core.saved import began_with
 from mmseg_ext.engine.distributed import start_cpu_group
 from mmseg_ext.engine.stop_hook import StopHook
 from mmseg_ext.evaluation import CalibrationMetric
 from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE
 
-from .checkpoints import best_or_last, check_start_weights, check_weights, find_resumable
+from .checkpoints import (
+    best_or_last,
+    check_classes,
+    check_start_weights,
+    check_weights,
+    find_resumable,
+    read_checkpoint,
+    weights_of,
+)
 from .config_check import check_config, check_options
-from .convert_settings import check_settings, check_starts, read_meta
+from .convert_settings import check_settings, check_starts
 from .optional_packages import check_packages
 from .results import add_run_facts
 from .run_guard import guarded
@@ -162,7 +171,9 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
     Args:
         cfg: From :func:`load_config`.
-        resume: Continue from the newest checkpoint in ``cfg.work_dir``, or from ``load_from``.
+        resume: Go on from the newest whole checkpoint in ``cfg.work_dir``, or from a ``load_from``
+            that the stopped run did not itself begin with. Settings of optimiser, schedule and
+            length that have changed hold from there on.
 
     Returns:
         The Runner after training.
@@ -178,14 +189,14 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         use_nan(cfg)
     check_packages(cfg.model)
     check_start_weights(cfg.model)
+    if resume:
+        _use_same_seed(cfg)
     with guarded(cfg) as written:
         runner = build_runner(cfg)
         check_starts(cfg.model)
         runner.register_hook(StopHook())
-        if resume and not cfg.get('load_from'):
-            _resume_from_folder(runner, cfg)
-        elif cfg.get('load_from'):
-            _check_file(runner, cfg, cfg.load_from, complete=resume)
+        if cfg.get('load_from') and not resume:
+            _check_file(runner, cfg, cfg.load_from, complete=False)
         try:
             runner.train()
         except ValueError as error:
@@ -197,21 +208,20 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
 def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
     """Refuse weights of another network, and converted ones that only look like this one's."""
-    check_weights(runner.model, path, complete=complete)
-    check_settings(cfg.model, read_meta(path), path)
+    content = read_checkpoint(path)
+    check_weights(runner.model, path, complete=complete, state=weights_of(content, path))
+    check_settings(cfg.model, content.get('meta'), path)
 
 
-def _resume_from_folder(runner: Runner, cfg: Config) -> None:
-    """Let a Runner go on from the newest whole checkpoint of its folder, or start anew."""
-    found = find_resumable(cfg.work_dir)
-    for path, reason in found.skipped:
-        print_log(f'--resume skips {path.name}: {reason}', 'current', logging.WARNING)
-    if found.path is None:
-        print_log(f'no whole checkpoint in {cfg.work_dir}: training starts at 0', 'current')
-        runner._resume = False
-    else:
-        _check_file(runner, cfg, found.path, complete=True)
-        runner._load_from = str(found.path)
+def _use_same_seed(cfg: Config) -> None:
+    """Let a run that drew its seed go on with it: the data loaders are built from it."""
+    start = cfg.get('load_from')
+    meta = find_resumable(cfg.work_dir).meta
+    if start and not began_with(meta, start):
+        meta = read_checkpoint(start).get('meta')
+    seed = meta.get('seed') if isinstance(meta, dict) else None
+    if isinstance(seed, int) and (cfg.get('randomness') or {}).get('seed') is None:
+        use_seed(cfg, seed=seed)
 
 
 def _steps_done(runner: Runner) -> int:
@@ -342,6 +352,17 @@ def pack_groups(dataset: Any) -> None:
                 steps += found if isinstance(found, (list, tuple)) else [found]
 
 
+def _check_tested(runner: Runner, cfg: Config) -> None:
+    """Refuse a checkpoint whose scores on these data would mean nothing."""
+    checkpoint = cfg.load_from
+    content = read_checkpoint(checkpoint)
+    state = weights_of(content, checkpoint)
+    check_weights(runner.model, checkpoint, complete=True, state=state)
+    check_settings(cfg.model, content.get('meta'), checkpoint)
+    known = getattr(runner.test_dataloader.dataset, 'metainfo', None) or {}
+    check_classes(content.get('meta'), known.get('classes'), checkpoint)
+
+
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
 
@@ -376,7 +397,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
             summary, ours = Path(metric['summary_file']), True
     with guarded(cfg, cfg.get('visualizer', {}).get('save_dir'), shared=True):
         runner = build_runner(cfg)
-        _check_file(runner, cfg, cfg.load_from, complete=True)
+        _check_tested(runner, cfg)
         pack_groups(runner.test_dataloader.dataset)
         metrics = runner.test()
         if is_main_process():

@@ -7,6 +7,7 @@ mmengine's own loading and saving goes through here, too, see :func:`use_in_mmen
 
 import ast
 import http.client
+import io
 import re
 import socket
 import sys
@@ -238,8 +239,9 @@ def write_checkpoint(content: dict, path: PathLike) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    with replacing(path) as unfinished, unfinished.open('wb') as stream:
-        torch.save(content, stream)
+    with io.BytesIO() as memory, replacing(path) as unfinished:
+        torch.save(content, memory)  # straight to a full disk, torch hides why it fails
+        unfinished.write_bytes(memory.getbuffer())
 
 
 def _is_address(name: PathLike) -> bool:

@@ -93,3 +93,24 @@ def read_json(path: PathLike) -> Any:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
         raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
+
+
+def sweep(folder: PathLike) -> None:
+    """Remove what processes that are gone have left unfinished; for the owner of the folder."""
+    for path in Path(folder).glob('.*.part'):
+        number = path.name.split('.')[-2]
+        if number.isdigit() and not _is_running(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether another process of this number lives; one of ours, again, is an older one."""
+    if os.name == 'nt' or process == os.getpid():
+        return os.name == 'nt'
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True

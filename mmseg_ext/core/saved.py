@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
-from .checkpoints import read_checkpoint, weights_of
+from .checkpoints import read_checkpoint, settings_of, weights_of
 from .files import PathLike
 
 
@@ -51,13 +51,19 @@ def find_resumable(folder: PathLike) -> Resumable:
         It, and those that were skipped because they are damaged or hold too little.
     """
     skipped: List[Tuple[Path, str]] = []
-    for path in _regular(Path(folder)):
+    for path in regular_checkpoints(folder):
         facts = _facts(path)
         problem = facts.problem or facts.lacking
         if not problem:
             return Resumable(path, tuple(skipped), facts.iteration, facts.meta)
         skipped.append((path, problem))
     return Resumable(None, tuple(skipped))
+
+
+def began_with(meta: Optional[dict], start: str) -> bool:
+    """Whether a training, by what its checkpoint says of itself, began with these weights."""
+    began = settings_of(meta).get('load_from')
+    return bool(began) and Path(str(began)).absolute() == Path(start).absolute()
 
 
 def last_checkpoint(folder: PathLike) -> Path:
@@ -67,7 +73,7 @@ def last_checkpoint(folder: PathLike) -> Path:
         FileNotFoundError: If there is none, with those that are damaged.
     """
     broken = []
-    for path in _regular(Path(folder)):
+    for path in regular_checkpoints(folder):
         problem = _facts(path).problem
         if not problem:
             return path
@@ -99,25 +105,26 @@ def best_checkpoint(folder: PathLike) -> Path:
 
 def _noted_best(folder: Path) -> Tuple[str, ...]:
     """Names of the best checkpoints in the notes of the newest whole one."""
-    for path in _regular(folder):
+    for path in regular_checkpoints(folder):
         facts = _facts(path)
         if not facts.problem:
             return facts.best
     return ()
 
 
-def _regular(folder: Path) -> List[Path]:
+def number_of(path: Path) -> int:
+    """Iterations, or epochs, in the name of a checkpoint that a run writes at intervals; else 0."""
+    named = re.fullmatch(r'(?:iter|epoch)_(\d+)', path.stem)
+    return int(named[1]) if named else 0
+
+
+def regular_checkpoints(folder: PathLike) -> List[Path]:
     """Checkpoints that a run writes at intervals, the one with most iterations first."""
-    numbers = {}
-    for path in folder.glob('*.pth'):
-        named = re.fullmatch(r'(iter|epoch)_(\d+)', path.stem)
-        if named:
-            numbers[path] = (named[1], int(named[2]))
-    kinds = {kind for kind, _ in numbers.values()}
-    if len(kinds) < 2:
-        return sorted(numbers, key=lambda path: numbers[path][1], reverse=True)
+    found = [path for path in Path(folder).glob('*.pth') if number_of(path)]
+    if len({path.stem.partition('_')[0] for path in found}) < 2:
+        return sorted(found, key=number_of, reverse=True)
     # epochs and iterations in one folder: only the files themselves say how far they are
-    return sorted(numbers, key=lambda path: (_facts(path).iteration, path.name), reverse=True)
+    return sorted(found, key=lambda path: (_facts(path).iteration, path.name), reverse=True)
 
 
 def _facts(path: Path) -> _Facts:
@@ -139,15 +146,17 @@ def _read_facts(path: Path, *_: int) -> _Facts:
     meta: Any = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     step = meta.get('iter') if _is_count(meta.get('iter')) else 0
-    return _Facts('', step, _lacking(path, content, meta), _best(content), meta)
+    return _Facts('', step, lacking(path, content), _best(content), meta)
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _lacking(path: Path, content: dict, meta: dict) -> str:
+def lacking(path: PathLike, content: dict) -> str:
     """Say what a whole checkpoint lacks for going on; empty if nothing."""
+    meta: Any = content.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
     if not _is_count(meta.get('iter')) or not _is_count(meta.get('epoch')):
         return f'{path} does not say after how many iterations and epochs it was written'
     hub, optimizer = content.get('message_hub'), content.get('optimizer')

@@ -1,6 +1,7 @@
 """Optimiser wrappers, hooks and loops; importing registers them."""
 
 from . import (
+    checkpoint_hook,
     hooks,
     inflate,
     nonfinite,
@@ -13,6 +14,7 @@ from . import (
 )
 
 __all__ = [
+    'checkpoint_hook',
     'hooks',
     'inflate',
     'nonfinite',

@@ -1,0 +1,173 @@
+"""Checkpoints that a kill at any moment leaves usable, and a run that goes on as if nothing was.
+
+Differs from mmengine's hook of this name, which it replaces in every config: a file is written
+beside the old one and takes its place in one step, the old one goes only when the new one stands,
+at least two are kept, each knows whether its validation is done, and resuming takes the newest
+whole one, makes up for a validation that is missing, and applies or refuses what has changed.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook as _CheckpointHook
+from mmengine.runner.base_loop import BaseLoop
+from mmseg.registry import HOOKS
+
+from ..core.files import sweep, write_bytes
+from ..core.saved import number_of, regular_checkpoints
+from . import resume
+
+# In the message hub: iteration of the last validation that is done. mmengine logs what begins with
+# 'val'.
+VALIDATED = 'last_validation'
+
+
+@HOOKS.register_module()
+class CheckpointHook(_CheckpointHook):
+    """Takes the arguments of mmengine's hook; ``max_keep_ckpts=1`` means 2."""
+
+    max_keep_ckpts: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kept: int = self.max_keep_ckpts
+        self.max_keep_ckpts = max(kept, 2) if kept > 0 else kept
+        self._resumes = self._noted = False
+
+    def before_run(self, runner: Any) -> None:
+        """Choose what a resumed training goes on from."""
+        trains = isinstance(runner._train_loop, BaseLoop) and not runner._has_loaded
+        self._resumes = trains and bool(runner._resume) and resume.choose(runner)
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Check what a resumed training goes on from, and apply what has changed since."""
+        if self._resumes:
+            resume.adapt(runner, checkpoint)
+
+    def before_train(self, runner: Any) -> None:
+        """Sweep what a kill has left, and make up for a validation that it has cut short."""
+        super().before_train(runner)
+        if self.max_keep_ckpts > 0:  # one more than is kept may be there while one is written
+            self.keep_ckpt_ids: deque = deque(self.keep_ckpt_ids)
+        if is_main_process() and Path(self.out_dir).is_dir():
+            sweep(self.out_dir)
+            self._set_aside(runner)
+        if runner.iter > 0:
+            self._go_on(runner)
+
+    def _set_aside(self, runner: Any) -> None:
+        """Rename checkpoints of an earlier run that are further than this one stands.
+
+        After a kill they would be taken for this run's.
+        """
+        folder, step = Path(self.out_dir), self._step(runner)
+        older = [path for path in regular_checkpoints(folder) if number_of(path) > step]
+        older += folder.glob('best_*.pth') if step == 0 else []
+        for path in older:
+            path.replace(f'{path}.old')
+            runner.logger.warning(f'{path.name} is from another run: it is now {path.name}.old')
+
+    def _go_on(self, runner: Any) -> None:
+        path = Path(self.out_dir, self.filename_tmpl.format(self._step(runner)))
+        if path.is_file():
+            self.last_ckpt = str(path)
+        if is_main_process():
+            self._remove_superseded(runner)
+        resume.replay_data(runner)
+        done = runner.message_hub.runtime_info.get(VALIDATED)
+        if resume.is_validation_due(runner) and done != runner.iter:
+            runner.logger.info(f'the validation after iteration {runner.iter} is made up for')
+            runner.val_loop.run()
+
+    def _step(self, runner: Any) -> int:
+        return runner.epoch if self.by_epoch else runner.iter
+
+    def after_val_epoch(self, runner: Any, metrics: Optional[Dict[str, float]] = None) -> None:
+        """Save the best, and note in this step's checkpoint that its validation is done."""
+        if self.out_dir is None:  # a validation on its own, without training
+            return
+        runner.message_hub.update_info(VALIDATED, runner.iter)
+        self._noted = False
+        super().after_val_epoch(runner, metrics or {})
+        name = self.filename_tmpl.format(self._step(runner))
+        if not self._noted and self.last_ckpt is not None and Path(self.last_ckpt).name == name:
+            meta = dict(epoch=runner.epoch, iter=runner.iter)
+            self._save_checkpoint_with_step(runner, self._step(runner), meta)
+
+    def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict) -> None:
+        if self.max_keep_ckpts > 0:
+            if step not in self.keep_ckpt_ids:
+                self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        self._noted = True
+        if is_main_process():
+            write_bytes(Path(runner.work_dir, 'last_checkpoint'), str(self.last_ckpt).encode())
+        self._remove_outdated(runner)
+
+    def _remove_outdated(self, runner: Any) -> None:
+        if self.max_keep_ckpts <= 0:
+            return
+        while len(self.keep_ckpt_ids) > self.max_keep_ckpts:
+            self._remove(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+
+    def _remove(self, name: str) -> None:
+        path = self.file_backend.join_path(self.out_dir, name)
+        if not is_main_process():
+            return
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):
+            self.file_backend.rmtree(path)
+
+    def _save_best_checkpoint(self, runner: Any, metrics: Dict[str, float]) -> None:
+        """Save a new best; mmengine would remove the old one first."""
+        if not self.save_best:
+            return
+        before = self._best()
+        self._set_best({key: None for key in before})
+        super()._save_best_checkpoint(runner, metrics)
+        after = self._best()
+        self._set_best({key: after.get(key) or path for key, path in before.items()})
+        for key, path in before.items():
+            if path and after.get(key) and Path(path).name != Path(str(after[key])).name:
+                self._remove(Path(path).name)
+
+    def _best(self) -> Dict[str, Optional[str]]:
+        if len(self.key_indicators) == 1:
+            return {'': self.best_ckpt_path}
+        return dict(self.best_ckpt_path_dict)
+
+    def _set_best(self, paths: Dict[str, Optional[str]]) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths['']
+        else:
+            self.best_ckpt_path_dict = dict(paths)
+
+    def _remove_superseded(self, runner: Any) -> None:
+        """Remove older bests that a kill has left beside the one that took their place."""
+        noted = (
+            [Path(path).name for path in self._best().values() if path] if self.save_best else []
+        )
+        for name in noted:
+            start, _, number = Path(name).stem.rpartition('_')
+            for path in Path(self.out_dir).glob(f'{start}_*.pth'):
+                other = path.stem.rpartition('_')[2]
+                if other.isdigit() and number.isdigit() and int(other) < int(number):
+                    path.unlink(missing_ok=True)

@@ -1,0 +1,248 @@
+"""Going on with a stopped training: from where, with what, and at which rate.
+
+What has changed in the config since then is applied from the iteration that was reached, or
+refused; nothing is ignored. Rates are those that a run with today's schedule has there.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any, Iterator, List, Tuple
+
+from mmengine.model import is_model_wrapper
+from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop
+
+from ..core.checkpoints import check_classes, check_finite, check_fit, settings_of, weights_of
+from ..core.saved import began_with, find_resumable, lacking
+
+_MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # of a scheduler's state
+_WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg')
+
+
+def choose(runner: Any) -> bool:
+    """Point a Runner at the newest whole checkpoint of its folder, or let it start anew.
+
+    A ``load_from`` that the stopped run itself began with is not gone back to; any other is what
+    the user wants to go on from.
+
+    Returns:
+        Whether there is something to go on from.
+    """
+    found = find_resumable(runner.work_dir)
+    if runner._load_from is not None and not began_with(found.meta, runner._load_from):
+        return True
+    for path, reason in found.skipped:
+        runner.logger.warning(f'resuming skips {path.name}: {reason}')
+    if found.path is not None:
+        runner._load_from = str(found.path)
+        return True
+    runner._resume = False
+    if found.skipped:
+        runner.logger.warning(f'no checkpoint in {runner.work_dir} is whole: starting at 0')
+    else:
+        runner.logger.info(f'no checkpoint in {runner.work_dir} to go on from: starting at 0')
+    best = sorted(path.name for path in Path(runner.work_dir).glob('best_*.pth'))
+    if best:
+        runner.logger.warning(
+            f'{best[-1]} holds no state of the optimiser: to start from its weights, copy it '
+            'elsewhere and say --cfg-options load_from=FILE without --resume'
+        )
+    return False
+
+
+def adapt(runner: Any, checkpoint: dict) -> None:
+    """Check a checkpoint against the run that is to go on from it, and put today's settings in.
+
+    Args:
+        runner: Built, nothing loaded yet.
+        checkpoint: Its content, changed in place before mmengine takes it over.
+
+    Raises:
+        ValueError: If it is damaged, of another model, of other classes, or does not fit the run.
+    """
+    name = Path(runner._load_from)
+    problem = lacking(name, checkpoint)
+    if problem:
+        raise ValueError(problem)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    state = weights_of(checkpoint, name)
+    check_fit(model.state_dict(), state, name, complete=True)
+    check_finite(state, name)
+    known = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
+    check_classes(checkpoint['meta'], known.get('classes'), name)
+    _check_place(runner, checkpoint['meta'], name)
+    _check_seed(runner, checkpoint['meta'], name)
+    _adapt_settings(runner, checkpoint, name)
+
+
+def _check_place(runner: Any, meta: dict, name: Path) -> None:
+    """Refuse a place that this run does not have."""
+    loop = runner.train_loop
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    if by_epoch and meta['epoch'] == 0 < meta['iter']:
+        raise ValueError(
+            f'{name} was written in a run that counts iterations, this one counts epochs '
+            f'(train_cfg.type={type(loop).__name__}): take the config that it was trained with'
+        )
+    done, last, unit = (
+        (meta['epoch'], loop.max_epochs, 'epochs')
+        if by_epoch
+        else (meta['iter'], loop.max_iters, 'iterations')
+    )
+    if done > last:
+        raise ValueError(
+            f'{name} has {done} {unit} behind it and this run ends after {last}: there is nothing '
+            f'left to train; give more {unit}, or take an earlier checkpoint'
+        )
+
+
+def _check_seed(runner: Any, meta: dict, name: Path) -> None:
+    wanted, used = runner._randomness_cfg.get('seed'), meta.get('seed')
+    if wanted is not None and used is not None and wanted != used:
+        raise ValueError(
+            f'{name} was trained with the seed {used}, not {wanted}: leave the seed out to go on '
+            'with it, or start anew in another --work-dir'
+        )
+
+
+def _adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
+    """Let today's optimiser and schedule hold from the iteration that was reached."""
+    wrapper, schedulers = runner.optim_wrapper, runner.param_schedulers or []
+    if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, BaseOptimWrapper):
+        return  # several optimisers: mmengine restores them as they were
+    settings = settings_of(checkpoint['meta'])
+    changes = list(_differences(settings, runner.cfg))
+    groups = _saved_groups(wrapper, checkpoint['optimizer'], settings, runner, name)
+    saved = checkpoint.get('param_schedulers')
+    scheduled = {scheduler.param_name for scheduler in schedulers}
+    rebuilt = bool(schedulers) and not _is_same_schedule(schedulers, saved, changes)
+    if rebuilt:
+        _advance(schedulers, checkpoint['meta'], name)
+        checkpoint['param_schedulers'] = [dict(s.state_dict()) for s in schedulers]
+    for group, now in zip(groups, wrapper.param_groups):
+        kept = () if rebuilt else {*scheduled, *(f'initial_{key}' for key in scheduled)}
+        group.update({k: v for k, v in now.items() if k != 'params' and k not in kept})
+    if changes:
+        runner.logger.warning(
+            f'the settings differ from those of {name.name} and hold from iteration '
+            f'{checkpoint["meta"]["iter"]} on: {"; ".join(changes)}'
+        )
+
+
+def _saved_groups(
+    wrapper: Any, optimizer: dict, settings: dict, runner: Any, name: Path
+) -> List[dict]:
+    """Groups of parameters in a checkpoint, in the order of the wrapper's."""
+    then = _type_of((settings.get('optim_wrapper') or {}).get('optimizer'))
+    now = _type_of((runner.cfg.get('optim_wrapper') or {}).get('optimizer'))
+    groups = list(optimizer['param_groups'])
+    own = wrapper.optimizer.param_groups
+    fits = [len(group.get('params', ())) for group in groups] == [len(g['params']) for g in own]
+    other = then is not None and now is not None and then != now
+    if other or not fits or any(('betas' in a) != ('betas' in b) for a, b in zip(groups, own)):
+        raise ValueError(
+            f'{name} holds the state of another optimiser ({then or "unknown"}) or of other '
+            f'parameters than this run has ({now}): go on with the settings that it was trained '
+            f'with, or start from its weights with load_from={name} and without --resume'
+        )
+    base = optimizer.get('base_param_settings')
+    return [*groups, base] if base is not None else groups
+
+
+def _type_of(optimizer: Any) -> Any:
+    return optimizer.get('type') if isinstance(optimizer, dict) else None
+
+
+def _is_same_schedule(schedulers: list, saved: Any, changes: List[str]) -> bool:
+    if not isinstance(saved, list) or len(saved) != len(schedulers):
+        return False
+    if any('param_scheduler' in change and '.type' in change for change in changes):
+        return False
+    return all(_fixed(s.state_dict()) == _fixed(then) for s, then in zip(schedulers, saved))
+
+
+def _fixed(state: dict) -> dict:
+    return {key: value for key, value in state.items() if key not in _MOVING}
+
+
+def _advance(schedulers: list, meta: dict, name: Path) -> None:
+    """Let fresh schedulers take the steps that they would have taken."""
+    if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
+        raise ValueError(
+            f'{name}: the schedule has changed and follows the scores, so that its rate cannot be '
+            f'computed anew: keep the schedule, or start with load_from={name} without --resume'
+        )
+    by_iter = [scheduler for scheduler in schedulers if not scheduler.by_epoch]
+    by_epoch = [scheduler for scheduler in schedulers if scheduler.by_epoch]
+    epochs = meta['epoch']
+    lengths = [meta['iter'] // epochs] * epochs if epochs else []
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # torch misses the optimiser's steps
+        for length in lengths:
+            _take_steps(by_iter, length)
+            _take_steps(by_epoch, 1)
+        _take_steps(by_iter, meta['iter'] - sum(lengths))
+
+
+def _take_steps(schedulers: list, count: int) -> None:
+    for _ in range(count if schedulers else 0):
+        for scheduler in schedulers:
+            scheduler.step()
+
+
+def _differences(then: dict, now: Any) -> Iterator[str]:
+    """Say which settings of optimiser, schedule and length have changed."""
+    if not then:
+        return
+    for key in _WATCHED:
+        old, new = _flat(key, then.get(key)), _flat(key, now.get(key))
+        for path in dict.fromkeys([*old, *new]):
+            if path != 'train_cfg.val_interval' and old.get(path) != new.get(path):
+                yield f'{path}: {old.get(path)} -> {new.get(path)}'
+
+
+def _flat(path: str, value: Any) -> dict:
+    pairs: List[Tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        pairs = list(enumerate(value))
+    else:
+        return {path: value}
+    found: dict = {}
+    for key, item in pairs:
+        found.update(_flat(f'{path}.{key}', item))
+    return found
+
+
+def is_validation_due(runner: Any) -> bool:
+    """Whether an uninterrupted run would validate where this one stands."""
+    loop = runner.train_loop
+    if runner.val_loop is None:
+        return False
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    step, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    loop._decide_current_val_interval()
+    return step >= loop.val_begin and (step % loop.val_interval == 0 or step == last)
+
+
+def replay_data(runner: Any) -> None:
+    """Draw the epochs that are done once more, so that augmentation goes on where it was.
+
+    A loop of iterations does so by itself. Workers that live for one epoch begin each alike.
+    """
+    loop = runner.train_loop
+    if not isinstance(loop, EpochBasedTrainLoop) or loop.epoch >= loop.max_epochs:
+        return
+    loader = loop.dataloader
+    if loader.num_workers > 0 and not loader.persistent_workers:
+        return
+    runner.logger.info(f'the data of {loop.epoch} epochs are drawn once more, to go on from there')
+    sampler = loader.sampler
+    if not hasattr(sampler, 'set_epoch'):
+        sampler = getattr(loader.batch_sampler, 'sampler', sampler)
+    for epoch in range(loop.epoch):
+        if hasattr(sampler, 'set_epoch'):
+            sampler.set_epoch(epoch)
+        for _ in loader:
+            pass

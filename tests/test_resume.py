@@ -1,0 +1,139 @@
+"""A training that was stopped anywhere and goes on ends like one that was not.
+
+The uninterrupted run leaves a copy of its folder at every moment that matters; each copy is gone on
+with, as after a kill.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_ext.apis import training
+from mmseg_ext.apis.checkpoints import best_checkpoint, last_checkpoint
+from mmseg_ext.engine.checkpoint_hook import CheckpointHook
+
+EPOCHS = """
+train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=4, val_interval=2)
+param_scheduler = [
+    dict(type='ConstantLR', factor=0.1, begin=0, end=2, by_epoch=True),
+    dict(type='CosineAnnealingLR', begin=1, T_max=3, end=5, eta_min=1e-4, by_epoch=True)]
+train_dataloader['sampler'] = dict(type='DefaultSampler', shuffle=True)
+default_hooks = dict(
+    logger=dict(interval=1, log_metric_by_epoch=True), checkpoint=dict(by_epoch=True, interval=1))
+log_processor = dict(by_epoch=True)
+"""
+
+
+def load(config: Path, folder: Path, **options) -> Config:
+    options = {'default_hooks.checkpoint.max_keep_ckpts': 1, **options}
+    cfg = training.load_config(config, work_dir=folder, options=options)
+    cfg.experiment_name = folder.name + str(len(list(folder.glob('*')) if folder.is_dir() else ''))
+    return cfg
+
+
+def scores(folder: Path) -> dict:
+    """Every score of a validation by its step, from the files that mmengine writes."""
+    found = {}
+    for file in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in map(json.loads, file.read_text().splitlines()):
+            if 'mIoU' in line:
+                found[line['step']] = {k: v for k, v in line.items() if 'time' not in k}
+    return found
+
+
+def state_of(path: Path) -> dict:
+    content = torch.load(path, weights_only=True)
+    hub = content['message_hub']
+    info = {k: v for k, v in hub['runtime_info'].items() if k in ('best_score', 'last_validation')}
+    best = Path(hub['runtime_info']['best_ckpt']).name
+    history = {
+        key: value['values'] for key, value in hub['log_scalars'].items() if 'time' not in key
+    }
+    optimizer = content['optimizer']
+    return dict(content['state_dict'], optimizer=optimizer, best=best, info=info, history=history)
+
+
+def differences(one, other, place: str = '') -> list:
+    """Places at which two states differ in any bit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = dict.fromkeys([*one, *other])
+        return [d for k in keys for d in differences(one.get(k), other.get(k), f'{place}.{k}')]
+    if isinstance(one, (list, tuple)) and len(one) == len(other):
+        pairs = enumerate(zip(one, other))
+        return [d for k, pair in pairs for d in differences(*pair, f'{place}.{k}')]
+    if isinstance(one, torch.Tensor):
+        return [] if torch.equal(one, other) else [place]
+    return [] if one == other or (one != one and other != other) else [f'{place}: {one}, {other}']
+
+
+def files(folder: Path) -> list:
+    return sorted(path.name for path in folder.glob('*.pth*'))
+
+
+class Moments:
+    """Copies of the work folder before and after each write of a checkpoint, and in validations."""
+
+    def __init__(self, monkeypatch, work: Path, target: Path) -> None:
+        self.work, self.target, self.count, self.names = work, target, 0, []
+        save, image = CheckpointHook._save_checkpoint_with_step, CheckpointHook.before_val
+        best = CheckpointHook._save_best_checkpoint
+
+        def saving(hook, runner, step, meta):
+            self.keep(f'before_{step}')
+            save(hook, runner, step, meta)
+            self.keep(f'after_{step}')
+
+        def validating(hook, runner):
+            image(hook, runner)
+            self.keep(f'validating_{runner.iter}')
+
+        def choosing(hook, runner, metrics):
+            best(hook, runner, metrics)
+            self.keep(f'best_{runner.iter}')
+
+        monkeypatch.setattr(CheckpointHook, '_save_checkpoint_with_step', saving)
+        monkeypatch.setattr(CheckpointHook, 'before_val', validating)
+        monkeypatch.setattr(CheckpointHook, '_save_best_checkpoint', choosing)
+
+    def keep(self, name: str) -> None:
+        shutil.copytree(self.work, self.target / f'{self.count:02}_{name}')
+        self.count += 1
+
+
+@pytest.fixture(scope='module', params=['iterations', 'epochs'])
+def straight(request, tiny_config, tmp_path_factory):
+    """Config, an uninterrupted run of it, and the moments of that run."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp('straight')
+    config = folder / 'tiny.py'
+    config.write_text(tiny_config.read_text() + (EPOCHS if request.param == 'epochs' else ''))
+    with pytest.MonkeyPatch.context() as patch:
+        Moments(patch, folder / 'run', folder / 'moments')
+        training.train(load(config, folder / 'run'))
+    return config, folder / 'run', sorted((folder / 'moments').iterdir())
+
+
+def test_a_run_killed_at_any_moment_ends_like_one_that_was_not(straight, tmp_path):
+    config, run, moments = straight
+    assert len(moments) > 8 and any('validating' in path.name for path in moments)
+    wanted, best = state_of(last_checkpoint(run)), best_checkpoint(run)
+    for moment in moments[:: 1 if 'iter' in wanted['best'] else 3]:  # epochs take longer
+        work = tmp_path / moment.name / 'run'
+        shutil.copytree(moment, work)
+        (work / '.iter_3.pth.99999999.part').write_bytes(
+            b'half'
+        )  # what a kill while writing leaves
+        training.train(load(config, work), resume=True)
+        assert differences(state_of(last_checkpoint(work)), wanted) == [], moment.name
+        assert best_checkpoint(work).name == best.name, moment.name
+        ours, theirs = (torch.load(p)['state_dict'] for p in (best_checkpoint(work), best))
+        assert differences(ours, theirs) == [], moment.name
+        assert differences(scores(work), scores(run)) == [], moment.name
+        assert sorted(p.name for p in work.glob('*.pth*')) == sorted(
+            p.name for p in run.glob('*.pth')
+        )
+        assert not list(work.glob('.*'))
