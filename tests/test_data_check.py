@@ -98,7 +98,7 @@ def test_every_kind_of_fault_is_found(folder):
     for words in (
         'images/train/a.png: cannot be decoded as an image',
         'masks/train/b.png: cannot be decoded as a mask',
-        'masks/train/c.png: 5x20 (height x width), its image',
+        'masks/train/c.png: the mask is 20x5 pixels (width x height), its image',
         'masks/val/e.png: the mask holds the values 77, and',
         'names 3 classes with the values 0, 1, 9: add the missing ones',
         '(7 pixels in 1 masks)',

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmseg_ext.core.reading import Picture, UnfitImageError, read_color_picture, read_picture
 from mmseg_ext.datasets.groups import read_groups
+from mmseg_ext.datasets.loading import size_mismatch
 from mmseg_ext.datasets.signs import MaskFacts, is_same_picture
 
 from .data_file import PARTS, DataFile, read_data_file
@@ -158,13 +159,9 @@ def _look(data: DataFile, part: str, pair: Pair) -> Sample:
         sample = sample._replace(notes=(*sample.notes, (_TURNED_MASKS, pair.mask)))
     if image is None:
         return sample
-    height, width = look.content.size
-    if (height, width) != sample.size:
-        return sample.with_problem(
-            'size mismatches',
-            f'{pair.mask}: {height}x{width} (height x width), its image '
-            f'{pair.image} {sample.size[0]}x{sample.size[1]}',
-        )
+    if look.content.size != sample.size:
+        text = size_mismatch(pair.mask, look.content.size, pair.image, sample.size)
+        return sample.with_problem('size mismatches', text)
     return sample._replace(content=look.content, facts=look.facts, same=_shows(image, look))
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 import mmengine.fileio as fileio
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 ORIENTATION = 0x0112  # tag of EXIF and TIFF; 1 is upright
 _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -128,14 +128,18 @@ def _png_header(data: bytes) -> Header:
     width, height, bits, kind = struct.unpack_from('>IIBB', data, 16)
     if data[12:16] != b'IHDR' or kind not in _PNG_CHANNELS:
         raise ValueError('no valid PNG header')
-    pages, exif, place = 1, b'', 8
-    while place + 8 <= len(data):  # chunk by chunk: length, name, content, checksum
+    pages, exif, name, place = 1, b'', b'', 8
+    while name != b'IEND' and place + 8 <= len(
+        data
+    ):  # chunk by chunk: length, name, content, checksum
         length, name = struct.unpack_from('>I4s', data, place)
         if name == b'acTL':
             pages = struct.unpack_from('>I', data, place + 8)[0]
         elif name == b'eXIf':
             exif = data[place + 8 : place + 8 + length]
         place += 12 + length
+    if name != b'IEND' or place > len(data):
+        raise ValueError('the file is cut short')
     return Header(
         'PNG', width, height,
         pages=max(pages, 1),
@@ -209,11 +213,7 @@ def _tiff_color(page: Any, kinds: Any) -> str:
 
 
 def _other_header(data: bytes) -> Header:
-    try:
-        image = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:  # whose text is a place in memory
-        raise ValueError('no known format') from None
-    with image:
+    with Image.open(io.BytesIO(data)) as image:
         mode = image.mode
         return Header(
             str(image.format), *image.size,

@@ -28,7 +28,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .headers import Header, read_bytes, read_header, turned
 from .tiff import read_tiff
@@ -94,6 +94,8 @@ def _naming(path: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # decoders raise anything at a damaged file
         reason = ' '.join(str(error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # whose text is a place in memory
+            reason = 'no known format'
         remedy = 'pip install imagecodecs' if 'imagecodecs' in reason else _REPLACE
         raise ValueError(f'{path}: cannot be decoded as {what} ({reason}); {remedy}') from error
 
@@ -118,7 +120,8 @@ def read_color_picture(path: str, *, backend_args: Optional[dict] = None) -> Pic
         header = read_header(data)
         _refuse_unfit(path, header)
         if header.dtype == 'uint16':
-            _refuse_dark(path, _decode(data, header))
+            deep = _decode(data, header)
+            _refuse_dark(path, deep[..., :-1] if header.alpha else deep)
         if header.format == 'TIFF':
             pixels = _color_of(path, _decode(data, header), header)
         else:

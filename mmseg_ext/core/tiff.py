@@ -7,14 +7,18 @@ so that is looked for before.
 Shape letters: H row, W column, C channel.
 """
 
+import contextlib
 import io
+import logging
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .headers import Header, turned
+
+logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # errors are raised here, and named
 
 
 def read_tiff(data: bytes, header: Header, *, indices: bool = False) -> np.ndarray:
@@ -35,7 +39,8 @@ def read_tiff(data: bytes, header: Header, *, indices: bool = False) -> np.ndarr
     plain = header.dtype in ('bool', 'uint8') and header.pages == 1
     extra = header.channels - (3 if header.color == 'rgb' else 1) - header.alpha
     if plain and (extra == 0 or header.color not in ('grey', 'rgb', 'palette')):
-        return _by_pillow(data, header, indices)
+        with contextlib.suppress(UnidentifiedImageError):  # BigTIFF of the other order of bytes
+            return _by_pillow(data, header, indices)
     return _by_tifffile(data, header)
 
 

@@ -41,6 +41,17 @@ def shift_zero_label(mask: np.ndarray, *, ignore_index: int = 255) -> np.ndarray
     return np.where(mask == ignore_index, ignore_index, shifted)
 
 
+def size_mismatch(
+    mask: str, mask_size: Sequence[int], image: str, image_size: Sequence[int]
+) -> str:
+    """Say that a mask has another size (H and W) than its image."""
+    return (
+        f'{mask}: the mask is {mask_size[1]}x{mask_size[0]} pixels (width x height), its image '
+        f'{image} is {image_size[1]}x{image_size[0]}: pair the right files, or resize the mask '
+        'with nearest-neighbour interpolation'
+    )
+
+
 @TRANSFORMS.register_module()
 class LoadLabels(BaseTransform):
     """Load the mask of a sample into ``gt_seg_map`` and check it against image and classes.
@@ -100,11 +111,7 @@ class LoadLabels(BaseTransform):
     def _check_size(mask: np.ndarray, path: str, results: dict) -> None:
         size = tuple(results['ori_shape'][:2]) if 'ori_shape' in results else mask.shape[:2]
         if mask.shape[:2] != size:
-            raise ValueError(
-                f'{path}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels (width x height), '
-                f'its image {results.get("img_path")} is {size[1]}x{size[0]}: pair the right '
-                'files, or resize the mask with nearest-neighbour interpolation'
-            )
+            raise ValueError(size_mismatch(path, mask.shape, str(results.get('img_path')), size))
 
     @staticmethod
     def _to_ids(mask: np.ndarray, path: str, results: dict, ignore_index: int) -> np.ndarray:
