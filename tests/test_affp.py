@@ -25,7 +25,7 @@ def _group_norm(x: np.ndarray, groups: int, weight: np.ndarray, bias: np.ndarray
     return y * weight[:, None, None] + bias[:, None, None]
 
 
-@pytest.mark.parametrize('gate', ['hard', 'straight_through'])
+@pytest.mark.parametrize('gate', ['hard', 'straight_through', 'public'])
 def test_fsm_equals_its_steps(gate):
     torch.manual_seed(0)
     module = FSM(8, groups=2, gate=gate).double()
@@ -37,9 +37,16 @@ def test_fsm_equals_its_steps(gate):
     expected, gates = np.empty(x.shape), []
     for n, image in enumerate(x.numpy()):
         score = _group_norm(image, 2, gamma, beta) * (gamma / gamma.sum())[:, None, None]
-        up = (1 / (1 + np.exp(-score)) >= 0.5).astype(float)
+        soft = 1 / (1 + np.exp(-score))
+        up = (soft >= 0.5).astype(float)
         gates.append(up.mean())
-        rich, poor = up * image, (1 - up) * image
+        if gate == 'public':  # ScConv's code: values below the gate keep their sigmoid, in both
+            rich, poor = (
+                np.where(soft > 0.5, 1, soft) * image,
+                np.where(soft > 0.5, 0, soft) * image,
+            )
+        else:
+            rich, poor = up * image, (1 - up) * image
         expected[n] = np.concatenate([rich[:4] + poor[4:], rich[4:] + poor[:4]])
     np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=0, atol=1e-12)
     assert 0.2 < np.mean(gates) < 0.8  # both gates occur
@@ -71,6 +78,30 @@ def test_straight_through_gradient_is_that_of_the_soft_gate():
     crossed = torch.cat([rich[:, :2] + poor[:, 2:], rich[:, 2:] + poor[:, :2]], dim=1)
     crossed.backward(direction)
     torch.testing.assert_close(module.norm.weight.grad, weight.grad)
+
+
+def test_public_gate_learns_where_it_is_not_reached():
+    torch.manual_seed(0)
+    module = FSM(4, groups=2, gate='public').double()
+    assert all(p.requires_grad for p in module.parameters())
+    x, direction = torch.randn(2, 1, 4, 3, 3, dtype=torch.float64)
+    module(x).backward(direction)
+    weight = module.norm.weight.detach().clone().requires_grad_()
+    y = nn.functional.group_norm(x, 2, weight, module.norm.bias.detach())
+    soft = (y * (weight / weight.sum())[:, None, None]).sigmoid()
+    rich = torch.where(soft > 0.5, torch.ones_like(soft), soft) * x
+    poor = torch.where(soft > 0.5, torch.zeros_like(soft), soft) * x
+    crossed = torch.cat([rich[:, :2] + poor[:, 2:], rich[:, 2:] + poor[:, :2]], dim=1)
+    crossed.backward(direction)
+    assert weight.grad.abs().min() > 0
+    torch.testing.assert_close(module.norm.weight.grad, weight.grad)
+
+
+def test_the_gate_of_a_branch_is_its_affp_s():
+    branches = [m for m in AFFP(32, 16, gate='public').modules() if isinstance(m, FSM)]
+    assert {m.gate for m in branches} == {'public'} and len(branches) == 3
+    with pytest.raises(ValueError, match="one of hard, straight_through, public, got 'soft'"):
+        FSM(32, gate='soft')
 
 
 def _conv(x: np.ndarray, weight: np.ndarray, bias=None, dilation: int = 1) -> np.ndarray:
@@ -171,7 +202,7 @@ def test_onnx_export(dynamo, onnx_export):
     [
         (lambda: FSM(7), 'channels .7. must be even and a multiple of groups'),
         (lambda: FSM(8, groups=3), r'multiple of groups \(3\)'),
-        (lambda: FSM(32, gate='soft'), "'hard' or 'straight_through', got 'soft'"),
+        (lambda: FSM(32, gate='soft'), "one of hard, straight_through, public, got 'soft'"),
         (lambda: FRM(6), 'multiple of four, got 6'),
         (lambda: FRM(8, merge='mean'), "'joint' or 'pair', got 'mean'"),
         (lambda: SPPM(8, kernel_sizes=(5, 4)), r'odd, from 3 on and ascending, got \[5, 4\]'),

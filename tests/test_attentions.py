@@ -1,6 +1,7 @@
 """The attention slot: ten modules against their equations, in float64 and with gradients."""
 
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
@@ -144,11 +145,11 @@ def eca(x, s, training):
     return torch.cat(out, dim=1)
 
 
-def gam(x, s, training):
+def gam(x, s, training, gate_of=sigmoid):
     pixels = x.permute(0, 2, 3, 1)
     hidden = (pixels @ s['channel.0.weight'][..., 0, 0].T + s['channel.0.bias']).clamp(min=0)
     gate = hidden @ s['channel.2.weight'][..., 0, 0].T + s['channel.2.bias']
-    x = x * sigmoid(gate).permute(0, 3, 1, 2)
+    x = x * gate_of(gate).permute(0, 3, 1, 2)
     y = batch_norm(conv(x, s, 'spatial.0'), s, 'spatial.1', training).clamp(min=0)
     return x * sigmoid(batch_norm(conv(y, s, 'spatial.3'), s, 'spatial.4', training))
 
@@ -268,6 +269,14 @@ def compare(module, equations, x, training=False):
 @pytest.mark.parametrize('name', NAMES)
 def test_equals_its_equations(name, size):
     compare(build(name), EQUATIONS[name], torch.randn(2, 8, *size))
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_gam_of_the_circulating_code_has_no_sigmoid_on_channels(training):
+    module = build('GAM', channel_sigmoid=False)
+    assert module.state_dict().keys() == build('GAM').state_dict().keys()
+    raw = partial(gam, gate_of=lambda gate: gate)
+    compare(module, raw, torch.randn(3, 8, 6, 5), training=training)
 
 
 @pytest.mark.parametrize('name', ['GAM', 'PSCAN', 'ParNet'])

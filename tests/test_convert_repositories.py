@@ -58,7 +58,7 @@ def _shapes(file):
             shapes[name] = sizes
             return
         shapes[f'{name}.weight'] = sizes
-        if kind == 'biased':
+        if kind in ('biased', 'norm'):
             shapes[f'{name}.bias'] = sizes[:1]
         elif kind == 'bn':
             shapes.update({f'{name}.{leaf}': sizes for leaf in NORM[1:]})
@@ -110,6 +110,9 @@ def _parameters(shapes):
         ('hrnet_w18', 1830 + 9, 9_641_661),
         ('unet_vgg16', 2 * (13 + 8 + 1), 24_892_437),
         ('swinunet', 14 * 14 + 6 + 36, 27_170_052),
+        ('pspnet_resnet50', 370, 49_081_578),
+        ('unet_resnet50', 340, 43_934_101),
+        ('transunet_r50_vit_b16', 409, 105_277_081),
     ],
 )
 def test_the_lists_have_the_published_numbers_of_parameters(file, tensors, parameters):
@@ -179,6 +182,31 @@ class Restated:
         x = self.stack(torch.cat(pooled, 1), 'master_branch.0.bottleneck')
         side = self.stack(middle, 'auxiliary_branch')
         return self.conv(x, 'master_branch.1'), self.conv(side, 'auxiliary_branch.4')
+
+    def resnet(self, x, geometry):
+        """The maps of the stages; strides and dilations of their first and their other blocks."""
+        maps = []
+        for stage, (blocks, (stride, first, rest)) in enumerate(zip((3, 4, 6, 3), geometry), 1):
+            for i in range(blocks):
+                name, step = f'layer{stage}.{i}', 1 if i else stride
+                h = self.conv_bn(x, f'{name}.conv1', f'{name}.bn1').relu()
+                how = dict(stride=step, dilation=rest if i else first)
+                h = self.conv_bn(h, f'{name}.conv2', f'{name}.bn2', **how).relu()
+                h = self.conv_bn(h, f'{name}.conv3', f'{name}.bn3')
+                skip = f'{name}.downsample'
+                x = x if i else self.conv_bn(x, f'{skip}.0', f'{skip}.1', stride=step)
+                x = (h + x).relu()
+            maps.append(x)
+        return maps
+
+    def go_up(self, skips):
+        """U-Net's decoder, from the deepest map."""
+        *skips, x = skips
+        for step in (4, 3, 2, 1):
+            x = torch.cat([skips[step - 1], _resize(x, skips[step - 1])], 1)
+            for conv in ('conv1', 'conv2'):
+                x = self.conv(x, f'up_concat{step}.{conv}').relu()
+        return x
 
     def hrnet(self, x):
         """The maps of the four branches."""
@@ -294,6 +322,48 @@ def test_pspnet():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('stride', [16, 8])
+def test_pspnet_on_resnet50(stride):
+    state = _state('pspnet_resnet50')
+    done = convert(dict(state), SOURCES['bubbliiiing_pspnet'], dict(output_stride=stride))
+    assert done.left_out == [] and done.absent == [] and len(done.state) == len(state)
+    parts = {name: _built(done, name) for name in done.model}
+    x = _image(64, 81)
+    net = Restated(state, 'backbone.')
+    y = net.conv_bn(x, 'conv1', 'bn1', stride=2).relu()
+    for i in '23':
+        y = net.conv_bn(y, f'conv{i}', f'bn{i}').relu()
+    # stride and dilation of the first block of a stage, and dilation of the others
+    last = [(2, 1, 1), (1, 1, 2)] if stride == 16 else [(1, 1, 2), (1, 2, 4)]
+    maps = net.resnet(F.max_pool2d(y, 3, 2, 1), [(1, 1, 1), (2, 1, 1), *last])
+    got = parts['backbone'](x)
+    for mine, expected in zip(got, maps[2:], strict=True):
+        _equal(mine, expected)
+    main, side = Restated(state).psp_heads(maps[2], maps[3])
+    _equal(parts['decode_head'](got), main)
+    _equal(parts['auxiliary_head'](got), side)
+
+
+@torch.no_grad()
+def test_unet_on_resnet50():
+    state, done, parts = _converted('bubbliiiing_unet', 'unet_resnet50')
+    assert len(done.state) == len(state)
+    x, net = _image(64, 96), Restated(state)
+    encoder = Restated(state, 'resnet.')
+    first = encoder.conv_bn(x, 'conv1', 'bn1', stride=2).relu()
+    pooled = F.max_pool2d(first, 3, 2, 0, ceil_mode=True)
+    skips = [first, *encoder.resnet(pooled, [(1, 1, 1)] + [(2, 1, 1)] * 3)]
+    got = parts['backbone'](x)
+    for mine, expected in zip(got, skips, strict=True):
+        _equal(mine, expected)
+    y = net.go_up(skips)
+    y = F.interpolate(y, scale_factor=2, mode='bilinear', align_corners=True)
+    for conv in ('up_conv.1', 'up_conv.3'):
+        y = net.conv(y, conv).relu()
+    _equal(parts['decode_head'](got), net.conv(y, 'final'))
+
+
+@torch.no_grad()
 def test_hrnet():
     state, done, parts = _converted('bubbliiiing_hrnet', 'hrnet_w18')
     assert len(done.state) == len(state) - 1  # the bias that went into the running mean
@@ -325,11 +395,7 @@ def test_unet():
         skips.append(x)
     for mine, expected in zip(got, skips, strict=True):
         _equal(mine, expected)
-    for step in (4, 3, 2, 1):
-        x = torch.cat([skips[step - 1], _resize(x, skips[step - 1])], 1)
-        for conv in ('conv1', 'conv2'):
-            x = net.conv(x, f'up_concat{step}.{conv}').relu()
-    _equal(parts['decode_head'](got), net.conv(x, 'final'))
+    _equal(parts['decode_head'](got), net.conv(net.go_up(skips), 'final'))
 
 
 class RestatedSwin(Restated):
@@ -411,6 +477,111 @@ def test_swinunet():
     backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
     x = _image(224, 224)
     _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
+
+
+class RestatedTransUNet(RestatedSwin):
+    """TransUNet; the stem's weights are standardised, tokens are (N, L, C)."""
+
+    def std_conv(self, x, name, stride=1):
+        weight = self.state[f'{name}.weight']
+        mean = weight.mean((1, 2, 3), keepdim=True)
+        variance = ((weight - mean) ** 2).mean((1, 2, 3), keepdim=True)
+        weight = (weight - mean) / (variance + 1e-5).sqrt()
+        return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
+
+    def gn(self, x, name, groups=32, eps=1e-6):
+        return F.group_norm(x, groups, *(self.state[f'{name}.{leaf}'] for leaf in NORM[:2]), eps)
+
+    def unit(self, x, name, stride):
+        h = self.gn(self.std_conv(x, f'{name}.conv1'), f'{name}.gn1').relu()
+        h = self.gn(self.std_conv(h, f'{name}.conv2', stride), f'{name}.gn2').relu()
+        h = self.gn(self.std_conv(h, f'{name}.conv3'), f'{name}.gn3')
+        if f'{name}.downsample.weight' in self.state:
+            x = self.std_conv(x, f'{name}.downsample', stride)
+            x = self.gn(x, f'{name}.gn_proj', groups=x.shape[1], eps=1e-5)
+        return (x + h).relu()
+
+    def stem(self, x):
+        root = 'transformer.embeddings.hybrid_model.root'
+        maps = [self.gn(self.std_conv(x, f'{root}.conv', 2), f'{root}.gn').relu()]
+        x = F.max_pool2d(maps[0], 3, 2)
+        for block, units in ((1, 3), (2, 4), (3, 9)):
+            for unit in range(1, units + 1):
+                name = f'transformer.embeddings.hybrid_model.body.block{block}.unit{unit}'
+                x = self.unit(x, name, 2 if block > 1 and unit == 1 else 1)
+            maps.append(x)
+        short = [4 * s for s in maps[3].shape[2:]]  # a quarter of the image
+        maps[1] = F.pad(maps[1], (0, short[1] - maps[1].shape[3], 0, short[0] - maps[1].shape[2]))
+        return maps
+
+    def layer(self, x, name):
+        h = self.token_norm(x, f'{name}.attention_norm')
+        q, k, v = (self.linear(h, f'{name}.attn.{part}').unflatten(2, (-1, 64)).transpose(1, 2)
+                   for part in ('query', 'key', 'value'))  # fmt: skip
+        h = (q @ k.transpose(2, 3) / 8).softmax(-1) @ v
+        x = x + self.linear(h.transpose(1, 2).flatten(2), f'{name}.attn.out')
+        h = self.linear(self.token_norm(x, f'{name}.ffn_norm'), f'{name}.ffn.fc1')
+        return x + self.linear(F.gelu(h), f'{name}.ffn.fc2')
+
+    def token_norm(self, x, name):
+        weight, bias = (self.state[f'{name}.{leaf}'] for leaf in NORM[:2])
+        return F.layer_norm(x, x.shape[-1:], weight, bias, 1e-6)
+
+    def network(self, image, layers):
+        *skips, x = self.stem(image)
+        size = x.shape[2:]
+        x = self.conv(x, 'transformer.embeddings.patch_embeddings').flatten(2).transpose(1, 2)
+        x = x + self.state['transformer.embeddings.position_embeddings']
+        for i in range(layers):
+            x = self.layer(x, f'transformer.encoder.layer.{i}')
+        x = self.token_norm(x, 'transformer.encoder.encoder_norm')
+        x = self.stack(x.transpose(1, 2).unflatten(2, size), 'decoder.conv_more')
+        for i, skip in enumerate([*skips[::-1], None]):
+            x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=True)
+            x = x if skip is None else torch.cat([x, skip], 1)
+            x = self.stack(self.stack(x, f'decoder.blocks.{i}.conv1'), f'decoder.blocks.{i}.conv2')
+        return self.conv(x, 'segmentation_head.0')
+
+
+def _small_transunet():
+    """Two of twelve layers, and positions of 64 pixels."""
+    others = tuple(f'transformer.encoder.layer.{i}.' for i in range(2, 12))
+    state = _state('transunet_r50_vit_b16', zero=others)
+    state = {key: value for key, value in state.items() if not key.startswith(others)}
+    places = 'transformer.embeddings.position_embeddings'
+    state[places] = torch.randn(1, 16, 768, generator=torch.Generator().manual_seed(2))
+    return state
+
+
+@torch.no_grad()
+def test_trained_transunet():
+    state = _small_transunet()
+    done = convert(dict(state), SOURCES['beckschen_transunet'])
+    assert done.left_out == [] and done.absent == []
+    joined = 2 * 2 * 2  # query, key and value of two layers, weights and biases
+    assert len(done.state) == len(state) - joined
+    backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
+    assert (
+        backbone.pos_embed.shape == (1, 768, 4, 4) and done.model['decode_head']['num_classes'] == 9
+    )
+    x = _image(64, 64)
+    _equal(head(backbone(x)), RestatedTransUNet(state).network(x, layers=2))
+    settings = settings_of(done.model, SOURCES['beckschen_transunet'].images_for(done.options))
+    assert settings['data_preprocessor.std'] == [255.0] * 3
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('transformer.encoder.layer.1.attn.key.bias', None, r'2 missing|1 missing .*, 2 unknown'),
+    ('transformer.embeddings.position_embeddings', torch.zeros(1, 15, 768), 'of a square'),
+    ('decoder.blocks.3.conv1.0.weight', torch.zeros(16, 80, 3, 3), 'backbone.decoder.3.conv1.0'),
+    ('extra', torch.zeros(1), r'0 missing, 1 unknown \(such as extra\)'),
+])  # fmt: skip
+def test_another_transunet_is_refused(name, value, message):
+    state = {key: torch.zeros(()).expand(v) for key, v in _shapes('transunet_r50_vit_b16').items()}
+    state[name] = value
+    state = {key: value for key, value in state.items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        convert(state, SOURCES['beckschen_transunet'])
 
 
 def test_swinunet_starts_from_imagenet_in_both_directions():

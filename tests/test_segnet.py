@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from torch import nn
 
@@ -453,3 +454,25 @@ def test_every_parameter_gets_a_gradient():
             net.init_weights()
             net(torch.rand(2, 3, 33, 17))[-1].square().sum().backward()
         assert [n for n, p in net.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    'name, scale', [('segnet_vgg16_camvid', 0.0), ('segnet_basic_camvid', 5e-4)]
+)
+def test_what_decays_as_in_the_authors_solvers(name, scale):
+    """Basic's batch norms set no factors of their own, so that both of their tensors decay."""
+    cfg = Config.fromfile(ROOT / f'configs/segnet/{name}.py')
+    with torch.device('meta'):
+        network = nn.Sequential(SegNet(arch=cfg.model.backbone.get('arch', 'vgg16')))
+    groups = build_optim_wrapper(network, cfg.optim_wrapper).optimizer.param_groups
+    parameters = [p for module in network.modules() for p in module.parameters(recurse=False)]
+    owners = [m for m in network.modules() for _ in m.parameters(recurse=False)]
+    how = {id(group['params'][0]): (group['weight_decay'], group['lr']) for group in groups}
+    lr = cfg.optim_wrapper.optimizer.lr
+    for module, parameter in zip(owners, parameters, strict=True):
+        if isinstance(module, nn.BatchNorm2d):
+            assert how[id(parameter)] == (scale, lr)
+        elif parameter is module.weight:
+            assert how[id(parameter)] == (5e-4, lr)
+        else:
+            assert how[id(parameter)] == (0.0, 2 * lr)

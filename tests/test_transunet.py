@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
+from scipy import ndimage
 
 from mmseg_ext.models.backbones.transunet import (
     Bottleneck,
@@ -156,6 +157,21 @@ def test_transformer_restated():
     t = norm(t + hidden @ second.weight.T + second.bias, net.norm)
     expected = t.transpose(1, 2).view(2, 8, 2, 2)
     torch.testing.assert_close(net.encode(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('side', [3, 5, 2])
+def test_positions_are_resized_as_the_public_code_does(side):
+    """By ``ndimage.zoom(order=1)``, when weights of another size are loaded, and on the way."""
+    small = _random(TransUNet(**TINY))
+    large = TransUNet(**{**TINY, 'img_size': 16 * side})
+    grid = small.pos_embed[0].permute(1, 2, 0).numpy()
+    zoom = side / len(grid)
+    expected = torch.from_numpy(ndimage.zoom(grid, (zoom, zoom, 1), order=1)).permute(2, 0, 1)
+    large.load_state_dict(small.state_dict())
+    torch.testing.assert_close(large.pos_embed[0], expected, rtol=0, atol=1e-5)
+    x = torch.randn(1, 512, side, side)
+    torch.testing.assert_close(large.eval().encode(x), small.encode(x))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ max_iters = 40000
 val_interval = max_iters // 10
 optim_wrapper = dict(
     optimizer=dict(lr=0.001),
-    # Theirs decays the scale of batch norms and not their shift; here neither.
+    # Theirs decays the scale of VGG16's batch norms and not their shift; here neither.
     paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0, norm_decay_mult=0.0))
 param_scheduler = [
     dict(type='ConstantLR', factor=1.0, begin=0, end=max_iters, by_epoch=False)

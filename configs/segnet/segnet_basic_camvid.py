@@ -3,7 +3,8 @@ _base_ = './_base_segnet_camvid.py'
 init_note = 'random'
 max_iters = 10000
 val_interval = max_iters // 10
-optim_wrapper = dict(optimizer=dict(lr=0.1))
+# The authors' Basic decays scale and shift of its batch norms, as its layers set no factor.
+optim_wrapper = dict(optimizer=dict(lr=0.1), paramwise_cfg=dict(norm_decay_mult=1.0))
 param_scheduler = [
     dict(type='ConstantLR', factor=1.0, begin=0, end=max_iters, by_epoch=False)
 ]

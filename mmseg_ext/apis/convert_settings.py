@@ -272,8 +272,17 @@ def _build(config: Mapping, shapes: Optional[Mapping] = None) -> nn.Module:
     if 'num_classes' in {**plain, **taken}:
         plain['loss_decode'] = dict(type='CrossEntropyLoss', avg_non_ignore=True)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.device('meta'):  # no memory, no random numbers
             return MODELS.build({**plain, **taken})
+    except Exception:
+        return _build_on_cpu({**plain, **taken})
+
+
+def _build_on_cpu(config: dict) -> nn.Module:
+    """Build what reads numbers off tensors on the way, such as mmseg's transformers."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return MODELS.build(config)
     except Exception as error:
         raise ValueError(
             f'{config["type"]} cannot be built with the settings that a converted checkpoint '

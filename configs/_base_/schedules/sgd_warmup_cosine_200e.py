@@ -1,5 +1,7 @@
 # MFP-DeepLabv3+: 200 epochs of SGD at 0.01. The paper names no schedule; this is that of the
-# repository whose network it builds on (see sgd_warmup_cosine_100e.py), with its 15 flat epochs.
+# repository whose network it builds on (see sgd_warmup_cosine_100e.py), with its 15 flat epochs and its
+# Nesterov momentum, which the paper does not state. The paper's rate stands as printed: it is not scaled
+# by batch / 16, by which the repository would come to 0.005 to 5e-5 at batch 8.
 _base_ = './sgd_warmup_cosine_100e.py'
 max_epochs = 200
 flat_epochs = 15

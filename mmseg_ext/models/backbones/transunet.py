@@ -6,7 +6,8 @@ read at ee8accec and 26de0c4d). The stem is ResNetV2 with standardised weights a
 norm of "Big Transfer (BiT)", ECCV 2020, https://arxiv.org/abs/1912.11370, the transformer that of
 https://arxiv.org/abs/2010.11929.
 Differs from them: any image size, by padding the image to a multiple of 16 and resizing the
-position embedding bicubically; dropout also follows the attention, as in the vision transformer's
+position embedding bilinearly with its corners kept, as the public code resizes that of the start
+(mmseg and timm: bicubically); dropout also follows the attention, as in the vision transformer's
 paper (mmseg's encoder layer; the public code has 0 there).
 Shape letters: N image, C channel, H row, W column, L token.
 """
@@ -208,7 +209,7 @@ class TransUNet(BaseModule):
         key = f'{prefix}pos_embed'
         given = state_dict.get(key)
         if given is not None and given.shape[:-2] == self.pos_embed.shape[:-2]:
-            state_dict = {**state_dict, key: _resize_bicubic(given, self.pos_embed.shape[2:])}
+            state_dict = {**state_dict, key: _resize_positions(given, self.pos_embed.shape[2:])}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, image_NCHW: Tensor) -> Tuple[Tensor]:
@@ -224,7 +225,7 @@ class TransUNet(BaseModule):
         """Let all places of the stem's map look at each other: ``(N, embed_dims, H, W)``."""
         x = self.patch_embed(x_NCHW)
         size = x.shape[2:]
-        x = x + _resize_bicubic(self.pos_embed, size)
+        x = x + _resize_positions(self.pos_embed, size)
         x_NLC = self.norm(self.layers(self.drop(x.flatten(2).transpose(1, 2))))
         return x_NLC.transpose(1, 2).unflatten(2, size)
 
@@ -241,7 +242,8 @@ def _layer(embed_dims: int, num_heads: int, drop_rate: float) -> nn.Module:
     )
 
 
-def _resize_bicubic(x_NCHW: Tensor, size: Sequence[int]) -> Tensor:
+def _resize_positions(x_NCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """Do what the public code's ``ndimage.zoom(order=1)`` does."""
     if x_NCHW.shape[2:] == tuple(size):
         return x_NCHW
-    return F.interpolate(x_NCHW, size=tuple(size), mode='bicubic', align_corners=False)
+    return F.interpolate(x_NCHW, size=tuple(size), mode='bilinear', align_corners=True)

@@ -2,8 +2,9 @@
 
 Source: Tang, Cheng, Zhang, "Optimization of the DeepLabv3+ Segmentation Network by Integrating
 Multi-Scale Spatial Information", 2025, https://doi.org/10.23977/jipta.2025.080115, equations 1-10.
-Differs from it: nothing that the paper states. Its figures are silent on widths, and its text on
-several sizes; every such choice is an argument with our reading as default, and
+Differs from it: nothing that the paper states, but that both of MSEA's gates pool the sum of its
+scales, where the text pools "the input features" for the spatial one. Its figures are silent on
+widths, and its text on several sizes; such choices are arguments with our reading as default, and
 ``configs/fmsi/README.md`` lists them.
 Shape letters: N image, C channel, G group, H row, W column, K class.
 """

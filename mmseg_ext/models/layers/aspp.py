@@ -32,9 +32,11 @@ def conv_bn_relu(
     """Stack a convolution that keeps H and W, batch norm and ReLU.
 
     mmcv's ``ConvModule`` does the same but warns at every bias before a norm; the repositories
-    behind the papers have those biases, and parameter counts and checkpoints depend on them. They
-    also keep torch's initialisation, whose small weights in front of a norm learn faster than
-    mmcv's: the norm makes the step relative to the weight.
+    behind the papers have those biases, and parameter counts and checkpoints depend on them. The
+    start is torch's, as in the repositories with ``pretrained=True`` (by default they draw all
+    convolutions from N(0, 0.02) and norms from N(1, 0.02), and load a checkpoint over them): its
+    small weights in front of a norm learn faster than mmcv's, as the norm makes the step relative
+    to the weight.
     """
     conv = build_conv_layer(
         conv_cfg,

@@ -103,7 +103,8 @@ def normalise(lattice: PermutohedralLattice, mode: str) -> PermutohedralLattice:
     Args:
         lattice: K.
         mode: ``'symmetric'``: D^-1/2 K D^-1/2; ``'after'``: D^-1 K; ``'before'``: K D^-1;
-            ``'mean'``: K over the mean of D; ``'none'``: K.
+            ``'mean'``: K over the mean of D, which no public code does; ``'none'``: K, as
+            pydensecrf's NO_NORMALIZATION, which computes a mean norm and never applies it.
     """
     if mode == 'none':
         return lattice

@@ -3,7 +3,9 @@
 Source: "Global Attention Mechanism", 2021, https://arxiv.org/abs/2112.05561, equations 1-2: a gate
 per pixel and channel from an MLP over channels, then one from two 7x7 convolutions; no pooling.
 Differs from it: the MLP is written as 1x1 convolutions, which is the same without permuting. The
-ratio is 4 as in the published code; the paper says only that it is BAM's. The form with grouped
+ratio is 4 as in the code that circulates; the paper says only that it is BAM's. That code
+multiplies by the MLP's output itself, not by its sigmoid: ``channel_sigmoid=False``. The form with
+grouped
 convolutions and channel shuffle, which the paper uses in ResNet-50, is not here; which form a
 comparison used is open wherever only the name is printed.
 Shape letters: N image, C channel, H row, W column.
@@ -26,10 +28,11 @@ class GAM(BaseModule):
         channels: C, the same at input and output.
         reduction: Both hidden widths are C divided by it, one at least.
         kernel_size: Odd size of the spatial gate's two convolutions.
+        channel_sigmoid: Put the channel gate into (0, 1); the code that circulates does not.
         init_cfg: mmengine initialisation.
 
     Shape:
-        ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W; gates in (0, 1).
+        ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W; gates in (0, 1) by default.
 
     Raises:
         ValueError: If ``kernel_size`` is even, or if batch norm would see one value.
@@ -41,6 +44,7 @@ class GAM(BaseModule):
         *,
         reduction: int = 4,
         kernel_size: int = 7,
+        channel_sigmoid: bool = True,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -50,6 +54,7 @@ class GAM(BaseModule):
         self.channel = nn.Sequential(
             nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, channels, 1)
         )
+        self.channel_gate: nn.Module = nn.Sigmoid() if channel_sigmoid else nn.Identity()
         self.spatial = nn.Sequential(
             nn.Conv2d(channels, hidden, kernel_size, padding=padding),
             nn.BatchNorm2d(hidden),
@@ -61,5 +66,5 @@ class GAM(BaseModule):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the map, gated twice."""
         check_batch_norm_input(self.spatial[1], x_NCHW, self)
-        y = x_NCHW * self.channel(x_NCHW).sigmoid()
+        y = x_NCHW * self.channel_gate(self.channel(x_NCHW))
         return y * self.spatial(y).sigmoid()

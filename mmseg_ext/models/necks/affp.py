@@ -3,8 +3,10 @@
 Source: Gu et al., "MFP-DeepLabv3+: A Multi-scale Feature Fusion and Parallel Attention Network for
 Enhanced Bone Metastasis Segmentation", 2024, https://doi.org/10.18280/ts.410218, section 2.1. FSM
 and FRM are the SRU and CRU of ScConv (CVPR 2023), SPPM is YOLO's spatial pyramid pooling.
-Differs from the paper: nothing that it states; what it leaves open follows from its parameter
-counts (``configs/mfp/README.md``).
+Differs from the paper: nothing that it states. What it leaves open follows from its parameter
+counts (``configs/mfp/README.md``), but for our choices: SPPM's kernels 5, 9 and 13 (YOLO's) and its
+ReLU, FSM's 16 groups (ScConv's). FSM follows the text, FRM the public code of ScConv: there, FSM's
+gate keeps the sigmoid where it is below one half (``gate='public'``).
 Shape letters: N image, C channel, D output channel, H row, W column.
 """
 
@@ -20,6 +22,8 @@ from ..layers.aspp import ImagePooling, conv_bn_relu
 from ..layers.channel_order import channels_last_on_cpu
 from ..layers.norms import check_batch_norm_input
 
+_GATES = ('hard', 'straight_through', 'public')
+
 
 @MODELS.register_module()
 class FSM(BaseModule):
@@ -34,7 +38,9 @@ class FSM(BaseModule):
         groups: Of the group normalisation.
         gate: ``'hard'`` is the paper's: the gate is 0 or 1, the affine parameters get no gradient
             and are frozen. ``'straight_through'`` has the same output; its gradient is that of
-            the sigmoid, and the affine parameters learn.
+            the sigmoid, and the affine parameters learn. ``'public'`` is that of ScConv's code: a
+            value that stands out goes to the informative half alone, every other one to both,
+            times its sigmoid; the affine parameters learn by it.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -57,8 +63,8 @@ class FSM(BaseModule):
             raise ValueError(
                 f'channels ({channels}) must be even and a multiple of groups ({groups})'
             )
-        if gate not in ('hard', 'straight_through'):
-            raise ValueError(f"gate must be 'hard' or 'straight_through', got {gate!r}")
+        if gate not in _GATES:
+            raise ValueError(f'gate must be one of {", ".join(_GATES)}, got {gate!r}')
         self.norm = nn.GroupNorm(groups, channels)
         self.gate = gate
         if gate == 'hard':
@@ -66,14 +72,22 @@ class FSM(BaseModule):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return the crossed map."""
-        rich = self._gate(x_NCHW) * x_NCHW
-        poor = x_NCHW - rich
+        rich, poor = self._split(x_NCHW)
         half = x_NCHW.shape[1] // 2
         return rich + torch.cat([poor[:, half:], poor[:, :half]], dim=1)
 
-    def _gate(self, x_NCHW: Tensor) -> Tensor:
+    def _split(self, x_NCHW: Tensor) -> Tuple[Tensor, Tensor]:
         weight_C = self.norm.weight / self.norm.weight.sum()
         score = self.norm(x_NCHW) * weight_C[:, None, None]
+        if self.gate == 'public':
+            soft = score.sigmoid()
+            stands_out = soft > 0.5
+            poor = soft.masked_fill(stands_out, 0) * x_NCHW
+            return soft.masked_fill(stands_out, 1) * x_NCHW, poor
+        rich = self._gate(score, x_NCHW) * x_NCHW
+        return rich, x_NCHW - rich
+
+    def _gate(self, score: Tensor, x_NCHW: Tensor) -> Tensor:
         hard = (score >= 0).to(x_NCHW.dtype)  # a sigmoid reaches one half at zero
         if self.gate == 'hard':
             return hard

@@ -19,7 +19,9 @@ loss, max   grid of x1                               grid of x1
 Differs from them: a third definition, ``'full'``, is mmseg's: logits are enlarged to the labels'
 size. The authors have the scales 0.5, 0.75 and 1 only; of others, ``'caffe'`` enlarges those whose
 step between labels, 8 / s, is no multiple of 8. Where a cell's centre lies between two labels,
-``'port'`` takes the later one; Pillow, which the port calls, lets its rounding errors decide.
+``'port'`` takes the later one; Pillow, which the port calls, lets its rounding errors decide. The
+input is scaled as the port did under torch before 1.6, with which its weights were made: where n s
+is no integer, its ``scale_factor`` means other coordinates since, and other logits.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
