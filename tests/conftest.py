@@ -278,27 +278,33 @@ window.onload = () => {{
 </script></body></html>"""
 
 
-_TWO_RANKS = """
+_RANKS = """
 import os
 import sys
+from os import environ
 
 from torch import distributed
 
 
 def run(rank):
     sys.stdout = open(f'{folder}/rank{{rank}}.txt', 'w')
+    environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='{count}')
     distributed.init_process_group(
-        'gloo', init_method='tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+        'gloo', init_method='tcp://127.0.0.1:{port}', rank=rank, world_size={count})
 {code}
     distributed.destroy_process_group()
     sys.stdout.close()
 
 
-child = os.fork()
-run(1 if child == 0 else 0)
-if child == 0:
-    os._exit(0)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+children = []
+for rank in range(1, {count}):
+    child = os.fork()
+    if child == 0:
+        run(rank)
+        os._exit(0)
+    children.append(child)
+run(0)
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 """
 
 
@@ -312,14 +318,14 @@ def free_port() -> int:
 
 @pytest.fixture
 def two_ranks(tmp_path: Path, free_port: int):
-    """Runs code in two processes of one group, where ``rank`` is 0 or 1; what each printed."""
+    """Runs code in the processes of one group, two by default, each with its ``rank``."""
 
-    def run(code: str) -> list:
+    def run(code: str, count: int = 2) -> list:
         code = textwrap.indent(textwrap.dedent(code), '    ')
-        script = tmp_path / 'two_ranks.py'
-        script.write_text(_TWO_RANKS.format(folder=tmp_path, port=free_port, code=code))
+        script = tmp_path / 'ranks.py'
+        script.write_text(_RANKS.format(folder=tmp_path, port=free_port, code=code, count=count))
         run_python(script, timeout=600)  # seconds on a quiet machine, minutes on a crowded one
-        return [(tmp_path / f'rank{rank}.txt').read_text() for rank in (0, 1)]
+        return [(tmp_path / f'rank{rank}.txt').read_text() for rank in range(count)]
 
     return run
 

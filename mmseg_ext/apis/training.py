@@ -41,6 +41,7 @@ from .schedule import set_max_iters
 from .user_dataset import apply_dataset, run_name
 
 PathLike = Union[str, Path]
+_SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
 
 
 def load_config(
@@ -109,6 +110,10 @@ def _merge(cfg: Config, options: dict) -> None:
 def use_launcher(cfg: Config, launcher: str) -> None:
     """Set the launcher; on a machine without CUDA start gloo and wrap without device ids."""
     cfg.launcher = launcher
+    if launcher != 'none':  # BN statistics that agree, unless the config sees to it
+        hooks = list(cfg.get('custom_hooks') or [])
+        if all(hook.get('type') not in _SYNC_HOOKS for hook in hooks):
+            cfg.custom_hooks = [*hooks, dict(type='SyncStatisticsHook')]
     if start_cpu_group(launcher):
         cfg.setdefault(
             'model_wrapper_cfg',

@@ -1,4 +1,4 @@
-"""Process groups on machines without CUDA.
+"""Process groups on machines without CUDA, and models wrapped for them.
 
 mmengine selects a CUDA device before it starts any process group, even gloo. Its Runner skips its
 own start when a group exists, so one is started first here.
@@ -7,9 +7,12 @@ own start when a group exists, so one is started first here.
 import atexit
 import os
 import subprocess
+from typing import Any
 
 import torch
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 
 _NAMES = {  # launcher: where rank, size and local rank stand
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
@@ -67,3 +70,28 @@ def _stop_group() -> None:
     """Let gloo's threads end before the interpreter does; they abort a process now and then."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def wrap_again(runner: Any) -> None:
+    """Wrap a Runner's model anew, after the storage of its parameters has changed.
+
+    A Runner wraps before its hooks run, and the wrapper's buckets keep the strides that it met:
+    gradients of another layout would come out permuted. The optimiser may stand: it holds the
+    parameters themselves.
+
+    Args:
+        runner: mmengine's; a model that is not wrapped stays as it is.
+
+    Raises:
+        ValueError: If the wrapper is another than mmengine's or torch's for data parallelism.
+    """
+    if not is_model_wrapper(runner.model):
+        return
+    if type(runner.model) not in (MMDistributedDataParallel, DistributedDataParallel):
+        raise ValueError(
+            f'{type(runner.model).__name__} cannot take another memory layout after it was built: '
+            'use MMDistributedDataParallel, or leave ChannelsLastHook out'
+        )
+    model = runner.model.module
+    runner.model = model  # the old wrapper goes, and its hooks on the gradients with it
+    runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)

@@ -1,4 +1,4 @@
-"""Training hooks: memory format, frozen backbone, precise BN, repeatable dropout.
+"""Training hooks: memory format, frozen backbone, BN statistics, repeatable dropout.
 
 Sources: spec section of the FMSI reference repository for freezing (``requires_grad`` only, BN
 statistics keep moving); "Rethinking 'Batch' in BatchNorm", https://arxiv.org/abs/2105.07576,
@@ -13,12 +13,14 @@ from typing import Any, Callable, Iterable, Iterator, Optional
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, get_rank
+from mmengine.dist import all_reduce, all_reduce_params, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .distributed import wrap_again
 
 
 def _inner(model: Any) -> Any:
@@ -31,14 +33,17 @@ class ChannelsLastHook(Hook):
     """Store 4-D weights channels last; convolutions hand the layout on to their outputs.
 
     On a CPU with bfloat16 this nearly halves the training step of separable convolutions. The
-    values do not change.
+    values do not change. Loading a checkpoint or initialising keeps the layout.
     """
 
+    priority = 'VERY_HIGH'  # before others copy the model, such as for a moving average
+
     def before_run(self, runner: Any) -> None:
-        """Convert the weights before the first forward pass of training or testing."""
+        """Convert the weights before the first forward pass, and wrap the model for it."""
         for tensor in runner.model.parameters():
             if tensor.dim() == 4:
                 tensor.data = tensor.data.to(memory_format=torch.channels_last)
+        wrap_again(runner)
 
 
 @HOOKS.register_module()
@@ -231,6 +236,30 @@ class PreciseBNHook(Hook):
             batches = (batch for batch, _ in zip(loader, range(self.num_batches)))
             update_bn_statistics(model, forward, batches)
         runner.logger.info(f'BN statistics recomputed over {self.num_batches} batches')
+
+
+@HOOKS.register_module()
+class SyncStatisticsHook(Hook):
+    """Average BN's running statistics over the processes after every iteration.
+
+    So a checkpoint, whenever it is written, holds what every process validates with, and a resumed
+    run what an uninterrupted one goes on with. Running averages are linear: averaging after each
+    iteration equals averaging once before a validation. Layers that share their statistics already
+    or are frozen stay as they are. Training itself does not use them.
+    """
+
+    priority = 'ABOVE_NORMAL'  # before hooks that copy or save the model
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
+    ) -> None:
+        """Average, all layers in one exchange."""
+        if get_world_size() == 1:
+            return
+        layers = [m for m in _batch_norms(runner.model) if not isinstance(m, nn.SyncBatchNorm)]
+        if layers:
+            tensors = [t for m in layers for t in (m.running_mean, m.running_var)]
+            all_reduce_params(tensors, coalesce=True, op='mean')
 
 
 @HOOKS.register_module()

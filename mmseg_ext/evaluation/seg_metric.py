@@ -112,6 +112,7 @@ class SegMetric(LabelMapMetric):
         self._counts: Optional[ImageCounts] = None
         self._total = self._last = np.zeros((0, 0), np.int64)
         self._f_scores = np.zeros(2)  # sum over batches, batches
+        self._last_batch = np.zeros((2, 2))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -163,15 +164,17 @@ class SegMetric(LabelMapMetric):
 
     def _score_batch(self, data_samples: Sequence[dict]) -> None:
         # The sums are additive, so the images of a batch may differ in size.
-        sums = sum(
+        sums = [
             f_score_sums(
                 sample['seg_logits']['data'].float().softmax(0).unsqueeze(0),
                 sample['gt_sem_seg']['data'].to(sample['seg_logits']['data'].device),
                 len(self.class_names),
             )
             for sample in data_samples
-        )
-        self._f_scores += (f_score_from_sums(torch.as_tensor(sums)), 1)
+        ]
+        # twice: as it is, and without its last image, which the sampler may have repeated
+        self._last_batch = np.array([_batch_score(sums), _batch_score(sums[:-1])])
+        self._f_scores += self._last_batch[0]
 
     def _save_prediction(self, sample: dict, pred: torch.Tensor) -> None:
         ids = pred.cpu().numpy()
@@ -186,8 +189,7 @@ class SegMetric(LabelMapMetric):
         """Add up all ranks and report.
 
         Args:
-            size: Images in the data set; what the sampler repeated beyond it is not counted,
-                except in ``batch_f_score``, which belongs to batches.
+            size: Images in the data set; what the sampler repeated beyond it is not counted.
 
         Returns:
             The same scores on every rank, in per cent.
@@ -217,6 +219,8 @@ class SegMetric(LabelMapMetric):
         total = self._total if self._total.size else np.zeros((num_classes,) * 2, np.int64)
         tensor = torch.from_numpy(total - self._last if drop_last else total.copy())
         all_reduce(tensor)
+        if drop_last:
+            self._f_scores += self._last_batch[1] - self._last_batch[0]
         scores = torch.from_numpy(self._f_scores)
         all_reduce(scores)
         return tensor.numpy()
@@ -276,6 +280,11 @@ class SegMetric(LabelMapMetric):
             counts.save(self.per_image_file)
         if self.summary_file is not None:
             write_json(self.summary_file, report)
+
+
+def _batch_score(sums: list) -> tuple[float, int]:
+    """The f_score of a batch and 1, or nothing for one without images."""
+    return (f_score_from_sums(torch.stack(sums).sum(0)), 1) if sums else (0.0, 0)
 
 
 def _group(name: str, pattern: str) -> str:
