@@ -23,28 +23,10 @@ from mmseg_ext.apis.predict import (
 
 
 @pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> Path:
-    """Random weights of the tiny model, with a head that does not favour one class."""
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
-    torch.manual_seed(0)
-    cfg = Config.fromfile(tiny_config)
-    init_default_scope('mmseg')
-    model = MODELS.build(cfg.model)
-    torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=1.0)
-    with torch.no_grad():
-        for _ in range(30):  # statistics for BN, or the signal dies on its way to the head
-            coarse = torch.rand(4, 3, 5, 5) * 2 - 1
-            model.decode_head(model.backbone(torch.nn.functional.interpolate(coarse, (40, 40))))
-        features = model.decode_head.convs(model.backbone(coarse.repeat(1, 1, 8, 8))[3])
-        centre = model.decode_head.conv_seg.weight[:, :, 0, 0] @ features.mean((0, 2, 3))
-        model.decode_head.conv_seg.bias.copy_(-centre)
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path, random_weights) -> Path:
     path = tmp_path_factory.mktemp('weights') / 'tiny.pth'
     meta = dict(dataset_meta=dict(classes=('sky', 'tree', 'road'), palette=[[9, 8, 7]] * 3))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
-    return path
+    return random_weights(tiny_config, path, meta=meta)
 
 
 @pytest.fixture(scope='module')
@@ -298,7 +280,223 @@ def test_tool_on_a_trained_checkpoint(tiny_config, tiny_data, tmp_path, python_t
     done = python_tool(*arguments, '--out', tmp_path / 'out', check=False)
     assert done.returncode == 1
     assert '2 of 3 images predicted' in done.stdout
-    assert f'1 of 3 images failed:\n  {torn} cannot be read as an image' in done.stderr
+    assert f'1 of 3 images failed:\n  {torn}' in done.stderr
     assert 'Traceback' not in done.stderr
     masks = sorted((tmp_path / 'out' / 'masks').rglob('*.png'))
     assert [np.asarray(Image.open(mask)).shape for mask in masks] == [(40, 40)] * 2
+
+
+# ---- prepared as in testing
+
+
+@pytest.fixture
+def said(monkeypatch) -> list:
+    """Lines of the log."""
+    from mmseg_ext.apis import pipelines
+    from mmseg_ext.apis import predict as module
+
+    lines: list = []
+    for place in (pipelines, module):
+        monkeypatch.setattr(place, 'print_log', lambda line, *_, **__: lines.append(line))
+    return lines
+
+
+_LOADERS_ONLY = """
+_base_ = {base!r}
+steps = [dict(type='LoadImage', channels={channels}, max_value={largest}), dict(type='LoadLabels'),
+         dict(type='PackSegInputs')]
+data = dict(
+    type='FolderDataset', data_root={root!r},
+    data_prefix=dict(img_path='img', seg_map_path='mask'), pipeline=steps,
+    metainfo=dict(classes=('sky', 'tree', 'road')))
+test_dataloader = dict(dataset={dataset})
+model = dict(backbone=dict(in_channels={channels}), data_preprocessor=dict(
+    bgr_to_rgb=False, mean=[127.5] * {channels}, std=[127.5] * {channels}))
+"""
+
+
+def _deep_data(root: Path, channels: int) -> Path:
+    """Three images of 12 bits in 16, PNG or TIFF of several bands, with masks."""
+    import tifffile
+
+    random = np.random.default_rng(channels)
+    for part in ('img', 'mask'):
+        (root / part).mkdir(parents=True)
+    for index in range(3):
+        coarse = random.integers(0, 4096, (6, 7, channels))
+        image = np.repeat(np.repeat(coarse, 6, 0), 6, 1).astype(np.uint16)
+        if channels == 3:
+            cv2.imwrite(str(root / f'img/{index}.png'), image)
+        else:
+            tifffile.imwrite(
+                root / f'img/{index}.tif', image, photometric='minisblack', planarconfig='contig'
+            )
+        mask = random.integers(0, 3, image.shape[:2]).astype(np.uint8)
+        cv2.imwrite(str(root / f'mask/{index}.png'), mask)
+    return root
+
+
+def _tested(model: torch.nn.Module) -> dict:
+    """Image to labels, by the loader and the model alone: what the test compares with."""
+    from mmengine.runner import Runner
+
+    loader = dict(model.cfg.test_dataloader, num_workers=0, persistent_workers=False)
+    found = {}
+    for batch in Runner.build_dataloader(loader):
+        with torch.no_grad():
+            for sample in model.test_step(batch):
+                found[sample.img_path] = sample.pred_sem_seg.data[0].cpu().numpy()
+    return found
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+@pytest.mark.parametrize('channels', [3, 5])
+def test_predict_equals_test_where_only_loaders_are_set(
+    tiny_config, random_weights, tmp_path, channels, wrapped
+) -> None:
+    root = _deep_data(tmp_path / 'data', channels)
+    dataset = "dict(_delete_=True, type='RepeatDataset', times=1, dataset=data)"
+    config = tmp_path / 'deep.py'
+    config.write_text(
+        _LOADERS_ONLY.format(
+            base=str(tiny_config),
+            root=str(root),
+            channels=channels,
+            largest=4095,
+            dataset=dataset if wrapped else 'dict(_delete_=True, **data)',
+        )
+    )
+    model = load_model(config, random_weights(config, tmp_path / 'w.pth'), device='cpu')
+    expected = _tested(model)
+    results = list(predict(model, sorted((root / 'img').iterdir())))
+    assert len(results) == len(expected) == 3
+    for result in results:
+        np.testing.assert_array_equal(result.label, expected[str(result.path)])
+    assert len(np.unique(np.concatenate([result.label for result in results]))) > 1
+
+
+@pytest.mark.parametrize(
+    'config, options',
+    [
+        ('survey/deeplabv3_mobilenetv2_camvid180.py', {}),
+        ('fmsi/fmsi_mobilenetv2_camvid180.py', {}),
+        ('mfp/mfp_mobilenetv2_vertebra.py', {'model.type': 'LetterboxEncoderDecoder'}),
+    ],
+)
+def test_rows_predict_as_they_test(tmp_path, config, options) -> None:
+    """Whatever a row's pipeline does to an image, both see the same."""
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    from mmseg_ext.apis.training import load_config
+
+    root = tmp_path / 'data'
+    random = np.random.default_rng(1)
+    for part in ('img', 'mask'):
+        (root / part).mkdir(parents=True)
+    _picture(root / 'img/a.png', 70, 90)
+    cv2.imwrite(str(root / 'mask/a.png'), random.integers(0, 2, (70, 90)).astype(np.uint8))
+    path = Path(__file__).resolve().parents[1] / 'configs' / config
+    options = dict(options, **{'model.backbone.init_cfg': None})
+    cfg = load_config(path, options=options)
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).eval()
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=9.0)
+    classes = [str(index) for index in range(max(2, model.num_classes))]
+    model.dataset_meta = dict(classes=classes, palette=pictures.voc_palette(len(classes)))
+    cfg.test_dataloader.dataset = dict(
+        type='FolderDataset',
+        data_root=str(root),
+        data_prefix=dict(img_path='img', seg_map_path='mask'),
+        metainfo=dict(classes=classes),
+        pipeline=cfg.test_dataloader.dataset.pipeline,
+    )
+    model.cfg = cfg
+    (result,) = predict(model, [root / 'img/a.png'])
+    np.testing.assert_array_equal(result.label, _tested(model)[str(result.path)])
+
+
+def test_a_pipeline_beside_the_loaders_is_told(tiny_config, checkpoint, tmp_path, said) -> None:
+    """The loader wins, also in what mmseg's inference functions read of the model."""
+    config = tmp_path / 'two.py'
+    config.write_text(
+        f'_base_ = {str(tiny_config)!r}\n'
+        "test_pipeline = [dict(type='LoadImageFromFile'),"
+        " dict(type='Resize', scale=(8, 8)), dict(type='PackSegInputs')]\n"
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile'),"
+        " dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))\n"
+    )
+    two = load_model(config, checkpoint, device='cpu')
+    path = _picture(tmp_path / 'x.png', 40, 48)
+    (result,) = predict(two, [path])
+    np.testing.assert_array_equal(result.label, _logits_by_hand(two, path).argmax(0).numpy())
+    assert any('test_pipeline of the config differs' in line for line in said)
+    assert [step['type'] for step in two.cfg.test_pipeline] == [
+        'LoadImageFromFile',
+        'PackSegInputs',
+    ]
+
+
+# ---- names and lists
+
+
+@pytest.mark.parametrize(
+    'images, names',
+    [
+        (['d/x.jpg', 'd/x.png', 'd/x.jpg.png'], ['x.jpg', 'x.png', 'x.jpg.png']),
+        (['d/y.png.png', 'd/y.png', 'd/y.tif'], ['y.png.png', 'y.png', 'y.tif']),
+    ],
+)
+def test_a_name_that_is_taken_is_made_longer(images, names) -> None:
+    assert [str(path) for path in output_names([Path(item) for item in images])] == names
+
+
+def test_a_name_too_long_for_its_outputs_fails_alone(model, tmp_path) -> None:
+    """Of two with one stem both keep their suffix, so that ``.png`` behind it is too much."""
+    folder = tmp_path / 'in'
+    pair = [_picture(folder / f'k{end}', 16, 16).rename(folder / f'{"k" * 251}{end}')
+            for end in ('.bmp', '.png')]  # fmt: skip
+    short = _picture(folder / 'short.png', 16, 16)
+    fits = _picture(folder / 'f.bmp', 16, 16).rename(folder / f'{"f" * 251}.bmp')
+    failures = predict_to_folder(model, [*pair, short, fits], tmp_path / 'out')
+    assert [failure.path for failure in failures] == pair
+    assert all(str(failure.path) in failure.reason for failure in failures)
+    listing = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [entry['image'] for entry in listing['images']] == [str(short), str(fits)]
+    assert [entry['image'] for entry in listing['failed']] == list(map(str, pair))
+    assert not list((tmp_path / 'out').rglob('*.part'))
+
+
+def test_a_pipe_does_not_hang_and_what_is_left_out_is_named(model, tmp_path, said) -> None:
+    folder = tmp_path / 'in'
+    good = _picture(folder / 'good.png', 16, 16)
+    for name in ('film.mp4', 'notes.txt'):
+        (folder / name).touch()
+    os.mkfifo(folder / 'pipe.png')
+    assert find_images([folder]) == [good]
+    assert all(name in said[0] for name in ('film.mp4', 'notes.txt', 'pipe.png'))
+    results = list(predict(model, [folder / 'pipe.png', good]))
+    assert isinstance(results[0], Failure) and 'pipe.png' in results[0].reason
+    assert not isinstance(results[1], Failure)
+
+
+def test_a_stopped_run_lists_what_it_has_done(model, tmp_path, monkeypatch) -> None:
+    from mmseg_ext.apis import predict as module
+
+    first, second = (_picture(tmp_path / name, 16, 16) for name in ('a.png', 'b.png'))
+    write = module.write_prediction
+
+    def stop_at_second(prediction, *args, **kwargs):
+        if prediction.path == second:
+            raise KeyboardInterrupt
+        return write(prediction, *args, **kwargs)
+
+    monkeypatch.setattr(module, 'write_prediction', stop_at_second)
+    torn = tmp_path / 'torn.jpg'
+    torn.write_bytes(b'no')
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_folder(model, [torn, first, second], tmp_path / 'out')
+    listing = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [entry['image'] for entry in listing['images']] == [str(first)]
+    assert [entry['image'] for entry in listing['failed']] == [str(torn)]

@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--images', nargs='+', help='crf: photos; default: a made-up picture')
     parser.add_argument('--amp', action='store_true', default=None, help='model: bfloat16')
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def show(record: dict) -> None:

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--check', action='store_true', help='write nothing; exit with 1 if README.md is stale'
     )
-    args = parser.parse_args()
+    args = cli.parse_args(parser)
     if args.check and args.collect:
         parser.error('--check writes nothing, --collect does: call them one after the other')
     return args

@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=cli.Options, help='override settings: key=value'
     )
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:

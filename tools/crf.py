@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
         '--names', nargs='+', default=[], help='images of the picture; default: the first four'
     )
     parser.add_argument('--prob', action='store_true', help='also write refined probabilities')
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def read_grid(words: list) -> dict:

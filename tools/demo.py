@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for all results')
     parser.add_argument('--config', default=str(CONFIG), help='config on the data set shapes')
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import replace
 
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.download import ARCHIVES, fetch_dataset
 
 
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--url', help='a mirror of the same file')
     parser.add_argument('--md5', help='checksum, if the file of --url is another one')
     parser.add_argument('--keep-archive', action='store_true', help='keep the tar file')
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:

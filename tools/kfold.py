@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--prob', action='store_true', help='with --average: write probabilities')
     parser.add_argument('--device', default='auto', help='of --average: auto, cpu, cuda, cuda:N')
     kfold.add_surface_arguments(parser)
-    args = parser.parse_args()
+    args = cli.parse_args(parser)
     if args.num_folds is None:
         parser.error('--num-folds is needed, such as --num-folds 5')
     return args

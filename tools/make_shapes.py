@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.shapes_files import write_shapes
 
 
@@ -12,7 +13,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num', type=int, default=300, help='number of images')
     parser.add_argument('--size', type=int, default=160, help='height and width in pixels')
     parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.splits import split_ids, write_lists
 
 
@@ -21,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ratio', type=float, default=0.9, help='share of the first list')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--expect', type=int, help='number of ids that must be there')
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         default=None,
         help='settings that override the config, key=value',
     )
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> int:

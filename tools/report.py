@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
         help='with --compare: first predict six test images, time the network and count the '
         'calibration of each run, where that is absent',
     )
-    args = parser.parse_args()
+    args = cli.parse_args(parser)
     if args.complete and not args.compare:
         parser.error('--complete goes with --compare')
     return args

@@ -62,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='also write the table as Markdown into this file')
     parser.add_argument('--html', help='also write a report as one HTML page into this file')
     parser.add_argument('--configs', help='folder of the papers, instead of the package')
-    args = parser.parse_args()
+    args = cli.parse_args(parser)
     if args.table is None and not (args.report or args.write):
         parser.error('which table? All of them go with --report or --write only')
     if args.write and (args.dataset or args.rows or args.cfg_options):

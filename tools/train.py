@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
+    args = cli.parse_args(parser)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

@@ -8,7 +8,8 @@ import re
 import sys
 import traceback
 import warnings
-from typing import Any, Callable, Optional, Sequence, Set
+from pathlib import Path
+from typing import Any, Callable, List, Optional, Sequence, Set
 
 from mmengine.config import DictAction
 
@@ -34,10 +35,49 @@ class Options(DictAction):
         Raises:
             ValueError: If one is not key=value.
         """
-        wrong = [value for value in values if not re.match(r'[^=\s]+=', value)]
+        wrong = [value for value in values if not _is_setting(value)]
         if wrong:
             raise ValueError(f'{self.option_strings[0]} {wrong[0]!r} is not key=value')
         super().__call__(parser, namespace, values, *args, **kwargs)
+
+
+def parse_args(
+    parser: argparse.ArgumentParser, words: Optional[Sequence[str]] = None
+) -> argparse.Namespace:
+    """Parse a command line whose options may stand before, between and behind its positionals.
+
+    Plain argparse takes an optional positional, such as a checkpoint, only right behind the others.
+    A file behind ``--cfg-options key=value`` is a positional, too.
+
+    Args:
+        parser: Without subcommands.
+        words: Default: those of the process.
+    """
+    words = sys.argv[1:] if words is None else list(words)
+    return parser.parse_intermixed_args(_files_first(words))
+
+
+def _files_first(words: Sequence[str]) -> List[str]:
+    """Move files that stand behind ``--cfg-options key=value`` before it: it would swallow them."""
+    kept: List[str] = []
+    files: List[str] = []
+    setting = False  # whether words are settings, of which there was one
+    start = False
+    for word in words:
+        if word == '--' or word.startswith('-'):
+            start, setting = word == '--cfg-options', False
+        elif start and _is_setting(word):
+            setting = True
+        elif setting and Path(word).exists():
+            files.append(word)
+            continue
+        kept.append(word)
+    place = kept.index('--cfg-options') if files else 0
+    return [*kept[:place], *files, *kept[place:]]
+
+
+def _is_setting(word: str) -> bool:
+    return re.match(r'[^=\s]+=', word) is not None
 
 
 def parse_options(options: Sequence[str]) -> dict:

@@ -35,7 +35,6 @@ class Launch:
             return [python, tool, *words]
         # standalone: a free port, so that several tables can run on one machine
         torchrun = [str(short_path(TORCHRUN)), '--standalone', f'--nproc_per_node={self.gpus}']
-        # behind all words: argparse takes a checkpoint only right behind the config
         return [python, *torchrun, tool, *words, '--launcher', 'pytorch']
 
     def run(self, command: List[str], title: str, log: Path) -> int:

@@ -17,6 +17,7 @@ from .checkpoints import check_weights, read_checkpoint, weights_of
 from .convert_settings import check_settings
 from .optional_packages import check_packages
 from .pictures import voc_palette
+from .pipelines import test_steps
 from .run_folder import find_config
 from .training import load_config
 
@@ -97,6 +98,8 @@ def load_model(
     num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
     names, colours = class_names(cfg, content, num_classes)
     model.dataset_meta = dict(classes=names, palette=colours)
+    # mmseg's inference functions prepare an image by this variable
+    cfg.test_pipeline = test_steps(cfg)
     model.cfg = cfg
     return model.to(place).eval()
 

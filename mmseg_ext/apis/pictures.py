@@ -16,6 +16,7 @@ from mmseg_ext.core.reading import read_shown
 IGNORE = 255
 _VOID = (224, 224, 224)
 _WRONG = (214, 39, 40)
+_STRIP = 1 << 20  # pixels that are painted at once
 
 Palette = Sequence[Sequence[int]]
 
@@ -89,11 +90,16 @@ def overlay(
         opacity: Weight of the colour, between 0 and 1.
         clear: Class that leaves the image untouched, such as a background.
     """
-    weight = np.full(label.shape + (1,), opacity)
-    if clear is not None:
-        weight[label == clear] = 0
-    blend = picture * (1 - weight) + colourise(label, palette) * weight
-    return blend.round().astype(np.uint8)
+    painted = np.empty(picture.shape, np.uint8)
+    height = max(1, _STRIP // max(1, label.shape[1]))
+    for top in range(0, len(label), height):  # floating point takes 100 times the memory of labels
+        strip = slice(top, top + height)
+        weight = np.full(label[strip].shape + (1,), opacity)
+        if clear is not None:
+            weight[label[strip] == clear] = 0
+        blend = picture[strip] * (1 - weight) + colourise(label[strip], palette) * weight
+        painted[strip] = blend.round()
+    return painted
 
 
 def error_picture(picture: np.ndarray, label: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -1,13 +1,16 @@
 """Predict images with a trained model and write what people look at.
 
-Images go through the test pipeline of the config, so they are prepared as in testing; differs from
-``mmseg.apis.inference_model`` in that a bad image is reported and the others go on.
+Images go through the pipeline of the config's test loader, so they are prepared as in testing, and
+one that would not fit into memory is predicted window by window. Differs from
+``mmseg.apis.inference_model`` in that, and in that a bad image is reported and the others go on.
 Shape letters: H row, W column, K class.
 """
 
+import errno
 import io
-import json
+import logging
 import os
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +20,17 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 from PIL import Image
 
-from mmseg_ext.core.files import write_bytes
+from mmseg_ext.core.files import write_bytes, write_json
+from mmseg_ext.datasets.folder import IMAGE_SUFFIXES
 from mmseg_ext.evaluation.probabilities import to_prob
 
 from .load_model import load_model
 from .pictures import encode, overlay, to_display
+from .pipelines import test_steps
+from .windows import Memory, check_readable, predict_windows
 
 __all__ = [
     'Failure',
@@ -35,8 +42,18 @@ __all__ = [
     'to_prob',
 ]
 
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
-_LABEL_LOADERS = ('LoadAnnotations', 'LoadLabels')
+SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
+LISTING = 'predictions.json'
+_EVERY_S = 5.0  # the list of what is done is written so often, and at the end
+# What the file system says of one name; all else, such as a full disk, concerns every image.
+_OF_ONE_NAME = (
+    errno.ENAMETOOLONG,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EINVAL,
+    errno.EILSEQ,
+)
 
 PathLike = Union[str, Path]
 
@@ -72,32 +89,57 @@ def find_images(inputs: Iterable[PathLike]) -> List[Path]:
     """List image files: each input is a file, or a folder that is searched to its bottom.
 
     A file that was named is taken whatever its suffix; a folder gives those of ``SUFFIXES``, in
-    order.
+    order, and the log names what else there is. Hidden files are left out.
 
     Raises:
         FileNotFoundError: If an input does not exist.
         ValueError: If a folder holds no image.
     """
-    found: Dict[Path, None] = {}  # a set that keeps the order
+    found: Dict[Path, Path] = {}  # one file may be named in several ways
     for item in map(Path, inputs):
         if item.is_dir():
-            inside = sorted(path for path in item.rglob('*') if path.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ValueError(f'folder {item} holds no image ({", ".join(SUFFIXES)})')
-            found.update(dict.fromkeys(inside))
+            for path in _images_of(item):
+                found.setdefault(path.absolute(), path)
         elif item.exists():
-            found[item] = None
+            found.setdefault(item.absolute(), item)
         else:
             raise FileNotFoundError(f'input {item} does not exist')
-    return list(found)
+    return list(found.values())
+
+
+def _images_of(folder: Path) -> List[Path]:
+    inside = sorted(path for path in folder.rglob('*') if not path.is_dir())
+    inside = [path for path in inside if not _is_hidden(path.relative_to(folder))]
+    images = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
+    others = [path for path in inside if path not in set(images)]
+    known = ', '.join(SUFFIXES)
+    if not images:
+        left = f' but {_named(others)}' if others else ''
+        raise ValueError(f'folder {folder} holds no image ({known}){left}')
+    if others:
+        print_log(
+            f'left out of {folder}, no image ({known}): {_named(others)}',
+            'current',
+            logging.WARNING,
+        )
+    return images
+
+
+def _is_hidden(inner: Path) -> bool:
+    return any(part.startswith('.') for part in inner.parts) or inner.name == 'Thumbs.db'
+
+
+def _named(paths: Sequence[Path], limit: int = 5) -> str:
+    """Count files by their endings and name the first ones."""
+    endings = Counter(path.suffix.lower() or 'no ending' for path in paths)
+    counts = ', '.join(f'{count} {ending}' for ending, count in endings.most_common(limit))
+    more = ', ...' if len(paths) > limit else ''
+    return f'{counts} ({", ".join(str(path) for path in paths[:limit])}{more})'
 
 
 def build_pipeline(cfg: Config) -> Compose:
-    """Build the test pipeline of a config without its steps that read labels."""
-    steps = cfg.get('test_pipeline')
-    if steps is None:
-        steps = cfg.test_dataloader.dataset.pipeline
-    return Compose([step for step in steps if step['type'] not in _LABEL_LOADERS])
+    """Build the pipeline of a config's test without its steps that read labels."""
+    return Compose(test_steps(cfg))
 
 
 def predict(
@@ -113,30 +155,56 @@ def predict(
     Yields:
         One prediction or failure for each image, in order.
     """
-    pipeline = build_pipeline(model.cfg)
+    pipeline, memory = build_pipeline(model.cfg), Memory(model)
     for path in map(Path, images):
         try:
             picture, data = _read(pipeline, path)
         except Exception as error:  # whatever a decoder raises, the file is to blame
-            yield Failure(path, f'{path} cannot be read as an image: {_first_line(error)}')
+            reason = _first_line(error)
+            named = '' if str(path) in reason else f'{path} cannot be read as an image: '
+            yield Failure(path, f'{named}{reason}')
             continue
+        result: Union[Prediction, Failure]
         try:
             with torch.inference_mode():
-                sample = model.test_step(
-                    dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
-                )[0]
-        except RuntimeError as error:  # out of memory, or too small for the network
+                result = _predict_one(model, memory, path, picture, data, keep_prob)
+        except Exception as error:  # out of memory, or too small for the network
+            if os.environ.get('MMSEG_EXT_DEBUG') == '1':
+                raise
             height, width = picture.shape[:2]
-            yield Failure(
+            result = Failure(
                 path, f'{path} ({width}x{height}) cannot be predicted: {_first_line(error)}'
             )
-            continue
-        yield _collect(path, picture, sample, keep_prob)
+        yield result
+
+
+def _predict_one(
+    model: Any,
+    memory: Memory,
+    path: Path,
+    picture: np.ndarray,
+    data: dict,
+    keep_prob: bool,
+) -> Prediction:
+    """Predict one image at once or, where that would not fit into memory, in windows."""
+    inputs, sample = data['inputs'], data['data_samples']
+    plan = memory.plan(inputs, sample.metainfo, keep_prob=keep_prob)
+    if plan is None:
+        sample = model.test_step(dict(inputs=[inputs], data_samples=[sample]))[0]
+        return _collect(path, picture, sample, keep_prob)
+    height, width = picture.shape[:2]
+    print_log(f'{path} ({width}x{height}): {plan}', 'current', logging.WARNING)
+    label, uncertainty = predict_windows(model, inputs, sample, plan)
+    return Prediction(path, picture, label, None, uncertainty)
 
 
 def _read(pipeline: Compose, path: Path) -> Tuple[np.ndarray, dict]:
     """Run the pipeline, keeping the picture as its first step, the loader, read it."""
-    results: dict = dict(img_path=str(path))
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise ValueError('it is no regular file')
+    check_readable(path)
+    # what mmseg's data sets say of a sample without labels
+    results: dict = dict(img_path=str(path), seg_fields=[], reduce_zero_label=False)
     loader, *others = pipeline.transforms
     results = loader(results)
     picture = to_display(results['img'])
@@ -149,10 +217,12 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
     logits = sample.seg_logits.data
     label = sample.pred_sem_seg.data[0].to(torch.int64).cpu().numpy()
     if label.shape != picture.shape[:2]:
-        raise RuntimeError(
-            f'{path} is {picture.shape[:2]} and its prediction {label.shape}: the '
-            'test pipeline changes the size without recording it'
+        raise ValueError(
+            f'its prediction is {label.shape[1]}x{label.shape[0]}: the test pipeline changes the '
+            'size without recording it'
         )
+    if logits.isnan().any():
+        raise ValueError('the model answers with NaN')
     label = label.astype(np.uint8 if max(len(logits), 2) <= 256 else np.uint16)
     prob = to_prob(logits).cpu().numpy().astype(np.float16) if keep_prob else None
     uncertainty = None
@@ -169,15 +239,20 @@ def _first_line(error: Exception) -> str:
 def output_names(images: Sequence[Path]) -> List[Path]:
     """Name the output of each image: its path below the folder they share, without the suffix.
 
-    Where two would be the same (``a.jpg`` and ``a.png``), both keep the suffix.
+    Where two would be the same (``a.jpg`` and ``a.png``), both keep the suffix, and so does a third
+    one whose name is then taken (``a.jpg.png``).
     """
     if not images:
         return []
     root = os.path.commonpath([path.absolute().parent for path in images])
-    inner = [Path(os.path.relpath(path.absolute(), root)) for path in images]
-    bare = [path.with_suffix('') for path in inner]
-    times = Counter(bare)
-    return [name if times[name] == 1 else path for name, path in zip(bare, inner)]
+    whole = [Path(os.path.relpath(path.absolute(), root)) for path in images]
+    names = [path.with_suffix('') for path in whole]
+    while True:
+        times = Counter(names)
+        longer = [name if times[name] == 1 else path for name, path in zip(names, whole)]
+        if longer == names:
+            return names
+        names = longer
 
 
 def write_prediction(
@@ -248,6 +323,8 @@ def predict_to_folder(
 ) -> List[Failure]:
     """Predict images into a folder, with a progress bar, and list them in ``predictions.json``.
 
+    The list says what is done and what failed, also of a run that was stopped.
+
     Args:
         model: From :func:`load_model`.
         images: From :func:`find_images`.
@@ -257,18 +334,65 @@ def predict_to_folder(
 
     Returns:
         The images that failed; all others are written.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
     """
     from tqdm import tqdm
 
-    failures, entries = [], []
+    listing = _Listing(Path(out), dict(source or {}, **model.dataset_meta))
     results = predict(model, images, keep_prob=prob)
     bar = tqdm(zip(output_names(images), results), total=len(images), desc='predict', unit='image')
-    for name, result in bar:
+    with listing:
+        for name, result in bar:
+            if isinstance(result, Prediction):
+                result = _written(result, out, name, model.dataset_meta)
+            listing.add(result)
+            if listing.failures:
+                bar.set_postfix(failed=len(listing.failures))
+    return listing.failures
+
+
+def _written(prediction: Prediction, out: PathLike, name: Path, meta: dict) -> Union[dict, Failure]:
+    """Write a prediction; where its name is no name for a file, it failed, and the others go on."""
+    try:
+        return write_prediction(prediction, out, name, meta=meta)
+    except OSError as error:
+        if error.errno not in _OF_ONE_NAME:
+            raise
+        path = prediction.path
+        return Failure(path, f'{path} cannot be written below {out}: {error.strerror}')
+
+
+class _Listing:
+    """``predictions.json``: written at the start, every few seconds, and whenever the run ends."""
+
+    def __init__(self, out: Path, about: dict) -> None:
+        self.path, self.about = out / LISTING, about
+        self.entries: List[dict] = []
+        self.failures: List[Failure] = []
+        self._written = 0.0
+
+    def __enter__(self) -> '_Listing':
+        self._write()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._write()
+
+    def add(self, result: Union[dict, Failure]) -> None:
+        """Add what was written of an image, or why nothing was."""
         if isinstance(result, Failure):
-            failures.append(result)
-            bar.write(f'error: {result.reason}')
+            self.failures.append(result)
         else:
-            entries.append(write_prediction(result, out, name, meta=model.dataset_meta))
-    listing = dict(source or {}, **model.dataset_meta, images=entries)
-    write_bytes(Path(out) / 'predictions.json', json.dumps(listing, indent=1).encode())
-    return failures
+            self.entries.append(result)
+        if time.monotonic() - self._written > _EVERY_S:
+            self._write()
+
+    def _write(self) -> None:
+        failed = [
+            dict(image=str(failure.path.absolute()), reason=failure.reason)
+            for failure in self.failures
+        ]
+        write_json(self.path, dict(self.about, images=self.entries, failed=failed))
+        self._written = time.monotonic()

@@ -21,6 +21,7 @@ from mmseg_ext.models.losses.class_weights import class_weights
 
 from .data_file import PARTS, DataFile, read_data_file
 from .data_scan import MaskCount, median_size, pair_files, probe
+from .pipelines import pipeline_of
 from .schedule import set_max_iters
 
 PathLike = Union[str, Path]
@@ -141,7 +142,7 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
         loader = cfg.get(f'{part}_dataloader')
         if not loader:
             continue
-        pipeline = _pipeline_of(loader['dataset'])
+        pipeline = pipeline_of(loader['dataset'])
         if pipeline is None:
             raise ValueError(f'{part}_dataloader.dataset has no pipeline that could be kept')
         for step in _steps(pipeline):
@@ -158,14 +159,6 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
     sizes = ', '.join(f'{part} {len(pair_files(data.file, part).pairs)}' for part in PARTS)
     tested = '' if 'test' in data.file.parts else ' (which is val)'
     return f'images: {sizes}{tested}; batch {train.get("batch_size", 1)}'
-
-
-def _pipeline_of(dataset: dict) -> Optional[list]:
-    """The pipeline of a data set, also of one that others wrap."""
-    if dataset.get('pipeline'):
-        return dataset['pipeline']
-    inner = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
-    return _pipeline_of(inner) if isinstance(inner, dict) else None
 
 
 def _steps(pipeline: Any) -> Iterator[dict]:

@@ -31,7 +31,9 @@ def replacing(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    # as long a name as the file system takes leaves no room for an ending
+    stem = path.name.encode(errors='surrogateescape')[:200].decode(errors='ignore')
+    unfinished = path.with_name(f'.{stem}.{os.getpid()}.part')
     try:
         yield unfinished
         _flush(unfinished)

@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--image-max', type=int, help='value of 16-bit images that becomes white; default: 65535'
     )
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='what the weights do not show, such as output_stride=8; --list names them',
     )
     parser.add_argument('--list', action='store_true', help='list the sources and stop')
-    args = parser.parse_args()
+    args = cli.parse_args(parser)
     if not args.list and (args.source is None or args.output is None):
         parser.error('--source, IN and OUT are needed, or --list')
     return args

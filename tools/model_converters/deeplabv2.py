@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         help='keep all 182 outputs for COCO-Stuff; default: the 171 that are supervised',
     )
     parser.add_argument('--reverse', action='store_true', help='from our names to the public ones')
-    return parser.parse_args()
+    return cli.parse_args(parser)
 
 
 def main() -> None:
