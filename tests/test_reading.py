@@ -185,7 +185,7 @@ def test_one_module_opens_pictures():
     """Whoever opens a picture by another door reads it in another way."""
     root = Path(mmseg_ext.__file__).parent
     doors = re.compile(
-        r'Image\.open|\bimread|imdecode(multi)?\(|imfrombytes|TiffFile|tifffile\.imread|import imageio'
+        r'Image\.open|\bimread|imdecode(multi)?\(|imfrombytes|TiffFile|tifffile\.imread|imageio'
     )
     found = {
         path.relative_to(root).as_posix()

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tu
 
 import numpy as np
 
-from mmseg_ext.core.reading import read_color, read_stored_mask
+from mmseg_ext.core.reading import read_color, read_mask, read_stored_mask
 from mmseg_ext.datasets.folder import files_by_stem, read_list
 from mmseg_ext.datasets.signs import (
     MaskFacts,
@@ -24,7 +24,7 @@ from mmseg_ext.datasets.signs import (
 
 from .data_file import DataFile
 
-_SIGNED = 100  # masks of a split in which signs are looked for before a run
+_SIGNED = 30  # masks of a split in which signs are looked for before a run
 _COMPARED = 20  # images that are compared with their masks before a run
 _SIDE = 256  # rows and columns of the two that are compared
 _UNKNOWN = 100  # values without a class of one mask that are kept
@@ -227,17 +227,20 @@ def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
             f'{_more(found.no_mask)}: add it, or list the stems to be read under {part}.list'
         )
     pairs = spread(found.pairs, limit)
+    _refuse_signs(data, part, spread(found.pairs, _SIGNED))  # they say why values are unknown
+    counts = in_threads(
+        lambda pair: count_mask(data, read_mask(pair.mask, colors=data.color_masks)), pairs
+    )
+    for pair, count in zip(pairs, counts):
+        if count.unknown:
+            raise ValueError(unknown_text(data, pair.mask, count.unknown))
+    return counts
+
+
+def _refuse_signs(data: DataFile, part: str, pairs: List[Pair]) -> None:
     looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
-    for pair, look in zip(pairs, looks):
-        if look.content.unknown:
-            raise ValueError(unknown_text(data, pair.mask, look.content.unknown))
-    _refuse_signs(data, part, list(zip(pairs, looks)))
-    return [look.content for look in looks]
-
-
-def _refuse_signs(data: DataFile, part: str, looks: List[Tuple[Pair, MaskLook]]) -> None:
-    facts = [look.facts for _, look in spread(looks, _SIGNED)]
-    compared = [shows_mask(pair, look) for pair, look in spread(looks, _COMPARED)]
+    facts = [look.facts for look in looks]
+    compared = [shows_mask(pair, look) for pair, look in spread(list(zip(pairs, looks)), _COMPARED)]
     for sign in signs_of(data, facts, compared):
         if sign.wrong:
             raise ValueError(

@@ -373,7 +373,10 @@ def _whole_numbers(path: str, mask: np.ndarray) -> np.ndarray:
         return mask.astype(np.uint8)
     if mask.dtype.kind != 'f':
         return np.ascontiguousarray(mask, mask.dtype.newbyteorder('='))
-    if not np.isfinite(mask).all() or (mask != np.round(mask)).any():
-        shown = np.unique(mask[~(mask == np.round(mask))])[:4].tolist()
-        raise ValueError(f'{path}: a mask of fractions ({shown}...): save class ids')
+    odd = mask[~np.isfinite(mask) | (mask != np.round(mask))]
+    if odd.size:
+        shown = ', '.join(f'{value:g}' for value in np.unique(odd)[:4])
+        raise ValueError(
+            f'{path}: a mask of fractions, of {odd.size} pixels ({shown}...): save class ids'
+        )
     return mask.astype(np.int64)

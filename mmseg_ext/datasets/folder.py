@@ -1,7 +1,7 @@
 """Any folder of images and masks as a data set, without writing a class."""
 
+import contextlib
 import posixpath
-from itertools import islice
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
 
@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 from mmseg_ext.core.reading import read_mask
 
 from .checked import CheckedSegDataset
+from .signs import mask_facts, mask_signs
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
@@ -52,8 +53,9 @@ class FolderDataset(CheckedSegDataset):
 
     Raises:
         FileNotFoundError: If a folder, the split file, or the mask of an image is absent.
-        ValueError: If there is no image, a stem has two files, settings contradict each other, or
-            binary masks would be read as "ignore" or as background throughout.
+        ValueError: If there is no image, a stem has two files, settings contradict each other,
+            binary masks would be read as "ignore" or as background throughout, or some twenty
+            masks give a sign that they are no class ids (``signs.py``).
     """
 
     def __init__(
@@ -120,7 +122,10 @@ class FolderDataset(CheckedSegDataset):
             for stem in self._stems(images)
         ]
         if masks is not None:
-            self._refuse_hidden_foreground([sample['seg_map_path'] for sample in samples])
+            # Spread over the list: the first masks of a medical series are often empty.
+            some = [s['seg_map_path'] for s in samples[:: max(1, len(samples) // _PROBED_MASKS)]]
+            self._refuse_hidden_foreground(some)
+            self._refuse_signs(some)
         return samples
 
     def _stems(self, images: Dict[str, str]) -> Iterable[str]:
@@ -157,8 +162,7 @@ class FolderDataset(CheckedSegDataset):
         if threshold is None and not self._reads_ids_of_two_classes():
             return
         values: set = set()
-        # Spread over the list: the first masks of a medical series are often empty.
-        for path in islice(paths, 0, None, max(1, len(paths) // _PROBED_MASKS)):
+        for path in paths:
             values.update(np.unique(read_mask(path)).tolist())
         folder = self.data_prefix['seg_map_path']
         if threshold is None and values == {0, 255}:
@@ -172,6 +176,20 @@ class FolderDataset(CheckedSegDataset):
                 f'mask_threshold={threshold} would leave nothing but background: lower it, or '
                 'leave it out if the masks hold class ids'
             )
+
+    def _refuse_signs(self, paths: List[str]) -> None:
+        """Masks that are not what they seem to be are reported at once; see ``signs.py``."""
+        if 'mask_threshold' in self.mask_reading:
+            return
+        colors = self.mask_reading['mask_format'] == 'color'
+        facts = []
+        for path in paths:
+            with contextlib.suppress(OSError, ValueError):  # which is said when it is loaded
+                facts.append(mask_facts(path, colors=colors))
+        for sign in mask_signs(facts):
+            if sign.wrong:
+                folder = self.data_prefix['seg_map_path']
+                raise ValueError(f'{folder}, {sign.kind}: {sign.text}')
 
     def _reads_ids_of_two_classes(self) -> bool:
         plain = len(self.mask_reading) == 1 and self.mask_reading['mask_format'] == 'index'

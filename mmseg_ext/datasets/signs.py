@@ -83,8 +83,7 @@ def facts_of(path: str, mask: np.ndarray, palette: Dict[int, Color]) -> MaskFact
         palette: Colours of the values.
     """
     codes = _codes(mask)
-    found, places, numbers = np.unique(codes, return_inverse=True, return_counts=True)
-    places = places.reshape(codes.shape)  # (H, W), 0 to the number of values
+    found, places, numbers = _count(codes)
     names = _names(found, colored=mask.ndim == 3)
     keep = sorted(np.argsort(-numbers, kind='stable')[:_KEPT].tolist())
     blends: Dict[Any, int] = {}
@@ -99,6 +98,18 @@ def facts_of(path: str, mask: np.ndarray, palette: Dict[int, Color]) -> MaskFact
 
 def _codes(mask: np.ndarray) -> np.ndarray:
     return mask if mask.ndim == 2 else mask.astype(np.int64) @ np.array([65536, 256, 1])
+
+
+def _count(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The values in order, the place of each pixel's value among them ``(H, W)``, their pixels."""
+    if codes.min() >= 0 and codes.max() < 2**16:  # many times faster than sorting
+        pixels = np.bincount(codes.ravel())
+        found = np.flatnonzero(pixels)
+        places = np.zeros(len(pixels), np.int32)
+        places[found] = np.arange(len(found))
+        return found, places[codes], pixels[found]
+    found, places, numbers = np.unique(codes, return_inverse=True, return_counts=True)
+    return found, places.reshape(codes.shape), numbers
 
 
 def _names(codes: np.ndarray, *, colored: bool) -> List[Any]:
