@@ -87,10 +87,10 @@ def test_a_step_is_saved_and_the_run_goes_on_from_it(config, tmp_path, tiny_data
 
 
 def test_workers_stay_for_the_step_and_go_with_the_run(config, tmp_path, python_tool):
-    ask = dict(number=int(signal.SIGINT), at=1, pids=str(tmp_path / 'pids'))
+    ask = dict(number=int(signal.SIGHUP), at=1, pids=str(tmp_path / 'pids'))
     asked = config('train_dataloader.update(num_workers=2)\n', **ask)
     done = train(python_tool, asked, tmp_path / 'run')
-    assert done.returncode == 130 and 'stopped by SIGINT: iteration 2 is saved' in done.stderr
+    assert done.returncode == 129 and 'stopped by SIGHUP: iteration 2 is saved' in done.stderr
     pids = (tmp_path / 'pids').read_text().split()
     assert len(pids) == 2 and 'Traceback' not in done.stderr
     for pid in pids:
@@ -184,6 +184,8 @@ def parent(tmp_path):
     command = [sys.executable, '-S', str(script)]
 
     def run():
+        for number in signals.SIGNALS:  # a shell's background job ignores some
+            signal.signal(number, signal.SIG_DFL)
         sys.stdout = sys.stderr = open(os.devnull, 'w')
         cli.run_tool(lambda: run_logged(command, 'train', tmp_path / 'log'))
 

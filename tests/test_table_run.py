@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import runpy
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -371,10 +373,9 @@ def test_slurm_gets_a_job_for_each_row_and_seed(setup, slurm, tmp_path):
     assert {'--parsable', '--gres=gpu:2', '--job-name=small_seed0', '--time', '10:00'} < set(
         lines[0]
     )
-    assert lines[0][-1] == (
-        f'--wrap={sys.executable} tools/table.py toy 1 --rows Small --seeds 0 '
-        '--ignore-tolerances --amp'
-    )
+    tool = f'; {sys.executable} tools/table.py toy 1 --rows Small --seeds 0 --ignore-tolerances'
+    assert f'{tool} --amp & ' in lines[0][-1]
+    assert {'--requeue', '--signal=B:USR1@90'} < set(lines[0])
     assert '--dependency=afterany:1' in lines[4] and '--dependency=afterany:3' in lines[5]
     assert not any('dependency' in word for word in lines[0])
     (tmp_path / 'bin' / 'squeue').write_text('#!/bin/sh\necho RUNNING\n')
@@ -382,6 +383,26 @@ def test_slurm_gets_a_job_for_each_row_and_seed(setup, slurm, tmp_path):
     assert [job.new for job in again] == [False] * 6
     assert len(slurm.read_text().splitlines()) == 6
     assert setup.run('small', seeds=(0,)) == []  # the job itself finds its folder its own
+
+
+@pytest.mark.parametrize('name, status, again', [('USR1', 138, True), ('TERM', 143, False)])
+def test_a_job_out_of_time_puts_itself_into_the_queue_again(tmp_path, name, status, again):
+    """The shell's part alone, with a tool that takes its time to save."""
+    tool = tmp_path / 'tool'
+    tool.write_text(
+        "#!/bin/sh\nend() { sleep 0.2; echo saved; exit $1; }\ntrap 'end 138' USR1\n"
+        "trap 'end 143' TERM\nsleep 0.3; echo ready\nwhile :; do sleep 0.05; done\n"
+    )
+    (tmp_path / 'scontrol').write_text('#!/bin/sh\necho scontrol $*\n')
+    for path in (tool, tmp_path / 'scontrol'):
+        path.chmod(0o755)
+    script = table_submit._JOB.format(command=tool, again=table_submit._AGAIN)
+    env = dict(os.environ, SLURM_JOB_ID='7', PATH=f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    job = subprocess.Popen(['sh', '-c', script], stdout=subprocess.PIPE, text=True, env=env)
+    assert job.stdout.readline() == 'ready\n'
+    job.send_signal(getattr(signal, f'SIG{name}'))
+    rest = job.communicate(timeout=60)[0]
+    assert rest == 'saved\n' + 'scontrol requeue 7\n' * again and job.returncode == status
 
 
 def test_slurm_that_is_absent_is_named(setup, monkeypatch):

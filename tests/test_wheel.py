@@ -24,7 +24,7 @@ import mmseg_ext
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = 'fmsi/fmsi_mobilenetv2_camvid180.py'
-TOOLS = sorted((ROOT / 'tools').rglob('*.py'))
+TOOLS = [p for p in sorted((ROOT / 'tools').rglob('*.py')) if p.parent.name != 'dev']
 OPTIONS = ['-q', '--disable-pip-version-check']
 
 LOOK_UP = f"""

@@ -1,6 +1,8 @@
 """Submit a table to Slurm: one job for each row and seed, which runs ``tools/table.py`` itself.
 
-So a job that was killed is submitted again by the same command and goes on where it was. The
+So a job that was killed is submitted again by the same command and goes on where it was. A job
+that is about to reach its time limit is asked to end 90 seconds before, saves its step and puts
+itself into the queue again; one that is preempted, Slurm itself requeues. The
 partition, the account and the like are sbatch's own: ``SBATCH_PARTITION``, ``SBATCH_ACCOUNT``, ...,
 or more arguments in ``SBATCH_ARGS``, which is split into words.
 """
@@ -14,10 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from mmseg_ext.core.files import write_bytes
+
 from .table_rows import Row, TableRun, row_folder
 from .table_run import Settings, check_folder, make_job
 
 JOB_FILE = 'slurm_job.txt'
+
+# Of a shell: the tool gets the signals of the job, and what it ends with decides.
+_JOB = (
+    "trap 'kill -USR1 $tool' USR1; trap 'kill -TERM $tool' TERM; {command} & tool=$!; "
+    'wait $tool; status=$?; '  # a signal ends the wait, not the tool
+    'while kill -0 $tool 2>/dev/null; do wait $tool; status=$?; done; '
+    '[ $status -ne {again} ] || scontrol requeue $SLURM_JOB_ID; exit $status'
+)
+_AGAIN = 128 + 10  # the tool's status after SIGUSR1, as Linux numbers it
 
 
 @dataclass(frozen=True)
@@ -87,13 +100,15 @@ def _submit(
     folder.mkdir(parents=True, exist_ok=True)
     words += [
         f'--output={folder / "slurm-%j.log"}',
+        *('--requeue', '--open-mode=append', '--signal=B:USR1@90'),
         *shlex.split(os.environ.get('SBATCH_ARGS', '')),
     ]
-    done = subprocess.run([*words, f'--wrap={shlex.join(command)}'], capture_output=True, text=True)
+    script = _JOB.format(command=shlex.join(command), again=_AGAIN)
+    done = subprocess.run([*words, f'--wrap={script}'], capture_output=True, text=True)
     if done.returncode != 0:
         raise ValueError(f'sbatch refused {row.label!r}: {done.stderr.strip()}')
     job = done.stdout.strip().split(';')[0]  # with a cluster's name after it
-    (folder / JOB_FILE).write_text(job + '\n')
+    write_bytes(folder / JOB_FILE, f'{job}\n'.encode())
     return Submitted(row.label, seed, job, new=True)
 
 
