@@ -79,10 +79,11 @@ class StoredMask(NamedTuple):
         return self.values if self.values.ndim == 3 else np.repeat(self.values[..., None], 3, 2)
 
     def used_palette(self) -> Dict[int, Tuple[int, int, int]]:
-        """The palette's colour of each value that occurs."""
+        """The palette's colour of each value that occurs; none, if each is its own grey."""
         if self.palette is None:
             return {}
-        return {int(v): tuple(self.palette[v].tolist()) for v in np.unique(self.values)}
+        used = {int(v): tuple(self.palette[v].tolist()) for v in np.unique(self.values)}
+        return {} if all(color == (v, v, v) for v, color in used.items()) else used
 
 
 @contextlib.contextmanager

@@ -105,9 +105,9 @@ def _count(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     if codes.min() >= 0 and codes.max() < 2**16:  # many times faster than sorting
         pixels = np.bincount(codes.ravel())
         found = np.flatnonzero(pixels)
-        places = np.zeros(len(pixels), np.int32)
-        places[found] = np.arange(len(found))
-        return found, places[codes], pixels[found]
+        place_of = np.zeros(len(pixels), np.int32)
+        place_of[found] = np.arange(len(found))
+        return found, place_of[codes], pixels[found]
     found, places, numbers = np.unique(codes, return_inverse=True, return_counts=True)
     return found, places.reshape(codes.shape), numbers
 
