@@ -80,7 +80,7 @@ if __name__ == '__main__':
         include_package_data=True,
         python_requires='>=3.10,<3.14',
         install_requires=[
-            'torch>=2.1,<2.15',
+            'torch>=2.6,<2.15',
             'numpy>=1.24',
             'mmengine>=0.10.7,<0.11',
             'mmsegmentation>=1.2.2,<1.3',

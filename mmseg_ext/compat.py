@@ -2,9 +2,10 @@
 
 1. ``mmcv-lite`` ships no compiled ``mmcv._ext``, but ``mmseg.utils`` imports ``mmcv.ops``. A
    placeholder module lets the import pass; calling an absent operator says what to install.
-2. torch>=2.6 reads checkpoints with ``weights_only=True``, and mmengine pickles ``HistoryBuffer``
-   objects, which reach for ``getattr``. Nothing is allow-listed here: the training history is
-   written as plain lists and rebuilt on loading, so such a file loads in any process.
+2. Checkpoints are read with ``weights_only=True`` (torch before 2.6 runs what is in them all the
+   same and is refused), and mmengine pickles ``HistoryBuffer`` objects, which reach for
+   ``getattr``. Nothing is allow-listed here: the training history is written as plain lists and
+   rebuilt on loading, so such a file loads in any process.
 3. ``mmengine`` finds the configs of packages on a fixed list only; ours is added to it.
 4. ``MMSegInferencer('name', weights=...)`` fails on a metafile without ``Weights``, which it would
    not use. Such an entry gets a file name that explains itself when it is not found.

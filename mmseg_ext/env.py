@@ -263,7 +263,7 @@ def check_folder(name: str, variable: str) -> Check:
 
 CHECKS: tuple[Callable[[], Check], ...] = (
     check_python,
-    lambda: check_package('torch', 'torch', '2.1', '2.15'),
+    lambda: check_package('torch', 'torch', '2.6', '2.15'),
     lambda: check_package('mmengine', 'mmengine', '0.10', '0.11'),
     check_mmcv,
     lambda: check_package('mmseg', 'mmsegmentation', '1.2', '1.3'),

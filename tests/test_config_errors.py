@@ -143,17 +143,54 @@ def test_max_iters_turns_epochs_into_iterations():
     """100 epochs of the warm-up and cosine schedule in 400 iterations: four for each epoch."""
     path = ROOT / 'configs' / 'fmsi' / 'fmsi_xception_voc.py'
     cfg = training.load_config(path, options=dict(max_iters=400))
-    loop = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=20)
+    loop = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=40)
     assert cfg.train_cfg.to_dict() == loop
     phases = [(s.begin, s.end, s.by_epoch) for s in cfg.param_scheduler]
     assert phases == [(0, 8, False), (4, 12, False), (8, 16, False), (12, 344, False)]
     assert cfg.param_scheduler[-1].T_max == 4 * 82
     hooks = cfg.default_hooks
-    assert (hooks.checkpoint.by_epoch, hooks.checkpoint.interval) == (False, 20)
+    assert (hooks.checkpoint.by_epoch, hooks.checkpoint.interval) == (False, 40)
     assert hooks.logger.log_metric_by_epoch is False
     short = training.load_config(path, options=dict(max_iters=2))
     assert all(s.begin < s.end for s in short.param_scheduler)
     assert short.train_cfg.val_interval == short.default_hooks.checkpoint.interval == 1
+
+
+def test_what_is_given_beside_max_iters_wins(tiny_config):
+    """Whatever the order, for every key that is rescaled, and under the file's own variable."""
+    given = {
+        'train_cfg.val_interval': 60,
+        'train_cfg.val_begin': 7,
+        'default_hooks.checkpoint.interval': 45,
+        'param_scheduler.0.end': 50,
+        'param_scheduler.0.begin': 1,
+        'default_hooks.logger.interval': 9,
+    }
+    for options in (dict(max_iters=60, **given), dict(given, max_iters=60)):
+        cfg = training.load_config(tiny_config, options=options)
+        assert cfg.train_cfg.max_iters == 60
+        for key, value in given.items():
+            place = cfg
+            for part in key.split('.'):
+                place = place[int(part)] if part.isdigit() else place[part]
+            assert place == value, key
+    cfg = training.load_config(tiny_config, options=dict(max_iters=60, val_interval=25))
+    hook = cfg.default_hooks.checkpoint
+    assert (cfg.train_cfg.val_interval, hook.interval, cfg.param_scheduler[0].end) == (25, 25, 60)
+    options = {'val_interval': 25, 'default_hooks.checkpoint.interval': 5}
+    cfg = training.load_config(tiny_config, options=options)
+    assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (25, 5)
+
+
+@pytest.mark.parametrize('length', [1, 7, 12, 100, 333])
+@pytest.mark.parametrize(
+    'row', ['survey/fcn32s_vgg16_voc', 'fmsi/unet_vgg16_voc', 'fmsi/fmsi_xception_voc']
+)
+def test_a_short_run_validates_at_most_ten_times(row, length):
+    cfg = training.load_config(ROOT / f'configs/{row}.py', options=dict(max_iters=length))
+    steps = {*range(cfg.train_cfg.val_interval, length + 1, cfg.train_cfg.val_interval), length}
+    assert 1 <= len(steps) <= 11 and cfg.default_hooks.checkpoint.interval <= length
+    assert length < 100 or len(steps) >= 9
 
 
 def test_a_missing_config_is_looked_for_nearby(tiny_config):

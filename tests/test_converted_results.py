@@ -10,7 +10,7 @@ from mmseg_ext.apis.card import results_section
 from mmseg_ext.apis.collect import commands
 from mmseg_ext.apis.convert import converted_meta
 from mmseg_ext.apis.results import run_facts
-from mmseg_ext.apis.training import load_config
+from mmseg_ext.apis.training import _restates_start, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 ORIGIN = 'https://github.com/somebody/net'
@@ -83,6 +83,26 @@ def test_a_changed_start_is_what_results_name(tmp_path, options, init):
     path = ROOT / 'configs/fmsi/fmsi_mobilenetv2_camvid180.py'
     checkpoint = _trained(tmp_path, load_config(path, options=options))
     assert run_facts(load_config(path), checkpoint)['init'] == init
+
+
+def test_a_file_that_starts_otherwise_does_not_inherit_the_note(tmp_path):
+    row = ROOT / 'configs/fmsi/fmsi_mobilenetv2_camvid180.py'
+    scratch, again, other, told = (tmp_path / f'{name}.py' for name in 'abcd')
+    scratch.write_text(f'_base_ = {str(row)!r}\nmodel = dict(backbone=dict(init_cfg=None))')
+    again.write_text("_base_ = './a.py'\nrandomness = dict(seed=3)")
+    other.write_text(f"_base_ = {str(row)!r}\nmodel = dict(backbone=dict(init_cfg=dict(\n"
+                     "    type='Pretrained', checkpoint='mine/other.pth')))")  # fmt: skip
+    told.write_text("_base_ = './a.py'\ninit_note = 'by hand'")
+    for path, init in ((scratch, 'random'), (again, 'random'), (other, 'other.pth'),
+                       (told, 'by hand')):  # fmt: skip
+        checkpoint = _trained(tmp_path, load_config(path))
+        assert run_facts(load_config(row), checkpoint)['init'] == init, path.name
+
+
+def test_every_row_keeps_its_note():
+    rows = sorted((ROOT / 'configs').glob('*/[!_]*.py'))
+    assert len(rows) > 100
+    assert [path.name for path in rows if _restates_start(str(path))] == []
 
 
 def test_a_file_of_ours_is_no_converted_start(tmp_path):

@@ -23,7 +23,7 @@ def test_report_runs_with_nothing_installed():
     done = bare('-m', 'mmseg_ext.env')
     assert done.returncode == 1, done.stderr
     needed = done.stdout.split('is needed')[1]
-    for cure in ('torch>=2.1,<2.15', 'mmcv-lite>=2.1,<2.2', 'ftfy regex', 'setuptools<82'):
+    for cure in ('torch>=2.6,<2.15', 'mmcv-lite>=2.1,<2.2', 'ftfy regex', 'setuptools<82'):
         assert cure in needed
     assert 'Traceback' not in done.stdout + done.stderr
 

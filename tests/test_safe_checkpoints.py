@@ -91,6 +91,16 @@ def test_a_single_wrong_byte_among_the_numbers_is_found_wherever_it_is(tmp_path)
             read_checkpoint(path)
 
 
+def test_a_torch_that_executes_checkpoints_is_refused(tmp_path, monkeypatch):
+    torch.save(dict(w=torch.ones(1)), tmp_path / 'a.pth')
+    for version in ('2.5.1+cu121', '2.1.0'):
+        monkeypatch.setattr(torch, '__version__', version)
+        with pytest.raises(ImportError, match=r'install torch>=2\.6'):
+            read_checkpoint(tmp_path / 'a.pth')
+    monkeypatch.setattr(torch, '__version__', '2.10.0')
+    assert read_checkpoint(tmp_path / 'a.pth')['w'] == 1
+
+
 def test_files_of_old_torch_are_read_if_they_are_safe(tmp_path):
     torch.save(dict(model={'module.w': torch.ones(2)}), tmp_path / 'a.pth',
                _use_new_zipfile_serialization=False)  # fmt: skip

@@ -69,6 +69,7 @@ _RUNNER_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {'self', 'c
     'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
     'find_unused_parameters', 'fold_pool', 'init_note', 'log_level', 'max_iters',
     'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
+    'val_interval',
 }  # fmt: skip
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+VALIDATIONS = 10  # at most, in a shortened run; rows of many validations would do nothing else
+
 
 def _scaled(value: int, ratio: float) -> int:
     return max(1, round(value * ratio)) if value > 0 else value
@@ -12,8 +14,9 @@ def _scaled(value: int, ratio: float) -> int:
 def set_max_iters(cfg: Config, max_iters: int) -> None:
     """Rescale loop, schedulers, validation and checkpoint intervals.
 
-    A config that trains by epochs then trains by iterations: what was to happen after a share of
-    its epochs happens after that share of the iterations.
+    A run that gets shorter validates at most ten times. A config that trains by epochs then trains
+    by iterations: what was to happen after a share of its epochs happens after that share of the
+    iterations.
 
     Args:
         cfg: Changed in place.
@@ -25,21 +28,46 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
     """
     if not isinstance(max_iters, int) or max_iters < 1:
         raise ValueError(f'max_iters must be a positive integer, got {max_iters!r}')
-    if 'max_iters' not in (cfg.get('train_cfg') or {}):
+    epochs = 'max_iters' not in (cfg.get('train_cfg') or {})
+    if epochs:
         _count_iterations(cfg)
     loop = cfg.train_cfg
     ratio = max_iters / loop['max_iters']
     loop['max_iters'] = max_iters
     cfg.max_iters = max_iters
-    for key in ('val_interval', 'val_begin'):
-        if key in loop:
-            loop[key] = min(_scaled(loop[key], ratio), max_iters)
+    _scale_intervals(cfg, ratio, 1 if ratio >= 1 and not epochs else -(-max_iters // VALIDATIONS))
     for scheduler in _schedulers(cfg):
         if not scheduler.get('by_epoch', True):
             _scale_scheduler(scheduler, ratio)
+
+
+def _scale_intervals(cfg: Config, ratio: float, least: int) -> None:
+    """Rescale when is validated and saved; a checkpoint for each validation stays one."""
+    loop, last = cfg.train_cfg, cfg.train_cfg['max_iters']
     checkpoint = cfg.get('default_hooks', {}).get('checkpoint') or {}
-    if not checkpoint.get('by_epoch', True) and checkpoint.get('interval', -1) > 0:
-        checkpoint['interval'] = min(_scaled(checkpoint['interval'], ratio), max_iters)
+    saves = not checkpoint.get('by_epoch', True) and checkpoint.get('interval', -1) > 0
+    together = saves and checkpoint['interval'] == loop.get('val_interval')
+    if 'val_begin' in loop:
+        loop['val_begin'] = min(_scaled(loop['val_begin'], ratio), last)
+    if 'val_interval' in loop:
+        loop['val_interval'] = min(max(_scaled(loop['val_interval'], ratio), least), last)
+    if saves:
+        own = min(_scaled(checkpoint['interval'], ratio), last)
+        checkpoint['interval'] = loop['val_interval'] if together else own
+
+
+def set_val_interval(cfg: Config, steps: int) -> None:
+    """Validate at another interval, and save where it was saved at each validation.
+
+    Args:
+        cfg: Changed in place.
+        steps: Iterations, or epochs, between two validations.
+    """
+    loop = cfg.train_cfg
+    checkpoint = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    if checkpoint.get('interval') == loop.get('val_interval'):
+        checkpoint['interval'] = steps
+    loop['val_interval'] = steps
 
 
 def _scale_scheduler(scheduler: dict, ratio: float) -> None:

@@ -5,6 +5,7 @@ ends in :func:`train` or :func:`test`. The priority is mmseg's: command line, th
 file's name.
 """
 
+import ast
 import logging
 import os
 from pathlib import Path
@@ -37,7 +38,7 @@ from .convert_settings import check_settings, check_starts
 from .optional_packages import check_packages
 from .results import add_run_facts
 from .run_guard import guarded
-from .schedule import set_max_iters
+from .schedule import set_max_iters, set_val_interval
 from .user_dataset import apply_dataset, run_name
 
 PathLike = Union[str, Path]
@@ -55,7 +56,8 @@ def load_config(
 
     Args:
         path: A file, or ``package::path`` such as ``mmseg_ext::fmsi/fmsi_xception_voc.py``.
-        options: ``--cfg-options``. ``max_iters`` rescales the whole schedule.
+        options: ``--cfg-options``. ``max_iters`` rescales the whole schedule; what is given beside
+            it wins, and ``val_interval`` is that of the loop.
         work_dir: Wins over the file's own; without either ``work_dirs/<config name>``, and with a
             ``dataset`` ``work_dirs/<config name>-<data set name>``.
         dataset: File of the user's data, see :func:`~.user_dataset.apply_dataset`.
@@ -74,6 +76,8 @@ def load_config(
         raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
     else:
         cfg = Config.fromfile(path)
+        if _restates_start(path):
+            cfg.pop('init_note', None)  # a base's, of another start
     name = Path(path.split('::')[-1]).stem
     if dataset is not None:
         name = run_name(path, apply_dataset(cfg, dataset))
@@ -86,6 +90,21 @@ def load_config(
         cfg.work_dir = os.path.join('work_dirs', name)
     cfg.launcher = cfg.get('launcher', 'none')
     return cfg
+
+
+def _restates_start(path: str) -> bool:
+    """Whether a file, or a base of it, says anew what weights start from and notes nothing."""
+    if not path.endswith('.py'):
+        return False
+    nodes = list(ast.walk(ast.parse(Path(path).read_text(encoding='utf-8'))))
+    if any(isinstance(node, ast.Name) and node.id == 'init_note' for node in nodes):
+        return False
+    keys: set = {node.arg for node in nodes if isinstance(node, ast.keyword)}
+    keys |= {node.value for node in nodes if isinstance(node, ast.Constant)}
+    if keys & {'init_cfg', 'pretrained'}:
+        return True
+    bases = [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
+    return any(map(_restates_start, bases))
 
 
 def _similar(path: Path) -> str:
@@ -102,9 +121,11 @@ def _merge(cfg: Config, options: dict) -> None:
     max_iters = options.pop('max_iters', None)
     if any(part in ('init_cfg', 'pretrained') for key in options for part in key.split('.')):
         cfg.pop('init_note', None)  # it tells of another start; results then name the file
-    cfg.merge_from_dict(options)
-    if max_iters is not None:
+    if max_iters is not None:  # first: what is given beside it wins
         set_max_iters(cfg, max_iters)
+    if isinstance(options.get('val_interval'), int) and cfg.get('train_cfg'):
+        set_val_interval(cfg, options['val_interval'])
+    cfg.merge_from_dict(options)
 
 
 def use_launcher(cfg: Config, launcher: str) -> None:

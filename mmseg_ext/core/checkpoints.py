@@ -22,6 +22,7 @@ from mmengine import runner
 from mmengine.dist import barrier, get_rank
 from mmengine.runner import checkpoint as mmengine_checkpoints
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import digit_version
 from torch import Tensor
 
 from .files import PathLike, replacing
@@ -44,8 +45,13 @@ def read_checkpoint(path: PathLike) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file, or the address cannot be reached.
+        ImportError: If torch is too old to read it safely.
         ValueError: If it is no checkpoint, is damaged, or holds code.
     """
+    if digit_version(str(torch.__version__)) < digit_version('2.6'):
+        raise ImportError(
+            f'torch {torch.__version__} executes what is in a checkpoint: install torch>=2.6'
+        )
     if _is_address(path):
         path = download(str(path))
     file = Path(path).expanduser()
