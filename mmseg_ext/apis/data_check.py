@@ -252,9 +252,10 @@ def _add_notes(report: DataReport) -> None:
 
 
 def _add_signs(report: DataReport) -> None:
-    facts = [sample.facts for sample in report.samples if sample.facts is not None]
-    same = [sample.same for sample in report.samples if sample.facts is not None]
-    for sign in signs_of(report.data, facts, same):
+    # Two splits may name the same files.
+    known = {s.pair.mask: s for s in report.samples if s.facts is not None}.values()
+    facts = [sample.facts for sample in known if sample.facts is not None]
+    for sign in signs_of(report.data, facts, [sample.same for sample in known]):
         place = report.errors if sign.wrong else report.warnings
         _add(place, sign.kind, [sign.text])
 
