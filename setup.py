@@ -91,6 +91,7 @@ if __name__ == '__main__':
             'tqdm',
             'pyyaml',
             'scikit-learn>=1.6,<2',
+            'scipy>=1.9',
         ],
         extras_require={
             'lite': ['mmcv-lite>=2.1,<2.2'],
@@ -99,7 +100,7 @@ if __name__ == '__main__':
             'export': ['onnx', 'onnxscript', 'onnxruntime'],
             'crf': ['pydensecrf2'],
             'medical': ['monai>=1.4,<2'],
-            'test': ['pytest', 'pytest-xdist', 'scipy', 'monai>=1.4,<2'],
+            'test': ['pytest', 'pytest-xdist', 'monai>=1.4,<2'],
             'lint': ['ruff', 'mypy', 'pre-commit'],
             # other people's code to compare with, see "make test-full"
             'oracle-mmcv': ['pydensecrf2', 'torch==2.13.0'],

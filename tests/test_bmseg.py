@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS
 
 from mmseg_ext.apis.kfold_pool import read_pool
 from mmseg_ext.datasets.bmseg_files import binary_mask, convert_bmseg, describe
-from mmseg_ext.datasets.groups import read_groups
+from mmseg_ext.datasets.groups import group_unit, read_groups
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOL = 'tools/dataset_converters/bmseg.py'
@@ -208,6 +208,26 @@ def test_group_file_of_any_dataset(tmp_path):
         )
     )  # fmt: skip
     assert [dataset.get_data_info(i)['group'] for i in range(2)] == ['P1', 'P2']
+    # the line of column names says what the groups are; the frames' names say the video
+    assert dataset.metainfo['group_unit'] == 'patient'
+    names = ['Seq05VD_f00000.png', '0001TP_008550.png']
+    pattern = dataset.metainfo['video_pattern']
+    assert [re.search(pattern, name)[1] for name in names] == ['Seq05VD', '0001TP']
+
+
+@pytest.mark.parametrize(
+    'text, unit',
+    [
+        ('stem,patient\na,1\n', 'patient'),
+        ('Image; Patient ID\n'.replace(';', ',') + 'a,1\n', 'patient'),
+        ('image_id,video_id\na,1\n', 'video'),
+        ('a,P1\nb,P1\n', 'group'),
+        ('image,1\n', 'group'),
+    ],
+)
+def test_group_files_say_what_groups_are(tmp_path, text, unit):
+    (tmp_path / 'groups.csv').write_text(text)
+    assert group_unit(str(tmp_path / 'groups.csv')) == unit
 
 
 @pytest.mark.parametrize('text, message', [

@@ -9,6 +9,7 @@ from mmseg.registry import METRICS
 
 from mmseg_ext.apis import training
 from mmseg_ext.evaluation.boundary_f1_metric import boundary_f1, outline
+from mmseg_ext.evaluation.intervals import logit_interval
 
 
 def halves(column, size=(6, 10)):
@@ -145,6 +146,10 @@ def test_the_metric_averages_classes_then_images():
     assert scores['BF.sky'] == pytest.approx(100 * 2 / 3)
     assert scores['BF.road'] == pytest.approx(100 * (road + 1) / 3)
     assert scores['BF.car'] == 0
+    images = np.array([(1 + road + 0) / 3, 1, 0])
+    error = images.std(ddof=1) / math.sqrt(3)
+    assert metric.intervals['BF'] == pytest.approx(logit_interval(images.mean(), error, 3))
+    assert metric.intervals['BF.car'] == (None, None)  # of one image
 
 
 def test_the_data_sets_ignored_label():

@@ -12,8 +12,12 @@ from mmseg.registry import METRICS
 from mmseg_ext.apis import training
 from mmseg_ext.apis.benchmark import build
 from mmseg_ext.datasets.groups import write_groups
-from mmseg_ext.evaluation.bootstrap import bootstrap_means
-from mmseg_ext.evaluation.calibration_metric import calibration_error, confidence_histogram
+from mmseg_ext.evaluation.calibration_metric import (
+    calibration_error,
+    calibration_interval,
+    confidence_histogram,
+)
+from mmseg_ext.evaluation.intervals import logit_interval, score_intervals
 
 # Two classes, 2x3 pixels. By bins of 1/4, upper ends included:
 #   pixel   probability  guess  label   bin (0.5, 0.75]    bin (0.75, 1]
@@ -147,8 +151,54 @@ def test_a_test_writes_it_into_the_results(tiny_config, tiny_data, tmp_path):
     assert results['calibration']['accuracy'] == pytest.approx(results['metrics']['aAcc']['value'])
     with np.load(tmp_path / 'run' / 'per_image.npz') as file:
         assert file['groups'].tolist() == [patients[Path(name).stem] for name in file['names']]
-        counts = [file[name] for name in ('tp', 'pred', 'label')]
-        expected = bootstrap_means(*counts, groups=file['groups'])
-    assert results['metrics']['mIoU'] == {k: pytest.approx(v) for k, v in expected['mIoU'].items()}
-    alone = bootstrap_means(*counts)['mIoU']
-    assert alone['high'] != pytest.approx(expected['mIoU']['high'])  # whole patients were drawn
+        rows = np.stack([file[name] for name in ('tp', 'pred', 'label')], 1)
+        groups = file['groups'].tolist()
+    assert results['intervals']['unit'] == 'group' and results['intervals']['units'] == 3
+    for name, ends in score_intervals(rows, groups=groups).means.items():
+        entry = results['metrics'][name]
+        assert (entry['low'], entry['high']) == pytest.approx(ends)
+    with np.load(tmp_path / 'run' / 'per_image_calibration.npz') as file:
+        histograms = np.stack([file[part] for part in ('count', 'right', 'confidence')], 1)
+    ends = calibration_interval(histograms, groups)
+    assert results['calibration']['ECE_interval'] == pytest.approx(list(ends))
+
+
+def _histograms(gaps, count=100.0):
+    """Histograms ``(N, 3, M)`` of images whose bins have these gaps, in per cent."""
+    gaps = np.array(gaps, float)
+    return np.stack([np.full_like(gaps, count), 50 + gaps, np.full_like(gaps, 50.0)], 1)
+
+
+def test_interval_of_sure_signs_is_that_of_a_mean():
+    gaps = np.array([[20, -12], [22, -11], [18, -10], [24, -11]])  # of 100 pixels a bin
+    values = np.abs(gaps).sum(1) / 200  # of each image: no bin changes its sign
+    error = np.std(values, ddof=1) / 2
+    expected = logit_interval(values.mean(), error, 4)
+    assert calibration_interval(_histograms(gaps)) == pytest.approx(expected, abs=1e-12)
+    groups = calibration_interval(_histograms(np.repeat(gaps, 2, 0)), [*'aabbccdd'])
+    assert groups == pytest.approx(expected, abs=1e-12)
+    assert calibration_interval(_histograms(gaps[:2])) == (None, None)
+
+
+def test_a_bin_of_either_sign_is_nothing_at_the_lower_end():
+    gaps = np.array([[20, 2], [22, -1], [18, 3], [21, -1]])
+    low, high = calibration_interval(_histograms(gaps))
+    sure = gaps[:, 0] / 200
+    expected, _ = logit_interval(sure.mean(), np.std(sure, ddof=1) / 2, 4)
+    value = calibration_error(_histograms(gaps).sum(0))
+    signed = (gaps[:, 0] + gaps[:, 1]) / 200  # the second bin's sum is positive
+    plain = logit_interval(value, np.std(signed, ddof=1) / 2, 4)
+    assert low == pytest.approx(expected, abs=1e-12) and low < plain[0]
+    assert high == pytest.approx(plain[1])
+    low, high = calibration_interval(_histograms(gaps[:, 1:]))
+    assert low == 0 and high > 0.02
+
+
+def test_the_interval_holds_for_a_calibrated_model():
+    """Its error is 0, and that of any sample above: the bootstrap's interval never held it."""
+    random, held = np.random.default_rng(0), 0
+    for _ in range(200):
+        gaps = random.normal(0, 10, (8, 1)) + random.normal(0, 5, (8, 6))
+        low, high = calibration_interval(_histograms(gaps))
+        held += low == 0
+    assert held > 180

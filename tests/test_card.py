@@ -39,6 +39,7 @@ def _record(seed: int, miou: float, **others: object) -> dict:
         constant_miou=0.0312,
         params=66290397,
         commands=[f'python tools/train.py configs/fmsi/fmsi_x.py --seed {seed}'],
+        intervals=dict(unit='image', units=233),
         pictures=[f'fmsi_x_seed{seed}_curves.png'],
         paper={'mIoU': 81.65},
     )
@@ -68,6 +69,25 @@ def test_one_seed_shows_its_interval() -> None:
         'hardware': 'CPU \\| 2 cores',
         'commit': '0123456',
     }
+
+
+def test_an_interval_of_an_older_method_is_marked() -> None:
+    record = _record(0, 0.5631)
+    del record['intervals']
+    section = results_section([record, _record(0, 0.5631, config='other')])
+    assert [row[8] for row in _rows(section)[2:]] == ['56.3 [54.3, 59.3] †', '56.3 [54.3, 59.3]']
+    assert section.count('† Interval of an older method (percentile bootstrap)') == 1
+    assert '†' not in results_section([_record(0, 0.5631)])
+
+
+def test_what_to_beware_of_stands_below_the_table() -> None:
+    facts = dict(unit='patient', units=9, class_units=dict(bone=9, lesion=3))
+    section = results_section([_record(0, 0.5, intervals=facts), _record(1, 0.6, intervals=facts)])
+    assert section.count('CamVidDataset, test: Only 9 patients: below 20') == 1
+    assert 'CamVidDataset, test: Seen in fewer than 5 patients: lesion 3.' in section
+    old = _record(0, 0.5, videos=dict(one=200, two=33))
+    del old['intervals']
+    assert 'test: The 233 frames are of 2 videos (one 200, two 33)' in results_section([old])
 
 
 def test_seeds_of_one_config_share_a_row() -> None:
@@ -362,9 +382,9 @@ def test_a_cross_validation_has_its_own_table(folder, folds, monkeypatch, capsys
         'mIoU, folds': '65.0 ± 7.1',
         'mDice, folds': '75.0 ± 7.1',
         # 40 true positives, 10 false, 10 missed, 140 of background: (40 / 60 + 140 / 160) / 2;
-        # the interval reaches from fold 0's image alone, (10 / 20 + 80 / 90) / 2, to fold 1's
-        'mIoU, pooled': '77.1 [69.4, 80.4]',
-        'mDice, pooled': '86.7 [80.4, 89.0] (bone 80.0)',
+        # two images have no interval
+        'mIoU, pooled': '77.1',
+        'mDice, pooled': '86.7 (bone 80.0)',
         'hardware': 'CPU',
         'commit': '0123456, fedcba9+',
     }

@@ -156,7 +156,7 @@ def test_a_test_run_reports_before_and_after(tiny_config, tmp_path):
     cfg = Config.fromfile(tiny_config)
     cfg.work_dir, cfg.experiment_name = str(tmp_path), 'crf'
     cfg.model.update(type='CRFEncoderDecoder', crf=CRF)
-    metric = dict(type='SegMetric', num_resamples=0)
+    metric = dict(type='SegMetric')
     cfg.test_evaluator = [
         metric, dict(metric, pred_field='pred_sem_seg_nocrf', prefix='before_crf')
     ]  # fmt: skip

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from mmseg_ext.apis.kfold_report import format_folds, write_summary
+from mmseg_ext.evaluation.intervals import logit_interval
 
 CLASSES = ('background', 'bone')
 
 
-def write_fold(work, number, images, *, groups=None, surfaces=True, **changes):
+def write_fold(work, number, images, *, groups=None, surfaces=True, tested=None, **changes):
     """Write a tested fold; ``images`` maps an id to tp, fp, fn of bone among 100 pixels."""
     folder = work / f'fold{number}'
     folder.mkdir(parents=True)
@@ -27,6 +28,8 @@ def write_fold(work, number, images, *, groups=None, surfaces=True, **changes):
         config='tiny', seed=0, checkpoint='iter_9.pth', confusion=np.array(matrix).tolist(),
         metrics=dict(aAcc=dict(value=accuracy, low=None, high=None)),
         per_class=dict(IoU=dict.fromkeys(CLASSES, 0.5)))  # fmt: skip
+    if tested:
+        results['intervals'] = dict(unit=tested, units=len(ids))
     (folder / 'results.json').write_text(json.dumps(results))
     names = np.array([f'{name.split("/")[-1]}.png' for name in ids])
     np.savez(
@@ -66,9 +69,14 @@ def test_pooled_counts_every_image_once(work):
     assert pooled['confusion'] == [[430, 15], [25, 30]]
     assert pooled['per_class']['Dice']['bone'] == pytest.approx(2 * 30 / (2 * 30 + 15 + 25))
     assert pooled['metrics']['aAcc']['value'] == pytest.approx(460 / 500)
-    low, high = (pooled['metrics']['aAcc'][key] for key in ('low', 'high'))
-    # Of three patients the best has 1 and the worst 180 of 200; resampling them gives no more.
-    assert 0.9 - 1e-9 <= low <= 460 / 500 <= high <= 1
+    # Of the pixels of three patients 180 of 200, 100 of 100 and 180 of 200 are right.
+    influences = [(180 - 0.92 * 200) / 500, (100 - 0.92 * 100) / 500, (180 - 0.92 * 200) / 500]
+    error = math.sqrt(3 / 2 * sum(i**2 for i in influences))
+    expected = logit_interval(0.92, error, 3)
+    found = [pooled['metrics']['aAcc'][key] for key in ('low', 'high')]
+    assert tuple(found) == pytest.approx(expected, abs=1e-12)
+    assert (pooled['intervals']['unit'], pooled['intervals']['units']) == ('group', 3)
+    assert pooled['intervals']['class_units'] == dict(background=3, bone=2)
 
 
 def test_per_patient(work):
@@ -82,7 +90,7 @@ def test_per_patient(work):
     assert rows['p0']['surface_Dice'] == pytest.approx((0.1 + 0.2) / 2)
     dice = result['per_unit']['foreground_Dice']
     assert dice == dict(
-        mean=pytest.approx(0.375), sd=pytest.approx(0.75 / math.sqrt(2)),
+        mean=pytest.approx(0.375), sd=pytest.approx(0.75 / math.sqrt(2)), low=None, high=None,
         median=pytest.approx(0.375), count=2, undefined=1)  # fmt: skip
     assert result['per_unit']['HD95']['mean'] == pytest.approx((10 + 10) / 2)
     assert result['per_fold']['foreground_Dice']['values'] == pytest.approx([0.75, 0])
@@ -108,6 +116,25 @@ def test_several_foreground_classes_and_none_called_background():
     assert row['foreground_Dice'] == pytest.approx(sum(dice[1:]) / 2)
     [row] = unit_rows(fold, None)
     assert row['foreground_Dice'] == pytest.approx(sum(dice) / 3)
+
+
+def test_means_over_patients_have_intervals(tmp_path):
+    hits = {f'p{index}/a': (10 * index + 10, 10, 0) for index in range(4)}
+    write_fold(tmp_path, 0, hits, groups=[name[:2] for name in hits], tested='patient')
+    result = write_summary(tmp_path)
+    dice = np.array([2 * tp / (2 * tp + 10) for tp, *_ in hits.values()])
+    entry = result['per_unit']['foreground_Dice']
+    expected = logit_interval(dice.mean(), dice.std(ddof=1) / 2, 4)
+    assert (entry['low'], entry['high']) == pytest.approx(expected, abs=1e-12)
+    assert result['unit'] == 'patient' == result['pooled']['intervals']['unit']
+    entry = result['per_unit']['HD95']  # 10 in each: no spread, no interval
+    assert (entry['mean'], entry['low']) == (10, None)
+    surface = np.array([0.1, 0.2, 0.3, 0.4])
+    entry = result['per_unit']['surface_Dice']
+    assert entry['high'] == pytest.approx(logit_interval(0.25, surface.std(ddof=1) / 2, 4)[1])
+    text = format_folds(result)
+    assert '95 % intervals over 4 patients. Only 4 patients: below 20' in text
+    assert 'Per patient' in text and f'[{100 * expected[0]:.2f}, {100 * expected[1]:.2f}]' in text
 
 
 def test_the_text_says_what_is_missing(work):

@@ -13,6 +13,7 @@ from mmseg_ext.apis.card import END, START, generate
 from mmseg_ext.apis.collect_folds import collect_all
 from mmseg_ext.apis.load_model import load_model
 from mmseg_ext.evaluation.confusion import metrics_from_confusion
+from mmseg_ext.evaluation.intervals import brackets
 
 CONFIG = """
 _base_ = [{tiny!r}]
@@ -142,8 +143,8 @@ def test_it_is_collected_for_the_card(finished, tmp_path):
     card, result = generate(folder)[1], json.loads((finished['work'] / 'kfold.json').read_text())
     entry, pooled = result['per_fold']['mIoU'], result['pooled']['metrics']['mIoU']
     assert f'| {100 * entry["mean"]:.1f} ± {100 * entry["sd"]:.1f} |' in card
-    low, high = 100 * pooled['low'], 100 * pooled['high']
-    assert f'| {100 * pooled["value"]:.1f} [{low:.1f}, {high:.1f}] |' in card
+    ends = brackets((pooled['low'], pooled['high']), digits=1)
+    assert f'| {100 * pooled["value"]:.1f}{ends} |' in card
     assert '| FolderDataset, train (12) | random | 2 | 2 (GroupKFold, split seed 0) | 0 |' in card
     command = 'python tools/kfold.py configs/paper/folds.py --num-folds 2 --pool train --seed 0\n'
     assert command in card

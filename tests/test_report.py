@@ -47,6 +47,9 @@ def _results() -> dict:
         per_class=per_class,
         absent_classes=['road'],
         confusion=CONFUSION,
+        intervals=dict(
+            method='of today', level=0.95, unit='patient', units=4, class_units=dict(sky=4, road=1)
+        ),
     )
 
 
@@ -110,7 +113,10 @@ def test_nothing_is_fetched(html, tree) -> None:
 
 def test_the_numbers_are_those_of_the_results(tree) -> None:
     first, constant = _texts(tree, ".//ul[@class='cards']/li")
-    assert '45.7 %' in first and '95 % interval 40.1 to 51.0 %' in first
+    assert '45.7 %' in first and '95 % interval 40.1 to 51.0 %, 4 patients' in first
+    over = next(words for words in _texts(tree, './/p') if 'interval' in words)
+    assert over.startswith('95 % intervals over 4 patients. Only 4 patients: below 20')
+    assert 'Method: of today.' in over
     # 100 of 140 pixels are sky; two classes occur: 100 / 140 / 2
     assert constant == f'{CONSTANT}35.7 %the model has 1.3 times as much'
     rows = [_texts(row, '*') for row in tree.iterfind(".//div[@class='scroll']/table/tbody/tr")]

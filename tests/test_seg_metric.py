@@ -15,13 +15,13 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_ext.evaluation import image_counts, seg_metric
-from mmseg_ext.evaluation.bootstrap import bootstrap_means
 from mmseg_ext.evaluation.confusion import (
     confusion_matrix,
     counts_from_confusion,
     metrics_from_confusion,
 )
 from mmseg_ext.evaluation.image_counts import ImageCounts, images_to_keep
+from mmseg_ext.evaluation.intervals import score_intervals
 from mmseg_ext.evaluation.seg_metric import SegMetric
 
 CLASSES = ('sky', 'tree', 'road', 'sign')
@@ -120,7 +120,8 @@ def test_files_hold_what_was_counted(tmp_path):
             assert archive[member].dtype == np.int64
             assert np.array_equal(archive[member], [c[index] for c in counts])
         assert archive['names'].tolist() == [f'{i}.png' for i in range(5)]
-        intervals = bootstrap_means(archive['tp'], archive['pred'], archive['label'])
+        rows = np.stack([archive[member] for member in ('tp', 'pred', 'label')], 1)
+    intervals = score_intervals(rows)
     report = json.loads(Path(files['summary_file']).read_text())
     assert report['confusion'] == total_of(images).tolist()
     assert report['absent_classes'] == ['sign']
@@ -129,7 +130,14 @@ def test_files_hold_what_was_counted(tmp_path):
     assert (report['config'], report['seed'], report['num_images']) == ('c.py', 3, 5)
     for name, entry in report['metrics'].items():
         assert 100 * entry['value'] == got[name]
-        assert entry == pytest.approx(intervals[name], abs=1e-12)
+        assert (entry['low'], entry['high']) == pytest.approx(intervals.means[name], abs=1e-12)
+    ends = report['per_class_intervals']['IoU']
+    assert tuple(ends['road']) == pytest.approx(intervals.classes['IoU'][2], abs=1e-12)
+    assert ends['sign'] == [None, None]  # its IoU is 0 in every image
+    facts = report['intervals']
+    assert (facts['unit'], facts['units'], facts['level']) == ('image', 5, 0.95)
+    assert facts['class_units'] == dict(sky=5, tree=5, road=5, sign=0)
+    assert 'jackknife' in facts['method'] and 'videos' not in facts
     assert sorted(p.name for p in (tmp_path / 'new').iterdir()) == ['per_image.npz', 'results.json']
 
 
@@ -153,23 +161,68 @@ def test_an_interval_stands_beside_every_mean(monkeypatch):
     assert any('without a labelled pixel (skip): sign' in line for line in lines)
 
 
-def test_intervals_can_be_off_or_by_cluster(tmp_path):
-    images = make_images(4)
-    reports = {}
-    for key, settings in dict(
-        off=dict(num_resamples=0), plain={}, cluster=dict(group_pattern=r'^(\d)')
-    ).items():
-        file = tmp_path / f'{key}.json'
-        metric = build(summary_file=str(file), **settings)
-        for index, image in enumerate(images):
-            metric.process(None, [as_sample(*image, name=f'/v/{index // 2}_{index}.png')])
-        metric.evaluate(4)
-        reports[key] = json.loads(file.read_text())['metrics']['mIoU']
-    assert reports['off']['low'] is None and reports['off']['high'] is None
-    counts = np.array([counts_from_confusion(confusion_matrix(*i, 4)) for i in images])
-    expected = bootstrap_means(*counts.transpose(1, 0, 2), groups=[0, 0, 1, 1])['mIoU']
-    assert reports['cluster'] == pytest.approx(expected, abs=1e-12)
-    assert reports['cluster'] != reports['plain']
+def _report(tmp_path, images, names, *, meta=None, groups=None, **settings):
+    metric = build(
+        summary_file=str(tmp_path / 's.json'), per_image_file=str(tmp_path / 'c.npz'), **settings
+    )
+    metric.dataset_meta = dict(metric.dataset_meta, **(meta or {}))
+    for index, image in enumerate(images):
+        sample = as_sample(*image, name=f'/v/{names[index]}')
+        metric.process(None, [dict(sample, group=groups[index]) if groups else sample])
+    metric.evaluate(len(images))
+    report = json.loads((tmp_path / 's.json').read_text())
+    with np.load(tmp_path / 'c.npz') as file:
+        rows = np.stack([file[member] for member in ('tp', 'pred', 'label')], 1)
+        return report, rows, file['groups'].tolist() if 'groups' in file.files else None
+
+
+@pytest.mark.parametrize(
+    'settings, unit',
+    [
+        (dict(group_pattern=r'^(\w)_'), 'group'),
+        (dict(group_pattern=r'^(\w)_', unit='patient', meta=dict(group_unit='eye')), 'patient'),
+        (dict(groups=[*'aabbcc'], meta=dict(group_unit='patient')), 'patient'),
+        (dict(groups=[*'aabbcc'], meta=dict(video_pattern=r'^(\w)')), 'group'),
+        (dict(meta=dict(video_pattern=r'^(\w)_')), 'video'),
+    ],
+)
+def test_intervals_are_over_groups(tmp_path, settings, unit):
+    names = [f'{name}_{index}.png' for index, name in enumerate('aabbcc')]
+    report, rows, groups = _report(tmp_path, make_images(6), names, **settings)
+    assert groups == [*'aabbcc']
+    expected = score_intervals(rows, groups=groups).means['mIoU']
+    entry = report['metrics']['mIoU']
+    assert (entry['low'], entry['high']) == pytest.approx(expected, abs=1e-12)
+    assert (report['intervals']['unit'], report['intervals']['units']) == (unit, 3)
+    assert 'videos' not in report['intervals']
+
+
+def test_two_videos_are_no_units_but_are_named(tmp_path, monkeypatch):
+    printed = []
+    monkeypatch.setattr(seg_metric, 'print_log', lambda text, logger: printed.append(text))
+    names = [f'{"one" if index < 4 else "two"}_{index}.png' for index in range(6)]
+    meta = dict(video_pattern=r'^([^_]+)_')
+    report, rows, groups = _report(tmp_path, make_images(6), names, meta=meta)
+    assert groups is None
+    facts, entry = report['intervals'], report['metrics']['mIoU']
+    assert (facts['unit'], facts['units'], facts['videos']) == ('frame', 6, dict(one=4, two=2))
+    assert (entry['low'], entry['high']) == score_intervals(rows).means['mIoU']
+    assert '95 % intervals over 6 frames. Only 6 frames' in printed[0]
+    assert 'The 6 frames are of 2 videos (one 4, two 2): neighbouring' in printed[0]
+    report, *_ = _report(tmp_path, make_images(2), ['a.png', 'b.png'], meta=meta)  # renamed files
+    assert report['intervals']['unit'] == 'image'
+
+
+def test_too_few_units_and_rare_classes_are_named(monkeypatch):
+    printed = []
+    monkeypatch.setattr(seg_metric, 'print_log', lambda text, logger: printed.append(text))
+    run(build(), make_images(2))
+    assert 'No intervals: 2 images, and they take 3.' in printed[0]
+    images = make_images(25)
+    for pred, label in images[2:]:
+        pred[pred == 2], label[label == 2] = 1, 1
+    run(build(), images)
+    assert '95 % intervals over 25 images. Seen in fewer than 5 images: road 2.' in printed[1]
 
 
 def test_all_ignored_gives_nan_and_null(tmp_path):
@@ -220,7 +273,6 @@ def test_problems_name_the_image():
     'settings, words',
     [
         (dict(absent='nan'), "got 'nan'"),
-        (dict(num_resamples=-1), 'got -1'),
         (dict(format_only=True), 'needs an output_dir'),
     ],
 )
@@ -288,6 +340,7 @@ TWO = """
 import pickle
 import torch
 from mmengine.dataset import DefaultSampler
+from mmseg_ext.evaluation.intervals import score_intervals
 from mmseg_ext.evaluation.seg_metric import SegMetric
 from mmseg_ext.evaluation import image_counts
 image_counts._GATHER = 2  # several exchanges

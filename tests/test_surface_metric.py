@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmseg.registry import METRICS
 
+from mmseg_ext.evaluation.intervals import logit_interval, t_interval
 from mmseg_ext.evaluation.surface_metric import background_of, surface_scores
 
 pytest.importorskip('monai')
@@ -119,12 +120,31 @@ def test_the_metric_averages_images_and_writes_them(tmp_path):
     diagonal = math.hypot(4, 5)
     scores = metric.evaluate(3)
     assert scores == {'HD95': pytest.approx((1 + diagonal) / 2), 'surface_Dice': 50}
+    assert metric.intervals['HD95'] == (None, None)  # two images have a surface
     written = np.load(tmp_path / 'new' / 'surface.npz')
     assert written['names'].tolist() == ['a.png', 'b.png', 'c.png']
     np.testing.assert_allclose(written['hd95'][:, 0], [1, math.nan, diagonal])
     np.testing.assert_array_equal(written['surface_dice'][:, 0], [1, math.nan, 0])
     assert written['classes'].tolist() == ['bone'] and written['tolerance'] == 1
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['surface.npz']
+
+
+def test_intervals_of_means_over_images():
+    metric = build()
+    for name, columns in (('a', 0), ('b', 1), ('c', 0), ('d', 2)):
+        pred = np.roll(SQUARE, columns, 1)
+        metric.process(None, [sample(pred.astype(int), SQUARE.astype(int), name)])
+    scores = metric.evaluate(4)
+    each = [brute_force(np.roll(SQUARE, c, 1), SQUARE, (1, 1), 1) for c in (0, 1, 0, 2)]
+    for place, (name, scale) in enumerate((('HD95', 1), ('surface_Dice', 100))):
+        values = np.array([pair[place] for pair in each])
+        error = values.std(ddof=1) / 2
+        assert scores[name] == pytest.approx(scale * values.mean())
+        low, high = metric.intervals[name]
+        if name == 'HD95':  # a length: cut at 0
+            assert (low, high) == (0, pytest.approx(t_interval(values.mean(), error, 4)[1]))
+        else:
+            assert (low, high) == pytest.approx(logit_interval(values.mean(), error, 4))
 
 
 def test_pixels_without_a_label_are_in_no_mask():

@@ -3,6 +3,7 @@
 The work folders are made up, but their files are written by the metrics themselves.
 """
 
+import itertools
 import json
 import re
 import runpy
@@ -23,9 +24,10 @@ from mmseg_ext.apis import table_figures, table_report, table_sections
 from mmseg_ext.apis.benchmark import build
 from mmseg_ext.apis.cost import COST_FILE, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.pictures import error_picture
+from mmseg_ext.apis.report import write_report as write_single_report
+from mmseg_ext.apis.run_folder import read_results
 from mmseg_ext.apis.table_calibration import ensure_calibration
 from mmseg_ext.apis.table_data import (
-    NUM_RESAMPLES,
     RowData,
     RunFiles,
     read_rows,
@@ -40,7 +42,7 @@ from mmseg_ext.apis.table_examples import (
 )
 from mmseg_ext.apis.table_figures import letter
 from mmseg_ext.apis.table_report import write_table_report
-from mmseg_ext.evaluation.bootstrap import resample_weights
+from mmseg_ext.evaluation.intervals import score_intervals
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ('sky', 'tree & <bush>', 'road')
@@ -74,7 +76,7 @@ def _scalars(folder, loss):
 def write_run(folder, data, config, *, wrong, seed=0, images=range(6), grouped=False):
     """Write a work folder as training, testing, predicting and timing leave it."""
     folder.mkdir(parents=True)
-    summary = dict(summary_file=str(folder / 'results.json'), num_resamples=0)
+    summary = dict(summary_file=str(folder / 'results.json'))
     counts, calibration = (
         METRICS.build(dict(type=kind, per_image_file=str(folder / name), **more))
         for kind, name, more in (
@@ -93,7 +95,7 @@ def write_run(folder, data, config, *, wrong, seed=0, images=range(6), grouped=F
         if grouped:
             sample['group'] = f'patient{index // 2}'
         for metric in (counts, calibration):
-            metric.dataset_meta = dict(classes=CLASSES)
+            metric.dataset_meta = dict(classes=CLASSES, group_unit='patient')
             metric.process(None, [sample])
         (folder / 'predictions' / 'masks').mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / 'predictions' / 'masks' / f'{index}.png'), label.astype(np.uint8))
@@ -185,53 +187,98 @@ def _miou(images):
     return float(np.mean(tp[known] / (pred + label - tp)[known]))
 
 
-def _resampled(folders, groups=None):
-    """mIoU of each resample, mean over seeds, from images (or whole groups) drawn one by one."""
-    seeds = [_confusions(folder) for folder in folders]
-    units = sorted(groups) if groups else sorted(seeds[0])
-    members = groups or {name: [name] for name in units}
-    pieces = [w for _, w in resample_weights(len(units), NUM_RESAMPLES, seed=0)]
-    for weights in np.concatenate(pieces, 1):
-        drawn = [n for unit in np.repeat(units, weights) for n in members[str(unit)]]
-        yield np.mean([_miou([seed[name] for name in drawn]) for seed in seeds])
+def _swapped_miou(first, second, swaps):
+    """Mean difference over seeds after swapping images, which are added up one by one."""
+    differences = []
+    for one, two in zip(first, second):
+        pairs = [(two[n], one[n]) if swap else (one[n], two[n]) for n, swap in swaps.items()]
+        differences.append(_miou([p[0] for p in pairs]) - _miou([p[1] for p in pairs]))
+    return np.mean(differences)
+
+
+def _p(first, second):
+    """Share of all swaps that differ at least as much as none."""
+    names = sorted(first[0])
+    ways = itertools.product([0, 1], repeat=len(names))
+    found = [_swapped_miou(first, second, dict(zip(names, way))) for way in ways]
+    return np.mean(np.abs(found) >= abs(found[0]) - 1e-12)
+
+
+def _rows_of(folder):
+    with np.load(folder / 'per_image.npz') as file:
+        order = np.argsort(file['names'])
+        return np.stack([file[name][order] for name in ('tp', 'pred', 'label')], 1)
 
 
 def test_scores_intervals_differences_and_p_are_those_of_plain_loops(rows):
     data = read_rows(rows, baseline='baseline')
-    drawn = {row.label: np.array(list(_resampled(row.runs))) for row in rows[:3]}
     for row, got in zip(rows[:3], data):
         values = [_miou(_confusions(folder).values()) for folder in row.runs]
         assert got.metrics['mIoU'] == pytest.approx(np.mean(values), abs=1e-12)
-        expected = np.quantile(drawn[row.label], [0.025, 0.975])
-        assert got.intervals['mIoU'] == pytest.approx(tuple(expected), abs=1e-12)
+        expected = score_intervals(*map(_rows_of, row.runs))
+        assert got.intervals['mIoU'] == pytest.approx(expected.means['mIoU'], abs=1e-12)
+        assert got.class_iou['road'][1:] == pytest.approx(expected.classes['IoU'][2], abs=1e-12)
+        assert (got.units['unit'], got.units['units']) == ('image', 6) and not got.old_method
     base, better, same = data[:3]
     values = [_miou(_confusions(folder).values()) for folder in rows[0].runs]
     assert base.sds['mIoU'] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert base.difference is None and 'mIoU' not in better.sds
+    seeds = [_confusions(folder) for folder in rows[0].runs]
     ps = []
-    for got, label in ((better, rows[1].label), (same, 'same')):
-        delta = drawn[label] - drawn['baseline']
-        assert got.difference.value == pytest.approx(got.metrics['mIoU'] - base.metrics['mIoU'])
-        assert got.difference.low == pytest.approx(np.quantile(delta, 0.025), abs=1e-12)
-        ps.append(min(1, 2 * (min((delta <= 0).sum(), (delta >= 0).sum()) + 1) / 2001))
+    for got, row in ((better, rows[1]), (same, rows[2])):
+        ps.append(_p([_confusions(row.runs[0])] * 2, seeds))
+        difference = got.metrics['mIoU'] - base.metrics['mIoU']
+        assert got.difference.value == pytest.approx(difference)
+        assert got.difference.low < difference < got.difference.high
         assert got.difference.p == pytest.approx(ps[-1], abs=1e-12)
-    assert ps[0] == pytest.approx(2 / 2001) and ps[1] > 0.001  # sure, and not
+    assert ps[0] == 2 / 64 and ps[1] > 0.1  # sure, and not
     assert better.p_holm == pytest.approx(2 * ps[0]) and same.p_holm == pytest.approx(ps[1])
     assert data[3].unpaired == 'tested on other images than the baseline'
     assert data[4].note == 'not run' and data[4].p_holm is None
 
 
-def test_groups_are_drawn_whole(tmp_path, tiny_data, tiny_config, no_drawing):
+def test_groups_are_units(tmp_path, tiny_data, tiny_config, no_drawing):
     settings = dict(wrong=0.5, grouped=True)
     folder = write_run(tmp_path / 'run', tiny_data, tiny_config, **settings)
     (row,) = read_rows([Row('a', 'a', (folder,))])
-    groups = {f'patient{i}': [f'{2 * i}.png', f'{2 * i + 1}.png'] for i in range(3)}
-    expected = np.quantile(list(_resampled([folder], groups)), [0.025, 0.975])
-    assert row.intervals['mIoU'] == pytest.approx(tuple(expected), abs=1e-12)
+    expected = score_intervals(_rows_of(folder), groups=[*'aabbcc']).means['mIoU']
+    assert row.intervals['mIoU'] == pytest.approx(expected, abs=1e-12)
     assert row.num_units == 3
-    page = write_table_report([Row('a', 'a', (folder,))], tmp_path / 'page.html', title='x')
-    assert 'of the 3 groups of images' in page.read_text()
-    assert 'With only 3 of them' in page.read_text()
+    table = [Row(label, label, (folder,)) for label in 'ab']
+    page = write_table_report(table, tmp_path / 'page.html', title='x').read_text()
+    assert '95 % intervals over 3 patients. Only 3 patients: below 20' in page
+    tree = ElementTree.fromstring(page)
+    compared = _cells(tree, 'Against the baseline')
+    assert compared[0][-1] == 'none: 3 patients, and it takes 6'
+
+
+def test_old_results_get_their_intervals_from_the_counts(rows, tmp_path, no_drawing):
+    """A percentile bootstrap's interval is replaced where the counts are kept, else marked."""
+    old = json.loads((rows[1].runs[0] / 'results.json').read_text())
+    expected = old['metrics']['mIoU']
+    del old['intervals'], old['per_class_intervals']
+    old['metrics']['mIoU'] = dict(expected, low=0.25, high=0.75)
+    for name in ('kept', 'gone'):
+        shutil.copytree(rows[1].runs[0], tmp_path / name)
+        (tmp_path / name / 'results.json').write_text(json.dumps(old))
+    (tmp_path / 'gone' / 'per_image.npz').unlink()
+    read = read_results(tmp_path / 'kept')
+    assert read['metrics']['mIoU'] == pytest.approx(expected) and read['intervals']['units'] == 6
+    assert read_results(tmp_path / 'gone') == old
+    folders = [tmp_path / 'kept', tmp_path / 'gone']
+    table = [Row(folder.name, folder.name, (folder,)) for folder in folders]
+    page = write_table_report(table, tmp_path / 'page.html', title='x')
+    shown = _cells(ElementTree.fromstring(page.read_text()), 'Scores')
+    ends = [f'{100 * expected[key]:.1f}' for key in ('low', 'high')]
+    assert shown[0][1].endswith(' to '.join(ends)) and shown[1][1].endswith('25.0 to 75.0 †')
+    assert '† percentile bootstrap, as an older test wrote it' in page.read_text()
+    page = write_single_report(folders, tmp_path / 'single.html').read_text()
+    assert '25.0 to 75.0\u00a0%\u00a0†' in page and '† percentile bootstrap, of an' in page
+    assert f'{ends[0]} to {ends[1]}\u00a0%, 6 images' in page
+    assert '95 % intervals over 6 images. Only 6 images' in page
+    (tmp_path / 'kept' / 'per_image.npz').write_bytes(b'no archive')
+    with pytest.raises(ValueError, match=r'kept/per_image\.npz: no counts of images'):
+        read_results(tmp_path / 'kept')
 
 
 def test_folds_are_added_up_and_seeds_averaged(tmp_path, tiny_data, tiny_config):
@@ -248,7 +295,7 @@ def test_folds_are_added_up_and_seeds_averaged(tmp_path, tiny_data, tiny_config)
     assert two.sds['mIoU'] == pytest.approx(one.sds['mIoU'], abs=1e-12)
     assert two.ece == pytest.approx(one.ece, abs=1e-12) and one.ece > 0
     assert two.ece_interval == pytest.approx(one.ece_interval, abs=1e-12)
-    assert two.difference.value == pytest.approx(0) and two.difference.p == pytest.approx(1)
+    assert two.difference.value == pytest.approx(0, abs=1e-15) and two.difference.p == 1
     replicas, note = replicas_of([read_run(folder) for folder in folds[:3]], 'folds')
     assert len(replicas) == 1 and note.startswith('1 runs left out')
     with pytest.raises(ValueError, match='folds: its runs share some test images'):
@@ -290,9 +337,9 @@ def test_the_page_prints_these_numbers(rows, tree):
         'B better & <bigger>',
         f'{100 * found.value:+.2f}',
         f'{100 * found.low:+.2f} to {100 * found.high:+.2f}',
-        '0.001',
-        '0.002',
-        'better, if 6 are enough',
+        '0.031',
+        '0.062',
+        'no difference shown (6 images, 1 run against 2)',
     ]
     assert compared[2][-1] == 'tested on other images than the baseline'
     iou = {name: f'{100 * score[0]:.1f}' for name, score in data[1].class_iou.items()}
@@ -395,7 +442,7 @@ def test_chromium_shows_it_without_errors_at_any_width(html, browser_view, width
 def test_bare_results_are_enough(rows, tmp_path, no_drawing):
     (tmp_path / 'bare').mkdir()
     results = json.loads((rows[1].runs[0] / 'results.json').read_text())
-    results.pop('calibration')
+    results.pop('calibration'), results.pop('intervals')
     results['metrics']['mIoU'].update(low=0.25, high=0.75)
     (tmp_path / 'bare' / 'results.json').write_text(json.dumps(results))
     table = [rows[0], Row('bare', 'b', (tmp_path / 'bare',))]
@@ -403,6 +450,13 @@ def test_bare_results_are_enough(rows, tmp_path, no_drawing):
     tree = ElementTree.fromstring(page.read_text(encoding='utf-8'))
     assert '25.0 to 75.0' in _cells(tree, 'Scores')[1][1]
     assert _cells(tree, 'Against the baseline')[0][-1] == 'no per_image.npz of bare'
+
+
+def test_a_verdict_names_units_and_runs(rows, no_drawing):
+    base, better = read_rows(rows[:2], baseline='baseline')
+    assert better.p_holm == 2 / 64
+    assert table_sections._verdict(better, base, 0.1) == 'better on 6 images (1 run against 2)'
+    assert table_sections._verdict(better, base, -0.1) == 'worse on 6 images (1 run against 2)'
 
 
 def test_bad_input_is_named_and_nothing_written(rows, tmp_path, tiny_data, tiny_config):

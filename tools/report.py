@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compare',
         action='store_true',
-        help='the runs as rows of a table, tested against the first: paired bootstrap over images',
+        help='the runs as rows of a table, tested against the first by paired permutation',
     )
     parser.add_argument(
         '--complete',

@@ -9,6 +9,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from mmseg_ext.evaluation.intervals import NONE, brackets
+from mmseg_ext.evaluation.units import OLD_METHOD, units_warnings
+
 from . import convergence
 from .card_speed import SPEED_FILES, speed_section
 from .run_folder import converted_note
@@ -55,18 +58,23 @@ _FOLDS_HEAD = (
 )
 _FOLDS_NOTE = (
     'Per cent, on images that were held out. Folds: mean ± standard deviation over the folds. '
-    'Pooled: one confusion matrix of all held-out images, value [95 % interval from resampling '
-    'groups such as patients where folds keep them together (GroupKFold), else images], and in '
-    'brackets the Dice of the second of two classes.'
+    'Pooled: one confusion matrix of all held-out images, value [95 % interval over groups such as '
+    'patients where folds keep them together (GroupKFold), else over images], and in brackets the '
+    'Dice of the second of two classes.'
 )
 _NOTE = (
-    'Per cent. mIoU and mDice of one seed: value [95 % interval from resampling the test images]; '
+    'Per cent. mIoU and mDice of one seed: value [95 % interval over the test images]; '
     'of several seeds: mean ± standard deviation over the seeds [95 % interval of the mean, '
     "Student's t]. Of two classes, the second one's "
     'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
     'everywhere. A commit with a plus had local changes.'
 )
 _STAR = ' \\*'
+_OLD = ' †'
+_OLD_NOTE = (
+    f'{_OLD.strip()} Interval of an older method ({OLD_METHOD}), whose counts of images were not '
+    'kept: it is too narrow for few images, and leans where a class is rare.'
+)
 
 
 def read_records(folder: PathLike) -> List[Dict[str, Any]]:
@@ -125,10 +133,9 @@ def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
             return f'{values[0]:.1f}{missing}'
         reach = ' [{:.1f}, {:.1f}]'.format(*seeds_interval(values)) if interval else ''
         return f'{mean(values):.1f} ± {stdev(values):.1f}{reach}{missing}'
-    low, high = entries[0].get('low'), entries[0].get('high')
-    if not interval or low is None or high is None:
-        return f'{values[0]:.1f}'
-    return f'{values[0]:.1f} [{100 * low:.1f}, {100 * high:.1f}]'
+    ends = (entries[0].get('low'), entries[0].get('high')) if interval else NONE
+    between = brackets(ends, digits=1)
+    return f'{values[0]:.1f}{between}{_OLD if between and not runs[0].get("intervals") else ""}'
 
 
 def seeds_interval(values: Sequence[float]) -> Tuple[float, float]:
@@ -172,6 +179,42 @@ def _star_note(records: Sequence[dict]) -> List[str]:
         f'{_STAR.strip()} Weights converted from {"; ".join(filter(None, dict.fromkeys(notes)))}.',
         '',
     ]
+
+
+def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> List[str]:
+    """Say what to beware of in the intervals of a table, once for records that agree.
+
+    Args:
+        rows: Cells of the table.
+        records: Runs, or summaries of folds.
+    """
+    notes = [_OLD_NOTE] if any(_OLD in cell for row in rows for cell in row) else []
+    for record in records:
+        notes += [f'{_tested_on(record)}: {warning}' for warning in units_warnings(_units(record))]
+    return [line for note in dict.fromkeys(notes) for line in (note, '')]
+
+
+def _units(record: dict) -> Dict[str, Any]:
+    """What the intervals of a record are over; older ones say how many images they are."""
+    whole = record['pooled'] if _is_folds(record) else record
+    if whole.get('intervals'):
+        return whole['intervals']
+    if _is_folds(record):
+        scored = (record.get('per_unit') or {}).get('foreground_Dice') or {}
+        number = scored.get('count', 0) + scored.get('undefined', 0)
+        return dict(unit=record.get('unit', 'image'), units=number or sum(record['num_images']))
+    videos = record.get('videos')
+    number = (record.get('dataset') or {}).get('num_images') or 0
+    return dict(unit='frame' if videos else 'image', units=number, videos=videos)
+
+
+def _tested_on(record: dict) -> str:
+    """Name the data of a run or of folds, as the table does."""
+    dataset = record.get('dataset')
+    if _is_folds(record):
+        return f'{dataset or "–"}, {record.get("pool")}'
+    dataset = dataset or {}
+    return f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"}'
 
 
 def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
@@ -297,7 +340,8 @@ def _table(
 ) -> List[str]:
     """Write a table, its note and the commands behind it."""
     lines = [_line(head), '|' + ' --- |' * len(head), *map(_line, rows)]
-    lines += ['', note, '', *_star_note(records), 'The commands, row by row:', '', '```sh']
+    lines += ['', note, '', *_interval_notes(rows, records), *_star_note(records)]
+    lines += ['The commands, row by row:', '', '```sh']
     for record in records:
         lines += record['commands']
     return [*lines, '```', '']

@@ -130,6 +130,8 @@ def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[st
 def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
     """Keep what a card prints, and add what needs the model or the arrays."""
     record = {key: results.get(key) for key in _KEPT}
+    if results.get('intervals'):
+        record['intervals'] = results['intervals']
     record['dataset'] = describe_dataset(results, used)
     kept = ('IoU', 'Dice', 'BF')  # a card shows the foreground's Dice
     record['per_class'] = {k: v for k, v in results['per_class'].items() if k in kept}

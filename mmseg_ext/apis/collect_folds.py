@@ -85,6 +85,8 @@ def collect_folds(work_dir: PathLike, folder: PathLike) -> List[Path]:
     record = {key: summary.get(key) for key in _KEPT}
     per_class = {score: summary['pooled']['per_class'][score] for score in ('IoU', 'Dice')}
     record['pooled'] = dict(metrics=summary['pooled']['metrics'], per_class=per_class)
+    if summary['pooled'].get('intervals'):
+        record['pooled']['intervals'] = summary['pooled']['intervals']
     record['commands'] = [fold_command(config, plan, summary)]
     split = f'_split{plan["split_seed"]}' if plan['split_seed'] else ''
     # Without --seed and a seed in the config every fold has its own.

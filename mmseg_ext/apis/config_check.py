@@ -176,8 +176,11 @@ def _signature_problems(path: str, kind: Callable, given: set, consumed: set) ->
     if swallows:  # may be meant for **kwargs, unless it is nearly the name of an argument
         unknown = [key for key in unknown if _suggest(key, accepted, cutoff=0.88)]
     name = getattr(kind, '__name__', str(kind))
+    removed = getattr(kind, 'REMOVED', {})
     return [
-        f'{path}.{key}: {name} has no argument {key!r}{_hint(key, accepted)}' for key in unknown
+        f'{path}.{key}: {name} has no argument {key!r}'
+        + (f' any more: {removed[key]}' if key in removed else _hint(key, accepted))
+        for key in unknown
     ]
 
 

@@ -16,10 +16,12 @@ import numpy as np
 from prettytable import PrettyTable
 
 from mmseg_ext.core.files import write_json
-from mmseg_ext.evaluation.bootstrap import bootstrap_means
 from mmseg_ext.evaluation.confusion import metrics_from_counts, nanmean
+from mmseg_ext.evaluation.image_counts import read_counts
+from mmseg_ext.evaluation.intervals import NONE, brackets, mean_interval, score_intervals
 from mmseg_ext.evaluation.summary import class_table, mean_table, summary
 from mmseg_ext.evaluation.surface_metric import MISSING, background_of
+from mmseg_ext.evaluation.units import Units
 
 from .kfold import read_split
 from .kfold_run import SURFACE_FILE
@@ -70,9 +72,9 @@ def read_fold(folder: PathLike) -> FoldResult:
     counts_file = folder / 'per_image.npz'
     if not counts_file.is_file():
         raise FileNotFoundError(f'{counts_file} does not exist: test the fold with SegMetric')
-    with np.load(counts_file) as counts:
-        _check_names(counts['names'], split['val_ids'], counts_file)
-        tp, pred, label = (counts[name] for name in ('tp', 'pred', 'label'))
+    counts = read_counts(counts_file)
+    _check_names(counts.names, split['val_ids'], counts_file)
+    tp, pred, label = np.moveaxis(counts.rows, 1, 0)
     surfaces = None
     if (folder / SURFACE_FILE).is_file():
         with np.load(folder / SURFACE_FILE) as file:
@@ -121,8 +123,9 @@ def summarise_folds(folds: Sequence[FoldResult]) -> Dict[str, Any]:
         What JSON can hold: facts of the runs (a list where folds differ), the data set's name as
         ``dataset``, ``folds`` and ``missing``; ``per_fold``, score to
         ``values``, ``mean`` and ``sd``; ``pooled`` as of ``evaluation.summary``, with intervals
-        over units; ``per_unit``, score to ``mean``, ``sd``, ``median``, ``count`` and
-        ``undefined``; ``units``, one entry each. A fold's unit scores are means over its units.
+        over units; ``per_unit``, score to ``mean`` with ``low`` and ``high``, ``sd``, ``median``,
+        ``count`` and ``undefined``; ``units``, one entry each. A fold's unit scores are means over
+        its units.
     """
     first = folds[0]
     classes = list(first.results['per_class']['IoU'])
@@ -137,16 +140,32 @@ def summarise_folds(folds: Sequence[FoldResult]) -> Dict[str, Any]:
         missing=[number for number in range(first.split['num_folds']) if number not in done],
         checkpoints=[fold.results.get('checkpoint') for fold in folds],
         num_images=[len(fold.tp) for fold in folds],
-        unit='image' if first.split['val_groups'] is None else 'group',
+        unit=_unit(folds),
         spacing=None if surfaces is None else surfaces['spacing'].tolist(),
         tolerance=None if surfaces is None else float(surfaces['tolerance']),
         per_fold=_per_fold(folds, rows),
         pooled=_pooled(folds, classes),
-        per_unit={
-            score: _spread([row[score] for row in rows], median=True) for score in UNIT_SCORES
-        },
+        per_unit={score: _over_units(score, [row[score] for row in rows]) for score in UNIT_SCORES},
         units=rows,
     )
+
+
+def _unit(folds: Sequence[FoldResult]) -> str:
+    """Say what a unit is: what the tests called the groups, if there are groups."""
+    if folds[0].split['val_groups'] is None:
+        return 'image'
+    units = {(fold.results.get('intervals') or {}).get('unit') for fold in folds}
+    named = units.pop() if len(units) == 1 else None
+    return 'group' if named in (None, 'image', 'frame') else str(named)
+
+
+def _videos(folds: Sequence[FoldResult]) -> Optional[Dict[str, int]]:
+    """Frames of each video, where the tests name videos that are not the units."""
+    frames: Dict[str, int] = {}
+    for fold in folds:
+        for name, count in ((fold.results.get('intervals') or {}).get('videos') or {}).items():
+            frames[name] = frames.get(name, 0) + count
+    return frames or None
 
 
 def _common(values: Sequence[Any]) -> Any:
@@ -190,20 +209,27 @@ def _plain(value: Any) -> Optional[float]:
     return None if math.isnan(value) else float(value)
 
 
-def _spread(values: Sequence[Optional[float]], *, median: bool = False) -> Dict[str, Any]:
+def _spread(values: Sequence[Optional[float]]) -> Dict[str, Any]:
     """Mean and standard deviation (ddof=1) of what is defined."""
     known = [value for value in values if value is not None]
-    spread: Dict[str, Any] = dict(
+    return dict(
         mean=float(np.mean(known)) if known else None,
         sd=float(np.std(known, ddof=1)) if len(known) > 1 else None,
     )
-    if median:
-        spread.update(
-            median=float(np.median(known)) if known else None,
-            count=len(known),
-            undefined=len(values) - len(known),
-        )
-    return spread
+
+
+def _over_units(score: str, values: Sequence[Optional[float]]) -> Dict[str, Any]:
+    """Sum up a score of all units: the mean with its interval, and what else says how it varies."""
+    known = [value for value in values if value is not None]
+    low, high = mean_interval(np.array(known), bounded=score != 'HD95') if known else NONE
+    return dict(
+        _spread(values),
+        low=low,
+        high=high,
+        median=float(np.median(known)) if known else None,
+        count=len(known),
+        undefined=len(values) - len(known),
+    )
 
 
 def _per_fold(folds: Sequence[FoldResult], rows: List[Dict[str, Any]]) -> Dict[str, Any]:
@@ -219,13 +245,12 @@ def _per_fold(folds: Sequence[FoldResult], rows: List[Dict[str, Any]]) -> Dict[s
 
 def _pooled(folds: Sequence[FoldResult], classes: List[str]) -> Dict[str, Any]:
     matrix = np.sum([np.asarray(fold.results['confusion'], np.int64) for fold in folds], axis=0)
-    tp, pred, label = (
-        np.concatenate([getattr(fold, name) for fold in folds]) for name in ('tp', 'pred', 'label')
-    )
-    units = [unit for fold in folds for unit in fold.units]
+    rows = np.concatenate([np.stack([fold.tp, fold.pred, fold.label], 1) for fold in folds])
+    groups = [unit for fold in folds for unit in fold.units]
     absent = folds[0].results.get('absent_policy', 'skip')
-    intervals = bootstrap_means(tp, pred, label, groups=units, absent=absent)
-    return summary(matrix, classes, intervals=intervals, absent=absent)
+    intervals = score_intervals(rows, groups=groups, absent=absent)
+    units = Units(len(set(groups)), _unit(folds), videos=_videos(folds))
+    return summary(matrix, classes, intervals=intervals, units=units, absent=absent)
 
 
 def _number(value: Optional[float], scale: float = 100) -> str:
@@ -256,12 +281,21 @@ def fold_table(result: Dict[str, Any]) -> str:
 def unit_table(result: Dict[str, Any]) -> str:
     """Print the scores per patient or image."""
     table = PrettyTable(
-        [f'Per {result["unit"]}', 'Mean', 'sd (ddof=1)', 'Median', 'n', 'undefined']
+        [
+            f'Per {result["unit"]}',
+            'Mean',
+            '95 % interval',
+            'sd (ddof=1)',
+            'Median',
+            'n',
+            'undefined',
+        ]
     )
     for score in UNIT_SCORES:
         entry, scale = result['per_unit'][score], _scale(score)
-        numbers = [_number(entry[key], scale) for key in ('mean', 'sd', 'median')]
-        table.add_row([score, *numbers, entry['count'], entry['undefined']])
+        mean, sd, median = (_number(entry[key], scale) for key in ('mean', 'sd', 'median'))
+        ends = brackets((entry['low'], entry['high']), scale).strip() or '-'
+        table.add_row([score, mean, ends, sd, median, entry['count'], entry['undefined']])
     return table.get_string()
 
 
@@ -279,7 +313,7 @@ def format_folds(result: Dict[str, Any]) -> str:
     lines += [fold_table(result), 'pooled over held-out images, per class, in per cent:']
     lines += [
         class_table(result['pooled']),
-        mean_table(result['pooled'], unit=f'{result["unit"]}s'),
+        mean_table(result['pooled']),
         unit_table(result),
     ]
     if result['spacing'] is None:

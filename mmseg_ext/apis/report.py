@@ -121,12 +121,12 @@ def _run_body(run: Run, *, heading: bool) -> str:
     colours = dict(zip(run.classes, run.palette))
     note = 'Chosen by their place in the list, not by their result.'
     body = [
-        parts.headline(results['metrics'], run.baselines),
+        parts.headline(results['metrics'], run.baselines, results.get('intervals')),
         parts.examples_section(run.examples, run.classes, run.palette, note),
         parts.training(run.curves, run.baselines.get(CONSTANT)),
         parts.class_bars(results['per_class']['IoU'], colours),
         parts.confusion_table(results['confusion'], run.classes),
-        parts.metrics_table(results['metrics']),
+        parts.metrics_table(results['metrics'], results.get('intervals')),
         parts.facts(_facts(run)),
     ]
     title = f'<h2>{parts.escape(_name(run))}</h2>\n' if heading else ''
@@ -160,7 +160,10 @@ def write_report(
         raise ValueError('a report needs at least one work folder')
     runs = [read_run(folder) for folder in work_dirs]
     several = len(runs) > 1
-    metrics = [(f'{_name(run)} in {run.folder}', run.results['metrics']) for run in runs]
+    metrics = [
+        (f'{_name(run)} in {run.folder}', run.results['metrics'], run.results.get('intervals'))
+        for run in runs
+    ]
     body = parts.comparison(metrics) + '\n'.join(_run_body(run, heading=several) for run in runs)
     title = title or (f'{len(runs)} runs' if several else _name(runs[0]))
     dataset = describe_dataset(runs[0].results, runs[0].cfg)

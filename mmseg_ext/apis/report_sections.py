@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmseg_ext.evaluation.units import OLD_METHOD, counted, units_note
+
 from .curves import Curve, curve_summary, draw_curves
 from .pictures import IGNORE, colourise, encode, error_picture, shrink
 from .report_page import picture, section, swatch, table
@@ -36,21 +38,33 @@ def percent(value: Optional[float]) -> str:
     return '–' if value is None or value != value else f'{100 * value:.1f}\u00a0%'
 
 
-def interval(metric: Mapping[str, Optional[float]]) -> str:
-    """Write a 95 % interval, or a dash if there is none."""
+def interval(
+    metric: Mapping[str, Optional[float]], units: Optional[Mapping[str, Any]] = None
+) -> str:
+    """Write a 95 % interval, or a dash if there is none.
+
+    Args:
+        metric: Its ``low`` and ``high``.
+        units: ``intervals`` of the results; without them it is an older method's, and marked.
+    """
     low, high = metric.get('low'), metric.get('high')
     if low is None or high is None:
         return '–'
-    return f'{100 * low:.1f} to {100 * high:.1f}\u00a0%'
+    return f'{100 * low:.1f} to {100 * high:.1f}\u00a0%' + ('' if units else '\u00a0†')
 
 
-def headline(metrics: Mapping[str, dict], baselines: Mapping[str, float]) -> str:
+def headline(
+    metrics: Mapping[str, dict],
+    baselines: Mapping[str, float],
+    units: Optional[Mapping[str, Any]] = None,
+) -> str:
     """Show mIoU beside what a trivial method reaches on the same images."""
     score = metrics.get('mIoU') or {}
     value = score.get('value')
     cards = [
         '<li class="first">this model<strong>'
-        f'{percent(value)}</strong>mean IoU, 95 % interval {interval(score)}</li>'
+        f'{percent(value)}</strong>mean IoU, 95 % interval {interval(score, units)}'
+        f'{_over_units(units)}</li>'
     ]
     for name, base in baselines.items():
         times = f'the model has {value / base:.1f} times as much' if value and base else ''
@@ -58,23 +72,38 @@ def headline(metrics: Mapping[str, dict], baselines: Mapping[str, float]) -> str
     return section('Result', f'<ul class="cards">{"".join(cards)}</ul>')
 
 
-def metrics_table(metrics: Mapping[str, dict]) -> str:
-    """List every mean with its interval."""
+def metrics_table(metrics: Mapping[str, dict], units: Optional[Mapping[str, Any]] = None) -> str:
+    """List every mean with its interval, and say what the intervals are over.
+
+    Args:
+        metrics: Name to value, low and high.
+        units: ``intervals`` of ``results.json``; older ones have none.
+    """
     known = [name for name in _METRICS if name in metrics]
     others = [name for name in metrics if name not in _METRICS]
     rows = [
         (
             f'{_METRICS[name]} ({name})' if name in _METRICS else name,
             percent(metrics[name].get('value')),
-            interval(metrics[name]),
+            interval(metrics[name], units),
         )
         for name in known + others
     ]
     note = (
-        '<p class="soft">Intervals: 95 %, from resampling the test images. They say how far the '
-        'number depends on the choice of images, not on the seed of the training.</p>'
+        f'<p class="soft">{escape(_over(units))} They say how far the number depends on the choice '
+        'of images, not on the seed of the training.</p>'
     )
     return section('All means', table(('', 'value', '95 % interval'), rows) + note)
+
+
+def _over_units(units: Optional[Mapping[str, Any]]) -> str:
+    return f', {counted(units["units"], units["unit"])}' if units else ''
+
+
+def _over(units: Optional[Mapping[str, Any]]) -> str:
+    if not units:
+        return f'† {OLD_METHOD}, of an older test: too narrow for few images.'
+    return f'{units_note(units)} Method: {units["method"]}.'
 
 
 def facts(items: Mapping[str, Any]) -> str:
@@ -220,17 +249,21 @@ def _caption(example: Example) -> str:
     return f'{example.name}: {percent(float(right))} of the labelled pixels right'
 
 
-def comparison(runs: Sequence[Tuple[str, Dict[str, dict]]]) -> str:
-    """Compare labelled runs by their means; nothing for a single one."""
+def comparison(runs: Sequence[Tuple[str, Dict[str, dict], Optional[Dict[str, Any]]]]) -> str:
+    """Compare labelled runs by their means; nothing for a single one.
+
+    Args:
+        runs: Label, means, and what their intervals are over.
+    """
     if len(runs) < 2:
         return ''
-    names = [name for name in _METRICS if any(name in metrics for _, metrics in runs)]
+    names = [name for name in _METRICS if any(name in metrics for _, metrics, _ in runs)]
     rows = []
-    for label, metrics in runs:
+    for label, metrics, units in runs:
         scores = [metrics.get(name) or {} for name in names]
         cells = [
             percent(score.get('value'))
-            + (f' ({interval(score)})' if score.get('low') is not None else '')
+            + (f' ({interval(score, units)})' if score.get('low') is not None else '')
             for score in scores
         ]
         rows.append((label, *cells))

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional, Union
 
@@ -14,6 +15,7 @@ import torch
 from mmengine.config import Config
 
 from mmseg_ext.core.files import write_json
+from mmseg_ext.evaluation.intervals import NONE, Interval
 
 from .checkpoints import read_checkpoint, settings_of
 from .run_folder import describe_dataset
@@ -141,6 +143,7 @@ def add_run_facts(
     *,
     ours: bool,
     calibration: Optional[dict] = None,
+    intervals: Optional[Mapping[str, Interval]] = None,
 ) -> None:
     """Put :func:`run_facts` and the data set into the results file that the metric wrote.
 
@@ -152,16 +155,19 @@ def add_run_facts(
             the scores of metrics with a prefix are added.
         ours: Whether ``SegMetric`` wrote the file.
         calibration: What a ``CalibrationMetric`` counted.
+        intervals: Of the scores that are added, fractions.
     """
     path = Path(path)
     content = json.loads(path.read_text()) if ours else {'metrics': {}}
     scores = {name: value for name, value in metrics.items() if isinstance(value, numbers.Real)}
     for name, value in scores.items():
         fraction = None if value != value else float(value) / 100
+        low, high = (intervals or {}).get(name, NONE)
         if not ours or name == 'BF' or _of_prefix(name):
-            content['metrics'][name] = {'value': fraction}
+            content['metrics'][name] = {'value': fraction, 'low': low, 'high': high}
         elif name.startswith('BF.'):
-            content['per_class'].setdefault('BF', {})[name[len('BF.') :]] = fraction
+            for key, entry in (('per_class', fraction), ('per_class_intervals', [low, high])):
+                content.setdefault(key, {}).setdefault('BF', {})[name[len('BF.') :]] = entry
     if calibration is not None:
         content['calibration'] = calibration
     write_json(

@@ -17,6 +17,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg_ext.core.files import read_json
 from mmseg_ext.core.reading import read_mask
 
+from .old_results import renew_intervals
 from .pictures import read_rgb
 
 PathLike = Union[str, Path]
@@ -69,7 +70,7 @@ def converted_note(converted: Optional[dict]) -> Optional[str]:
 
 
 def read_results(work_dir: PathLike) -> dict:
-    """Read ``results.json``.
+    """Read ``results.json``; older intervals are computed again where the counts are kept.
 
     Raises:
         FileNotFoundError: If the run was not tested.
@@ -85,7 +86,7 @@ def read_results(work_dir: PathLike) -> dict:
     absent = [key for key in ('metrics', 'per_class', 'confusion') if key not in results]
     if absent:
         raise ValueError(f'{path} lacks {", ".join(absent)}; test again with SegMetric')
-    return results
+    return renew_intervals(results, work_dir)
 
 
 def find_config(work_dir: PathLike, results: dict) -> Optional[Config]:

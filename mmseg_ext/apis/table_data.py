@@ -2,7 +2,7 @@
 
 A row has several runs: seeds that were tested on the same images, folds that were tested on
 different ones, or both. Runs that together cover the test images once are a *replica*: folds are
-added up, replicas averaged. Fractions throughout. Shape letters: N image, K class, R resample.
+added up, replicas averaged. Fractions throughout. Shape letters: N image, K class.
 """
 
 import json
@@ -12,25 +12,23 @@ from typing import Any, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
-from mmseg_ext.evaluation.bootstrap import bootstrap_distribution, percentile_interval
 from mmseg_ext.evaluation.calibration_metric import (
     PARTS,
     PER_IMAGE_FILE,
-    bootstrap_calibration,
     calibration_error,
+    calibration_interval,
 )
 from mmseg_ext.evaluation.confusion import MEANS, counts_from_confusion, metrics_from_confusion
+from mmseg_ext.evaluation.image_counts import read_counts
+from mmseg_ext.evaluation.intervals import Interval, score_intervals, unit_counts
 from mmseg_ext.evaluation.paired import Difference, holm, paired_difference
+from mmseg_ext.evaluation.units import OLD_METHOD, Units, describe_units
 
 from .cost import read_cost
 from .kfold import SPLIT_FILE
 from .run_folder import read_results
 
 PathLike = Union[str, Path]
-Interval = Tuple[Optional[float], Optional[float]]
-
-NUM_RESAMPLES = 2000
-SEED = 0
 
 
 class TableRow(Protocol):
@@ -64,6 +62,11 @@ class Counts:
     arrays: Tuple[np.ndarray, ...]
     groups: Optional[np.ndarray] = None
     histograms: Optional[np.ndarray] = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The counts as one array, ``(N, 3, K)``."""
+        return np.stack(self.arrays, 1)
 
     def take(self, order: np.ndarray) -> 'Counts':
         """Choose images."""
@@ -101,6 +104,8 @@ class RowData:
         metrics: Score to its mean over replicas.
         sds: Score to its standard deviation (ddof=1) over replicas, if there are several.
         intervals: Score to its 95 % interval over images or groups.
+        units: What the intervals are over, see ``describe_units``; empty without counts.
+        old_method: How the intervals came about if they are an older test's, else empty.
         class_iou: IoU of each class, mean over replicas, and its interval.
         confusion: Summed over all runs, ``(K, K)``.
         ece: Calibration error, mean over replicas, with ``ece_interval``.
@@ -116,6 +121,8 @@ class RowData:
     metrics: Dict[str, Optional[float]] = field(default_factory=dict)
     sds: Dict[str, float] = field(default_factory=dict)
     intervals: Dict[str, Interval] = field(default_factory=dict)
+    units: Dict[str, Any] = field(default_factory=dict)
+    old_method: str = ''
     class_iou: Dict[str, Tuple[Optional[float], Optional[float], Optional[float]]] = field(
         default_factory=dict
     )
@@ -128,7 +135,6 @@ class RowData:
     p_holm: Optional[float] = None
     cost: Optional[Dict[str, Any]] = None
     counts: List[Counts] = field(default_factory=list)
-    drawn: Dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def runs(self) -> List[RunFiles]:
@@ -143,10 +149,7 @@ class RowData:
     @property
     def num_units(self) -> Optional[int]:
         """Images, or groups of images, that the intervals are over."""
-        if not self.counts:
-            return None
-        first = self.counts[0]
-        return len(first.names if first.groups is None else np.unique(first.groups))
+        return self.units.get('units')
 
 
 def read_run(folder: PathLike) -> RunFiles:
@@ -173,14 +176,12 @@ def _read_counts(folder: Path) -> Optional[Counts]:
     path = folder / 'per_image.npz'
     if not path.is_file():
         return None
-    with np.load(path) as file:
-        arrays = tuple(file[name] for name in ('tp', 'pred', 'label'))
-        groups = file['groups'] if 'groups' in file.files else None
-        counts = Counts(file['names'], arrays, groups)
+    names, rows, groups = read_counts(path)
+    counts = Counts(names, tuple(np.moveaxis(rows, 1, 0)), groups)
     if groups is None:
         counts.groups = _groups_of_fold(folder, counts.names)
     counts.histograms = _read_histograms(folder, counts.names)
-    # Every row in one order, so that the same resample draws the same images for all of them.
+    # Every row in one order, so that rows can be compared image by image.
     unique = len(np.unique(counts.names)) == len(counts.names)
     return counts.take(np.argsort(counts.names)) if unique else counts
 
@@ -207,7 +208,6 @@ def read_rows(
     *,
     baseline: Optional[str] = None,
     main: str = 'mIoU',
-    num_resamples: int = NUM_RESAMPLES,
 ) -> List[RowData]:
     """Read, score and compare all rows.
 
@@ -216,7 +216,6 @@ def read_rows(
         baseline: Label of the row that the others are compared with; the first one that was run
             without it.
         main: The score that is compared.
-        num_resamples: R; every row is scored on the same resamples.
 
     Returns:
         The rows in their order.
@@ -228,7 +227,7 @@ def read_rows(
     labels = [row.label for row in rows]
     if baseline is not None and baseline not in labels:
         raise ValueError(f'no row {baseline!r} to compare with; there are: {", ".join(labels)}')
-    found = [_read_row(row, num_resamples) for row in rows]
+    found = [_read_row(row) for row in rows]
     base = find_baseline(found, baseline)
     if base is not None:
         for row in found:
@@ -246,7 +245,7 @@ def find_baseline(rows: Sequence[RowData], label: Optional[str]) -> Optional[Row
     return next((row for row in wanted if row.runs), None)
 
 
-def _read_row(row: TableRow, num_resamples: int) -> RowData:
+def _read_row(row: TableRow) -> RowData:
     data = RowData(row.label, row.config)
     if not row.runs:
         data.note = 'not run'
@@ -260,10 +259,10 @@ def _read_row(row: TableRow, num_resamples: int) -> RowData:
     _score(data)
     if all(run.counts is not None for run in data.runs):
         data.counts = [_joined(replica) for replica in data.replicas]
-        _draw(data, num_resamples)
+        _use_intervals(data)
     else:
-        data.intervals = _own_intervals(data)
-    _calibrate(data, num_resamples)
+        _use_own_intervals(data)
+    _calibrate(data)
     return data
 
 
@@ -361,38 +360,43 @@ def _score(data: RowData) -> None:
         data.class_iou[name] = (_plain(value), None, None)
 
 
-def _draw(data: RowData, num_resamples: int) -> None:
-    """Score all resamples; a row's score of one is its mean over replicas."""
-    policy = _policy(data.runs[0])
-    drawn = [
-        bootstrap_distribution(
-            *counts.arrays,
-            num_resamples=num_resamples,
-            seed=SEED,
-            groups=None if counts.groups is None else counts.groups.tolist(),
-            absent=policy,
-        )
-        for counts in data.counts
-    ]
-    for name in (*MEANS, 'IoU'):
-        data.drawn[name] = np.mean([part[name] for part in drawn], 0)
-    for name in MEANS:
-        low, high = percentile_interval(data.drawn[name])
-        data.intervals[name] = (_plain(low), _plain(high))
-    for name, values in zip(data.runs[0].classes, data.drawn['IoU'].T):
-        low, high = percentile_interval(values)
-        data.class_iou[name] = (data.class_iou[name][0], _plain(low), _plain(high))
+def _use_intervals(data: RowData) -> None:
+    """Compute the intervals of the scores, which are means over replicas."""
+    groups, policy = data.counts[0].groups, _policy(data.runs[0])
+    found = score_intervals(*(part.rows for part in data.counts), groups=groups, absent=policy)
+    data.intervals = {name: found.means[name] for name in MEANS}
+    for name, ends in zip(data.runs[0].classes, found.classes['IoU']):
+        data.class_iou[name] = (data.class_iou[name][0], *ends)
+    data.units = describe_units(found, data.runs[0].classes, _units(data))
 
 
-def _own_intervals(data: RowData) -> Dict[str, Interval]:
-    """Without counts of images, the intervals that the only run has written."""
+def _units(data: RowData) -> Units:
+    """Say what the units are, as the tests do; older ones do not."""
+    said = [run.results.get('intervals') or {} for run in data.replicas[0]]
+    first, counts = said[0].get('unit'), data.counts[0]
+    if counts.groups is not None:
+        named = first not in (None, 'image', 'frame') and all(s.get('unit') == first for s in said)
+        return Units(len(np.unique(counts.groups)), str(first) if named else 'group')
+    videos: Dict[str, int] = {}
+    for facts in said:
+        for name, frames in (facts.get('videos') or {}).items():
+            videos[name] = videos.get(name, 0) + frames
+    return Units(len(counts.names), 'frame' if videos else 'image', videos=videos)
+
+
+def _use_own_intervals(data: RowData) -> None:
+    """Without counts of images, take the intervals that the only run has written."""
     if len(data.runs) > 1:
-        return {}
-    metrics = data.runs[0].results['metrics']
-    return {name: (entry.get('low'), entry.get('high')) for name, entry in metrics.items()}
+        return
+    results = data.runs[0].results
+    data.units = {key: v for key, v in (results.get('intervals') or {}).items()}
+    for name, entry in results['metrics'].items():
+        data.intervals[name] = (entry.get('low'), entry.get('high'))
+    if not data.units and any(low is not None for low, _ in data.intervals.values()):
+        data.old_method = OLD_METHOD
 
 
-def _calibrate(data: RowData, num_resamples: int) -> None:
+def _calibrate(data: RowData) -> None:
     found = [[_histogram(run) for run in replica] for replica in data.replicas]
     if any(part is None for parts in found for part in parts):
         return
@@ -401,19 +405,9 @@ def _calibrate(data: RowData, num_resamples: int) -> None:
     sums = [np.sum([part for part in parts if part is not None], 0) for parts in found]
     data.histogram = np.sum(sums, 0)
     data.ece = _mean([_plain(float(calibration_error(part))) for part in sums])
-    drawn = [
-        bootstrap_calibration(
-            counts.histograms,
-            num_resamples=num_resamples,
-            seed=SEED,
-            groups=None if counts.groups is None else counts.groups.tolist(),
-        )
-        for counts in data.counts
-        if counts.histograms is not None
-    ]
-    if drawn and len(drawn) == len(data.replicas):
-        low, high = percentile_interval(np.mean(drawn, 0))
-        data.ece_interval = (_plain(low), _plain(high))
+    kept = [counts.histograms for counts in data.counts if counts.histograms is not None]
+    if kept and len(kept) == len(data.replicas):
+        data.ece_interval = calibration_interval(np.concatenate(kept, -1), data.counts[0].groups)
 
 
 def _histogram(run: RunFiles) -> Optional[np.ndarray]:
@@ -424,14 +418,15 @@ def _histogram(run: RunFiles) -> Optional[np.ndarray]:
 def _compare(row: RowData, base: RowData, main: str) -> None:
     """Test a row against the baseline, or say why that is not possible."""
     row.unpaired = _why_unpaired(row, base, main)
-    score, reference = row.metrics.get(main), base.metrics.get(main)
-    if not row.unpaired and score is not None and reference is not None:
-        row.difference = paired_difference(score, reference, row.drawn[main], base.drawn[main])
+    if not row.unpaired:
+        groups, policy = base.counts[0].groups, _policy(base.runs[0])
+        ours, theirs = ([unit_counts(c.rows, groups) for c in r.counts] for r in (row, base))
+        row.difference = paired_difference(ours, theirs, main, absent=policy)
 
 
 def _why_unpaired(row: RowData, base: RowData, main: str) -> str:
     if main not in MEANS:
-        return f'{main} is not resampled'
+        return f'{main} is not counted image by image'
     if not row.counts or not base.counts:
         without = [data.label for data in (row, base) if not data.counts]
         return f'no per_image.npz of {", ".join(without)}'
@@ -443,4 +438,6 @@ def _why_unpaired(row: RowData, base: RowData, main: str) -> str:
     groups = [None if part.groups is None else part.groups.tolist() for part in (ours, theirs)]
     if groups[0] != groups[1]:
         return 'the images are grouped otherwise than those of the baseline'
+    if _policy(row.runs[0]) != _policy(base.runs[0]):
+        return 'classes that are absent count otherwise than in the baseline'
     return ''

@@ -9,11 +9,14 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmseg_ext.evaluation.intervals import METHOD, Interval
+from mmseg_ext.evaluation.units import OLD_METHOD, counted, units_note
+
 from .curves import Curve
 from .pictures import encode
 from .report_page import picture, section, swatch
 from .report_sections import CONFUSION_NOTE, confusion_cells, percent, row_shares
-from .table_data import NUM_RESAMPLES, Interval, RowData
+from .table_data import RowData
 from .table_examples import (
     SharedExample,
     errors_markup,
@@ -35,7 +38,7 @@ from .table_figures import (
 Rows = Sequence[RowData]
 
 _MANY_CLASSES = 40  # from here on a confusion matrix is a picture
-_FEW_UNITS = 20  # below, percentile intervals are known to be too narrow
+_MIN_UNITS = 6  # below, no p can fall under 5 %: the smallest is 2 / 2**n
 SIGNIFICANT = 0.05
 
 STYLE = """
@@ -135,30 +138,38 @@ def _score_cell(row: RowData, name: str) -> str:
     value = row.metrics.get(name)
     if value is None:
         return '–'
-    cell = f'{100 * value:.1f}{_small(_between(row.intervals.get(name, (None, None))))}'
+    between = _between(row.intervals.get(name, (None, None)))
+    cell = f'{100 * value:.1f}{_small(between + " †" if between and row.old_method else between)}'
     if name in row.sds:
         cell += _small(f'±\u00a0{100 * row.sds[name]:.1f} (n\u00a0=\u00a0{len(row.replicas)})')
     return cell
 
 
 def _interval_note(rows: Rows) -> str:
-    found = [row for row in rows if row.num_units]
-    if not found:
-        return '<p class="soft">No counts of single images: intervals are those of the tests.</p>'
-    grouped = any(counts.groups is not None for row in found for counts in row.counts)
-    unit = 'groups of images, such as patients or sequences' if grouped else 'images'
-    sizes = sorted({row.num_units for row in found if row.num_units})
-    count = f'{sizes[0]}' if len(sizes) == 1 else f'{sizes[0]} to {sizes[-1]}'
-    text = (
-        f'Below each score its 95 % interval, from {NUM_RESAMPLES} resamples of the {count} {unit} '
-        'that it was tested on. It says how far the score depends on the choice of test images, '
-        'not on the training.'
-    )
+    notes = [
+        f'Below each score its 95 % interval ({METHOD}). It says how far the score depends on the '
+        'choice of test images, not on the training.'
+    ]
     if any(row.sds for row in rows):
-        text += ' ± is the standard deviation (ddof=1) over n trainings; scores are their means.'
-    if sizes[0] < _FEW_UNITS:
-        text += f' With only {sizes[0]} of them, intervals are rather too narrow and p too small.'
-    return f'<p class="soft">{text}</p>'
+        notes.append('± is the standard deviation (ddof=1) over n trainings; scores are means.')
+    paragraphs = [' '.join(notes), *_unit_notes(rows)]
+    if any(row.old_method for row in rows):
+        paragraphs.append(
+            f'† {OLD_METHOD}, as an older test wrote it: too narrow for few images. Test again to '
+            'get an interval that holds.'
+        )
+    return ''.join(f'<p class="soft">{escape(text)}</p>' for text in paragraphs)
+
+
+def _unit_notes(rows: Rows) -> List[str]:
+    """Say what the intervals are over; rows that were tested on the same images share a line."""
+    found: Dict[str, List[str]] = {}
+    for place, row in enumerate(rows):
+        if row.units:
+            found.setdefault(units_note(row.units), []).append(letter(place))
+    if len(found) == 1:
+        return list(found)
+    return [f'{", ".join(letters)}: {text}' for text, letters in found.items()]
 
 
 def differences(rows: Rows, base: Optional[RowData], main: str) -> str:
@@ -169,39 +180,47 @@ def differences(rows: Rows, base: Optional[RowData], main: str) -> str:
         return section('Against the baseline', note)
     if not others:
         return ''
-    lines = [(_name(place, row), _difference_cells(row), False) for place, row in others]
+    lines = [(_name(place, row), _difference_cells(row, base), False) for place, row in others]
     number = sum(row.difference is not None for _, row in others)
     note = (
-        f'<p class="soft">Against {_name(list(rows).index(base), base)}. Paired bootstrap: both '
-        f'rows are scored on the same {NUM_RESAMPLES} resamples of the test images; p is '
-        f'two-sided, and Holm’s correction accounts for {number} comparison'
-        f'{"" if number == 1 else "s"}. It knows nothing of how much another seed would '
+        f'<p class="soft">Against {_name(list(rows).index(base), base)}. Paired permutation: the '
+        'counts of the two rows are swapped image by image, or group by group; p is two-sided and '
+        'no smaller than 2 / 2<sup>n</sup> for n of them, and Holm’s correction accounts for '
+        f'{counted(number, "comparison")}. It knows nothing of how much another seed would '
         'change.</p>'
     )
     head = ('row', f'{main}, points', '95 % interval', 'p', 'p (Holm)', 'verdict at 5 %')
     return section('Against the baseline', note + _grid(head, lines))
 
 
-def _difference_cells(row: RowData) -> List[str]:
+def _difference_cells(row: RowData, base: RowData) -> List[str]:
     found = row.difference
     if found is None:
         return ['–', '–', '–', '–', escape(row.unpaired)]
-    verdict = 'no difference shown'
-    if row.p_holm is not None and row.p_holm < SIGNIFICANT:
-        verdict = 'better' if found.value > 0 else 'worse'
-        if row.num_units is not None and row.num_units < _FEW_UNITS:
-            verdict += f', if {row.num_units} are enough'
+    known = found.low is not None and found.high is not None
     return [
         _signed(found.value),
-        f'{_signed(found.low)} to {_signed(found.high)}',
+        f'{_signed(found.low)} to {_signed(found.high)}' if known else '–',
         _probability(found.p),
         _probability(row.p_holm),
-        verdict,
+        escape(_verdict(row, base, found.value)),
     ]
 
 
-def _signed(value: float) -> str:
-    return '–' if value != value else f'{100 * value:+.2f}'.replace('-', '−')
+def _verdict(row: RowData, base: RowData, value: float) -> str:
+    """Say which row is better, on how many units and by how many trainings."""
+    units, unit = row.units['units'], row.units['unit']
+    trainings = [len(data.replicas) for data in (row, base)]
+    runs = f'{counted(trainings[0], "run")} against {trainings[1]}'
+    if units < _MIN_UNITS:
+        return f'none: {counted(units, unit)}, and it takes {_MIN_UNITS}'
+    if row.p_holm is None or row.p_holm >= SIGNIFICANT:
+        return f'no difference shown ({counted(units, unit)}, {runs})'
+    return f'{"better" if value > 0 else "worse"} on {counted(units, unit)} ({runs})'
+
+
+def _signed(value: Optional[float]) -> str:
+    return '–' if value is None or value != value else f'{100 * value:+.2f}'.replace('-', '−')
 
 
 def _probability(p: Optional[float]) -> str:
@@ -226,13 +245,13 @@ def intervals(rows: Rows, main: str) -> str:
         )
     ]
     compared = [
-        (place, 100 * row.difference.value, 100 * row.difference.low, 100 * row.difference.high)
-        for place, row in enumerate(rows)
-        if row.difference is not None and row.difference.low == row.difference.low
+        (place, 100 * found.value, _hundred(found.low), _hundred(found.high))
+        for place, found in enumerate(row.difference for row in rows)
+        if found is not None and found.low is not None
     ]
     if compared:
         drawn = draw_intervals(compared, xlabel=f'difference of {main} in points', zero=True)
-        caption = f'{main} above the baseline, with the interval of the paired bootstrap'
+        caption = f'{main} above the baseline, with its 95 % interval'
         figures.append((drawn, caption, f'Difference: {_in_words(compared)}'))
     return section(f'{main} at a glance', _figures(figures))
 

@@ -359,6 +359,14 @@ def _calibration(runner: Runner) -> Optional[dict]:
     return next((m.summary for m in metrics if isinstance(m, CalibrationMetric)), None)
 
 
+def _intervals(runner: Runner) -> dict:
+    """Intervals that metrics other than ``SegMetric``, which writes its own, have found."""
+    found: dict = {}
+    for metric in runner.test_loop.evaluator.metrics:
+        found.update(getattr(metric, 'intervals', {}))
+    return found
+
+
 def pack_groups(dataset: Any) -> None:
     """Let the samples of a built data set carry their ``group``, the patient, say, to the metric.
 
@@ -427,6 +435,13 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         pack_groups(runner.test_dataloader.dataset)
         metrics = runner.test()
         if is_main_process():
-            calibration = _calibration(runner)
-            add_run_facts(summary, cfg, cfg.load_from, metrics, ours=ours, calibration=calibration)
+            add_run_facts(
+                summary,
+                cfg,
+                cfg.load_from,
+                metrics,
+                ours=ours,
+                calibration=_calibration(runner),
+                intervals=_intervals(runner),
+            )
     return metrics

@@ -429,7 +429,8 @@ def _use_metrics(cfg: Config, data: UserData) -> None:
     for key in ('val_evaluator', 'test_evaluator'):
         metrics = cfg.get(key) or []
         for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
-            metric.pop('group_pattern', None)
+            for key in ('group_pattern', 'unit'):
+                metric.pop(key, None)
             if metric.get('ignore_index') is not None:
                 metric['ignore_index'] = data.file.ignore_index
             if metric.get('background_index') is not None:

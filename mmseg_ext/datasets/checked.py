@@ -13,7 +13,7 @@ from mmseg.datasets import BaseSegDataset
 
 from mmseg_ext.core.reading import read_image, read_mask
 
-from .groups import groups_of, read_groups
+from .groups import group_unit, groups_of, read_groups
 
 
 class CheckedSegDataset(BaseSegDataset):
@@ -24,7 +24,8 @@ class CheckedSegDataset(BaseSegDataset):
         how_to_get: What to do when the data are absent, a command as a rule; part of the message.
         group_file: A CSV file of ``stem,group`` lines, relative to ``data_root``, the group being
             a patient as a rule. Every sample then holds its ``group``, which is ``None`` without
-            the file; folds of a cross validation keep groups together.
+            the file; folds of a cross validation keep groups together. A first line of column
+            names, such as ``stem,patient``, says what they are: ``group_unit`` of the metainfo.
         kwargs: As for ``BaseSegDataset``.
 
     Raises:
@@ -86,6 +87,7 @@ class CheckedSegDataset(BaseSegDataset):
             if not os.path.isfile(path):
                 raise FileNotFoundError(f'{path}: no such group file; {self._advice()}')
             groups = groups_of(stems, read_groups(path), source=path)
+            self._metainfo['group_unit'] = group_unit(path)
         for sample, stem in zip(samples, stems):
             sample['group'] = groups.get(stem)
 

@@ -4,9 +4,12 @@ Training and test sets that share a patient overstate every score, so splits and
 """
 
 import csv
+import re
 from pathlib import Path
 from typing import Dict, List, Sequence
 
+# What the first column is called in a line of column names.
+_STEM_NAMES = ('stem', 'image', 'img', 'file', 'filename', 'path', 'slice', 'frame', 'name', '')
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 
 
@@ -41,6 +44,19 @@ def read_groups(path: str) -> Dict[str, str]:
                 f'{groups[stem]!r} above: keep one of the two lines'
             )
     return groups
+
+
+def group_unit(path: str) -> str:
+    """Say what a group is, by the line of column names: ``patient``; ``group`` without such a line.
+
+    Args:
+        path: A file that :func:`read_groups` reads.
+    """
+    text = Path(path).read_text(encoding='utf-8-sig')
+    first = next((row for row in _rows(text, path) if any(field.strip() for field in row)), [])
+    names = [re.sub(r'[\s_-]*(id|name|no)?$', '', field.strip().lower()) for field in first]
+    known = len(names) == 2 and names[0] in _STEM_NAMES and names[1].isalpha()
+    return names[1] if known else 'group'
 
 
 def _rows(text: str, path: str) -> List[List[str]]:

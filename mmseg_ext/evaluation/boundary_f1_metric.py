@@ -92,8 +92,9 @@ def _near(points_HW: np.ndarray, others_HW: np.ndarray, reach: float) -> float:
 class BoundaryF1Metric(LabelMapMetric):
     """Report BF beside :class:`SegMetric`.
 
-    ``evaluate`` returns per cent: ``BF``, mean over the classes of an image, then over images, and
-    ``BF.<class>``, mean over the images in which the class has an outline; NaN counts nowhere.
+    ``evaluate`` leaves :attr:`intervals` and returns per cent: ``BF``, mean over the classes of an
+    image, then over images, and ``BF.<class>``, mean over the images in which the class has an
+    outline; NaN counts nowhere.
 
     Args:
         tolerance: See :func:`boundary_f1`; 0.0075 is 4.5 pixels at 480x360.
@@ -135,15 +136,14 @@ class BoundaryF1Metric(LabelMapMetric):
         """Average over images on the main process.
 
         Args:
-            results: Name and scores ``(K,)`` of each image.
+            results: Name, group and scores ``(K,)`` of each image.
 
         Returns:
             Per cent.
         """
         if not results:
             raise ValueError('BoundaryF1Metric got no image to evaluate: is the split empty?')
-        by_class = 100 * np.stack([scores for _, scores in results])
-        report = dict(BF=float(nanmean(nanmean(by_class))))
-        for name, values in zip(self.class_names, by_class.T):
-            report[f'BF.{name}'] = float(nanmean(values))
-        return report
+        by_class = np.stack([scores for *_, scores in results])
+        values = {'BF': nanmean(by_class)}
+        values.update({f'BF.{name}': v for name, v in zip(self.class_names, by_class.T)})
+        return self.report_means(results, values)

@@ -17,13 +17,24 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
+from scipy.special import stdtrit
 from torch import Tensor
 
 from mmseg_ext.core.files import replacing
 
-from .bootstrap import resampled_sums
+from .intervals import (
+    LEVEL,
+    MIN_UNITS,
+    NONE,
+    Groups,
+    Interval,
+    brackets,
+    ratio_interval,
+    sum_by_group,
+)
 from .label_map_metric import LabelMapMetric
 from .probabilities import to_prob
+from .units import units_note
 
 PARTS = ('count', 'right', 'confidence')
 PER_IMAGE_FILE = 'per_image_calibration.npz'  # in the work folder, as the tools call it
@@ -78,27 +89,37 @@ def calibration_error(histogram: np.ndarray) -> np.ndarray:
     return np.divide(gap, total, out=np.full(np.shape(total), np.nan), where=total > 0)
 
 
-def bootstrap_calibration(
-    histograms: np.ndarray,
-    *,
-    num_resamples: int = 1000,
-    seed: int = 0,
-    groups: Optional[Sequence] = None,
-) -> np.ndarray:
-    """Compute the calibration error of each resample of the images.
+def calibration_interval(histograms: np.ndarray, groups: Optional[Groups] = None) -> Interval:
+    """Put a 95 % interval around the calibration error.
+
+    The error is a mean where the sign of each bin's distance is sure. A bin whose distance may be
+    of either sign adds to the error of any finite set, of a calibrated model as well: at the lower
+    end it counts as 0.
 
     Args:
-        histograms: Of the images, ``(N, 3, M)``.
-        num_resamples: R.
-        seed: Seed of the draws; the same as elsewhere draws the same images.
-        groups: One name per image; whole groups are drawn.
-
-    Returns:
-        Fractions of shape ``(R,)``.
+        histograms: Of the images, ``(N, 3, M)``. Those of several runs on the same images, one
+            after another along M, give the interval of the mean error.
+        groups: One name per image: the groups are the units then.
     """
-    parts = list(np.moveaxis(histograms.astype(np.float64), 1, 0))
-    sums = resampled_sums(parts, num_resamples=num_resamples, seed=seed, groups=groups)
-    return calibration_error(np.stack(sums, axis=1))
+    if groups is not None:
+        histograms = sum_by_group(histograms, groups)
+    count, right, confidence = np.moveaxis(histograms[histograms[:, 0].any(1)], 1, 0)
+    n, gap = len(count), right - confidence
+    if n < MIN_UNITS:
+        return NONE
+    total = gap.sum(0)
+    error = np.sqrt(n / (n - 1) * ((gap - total / n) ** 2).sum(0))
+    filled = max(1, int(count.any(0).sum()))  # Bonferroni: none of them is sure by chance
+    sure = np.abs(total) > stdtrit(n - 1, 1 - (1 - LEVEL) / 2 / filled) * error
+    low, high = _error_interval(gap, count, np.sign(total))
+    if not sure.any():
+        return (None if high is None else 0.0), high
+    lowest, _ = _error_interval(gap, count, np.sign(total) * sure)
+    return (low if low is None or lowest is None else min(low, lowest)), high
+
+
+def _error_interval(gap: np.ndarray, count: np.ndarray, signs: np.ndarray) -> Interval:
+    return ratio_interval((gap * signs).sum(1), count.sum(1))
 
 
 @METRICS.register_module()
@@ -118,8 +139,9 @@ class CalibrationMetric(LabelMapMetric):
         prefix: Put before the names of the scores.
 
     Attributes:
-        summary: After ``evaluate`` on the main process: ``num_bins``, ``ECE``, ``accuracy`` and
-            mean ``confidence``, fractions, and ``bins``, the three parts of the summed histogram.
+        summary: After ``evaluate`` on the main process: ``num_bins``, ``ECE`` with
+            ``ECE_interval``, ``accuracy`` and mean ``confidence``, fractions, and ``bins``, the
+            three parts of the summed histogram.
 
     Raises:
         ValueError: If ``num_bins`` is below 1.
@@ -167,13 +189,13 @@ class CalibrationMetric(LabelMapMetric):
                 )
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None
-            self.results.append((Path(path).name, histogram))
+            self.results.append((Path(path).name, sample.get('group'), histogram))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Add up the images on the main process.
 
         Args:
-            results: Name and histogram of each image.
+            results: Name, group and histogram of each image.
 
         Returns:
             ``ECE`` and ``confidence`` in per cent.
@@ -183,14 +205,18 @@ class CalibrationMetric(LabelMapMetric):
         """
         if not results:
             raise ValueError('CalibrationMetric got no image to evaluate: is the split empty?')
-        histograms = np.stack([histogram for _, histogram in results])
+        histograms = np.stack([histogram for *_, histogram in results])
+        names = [name for name, *_ in results]
         if self.per_image_file is not None:
-            _save(Path(self.per_image_file), [name for name, _ in results], histograms)
-        self.summary = calibration_summary(histograms.sum(0))
+            _save(Path(self.per_image_file), names, histograms)
+        units = self.units_of(names, [group for _, group, _ in results])
+        ends = self.intervals['ECE'] = calibration_interval(histograms, units.groups)
+        self.summary = dict(calibration_summary(histograms.sum(0)), ECE_interval=list(ends))
         shown = {key: _percent(self.summary[key]) for key in ('ECE', 'confidence', 'accuracy')}
         print_log(
-            f'calibration: ECE {shown["ECE"]:.2f} % ({self.num_bins} bins), mean confidence '
-            f'{shown["confidence"]:.2f} %, pixels right {shown["accuracy"]:.2f} %',
+            f'calibration: ECE {shown["ECE"]:.2f}{brackets(ends)} % ({self.num_bins} bins), mean '
+            f'confidence {shown["confidence"]:.2f} %, pixels right {shown["accuracy"]:.2f} %. '
+            f'{units_note(units.facts)}',
             logger='current',
         )
         return {key: shown[key] for key in ('ECE', 'confidence')}

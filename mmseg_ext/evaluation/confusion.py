@@ -7,7 +7,9 @@ means over classes, FWIoU is the IoU weighted by labelled pixels, aAcc the share
 
 Differs from mmseg's ``IoUMetric``: counts are integers, not float32; a class that is labelled but
 never predicted has precision 0, and one that is never hit F1 0, instead of dropping out of the
-mean and raising it; nothing is rounded.
+mean and raising it; nothing is rounded. A class without a labelled pixel that is predicted has
+IoU 0, as there (the PyTorch port of DeepLab leaves it out of the mean); without any pixel it
+follows ``absent`` (bubbliiiing's repositories count it as 0: ``'zero'``).
 Shape letters: K class, ``...`` any leading shape, such as resamples.
 """
 

@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, is_main_process
@@ -21,6 +21,40 @@ from mmseg_ext.core.files import replacing
 NAMES = ('tp', 'pred', 'label')
 _CHUNK = 4096  # images written at once
 _GATHER = 1024  # images of each rank per exchange
+
+
+class StoredCounts(NamedTuple):
+    """Counts as a test left them.
+
+    Args:
+        names: File names of the images, ``(N,)``.
+        rows: ``(N, 3, K)``, in the order of ``NAMES``.
+        groups: Group of each image, ``(N,)``, or None.
+    """
+
+    names: np.ndarray
+    rows: np.ndarray
+    groups: Optional[np.ndarray]
+
+
+def read_counts(path: Union[str, Path]) -> StoredCounts:
+    """Read what :meth:`ImageCounts.save` wrote.
+
+    Raises:
+        ValueError: If the file is damaged or something else; it names the file.
+    """
+    try:
+        with np.load(path) as file:
+            names = file['names']
+            arrays = [file[name] for name in NAMES]
+            groups = file['groups'] if 'groups' in file.files else None
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path}: no counts of images ({error}): test the run again') from error
+    shape = (len(names), *arrays[0].shape[1:])
+    fits = all(array.shape == shape and array.dtype.kind in 'iu' for array in arrays)
+    if len(shape) != 2 or not fits or (groups is not None and groups.shape != names.shape):
+        raise ValueError(f'{path}: its arrays do not fit each other: test the run again')
+    return StoredCounts(names, np.stack(arrays, 1), groups)
 
 
 class ImageCounts:
@@ -35,7 +69,7 @@ class ImageCounts:
         self._rows = tempfile.TemporaryFile(prefix='mmseg_ext_counts_')
         self._names = tempfile.TemporaryFile('w+', encoding='utf-8', prefix='mmseg_ext_names_')
         self._length = 0
-        self._longest_name = self._longest_group = 1
+        self._longest_name = 1
 
     def __len__(self) -> int:
         return self._length
@@ -54,7 +88,6 @@ class ImageCounts:
         self._names.seek(0, os.SEEK_END)
         self._names.write(json.dumps([name, group]) + '\n')  # a name may hold a line break
         self._longest_name = max(self._longest_name, len(name))
-        self._longest_group = max(self._longest_group, len(group or ''))
         self._length += 1
 
     def arrays(self) -> np.ndarray:
@@ -82,19 +115,18 @@ class ImageCounts:
             name, group = json.loads(self._names.readline())
             yield name, group
 
-    def save(self, path: Union[str, Path]) -> None:
+    def save(self, path: Union[str, Path], groups: Optional[Sequence[str]] = None) -> None:
         """Write ``tp``, ``pred``, ``label`` of shape ``(N, K)`` and ``names`` ``(N,)``.
-
-        ``groups`` ``(N,)`` is there if every image has one.
 
         Args:
             path: Target ``.npz``; it is replaced in one step, its folder is made.
+            groups: Written as ``groups`` ``(N,)``, instead of those that every image may have.
         """
         with replacing(path) as unfinished:
             with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_DEFLATED) as archive:
-                self._write_members(archive)
+                self._write_members(archive, groups or self.groups())
 
-    def _write_members(self, archive: zipfile.ZipFile) -> None:
+    def _write_members(self, archive: zipfile.ZipFile, groups: Optional[Sequence[str]]) -> None:
         counts = self.arrays()
         for index, member in enumerate(NAMES):
             with archive.open(f'{member}.npy', 'w', force_zip64=True) as file:
@@ -102,9 +134,8 @@ class ImageCounts:
                 for start in range(0, len(self), _CHUNK):
                     file.write(np.ascontiguousarray(counts[start : start + _CHUNK, index]).data)
         _write_texts(archive, 'names', self.names(), len(self), self._longest_name)
-        groups = self.groups()
         if groups:
-            _write_texts(archive, 'groups', groups, len(self), self._longest_group)
+            _write_texts(archive, 'groups', groups, len(self), max(map(len, groups)))
 
     def close(self) -> None:
         """Give the temporary files back."""

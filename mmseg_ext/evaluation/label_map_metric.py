@@ -6,6 +6,11 @@ from typing import Any, Optional
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from .confusion import nanmean
+from .intervals import Interval, brackets, mean_interval
+from .units import Units, choose_units, units_note
 
 
 class LabelMapMetric(BaseMetric):
@@ -15,11 +20,16 @@ class LabelMapMetric(BaseMetric):
         ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
             set's meta information, and 255 if it has none.
         kwargs: Arguments of mmengine's ``BaseMetric``.
+
+    Attributes:
+        intervals: After ``evaluate`` on the main process, the interval of each score that has one,
+            as a fraction or in the unit of a length.
     """
 
     def __init__(self, *, ignore_index: Optional[int] = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
+        self.intervals: dict[str, Interval] = {}
 
     @property
     def ignored(self) -> int:
@@ -43,6 +53,22 @@ class LabelMapMetric(BaseMetric):
             )
         return [str(name) for name in classes]
 
+    def units_of(self, names: Sequence[str], groups: Optional[Sequence[Optional[str]]]) -> Units:
+        """Decide what the units of intervals are, see :func:`choose_units`.
+
+        Args:
+            names: File names of the images.
+            groups: Group of each image; all count, or none.
+        """
+        meta = self.dataset_meta or {}
+        known = [str(group) for group in groups or () if group is not None]
+        return choose_units(
+            names,
+            known if known and len(known) == len(names) else None,
+            group_unit=str(meta.get('group_unit') or 'group'),
+            video_pattern=meta.get('video_pattern'),
+        )
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score one batch.
 
@@ -59,10 +85,40 @@ class LabelMapMetric(BaseMetric):
             label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
             path = str(sample.get('img_path') or f'image {len(self.results)}')
             try:
-                self.results.append((Path(path).name, self.score(pred, label)))
+                self.results.append((Path(path).name, sample.get('group'), self.score(pred, label)))
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None
 
     def score(self, pred_HW: np.ndarray, label_HW: np.ndarray) -> Any:
         """Return the scores of one image; they are gathered from all processes."""
         raise NotImplementedError
+
+    def report_means(
+        self,
+        results: Sequence[tuple],
+        values: dict[str, np.ndarray],
+        *,
+        lengths: Sequence[str] = (),
+    ) -> dict[str, float]:
+        """Average scores over images, and print the means of no single class with their intervals.
+
+        Args:
+            results: Name, group and scores of each image.
+            values: Name of a score to its value in each image, ``(N,)``; NaN does not count. A dot
+                in the name stands before a class.
+            lengths: Scores that are lengths; all others are fractions.
+
+        Returns:
+            The means, fractions in per cent.
+        """
+        units = self.units_of(*zip(*[(name, group) for name, group, *_ in results]))
+        report, lines = {}, []
+        for name, of_images in values.items():
+            is_length = name.split('.')[0] in lengths
+            ends = mean_interval(of_images, groups=units.groups, bounded=not is_length)
+            self.intervals[name], scale = ends, 1 if is_length else 100
+            report[name] = scale * float(nanmean(of_images))
+            if '.' not in name:
+                lines.append(f'{name} {report[name]:.2f}{brackets(ends, scale)}')
+        print_log(f'{", ".join(lines)}. {units_note(units.facts)}', logger='current')
+        return report

@@ -1,69 +1,167 @@
-"""Are two models different on the same images? Paired bootstrap, and Holm's correction.
+"""Are two models different on the same images? Paired permutation, and Holm's correction.
 
-Source: the percentile bootstrap of Efron and Tibshirani, "An Introduction to the Bootstrap",
-chapters 13 and 15 (both models are scored on the same resamples, so what makes an image hard for
-both cancels); S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
-Journal of Statistics 6 (1979).
-Differs from it: one is added to the counts behind p, so that no p is 0 (Davison and Hinkley,
-"Bootstrap Methods and their Application", 4.2.3).
+Source: Fisher's permutation test for pairs (Good, "Permutation, Parametric, and Bootstrap Tests of
+Hypotheses", chapter 3; Davison and Hinkley, "Bootstrap Methods and their Application", 4.3): if the
+models are no different, the counts of an image may as well have come from the other one, so they
+are swapped image by image, or group by group, and the score is computed anew from the sums.
+S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+Statistics 6 (1979).
+Differs from it: nothing. All swaps are made up to 13 units; of more, 10,000 are drawn, and one is
+added to both counts behind p, so that no p is 0. The smallest p of n units is ``2 / 2**n``: 0.25 of
+three, 0.0625 of five, so fewer than six units never show a difference at 5 %.
+Shape letters: N unit, K class, R swap, C kind of count (tp, pred, label).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-from .bootstrap import percentile_interval
+from .confusion import metrics_from_counts
+from .influence import join, mean_gradients, mean_spreads
+from .intervals import MIN_UNITS, NONE, t_interval
+
+MAX_EXACT = 13  # units whose swaps are all made
+NUM_DRAWS = 10_000
+_CHUNK = 1024  # swaps at once
+_TIE = 1e-12
 
 
 class Difference(NamedTuple):
     """How far a score lies above another one, with its interval and two-sided p."""
 
     value: float
-    low: float
-    high: float
-    p: float
+    low: Optional[float]
+    high: Optional[float]
+    p: Optional[float]
 
 
 def paired_difference(
-    score: float,
-    reference: float,
-    drawn: np.ndarray,
-    drawn_reference: np.ndarray,
+    ours: Sequence[np.ndarray],
+    theirs: Sequence[np.ndarray],
+    name: str = 'mIoU',
     *,
-    level: float = 0.95,
+    absent: str = 'skip',
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
 ) -> Difference:
-    """Compare two scores by their resamples.
+    """Compare a mean of two models on the same units.
 
-    p is twice the share of resamples on the rarer side of zero, ties counted on both sides. But for
-    the one that is added, it falls below 1 - ``level`` where the interval leaves zero out.
+    A model may have been trained several times: its score is the mean over its runs, whose counts
+    of a unit are swapped together. Where the numbers of runs differ, the runs are matched in turn.
 
     Args:
-        score: Of all images.
-        reference: The other score, of the same images.
-        drawn: The score of each resample, shape ``(R,)``.
-        drawn_reference: The other score of the same resamples, in the same order.
-        level: Share of the resamples inside of the interval.
+        ours: tp, pred and label of each unit, ``(N, 3, K)``, for each run.
+        theirs: The same of the other model, units in the same order.
+        name: Which of the means.
+        absent: What 0 / 0 becomes.
+        num_draws: Swaps to draw where there are too many to make all.
+        seed: Of the draws.
 
     Returns:
-        Difference, interval and p; resamples in which a score is undefined (NaN) are left out, and
-        without any other one interval and p are NaN.
+        Difference of the means over runs, Student's t interval from the units' influences, and p.
+        Interval and p are None below three units, the interval also if no unit differs.
 
     Raises:
-        ValueError: If the numbers of resamples differ.
+        ValueError: If the units are not the same.
     """
-    if drawn.shape != drawn_reference.shape or drawn.ndim != 1:
-        raise ValueError(
-            f'paired scores need the same resamples, got {drawn.shape} and {drawn_reference.shape}'
-        )
-    differences = drawn - drawn_reference
-    differences = differences[~np.isnan(differences)]
-    low, high = percentile_interval(differences, level)
-    p = float('nan')
-    if len(differences):
-        rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-        p = min(1.0, 2 * (rarer + 1) / (len(differences) + 1))
-    return Difference(score - reference, low, high, p)
+    shapes = {rows.shape for rows in (*ours, *theirs)}
+    if len(shapes) != 1:
+        raise ValueError(f'paired scores need the same units, got counts of {sorted(shapes)}')
+    first, last = (
+        np.mean([_score(r.sum(0), name, absent) for r in side]) for side in (ours, theirs)
+    )
+    value = float(first - last)
+    if not math.isfinite(value) or len(ours[0]) < MIN_UNITS:
+        return Difference(value, None, None, None)
+    low, high = _interval(value, ours, theirs, name, absent)
+    pairs = [
+        (ours[run % len(ours)], theirs[run % len(theirs)])
+        for run in range(math.lcm(len(ours), len(theirs)))
+    ]
+    return Difference(
+        value, low, high, permutation_p(pairs, name, absent=absent, num_draws=num_draws, seed=seed)
+    )
+
+
+def _score(sums: np.ndarray, name: str, absent: str) -> np.ndarray:
+    """Score sums of shape ``(..., 3, K)``."""
+    return metrics_from_counts(*np.moveaxis(sums, -2, 0), absent=absent)[name]
+
+
+def _interval(
+    value: float,
+    ours: Sequence[np.ndarray],
+    theirs: Sequence[np.ndarray],
+    name: str,
+    absent: str,
+) -> tuple[Optional[float], Optional[float]]:
+    found = [mean_gradients(rows.sum(0), absent=absent).get(name) for rows in (*ours, *theirs)]
+    gradients = [gradient for gradient in found if gradient is not None]
+    if len(gradients) < len(found):
+        return NONE
+    factors = [1 / len(ours)] * len(ours) + [-1 / len(theirs)] * len(theirs)
+    labelled = (ours[0][:, 2] > 0).sum(0)
+    rows = np.concatenate([*ours, *theirs], 1)
+    spread = mean_spreads(rows, labelled, {name: join(gradients, factors)})[name]
+    return t_interval(value, float(spread.error), len(rows))
+
+
+def permutation_p(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    name: str,
+    *,
+    absent: str = 'skip',
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> float:
+    """Give the share of swaps whose difference is at least as large as that found, two-sided.
+
+    Args:
+        pairs: Counts ``(N, 3, K)`` of two runs; the difference is the mean over pairs, and a unit
+            is swapped in all of them at once.
+        name: Which of the means.
+        absent: What 0 / 0 becomes.
+        num_draws: Swaps to draw beyond ``MAX_EXACT`` units.
+        seed: Of the draws.
+    """
+    n = len(pairs[0][0])
+    found = abs(float(_swapped(pairs, np.zeros((1, n)), name, absent)[0]))
+    larger = made = 0
+    for swaps in all_swaps(n) if n <= MAX_EXACT else drawn_swaps(n, num_draws, seed):
+        differences = np.abs(_swapped(pairs, swaps, name, absent))
+        larger += int((~(differences < found - _TIE)).sum())  # undefined counts as large
+        made += len(swaps)
+    return larger / made if n <= MAX_EXACT else (larger + 1) / (made + 1)
+
+
+def all_swaps(n: int) -> Iterator[np.ndarray]:
+    """Yield every way to swap, ``(R, N)`` of 0 and 1; half of them, as the rest are mirrored."""
+    for start in range(0, 2 ** (n - 1), _CHUNK):
+        numbers = np.arange(start, min(start + _CHUNK, 2 ** (n - 1)))
+        yield (numbers[:, None] >> np.arange(n) & 1).astype(np.float64)
+
+
+def drawn_swaps(n: int, num_draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield swaps that are drawn, ``(R, N)`` of 0 and 1."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, num_draws, _CHUNK):
+        yield rng.integers(0, 2, (min(_CHUNK, num_draws - start), n)).astype(np.float64)
+
+
+def _swapped(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], swaps: np.ndarray, name: str, absent: str
+) -> np.ndarray:
+    """Give the difference after each swap, ``(R,)``."""
+    total = np.zeros(len(swaps))
+    for ours, theirs in pairs:
+        # Pixel counts stay far below 2**53, so float64 sums them exactly and calls BLAS.
+        moved = swaps @ (ours - theirs).reshape(len(ours), -1).astype(np.float64)
+        moved = moved.reshape(len(swaps), *ours.shape[1:])
+        total += _score(ours.sum(0) - moved, name, absent)
+        total -= _score(theirs.sum(0) + moved, name, absent)
+    return total / len(pairs)
 
 
 def holm(p_values: Sequence[Optional[float]]) -> list[Optional[float]]:

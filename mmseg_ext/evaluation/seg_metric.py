@@ -6,7 +6,6 @@ intervals over images, and the images that a distributed sampler repeats are cou
 Shape letter: K classes.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -27,11 +26,12 @@ from PIL import Image
 from mmseg_ext.core.files import write_json
 
 from .batch_f_score import f_score_from_sums, f_score_sums
-from .bootstrap import bootstrap_means
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
 from .image_counts import ImageCounts, images_to_keep, merge_ranks
+from .intervals import score_intervals
 from .label_map_metric import LabelMapMetric
-from .summary import Intervals, class_table, mean_table, summary
+from .summary import class_table, mean_table, summary
+from .units import group_in
 
 
 @METRICS.register_module()
@@ -45,11 +45,12 @@ class SegMetric(LabelMapMetric):
         ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
             set's meta information, and 255 if it has none.
         absent: What 0 / 0 becomes, ``'skip'``, ``'zero'`` or ``'one'``; see ``confusion.py``.
-        num_resamples: Bootstrap resamples behind the 95 % intervals; 0 switches them off.
-        seed: Seed of the resamples.
-        group_pattern: Regular expression whose match in an image's name is its cluster (group 1 if
-            there is one), for images that are not independent, such as frames of a video. Without
-            it the data set's own groups count, where a sample carries ``group``.
+        group_pattern: Regular expression whose match in an image's name is its group (group 1 if
+            there is one), for images that are not independent, such as slices of a patient:
+            intervals are over groups then. Without it the data set's own groups count, where a
+            sample carries ``group``; without these, the videos of a data set that names its
+            ``video_pattern``, if there are three or more.
+        unit: What a group is, ``'patient'``, say; None takes ``group_unit`` of the data set.
         background_index: Also report mPA_no_bg and mPrecision_no_bg without this class.
         batch_f_score: Also report ``batch_f_score``, the number that the reference repositories
             print (see ``batch_f_score.py``): mean over batches, from the logits.
@@ -67,14 +68,18 @@ class SegMetric(LabelMapMetric):
         ValueError: If an argument is out of range, or maps and predictions do not fit.
     """
 
+    # Arguments of older configs: what to do about them.
+    REMOVED = dict.fromkeys(
+        ('num_resamples', 'seed'), 'intervals are computed without resamples; take it out'
+    )
+
     def __init__(
         self,
         ignore_index: Optional[int] = None,
         *,
         absent: str = 'skip',
-        num_resamples: int = 1000,
-        seed: int = 0,
         group_pattern: Optional[str] = None,
+        unit: Optional[str] = None,
         background_index: Optional[int] = None,
         batch_f_score: bool = False,
         per_image_file: Optional[str] = None,
@@ -89,14 +94,11 @@ class SegMetric(LabelMapMetric):
         super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         if absent not in ABSENT:
             raise ValueError(f'absent must be one of {sorted(ABSENT)}, got {absent!r}')
-        if num_resamples < 0:
-            raise ValueError(f'num_resamples must be 0 or more, got {num_resamples}')
         if format_only and output_dir is None:
             raise ValueError('format_only=True writes label maps and needs an output_dir')
         self.absent = absent
-        self.num_resamples = num_resamples
-        self.seed = seed
         self.group_pattern = group_pattern
+        self.unit = unit
         self.background_index = background_index
         self.batch_f_score = batch_f_score
         self.per_image_file = per_image_file
@@ -159,7 +161,7 @@ class SegMetric(LabelMapMetric):
         name, group = Path(path).name, sample.get('group')
         group = None if group is None else str(group)
         if self.group_pattern is not None:
-            group = _group(name, self.group_pattern)
+            group = group_in(name, self.group_pattern, 'group_pattern')
         self._counts.append(*counts_from_confusion(matrix), name, group)
 
     def _score_batch(self, data_samples: Sequence[dict]) -> None:
@@ -235,17 +237,22 @@ class SegMetric(LabelMapMetric):
             The scores in per cent.
         """
         matrix, counts = results
+        own = counts.groups()
+        units = self.units_of(list(counts.names()), own)
+        if self.unit and own:
+            units = units._replace(unit=self.unit)
+        policy: dict = dict(absent=self.absent, background=self.background_index)
         report = summary(
             matrix,
             self.class_names,
-            intervals=self._intervals(counts),
-            absent=self.absent,
-            background=self.background_index,
+            intervals=score_intervals(counts.arrays(), groups=units.groups, **policy),
+            units=units,
+            **policy,
             extra=dict(self.extra or {}, num_images=len(counts)),
         )
         if self.batch_f_score:
             report['batch_f_score'] = float(self._f_scores[0] / self._f_scores[1])
-        self._write(report, counts)
+        self._write(report, counts, units.groups)
         scores = {
             name: float('nan') if entry['value'] is None else 100 * entry['value']
             for name, entry in report['metrics'].items()
@@ -255,29 +262,14 @@ class SegMetric(LabelMapMetric):
             scores['batch_f_score'] = 100 * report['batch_f_score']
         return {f'{self.prefix}/{k}' if self.prefix else k: v for k, v in scores.items()}
 
-    def _intervals(self, counts: ImageCounts) -> Optional[Intervals]:
-        if self.num_resamples == 0:
-            return None
-        tp, pred, label = counts.arrays().transpose(1, 0, 2)
-        return bootstrap_means(
-            tp,
-            pred,
-            label,
-            num_resamples=self.num_resamples,
-            seed=self.seed,
-            groups=counts.groups(),
-            absent=self.absent,
-            background=self.background_index,
-        )
-
-    def _write(self, report: dict, counts: ImageCounts) -> None:
+    def _write(self, report: dict, counts: ImageCounts, groups: Optional[Sequence[str]]) -> None:
         text = f'per class, in per cent:\n{class_table(report)}\n{mean_table(report)}'
         if report['absent_classes']:
             names = ', '.join(report['absent_classes'])
             text += f'\nwithout a labelled pixel ({self.absent}): {names}'
         print_log(text, logger='current')
         if self.per_image_file is not None:
-            counts.save(self.per_image_file)
+            counts.save(self.per_image_file, groups)
         if self.summary_file is not None:
             write_json(self.summary_file, report)
 
@@ -285,10 +277,3 @@ class SegMetric(LabelMapMetric):
 def _batch_score(sums: list) -> tuple[float, int]:
     """The f_score of a batch and 1, or nothing for one without images."""
     return (f_score_from_sums(torch.stack(sums).sum(0)), 1) if sums else (0.0, 0)
-
-
-def _group(name: str, pattern: str) -> str:
-    match = re.search(pattern, name)
-    if match is None:
-        raise ValueError(f'group_pattern {pattern!r} does not match the image name {name!r}')
-    return match.group(1 if match.re.groups else 0)

@@ -12,8 +12,8 @@ import numpy as np
 from prettytable import PrettyTable
 
 from .confusion import PER_CLASS, metrics_from_confusion
-
-Intervals = dict[str, dict[str, float]]
+from .intervals import LEVEL, NONE, Intervals, as_json, brackets
+from .units import Units, describe_units, plural, units_note
 
 
 def _plain(value: float) -> Optional[float]:
@@ -25,6 +25,7 @@ def summary(
     class_names: Sequence[str],
     *,
     intervals: Optional[Intervals] = None,
+    units: Optional[Units] = None,
     absent: str = 'skip',
     background: Optional[int] = None,
     extra: Optional[dict] = None,
@@ -34,14 +35,17 @@ def summary(
     Args:
         matrix: int array ``(K, K)``, rows the truth.
         class_names: K names.
-        intervals: Result of ``bootstrap_means``; without it ``low`` and ``high`` are ``None``.
+        intervals: Of the scores; without them ``low`` and ``high`` are ``None``.
+        units: What the intervals are over; images without it.
         absent: What 0 / 0 becomes, see ``metrics_from_counts``.
         background: Class that some means leave out.
         extra: More top-level entries, such as config and seed.
 
     Returns:
         ``metrics`` (name to value, low, high), ``per_class`` (score to class to value),
-        ``absent_classes`` (names without a labelled pixel), ``absent_policy`` and ``confusion``.
+        ``per_class_intervals`` (score to class to low and high), ``intervals`` (what they are over,
+        see :func:`describe_units`), ``absent_classes`` (names without a labelled pixel),
+        ``absent_policy`` and ``confusion``.
 
     Raises:
         ValueError: If the number of names does not fit the matrix.
@@ -53,15 +57,16 @@ def summary(
     per_class = {name: scores.pop(name) for name in PER_CLASS}
     metrics = {}
     for name, value in scores.items():
-        bounds = (intervals or {}).get(name, {})
-        metrics[name] = dict(
-            value=_plain(value),
-            low=_plain(bounds.get('low', math.nan)),
-            high=_plain(bounds.get('high', math.nan)),
-        )
+        low, high = NONE if intervals is None else intervals.means.get(name, NONE)
+        metrics[name] = dict(value=_plain(value), low=low, high=high)
+    known: dict[str, Any] = {}
+    if intervals is not None:
+        known['per_class_intervals'] = as_json(intervals, class_names)
+        known['intervals'] = describe_units(intervals, class_names, units or Units(intervals.units))
     return dict(
         extra or {},
         metrics=metrics,
+        **known,
         per_class={
             score: {name: _plain(value) for name, value in zip(class_names, values)}
             for score, values in per_class.items()
@@ -77,19 +82,31 @@ def _percent(value: Optional[float]) -> str:
 
 
 def class_table(result: dict) -> str:
-    """Print the per-class scores of :func:`summary` in per cent."""
-    table = PrettyTable(['Class', *PER_CLASS])
+    """Print the per-class scores of :func:`summary` in per cent, with the intervals it has.
+
+    The last column is the number of units that the class is labelled in.
+    """
+    facts = result.get('intervals') or {}
+    head = ['Class', *PER_CLASS] + ([plural(facts['unit'])] if facts else [])
+    table, ends = PrettyTable(head), result.get('per_class_intervals') or {}
     for name in result['per_class']['IoU']:
-        table.add_row([name, *(_percent(result['per_class'][s][name]) for s in PER_CLASS)])
+        cells = [
+            _percent(result['per_class'][score][name])
+            + brackets(ends.get(score, {}).get(name, NONE), digits=1)
+            for score in PER_CLASS
+        ]
+        table.add_row([name, *cells] + ([facts['class_units'][name]] if facts else []))
     return table.get_string()
 
 
-def mean_table(result: dict, level: float = 0.95, unit: str = 'images') -> str:
-    """Print the means of :func:`summary` in per cent, each beside its interval over ``unit``."""
-    table = PrettyTable(['Mean', 'Value', f'{100 * level:g} % interval over {unit}'])
+def mean_table(result: dict) -> str:
+    """Print the means of :func:`summary` in per cent with their intervals and units."""
+    facts = result.get('intervals')
+    unit = plural(facts['unit']) if facts else 'images'
+    table = PrettyTable(['Mean', 'Value', f'{100 * LEVEL:g} % interval over {unit}'])
     for name, entry in result['metrics'].items():
         interval = '-'
         if entry['low'] is not None:
             interval = f'{_percent(entry["low"])} .. {_percent(entry["high"])}'
         table.add_row([name, _percent(entry['value']), interval])
-    return table.get_string()
+    return table.get_string() + (f'\n{units_note(facts)}' if facts else '')

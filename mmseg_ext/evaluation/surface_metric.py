@@ -100,8 +100,9 @@ class SurfaceMetric(LabelMapMetric):
     """Report HD95 and surface Dice beside :class:`SegMetric`.
 
     Every image is measured in its own plane. An image's score is the mean over its foreground
-    classes, the metric the mean over images, both without NaN; ``evaluate`` returns ``HD95`` in
-    the unit of ``spacing`` and ``surface_Dice`` in per cent, per class too if there are several.
+    classes, the metric the mean over images, both without NaN; ``evaluate`` leaves
+    :attr:`intervals` and returns ``HD95`` in the unit of ``spacing`` and ``surface_Dice`` in per
+    cent, per class too if there are several.
 
     Args:
         spacing: Height and width of a pixel of the label maps; 1 by default, so that distances
@@ -161,24 +162,24 @@ class SurfaceMetric(LabelMapMetric):
         """Average over images on the main process.
 
         Args:
-            results: Name and scores of each image.
+            results: Name, group and scores of each image.
 
         Returns:
             ``HD95`` in the unit of ``spacing`` and ``surface_Dice`` in per cent.
         """
         if not results:
             raise ValueError('SurfaceMetric got no image to evaluate: is the split empty?')
-        scores = np.array([values for _, values in results], np.float64)  # (N, C, 2)
+        scores = np.array([values for *_, values in results], np.float64)  # (N, C, 2)
         names = [str(self.dataset_meta['classes'][index]) for index in self._foreground()]
         if self.per_image_file is not None:
-            self._save(Path(self.per_image_file), [name for name, _ in results], names, scores)
-        report = {}
-        for place, (score, unit) in enumerate((('HD95', 1), ('surface_Dice', 100))):
-            by_class = unit * scores[..., place]
-            report[score] = float(nanmean(nanmean(by_class)))
+            self._save(Path(self.per_image_file), [name for name, *_ in results], names, scores)
+        values = {}
+        for place, score in enumerate(('HD95', 'surface_Dice')):
+            by_class = scores[..., place]
+            values[score] = nanmean(by_class)
             if len(names) > 1:
-                for name, values in zip(names, by_class.T):
-                    report[f'{score}.{name}'] = float(nanmean(values))
+                values.update({f'{score}.{n}': v for n, v in zip(names, by_class.T)})
+        report = self.report_means(results, values, lengths=('HD95',))
         empty = int(np.isnan(scores[..., 0]).all(axis=1).sum())
         print_log(
             f'surfaces: {len(results)} images, {empty} of them without foreground in prediction '
