@@ -811,7 +811,9 @@ def test_the_file_of_a_conversion_is_read_back(tmp_path):
     printed = Config.fromstring(describe(done, ours, source), '.py')
     check_settings(printed.model, meta, ours)
     printed.merge_from_dict({'model.decode_head.align_corners': False})
-    with pytest.raises(ValueError, match='decode_head.align_corners is True there and False here'):
+    with pytest.raises(
+        ValueError, match='decode_head.align_corners is True in the file and False in the config'
+    ):
         check_settings(printed.model, meta, ours)
 
 

@@ -13,7 +13,7 @@ from mmseg_ext.apis.convert import converted_meta
 from mmseg_ext.apis.convert_deeplabv2 import needed_settings
 from mmseg_ext.apis.convert_settings import check_settings, check_starts, settings_of
 from mmseg_ext.apis.load_model import load_model
-from mmseg_ext.apis.training import load_config, train
+from mmseg_ext.apis.training import load_config, train, use_tta
 from mmseg_ext.apis.training import test as run_test
 from mmseg_ext.utils import register_all_modules
 
@@ -52,39 +52,49 @@ def _changed(pair, changes):
     return cfg.model
 
 
+def _told(setting, file, config):
+    return f'{setting} is {file} in the file and {config} in the config'
+
+
+BN3 = dict(type='BN', eps=1e-3)
+UNITS = [255.0, 255.0, 255.0]
+
+
 @pytest.mark.parametrize('pair, changes, told', [
-    ('psp', {'decode_head.align_corners': False}, 'decode_head.align_corners is True there and F'),
+    ('psp', {'decode_head.align_corners': False}, ('decode_head.align_corners', True, False)),
     ('psp', {'backbone.strides': (1, 2, 2, 1, 1, 1, 1)},
-     'backbone.strides is [1, 2, 2, 2, 1, 1, 1] there and [1, 2, 2, 1, 1, 1, 1] here'),
-    ('psp', {'backbone.dilations': (1, 1, 1, 1, 1, 2, 4)}, 'backbone.dilations is [1, 1, 1'),
+     ('backbone.strides', [1, 2, 2, 2, 1, 1, 1], [1, 2, 2, 1, 1, 1, 1])),
+    ('psp', {'backbone.dilations': (1, 1, 1, 1, 1, 2, 4)},
+     ('backbone.dilations', [1, 1, 1, 1, 1, 2, 2], [1, 1, 1, 1, 1, 2, 4])),
     ('psp', {'backbone.type': 'MobileNetV2'},
-     'backbone.type is MobileNetV2Dilated there and MobileNetV2 here'),
-    ('psp', {'backbone.norm_cfg': dict(type='BN', eps=1e-3)},
-     'backbone.norm_cfg.eps is None there and 0.001 here'),
-    ('psp', {'decode_head.norm_cfg': dict(type='BN', eps=1e-3)}, 'decode_head.norm_cfg.eps is'),
-    ('psp', {'backbone.act_cfg': dict(type='ReLU')},
-     'backbone.act_cfg.type is ReLU6 there and ReLU here'),
-    ('psp', {'decode_head.act_cfg': dict(type='LeakyReLU')}, 'decode_head ('),
-    ('psp', {'decode_head.pool_scales': (1, 2, 3, 4)}, 'decode_head.pool_scales is [1, 2, 3'),
+     ('backbone.type', 'MobileNetV2Dilated', 'MobileNetV2')),
+    ('psp', {'backbone.norm_cfg': BN3}, ('backbone.norm_cfg.eps', None, 0.001)),
+    ('psp', {'decode_head.norm_cfg': BN3}, ('decode_head.norm_cfg.eps', None, 0.001)),
+    ('psp', {'backbone.act_cfg': dict(type='ReLU')}, ('backbone.act_cfg.type', 'ReLU6', 'ReLU')),
+    ('psp', {'decode_head.act_cfg': dict(type='LeakyReLU')},
+     ('decode_head (psp_modules.0.1.activate)', 'ReLU', 'LeakyReLU')),
+    ('psp', {'decode_head.pool_scales': (1, 2, 3, 4)},
+     ('decode_head.pool_scales', [1, 2, 3, 6], [1, 2, 3, 4])),
     ('psp', {'data_preprocessor.std': [1.0] * 3},
-     'data_preprocessor.std is [255.0, 255.0, 255.0] there and [1.0, 1.0, 1.0] here'),
+     ('data_preprocessor.std', UNITS, [1.0, 1.0, 1.0])),
     ('psp', {'data_preprocessor.mean': None, 'data_preprocessor.std': None},
-     'data_preprocessor.std is [255.0, 255.0, 255.0] there and [1.0] here'),
-    ('psp', {'data_preprocessor.mean': [123.675, 116.28, 103.53]}, 'data_preprocessor.mean is'),
-    ('psp', {'data_preprocessor.bgr_to_rgb': False}, 'data_preprocessor.bgr_to_rgb is True'),
+     ('data_preprocessor.std', UNITS, [1.0])),
+    ('psp', {'data_preprocessor.mean': [123.675, 116.28, 103.53]},
+     ('data_preprocessor.mean', [0.0, 0.0, 0.0], [123.675, 116.28, 103.53])),
+    ('psp', {'data_preprocessor.bgr_to_rgb': False}, ('data_preprocessor.bgr_to_rgb', True, False)),
     ('psp', {'backbone.out_indices': (3, 4, 5, 6), 'decode_head.in_index': 2},
-     'decode_head.in_index (maps of the backbone) is [6] there and [5] here'),
-    ('unet', {'backbone.ceil_mode': True}, 'backbone.ceil_mode is False there and True here'),
-    ('unet', {'backbone.padding': 'pad100'}, 'backbone.padding is same there and pad100 here'),
-    ('xception', {'backbone.output_stride': 8}, 'backbone.output_stride is 16 there and 8 here'),
-    ('xception', {'backbone.norm_eps': 1e-3}, 'backbone.norm_eps is 1e-05 there and 0.001 here'),
-    ('xception', {'backbone.relu_identity': False}, 'backbone.relu_identity is True there and'),
+     ('decode_head.in_index (maps of the backbone)', [6], [5])),
+    ('unet', {'backbone.ceil_mode': True}, ('backbone.ceil_mode', False, True)),
+    ('unet', {'backbone.padding': 'pad100'}, ('backbone.padding', 'same', 'pad100')),
+    ('xception', {'backbone.output_stride': 8}, ('backbone.output_stride', 16, 8)),
+    ('xception', {'backbone.norm_eps': 1e-3}, ('backbone.norm_eps', 1e-05, 0.001)),
+    ('xception', {'backbone.relu_identity': False}, ('backbone.relu_identity', True, False)),
 ])  # fmt: skip
 def test_a_network_that_behaves_otherwise_is_refused(pair, changes, told):
     with pytest.raises(ValueError) as refused:
         check_settings(_changed(pair, changes), _meta(*PAIRS[pair]), 'their.pth')
     text = str(refused.value)
-    assert text.startswith('their.pth: ') and told in text and '\n' not in text
+    assert text.startswith('their.pth: ') and _told(*told) in text and '\n' not in text
     assert 'the config that tools/model_converters/convert.py prints' in text
 
 
@@ -138,12 +148,47 @@ def test_our_own_and_older_files_are_not_compared(meta):
     check_settings(_changed('psp', {'decode_head.align_corners': False}), meta, 'ours.pth')
 
 
+def test_a_training_may_go_on_with_another_head():
+    """FMSI starts from the baseline's weights; modules of another class are its own."""
+    rows = ('deeplabv3plus_xception_voc', 'fmsi_xception_voc')
+    base, cfg = (load_config(CONFIGS / f'fmsi/{row}.py') for row in rows)
+    parts = {part: base.model[part] for part in ('backbone', 'decode_head')}
+    meta = converted_meta('p.pth', source='s', origin='o', settings=settings_of(parts, UNIT))
+    check_settings(cfg.model, meta, 'p.pth', complete=False)
+    cfg.merge_from_dict({'model.backbone.output_stride': 8})
+    with pytest.raises(
+        ValueError, match='stride is 16 in the file and 8 in the config.*start the backbone alone'
+    ):
+        check_settings(cfg.model, meta, 'p.pth', complete=False)
+
+
+@pytest.mark.parametrize('pair, changes, told', [
+    ('psp', {'decode_head.align_corners': False}, ('decode_head.align_corners', True, False)),
+    ('psp', {'decode_head.num_classes': 3, 'backbone.act_cfg': dict(type='ReLU')},
+     ('backbone.act_cfg.type', 'ReLU6', 'ReLU')),
+    ('psp', {'backbone.type': 'MobileNetV2'},
+     ('backbone.type', 'MobileNetV2Dilated', 'MobileNetV2')),
+    ('unet', {'backbone.ceil_mode': True}, ('backbone.ceil_mode', False, True)),
+    ('xception', {'backbone.relu_identity': False}, ('backbone.relu_identity', True, False)),
+    ('xception', {'data_preprocessor.std': [1.0] * 3},
+     ('data_preprocessor.std', UNITS, [1.0, 1.0, 1.0])),
+])  # fmt: skip
+def test_a_training_goes_on_with_the_same_network(pair, changes, told):
+    with pytest.raises(ValueError, match=re.escape(_told(*told))):
+        check_settings(_changed(pair, changes), _meta(*PAIRS[pair]), 'p.pth', complete=False)
+    unrelated = _changed('unet', {})
+    unrelated.backbone = _changed('psp', {}).backbone
+    check_settings(unrelated, _meta(*PAIRS['psp']), 'p.pth', complete=False)
+
+
 def test_the_zoo_s_hrnet_is_refused():
     cfg = load_config(CONFIGS / 'fmsi/hrnet_w18_voc.py')
     parts = {part: cfg.model[part] for part in ('backbone', 'decode_head')}
     meta = converted_meta('p.pth', source='s', origin='o', settings=settings_of(parts, UNIT))
     cfg.merge_from_dict({'model.backbone.type': 'HRNet'})
-    with pytest.raises(ValueError, match='backbone.type is HRNetAlignCorners there and HRNet here'):
+    with pytest.raises(
+        ValueError, match='backbone.type is HRNetAlignCorners in the file and HRNet in the config'
+    ):
         check_settings(cfg.model, meta, 'p.pth')
 
 
@@ -153,10 +198,13 @@ def test_deeplabv2_needs_its_scales_and_rates():
     meta = converted_meta('p.pth', source='s', origin='o', settings=needed_settings(state))
     check_settings(cfg.model, meta, 'p.pth')
     for changes, told in (
-        ({'model.scales': (1.0,)}, r'scales is \[0.5, 0.75, 1.0\] there and \[1.0\] here'),
+        (
+            {'model.scales': (1.0,)},
+            r'scales is \[0.5, 0.75, 1.0\] in the file and \[1.0\] in the config',
+        ),
         (
             {'model.decode_head.rates': (2, 4, 8, 12)},
-            r'decode_head.rates is \[6, 12, 18, 24\] there',
+            r'decode_head.rates is \[6, 12, 18, 24\] in the file',
         ),
     ):
         other = Config(cfg.to_dict())
@@ -182,7 +230,7 @@ def converted(tiny_config, tmp_path):
 
 
 OTHER = {'model.decode_head.align_corners': True}
-TOLD = 'converted.pth.*decode_head.align_corners is False there and True here'
+TOLD = 'converted.pth.*decode_head.align_corners is False in the file and True in the config'
 
 
 def test_predicting_is_refused(converted, tiny_config):
@@ -192,14 +240,16 @@ def test_predicting_is_refused(converted, tiny_config):
         load_model(tiny_config, path, device='cpu', cfg_options=OTHER)
 
 
-@pytest.mark.parametrize('how', ['test', 'load_from', 'resume'])
+@pytest.mark.parametrize('how', ['test', 'test with tta', 'load_from'])
 def test_testing_and_training_are_refused(converted, how):
     cfg, path = converted
     cfg.merge_from_dict(OTHER)
-    if how != 'test':
+    if how == 'load_from':
         cfg.load_from = str(path)
+    elif how == 'test with tta':
+        use_tta(cfg)
     with pytest.raises(ValueError, match=TOLD):
-        run_test(cfg, path) if how == 'test' else train(cfg, resume=how == 'resume')
+        train(cfg) if how == 'load_from' else run_test(cfg, path)
     assert not Path(cfg.work_dir).exists()
 
 
@@ -217,7 +267,18 @@ def test_a_backbone_starts_at_any_stride_but_with_its_own_epsilon(tmp_path, capl
     torch.save(dict(state_dict={}, meta=meta), path)
     own = dict(relu_identity=False, norm_eps=1e-3)
     check_starts(_start(path, output_stride=8, taps=('entry', 'exit'), **own))
-    with pytest.raises(ValueError, match='backbone.norm_eps is 0.001 there and 1e-05 here'):
+    with pytest.raises(
+        ValueError, match='backbone.norm_eps is 0.001 in the file and 1e-05 in the config'
+    ):
         check_starts(_start(path, relu_identity=False))
-    with pytest.raises(ValueError, match='backbone.relu_identity is False there and True here'):
+    with pytest.raises(
+        ValueError, match='backbone.relu_identity is False in the file and True in the config'
+    ):
         check_starts(_start(path, norm_eps=1e-3))
+    by_name = _start(path, relu_identity=False)
+    del by_name.backbone['init_cfg']
+    by_name.pretrained = str(path)
+    with pytest.raises(
+        ValueError, match='backbone.norm_eps is 0.001 in the file and 1e-05 in the config'
+    ):
+        check_starts(by_name)

@@ -236,7 +236,7 @@ def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) 
     """Refuse weights of another network, and converted ones that only look like this one's."""
     content = read_checkpoint(path)
     check_weights(runner.model, path, complete=complete, state=weights_of(content, path))
-    check_settings(cfg.model, content.get('meta'), path)
+    check_settings(cfg.model, content.get('meta'), path, complete=complete)
 
 
 def _use_same_seed(cfg: Config) -> None:
