@@ -12,7 +12,6 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 
 from mmseg_ext.core.reading import Picture, UnfitImageError, read_color_picture, read_picture
-from mmseg_ext.datasets.groups import read_groups
 from mmseg_ext.datasets.loading import size_mismatch
 from mmseg_ext.datasets.signs import MaskFacts, is_same_picture
 
@@ -25,6 +24,7 @@ from .data_scan import (
     in_threads,
     look_at_mask,
     pair_files,
+    read_group_file,
     signs_of,
     thinned,
     unknown_text,
@@ -284,7 +284,11 @@ def _add_shared(report: DataReport) -> None:
 def _add_groups(report: DataReport) -> None:
     if not report.data.group_file:
         return
-    groups = read_groups(str(report.data.root / report.data.group_file))
+    groups = read_group_file(report.data)
+    absent = [s.pair.image for s in report.samples if s.pair.stem not in groups]
+    if absent:
+        text = f'{len(absent)} images, {_names(absent)}'
+        _add(report.errors, 'images without a group', [text])
     parts: Dict[str, set] = defaultdict(set)
     for sample in report.samples:
         if sample.pair.stem in groups:

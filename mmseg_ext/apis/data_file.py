@@ -16,19 +16,19 @@
 ``classes`` may be plain names, whose values are then 0, 1, 2. Folders are relative to ``root``,
 lists of stems to the file itself; without ``test``, ``val`` is tested. Optional: ``image_suffix``,
 ``mask_suffix``, ``mask_threshold`` (grey masks become 0 and 1), ``crop_size`` (height, width),
-``group_file``.
+``group_file``, ``name`` (else that of the file, or of its folder if the file is my_data.yml).
 """
 
 import difflib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-import yaml
-
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 
+from .data_yaml import read_yaml, shown
 from .pictures import voc_palette
 
 PathLike = Union[str, Path]
@@ -41,6 +41,10 @@ _KEYS = {
 }  # fmt: skip
 _CLASS_KEYS = {'name', 'value', 'color'}
 _PART_KEYS = {'images', 'masks', 'list'}
+_LARGEST_VALUE = 2**31 - 1  # masks hold at most 32 bits
+_MOST_CLASSES = 65535  # labels have 16 bits, one of them is the ignored one
+_LARGEST_CROP = 16384
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,7 @@ def read_data_file(path: PathLike) -> DataFile:
             f'{path}: no such data set file; python tools/dataset.py init FOLDER --out {path} '
             'writes one'
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: no valid YAML ({error})') from error
+    content = read_yaml(path)
     try:
         return _parse(content, path)
     except ValueError as error:
@@ -161,19 +162,24 @@ def read_data_file(path: PathLike) -> DataFile:
 
 
 def _parse(content: Any, path: Path) -> DataFile:
+    if content is None:
+        raise ValueError('the file is empty; python tools/dataset.py init writes one')
     entries = _mapping(content, _KEYS, 'the file')
     absent = [key for key in ('classes', 'train', 'val') if not entries.get(key)]
     if absent:
         raise ValueError(f'{", ".join(absent)} must be given; see python tools/dataset.py init')
     kind = entries.get('masks', 'values')
     if kind not in ('values', 'colors'):
-        raise ValueError(f'masks must be values or colors, got {kind!r}')
-    classes = [_class(entry, index) for index, entry in enumerate(_list(entries, 'classes'))]
+        raise ValueError(f'masks must be values or colors, got {shown(kind)}')
+    listed = _list(entries, 'classes')
+    if len(listed) > _MOST_CLASSES:
+        raise ValueError(f'{len(listed)} classes: labels have 16 bits, for at most {_MOST_CLASSES}')
+    classes = [_class(entry, index) for index, entry in enumerate(listed)]
     names = [entry['name'] for entry in classes]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, number in Counter(names).items() if number > 1)
     if twice or len(names) < 2:
         raise ValueError(
-            f'two classes are called {twice[0]!r}' if twice
+            f'two classes are called {shown(twice[0])}' if twice
             else 'at least two classes are needed; the background is one'
         )  # fmt: skip
     threshold = _number(entries, 'mask_threshold')
@@ -187,8 +193,8 @@ def _parse(content: Any, path: Path) -> DataFile:
         )
     return DataFile(
         path=path,
-        name=_name(entries.get('name', path.stem)),
-        root=(path.parent / str(entries.get('root') or '.')).absolute(),
+        name=_name(entries.get('name', default_name(path))),
+        root=(path.parent / _path(entries.get('root') or '.', 'root')).absolute(),
         classes=tuple(names),
         palette=palette,
         values=values,
@@ -198,18 +204,29 @@ def _parse(content: Any, path: Path) -> DataFile:
         image_suffix=_suffixes(entries, 'image_suffix', IMAGE_SUFFIXES),
         mask_suffix=_suffixes(entries, 'mask_suffix', MASK_SUFFIXES),
         crop_size=_crop_size(entries.get('crop_size')),
-        group_file=str(entries.get('group_file') or ''),
+        group_file=_path(entries.get('group_file') or '', 'group_file'),
     )
+
+
+def default_name(path: Path) -> str:
+    """Name of a data set whose file gives none: its folder's if it is called my_data, else its."""
+    stem = path.absolute().parent.name if path.stem == 'my_data' else path.stem
+    return as_name(stem)
+
+
+def as_name(text: str) -> str:
+    """Make a data set's name of a folder's; it becomes part of a name of run folders."""
+    return re.sub(r'[^\w.\-]+', '_', text).strip('_.-')[:_LONGEST_NAME] or 'my_data'
 
 
 def _mapping(value: Any, known: set, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f'{where} must hold "key: value" lines, got {value!r}')
+        raise ValueError(f'{where} must hold "key: value" lines, got {shown(value)}')
     for key in value:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
+            close = difflib.get_close_matches(str(key)[:40], known, n=1)
             hint = f'did you mean {close[0]}?' if close else f'it has {", ".join(sorted(known))}'
-            raise ValueError(f'{where} has no entry {key!r}; {hint}')
+            raise ValueError(f'{where} has no entry {shown(key)}; {hint}')
     return value
 
 
@@ -222,21 +239,40 @@ def _list(entries: Mapping[str, Any], key: str) -> list:
 def _text(value: Any, where: str) -> str:
     # YAML reads no, yes, on and off as truth values.
     if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
-        raise ValueError(f'{where} must be text, got {value!r}: put it into quotes')
+        raise ValueError(f'{where} must be text, got {shown(value)}: put it into quotes')
     return str(value).strip()
 
 
 def _name(value: Any) -> str:
     name = _text(value, 'name')
-    if not re.fullmatch(r'\w[\w.\-]*', name):  # it becomes part of a folder's name
-        raise ValueError(f'name must be of letters, digits, _, - and ., got {name!r}')
+    if not re.fullmatch(r'\w[\w.\-]*', name) or len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f'name must be of letters, digits, _, - and ., got {shown(name)}: it becomes part of '
+            f'the name of run folders (at most {_LONGEST_NAME} letters)'
+        )
     return name
+
+
+def _path(value: Any, key: str) -> str:
+    """A path as written, if it can be one."""
+    if value == '':
+        return ''
+    text = _text(value, key)
+    if (
+        not text.isprintable()
+        or len(text) > 4000
+        or any(len(part.encode(errors='replace')) > 255 for part in text.split('/'))
+    ):
+        raise ValueError(f'{key} is no path: {shown(text)} ({len(text)} letters)')
+    return text
 
 
 def _number(entries: Mapping[str, Any], key: str) -> Optional[int]:
     value = entries.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f'{key} must be a whole number from 0, got {value!r}')
+    if value is not None and not (type(value) is int and 0 <= value <= _LARGEST_VALUE):
+        raise ValueError(
+            f'{key} must be a whole number from 0 to {_LARGEST_VALUE}, got {shown(value)}'
+        )
     return value
 
 
@@ -247,7 +283,11 @@ def _class(entry: Any, index: int) -> dict:
     _mapping(entry, _CLASS_KEYS, where)
     values = entry.get('value', index)
     for value in values if isinstance(values, list) else [values]:
+        if value is None:
+            raise ValueError(f'the value of {where} is empty: give the number that masks hold')
         _number(dict(value=value), 'value')
+    if values == []:
+        raise ValueError(f'the list of values of {where} is empty')
     color = entry.get('color')
     return dict(
         name=_text(entry.get('name'), f'the name of {where}'),
@@ -259,7 +299,9 @@ def _class(entry: Any, index: int) -> dict:
 def _color(value: Any, where: str) -> Color:
     whole = isinstance(value, list) and len(value) == 3
     if not whole or not all(type(v) is int and 0 <= v <= 255 for v in value):
-        raise ValueError(f'{where}: a colour is [red, green, blue], 0 to 255 each, got {value!r}')
+        raise ValueError(
+            f'{where}: a colour is [red, green, blue], 0 to 255 each, got {shown(value)}'
+        )
     return value[0], value[1], value[2]
 
 
@@ -268,7 +310,7 @@ def _palette(classes: List[dict], kind: str) -> Tuple[Color, ...]:
     if kind == 'colors' and without:
         raise ValueError(
             f'with masks: colors each class needs its colour, as {{name: {without[0]}, color: '
-            f'[255, 0, 0]}}; {without} have none'
+            f'[255, 0, 0]}}; {shown(without)} have none'
         )
     spare = voc_palette(len(classes))
     return tuple(
@@ -305,6 +347,8 @@ def _ignored_values(ignored: Any, kind: str) -> list:
         nested = isinstance(ignored, list) and ignored and isinstance(ignored[0], list)
         return [_color(color, 'ignore_value') for color in (ignored if nested else [ignored])]
     values = ignored if isinstance(ignored, list) else [ignored]
+    if None in values:
+        raise ValueError('ignore_value holds an empty entry: give numbers, or null alone for none')
     return list(dict.fromkeys(_number(dict(ignore_value=v), 'ignore_value') for v in values))
 
 
@@ -313,7 +357,7 @@ def _part(entry: Any, name: str) -> Dict[str, str]:
     absent = [key for key in ('images', 'masks') if not part.get(key)]
     if absent:
         raise ValueError(f'{name} must name the folder of its {" and ".join(absent)}')
-    return {key: str(value) for key, value in part.items() if value}
+    return {key: _path(value, f'{name}.{key}') for key, value in part.items() if value}
 
 
 def _suffixes(entries: Mapping[str, Any], key: str, default: Tuple[str, ...]) -> Tuple[str, ...]:
@@ -327,6 +371,9 @@ def _crop_size(value: Any) -> Optional[Tuple[int, int]]:
     if value is None:
         return None
     sizes = value if isinstance(value, list) else [value, value]
-    if len(sizes) != 2 or not all(type(v) is int and v > 0 for v in sizes):
-        raise ValueError(f'crop_size must be [height, width] in pixels, got {value!r}')
+    if len(sizes) != 2 or not all(type(v) is int and 0 < v <= _LARGEST_CROP for v in sizes):
+        raise ValueError(
+            f'crop_size must be [height, width] in pixels, at most {_LARGEST_CROP}, got '
+            f'{shown(value)}'
+        )
     return sizes[0], sizes[1]

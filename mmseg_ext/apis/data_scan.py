@@ -12,6 +12,7 @@ import numpy as np
 
 from mmseg_ext.core.reading import read_color, read_mask, read_stored_mask
 from mmseg_ext.datasets.folder import files_by_stem, read_list
+from mmseg_ext.datasets.groups import read_groups
 from mmseg_ext.datasets.signs import (
     MaskFacts,
     Sign,
@@ -125,6 +126,24 @@ def _listed(data: DataFile, part: str, images: Dict[str, str]) -> List[str]:
             'that folder without the ending'
         )
     return stems
+
+
+def read_group_file(data: DataFile) -> Dict[str, str]:
+    """Stem -> group of the data's group file; empty without one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no CSV file of stem,group.
+    """
+    if not data.group_file:
+        return {}
+    path = data.root / data.group_file
+    if not path.is_file():
+        what = 'a folder' if path.is_dir() else 'no such file'
+        raise FileNotFoundError(
+            f'{path}: {what}, which {data.path} names as group_file: give a CSV file of stem,group'
+        )
+    return read_groups(str(path))
 
 
 def _more(items: Sequence) -> str:

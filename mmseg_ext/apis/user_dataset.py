@@ -20,7 +20,7 @@ from mmseg_ext.evaluation.surface_metric import background_of
 from mmseg_ext.models.losses.class_weights import class_weights
 
 from .data_file import PARTS, DataFile, read_data_file
-from .data_scan import MaskCount, median_size, pair_files, probe
+from .data_scan import MaskCount, median_size, pair_files, probe, read_group_file
 from .pipelines import pipeline_of
 from .schedule import set_max_iters
 
@@ -85,6 +85,7 @@ def read_user_data(path: PathLike) -> UserData:
         ValueError: If the file contradicts itself or the masks, or a split is empty.
     """
     file = read_data_file(path)
+    read_group_file(file)
     counts = {part: probe(file, part, limit=_PROBED) for part in file.parts}
     return UserData(file, len(pair_files(file, 'train').pairs), median_size(counts['train']))
 
