@@ -159,13 +159,26 @@ def lacking(path: PathLike, content: dict) -> str:
     meta = meta if isinstance(meta, dict) else {}
     if not _is_count(meta.get('iter')) or not _is_count(meta.get('epoch')):
         return f'{path} does not say after how many iterations and epochs it was written'
-    hub, optimizer = content.get('message_hub'), content.get('optimizer')
-    if not isinstance(optimizer, dict) or not {'state', 'param_groups'} <= set(optimizer):
+    if not _is_optimizer(content.get('optimizer')):
         return f'{path} holds no state of the optimiser: only a start from its weights is possible'
+    if not _is_history(content.get('message_hub')):
+        return f'{path} holds no history of the training (message_hub) that can be read'
+    return ''
+
+
+def _is_optimizer(state: Any) -> bool:
+    if not isinstance(state, dict) or not isinstance(state.get('state'), dict):
+        return False
+    groups = state.get('param_groups')
+    return isinstance(groups, list) and all(isinstance(group, dict) for group in groups)
+
+
+def _is_history(hub: Any) -> bool:
     parts = ('log_scalars', 'runtime_info', 'resumed_keys')
     if not isinstance(hub, dict) or any(not isinstance(hub.get(part), dict) for part in parts):
-        return f'{path} holds no history of the training (message_hub)'
-    return ''
+        return False
+    needed = {'values', 'counts', 'max_length'}
+    return all(isinstance(v, dict) and needed <= set(v) for v in hub['log_scalars'].values())
 
 
 def _best(content: dict) -> Tuple[str, ...]:

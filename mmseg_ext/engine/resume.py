@@ -11,6 +11,7 @@ from typing import Any, Iterator, List, Tuple
 from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
+from torch import Tensor
 
 from ..core.checkpoints import check_classes, check_finite, check_fit, settings_of, weights_of
 from ..core.saved import began_with, find_resumable, lacking
@@ -137,7 +138,8 @@ def _saved_groups(
     now = _type_of((runner.cfg.get('optim_wrapper') or {}).get('optimizer'))
     groups = list(optimizer['param_groups'])
     own = wrapper.optimizer.param_groups
-    fits = [len(group.get('params', ())) for group in groups] == [len(g['params']) for g in own]
+    sizes = [len(group.get('params', ())) for group in groups]
+    fits = sizes == [len(g['params']) for g in own] and _fits(optimizer['state'], own)
     other = then is not None and now is not None and then != now
     if other or not fits or any(('betas' in a) != ('betas' in b) for a, b in zip(groups, own)):
         raise ValueError(
@@ -147,6 +149,17 @@ def _saved_groups(
         )
     base = optimizer.get('base_param_settings')
     return [*groups, base] if base is not None else groups
+
+
+def _fits(state: dict, groups: List[dict]) -> bool:
+    """Whether what an optimiser keeps of each parameter has that parameter's shape."""
+    shapes = [parameter.shape for group in groups for parameter in group['params']]
+    kept = ((index, value) for index, values in state.items() for value in values.values())
+    tensors = [(index, value) for index, value in kept if isinstance(value, Tensor) and value.dim()]
+    return all(
+        isinstance(index, int) and index < len(shapes) and value.shape == shapes[index]
+        for index, value in tensors
+    )
 
 
 def _type_of(optimizer: Any) -> Any:
