@@ -13,6 +13,8 @@
    zoo, in which no base is listed. Bases are looked for in their folder at once.
 6. mmengine reads checkpoints with whatever safety torch has by default, executes the configs in
    them, and writes them in place: it reads and writes through :mod:`mmseg_ext.core.checkpoints`.
+7. mmengine reads ``.yml``, a base of a config, say, with a loader that runs tags: it gets the safe
+   one.
 
 Every function may be called twice.
 """
@@ -159,6 +161,14 @@ def find_bases_at_once() -> None:
     config.is_installed = functools.lru_cache(None)(config.is_installed)  # reloads pkg_resources
 
 
+def read_yaml_safely() -> None:
+    """Let mmengine's reader of ``.yml`` run nothing."""
+    import yaml
+    from mmengine.fileio.handlers import yaml_handler
+
+    yaml_handler.Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
 def apply() -> None:
     """Apply all of the above; called once by ``import mmseg_ext``."""
     # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
@@ -172,6 +182,7 @@ def apply() -> None:
     write_plain_history()
     explain_missing_weights()
     find_bases_at_once()
+    read_yaml_safely()
     from .core.checkpoints import use_in_mmengine
 
     use_in_mmengine()

@@ -1,5 +1,6 @@
 """Download, resume, verification and unpacking against a server and archives made here."""
 
+import gzip
 import hashlib
 import io
 import re
@@ -182,6 +183,8 @@ def plain(name):
         [plain('../evil.txt')],
         [plain('VOCdevkit/../../evil.txt')],
         [link('VOCdevkit/out', '/tmp')],
+        [link('VOCdevkit/in', 'VOC2012')],
+        [plain('VOCdevkit\\..\\..\\evil.txt')],
         [link('VOCdevkit/out', '../..'), plain('VOCdevkit/out/evil.txt')],
         [link('VOCdevkit/hard', '../../secret', tarfile.LNKTYPE)],
         [link('VOCdevkit/device', '', tarfile.CHRTYPE)],
@@ -213,6 +216,49 @@ def test_damaged_and_other_archives(tmp_path):
     with pytest.raises(ValueError, match='holds no VOCdevkit/VOC2012/JPEGImages'):
         unpack(tmp_path / 'a.tar', tmp_path, inner='VOCdevkit/VOC2012', holds=HOLDS, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ['a.tar']
+
+
+def test_what_is_no_tar_file_gets_one_line(tmp_path):
+    texts = dict(
+        text=b'hello ' * 300,
+        gz=gzip.compress(b'hello ' * 300),
+        cut=gzip.compress(tar_bytes(voc_files()))[:-40],
+        empty=b'',
+        zip=b'PK\3\4' + bytes(600),
+    )
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text)
+        with pytest.raises(ValueError, match=f'{name}: not unpacked') as caught:
+            unpack(tmp_path / name, tmp_path, inner='VOCdevkit/VOC2012', progress=False)
+        assert '\n' not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(texts)
+
+
+def test_what_unfolds_is_bounded(tmp_path):
+    bomb = io.BytesIO()
+    with tarfile.open(fileobj=bomb, mode='w:gz', format=tarfile.GNU_FORMAT) as tar:
+        info = tarfile.TarInfo('VOCdevkit/VOC2012/zeros')
+        info.size = 80 << 20
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    (tmp_path / 'bomb').write_bytes(bomb.getvalue())
+    with pytest.raises(ValueError, match='bomb: not unpacked.*unfolds to more than 100 times'):
+        unpack(tmp_path / 'bomb', tmp_path, inner='VOCdevkit/VOC2012', progress=False)
+    info = tarfile.TarInfo('long')  # a name of 80 MB, which tarfile would hold in memory
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 80 << 20
+    (tmp_path / 'name').write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(81 << 20)))
+    with pytest.raises(ValueError, match='name: not unpacked.*a header of'):
+        unpack(tmp_path / 'name', tmp_path, inner='VOCdevkit/VOC2012', progress=False)
+
+
+@pytest.mark.parametrize('kind', ['gz', 'bz2', 'xz'])
+def test_compressed_archives_are_unpacked(tmp_path, kind):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f'w:{kind}') as tar:
+        info = plain('VOCdevkit/VOC2012/a')
+        tar.addfile(info, io.BytesIO(b'1234'))
+    (tmp_path / 'a').write_bytes(buffer.getvalue())
+    unpack(tmp_path / 'a', tmp_path, inner='VOCdevkit/VOC2012', progress=False)
+    assert (tmp_path / 'VOCdevkit/VOC2012/a').read_bytes() == b'1234'
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path):

@@ -5,11 +5,10 @@ python tools/class_weights.py CONFIG --method effective --effective-beta 0.99999
 """
 
 import argparse
-import json
-from pathlib import Path
 
 from mmseg_ext.apis import cli, training
 from mmseg_ext.apis.class_weights import as_table, count_split, weigh
+from mmseg_ext.core.files import write_json
 from mmseg_ext.models.losses.class_weights import METHODS
 
 
@@ -18,6 +17,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file, or package::path')
+    parser.add_argument('--dataset', help='your data: a file that tools/dataset.py init writes')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument(
         '--method',
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = training.load_config(args.config, options=args.cfg_options)
+    cfg = training.load_config(args.config, options=args.cfg_options, dataset=args.dataset)
     counts = count_split(cfg, split=args.split)
     weights = weigh(
         counts,
@@ -54,7 +54,7 @@ def main() -> None:
     print(f'counts={counts["pixels"]}')
     print(f'image_pixels={counts["image_pixels"]}')
     if args.out:
-        Path(args.out).write_text(json.dumps(dict(counts, method=args.method, weights=weights)))
+        write_json(args.out, dict(counts, method=args.method, weights=weights))
         print(f'written to {args.out}')
 
 

@@ -34,6 +34,7 @@ def parse_args() -> argparse.Namespace:
     kfold.add_split_arguments(parser)
     parser.add_argument('--folds', nargs='+', type=int, help='run only these folds')
     parser.add_argument('--work-dir', help='folder of the folds')
+    parser.add_argument('--dataset', help='your data: a file that tools/dataset.py init writes')
     parser.add_argument('--seed', type=int, help='seed of every training; 0 is a seed')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
@@ -63,12 +64,17 @@ def parse_args() -> argparse.Namespace:
 
 def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
     """Predict with the models of the tested folds; returns the number of failures."""
-    cfg = training.load_config(args.config, options=cli.parse_options(args.cfg_options))
+    options = cli.parse_options(args.cfg_options)
+    cfg = training.load_config(args.config, options=options, dataset=args.dataset)
     weights = [
         choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in result['folds']
     ]
     model = load_average(
-        args.config, weights, device=args.device, cfg_options=cli.parse_options(args.cfg_options)
+        args.config,
+        weights,
+        device=args.device,
+        cfg_options=cli.parse_options(args.cfg_options),
+        dataset=args.dataset,
     )
     pool = read_pool(cfg, pool=result['pool'])
     folder = work_dir / 'average'
@@ -90,7 +96,10 @@ def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
 def main() -> int:
     args = parse_args()
     cfg = training.load_config(
-        args.config, options=cli.parse_options(args.cfg_options), work_dir=args.work_dir
+        args.config,
+        options=cli.parse_options(args.cfg_options),
+        work_dir=args.work_dir,
+        dataset=args.dataset,
     )
     work_dir, failed = Path(cfg.work_dir), []
     if not args.report:
@@ -102,6 +111,7 @@ def main() -> int:
             deterministic=args.deterministic,
             checkpoint=args.checkpoint,
             options=tuple(args.cfg_options),
+            dataset=args.dataset,
         )
         failed = run_folds(
             plan, cfg, launch=Launch(TOOLS), folds=args.folds, spacing=args.spacing,

@@ -17,7 +17,11 @@ def parse_args() -> argparse.Namespace:
         'palette PNG), overlays/ (the classes painted over the image) and predictions.json; of a '
         'model that gives its uncertainty also uncertainty/ (.npz, and .png white at the highest).'
     )
-    parser.add_argument('config', metavar='CONFIG', help='config that the model was trained with')
+    parser.add_argument(
+        'config',
+        metavar='CONFIG',
+        help='config that the model was trained with; of a row trained on your data, the row',
+    )
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights, a .pth file')
     parser.add_argument('inputs', metavar='INPUT', nargs='+', help='image files or folders of them')
     parser.add_argument('--out', metavar='DIR', required=True, help='folder to write to')
@@ -26,6 +30,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='also write prob/*.npz: "prob", (classes, height, width), float16',
     )
+    parser.add_argument('--dataset', help='your data, as in training: a file that init writes')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
     parser.add_argument(
         '--cfg-options',
@@ -41,7 +46,11 @@ def main() -> int:
     args = parse_args()
     images = find_images(args.inputs)
     model = load_model(
-        args.config, args.checkpoint, device=args.device, cfg_options=args.cfg_options
+        args.config,
+        args.checkpoint,
+        device=args.device,
+        cfg_options=args.cfg_options,
+        dataset=args.dataset,
     )
     source = dict(config=args.config, checkpoint=args.checkpoint)
     failures = predict_to_folder(model, images, args.out, prob=args.prob, source=source)

@@ -87,6 +87,7 @@ def load_average(
     *,
     device: str = 'auto',
     cfg_options: Optional[dict] = None,
+    dataset: Optional[PathLike] = None,
 ) -> AveragedModel:
     """Load several checkpoints of one config.
 
@@ -95,13 +96,16 @@ def load_average(
         checkpoints: Weights, one file for each model.
         device: ``'auto'`` takes CUDA if there is one.
         cfg_options: Settings that override the config's.
+        dataset: File of the user's data, which the config is changed for as in training.
 
     Raises:
         FileNotFoundError: If a file is not there.
         ValueError: If a checkpoint is of another model.
     """
     models = [
-        load_model(config, path, device=device, cfg_options=copy.deepcopy(cfg_options))
+        load_model(
+            config, path, device=device, cfg_options=copy.deepcopy(cfg_options), dataset=dataset
+        )
         for path in checkpoints
     ]
     return AveragedModel(models).eval()

@@ -6,7 +6,6 @@ Shape letters: K class, H row, W column, S setting.
 """
 
 import itertools
-import json
 import multiprocessing
 import random
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 import numpy as np
 import torch
 
-from mmseg_ext.core.files import write_bytes
+from mmseg_ext.core.files import write_json
 from mmseg_ext.core.reading import read_mask
 
 from ..evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ..models.layers.dense_crf import DenseCRF
+from .listing import LISTING, read_predictions
 from .pictures import read_rgb
 from .predict import Failure, Prediction, write_prediction
 
@@ -60,20 +60,25 @@ def read_listing(folder: PathLike, truth: Optional[PathLike] = None) -> Tuple[di
 
     Raises:
         FileNotFoundError: If the listing or a label map is missing.
-        ValueError: If the images have no probabilities, or there is none.
+        ValueError: If the listing is damaged or names files outside of its folder, the images have
+            no probabilities, or there is none.
     """
     folder = Path(folder)
-    path = folder / 'predictions.json'
+    path = folder / LISTING
     if not path.is_file():
         raise FileNotFoundError(
             f'{path} does not exist: give the folder of tools/predict.py --prob'
         )
-    listing = json.loads(path.read_text())
+    listing = read_predictions(path)
     items = []
     for entry in listing['images']:
-        if 'prob' not in entry:
-            raise ValueError(f'{path} lists no probabilities: run tools/predict.py with --prob')
-        name = str(Path(entry['prob']).relative_to('prob').with_suffix(''))
+        prob = Path(entry.get('prob', ''))
+        if prob.parts[:1] != ('prob',) or len(prob.parts) < 2:
+            raise ValueError(
+                f'{path} lists no probabilities (prob/...) of {entry["image"]}: run '
+                'tools/predict.py with --prob'
+            )
+        name = str(prob.relative_to('prob').with_suffix(''))
         label = None if truth is None else _find_truth(Path(truth), name)
         items.append(Item(Path(entry['image']), folder / entry['prob'], name, label))
     if not items:
@@ -176,8 +181,6 @@ def _in_parallel(
     with tqdm(total=len(items), desc=title, unit='image') as bar:
         for item, result in _results(job, items, min(workers, len(items))):
             bar.update()
-            if isinstance(result, Failure):
-                bar.write(f'error: {result.reason}')
             yield item, result
 
 
@@ -232,7 +235,7 @@ def refine_folder(
         counts.append(matrices)
     images = [entries[item.name] for item in items if item.name in entries]
     listing = dict(listing, crf=setting, images=images)
-    write_bytes(Path(out) / 'predictions.json', json.dumps(listing, indent=1).encode())
+    write_json(Path(out) / LISTING, listing)
     if truth is None or not counts:
         return {}, failures
     before, after = (metrics_from_confusion(matrix) for matrix in np.sum(counts, 0))

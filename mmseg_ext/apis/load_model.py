@@ -4,22 +4,25 @@ Differs from ``mmseg.apis.init_model``: checkpoints are read with ``weights_only
 another model is refused instead of being loaded in part.
 """
 
+import logging
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
-from .checkpoints import check_weights, read_checkpoint, weights_of
+from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .convert_settings import check_settings
 from .optional_packages import check_packages
+from .own_config import own_config
 from .pictures import voc_palette
 from .pipelines import test_steps
 from .run_folder import find_config
-from .training import load_config
+from .training import load_config, override
 
 PathLike = Union[str, Path]
 
@@ -42,16 +45,22 @@ def choose_device(name: str = 'auto') -> torch.device:
     return device
 
 
+def _metas(cfg: Config) -> List[dict]:
+    """What a config says of the classes of its test data, the setting before the class's own."""
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in dataset or 'datasets' in dataset:  # wrapped, or several joined
+        dataset = dataset.get('dataset') or dataset['datasets'][0]
+    kind = dataset.get('type')
+    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return [dict(dataset.get('metainfo') or {}), getattr(found, 'METAINFO', {})]
+
+
 def class_names(
     cfg: Config, checkpoint: dict, num_classes: int
 ) -> Tuple[List[str], List[List[int]]]:
     """Find class names and RGB colours in the checkpoint or the config, else make them up."""
-    metas: List[dict] = [(checkpoint.get('meta') or {}).get('dataset_meta') or {}]
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-    metas.append(dict(dataset.get('metainfo') or {}))
-    dataset_class = DATASETS.get(dataset['type']) if dataset.get('type') else None
-    metas.append(getattr(dataset_class, 'METAINFO', {}))
-    for meta in metas:
+    known = (checkpoint.get('meta') or {}).get('dataset_meta')
+    for meta in [known if isinstance(known, dict) else {}, *_metas(cfg)]:
         names = list(meta.get('classes') or ())
         if len(names) == num_classes:
             colours = meta.get('palette')
@@ -67,29 +76,59 @@ def load_model(
     *,
     device: str = 'auto',
     cfg_options: Optional[dict] = None,
+    dataset: Optional[PathLike] = None,
 ) -> nn.Module:
     """Build the model of a config and load trained weights into it.
+
+    A row that was trained on other data has other classes then: where the config does not fit the
+    checkpoint, the one that the checkpoint was trained with is taken, and one line says so.
 
     Args:
         config: Config file, or ``package::path``.
         checkpoint: Weights of the same model, as written by a training.
         device: ``'auto'`` takes CUDA if there is one.
         cfg_options: Settings that override the config's.
+        dataset: File of the user's data, which the config is changed for as in training.
 
     Returns:
         The model in evaluation mode, with ``cfg`` and ``dataset_meta`` as mmseg sets them.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is not there.
-        ValueError: If the checkpoint is of another model or cannot be read.
+        ValueError: If the checkpoint is of another model or of other classes, or cannot be read.
     """
     place = choose_device(device)
-    cfg = load_config(config, options=cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    cfg = load_config(config, options=cfg_options, dataset=dataset)
     content = read_checkpoint(checkpoint)
+    try:
+        model = _build(cfg, content, checkpoint)
+    except ValueError as error:
+        found = None if dataset is not None else own_config(content, checkpoint, config)
+        if found is None:
+            raise
+        where, cfg = found
+        try:
+            override(cfg, cfg_options)
+            model = _build(cfg, content, checkpoint)
+        except ValueError:
+            raise error from None
+        print_log(
+            f'{config} does not fit {checkpoint}: the config that it was trained with is taken '
+            f'instead ({where})',
+            'current',
+            logging.WARNING,
+        )
+    return model.to(place).eval()
+
+
+def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
+    """Build a model, and load weights if they are its own and know the classes of its data."""
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.model.train_cfg = None
     cfg.model.pretrained = None
     check_packages(cfg.model)
+    known = next((meta['classes'] for meta in _metas(cfg) if meta.get('classes')), None)
+    check_classes(content.get('meta'), known, checkpoint)
     model = MODELS.build(cfg.model)
     state = weights_of(content, checkpoint)
     check_weights(model, checkpoint, complete=True, state=state)
@@ -101,7 +140,7 @@ def load_model(
     # mmseg's inference functions prepare an image by this variable
     cfg.test_pipeline = test_steps(cfg)
     model.cfg = cfg
-    return model.to(place).eval()
+    return model
 
 
 def load_tested(work_dir: PathLike, results: dict) -> Tuple[nn.Module, Path]:

@@ -27,6 +27,7 @@ from mmseg_ext.core.files import write_bytes, write_json
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES
 from mmseg_ext.evaluation.probabilities import to_prob
 
+from .listing import LISTING
 from .load_model import load_model
 from .pictures import encode, overlay, to_display
 from .pipelines import test_steps
@@ -43,7 +44,6 @@ __all__ = [
 ]
 
 SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
-LISTING = 'predictions.json'
 _EVERY_S = 5.0  # the list of what is done is written so often, and at the end
 # What the file system says of one name; all else, such as a full disk, concerns every image.
 _OF_ONE_NAME = (

@@ -4,7 +4,6 @@
 into it. Shape letters: H row, W column.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -17,6 +16,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg_ext.core.files import read_json
 from mmseg_ext.core.reading import read_mask
 
+from .listing import read_predictions
 from .old_results import renew_intervals
 from .pictures import read_rgb
 
@@ -139,7 +139,7 @@ def read_examples(
     listing = Path(work_dir) / 'predictions' / 'predictions.json'
     if not listing.is_file():
         return [], []
-    content = json.loads(listing.read_text(encoding='utf-8'))
+    content = read_predictions(listing)
     entries = [entry for entry in content['images'] if Path(entry['image']).is_file()][:limit]
     truths: Dict[str, np.ndarray] = {}
     if cfg is not None:

@@ -4,7 +4,6 @@ Images are chosen by their place in the data set, never by a result. Shape lette
 """
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -14,6 +13,7 @@ from PIL import Image
 
 from mmseg_ext.core.reading import read_mask
 
+from .listing import read_predictions
 from .pictures import colourise, encode, error_picture, read_rgb, shrink
 from .report_page import picture
 from .run_folder import find_config, load_truth, read_results, test_dataset
@@ -91,7 +91,7 @@ def _listing(folder: Path) -> Tuple[Dict[str, Path], Dict[str, Any]]:
     path = folder / 'predictions' / 'predictions.json'
     if not path.is_file():
         return {}, {}
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = read_predictions(path)
     return {entry['image']: path.parent / entry['mask'] for entry in content['images']}, content
 
 

@@ -5,6 +5,7 @@ written from the plain data of :func:`as_data`.
 """
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -207,6 +208,8 @@ def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
         lines += [f'[{place}] {note}', '']
     for remark in [*_remarks(data), '; '.join(_facts(data))]:
         lines += [remark, ''] if remark else []
+    # a label is text, whatever it looks like: Markdown would take <...> for a tag
+    lines = [re.sub(r'<(?=[A-Za-z/!?])', '&lt;', text) for text in lines]
     if data['command']:
         lines += ['```sh', data['command'], '```', '']
     return '\n'.join(lines)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional, Sequence, Union
 
 import torch
+from mmengine import hub
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -68,22 +69,11 @@ def load_config(
         ValueError: If the data set file does not fit the data.
     """
     path = str(path)
-    if '::' in path:
-        from mmengine import hub
-
-        cfg = hub.get_config(path)
-    elif not Path(path).is_file():
-        raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
-    else:
-        cfg = Config.fromfile(path)
-        if _restates_start(path):
-            cfg.pop('init_note', None)  # a base's, of another start
+    cfg = _read(path)
     name = Path(path.split('::')[-1]).stem
     if dataset is not None:
         name = run_name(path, apply_dataset(cfg, dataset))
-    check_options(cfg, options or {})
-    _merge(cfg, dict(options or {}))
-    check_config(cfg)
+    override(cfg, options)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif dataset is not None or cfg.get('work_dir') is None:
@@ -105,6 +95,46 @@ def _restates_start(path: str) -> bool:
         return True
     bases = [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
     return any(map(_restates_start, bases))
+
+
+def _read(path: str) -> Config:
+    """Read a config file: whatever is wrong in it is its author's, not ours."""
+    packaged = '::' in path
+    if not packaged and not Path(path).is_file():
+        raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
+    if Path(path).suffix not in ('.py', '.json'):  # mmengine would run the tags of a .yml
+        raise ValueError(
+            f'{path} is no config: they are .py files'
+            + ('; your data go to --dataset' if Path(path).suffix in ('.yml', '.yaml') else '')
+        )
+    try:
+        cfg = hub.get_config(path) if packaged else Config.fromfile(path)
+        if not packaged and _restates_start(path):
+            cfg.pop('init_note', None)  # a base's, of another start
+    except Exception as error:
+        where = error.lineno if isinstance(error, SyntaxError) else None
+        line = '' if where is None else f', line {where}'
+        raise ValueError(
+            f'config {path}{line} cannot be read: {type(error).__name__}: {error}'
+        ) from error
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(f'config {path} has no model: a part of a config, or something else')
+    return cfg
+
+
+def override(cfg: Config, options: Optional[dict]) -> None:
+    """Merge ``--cfg-options`` into a config and check it.
+
+    Args:
+        cfg: Changed in place.
+        options: Dotted keys to values. ``max_iters`` rescales the whole schedule.
+
+    Raises:
+        UnknownKeyError: If the config or the options hold a key that nothing reads.
+    """
+    check_options(cfg, options or {})
+    _merge(cfg, dict(options or {}))
+    check_config(cfg)
 
 
 def _similar(path: Path) -> str:

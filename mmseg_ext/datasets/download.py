@@ -4,22 +4,29 @@ Nothing appears under its final name before it is complete: the archive grows as
 folder in a temporary one beside its place.
 """
 
+import bz2
+import gzip
 import hashlib
 import http.client
+import lzma
 import os
 import shutil
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from tqdm import tqdm
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
+_LONGEST = 1 << 24  # bytes that are read at once
+_FOLD = 100  # images do not become smaller by this factor
+_UNSUSPECTED = 64 << 20  # bytes
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
@@ -202,14 +209,13 @@ def unpack(
 ) -> None:
     """Unpack ``inner`` of a tar file to ``out/inner``, all or nothing.
 
-    Members that would land outside, by their path or through a link, devices and the like stop it.
+    Only files and folders are taken: links, through which a member could land outside whatever this
+    Python checks, stop it, as do devices and paths that lead out.
 
     Raises:
         ValueError: If the archive is damaged, evil, or lacks what it should hold.
         OSError: If the disk is too small.
     """
-    if not hasattr(tarfile, 'data_filter'):
-        raise OSError('this Python cannot unpack safely: use 3.10.12, 3.11.4, 3.12 or newer')
     target = Path(out) / inner
     work = Path(tempfile.mkdtemp(prefix='.unpack-', dir=out))
     try:
@@ -223,14 +229,63 @@ def unpack(
         shutil.rmtree(work, ignore_errors=True)
 
 
+_OPENERS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+
+class _Bounded:
+    """A stream of which nobody reads much at once: tarfile reads a header whole, of any length."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.seek, self.tell = stream, stream.seek, stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _LONGEST:
+            raise tarfile.ReadError(f'a header of {size} bytes')
+        return self.stream.read(size)
+
+
 def _extract(path: Path, work: Path, progress: bool) -> None:
+    with open(path, 'rb') as file:
+        start = file.read(6)
+    opener: Any = next((o for magic, o in _OPENERS.items() if start.startswith(magic)), open)
+    limit = max(_UNSUSPECTED, _FOLD * path.stat().st_size)
+    free = shutil.disk_usage(work).free
     try:
-        with tarfile.open(path) as tar:
-            members = tar.getmembers()
-            needed, free = sum(m.size for m in members), shutil.disk_usage(work).free
-            if needed > free:
-                raise OSError(f'{path}: needs {needed} bytes unpacked, {work.parent} has {free}')
-            for member in tqdm(members, desc='unpack', unit='file', disable=not progress):
-                tar.extract(member, work, filter='data')
-    except (tarfile.TarError, EOFError) as error:  # a filter's refusal is a TarError
-        raise ValueError(f'{path}: not unpacked, {error}') from error
+        with opener(path, 'rb') as stream:
+            bounded: Any = _Bounded(stream)
+            tar = tarfile.open(fileobj=bounded, mode='r:')
+            needed, members = 0, []
+            for member in tar:
+                needed += member.size
+                if needed > limit:
+                    raise tarfile.ReadError(f'it unfolds to more than {_FOLD} times its size')
+                if needed > free:
+                    raise OSError(f'{path}: needs {needed} bytes or more, {work.parent} has {free}')
+                members.append((_place(member), member))
+            for place, member in tqdm(members, desc='unpack', unit='file', disable=not progress):
+                _write(tar, member, work / place)
+    except _DAMAGED as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f'{path}: not unpacked, it is no whole tar file ({first})') from error
+
+
+def _place(member: tarfile.TarInfo) -> str:
+    """Path of a member below the folder; an absolute one lands inside, too."""
+    name = member.name.lstrip('/')
+    if not (member.isreg() or member.isdir()):
+        raise tarfile.ReadError(f'{member.name!r} is a link or a device')
+    if '..' in name.split('/') or '\0' in name or '\\' in name or ':' in name.split('/')[0]:
+        raise tarfile.ReadError(f'{member.name!r} would land outside')
+    return name
+
+
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = tar.extractfile(member)
+    assert source is not None  # a plain file
+    with source, open(target, 'wb') as file:
+        shutil.copyfileobj(source, file)

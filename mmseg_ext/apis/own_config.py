@@ -1,0 +1,91 @@
+"""The config that a checkpoint was trained with: from its own text, which is read and never run.
+
+mmengine keeps that text in each checkpoint and in the work folder. It consists of literals and
+``dict(...)`` alone; whatever holds more is not taken.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any, Iterator, Optional, Tuple, Union
+
+from mmengine.config import Config
+
+PathLike = Union[str, Path]
+
+
+def own_config(
+    content: dict, checkpoint: PathLike, config: PathLike
+) -> Optional[Tuple[str, Config]]:
+    """Find the config of the training that wrote a checkpoint.
+
+    Args:
+        content: Of the checkpoint.
+        checkpoint: Its file; the folder may hold the config, too.
+        config: The config that was given; its name is looked for first.
+
+    Returns:
+        Where it was found, and the config; ``None`` without any.
+    """
+    for place, text in _texts(content, Path(checkpoint), Path(str(config).split('::')[-1]).stem):
+        settings = read_settings(text)
+        if settings and isinstance(settings.get('model'), dict):
+            return place, Config(settings)
+    return None
+
+
+def _texts(content: dict, checkpoint: Path, stem: str) -> Iterator[Tuple[str, str]]:
+    meta = content.get('meta')
+    known = meta if isinstance(meta, dict) else {}
+    for key in ('cfg', 'cfg_text'):
+        if isinstance(known.get(key), str):
+            yield f'kept in {checkpoint}', known[key]
+    beside = [checkpoint.with_name(f'{stem}.py'), *sorted(checkpoint.parent.glob('*.py'))]
+    for path in beside:
+        if path.is_file():
+            yield str(path), path.read_text(encoding='utf-8', errors='replace')
+
+
+def read_settings(text: str) -> Optional[dict]:
+    """Read assignments of literals and ``dict(...)``; ``None`` if there is anything else."""
+    try:
+        tree = ast.parse(text)
+        return dict(_assignment(node) for node in tree.body)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+
+
+def _assignment(node: ast.stmt) -> Tuple[str, Any]:
+    if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        raise ValueError('no assignment to a name')
+    return node.targets[0].id, _value(node.value)
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call):
+        return _called(node)
+    if isinstance(node, ast.Dict):
+        return {_value(_given(k)): _value(v) for k, v in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [_value(item) for item in node.elts]
+        return tuple(values) if isinstance(node, ast.Tuple) else values
+    return ast.literal_eval(node)
+
+
+def _called(node: ast.Call) -> dict:
+    """Value of ``dict(a=1)`` or, with keys that are no names, ``dict({0: 1})``."""
+    if not isinstance(node.func, ast.Name) or node.func.id != 'dict' or len(node.args) > 1:
+        raise ValueError('a call of something else than dict')
+    first = dict(_value(node.args[0])) if node.args else {}
+    return {**first, **{_name(pair.arg): _value(pair.value) for pair in node.keywords}}
+
+
+def _name(name: Optional[str]) -> str:
+    if name is None:
+        raise ValueError('** in a call of dict')
+    return name
+
+
+def _given(key: Optional[ast.expr]) -> ast.expr:
+    if key is None:
+        raise ValueError('** in a dict')
+    return key
