@@ -1,5 +1,7 @@
 """tools/dataset.py check: what it finds, counts against numpy, its page; the file itself."""
 
+import io
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -9,12 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_ext.apis.cli import run_tool
 from mmseg_ext.apis.data_check import as_text, check_data, class_rows
 from mmseg_ext.apis.data_file import read_data_file
 from mmseg_ext.apis.data_page import choose_examples, labels_of, write_page
+from mmseg_ext.apis.data_scan import probe_images
 from mmseg_ext.core.reading import read_color as read_turned
 from mmseg_ext.core.reading import read_mask
-from mmseg_ext.datasets.folder import FolderDataset
+from mmseg_ext.datasets.folder import FolderDataset, read_list
 from mmseg_ext.datasets.loading import LoadLabels
 
 SIZE = (10, 20)
@@ -292,3 +296,73 @@ def test_colour_masks(folder):
     # colours where values are expected
     (message, *_) = check_data(folder / 'mine.yml').errors['values without a class']
     assert 'masks: colors and give each class its color' in message
+
+
+def test_a_run_ends_at_once_where_the_rows_cannot_read_images(folder):
+    """With the words of check, whichever split it is."""
+    cv2.imwrite(str(folder / 'images/val/e.png'), np.full(SIZE, 1000, np.uint16))
+    report = check_data(folder / 'mine.yml')
+    [text] = report.errors['images that the rows cannot read']
+    assert 'values up to 1000' in text and 'would see 0 to 3' in text
+    assert 'LoadImage(max_value=1023)' in text and text.count('\n') == 0
+    probe_images(report.data, 'train')
+    with pytest.raises(ValueError, match=re.escape(text)):
+        probe_images(report.data, 'val')
+
+
+def test_more_classes_than_a_byte_holds(folder):
+    """300 classes: counts, colours, page."""
+    shape = (10, 40)
+    for part, stems in (('train', 'abcd'), ('val', 'ef')):
+        for index, stem in enumerate(stems):
+            mask = (np.arange(400).reshape(shape) * (index + 1)) % 300
+            image = np.random.default_rng(index).integers(0, 256, (*shape, 3))
+            _save(folder / f'images/{part}/{stem}.png', image + (part == 'val'))
+            cv2.imwrite(str(folder / f'masks/{part}/{stem}.png'), mask.astype(np.uint16))
+    names = ', '.join(f'c{index}' for index in range(300))
+    text = TEXT.replace('[sky, tree, {name: car, value: 9}]', f'[{names}]')
+    (folder / 'mine.yml').write_text(text.replace('ignore_value: [255, 3]', ''))
+    report = check_data(folder / 'mine.yml')
+    assert report.errors == {}
+    assert report.pixels('train')[:300].sum() == 1600 and report.pixels('train')[0] > 4
+    page = write_page(report, folder / 'check.html').read_text(encoding='utf-8')
+    assert '>c299<' in page
+
+
+def test_names_that_are_no_text_reach_screen_and_page(folder, monkeypatch):
+    name = os.fsdecode(b'h\xf6he')
+    (folder / f'images/train/{name}.png').write_bytes(b'no picture')
+    _save(folder / f'masks/train/{name}.png', np.zeros(SIZE))
+    report = check_data(folder / 'mine.yml')
+    screen = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')
+    monkeypatch.setattr('sys.stdout', screen)
+    with pytest.raises(SystemExit):
+        run_tool(lambda: print(as_text(report)))
+    screen.flush()
+    shown = 'h\\udcf6he.png: cannot be decoded'
+    assert shown in screen.buffer.getvalue().decode('utf-8')
+    assert shown in write_page(report, folder / 'c.html').read_text(encoding='utf-8')
+
+
+def test_lists_of_other_encodings_are_read(folder):
+    for stem in 'ab':
+        for kind in ('images', 'masks'):
+            path = folder / f'{kind}/train/{stem}.png'
+            path.rename(path.with_name(f'{stem}ü.png'))
+    for encoding in ('utf-8', 'utf-8-sig', 'utf-16'):
+        (folder / 'l.txt').write_bytes('aü\r\n\r\nbü'.encode(encoding))
+        assert read_list(folder / 'l.txt') == ['aü', 'bü']
+        (folder / 'm.yml').write_text(TEXT.replace('masks/train}', 'masks/train, list: l.txt}'))
+        assert len(check_data(folder / 'm.yml').of('train')) == 2
+
+
+def test_many_broken_files_stand_on_the_page_and_ten_on_the_screen(folder):
+    for index in range(60):
+        (folder / f'images/train/n{index:02d}.png').write_bytes(b'no picture')
+        _save(folder / f'masks/train/n{index:02d}.png', np.zeros(SIZE))
+    report = check_data(folder / 'mine.yml')
+    text = as_text(report)
+    assert 'unreadable files (60)' in text and text.count('no known format') == 10
+    assert 'and 50 more' in text
+    page = write_page(report, folder / 'check.html').read_text(encoding='utf-8')
+    assert all(f'n{index:02d}.png: cannot' in page for index in range(60))

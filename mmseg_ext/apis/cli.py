@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import re
@@ -117,6 +118,9 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
     """
     for message in _UPSTREAM_NOISE:
         warnings.filterwarnings('ignore', message=message, category=UserWarning)
+    for stream in (sys.stdout, sys.stderr):  # names of files may be bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     logging.Handler.handleError = _log_error  # type: ignore[assignment,method-assign]
     try:
         with signals.handled():

@@ -43,7 +43,7 @@ def write_page(report: DataReport, out: Path) -> Path:
         body='\n'.join(part for part in body if part),
         footer='Written by python tools/dataset.py check.',
     )
-    return write_bytes(out, text.encode('utf-8', 'backslashreplace'))
+    return write_bytes(out, text.encode('utf-8'))
 
 
 def _findings(heading: str, found: Dict[str, List[str]]) -> str:

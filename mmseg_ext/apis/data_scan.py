@@ -268,6 +268,17 @@ def _refuse_signs(data: DataFile, part: str, pairs: List[Pair]) -> None:
             )
 
 
+def probe_images(data: DataFile, part: str) -> None:
+    """Read some images of a split as the rows do, so that a run ends at once if they cannot.
+
+    Raises:
+        FileNotFoundError: As :func:`pair_files`.
+        ValueError: As :func:`pair_files`, and as ``read_color``.
+    """
+    some = spread(pair_files(data, part).pairs, _COMPARED)
+    in_threads(lambda pair: read_color(pair.image).shape, some)
+
+
 def shows_mask(pair: Pair, look: MaskLook) -> bool:
     """Whether an image shows its mask; ``False`` if it cannot be read, which is said elsewhere."""
     try:

@@ -68,7 +68,8 @@ def to_display(image: np.ndarray) -> np.ndarray:
 
 def colourise(label: np.ndarray, palette: Palette) -> np.ndarray:
     """Paint a label map; the ignored index 255 and other unknown indices become light grey."""
-    table = np.full((max(256, int(label.max(initial=0)) + 1), 3), _VOID, np.uint8)
+    size = max(256, len(palette), int(label.max(initial=0)) + 1)
+    table = np.full((size, 3), _VOID, np.uint8)
     table[: len(palette)] = np.asarray(palette, np.uint8).reshape(-1, 3)
     return table[label]
 

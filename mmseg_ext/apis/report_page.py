@@ -67,7 +67,7 @@ figcaption { font-size: .9rem; margin-top: .3rem }
 def page(*, title: str, lead: str, body: str, footer: str, style: str = '') -> str:
     """Put the parts into one document; all but ``body`` and ``style`` are plain text."""
     heading = escape(title).replace('_', '_<wbr/>')  # a telephone may break a long name there
-    return f"""<!DOCTYPE html>
+    text = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8"/>
@@ -88,6 +88,7 @@ def page(*, title: str, lead: str, body: str, footer: str, style: str = '') -> s
 </body>
 </html>
 """
+    return text.encode('utf-8', 'backslashreplace').decode()  # names may be bytes that are no text
 
 
 def section(heading: str, body: str) -> str:

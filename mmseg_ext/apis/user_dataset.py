@@ -20,7 +20,14 @@ from mmseg_ext.evaluation.surface_metric import background_of
 from mmseg_ext.models.losses.class_weights import class_weights
 
 from .data_file import PARTS, DataFile, read_data_file
-from .data_scan import MaskCount, median_size, pair_files, probe, read_group_file
+from .data_scan import (
+    MaskCount,
+    median_size,
+    pair_files,
+    probe,
+    probe_images,
+    read_group_file,
+)
 from .pipelines import pipeline_of
 from .schedule import set_max_iters
 
@@ -151,6 +158,8 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
                 kept = {k: step[k] for k in ('backend_args',) if k in step}
                 step.clear()
                 step.update(type='LoadLabels', **kept)
+        if any(step['type'] == 'LoadImageFromFile' for step in _steps(pipeline)):
+            probe_images(data.file, part)
         loader['dataset'] = data.file.dataset_config(part, pipeline)
     train = cfg.train_dataloader
     endless = 'Infinite' in str((train.get('sampler') or {}).get('type'))
