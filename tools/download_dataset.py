@@ -33,7 +33,7 @@ def main() -> None:
     try:
         folder, fetched = fetch_dataset(archive, args.out, keep_archive=args.keep_archive)
     except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {cli.message_of(error)}')
     print(f'{folder}: {"complete" if fetched else "complete already, left as it is"}')
 
 

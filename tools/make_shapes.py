@@ -21,7 +21,7 @@ def main() -> None:
     try:
         written = write_shapes(args.out, num=args.num, size=args.size, seed=args.seed)
     except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {cli.message_of(error)}')
     print(f'{args.out}: {"written" if written else "complete already, left as it is"}')
 
 

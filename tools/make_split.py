@@ -35,7 +35,9 @@ def main() -> None:
         folder = args.out or Path(args.list).parent
         lists = {f'{args.name}_train': train, f'{args.name}_val': val}
         paths = write_lists(folder, lists)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        sys.exit(f'error: {cli.message_of(error)}')
+    except ValueError as error:
         sys.exit(f'error: {args.list}: {error}')
     for path, part in zip(paths, (train, val)):
         print(f'{path}: {len(part)} ids')

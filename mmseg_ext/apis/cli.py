@@ -97,6 +97,7 @@ def message_of(error: BaseException) -> str:
 
     A data loader's worker hands on its error as text, traceback included: the last line counts.
     """
+    error = refusals.as_refusal(error)
     if isinstance(error, OSError) and error.errno is not None:
         return ' '.join(refusals.describe(error).split())
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

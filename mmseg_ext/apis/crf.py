@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequ
 import numpy as np
 import torch
 
+from mmseg_ext.core import refusals
 from mmseg_ext.core.files import write_json
 from mmseg_ext.core.reading import read_mask
 
@@ -165,6 +166,8 @@ def _guarded(function: Callable[[Item], Any], item: Item) -> Tuple[Item, Any]:
     try:
         return item, function(item)
     except (ValueError, OSError) as error:
+        if refusals.is_of_the_disk(error):  # the others would fare no better
+            raise
         reason, files = str(error), (str(item.image), str(item.prob))
         named = any(file in reason for file in files)
         return item, Failure(item.image, reason if named else f'{item.image}: {reason}')

@@ -245,8 +245,9 @@ def write_checkpoint(content: dict, path: PathLike) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    with io.BytesIO() as memory, replacing(path) as unfinished:
-        torch.save(content, memory)  # straight to a full disk, torch hides why it fails
+    memory = io.BytesIO()  # straight to a full disk, torch hides why it fails
+    torch.save(content, memory)
+    with replacing(path) as unfinished:
         unfinished.write_bytes(memory.getbuffer())
 
 

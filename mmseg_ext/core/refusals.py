@@ -27,10 +27,14 @@ _TEXTS = {
     'EISDIR': 'it is a folder: name a file',
     'ENOTDIR': 'a part of the path is a file: name a folder',
     'ELOOP': 'its symbolic links lead in a circle',
+    'EEXIST': 'it is there already: give another name',
 }
 _REMEDIES = {getattr(errno, name, -1): text for name, text in _TEXTS.items()}
 # A mistake of the program, whatever the system says.
 _MISTAKES = (errno.EBADF, errno.EFAULT, errno.ECHILD, errno.ESRCH)
+_OF_THE_DISK = {
+    getattr(errno, name, -1) for name in ('ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ESTALE', 'EMFILE')
+}
 # What torch says when it cannot write, in place of the system's reason.
 _OF_TORCH = ('PytorchStreamWriter failed', 'inline_container.cc', 'basic_ios::clear')
 
@@ -45,6 +49,11 @@ def is_mistake(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _MISTAKES
 
 
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether the system refuses to write anything there, and not this one file."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
+
+
 def as_refusal(error: BaseException, path: Optional[Path] = None) -> BaseException:
     """The error with the file's name and the system's reason, if the system refused.
 
@@ -52,17 +61,20 @@ def as_refusal(error: BaseException, path: Optional[Path] = None) -> BaseExcepti
         error: Any; others are returned as they are.
         path: The file that was written to, if it is known.
     """
-    path = path or _file_of(error.__traceback__)
     if is_refused_write(error):
+        path = path or _file_of(error.__traceback__)
         number = _reason(path) if path is not None else errno.EIO
         return OSError(number, os.strerror(number), str(path or '')).with_traceback(
             error.__traceback__
         )
-    if isinstance(error, OSError) and error.errno is not None and not error.filename and path:
-        return type(error)(error.errno, error.strerror, str(path)).with_traceback(
-            error.__traceback__
-        )
-    return error
+    if not isinstance(error, OSError) or error.errno is None:
+        return error
+    unfinished = str(error.filename or '').endswith('.part')  # no name that the user knows
+    if error.filename and not (unfinished and path):
+        return error
+    path = path or _file_of(error.__traceback__)
+    named = OSError(error.errno, error.strerror, str(path)) if path else error
+    return named.with_traceback(error.__traceback__)
 
 
 def describe(error: OSError) -> str:
@@ -95,9 +107,11 @@ def _reason(path: Path) -> int:
 def _file_of(trace: Optional[TracebackType]) -> Optional[Path]:
     """The file that was open where an error arose: the system's refusal of a write names none."""
     for frame, _ in reversed(list(traceback.walk_tb(trace))):
-        for value in list(frame.f_locals.values()):
-            name = _name_of(value)
-            if name is not None:
+        names = [_name_of(value) for value in list(frame.f_locals.values())]
+        if frame.f_code.co_filename.endswith('serialization.py'):  # torch opens it out of sight
+            names.append(frame.f_locals.get('f'))
+        for name in names:
+            if isinstance(name, (str, os.PathLike)):
                 return Path(name)
     return None
 

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Dict, List, Sequence
 
+from mmseg_ext.core.files import replacing
+
 # What the first column is called in a line of column names.
 _STEM_NAMES = ('stem', 'image', 'img', 'file', 'filename', 'path', 'slice', 'frame', 'name', '')
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
@@ -90,7 +92,7 @@ def groups_of(stems: Sequence[str], groups: Dict[str, str], *, source: str) -> D
 
 def write_groups(path: Path, groups: Dict[str, str], *, name: str = 'group') -> None:
     """Write what ``read_groups`` reads, under the column names ``stem`` and ``name``."""
-    with open(path, 'w', newline='', encoding='utf-8') as file:
+    with replacing(path) as unfinished, open(unfinished, 'w', newline='', encoding='utf-8') as file:
         csv.writer(file, lineterminator='\n').writerows([('stem', name), *groups.items()])
 
 

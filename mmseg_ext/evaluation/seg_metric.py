@@ -23,7 +23,7 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from PIL import Image
 
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import replacing, write_json
 
 from .batch_f_score import f_score_from_sums, f_score_sums
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
@@ -183,9 +183,9 @@ class SegMetric(LabelMapMetric):
         if sample.get('reduce_zero_label', False):  # the data set's own ids start at 1
             ids = ids + 1
         folder = Path(str(self.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(ids.astype(np.uint8 if ids.max(initial=0) < 256 else np.uint16))
-        image.save(folder / f'{Path(sample["img_path"]).stem}.png')
+        with replacing(folder / f'{Path(sample["img_path"]).stem}.png') as unfinished:
+            image.save(unfinished, format='PNG')
 
     def evaluate(self, size: int) -> dict:
         """Add up all ranks and report.
