@@ -89,7 +89,7 @@ def guarded(cfg: Config, *others: Optional[str], shared: bool = False) -> Iterat
     with contextlib.ExitStack() as stack:
         stack.enter_context(signals.handled())
         stack.callback(signals.wait_for_step, False)
-        if not is_first(cfg.launcher):
+        if not is_first(cfg.get('launcher', 'none')):
             yield Traces(cfg, {})
             return
         made = stack.enter_context(locked(cfg.work_dir, shared=shared))
