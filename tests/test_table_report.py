@@ -452,6 +452,24 @@ def test_bare_results_are_enough(rows, tmp_path, no_drawing):
     assert _cells(tree, 'Against the baseline')[0][-1] == 'no per_image.npz of bare'
 
 
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_few_images_make_no_verdict(tmp_path, tiny_data, tiny_config, no_drawing, count):
+    settings = dict(images=range(count))
+    folders = [
+        write_run(tmp_path / name, tiny_data, tiny_config, wrong=wrong, **settings)
+        for name, wrong in (('poor', 0.9), ('good', 0.1))
+    ]
+    rows = [Row(folder.name, folder.name, (folder,)) for folder in folders]
+    page = write_table_report(rows, tmp_path / 'page.html', title='x').read_text()
+    tree = ElementTree.fromstring(page)
+    (compared,) = _cells(tree, 'Against the baseline')
+    many = f'{count} image' + ('s' if count > 1 else '')
+    assert compared[-1] == f'none: {many}, and it takes 6'
+    assert compared[3:5] == (['0.25', '0.25'] if count == 3 else ['–', '–'])
+    assert (' to ' in compared[2]) == (' to ' in _cells(tree, 'Scores')[0][1]) == (count == 3)
+    assert ('No intervals: ' + many in page) == (count < 3)
+
+
 def test_a_verdict_names_units_and_runs(rows, no_drawing):
     base, better = read_rows(rows[:2], baseline='baseline')
     assert better.p_holm == 2 / 64

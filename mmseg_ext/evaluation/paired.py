@@ -157,7 +157,8 @@ def _swapped(
     total = np.zeros(len(swaps))
     for ours, theirs in pairs:
         # Pixel counts stay far below 2**53, so float64 sums them exactly and calls BLAS.
-        moved = swaps @ (ours - theirs).reshape(len(ours), -1).astype(np.float64)
+        change = ours.astype(np.float64) - theirs
+        moved = swaps @ change.reshape(len(ours), -1)
         moved = moved.reshape(len(swaps), *ours.shape[1:])
         total += _score(ours.sum(0) - moved, name, absent)
         total -= _score(theirs.sum(0) + moved, name, absent)
