@@ -52,6 +52,15 @@ def tiff(array, **options):
     return buffer.getvalue()
 
 
+def with_thumbnail(first, second):
+    """Two pages, the smaller of which is said to be a copy of the other."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for page in (first, second):
+            file.write(page, photometric='rgb', subfiletype=int(page.size < 600), metadata=None)
+    return buffer.getvalue()
+
+
 def png_by_opencv(array):
     return cv2.imencode('.png', array)[1].tobytes()
 
@@ -173,6 +182,7 @@ def _tiff_images(rng):
     for pages in (2, 5):
         stack = np.stack([_photo(rng, 1) for _ in range(pages)])
         yield Odd('TIFF pages', '.tif', tiff(stack, photometric='minisblack'), 'refused')
+    yield Odd('TIFF complex', '.tif', tiff(_photo(rng, 1).astype('c8')), 'refused')
     nan = _photo(rng, 1).astype('f4')
     nan[3, 4] = np.nan
     yield Odd('TIFF NaN', '.tif', tiff(nan), 'refused')
@@ -195,6 +205,9 @@ def _odd_images(rng):
     for file_format in ('GIF', 'WEBP', 'PNG', 'TIFF'):
         data = save(frames[0], file_format, save_all=True, append_images=frames[1:])
         yield Odd(f'{file_format} frames', FORMATS[file_format], data, 'refused')
+    whole, small = _photo(rng), _photo(rng)[::4, ::4]
+    for first, second, fate in ((whole, small, 'read'), (small, whole, 'refused')):
+        yield Odd('TIFF thumbnail', '.tif', with_thumbnail(first, second), fate)
     for size in ((1, 5000), (5000, 1), (1, 1), (2, 3)):
         data = save(Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)), 'PNG')
         yield Odd('small or thin', '.png', data, 'read', size)
@@ -260,7 +273,7 @@ def _index_masks(rng):
         for file_format in ('PNG', 'TIFF'):
             data = with_turn(Image.fromarray(_ids(rng)), file_format, turn)
             yield Odd(f'mask turn {turn}', FORMATS[file_format], data, 'read', upright(turn))
-    for dtype in ('u1', 'u2', 'u4', 'i1', 'i2', 'i4', 'f2', 'f4', 'f8'):
+    for dtype in ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8', 'f2', 'f4', 'f8'):
         for order in '<>':
             data = tiff(_ids(rng).astype(dtype), byteorder=order)
             yield Odd(f'mask TIFF {dtype}', '.tif', data, 'read')
@@ -297,6 +310,7 @@ def _wrong_masks(rng):
     broken = _ids(rng).astype('f4')
     broken[2, 2] = np.inf
     yield Odd('mask infinite', '.tif', tiff(broken), 'refused')
+    yield Odd('mask complex', '.tif', tiff(_ids(rng).astype('c8')), 'refused')
     yield Odd('mask colours', '.png', save(Image.fromarray(_photo(rng)), 'PNG'), 'refused')
     yield Odd('mask value', '.png', save(Image.fromarray(_ids(rng) * 77), 'PNG'), 'refused')
     other = save(Image.fromarray(_ids(rng)[:-1]), 'PNG')

@@ -94,6 +94,17 @@ def test_unreadable_file(voc, name, keep):
     assert build(voc)[1] is not None
 
 
+def test_an_image_that_the_pipeline_leaves_nothing_of_is_named(voc):
+    cv2.imwrite(str(voc / 'JPEGImages/a.jpg'), np.zeros((1, 500, 3), np.uint8))
+    cv2.imwrite(str(voc / 'SegmentationClass/a.png'), np.ones((1, 500), np.uint8))
+    dataset = build(voc)
+    resize = dict(type='Resize', scale=(100, 100), keep_ratio=True)
+    dataset.pipeline.transforms.append(TRANSFORMS.build(resize))
+    with pytest.raises(ValueError, match=r'a\.jpg: the image of 500x1 .*be prepared.*cut it'):
+        dataset[0]
+    assert dataset[1] is not None
+
+
 def test_an_error_that_is_not_the_files_stays_as_it_is(voc):
     class Broken:
         def __call__(self, results):

@@ -227,6 +227,27 @@ def test_one_mask_of_instance_numbers(tmp_path):
     assert instance_numbers(_facts(tmp_path)).text.startswith('30 values besides 0, 30 of them')
 
 
+def test_a_few_images_of_many_classes_are_no_instances(tmp_path):
+    """Each class in one image, in one piece."""
+    for index in range(10):
+        mask = np.zeros(SIZE, np.uint8)
+        mask[10:30, 10:40], mask[35:50, 40:70] = 2 * index + 1, 2 * index + 2
+        _save(tmp_path / f'masks/{index}.png', mask)
+    assert instance_numbers(_facts(tmp_path)) is None
+
+
+def test_numbers_that_run_through_a_whole_data_set(tmp_path):
+    """A few objects in each mask, no number twice."""
+    for index in range(30):
+        mask = np.zeros(SIZE, np.uint16)
+        mask[10:30, 10:40], mask[35:50, 40:70] = 2 * index + 1, 2 * index + 2
+        mask[50:58, 2:9] = 100 + index
+        (tmp_path / 'masks').mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f'masks/{index}.png'), mask)
+    sign = instance_numbers(_facts(tmp_path))
+    assert sign.text.startswith('90 values besides 0, 90 of them in one or two of 30 masks')
+
+
 def test_many_classes_of_few_pieces_are_no_instances(tmp_path):
     """Organs: each in one piece, each in most images."""
     for seed in range(6):

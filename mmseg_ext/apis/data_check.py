@@ -331,7 +331,7 @@ def as_text(report: DataReport) -> str:
     for title, found in (('ERROR', report.errors), ('warning', report.warnings)):
         for kind, messages in found.items():
             lines += ['', f'{title}: {kind} ({len(messages)})']
-            lines += [f'  {message}' for message in messages[:10]]
+            lines += [f'  {" ".join(message.splitlines())}' for message in messages[:10]]
             lines += [f'  and {len(messages) - 10} more'] if len(messages) > 10 else []
     return '\n'.join(lines)
 

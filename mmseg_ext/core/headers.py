@@ -187,14 +187,15 @@ def _tiff_header(data: bytes) -> Header:
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
-        # Smaller copies of the first page are no further pages.
-        pages = sum(not other.is_reduced for other in file.pages)  # type: ignore[union-attr]
+        # Smaller copies behind the first page are no further pages.
+        others: Any = file.pages[1:]
+        pages = 1 + sum(not other.is_reduced for other in others)
         color = _tiff_color(page, tifffile.PHOTOMETRIC)
         extra = page.samplesperpixel - (3 if color in ('rgb', 'YCBCR', 'CIELAB') else 1)
         alphas = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
         return Header(
             'TIFF', page.imagewidth, page.imagelength,
-            pages=max(pages, 1),
+            pages=pages,
             channels=page.samplesperpixel,
             dtype='bool' if page.bitspersample == 1 else str(page.dtype),
             color=color,

@@ -372,6 +372,8 @@ def _whole_numbers(path: str, mask: np.ndarray) -> np.ndarray:
     """Make integers of the computer's own byte order of what a mask holds."""
     if mask.dtype == bool:
         return mask.astype(np.uint8)
+    if mask.dtype.kind not in 'iuf':
+        raise ValueError(f'{path}: a mask of type {mask.dtype}: save class ids')
     if mask.dtype.kind != 'f':
         return np.ascontiguousarray(mask, mask.dtype.newbyteorder('='))
     odd = mask[~np.isfinite(mask) | (mask != np.round(mask))]

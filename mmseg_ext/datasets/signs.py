@@ -21,6 +21,7 @@ _BEYOND = 0.3  # of the step between two neighbours; cubic interpolation oversho
 _RARE = 0.05  # of all pixels; a value above it is no blend
 _FEW_VALUES = 3  # fewer blends than these may be thin classes, such as borders
 _MANY_NUMBERS = 8  # fewer values than these are taken for classes
+_NO_CLASSES = 64  # values that hardly ever recur, as numbers of a whole data set do
 _KEPT = 500  # values of a mask that are kept: a photograph would fill the memory
 _NEAR = 40  # of 255: what JPEG may change far from an edge
 _SAME, _SAME_EACH = 0.85, 0.6  # share of all pixels, and of those of every value, that are as near
@@ -91,7 +92,7 @@ def facts_of(path: str, mask: np.ndarray, palette: Dict[int, Color]) -> MaskFact
     if len(found) > _FEW_VALUES:
         counts = np.bincount(places[_blended(mask, places)], minlength=len(found))
         blends = {names[k]: int(counts[k]) for k in keep if counts[k]}
-    if _MANY_NUMBERS < len(found) <= _KEPT:
+    if len(found) <= _KEPT:
         whole = frozenset(names[k] for k in _in_one_piece(places))
     return MaskFacts(path, {names[k]: int(numbers[k]) for k in keep}, palette, blends, whole)
 
@@ -103,7 +104,7 @@ def _codes(mask: np.ndarray) -> np.ndarray:
 def _count(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The values in order, the place of each pixel's value among them ``(H, W)``, their pixels."""
     if codes.min() >= 0 and codes.max() < 2**16:  # many times faster than sorting
-        pixels = np.bincount(codes.ravel())
+        pixels = np.bincount(codes.ravel().astype(np.int64))
         found = np.flatnonzero(pixels)
         place_of = np.zeros(len(pixels), np.int32)
         place_of[found] = np.arange(len(found))
@@ -251,7 +252,9 @@ def instance_numbers(facts: Sequence[MaskFacts]) -> Optional[Sign]:
             masks.update(value for value in fact.values if value != 0)
             pieces.update(value for value in fact.whole if value != 0)
     few = [value for value, number in masks.items() if number <= 2]
-    alone = len(few) >= _MANY_NUMBERS and _mostly(few, pieces, masks)
+    most = max((sum(value in fact.values for value in few) for fact in facts), default=0)
+    # Few images of many classes hold few of them each.
+    alone = (most >= _MANY_NUMBERS or len(few) >= _NO_CLASSES) and _mostly(few, pieces, masks)
     counted = _are_counted(facts) and _mostly(list(masks), pieces, masks)
     if not (alone and 2 * len(few) >= len(masks)) and not counted:
         return None
