@@ -40,6 +40,7 @@ Settings = Dict[str, Any]
 
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
 _IMAGES = 'data_preprocessor'
+_NOT_RECORDED = ('init', 'pretrain', 'loss', 'sampler')  # how it was trained
 
 
 class Difference(NamedTuple):
@@ -65,7 +66,7 @@ def settings_of(model: Mapping[str, Any], images: Optional[Mapping[str, Any]] = 
         path: value
         for name, part in given.items()
         for path, value in _flatten(_effective(part), name)
-        if not is_free(path)
+        if not any(word.startswith(_NOT_RECORDED) for word in path.split('.'))
     }
 
 
@@ -78,6 +79,8 @@ def _effective(part: Any) -> Any:
 
 def _defaults(kind: Any) -> Dict[str, Any]:
     """Defaults of a class's own arguments; what it hands on may be fixed by it."""
+    if kind is None:  # of a package that is not here
+        return {}
     parameters = inspect.signature(kind).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
@@ -87,9 +90,18 @@ def _flatten(value: Any, path: str) -> Iterator[Tuple[str, Any]]:
         for key, inner in value.items():
             yield from _flatten(inner, f'{path}.{key}')
     else:
-        plain = plain_value(value)
+        plain = _recordable(value)
         if plain is not None or value is None:
             yield path, plain
+
+
+def _recordable(value: Any) -> Any:
+    """A plain value, or a dict or list of such; ``None`` for what is none."""
+    if isinstance(value, Mapping):
+        return {str(key): _recordable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_recordable(inner) for inner in value]
+    return plain_value(value)
 
 
 # --- comparing ------------------------------------------------------------------------------------
@@ -257,7 +269,7 @@ def _told(path: str, theirs: Any, ours: Any) -> List[Difference]:
     return [
         Difference(key, given.get(key), configured.get(key))
         for key in {**given, **configured}
-        if not same(given.get(key), configured.get(key))
+        if not same(given.get(key), configured.get(key)) and not is_free(key)
     ]
 
 
@@ -276,10 +288,11 @@ def _maps_read(model: Mapping, head: str) -> Optional[List[Any]]:
     backbone, reader = _effective(model.get('backbone')), _effective(model[head])
     if not isinstance(backbone, Mapping):
         return None
-    names = next((list(backbone[key]) for key in MAPS if backbone.get(key) is not None), None)
+    maps = next((backbone[key] for key in MAPS if backbone.get(key) is not None), None)
     index = reader.get('in_index', -1)
-    if names is None:
+    if maps is None:
         return None
+    names = [maps] if isinstance(maps, (int, str)) else list(maps)
     if index is None:
         return names
     places = [index] if isinstance(index, int) else list(index)

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 import torch
 from mmseg.registry import MODELS
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 # What given weights are for. ``'whole'``: to be used as they are. ``'tuned'``: to be trained on,
 # perhaps with another head. ``'start'``: of a backbone, whose resolution may be chosen.
@@ -91,14 +92,24 @@ def build_part(config: Mapping, shapes: Optional[Mapping] = None) -> nn.Module:
     if 'num_classes' in {**plain, **taken}:
         plain['loss_decode'] = dict(type='CrossEntropyLoss', avg_non_ignore=True)
     try:
-        with torch.device('meta'):  # no memory, no random numbers
+        with torch.device('meta'), _Countable():  # no memory, no random numbers
             return MODELS.build({**plain, **taken})
     except Exception:
         return _build_on_cpu({**plain, **taken})
 
 
+class _Countable(TorchFunctionMode):
+    """Gives values to what constructors read numbers off, such as rates of stochastic depth."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.linspace, torch.arange):
+            kwargs.setdefault('device', 'cpu')
+        return func(*args, **kwargs)
+
+
 def _build_on_cpu(config: dict) -> nn.Module:
-    """Build what reads numbers off tensors on the way, such as mmseg's transformers."""
+    """Build what needs the values of its tensors on the way."""
     try:
         with torch.random.fork_rng(devices=[]):
             return MODELS.build(config)
