@@ -272,7 +272,9 @@ def _run_folder(path: Path, config: Path, tiny_data: Path, used: str) -> Path:
     (path / 'predictions').mkdir()
     cv2.imwrite(str(path / 'predictions' / '0.png'), np.where(mask == 255, 1, mask))
     image = str((tiny_data / 'img' / '0.png').absolute())
-    listing = dict(palette=[[9, 9, 9]] * 3, images=[dict(image=image, mask='0.png')])
+    names = list(results['per_class']['IoU'])
+    entries = [dict(image=image, mask='0.png')]
+    listing = dict(classes=names, palette=[[9, 9, 9]] * 3, images=entries)
     (path / 'predictions' / 'predictions.json').write_text(json.dumps(listing))
     return path
 
