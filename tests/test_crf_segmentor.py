@@ -183,7 +183,10 @@ def test_the_test_tool_keeps_both_results(tiny_config, tmp_path):
     )
     assert results['confusion'] != before['confusion']
     kept = results['metrics']
-    assert kept['before_crf/mIoU']['value'] == pytest.approx(before['metrics']['mIoU']['value'])
+    assert kept['before_crf/mIoU'] == pytest.approx(before['metrics']['mIoU'])
+    assert kept['mIoU']['low'] < kept['mIoU']['value'] < kept['mIoU']['high']
+    assert kept['BF']['low'] < kept['BF']['value'] < kept['BF']['high']
+    assert list(results['per_class_intervals']['BF']) == list(results['per_class']['IoU'])
     assert kept['mIoU']['value'] == pytest.approx(scores['mIoU'] / 100)
     assert kept['BF']['value'] == pytest.approx(scores['BF'] / 100)
     classes = list(results['per_class']['IoU'])

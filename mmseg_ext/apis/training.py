@@ -390,10 +390,13 @@ def _calibration(runner: Runner) -> Optional[dict]:
 
 
 def _intervals(runner: Runner) -> dict:
-    """Intervals that metrics other than ``SegMetric``, which writes its own, have found."""
+    """Intervals of the scores, by the names under which the evaluator returns them."""
     found: dict = {}
     for metric in runner.test_loop.evaluator.metrics:
-        found.update(getattr(metric, 'intervals', {}))
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        found.update(
+            {prefix + name: ends for name, ends in getattr(metric, 'intervals', {}).items()}
+        )
     return found
 
 

@@ -242,10 +242,12 @@ class SegMetric(LabelMapMetric):
         if self.unit and own:
             units = units._replace(unit=self.unit)
         policy: dict = dict(absent=self.absent, background=self.background_index)
+        intervals = score_intervals(counts.arrays(), groups=units.groups, **policy)
+        self.intervals = dict(intervals.means)
         report = summary(
             matrix,
             self.class_names,
-            intervals=score_intervals(counts.arrays(), groups=units.groups, **policy),
+            intervals=intervals,
             units=units,
             **policy,
             extra=dict(self.extra or {}, num_images=len(counts)),
