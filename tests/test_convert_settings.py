@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmseg.models.decode_heads import PSPHead
 from mmseg.registry import MODELS
 
+from mmseg_ext.apis import convert_settings
 from mmseg_ext.apis.convert import converted_meta
 from mmseg_ext.apis.convert_deeplabv2 import needed_settings
 from mmseg_ext.apis.convert_settings import check_settings, check_starts, settings_of
@@ -144,8 +145,14 @@ def test_checking_leaves_the_random_numbers_alone():
 
 
 @pytest.mark.parametrize('meta', [None, {}, {'iter': 3}, {'converted_from': dict(file='old.pth')}])
-def test_our_own_and_older_files_are_not_compared(meta):
+def test_our_own_and_older_files_are_not_compared(meta, monkeypatch):
+    told = []
+    monkeypatch.setattr(convert_settings, 'print_log', lambda text, *_: told.append(text))
     check_settings(_changed('psp', {'decode_head.align_corners': False}), meta, 'ours.pth')
+    older = bool(meta and 'converted_from' in meta)
+    assert [text.startswith('ours.pth was converted without its') for text in told] == [
+        True
+    ] * older
 
 
 def test_a_training_may_go_on_with_another_head():
@@ -258,7 +265,7 @@ def _start(path, **settings):
     return _model(backbone, CLASSIFIER)
 
 
-def test_a_backbone_starts_at_any_stride_but_with_its_own_epsilon(tmp_path, caplog):
+def test_a_backbone_starts_at_any_stride_but_with_its_own_epsilon(tmp_path, monkeypatch):
     path = tmp_path / 'xception.pth'
     theirs = dict(XCEPTION, exit_dilation=2, relu_identity=False, norm_eps=1e-3)
     images = dict(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
@@ -266,7 +273,10 @@ def test_a_backbone_starts_at_any_stride_but_with_its_own_epsilon(tmp_path, capl
                           settings=settings_of(dict(backbone=theirs), images))  # fmt: skip
     torch.save(dict(state_dict={}, meta=meta), path)
     own = dict(relu_identity=False, norm_eps=1e-3)
+    told = []
+    monkeypatch.setattr(convert_settings, 'print_log', lambda text, *_: told.append(text))
     check_starts(_start(path, output_stride=8, taps=('entry', 'exit'), **own))
+    assert len(told) == 1 and 'data_preprocessor.std [127.5, 127.5, 127.5] there' in told[0]
     with pytest.raises(
         ValueError, match='backbone.norm_eps is 0.001 in the file and 1e-05 in the config'
     ):

@@ -114,7 +114,8 @@ def check_settings(
 
     Args:
         model: Config of the model.
-        meta: What the checkpoint says of itself; nothing is compared unless a converter wrote it.
+        meta: What the checkpoint says of itself; nothing is compared unless a converter wrote it,
+            and a warning tells of a converter that wrote no settings.
         name: Of the checkpoint.
         complete: All of the weights are needed, for a test, say; otherwise (fine-tuning) parts and
             modules of another class are passed over, as their weights are.
@@ -125,7 +126,11 @@ def check_settings(
     while isinstance(model.get('module'), Mapping):  # test-time augmentation
         model = model['module']
     use: Use = 'whole' if complete else 'tuned'
-    found = list(_differences(model, _settings_in(meta), use))
+    recorded = _settings_in(meta)
+    if isinstance(meta, Mapping) and meta.get('converted_from') and not recorded:
+        told = 'was converted without its settings: that it fits the config cannot be seen'
+        print_log(f'{name} {told}; convert it again', 'current', logging.WARNING)
+    found = list(_differences(model, recorded, use))
     if found:
         raise ValueError(_explain(found, name, use))
 
