@@ -13,7 +13,12 @@ import torch
 from mmengine.config import Config
 
 from mmseg_ext.apis import training
-from mmseg_ext.apis.checkpoints import best_checkpoint, last_checkpoint
+from mmseg_ext.apis.checkpoints import (
+    best_checkpoint,
+    find_resumable,
+    last_checkpoint,
+    settings_of,
+)
 from mmseg_ext.engine.checkpoint_hook import CheckpointHook
 
 EPOCHS = """
@@ -137,3 +142,42 @@ def test_a_run_killed_at_any_moment_ends_like_one_that_was_not(straight, tmp_pat
             p.name for p in run.glob('*.pth')
         )
         assert not list(work.glob('.*'))
+
+
+def test_a_run_that_began_with_weights_does_not_go_back_to_them(tiny_config, straight, tmp_path):
+    """Nor forget them, whether the command names them again or not; others are gone on from."""
+    config, run, _ = straight
+    start, work = last_checkpoint(run), tmp_path / 'run'
+    if not start.name.startswith('iter'):
+        pytest.skip('once is enough')
+    training.train(load(config, work, max_iters=4, load_from=str(start)))
+    for length, named in ((5, str(start)), (6, None)):
+        training.train(load(config, work, max_iters=length, load_from=named), resume=True)
+        last = torch.load(last_checkpoint(work), weights_only=True)
+        assert last['meta']['iter'] == length
+        assert settings_of(last['meta'])['load_from'] == str(start)
+    training.train(load(config, work, max_iters=8, load_from=str(work / 'iter_5.pth')), resume=True)
+    log = max(work.glob('2*'), key=lambda path: path.name) / 'vis_data/scalars.json'
+    assert '"iter": 6' in log.read_text()
+    assert find_resumable(work).path.name == 'iter_8.pth'
+
+
+def test_a_seed_that_was_drawn_is_gone_on_with(tiny_config, tmp_path):
+    def run(name, length, seed=None, resume=False):
+        cfg = load(tiny_config, tmp_path / name, max_iters=length, randomness=dict(seed=seed))
+        cfg.param_scheduler = []
+        training.train(cfg, resume=resume)
+        return torch.load(last_checkpoint(tmp_path / name), weights_only=True)
+
+    drawn = run('drawn', 2)['meta']['seed']
+    ours, theirs = run('drawn', 4, resume=True), run('given', 4, seed=drawn)
+    assert differences(ours['state_dict'], theirs['state_dict']) == []
+
+
+def test_checkpoints_of_an_earlier_run_are_renamed_and_not_gone_on_from(tiny_config, tmp_path):
+    training.train(load(tiny_config, tmp_path, max_iters=6))
+    before = {path.name: path.read_bytes() for path in tmp_path.glob('*.pth')}
+    training.train(load(tiny_config, tmp_path, max_iters=3))
+    assert last_checkpoint(tmp_path).name == 'iter_3.pth'
+    for name, content in before.items():
+        assert (tmp_path / f'{name}.old').read_bytes() == content

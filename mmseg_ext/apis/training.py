@@ -32,6 +32,7 @@ from .checkpoints import (
     check_weights,
     find_resumable,
     read_checkpoint,
+    settings_of,
     weights_of,
 )
 from .config_check import check_config, check_options
@@ -246,7 +247,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     check_packages(cfg.model)
     check_start_weights(cfg.model)
     if resume:
-        _use_same_seed(cfg)
+        _keep_origin(cfg)
     with guarded(cfg) as written:
         runner = build_runner(cfg)
         check_starts(cfg.model)
@@ -269,12 +270,17 @@ def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) 
     check_settings(cfg.model, content.get('meta'), path, complete=complete)
 
 
-def _use_same_seed(cfg: Config) -> None:
-    """Let a run that drew its seed go on with it: the data loaders are built from it."""
+def _keep_origin(cfg: Config) -> None:
+    """Let a run that goes on keep the seed that it drew and the weights that it began with.
+
+    The data loaders are built from the seed; its results name the weights.
+    """
     start = cfg.get('load_from')
     meta = find_resumable(cfg.work_dir).meta
     if start and not began_with(meta, start):
         meta = read_checkpoint(start).get('meta')
+    elif not start and meta is not None:
+        cfg.load_from = settings_of(meta).get('load_from')
     seed = meta.get('seed') if isinstance(meta, dict) else None
     if isinstance(seed, int) and (cfg.get('randomness') or {}).get('seed') is None:
         use_seed(cfg, seed=seed)
