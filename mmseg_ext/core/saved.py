@@ -112,6 +112,11 @@ def _noted_best(folder: Path) -> Tuple[str, ...]:
     return ()
 
 
+def is_whole(path: PathLike) -> bool:
+    """Whether a file is a checkpoint that can be read to its last byte."""
+    return not _facts(Path(path)).problem
+
+
 def number_of(path: Path) -> int:
     """Iterations, or epochs, in the name of a checkpoint that a run writes at intervals; else 0."""
     named = re.fullmatch(r'(?:iter|epoch)_(\d+)', path.stem)

@@ -16,7 +16,7 @@ from mmengine.runner.base_loop import BaseLoop
 from mmseg.registry import HOOKS
 
 from ..core.files import sweep, write_bytes
-from ..core.saved import number_of, regular_checkpoints
+from ..core.saved import is_whole, number_of, regular_checkpoints
 from . import resume
 
 # In the message hub: iteration of the last validation that is done. mmengine logs what begins with
@@ -73,6 +73,8 @@ class CheckpointHook(_CheckpointHook):
         path = Path(self.out_dir, self.filename_tmpl.format(self._step(runner)))
         if path.is_file():
             self.last_ckpt = str(path)
+        if self.save_best:
+            self._check_best(runner)
         if is_main_process():
             self._remove_superseded(runner)
         resume.replay_data(runner)
@@ -159,6 +161,24 @@ class CheckpointHook(_CheckpointHook):
             self.best_ckpt_path = paths['']
         else:
             self.best_ckpt_path_dict = dict(paths)
+
+    def _check_best(self, runner: Any) -> None:
+        """Let go of a best that is gone or damaged: another is chosen, now if it was this step's.
+
+        The folder may have been moved since, so only the names count.
+        """
+        info, found = runner.message_hub.runtime_info, {}
+        for key, path in self._best().items():
+            here = Path(self.out_dir, Path(str(path)).name)
+            found[key] = str(here) if path and is_whole(here) else None
+            if path and found[key] is None:
+                runner.logger.warning(f'{here} is not there whole: another best will be chosen')
+                ending = f'_{key}' if key else ''
+                info.pop(f'best_score{ending}', None)
+                info.pop(f'best_ckpt{ending}', None)
+                if here.stem.endswith(f'_{self._step(runner)}'):
+                    info.pop(VALIDATED, None)
+        self._set_best(found)
 
     def _remove_superseded(self, runner: Any) -> None:
         """Remove older bests that a kill has left beside the one that took their place."""
