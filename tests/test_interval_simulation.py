@@ -40,3 +40,8 @@ def test_too_narrow_intervals_show(tool, monkeypatch):
         error = tool.mean_error(tool.influences(split)[0], np.full((1, 5), 36))
         held.append(tool.holds(iou, error, 36, truth)[0])
     assert np.mean(held) < 0.7
+
+
+@pytest.mark.parametrize('gap', [0.0, 0.3])
+def test_intervals_of_the_calibration_error_hold(tool, gap):
+    assert tool.simulate_calibration(6, gap=gap, spread=0.3, sets=200, seed=2) >= 91

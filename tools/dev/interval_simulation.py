@@ -4,7 +4,8 @@ Each set has n units with counts of five classes. Units differ in how hard they 
 they make of a unit; all models have the same true score, so every difference that is found is a
 false one. A unit is an image, or a group of 1 to 9 images that are alike. The last class is in
 every unit, or in a tenth of them (in one at least). What is simulated here for many sets at once
-is compared with mmseg_ext.evaluation.intervals and .paired on the first sets of every line.
+is compared with mmseg_ext.evaluation.intervals and .paired on the first sets of every line. A
+second table is about the calibration error of models that are too sure, by so much on the logit.
 
     python tools/dev/interval_simulation.py
 """
@@ -12,11 +13,13 @@ is compared with mmseg_ext.evaluation.intervals and .paired on the first sets of
 import argparse
 import sys
 import time
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
+from mmseg_ext.evaluation.calibration_metric import calibration_error, calibration_interval
 from mmseg_ext.evaluation.intervals import score_intervals
 from mmseg_ext.evaluation.paired import (
     MAX_EXACT,
@@ -34,6 +37,7 @@ LEAST_COVERAGE, MOST_FALSE = 91, 6
 BASE = np.array([1.5, 0.8, 0.3, -0.2, 0.5])  # logit of each class's recall
 SIZE = np.array([6.0, 3.0, 2.0, 1.0, 1.0])  # of each class, relative
 PIXELS = 1000
+NUM_BINS = 15
 
 
 class Line(NamedTuple):
@@ -209,6 +213,60 @@ def _check(rows, score, error, error_of_difference, p):
         np.testing.assert_allclose(pair.p, p[index, 0], atol=1e-12)
 
 
+def draw_histograms(rng, shape, *, gap, spread):
+    """Draw confidence histograms ``(sets, units, 3, M)`` of units.
+
+    Args:
+        rng: Generator.
+        shape: Sets and units.
+        gap: How much too sure the model is, on the logit.
+        spread: Standard deviation of that between units.
+    """
+    confidence = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
+    common = rng.normal(0, spread, (*shape, 1)) + rng.normal(0, spread / 3, (*shape, NUM_BINS))
+    count = np.exp(3 * confidence + rng.normal(0, 0.5, (*shape, NUM_BINS)))
+    right = count * expit(logit(confidence) - gap + common)
+    return np.stack([count, right, count * confidence], 2)
+
+
+@cache
+def true_error(gap, spread):
+    """ECE over very many units."""
+    histograms = draw_histograms(np.random.default_rng(1), (1, 200_000), gap=gap, spread=spread)
+    return float(calibration_error(histograms[0].sum(0)))
+
+
+def simulate_calibration(units, *, gap, spread, sets, seed=0):
+    """Give the share of sets, in per cent, whose interval of the ECE holds the true one."""
+    rng, truth, held = np.random.default_rng(seed), true_error(gap, spread), 0
+    for histograms in draw_histograms(rng, (sets, units), gap=gap, spread=spread):
+        low, high = calibration_interval(histograms)
+        held += low <= truth <= high
+    return 100 * held / sets
+
+
+def calibration_table(sets, seed):
+    """Print how often the interval of the ECE holds the truth; returns the lines that fail."""
+    head = ('too sure by', 'units differ by', *(f'n = {units}' for units in UNITS))
+    print('| ' + ' | '.join(head) + ' |\n|' + ' --- |' * len(head))
+    shares = []
+    for gap in (0.0, 0.3, 1.0):
+        for spread in (0.3, 0.8):
+            line = [
+                simulate_calibration(units, gap=gap, spread=spread, sets=sets, seed=seed)
+                for units in UNITS
+            ]
+            cells = [f'{gap:g}', f'{spread:g}', *(f'{share:.1f}' for share in line)]
+            print('| ' + ' | '.join(cells) + ' |', flush=True)
+            shares += line
+    fails = sum(share < LEAST_COVERAGE for share in shares)
+    print(
+        f'\nECE, {sets} sets a cell, seed {seed}; lowest coverage {min(shares):.1f} %; {fails} of '
+        f'{len(shares)} cells below {LEAST_COVERAGE} %'
+    )
+    return fails
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -240,6 +298,8 @@ def main():
         f'false differences {most:.1f} %; {fails} of {len(lines)} lines below '
         f'{LEAST_COVERAGE} % or above {MOST_FALSE} %'
     )
+    print()
+    fails += calibration_table(args.sets, args.seed)
     print(f'{time.time() - start:.0f} s', file=sys.stderr)
     return int(fails > 0)
 
