@@ -2,6 +2,7 @@
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -10,6 +11,8 @@ from PIL import Image
 from mmseg_ext.apis.data_file import read_data_file
 from mmseg_ext.apis.data_init import find_classes, init_data_file
 from mmseg_ext.apis.data_scan import pair_files
+from mmseg_ext.datasets.folder import FolderDataset
+from mmseg_ext.datasets.loading import LoadLabels
 
 SIZE = (8, 12)
 IDS = np.arange(96).reshape(SIZE) % 3  # three classes, 32 pixels each
@@ -225,9 +228,9 @@ def test_soft_masks_get_a_threshold(tmp_path):
 
 
 def test_many_ids_and_void_are_no_soft_mask(tmp_path):
-    mask = np.zeros((64, 64))
-    mask[0, :20], mask[1] = np.arange(1, 21), 255
-    found = find_classes([str(_save(tmp_path / 'm.png', mask))])
+    ids = np.random.default_rng(0).permutation(25)
+    mask = np.kron(np.where(ids > 20, 255, ids).reshape(5, 5), np.ones((12, 12)))
+    found = find_classes([str(_save(tmp_path / f'{i}.png', mask)) for i in range(3)])
     assert found.threshold is None and len(found.names) == 21 and found.ignored == [255]
 
 
@@ -284,3 +287,337 @@ def test_the_file_is_yaml_that_says_the_same(tmp_path):
     assert [c['name'] for c in content['classes']] == ['no', 'yes', 'it: "is"']
     assert content['train'] == dict(images='images/train', masks='masks/train')
     assert content['root'] == 'data' and content['masks'] == 'values'
+
+
+# ---------------------------------------------------------- splits and folders to choose
+
+
+def _patients(tmp_path, patients, slices=4):
+    stems = [f'p{p}_{s}' for p in range(patients) for s in range(slices)]
+    return [f'images/{s}.jpg' for s in stems] + [f'masks/{s}.png' for s in stems]
+
+
+def _inits(tmp_path, **options):
+    """As a user in the folder of the data, whose lists then lie beside the data."""
+    root = tmp_path / 'data'
+    notes = init_data_file(root, root / 'my_data.yml', **options)
+    data = read_data_file(root / 'my_data.yml')
+    return {part: [p.stem for p in pair_files(data, part).pairs] for part in data.parts}, notes
+
+
+def test_own_lists_are_never_the_datas(tmp_path):
+    root = tmp_path / 'data'
+    _tree(root, _patients(tmp_path, 4))
+    first, _ = _inits(tmp_path)
+    _tree(root, _patients(tmp_path, 6))  # the data have grown
+    parts, notes = _inits(tmp_path, force=True, groups=r'^(p\d)_')
+    sides = [{stem[:2] for stem in parts[part]} for part in ('train', 'val')]
+    assert len(first['train'] + first['val']) == 16 and not sides[0] & sides[1]
+    assert [len(parts[part]) for part in ('train', 'val')] == [16, 8]
+    assert not any('by the lists' in note for note in notes)
+    init_data_file(root, root / 'other.yml', ratio=0.5)  # nor are those of another file
+    other = read_data_file(root / 'other.yml')
+    assert len(pair_files(other, 'val').pairs) == 12
+
+
+def test_options_that_decide_nothing_are_refused(tmp_path):
+    root = tmp_path / 'data'
+    names = _patients(tmp_path, 3)
+    _tree(root, names)
+    (root / 'lists').mkdir()
+    (root / 'lists/train.txt').write_text('p0_0\np0_1\np1_0\np1_1\n')
+    (root / 'lists/val.txt').write_text('p2_0\np2_1\np2_2\np2_3\n')
+    parts, notes = _inits(tmp_path)
+    assert parts['train'] == ['p0_0', 'p0_1', 'p1_0', 'p1_1'] and len(parts['val']) == 4
+    assert '4 images are in no list, such as p0_2: left out' in notes
+    message = r'^--seed, --groups would change nothing: .*data is split by the lists in lists; lea'
+    with pytest.raises(ValueError, match=message):
+        _inits(tmp_path, force=True, groups='^(p.)', seed=0)
+    split = [f'{a}/{part}/{part}.png' for a in ('images', 'masks') for part in ('train', 'val')]
+    _tree(tmp_path / 'b/data', split)
+    with pytest.raises(ValueError, match='--ratio would change nothing: .*its folders train and v'):
+        _inits(tmp_path / 'b', ratio=0.5)
+    for bad, message in (
+        (dict(groups='('), "--groups '\\(' is no regular expression"),
+        (dict(ratio=1.5), '--ratio must lie between 0 and 1, got 1.5'),
+        (dict(ratio=0.0), '--ratio must lie between 0 and 1, got 0.0'),
+        (dict(seed=-1), '--seed must be a whole number from 0, got -1'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _inits(tmp_path, force=True, **bad)
+
+
+def _retina(tmp_path):
+    """Images whose vessels and whose field of view are in two folders, as DRIVE has them."""
+    root = tmp_path / 'data'
+    for part, stems in (('training', ('21', '22', '23')), ('test', ('01', '02'))):
+        for stem in stems:
+            _image(root / f'{part}/images/{stem}_{part}.tif', int(stem))
+            vessels = np.zeros(SIZE)
+            vessels[int(stem) % 8] = 255
+            _save(root / f'{part}/1st_manual/{stem}_manual1.gif', vessels)
+            _save(root / f'{part}/mask/{stem}_{part}_mask.gif', np.full(SIZE, 255) * (IDS > 0))
+    return root
+
+
+def test_two_folders_of_masks_let_the_user_choose(tmp_path):
+    root = _retina(tmp_path)
+    message = r'2 folders could hold the masks: 1st_manual \(5 files\) and mask \(5 files\); name'
+    with pytest.raises(ValueError, match=message):
+        init_data_file(root, tmp_path / 'o.yml')
+    notes = init_data_file(root, tmp_path / 'o.yml', masks='1st_manual')
+    data = read_data_file(tmp_path / 'o.yml')
+    pairs = pair_files(data, 'test').pairs
+    assert [p.mask for p in pairs] == [
+        str(root / f'test/1st_manual/{stem}_manual1.gif') for stem in ('01', '02')
+    ]
+    assert [p.image for p in pairs][1] == str(root / 'test/images/02_test.tif')
+    masks = 'test/1st_manual, training/1st_manual'
+    assert f'images in test/images, training/images; masks in {masks}' in notes
+    assert 'left out: test/mask (2 files), training/mask (3 files)' in notes
+    init_data_file(root, tmp_path / 'p.yml', images='training/images', masks='training/mask')
+    data = read_data_file(tmp_path / 'p.yml')
+    assert [p.mask[-23:] for p in pair_files(data, 'val').pairs] == ['/21_training_mask.gif'] or (
+        set(data.parts) == {'train', 'val'}
+    )
+    with pytest.raises(
+        ValueError, match='--masks 3rd_manual: .* has no such folder with image fil'
+    ):
+        init_data_file(root, tmp_path / 'q.yml', masks='3rd_manual')
+
+
+def test_folders_whose_names_say_masks_twice(tmp_path):
+    names = [
+        f'{folder}/{stem}.png' for folder in ('images', 'masks', 'annotations') for stem in 'abc'
+    ]
+    with pytest.raises(ValueError, match=r'hold the masks: annotations \(3 files\) and masks \(3'):
+        _init(tmp_path, names)
+    _, parts, notes = _init(tmp_path, names, masks='annotations')
+    assert {pair[1].split('/')[0] for pair in parts['train']} == {'annotations'}
+    assert 'left out: masks (3 files)' in notes
+    more = [f'pictures/{stem}.png' for stem in 'abc']
+    with pytest.raises(ValueError, match='2 folders could hold the images: images .* and pictures'):
+        _init(tmp_path, more, masks='masks', force=True)
+    _, parts, _ = _init(tmp_path, [], images='pictures', masks='masks', force=True)
+    assert {pair[0].split('/')[0] for pair in parts['train']} == {'pictures'}
+
+
+def test_folders_are_told_apart_by_what_they_hold(tmp_path):
+    root = tmp_path / 'data'
+    for index in range(4):
+        _image(root / f'x/{index}.png', index)
+        _save(root / f'y/{index}.png', IDS)
+    _, parts, notes = _init(tmp_path, [])
+    assert parts['val'] == [('x/0.png', 'y/0.png')] or len(parts['val']) == 1
+    assert all(one[0] == 'x' and two[0] == 'y' for one, two in parts['train'] + parts['val'])
+    assert any(
+        note.startswith('y is taken for the masks of x, as its files hold few') for note in notes
+    )
+    for index in range(4):
+        _save(root / f'z/{index}.png', IDS)
+    with pytest.raises(ValueError, match=r'hold the masks: y \(4 files\) and z \(4 files\)'):
+        _init(tmp_path, [], force=True)
+
+
+MORE_LAYOUTS = {
+    'training without a counterpart': (
+        ['Training_Photos/a.png', 'Ground_Truth/a.png', 'Training_Photos/b.png',
+         'Ground_Truth/b.png'],
+        {('Training_Photos/a.png', 'Ground_Truth/a.png'),
+         ('Training_Photos/b.png', 'Ground_Truth/b.png')},
+    ),
+    'nnU-Net': (
+        ['imagesTr/c_001_0000.png', 'labelsTr/c_001.png', 'imagesTr/c_002_0000.png',
+         'labelsTr/c_002.png', 'imagesTs/c_003_0000.png'],
+        {('imagesTr/c_001_0000.png', 'labelsTr/c_001.png'),
+         ('imagesTr/c_002_0000.png', 'labelsTr/c_002.png')},
+    ),
+    'a folder for each case': (
+        ['c1/image.png', 'c1/mask.png', 'c2/image.png', 'c2/mask.png'],
+        {('c1/image.png', 'c1/mask.png'), ('c2/image.png', 'c2/mask.png')},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('names, expected', MORE_LAYOUTS.values(), ids=MORE_LAYOUTS)
+def test_more_layouts(tmp_path, names, expected):
+    for name in names:
+        is_mask = re.search(r'mask|labelsTr|Ground', name)
+        _save(tmp_path / 'data' / name, IDS) if is_mask else _image(tmp_path / 'data' / name)
+    _, parts, _ = _init(tmp_path, [])
+    assert set(parts['train'] + parts['val']) == expected and len(parts['val']) == 1
+
+
+def test_links_are_followed_and_circles_end(tmp_path):
+    root = tmp_path / 'data'
+    _tree(tmp_path / 'far', [f'{a}/{s}.png' for a in ('images', 'masks') for s in 'abcd'])
+    (tmp_path / 'lists').mkdir()
+    (tmp_path / 'lists/train.txt').write_text('a\nb\nc\n')
+    (tmp_path / 'lists/val.txt').write_text('d\n')
+    for link, target in (('images/p', 'far/images'), ('masks/p', 'far/masks'), ('sets', 'lists')):
+        (root / link).parent.mkdir(parents=True, exist_ok=True)
+        (root / link).symlink_to(tmp_path / target)
+    (tmp_path / 'far/images/loop').symlink_to(root)
+    (root / 'self').symlink_to('.')
+    _, parts, notes = _init(tmp_path, [])
+    assert parts['val'] == [('images/p/d.png', 'masks/p/d.png')] and len(parts['train']) == 3
+    assert 'split by the lists in sets' in notes
+
+
+def test_a_mask_that_cannot_be_read_is_left_out_and_named(tmp_path):
+    names = _patients(tmp_path, 3)
+    root = tmp_path / 'data'
+    _tree(root, names)
+    (root / 'masks/p1_2.png').write_bytes(b'no picture')
+    parts, notes = _inits(tmp_path)
+    assert 'p1_2' not in parts['train'] + parts['val'] and len(parts['train'] + parts['val']) == 11
+    assert any(
+        re.search(r'left out of (train|val): .*p1_2.png: cannot be decoded', n) for n in notes
+    )
+
+
+def test_a_data_set_is_called_after_its_folder(tmp_path):
+    root = tmp_path / 'Rail (2024)'
+    _tree(root, ['images/a.png', 'masks/a.png', 'images/b.png', 'masks/b.png'])
+    init_data_file(root, tmp_path / 'my_data.yml')
+    assert read_data_file(tmp_path / 'my_data.yml').name == 'Rail_2024'
+
+
+# ------------------------------------------------------------------- masks with a history
+
+
+def _paletted(path, mask, colors):
+    return _save(path, mask, palette=np.array(colors, np.uint8).ravel().tolist())
+
+
+def _masks_as_loaded(tmp_path, paths):
+    """Write a data set of these masks and load its labels as training does."""
+    root = tmp_path / 'set'
+    for index, path in enumerate(paths):
+        target = root / f'masks/{index}.png'
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        size = Image.open(path).size
+        noise = np.random.default_rng(index).integers(0, 256, (size[1], size[0], 3))
+        _save(root / f'images/{index}.png', noise)
+    notes = init_data_file(root, root / 'my_data.yml')
+    data = read_data_file(root / 'my_data.yml')
+    loaded = {}
+    for part in ('train', 'val'):
+        for sample in FolderDataset(**_settings(data, part)).load_data_list():
+            index = int(sample['img_path'].split('/')[-1][:-4])
+            loaded[index] = LoadLabels()(dict(sample))['gt_seg_map']
+    return data, [loaded[index] for index in range(len(paths))], notes
+
+
+def _settings(data, part):
+    config = data.dataset_config(part)
+    return {key: value for key, value in config.items() if key not in ('type', 'pipeline')}
+
+
+def _blobs(index, ids=(1, 2), side=48):
+    """A mask of two squares of the classes, apart from each other."""
+    mask = np.zeros((side, side), int)
+    mask[4 + index % 3 : 18, 5:20] = ids[0]
+    mask[26:44, 24 : 40 - index % 4] = ids[1]
+    return mask
+
+
+INKS = np.array([[0, 0, 0], [200, 30, 10], [20, 180, 40]])
+
+
+def test_palettes_that_number_colours_differently(tmp_path):
+    paths, wanted = [], []
+    for index in range(8):
+        mask = _blobs(index) if index % 2 else _blobs(index) * (_blobs(index) == 2)
+        used = np.unique(mask)
+        places = np.searchsorted(used, mask)
+        paths.append(_paletted(tmp_path / f'{index}.png', places, INKS[used]))
+        wanted.append(INKS[mask])
+    data, loaded, notes = _masks_as_loaded(tmp_path, paths)
+    assert set(data.palette) == {tuple(c) for c in INKS.tolist()} and data.color_masks
+    for label, colors in zip(loaded, wanted):
+        assert (np.array(data.palette)[label] == colors).all()
+    assert any('the colours of the palettes are read' in note for note in notes)
+
+
+def test_palettes_beside_colours_and_beside_greys(tmp_path):
+    paths = [
+        _paletted(tmp_path / f'{i}.png', _blobs(i), INKS) if i % 2
+        else _save(tmp_path / f'{i}.png', INKS[_blobs(i)]) for i in range(8)
+    ]  # fmt: skip
+    data, loaded, _ = _masks_as_loaded(tmp_path, paths)
+    assert all((np.array(data.palette)[m] == INKS[_blobs(i)]).all() for i, m in enumerate(loaded))
+    (tmp_path / 'grey').mkdir()
+    paths = [
+        _paletted(tmp_path / f'grey/{i}.png', _blobs(i) > 0, [[0] * 3, [255] * 3]) if i % 2
+        else _save(tmp_path / f'grey/{i}.png', 255 * (_blobs(i) > 0)) for i in range(8)
+    ]  # fmt: skip
+    data, loaded, _ = _masks_as_loaded(tmp_path / 'grey', paths)
+    assert len(data.classes) == 2
+    assert all((m == (_blobs(i) > 0)).all() for i, m in enumerate(loaded))
+
+
+def test_palettes_that_say_nothing_stop(tmp_path):
+    random = np.random.default_rng(0)
+    paths = [
+        str(_paletted(tmp_path / f'{i}.png', _blobs(i), random.integers(1, 255, (3, 3))))
+        for i in range(6)
+    ]
+    with pytest.raises(ValueError, match='palettes that disagree: the value'):
+        find_classes(paths)
+
+
+@pytest.mark.parametrize('inks', [INKS, np.array([0, 90, 210])], ids=['colours', 'greys'])
+def test_interpolated_masks_give_the_classes_and_ignore_the_blends(tmp_path, inks):
+    paths, exact = [], []
+    for index in range(6):
+        large = cv2.resize(
+            inks[_blobs(index)].astype(np.uint8), (130, 130), interpolation=cv2.INTER_LINEAR
+        )
+        paths.append(_save(tmp_path / f'{index}.png', large))
+        exact.append(large)
+    data, loaded, notes = _masks_as_loaded(tmp_path, paths)
+    assert len(data.classes) == 3
+    assert any(re.search(r'are taken as ignored \(\d+\.\d\d % of the pixels', n) for n in notes)
+    keys = {label: value for value, label in data.values.items() if label != 255}
+    for label, mask in zip(loaded, exact):
+        seen = label != 255
+        values = np.array([keys[k] for k in range(3)])
+        assert (values[label[seen]] == mask[seen]).all() and seen.mean() > 0.85
+        pure = [(mask == ink).reshape(*mask.shape[:2], -1).all(2) for ink in inks]
+        assert (np.any(pure, axis=0) == seen).all()
+
+
+def test_numbers_of_objects_are_one_class(tmp_path):
+    paths = []
+    for index in range(6):
+        mask = np.zeros((64, 64), int)
+        for number in range(10 + 3 * index):
+            row, column = divmod(number, 6)
+            mask[2 + 10 * row : 8 + 10 * row, 2 + 10 * column : 8 + 10 * column] = number + 1
+        paths.append(_save(tmp_path / f'{index}.png', mask))
+    data, loaded, notes = _masks_as_loaded(tmp_path, paths)
+    assert data.classes == ('background', 'foreground') and data.mask_threshold == 1
+    stored = [np.asarray(Image.open(path)) for path in paths]
+    assert all((label == (mask > 0)).all() for label, mask in zip(loaded, stored))
+    assert any('numbers of objects' in note for note in notes)
+
+
+NAME_FILES = {
+    'dataset.json': '{"labels": {"background": 0, "liver": 1, "spleen": 2}, "numTraining": 9}',
+    'classes.json': '["background", "liver", "spleen"]',
+    'categories.json': '{"classes": [{"id": 2, "name": "spleen"}, {"id": 0, "name": "background"}, '
+    '{"id": 1, "name": "liver"}]}',
+    'labels.json': '{"0": "background", "1": "liver", "2": "spleen"}',
+    'labels.txt': '\ufeffbackground\nliver\nspleen\n',
+}
+
+
+@pytest.mark.parametrize('name', NAME_FILES)
+def test_names_that_came_with_the_data(tmp_path, name):
+    path = str(_save(tmp_path / 'm.png', IDS))
+    (tmp_path / name).write_text(NAME_FILES[name], encoding='utf-8')
+    found = find_classes([path], folder=tmp_path)
+    assert (found.names, found.values) == (['background', 'liver', 'spleen'], [0, 1, 2])
+    assert f'names from {name}: 0 = background, 1 = liver, 2 = spleen' in found.notes

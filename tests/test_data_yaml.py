@@ -1,4 +1,4 @@
-"""Data set files as people, editors and attackers write them: right, or one line naming the file."""
+"""Data set files as people, editors and attackers write them: right, or one line on the file."""
 
 import re
 

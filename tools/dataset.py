@@ -26,9 +26,13 @@ def parse_args() -> argparse.Namespace:
         '--classes', nargs='+', default=[], help='names, in the order of the values in the masks'
     )
     init.add_argument(
-        '--ratio', type=float, default=0.8, help='share of train where there is no split'
+        '--images', default='', metavar='DIR', help='folder of the images, if several could be'
     )
-    init.add_argument('--seed', type=int, default=0, help='seed of that split')
+    init.add_argument('--masks', default='', metavar='DIR', help='the same for the masks')
+    init.add_argument(
+        '--ratio', type=float, help='share of train where there is no split (default 0.8)'
+    )
+    init.add_argument('--seed', type=int, help='seed of that split (default 0)')
     init.add_argument(
         '--groups',
         default='',
@@ -53,6 +57,8 @@ def main() -> int:
             ratio=args.ratio,
             seed=args.seed,
             groups=args.groups,
+            images=args.images,
+            masks=args.masks,
             force=args.force,
         )
         print('\n'.join(notes))

@@ -1,64 +1,30 @@
 """Write a data set file by looking at the data; see ``data_file.py`` for what it says."""
 
-import io
 import json
 import os
 import re
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
-
-import numpy as np
-from PIL import Image
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from mmseg_ext.core.files import write_bytes
-from mmseg_ext.datasets.loading import read_mask
 from mmseg_ext.datasets.splits import write_lists
 
-from .data_file import PARTS, read_data_file
-from .data_layout import Folders, Layout, find_layout
-from .data_scan import count_colors, in_threads
-from .pictures import voc_palette
+from .data_classes import Classes, MaskContent, classes_of, find_classes, read_content
+from .data_file import PARTS, as_name, read_data_file
+from .data_folders import MADE
+from .data_layout import find_layout
+from .data_names import names_in
+from .data_pairs import Folders, Layout
+from .data_scan import in_threads, pair_files, shows_mask_of, spread
+from .data_signs import images_are_masks
+from .data_splits import SplitBy
+
+__all__ = ['find_classes', 'init_data_file']
 
 PathLike = Union[str, Path]
-Color = Tuple[int, int, int]
 
-_MAX_COLORS = 64  # more than any data set has classes with colours told apart by eye
-_MAX_VALUES = 256
-_VOC_BORDER = (224, 224, 192)
-_NAME_FILES = (
-    'classes.txt', 'class_names.txt', 'classnames.txt', 'names.txt', 'labels.txt', 'labelmap.txt',
-    'label_colors.txt', 'class_dict.csv', 'classes.csv',
-)  # fmt: skip
-
-
-class _Content(NamedTuple):
-    """What one mask holds: values (or colours) -> pixels, and the colours of its palette."""
-
-    values: Dict[Any, int]
-    palette: Optional[List[Color]]
-
-
-@dataclass
-class Classes:
-    """The classes that masks were found to hold.
-
-    Args:
-        names: Of the classes, in the order of their values.
-        values: Value of each; empty if the masks hold colours.
-        colors: RGB of each.
-        ignored: Values or colours without a class.
-        threshold: Masks become 1 from this value on.
-        notes: What was guessed, a line each.
-    """
-
-    names: List[str]
-    values: List[int]
-    colors: List[Color]
-    ignored: List[Any] = field(default_factory=list)
-    threshold: Optional[int] = None
-    notes: List[str] = field(default_factory=list)
+_UNREADABLE = 0.2  # share of the masks: more are no accident
+_COMPARED = 20  # images that are compared with their masks
 
 
 def init_data_file(
@@ -66,9 +32,11 @@ def init_data_file(
     out: PathLike = 'my_data.yml',
     *,
     classes: Sequence[str] = (),
-    ratio: float = 0.8,
-    seed: int = 0,
+    ratio: Optional[float] = None,
+    seed: Optional[int] = None,
     groups: str = '',
+    images: str = '',
+    masks: str = '',
     force: bool = False,
 ) -> List[str]:
     """Look at a folder of images and masks and write its data set file. All masks are read.
@@ -78,9 +46,11 @@ def init_data_file(
         out: The file to write. Lists of a split that had to be made lie beside it.
         classes: Names, in the order of the values in the masks; else a file of names in the
             folder, else names made up from the values.
-        ratio: Share of training images where the folder has no split.
-        seed: Of that split.
-        groups: Regular expression for the patient or sequence of a stem; see ``find_layout``.
+        ratio: Share of training images where the folder has no split, 0.8 unless given.
+        seed: Of that split, 0 unless given.
+        groups: Regular expression for the patient or sequence of a stem; see ``SplitBy``.
+        images: Folder of the images below ``folder``, where it is not clear by its name.
+        masks: The same for masks.
         force: Replace what is there.
 
     Returns:
@@ -100,242 +70,80 @@ def init_data_file(
         if path.exists() and not force:
             raise FileExistsError(f'{path} is there already: give --force to replace it, or --out')
     root = Path(folder)
-    layout = find_layout(root, ratio=ratio, seed=seed, groups=groups)
-    found = find_classes(_mask_paths(layout), names=classes, folder=root)
+    how = SplitBy(ratio, seed, groups)
+    layout = find_layout(root, how=how, images=images, masks=masks, own=[lists])
+    contents = _read_masks(layout)
+    found = classes_of(contents, names=classes, listed=names_in(root, [lists]))
     text = _as_yaml(layout, found, out)
     made = {name: part.stems for name, part in layout.parts.items() if not part.whole}
     if made:
         write_lists(str(lists), made)
+        write_bytes(lists / MADE, b'')
     write_bytes(out, text.encode())
     read_data_file(out)  # what we write, we can read
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
-    return [f'{out}: {len(found.names)} classes, images: {sizes}', *layout.notes, *found.notes]
+    notes = [*layout.notes, *found.notes, *_warnings(out)]
+    return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
 
 
-def _mask_paths(layout: Layout) -> List[str]:
-    """The masks of all splits."""
-    paths = []
-    for part in layout.parts.values():
+def _read_masks(layout: Layout) -> List[MaskContent]:
+    """Read all masks; a few that cannot be read are left out of their splits, and named.
+
+    Raises:
+        ValueError: If many cannot be read, or a split would be empty.
+    """
+    paths = _mask_paths(layout)
+    results = in_threads(_read_or_reason, list(paths), title='read masks')
+    reasons = {path: r for path, r in zip(paths, results) if isinstance(r, str)}
+    if len(reasons) > _UNREADABLE * len(paths):
+        more = f' (and {len(reasons) - 1} masks more)' if len(reasons) > 1 else ''
+        raise ValueError(f'{next(iter(reasons.values()))}{more}')
+    for path, reason in reasons.items():
+        part, stem = paths[path]
+        layout.parts[part].stems.remove(stem)
+        layout.parts[part].whole = False
+        layout.notes.append(f'left out of {part}: {reason}')
+        if not layout.parts[part].stems:
+            raise ValueError(reason)
+    return [content for content in results if isinstance(content, MaskContent)]
+
+
+def _read_or_reason(path: str) -> Union[MaskContent, str]:
+    try:
+        return read_content(path)
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _warnings(out: Path) -> List[str]:
+    """What the check would say of images that are the masks."""
+    data = read_data_file(out)
+    pairs = spread(pair_files(data, 'train').pairs, _COMPARED)
+    sign = images_are_masks(in_threads(lambda pair: shows_mask_of(data, pair), pairs))
+    return [] if sign is None else [f'warning, {sign.kind}: {sign.text}']
+
+
+def _mask_paths(layout: Layout) -> Dict[str, Tuple[str, str]]:
+    """The masks of all splits -> split and stem."""
+    paths = {}
+    for name, part in layout.parts.items():
         folder = layout.root / part.masks
-        paths += [str(_file_of(folder / stem, layout.mask_suffix)) for stem in part.stems]
-    return list(dict.fromkeys(paths))
+        for stem in part.stems:
+            place = f'{folder}/{stem}'  # a stem may end in /, its file being a folder's only one
+            paths[str(_file_of(place, layout.mask_suffix))] = (name, stem)
+    return paths
 
 
-def _file_of(stem: Path, suffixes: Sequence[str]) -> Path:
-    for path in sorted(stem.parent.glob(f'{_escaped(stem.name)}*')):
-        if path.name[len(stem.name) :].lower() in suffixes:
+def _file_of(stem: str, suffixes: Sequence[str]) -> Path:
+    folder, name = os.path.split(stem)
+    for path in sorted(Path(folder).glob(f'{_escaped(name)}*')):
+        if path.name[len(name) :].lower() in suffixes:
             return path
     raise FileNotFoundError(f'{stem}: no file ending in {", ".join(suffixes)}')
 
 
 def _escaped(name: str) -> str:
     return re.sub(r'([*?[])', r'[\1]', name)
-
-
-# ------------------------------------------------------------------------------ classes
-
-
-def find_classes(
-    paths: Sequence[str], *, names: Sequence[str] = (), folder: Optional[Path] = None
-) -> Classes:
-    """Find out what classes masks hold. All are read.
-
-    Args:
-        paths: Files of masks.
-        names: Of the classes, in the order of their values.
-        folder: Where a file of names may lie.
-
-    Raises:
-        ValueError: If a mask cannot be read, the masks hold too many values or colours to be
-            classes, or there are not as many names as values.
-    """
-    contents = in_threads(_content, paths, title='read masks')
-    colored = any(isinstance(value, tuple) for c in contents for value in c.values)
-    pixels: Counter = Counter()
-    for content in contents:
-        for value, number in content.values.items():
-            pixels[(value,) * 3 if colored and not isinstance(value, tuple) else value] += number
-    listed = [] if names else _names_in(folder)
-    palettes = [content.palette for content in contents if content.palette]
-    if colored:
-        found = _by_color(pixels, paths, listed)
-    elif _is_soft(pixels) and not palettes:
-        found = _soft(pixels)
-    else:
-        found = _by_value(pixels, paths, listed)
-    if palettes and not colored:
-        _use_palette(found, palettes[0])
-    if names:
-        if len(names) != len(found.names):
-            seen: list = found.values or [list(color) for color in found.colors]
-            raise ValueError(
-                f'{len(names)} names for the {len(found.names)} classes of the masks: {seen}'
-                + (f', {found.ignored} being ignored' if found.ignored else '')
-            )
-        found.names = list(names)
-        found.notes = [note for note in found.notes if 'made up' not in note]
-    return found
-
-
-def _content(path: str) -> _Content:
-    mask = read_mask(path)
-    if mask.ndim == 3:
-        if mask.shape[2] != 3:
-            raise ValueError(f'{path}: a mask of {mask.shape[2]} channels is none')
-        return _Content(dict(count_colors(mask)), None)
-    values, numbers = np.unique(mask, return_counts=True)
-    if mask.dtype.kind == 'f' and (values != values.astype(np.int64)).any():
-        raise ValueError(f'{path}: a mask of fractions ({values[:4].tolist()}...): save class ids')
-    return _Content(dict(zip(values.astype(np.int64).tolist(), numbers.tolist())), _palette(path))
-
-
-def _palette(path: str) -> Optional[List[Color]]:
-    """Colours of a palette image."""
-    with Image.open(io.BytesIO(Path(path).read_bytes())) as image:
-        flat = image.getpalette() if image.mode == 'P' else None
-    if not flat:
-        return None
-    return [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3)]
-
-
-def _by_value(pixels: Counter, paths: Sequence[str], listed: List[dict]) -> Classes:
-    values = sorted(pixels)
-    if len(values) > _MAX_VALUES or min(values) < 0:
-        raise ValueError(
-            f'{paths[0]} and others hold {len(values)} different values from {min(values)} to '
-            f'{max(values)}: these are no class ids (of instances, a photograph, or a distance '
-            'map?); save masks of class ids'
-        )
-    binary = values == [0, 255]
-    ignored = [255] if 255 in values and not binary else []
-    values = [value for value in values if value not in ignored]
-    notes = [f'the value 255 ({_percent(pixels, 255)} of pixels) is taken as ignored'] * len(
-        ignored
-    )
-    named = _match_names(values, listed)
-    if named is None:
-        named = [_made_up(value, pixels, binary) for value in values]
-        notes.append('the names of the classes are made up: change them')
-    if len(values) < 2:
-        raise ValueError(f'the masks hold the value {values} only: nothing to tell apart')
-    colors = _colors(len(values))
-    return Classes(named, values, colors, ignored, notes=notes)
-
-
-def _soft(pixels: Counter) -> Classes:
-    middle = (max(pixels) + 1) // 2
-    note = (
-        f'the masks hold {len(pixels)} greys, nearly all at both ends, as after lossy compression '
-        f'or scaling: class 1 from {middle} on; the names are made up'
-    )
-    names = ['background', 'foreground']
-    return Classes(names, [0, 1], _colors(2), threshold=middle, notes=[note])
-
-
-def _is_soft(pixels: Counter) -> bool:
-    """Whether nearly all pixels lie at both ends of a scale of many greys.
-
-    Class ids besides 255 leave the values just below it empty.
-    """
-    top = max(pixels)
-    below = [value for value in range(top - 8, top) if value in pixels]
-    if len(pixels) <= 16 or not 128 <= top <= 255 or len(below) < 4:
-        return False
-    ends = sum(number for value, number in pixels.items() if value <= 32 or value >= top - 32)
-    return ends > 0.95 * sum(pixels.values())
-
-
-def _made_up(value: int, pixels: Counter, binary: bool) -> str:
-    if value == 0 and (binary or pixels[0] == max(pixels.values())):
-        return 'background'
-    return 'foreground' if binary else f'class_{value}'
-
-
-def _percent(pixels: Counter, value: Any) -> str:
-    return f'{100 * pixels[value] / sum(pixels.values()):.1f} %'
-
-
-def _colors(count: int) -> List[Color]:
-    return [(red, green, blue) for red, green, blue in voc_palette(count)]
-
-
-def _by_color(pixels: Counter, paths: Sequence[str], listed: List[dict]) -> Classes:
-    known = {entry['color']: entry['name'] for entry in listed if entry['color']}
-    unknown = [color for color in pixels if color not in known]
-    if len(unknown) > _MAX_COLORS:
-        raise ValueError(
-            f'{paths[0]} and others hold {len(pixels)} different colours, which is no palette of '
-            'classes: if they were compressed (JPEG) or scaled with interpolation, make them anew '
-            'as PNG; if some colours do have a class, list them in a file classes.txt in the '
-            'folder, a line "red green blue name" each, and clean the masks of all others'
-        )
-    ignored = [_VOC_BORDER] if _VOC_BORDER in pixels and _VOC_BORDER not in known else []
-    colors = [color for color in known if color in pixels or not unknown]
-    colors += sorted(color for color in unknown if color not in ignored)
-    names = [known.get(color) or _color_name(color, pixels) for color in colors]
-    notes = [f'the colours of the masks are classes; {len(colors)} were found']
-    if len(known) < len(colors):
-        notes.append('the names of the classes are made up from their colours: change them')
-    if ignored:
-        notes.append(f'{list(_VOC_BORDER)}, the borders of PASCAL VOC, is taken as ignored')
-    if len(colors) < 2:
-        raise ValueError(f'the masks hold the colour {colors} only: nothing to tell apart')
-    return Classes(names, [], colors, ignored, notes=notes)
-
-
-def _color_name(color: Color, pixels: Counter) -> str:
-    if color == (0, 0, 0) and pixels[color] == max(pixels.values()):
-        return 'background'
-    return 'color_{}_{}_{}'.format(*color)
-
-
-def _use_palette(found: Classes, palette: List[Color]) -> None:
-    """Take the colours of palette images, if they tell the classes apart."""
-    if max(found.values) < len(palette):
-        colors = [palette[value] for value in found.values]
-        if len(set(colors)) == len(colors):
-            found.colors = colors
-
-
-def _names_in(folder: Optional[Path]) -> List[dict]:
-    """Names, with values or colours where given, from a usual file of the folder.
-
-    Lines are ``name``, ``id name``, ``r g b name``, or ``name,r,g,b`` and ``name:r,g,b::``.
-    """
-    for name in _NAME_FILES:
-        for path in sorted(folder.rglob(name)) if folder is not None else []:
-            text = path.read_text(encoding='utf-8', errors='replace')
-            lines = [line.strip() for line in text.splitlines()]
-            entries = [_name_line(line) for line in lines if line and line[0] != '#']
-            found = [entry for entry in entries if entry]
-            if found:
-                return found
-    return []
-
-
-def _name_line(line: str) -> Optional[dict]:
-    words = [word for word in re.split(r'[\s,;:]+', line) if word]
-    numbers = [int(word) for word in words if re.fullmatch(r'\d{1,3}', word)]
-    names = [word for word in words if not re.fullmatch(r'\d{1,3}', word)]
-    if not names or len(numbers) not in (0, 1, 3) or names == ['name', 'r', 'g', 'b']:
-        return None
-    color = (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
-    return dict(name=' '.join(names), value=numbers[0] if len(numbers) == 1 else None, color=color)
-
-
-def _match_names(values: List[int], listed: List[dict]) -> Optional[List[str]]:
-    """Names of values: by the values in the list, else by the order of its lines."""
-    by_value = {entry['value']: entry['name'] for entry in listed if entry['value'] is not None}
-    if not by_value:
-        by_value = {index: entry['name'] for index, entry in enumerate(listed)}
-        if not all(value in by_value for value in values) and len(listed) == len(values):
-            by_value = dict(zip(values, by_value.values()))
-    if not listed or not all(value in by_value for value in values):
-        return None
-    # A class of the list that no mask holds keeps its id.
-    if by_value.keys() > set(values) and max(by_value) <= 255:
-        values[:] = sorted(by_value)
-    return [by_value[value] for value in values]
 
 
 # ---------------------------------------------------------------------------------- file
@@ -351,7 +159,7 @@ def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
     lines = [
         '# What python tools/dataset.py init found; correct what is wrong, then',
         f'# python tools/dataset.py check {out.name}',
-        f'name: {json.dumps(re.sub(r"[^a-z0-9_]+", "_", out.stem.lower()))}',
+        f'name: {json.dumps(as_name(root.resolve().name), ensure_ascii=False)}',
         f'root: {json.dumps(shown, ensure_ascii=False)}  # relative to this file',
         f'masks: {kind}  # what they hold: class values, or the colors of the classes',
         'classes:  # in the order of their ids',

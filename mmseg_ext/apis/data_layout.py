@@ -5,330 +5,265 @@ Understood are, with any usual names (``images``, ``JPEGImages``, ``img_dir``, `
 
 - ``images/train`` and ``masks/train``, or ``train/images`` and ``train/masks``, with subfolders;
 - ``images`` and ``masks`` with lists ``train.txt``, ``val.txt`` somewhere, or without any split;
-- one folder for both, where ``a.jpg`` has the mask ``a.png``, or ``a.png`` the mask ``a_mask.png``.
+- one folder for both, where ``a.jpg`` has the mask ``a.png``, or ``a.png`` the mask ``a_mask.png``;
+- a folder for each case, with ``image.png`` and ``mask.png`` in it;
+- two folders of any names, the files of one of which hold few values.
+
+Where several folders could be meant, none is taken: the user names one.
 """
 
 import os
-import re
+import shlex
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
+
+from mmseg_ext.core.reading import read_stored_mask
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES
-from mmseg_ext.datasets.splits import split_ids
 
-_SPLITS = {
-    'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
-    'dev': 'val', 'test': 'test', 'testing': 'test',
-}  # fmt: skip
-_MASK_WORDS = {
-    'mask', 'label', 'annotation', 'annot', 'ann', 'anno', 'gt', 'gtfine', 'groundtruth', 'seg',
-    'segmentation', 'segmentationclass', 'segmentationclassaug', 'segmentationclassraw', 'target',
-    'labelid', 'semantic', 'dir_ann',
-}  # fmt: skip
-_IMAGE_WORDS = {
-    'image', 'img', 'jpegimage', 'leftimg8bit', 'photo', 'picture', 'input', 'rgb', 'original',
-    'frame', 'scan',
-}  # fmt: skip
-_OTHER_WORDS = {'segmentationobject', 'instance', 'depth', 'prediction', 'overlay', 'thumbnail'}
-_FILLERS = {'dir', 'set', 'folder', 'data'}  # img_dir, train_set
-# Endings of masks, the wanted one first where an image has several.
-_PREFERRED = ('labeltrainids', 'labelids', 'mask', 'label')
+from .data_folders import (
+    MASK_WORDS,
+    Kind,
+    Kinds,
+    Tree,
+    kind_of,
+    look_below,
+    read_name,
+    use_named,
+)
+from .data_pairs import Folders, Layout, match, pair_folders
+from .data_scan import spread
+from .data_splits import SplitBy, add_splits
 
-
-@dataclass
-class Folders:
-    """Where a split's images and masks lie, and which of their stems belong to it.
-
-    Args:
-        images: Folder of the images, relative to the root.
-        masks: The same for masks.
-        stems: Paths below the folders, without their endings.
-        whole: Whether these are all files of the folders, so that no list is needed.
-    """
-
-    images: str
-    masks: str
-    stems: List[str] = field(default_factory=list)
-    whole: bool = True
+_LOOKED = 3  # files of a folder that are looked at to tell masks from photographs
+_FEW_VALUES = 64
+_ANY_SPLIT = SplitBy()
+_ENDS = 32  # of 255: how far lossy compression spreads black and white
 
 
-@dataclass
-class Layout:
-    """What was found in a folder.
-
-    Args:
-        root: The folder.
-        parts: Folders of each split.
-        image_suffix: Endings of image files.
-        mask_suffix: Endings of mask files.
-        notes: What was decided, and what was left out, a line each.
-    """
-
-    root: Path
-    parts: Dict[str, Folders]
-    image_suffix: List[str]
-    mask_suffix: List[str]
-    notes: List[str]
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What the names of a folder say: ``'image'``, ``'mask'`` or ``''``, split and the rest."""
-
-    role: str
-    split: str
-    rest: Tuple[str, ...]
-
-
-def find_layout(root: Path, *, ratio: float = 0.8, seed: int = 0, groups: str = '') -> Layout:
+def find_layout(
+    root: Path,
+    *,
+    how: SplitBy = _ANY_SPLIT,
+    images: str = '',
+    masks: str = '',
+    own: Sequence[Path] = (),
+) -> Layout:
     """Pair the images below a folder with their masks and find, or make, the splits.
 
     Args:
         root: The folder.
-        ratio: Share of training images where there is no split.
-        seed: Of that split.
-        groups: Regular expression whose match in a stem (its first group, if it has one) names
-            the patient or sequence; images of one stay together in that split.
+        how: What decides a split by chance.
+        images: Folder of the images, if the user names it; see :func:`~.data_folders.use_named`.
+        masks: The same for masks.
+        own: Folders that init itself writes.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If no pairs are found, or their layout cannot be described.
+        ValueError: If no pairs are found, several folders could be meant, or the layout cannot be
+            described.
     """
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder')
-    files = _list_files(root)
-    if not files:
-        raise ValueError(f'{root}: no image files ({", ".join(IMAGE_SUFFIXES)}) in it')
-    kinds = {folder: _kind(folder) for folder in files}
-    kinds = {folder: kind for folder, kind in kinds.items() if kind.role != 'other'}
-    if any(kind.role == 'mask' for kind in kinds.values()):
-        layout = _by_folders(root, files, kinds)
+    how.check()
+    tree = look_below(root, own)
+    every = {folder: kind_of(folder) for folder in tree.files}
+    if images or masks:
+        named = use_named(tree, every, images=images, masks=masks)
+        for what, chosen in zip(('images', 'masks'), _by_role(named)):
+            _refuse_several(tree, chosen, what)
+        layout = _paired_or_error(tree, *_by_role(named))
     else:
-        layout = _in_one_folder(root, files, kinds)
-    _add_splits(layout, ratio=ratio, seed=seed, groups=groups)
+        kinds = {folder: kind for folder, kind in every.items() if kind.role != 'other'}
+        layout = _find(tree, kinds)
+    _say_folders(tree, layout)
+    add_splits(layout, how, own=own)
     return layout
 
 
-def _list_files(root: Path) -> Dict[str, List[str]]:
-    """Folder below the root -> names of its image files; hidden ones are left out."""
-    found = {}
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        names = [n for n in names if n.lower().endswith(IMAGE_SUFFIXES) and n[0] != '.']
-        if names:
-            found[PurePosixPath(os.path.relpath(folder, root)).as_posix()] = sorted(names)
+def _by_role(kinds: Kinds) -> Tuple[Kinds, Kinds]:
+    images = {f: k for f, k in kinds.items() if k.role == 'image'}
+    return images, {f: k for f, k in kinds.items() if k.role == 'mask'}
+
+
+def _find(tree: Tree, kinds: Kinds) -> Layout:
+    images, masks = _by_role(kinds)
+    if masks:
+        return _by_folders(tree, kinds, images, masks)
+    found = _in_one_folder(tree, kinds) or _in_cases(tree, kinds) or _by_content(tree, kinds)
+    if found is None:
+        raise ValueError(
+            f'{tree.root}: no folder is named like masks, and no file like the mask of another; '
+            f'found: {tree.found()}. Expected are images/ and masks/ (with train/ and val/ inside, '
+            'or lists of stems), or a.jpg with a.png, or a.png with a_mask.png; folders of other '
+            'names are given with --images and --masks'
+        )
     return found
-
-
-def _kind(folder: str) -> _Kind:
-    role, split, rest = '', '', []
-    for part in PurePosixPath(folder).parts:
-        left = []
-        for word in re.split(r'[_\-. ]+', part.lower()):
-            word, cut = _cut_split(word)
-            split = cut or split
-            one = word[:-1] if word.endswith('s') else word
-            if word in _MASK_WORDS or one in _MASK_WORDS:
-                role = 'mask'
-            elif word in _IMAGE_WORDS or one in _IMAGE_WORDS:
-                role = role or 'image'
-            elif word in _OTHER_WORDS or one in _OTHER_WORDS:
-                role = 'other'
-            elif word and word not in _FILLERS:
-                left.append(word)
-        rest += ['_'.join(left)] if left else []
-    return _Kind(role, split, tuple(rest))
-
-
-def _cut_split(word: str) -> Tuple[str, str]:
-    """Take the name of a split off a word: ``trainannot`` is ``annot`` of ``train``."""
-    if word in _SPLITS:
-        return '', _SPLITS[word]
-    for name in sorted(_SPLITS, key=len, reverse=True):
-        for rest in (
-            word[len(name) :] * word.startswith(name),
-            word[: -len(name)] * word.endswith(name),
-        ):
-            if rest in _MASK_WORDS | _IMAGE_WORDS or rest[:-1] in _MASK_WORDS | _IMAGE_WORDS:
-                return rest, _SPLITS[name]
-    return word, ''
 
 
 # ----------------------------------------------------------------- folders of their own
 
 
-def _by_folders(root: Path, files: Dict[str, List[str]], kinds: Dict[str, _Kind]) -> Layout:
+def _by_folders(tree: Tree, kinds: Kinds, images: Kinds, masks: Kinds) -> Layout:
     """Images and masks in folders of their own, told apart by the folders' names."""
-    masks = {f: k for f, k in kinds.items() if k.role == 'mask'}
-    named = {f: k for f, k in kinds.items() if k.role == 'image'}
-    images = named or {f: k for f, k in kinds.items() if k.role == ''}
-    if not images:
-        raise ValueError(f'{root}: {sorted(masks)} look like masks, and no folder like images')
-    splits = sorted({kind.split for kind in images.values()})
-    ends = _endings(
-        [n for f in images for n in files[f]], [n for f in masks for n in files[f]], root
+    _refuse_several(tree, masks, 'masks')
+    plain = {f: k for f, k in kinds.items() if k.role == ''}
+    if images:
+        _refuse_several(tree, images, 'images')
+    elif plain:
+        images = _plain_images(tree, plain, masks)
+    else:
+        raise ValueError(
+            f'{tree.root}: {sorted(masks)} look like masks, and no folder like images: name it '
+            'with --images'
+        )
+    spare = {f: k for f, k in plain.items() if f not in images}
+    alike = [g for g in _groups(spare) if _size(tree, images, g) and _looks_like_masks(tree, g)]
+    _refuse_several(tree, {**masks, **{f: k for group in alike for f, k in group.items()}}, 'masks')
+    return _paired_or_error(tree, images, masks)
+
+
+def _refuse_several(tree: Tree, kinds: Kinds, what: str) -> None:
+    """Let the user say which folder is meant, unless all are the splits of one."""
+    keys = {kind.key for kind in kinds.values()}
+    if len(keys) < 2:
+        return
+    if len({key[-1:] for key in keys}) == 1:
+        _refuse_cases(tree, kinds, what)
+    shown: Counter = Counter()
+    for folder, kind in kinds.items():
+        shown[_option(kind)] += len(tree.files[folder])
+    listed = ' and '.join(f'{name} ({number} files)' for name, number in sorted(shown.items()))
+    raise ValueError(
+        f'{tree.root}: {len(shown)} folders could hold the {what}: {listed}; name the right one, '
+        f'as in --{what} {shlex.quote(min(shown))}, and the others are left out'
     )
-    layout = Layout(root, {}, *_suffixes(files, images, masks, ends), [])
-    for split in splits:
-        image_folders = {f: k for f, k in images.items() if k.split == split}
-        mask_folders = {f: k for f, k in masks.items() if k.split == split}
-        if not mask_folders:
-            mask_folders = {f: k for f, k in masks.items() if k.split == ''}
-        if not mask_folders:
-            layout.notes.append(f'{", ".join(sorted(image_folders))}: left out, as it has no masks')
-            continue
-        tops = [_top(root, group) for group in (image_folders, mask_folders)]
-        part = Folders(tops[0], tops[1])
-        _match(part, layout, files)
-        if part.stems:
-            layout.parts[split] = part
+
+
+def _option(kind: Kind) -> str:
+    """A folder's name as --images and --masks understand it, for all splits."""
+    parts = [(part, *read_name(part)) for part in PurePosixPath(kind.top).parts]
+    return '/'.join(rest if split else part for part, _, split, rest in parts if rest) or '.'
+
+
+def _refuse_cases(tree: Tree, kinds: Kinds, what: str) -> None:
+    tops = sorted({kind.top for kind in kinds.values()})
+    most = max(len(tree.files[folder]) for folder in kinds)
+    objects = what == 'masks' and most > 1
+    merge = ' If each mask is one object of an image, add those of an image up first.'
+    raise ValueError(
+        f'{tree.root}: the {what} lie in {len(tops)} folders ({", ".join(tops[:3])}, ...), up to '
+        f'{most} files in each: move them below one, such as images/CASE/1.png and '
+        f'masks/CASE/1.png, or describe a folder above one of them alone.{merge * objects}'
+    )
+
+
+def _groups(kinds: Kinds) -> List[Kinds]:
+    """Folders whose names say nothing, those of one name together, as tops of their own."""
+    found: Dict[Tuple[str, ...], Kinds] = defaultdict(dict)
+    for folder, kind in kinds.items():
+        below = PurePosixPath(folder).relative_to(kind.top).parts[:1]
+        top = PurePosixPath(kind.top, *below).as_posix()
+        key = (*kind.key, *below)
+        found[key][folder] = replace(kind, top=top, key=key)
+    return list(found.values())
+
+
+def _plain_images(tree: Tree, plain: Kinds, masks: Kinds) -> Kinds:
+    """Which of the folders whose names say nothing hold the images of these masks."""
+    if _size(tree, plain, masks):
+        return plain
+    fitting = [group for group in _groups(plain) if _size(tree, group, masks)]
+    _refuse_several(tree, {f: k for group in fitting for f, k in group.items()}, 'images')
+    return fitting[0] if fitting else plain
+
+
+def _size(tree: Tree, images: Kinds, masks: Kinds) -> int:
+    """How many images have a mask."""
+    try:
+        layout = pair_folders(tree, images, masks)
+    except ValueError:
+        return 0
+    return sum(len(part.stems) for part in layout.parts.values())
+
+
+def _paired_or_error(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
+    layout = pair_folders(tree, images, masks)
     if not layout.parts:
         raise ValueError(
-            f'{root}: no image has a mask of the same name; images: {_example(files, images)}, '
-            f'masks: {_example(files, masks)}. The path below the folder of images, without its '
-            'ending, must be that below the folder of masks'
+            f'{tree.root}: no image has a mask of the same name; images: '
+            f'{_example(tree, images)}, masks: {_example(tree, masks)}. The path below the folder '
+            'of images, without its ending, must be that below the folder of masks; other folders '
+            f'are named with --images and --masks. Found: {tree.found()}'
         )
     return layout
 
 
-def _example(files: Dict[str, List[str]], folders: Dict[str, _Kind]) -> str:
-    first = sorted(folders)[0]
-    return f'{first}/{files[first][0]}'
+def _example(tree: Tree, folders: Kinds) -> str:
+    first = min(folders)
+    return f'{first}/{tree.files[first][0]}'
 
 
-def _top(root: Path, folders: Dict[str, _Kind]) -> str:
-    """The folder below which paths of images and masks are alike."""
-    tops = set()
-    for folder, kind in folders.items():
-        parts = PurePosixPath(folder).parts
-        depth = 0
-        while depth < len(kind.rest) and _kind(parts[len(parts) - 1 - depth]).role == '':
-            depth += 1
-        tops.add('/'.join(parts[: len(parts) - depth]) or '.')
-    if len(tops) > 1:
-        shown = ', '.join(sorted(tops)[:3])
-        raise ValueError(
-            f'{root}: files of one kind lie in {len(tops)} folders ({shown}, ...): move them below '
-            'one, such as images/CASE/1.png and masks/CASE/1.png'
-        )
-    return tops.pop()
-
-
-def _match(part: Folders, layout: Layout, files: Dict[str, List[str]]) -> None:
-    """Fill in the stems of images that have a mask, and note the others."""
-    images = _stems(part.images, layout.image_suffix, files)
-    masks = _stems(part.masks, layout.mask_suffix, files)
-    part.stems = sorted(images & masks)
-    part.whole = images <= masks
-    for spare, kind, folder in (
-        (sorted(images - masks), 'images without a mask', part.images),
-        (sorted(masks - images), 'masks without an image', part.masks),
-    ):
-        if spare and part.stems:
-            layout.notes.append(f'{folder}: {len(spare)} {kind} left out, such as {spare[0]}')
-
-
-def _stems(folder: str, suffixes: Sequence[str], files: Dict[str, List[str]]) -> set:
-    found = set()
-    for place, names in files.items():
-        if folder not in ('.', place) and not place.startswith(f'{folder}/'):
-            continue
-        below = os.path.relpath(place, folder)
-        for name in names:
-            end = next((s for s in suffixes if name.lower().endswith(s)), None)
-            if end is not None:
-                stem = name[: len(name) - len(end)]
-                found.add(stem if below == '.' else f'{PurePosixPath(below).as_posix()}/{stem}')
-    return found
-
-
-def _endings(images: Sequence[str], masks: Sequence[str], root: Path) -> Tuple[str, str]:
-    """What image and mask names have behind the stem that they share, suffix aside."""
-    image_stems = {os.path.splitext(name)[0] for name in images}
-    mask_stems = {os.path.splitext(name)[0] for name in masks}
-    if 2 * len(image_stems & mask_stems) >= min(len(image_stems), len(mask_stems)):
-        return '', ''
-    for image_end in ('', _common_end(image_stems)):
-        shorter = {s[: len(s) - len(image_end)] for s in image_stems}
-        ends = Counter(
-            end for stem in mask_stems for end in [_rest_of(stem, shorter)] if end is not None
-        )
-        if ends:
-            return image_end, _best_end(ends)
-    return '', ''  # nothing fits: the caller says so with examples
-
-
-def _common_end(stems: set) -> str:
-    """The ending that all stems share, from a separator on."""
-    shared = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]
-    found = re.search(r'[_\-. ].*', shared)
-    return found.group(0) if found else ''
-
-
-def _rest_of(stem: str, beginnings: set) -> Optional[str]:
-    """What follows the longest beginning that is known."""
-    for length in range(len(stem), 0, -1):
-        if stem[:length] in beginnings:
-            return stem[length:]
-    return None
-
-
-def _best_end(ends: Counter) -> str:
-    """The commonest ending; of equally common ones the one that sounds most like class ids."""
-
-    def rank(end: str) -> Tuple[int, int, str]:
-        sounds = [i for i, word in enumerate(_PREFERRED) if word in end.lower().replace('_', '')]
-        return -ends[end], sounds[0] if sounds else len(_PREFERRED), end
-
-    return min(ends, key=rank)
-
-
-def _suffixes(
-    files: Dict[str, List[str]], images: Dict, masks: Dict, ends: Tuple[str, str]
-) -> Tuple[List[str], List[str]]:
-    found = []
-    for folders, end in ((images, ends[0]), (masks, ends[1])):
-        kinds = {os.path.splitext(name)[1].lower() for f in folders for name in files[f]}
-        found.append(sorted(f'{end.lower()}{kind}' for kind in kinds))
-    return found[0], found[1]
+def _say_folders(tree: Tree, layout: Layout) -> None:
+    """Note which folders were taken and which were not."""
+    parts = layout.parts.values()
+    tops = {'images': {p.images for p in parts}, 'masks': {p.masks for p in parts}}
+    taken = '; '.join(f'{what} in {", ".join(sorted(found))}' for what, found in tops.items())
+    used = tops['images'] | tops['masks']
+    left = [
+        folder for folder in tree.files
+        if not any(top in ('.', folder) or folder.startswith(f'{top}/') for top in used)
+    ]  # fmt: skip
+    layout.notes.insert(0, taken)
+    if left:
+        shown = ', '.join(f'{folder} ({len(tree.files[folder])} files)' for folder in left[:8])
+        more = f' and {len(left) - 8} more' if len(left) > 8 else ''
+        layout.notes.insert(1, f'left out: {shown}{more}')
 
 
 # ------------------------------------------------------------------- one folder for both
 
 
-def _in_one_folder(root: Path, files: Dict[str, List[str]], kinds: Dict[str, _Kind]) -> Layout:
+def _in_one_folder(tree: Tree, kinds: Kinds) -> Optional[Layout]:
     """Images and masks side by side, told apart by their endings."""
-    by_folder = {f: files[f] for f in kinds}
-    endings = _paired_endings([name for names in by_folder.values() for name in names])
-    if endings is None:
-        raise ValueError(
-            f'{root}: no folder is named like masks, and no file like the mask of another: '
-            'expected are images/ and masks/ (with train/ and val/ inside, or lists of stems), or '
-            'a.jpg with a.png, or a.png with a_mask.png'
+    found = _paired_endings([name for folder in kinds for name in tree.files[folder]])
+    if not found:
+        return None
+    best = max(found, key=lambda pair: (found[pair], pair))
+    layout = _side_by_side(tree, kinds, *best)
+    others = sorted(f'{pair[1]} ({found[pair]})' for pair in found if pair[1] != best[1])
+    if others and layout is not None:
+        layout.notes.append(
+            f'masks ending in {best[1]} were taken, and left out {", ".join(others[:4])}: '
+            'mask_suffix of the file chooses others'
         )
-    layout = Layout(root, {}, [endings[0]], [endings[1]], [])
-    groups: Dict[str, Dict[str, _Kind]] = defaultdict(dict)
-    for folder, kind in kinds.items():
-        groups[kind.split][folder] = kind
-    for split, folders in sorted(groups.items()):
-        top = _top(root, folders)
-        part = Folders(top, top)
-        _match(part, layout, files)
-        part.whole = False  # the folder holds masks, too, which are no images
-        if part.stems:
-            layout.parts[split] = part
     return layout
 
 
-def _paired_endings(names: Sequence[str]) -> Optional[Tuple[str, str]]:
-    """The two endings that most stems have, those of the image first."""
+def _side_by_side(tree: Tree, kinds: Kinds, image_end: str, mask_end: str) -> Optional[Layout]:
+    """The layout of files that end so, in the same folders; ``None`` if there are no pairs."""
+    layout = Layout(tree.root, {}, [image_end], [mask_end], [])
+    for split in sorted({kind.split for kind in kinds.values()}):
+        tops = [PurePosixPath(kind.top) for kind in kinds.values() if kind.split == split]
+        top = os.path.commonpath(tops) or '.'
+        part = Folders(top, top)
+        match(part, layout, tree)
+        part.whole = False  # the folder holds masks, too, which are no images
+        if part.stems:
+            layout.parts[split] = part
+    return layout if layout.parts else None
+
+
+def _paired_endings(names: Sequence[str]) -> Counter:
+    """Endings of an image and of its mask -> number of stems that have both."""
     known = {name.lower() for name in names}
     found: Counter = Counter()
     for name in known:
         stem, suffix = os.path.splitext(name)
-        for word in sorted(_MASK_WORDS | {'l', 'masks', 'labels'}):
+        for word in sorted(MASK_WORDS | {'l', 'masks', 'labels'}):
             for separator in '_-.':
                 end = f'{separator}{word}'
                 if stem.endswith(end):
@@ -339,109 +274,66 @@ def _paired_endings(names: Sequence[str]) -> Optional[Tuple[str, str]]:
             for other in ('.jpg', '.jpeg'):  # photographs are compressed, labels cannot be
                 if stem + other in known:
                     found[other, suffix] += 1
-    return max(found, key=lambda pair: (found[pair], pair)) if found else None
+    return found
 
 
-# ------------------------------------------------------------------------------- splits
-
-
-def _add_splits(layout: Layout, *, ratio: float, seed: int, groups: str) -> None:
-    """Make sure that there are train and val, by lists in the folder or by chance."""
-    parts = layout.parts
-    if set(parts) == {''}:
-        whole = parts.pop('')
-        listed = _by_lists(layout, whole)
-        if listed:
-            parts.update(listed)
-        else:
-            parts['train'] = whole
-    elif '' in parts:
-        left = parts.pop('')
-        layout.notes.append(f'{left.images}: left out, as it belongs to no split')
-    if 'train' not in parts:
+def _in_cases(tree: Tree, kinds: Kinds) -> Optional[Layout]:
+    """A folder for each case, whose files have the same names in each."""
+    times = Counter(name.lower() for folder in kinds for name in tree.files[folder])
+    usual = [name for name, number in times.items() if number > 1 and 2 * number >= len(kinds)]
+    roles = {name: read_name(os.path.splitext(name)[0])[0] for name in usual}
+    masks = sorted(name for name in usual if roles[name] == 'mask')
+    images = sorted(name for name in usual if roles[name] == 'image')
+    images = images or sorted(name for name in usual if roles[name] == '')
+    if not masks or not images:
+        return None
+    if len(masks) > 1 or len(images) > 1:
         raise ValueError(
-            f'{layout.root}: there is {" and ".join(sorted(parts))}, and nothing to train on: name '
-            'a folder, or a list, train'
+            f'{tree.root}: the folders hold {", ".join(images)} and {", ".join(masks)}, so that '
+            'it is not clear which file is the image and which the mask: keep one of each'
         )
-    if 'val' not in parts:
-        train = parts['train']
-        own, held = _by_chance(train.stems, ratio=ratio, seed=seed, groups=groups)
-        parts['train'] = Folders(train.images, train.masks, own, whole=False)
-        parts['val'] = Folders(train.images, train.masks, held, whole=False)
-        kept = ', groups kept together' if groups else (
-            '; if images come in series (patients, videos), give --groups, or neighbours are on '
-            'both sides'
-        )  # fmt: skip
-        layout.notes.append(
-            f'no val: {len(own)} of {len(train.stems)} images for train and {len(held)} for val '
-            f'by chance (ratio {ratio}, seed {seed}){kept}'
-        )
-    layout.parts = {name: parts[name] for name in ('train', 'val', 'test') if name in parts}
+    cases = {f: replace(k, top=PurePosixPath(f).parent.as_posix()) for f, k in kinds.items()}
+    return _side_by_side(tree, cases, images[0], masks[0])
 
 
-def _by_lists(layout: Layout, whole: Folders) -> Dict[str, Folders]:
-    """Splits by text files called train.txt, val.txt, test.txt, whose lines name the images."""
-    known = set(whole.stems)
-    names = {PurePosixPath(stem).name: stem for stem in whole.stems}
-    best: Dict[str, Folders] = {}
-    for folder in sorted({path.parent for path in layout.root.rglob('train.txt')}):
-        found = {}
-        for path in sorted(folder.glob('*.txt')):
-            split = _SPLITS.get(path.stem.lower())
-            if split:
-                stems = _listed_stems(path, known, names)
-                if stems:
-                    found[split] = Folders(whole.images, whole.masks, stems, whole=False)
-        size = sum(len(part.stems) for part in found.values())
-        if 'train' in found and size > sum(len(part.stems) for part in best.values()):
-            best = found
-            source = folder.relative_to(layout.root).as_posix()
-    if best:
-        layout.notes.append(f'split by the lists in {source}')
-    return best
+# ------------------------------------------------------------------------------ content
 
 
-def _listed_stems(path: Path, known: set, names: Dict[str, str]) -> List[str]:
-    """Stems that a list names, as such, as file names or as paths; none if many are unknown."""
-    stems, lines = [], [line.split() for line in path.read_text(errors='replace').splitlines()]
-    lines = [line for line in lines if line]
-    for first, *_ in lines:
-        plain = os.path.splitext(first)[0]
-        choices = (first, plain, names.get(PurePosixPath(plain).name))
-        stem = next((c for c in choices if c in known), None)
-        if stem is not None:
-            stems.append(stem)
-    return list(dict.fromkeys(stems)) if 2 * len(stems) > len(lines) else []
-
-
-def _by_chance(
-    stems: Sequence[str], *, ratio: float, seed: int, groups: str
-) -> Tuple[List[str], List[str]]:
-    if not groups:
-        return _split(stems, 'images with a mask', ratio=ratio, seed=seed)
-    try:
-        pattern = re.compile(groups)
-    except re.error as error:
-        raise ValueError(f'--groups {groups!r} is no regular expression: {error}') from error
-    members: Dict[str, List[str]] = defaultdict(list)
-    for stem in stems:
-        found = pattern.search(stem)
-        if found is None:
-            raise ValueError(f'--groups {groups!r} does not match the stem {stem!r}')
-        members[found.group(1 if found.re.groups else 0)].append(stem)
-    own, held = _split(list(members), 'groups', ratio=ratio, seed=seed)
-    return (
-        sorted(stem for name in own for stem in members[name]),
-        sorted(stem for name in held for stem in members[name]),
+def _by_content(tree: Tree, kinds: Kinds) -> Optional[Layout]:
+    """Two folders whose names say nothing, one of them with few values in its files."""
+    images = {f: k for f, k in kinds.items() if k.role == 'image'}
+    _refuse_several(tree, images, 'images')
+    groups = _groups({f: k for f, k in kinds.items() if k.role == ''})
+    flat = [group for group in groups if _looks_like_masks(tree, group)]
+    pictures = [images] if images else [group for group in groups if group not in flat]
+    fitting = [(one, two) for one in pictures for two in flat if _size(tree, one, two)]
+    if not fitting:
+        return None
+    for index, what in enumerate(('images', 'masks')):
+        _refuse_several(tree, {f: k for pair in fitting for f, k in pair[index].items()}, what)
+    layout = _paired_or_error(tree, *fitting[0])
+    one, two = (_option(next(iter(kinds.values()))) for kinds in fitting[0])
+    layout.notes.append(
+        f'{two} is taken for the masks of {one}, as its files hold few values each; --images and '
+        '--masks choose others'
     )
+    return layout
 
 
-def _split(
-    names: Sequence[str], what: str, *, ratio: float, seed: int
-) -> Tuple[List[str], List[str]]:
-    if 0 < ratio < 1 and int(len(names) * ratio) == 0:
-        raise ValueError(
-            f'there is no val, and {len(names)} {what} ({names[0]}, ...) cannot be split at '
-            f'--ratio {ratio}: add some, raise it, or name folders, or lists, train and val'
-        )
-    return split_ids(names, ratio=ratio, seed=seed)
+def _looks_like_masks(tree: Tree, kinds: Kinds) -> bool:
+    """Whether the files of some folders hold few values, or nearly only the two ends of a scale."""
+    paths = [tree.root / folder / name for folder in kinds for name in tree.files[folder]]
+    return all(_is_flat(path) for path in spread(paths, _LOOKED))
+
+
+def _is_flat(path: Path) -> bool:
+    try:
+        mask = read_stored_mask(str(path)).values
+    except (OSError, ValueError):
+        return False
+    codes = mask if mask.ndim == 2 else mask.astype(np.int64) @ np.array([65536, 256, 1])
+    values, numbers = np.unique(codes, return_counts=True)
+    if len(values) <= _FEW_VALUES:
+        return True
+    ends = (values <= _ENDS) | (values >= values.max() - _ENDS)
+    return mask.ndim == 2 and float(numbers[ends].sum()) > 0.95 * codes.size

@@ -17,6 +17,7 @@ from mmseg_ext.datasets.signs import (
     MaskFacts,
     Sign,
     facts_of,
+    facts_without,
     images_are_masks,
     is_same_picture,
     mask_signs,
@@ -287,6 +288,14 @@ def shows_mask(pair: Pair, look: MaskLook) -> bool:
         return False
 
 
+def shows_mask_of(data: DataFile, pair: Pair) -> bool:
+    """As :func:`shows_mask`, reading the mask."""
+    try:
+        return shows_mask(pair, look_at_mask(data, pair.mask))
+    except (OSError, ValueError):
+        return False
+
+
 def signs_of(data: DataFile, facts: List[MaskFacts], same: List[bool]) -> List[Sign]:
     """The signs of masks, and of images that show them.
 
@@ -295,7 +304,8 @@ def signs_of(data: DataFile, facts: List[MaskFacts], same: List[bool]) -> List[S
         facts: Of the masks.
         same: Of each image, whether it shows its mask.
     """
-    signs = [] if data.mask_threshold is not None else mask_signs(facts)
+    ignored = {value for value, label in data.values.items() if label == data.ignore_index}
+    signs = [] if data.mask_threshold is not None else mask_signs(facts_without(facts, ignored))
     shown = images_are_masks(same)
     return signs if shown is None else [*signs, shown]
 

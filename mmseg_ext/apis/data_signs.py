@@ -6,6 +6,9 @@ The rules are in ``datasets/signs.py``, as data sets of configs look for them, t
 from ..datasets.signs import (
     MaskFacts,
     Sign,
+    blended_values,
+    facts_of,
+    facts_without,
     images_are_masks,
     instance_numbers,
     interpolated,
@@ -18,6 +21,7 @@ from ..datasets.signs import (
 )
 
 __all__ = [
-    'MaskFacts', 'Sign', 'images_are_masks', 'instance_numbers', 'interpolated', 'is_same_picture',
-    'mask_facts', 'mask_signs', 'palette_beside_colors', 'palettes_disagree', 'shown_forms',
+    'MaskFacts', 'Sign', 'blended_values', 'facts_of', 'facts_without', 'images_are_masks',
+    'instance_numbers', 'interpolated', 'is_same_picture', 'mask_facts', 'mask_signs',
+    'palette_beside_colors', 'palettes_disagree', 'shown_forms',
 ]  # fmt: skip

@@ -1,9 +1,10 @@
 """Any folder of images and masks as a data set, without writing a class."""
 
 import contextlib
+import os
 import posixpath
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 from mmseg.registry import DATASETS
@@ -11,7 +12,7 @@ from mmseg.registry import DATASETS
 from mmseg_ext.core.reading import read_mask
 
 from .checked import CheckedSegDataset
-from .signs import mask_facts, mask_signs
+from .signs import facts_without, mask_facts, mask_signs
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
@@ -186,10 +187,16 @@ class FolderDataset(CheckedSegDataset):
         for path in paths:
             with contextlib.suppress(OSError, ValueError):  # which is said when it is loaded
                 facts.append(mask_facts(path, colors=colors))
-        for sign in mask_signs(facts):
+        for sign in mask_signs(facts_without(facts, self._ignored_values())):
             if sign.wrong:
                 folder = self.data_prefix['seg_map_path']
                 raise ValueError(f'{folder}, {sign.kind}: {sign.text}')
+
+    def _ignored_values(self) -> set:
+        """Values, or colours, that are read as ignored."""
+        void = {tuple(color) for color in self.mask_reading.get('void_colors', ())}
+        mapped = (self.mask_label_map or {}).items()
+        return void | {value for value, label in mapped if label == self.ignore_index}
 
     def _reads_ids_of_two_classes(self) -> bool:
         plain = len(self.mask_reading) == 1 and self.mask_reading['mask_format'] == 'index'
@@ -215,6 +222,25 @@ def read_list(path: Union[str, Path]) -> List[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
+    """All files below a folder, also of folders that are links; hidden folders are left out.
+
+    A link to a folder that holds it is not followed.
+    """
+    above: Dict[str, frozenset] = {}  # folder -> what it and those above it really are
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        parents = above.pop(place, frozenset()) | {real}
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for name in list(folders):
+            inner = os.path.join(place, name)
+            if os.path.realpath(inner) in parents:
+                folders.remove(name)
+            else:
+                above[inner] = parents
+        yield from (Path(place, name) for name in sorted(names))
+
+
 def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
     """Map the path below ``folder`` without its suffix to the file; hidden files are left out.
 
@@ -228,9 +254,9 @@ def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
         ValueError: If two files have the same stem.
     """
     found: Dict[str, str] = {}
-    for path in sorted(Path(folder).rglob('*')):
+    for path in sorted(walk_files(folder)):
         ending = next((s for s in suffixes if path.name.lower().endswith(s)), None)
-        if ending is None or path.name.startswith('.') or path.is_dir():
+        if ending is None or path.name.startswith('.'):
             continue
         stem = path.relative_to(folder).as_posix()[: -len(ending)]
         if stem in found:

@@ -7,7 +7,7 @@ Shape letters: H row, W column.
 """
 
 from collections import Counter, defaultdict
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy import ndimage
@@ -208,19 +208,11 @@ def _is_colored(fact: MaskFacts) -> bool:
 
 def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     """Values, or colours, that only occur between others along edges."""
-    pixels: Counter = Counter()
-    blends: Counter = Counter()
-    for fact in facts:
-        pixels.update(fact.values)
-        blends.update(fact.blends)
-    total = sum(pixels.values())
-    off = [
-        value for value, number in blends.items()
-        if 2 * number >= pixels[value] and pixels[value] < _RARE * total
-    ]  # fmt: skip
-    share = sum(pixels[value] for value in off) / max(total, 1)
-    if len(off) < max(_FEW_VALUES, len(pixels) / 2) or share > 0.4:
+    off = blended_values(facts)
+    if not off:
         return None
+    pixels = _pixels(facts)
+    share = sum(pixels[value] for value in off) / sum(pixels.values())
     rest = sorted(set(pixels) - set(off))
     what = 'colours' if isinstance(off[0], tuple) else 'values'
     shown = ', '.join(str(list(v) if isinstance(v, tuple) else v) for v in rest[:8])
@@ -233,6 +225,40 @@ def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
         'as after scaling with interpolation: they are no classes; scale the original masks with '
         'nearest-neighbour interpolation',
     )
+
+
+def blended_values(facts: Sequence[MaskFacts]) -> List[Any]:
+    """Values, or colours, that only occur between others along edges; none if they are few."""
+    pixels = _pixels(facts)
+    blends: Counter = Counter()
+    for fact in facts:
+        blends.update(fact.blends)
+    total = sum(pixels.values())
+    off = [
+        value for value, number in blends.items()
+        if 2 * number >= pixels[value] and pixels[value] < _RARE * total
+    ]  # fmt: skip
+    share = sum(pixels[value] for value in off) / max(total, 1)
+    return [] if len(off) < max(_FEW_VALUES, len(pixels) / 2) or share > 0.4 else off
+
+
+def _pixels(facts: Sequence[MaskFacts]) -> Counter:
+    pixels: Counter = Counter()
+    for fact in facts:
+        pixels.update(fact.values)
+    return pixels
+
+
+def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> List[MaskFacts]:
+    """Facts of masks but for values that are ignored in training: they do no harm there."""
+    return [
+        fact._replace(
+            values={v: n for v, n in fact.values.items() if v not in ignored},
+            blends={v: n for v, n in fact.blends.items() if v not in ignored},
+            whole=frozenset(v for v in fact.whole if v not in ignored),
+        )
+        for fact in facts
+    ]
 
 
 def _farthest(off: Sequence[Any], rest: Sequence[Any]) -> float:
