@@ -474,7 +474,9 @@ def test_a_verdict_names_units_and_runs(rows, no_drawing):
     base, better = read_rows(rows[:2], baseline='baseline')
     assert better.p_holm == 2 / 64
     assert table_sections._verdict(better, base, 0.1) == 'better on 6 images (1 run against 2)'
-    assert table_sections._verdict(better, base, -0.1) == 'worse on 6 images (1 run against 2)'
+    better.units.update(unit='frame', videos=dict(one=4, two=2))
+    expected = 'worse on 6 frames of 2 videos (1 run against 2)'
+    assert table_sections._verdict(better, base, -0.1) == expected
 
 
 def test_bad_input_is_named_and_nothing_written(rows, tmp_path, tiny_data, tiny_config):

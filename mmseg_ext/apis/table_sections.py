@@ -209,14 +209,16 @@ def _difference_cells(row: RowData, base: RowData) -> List[str]:
 
 def _verdict(row: RowData, base: RowData, value: float) -> str:
     """Say which row is better, on how many units and by how many trainings."""
-    units, unit = row.units['units'], row.units['unit']
+    units = counted(row.units['units'], row.units['unit'])
+    if row.units.get('videos'):
+        units += f' of {counted(len(row.units["videos"]), "video")}'
     trainings = [len(data.replicas) for data in (row, base)]
     runs = f'{counted(trainings[0], "run")} against {trainings[1]}'
-    if units < _MIN_UNITS:
-        return f'none: {counted(units, unit)}, and it takes {_MIN_UNITS}'
+    if row.units['units'] < _MIN_UNITS:
+        return f'none: {units}, and it takes {_MIN_UNITS}'
     if row.p_holm is None or row.p_holm >= SIGNIFICANT:
-        return f'no difference shown ({counted(units, unit)}, {runs})'
-    return f'{"better" if value > 0 else "worse"} on {counted(units, unit)} ({runs})'
+        return f'no difference shown ({units}, {runs})'
+    return f'{"better" if value > 0 else "worse"} on {units} ({runs})'
 
 
 def _signed(value: Optional[float]) -> str:
