@@ -9,18 +9,24 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+import mmseg_ext
 from mmseg_ext.apis.cli import run_tool
 from mmseg_ext.apis.data_check import as_text, check_data, class_rows
 from mmseg_ext.apis.data_file import read_data_file
 from mmseg_ext.apis.data_page import choose_examples, labels_of, write_page
 from mmseg_ext.apis.data_scan import probe_images
+from mmseg_ext.apis.user_dataset import apply_dataset
 from mmseg_ext.core.reading import read_color as read_turned
 from mmseg_ext.core.reading import read_mask
 from mmseg_ext.datasets.folder import FolderDataset, read_list
 from mmseg_ext.datasets.loading import LoadLabels
 
+ROOT = os.path.dirname(os.path.dirname(mmseg_ext.__file__))
 SIZE = (10, 20)
 TEXT = """
 classes: [sky, tree, {name: car, value: 9}]
@@ -366,3 +372,39 @@ def test_many_broken_files_stand_on_the_page_and_ten_on_the_screen(folder):
     assert 'and 50 more' in text
     page = write_page(report, folder / 'check.html').read_text(encoding='utf-8')
     assert all(f'n{index:02d}.png: cannot' in page for index in range(60))
+
+
+def test_images_of_12_bits_and_of_other_channels_by_the_data_set_file(folder):
+    """image_max_value and image_channels: check passes and training scales, to the pixel."""
+    random = np.random.default_rng(3)
+    stored = {}
+    for part, stems in (('train', 'abcd'), ('val', 'ef')):
+        for stem in stems:
+            stored[stem] = random.integers(0, 4096, (*SIZE, 3)).astype(np.uint16)
+            cv2.imwrite(str(folder / f'images/{part}/{stem}.png'), stored[stem])
+    path = folder / 'mine.yml'
+    assert list(check_data(path).errors) == ['images that the rows cannot read']
+    path.write_text(TEXT + 'image_max_value: 4095\n')
+    report = check_data(path)
+    assert report.errors == {}
+    probe_images(report.data, 'val')
+    cfg = Config.fromfile(f'{ROOT}/configs/mfp/mfp_mobilenetv2_vertebra.py')
+    apply_dataset(cfg, path)
+    for steps in (cfg.train_dataloader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline):
+        assert steps[0] == dict(type='LoadImage', channels=3, max_value=4095)
+    init_default_scope('mmseg')
+    loaded = TRANSFORMS.build(steps[0])(dict(img_path=str(folder / 'images/train/a.png')))['img']
+    np.testing.assert_allclose(loaded, stored['a'] * (255 / 4095), rtol=1e-6)
+    path.write_text(TEXT + 'image_channels: 5\n')
+    report = check_data(path)
+    [first, *_] = report.errors['images that the rows cannot read']
+    with pytest.raises(ValueError, match='was told to expect 5'):
+        probe_images(report.data, 'train')
+    assert 'has 3 channels, LoadImage was told to expect 5' in first
+
+
+@pytest.mark.parametrize('line', ['image_max_value: 0', 'image_channels: -3'])
+def test_settings_of_images_are_numbers_from_one(folder, line):
+    (folder / 'bad.yml').write_text(f'{TEXT}{line}\n')
+    with pytest.raises(ValueError, match=r'bad\.yml: image_\w+ must be a whole number from'):
+        read_data_file(folder / 'bad.yml')

@@ -11,22 +11,22 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
-from mmseg_ext.core.reading import Picture, UnfitImageError, read_color_picture, read_picture
+from mmseg_ext.core.reading import Picture, UnfitImageError, read_picture
 from mmseg_ext.datasets.loading import size_mismatch
-from mmseg_ext.datasets.signs import MaskFacts, is_same_picture
+from mmseg_ext.datasets.signs import MaskFacts
 
 from .data_file import PARTS, DataFile, read_data_file
 from .data_scan import (
     MaskCount,
-    MaskLook,
     Pair,
     Paired,
     in_threads,
     look_at_mask,
     pair_files,
+    read_as_trained,
     read_group_file,
+    shows,
     signs_of,
-    thinned,
     unknown_text,
 )
 
@@ -150,7 +150,7 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
 
 def _look(data: DataFile, part: str, pair: Pair) -> Sample:
     sample = Sample(part, pair)
-    image, sample = _look_at_image(sample)
+    image, sample = _look_at_image(data, sample)
     try:
         look = look_at_mask(data, pair.mask)
     except (ValueError, OSError) as error:
@@ -162,14 +162,16 @@ def _look(data: DataFile, part: str, pair: Pair) -> Sample:
     if look.content.size != sample.size:
         text = size_mismatch(pair.mask, look.content.size, pair.image, sample.size)
         return sample.with_problem('size mismatches', text)
-    return sample._replace(content=look.content, facts=look.facts, same=_shows(image, look))
+    return sample._replace(
+        content=look.content, facts=look.facts, same=not sample.problems and shows(image, look)
+    )
 
 
-def _look_at_image(sample: Sample) -> Tuple[Optional[np.ndarray], Sample]:
+def _look_at_image(data: DataFile, sample: Sample) -> Tuple[Optional[np.ndarray], Sample]:
     path = sample.pair.image
     try:
         try:
-            picture = read_color_picture(path)
+            picture = read_as_trained(data, path)
         except UnfitImageError as error:  # what else is to be known of it is worth saying, too
             sample = sample.with_problem(_UNFIT, error)
             picture = read_picture(path)
@@ -194,11 +196,6 @@ def _notes_of(path: str, picture: Picture) -> Iterator[str]:
         opacity = read_picture(path).pixels[..., -1]
         if (opacity != opacity[0, 0]).any():
             yield _CLEAR
-
-
-def _shows(image: np.ndarray, look: MaskLook) -> bool:
-    fits = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
-    return fits and is_same_picture(thinned(image), look.forms)
 
 
 def _add(place: Dict[str, List[str]], kind: str, messages: List[str]) -> None:

@@ -16,7 +16,9 @@
 ``classes`` may be plain names, whose values are then 0, 1, 2. Folders are relative to ``root``,
 lists of stems to the file itself; without ``test``, ``val`` is tested. Optional: ``image_suffix``,
 ``mask_suffix``, ``mask_threshold`` (grey masks become 0 and 1), ``crop_size`` (height, width),
-``group_file``, ``name`` (else that of the file, or of its folder if the file is my_data.yml).
+``group_file``, ``name`` (else that of the file, or of its folder if the file is my_data.yml);
+``image_max_value`` and ``image_channels`` for images that are more than 8-bit colour: the value
+that is to count as white, such as 4095, and their channels if not 3 (read by ``LoadImage``).
 """
 
 import difflib
@@ -37,7 +39,7 @@ Color = Tuple[int, int, int]
 PARTS = ('train', 'val', 'test')
 _KEYS = {
     'name', 'root', 'masks', 'classes', 'ignore_value', 'image_suffix', 'mask_suffix',
-    'mask_threshold', 'crop_size', 'group_file', *PARTS,
+    'mask_threshold', 'crop_size', 'group_file', 'image_max_value', 'image_channels', *PARTS,
 }  # fmt: skip
 _CLASS_KEYS = {'name', 'value', 'color'}
 _PART_KEYS = {'images', 'masks', 'list'}
@@ -66,6 +68,8 @@ class DataFile:
         mask_suffix: Endings of mask files.
         crop_size: Height and width of training crops; ``None`` leaves it to the row.
         group_file: CSV file of stems and groups, relative to ``root``.
+        image_max_value: Value of the images that counts as white; ``None`` leaves it to their type.
+        image_channels: Channels of the images; ``None`` for colour or grey.
     """
 
     path: Path
@@ -81,11 +85,20 @@ class DataFile:
     mask_suffix: Tuple[str, ...] = MASK_SUFFIXES
     crop_size: Optional[Tuple[int, int]] = None
     group_file: str = ''
+    image_max_value: Optional[int] = None
+    image_channels: Optional[int] = None
 
     @property
     def ignore_index(self) -> int:
         """The label of pixels that do not count: 255, unless that is a class."""
         return ignore_index_of(len(self.classes))
+
+    @property
+    def image_loading(self) -> Dict[str, Any]:
+        """Arguments of ``LoadImage``; empty if the rows' own loader reads the images."""
+        if self.image_max_value is None and self.image_channels is None:
+            return {}
+        return dict(channels=self.image_channels or 3, max_value=self.image_max_value)
 
     def part(self, name: str) -> Dict[str, str]:
         """Folders and list of a split; ``test`` is ``val`` where the file has none."""
@@ -205,6 +218,8 @@ def _parse(content: Any, path: Path) -> DataFile:
         mask_suffix=_suffixes(entries, 'mask_suffix', MASK_SUFFIXES),
         crop_size=_crop_size(entries.get('crop_size')),
         group_file=_path(entries.get('group_file') or '', 'group_file'),
+        image_max_value=_from_one(entries, 'image_max_value'),
+        image_channels=_from_one(entries, 'image_channels'),
     )
 
 
@@ -273,6 +288,13 @@ def _number(entries: Mapping[str, Any], key: str) -> Optional[int]:
         raise ValueError(
             f'{key} must be a whole number from 0 to {_LARGEST_VALUE}, got {shown(value)}'
         )
+    return value
+
+
+def _from_one(entries: Mapping[str, Any], key: str) -> Optional[int]:
+    value = _number(entries, key)
+    if value == 0:
+        raise ValueError(f'{key} must be a whole number from 1, got 0')
     return value
 
 

@@ -10,9 +10,16 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tu
 
 import numpy as np
 
-from mmseg_ext.core.reading import read_color, read_mask, read_stored_mask
+from mmseg_ext.core.reading import (
+    Picture,
+    read_color_picture,
+    read_mask,
+    read_picture,
+    read_stored_mask,
+)
 from mmseg_ext.datasets.folder import files_by_stem, read_list
 from mmseg_ext.datasets.groups import read_groups
+from mmseg_ext.datasets.multichannel import LoadImage
 from mmseg_ext.datasets.signs import (
     MaskFacts,
     Sign,
@@ -169,6 +176,24 @@ def look_at_mask(data: DataFile, path: str) -> MaskLook:
     )
 
 
+def read_as_trained(data: DataFile, path: str) -> Picture:
+    """Read an image as training with ``--dataset`` does.
+
+    Raises:
+        UnfitImageError: If it is more than 8-bit colour, or other than the file says of images.
+        ValueError: If the file cannot be decoded.
+    """
+    if not data.image_loading:
+        return read_color_picture(path)
+    picture = read_picture(path)
+    return picture._replace(pixels=LoadImage(**data.image_loading).convert(picture.pixels, path))
+
+
+def shows(image: np.ndarray, look: MaskLook) -> bool:
+    """Whether an image, as training reads it, shows its mask."""
+    return image.shape[2] == 3 and is_same_picture(thinned(image), look.forms)
+
+
 def thinned(image: np.ndarray) -> np.ndarray:
     """At most 256 rows and columns of an image, evenly spread."""
     down, right = (-(-size // _SIDE) for size in image.shape[:2])
@@ -260,7 +285,9 @@ def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
 def _refuse_signs(data: DataFile, part: str, pairs: List[Pair]) -> None:
     looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
     facts = [look.facts for look in looks]
-    compared = [shows_mask(pair, look) for pair, look in spread(list(zip(pairs, looks)), _COMPARED)]
+    compared = [
+        shows_mask(data, pair, look) for pair, look in spread(list(zip(pairs, looks)), _COMPARED)
+    ]
     for sign in signs_of(data, facts, compared):
         if sign.wrong:
             raise ValueError(
@@ -270,20 +297,20 @@ def _refuse_signs(data: DataFile, part: str, pairs: List[Pair]) -> None:
 
 
 def probe_images(data: DataFile, part: str) -> None:
-    """Read some images of a split as the rows do, so that a run ends at once if they cannot.
+    """Read some images of a split as training does, so that a run ends at once if they cannot.
 
     Raises:
         FileNotFoundError: As :func:`pair_files`.
-        ValueError: As :func:`pair_files`, and as ``read_color``.
+        ValueError: As :func:`pair_files`, and as :func:`read_as_trained`.
     """
     some = spread(pair_files(data, part).pairs, _COMPARED)
-    in_threads(lambda pair: read_color(pair.image).shape, some)
+    in_threads(lambda pair: read_as_trained(data, pair.image).pixels.shape, some)
 
 
-def shows_mask(pair: Pair, look: MaskLook) -> bool:
+def shows_mask(data: DataFile, pair: Pair, look: MaskLook) -> bool:
     """Whether an image shows its mask; ``False`` if it cannot be read, which is said elsewhere."""
     try:
-        return is_same_picture(thinned(read_color(pair.image)), look.forms)
+        return shows(read_as_trained(data, pair.image).pixels, look)
     except (OSError, ValueError):
         return False
 

@@ -39,6 +39,7 @@ _COUNTED = 500  # masks that class weights are counted on
 _MIN_ITERS = 1000  # no data set is so small that fewer steps would do, unless the row has fewer
 _MULTIPLE, _SMALLEST = 32, 64  # of a crop that is cut down to the images
 _LOADERS = ('LoadAnnotations', 'LoadLabels')
+_IMAGE_LOADER = 'LoadImageFromFile'
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,10 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
                 kept = {k: step[k] for k in ('backend_args',) if k in step}
                 step.clear()
                 step.update(type='LoadLabels', **kept)
-        if any(step['type'] == 'LoadImageFromFile' for step in _steps(pipeline)):
+        if any(step['type'] == _IMAGE_LOADER for step in _steps(pipeline)):
             probe_images(data.file, part)
         loader['dataset'] = data.file.dataset_config(part, pipeline)
+    _use_image_loading(cfg, data.file)
     train = cfg.train_dataloader
     endless = 'Infinite' in str((train.get('sampler') or {}).get('type'))
     if not endless and train.get('batch_size', 1) > data.num_train:
@@ -169,6 +171,16 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
     sizes = ', '.join(f'{part} {len(pair_files(data.file, part).pairs)}' for part in PARTS)
     tested = '' if 'test' in data.file.parts else ' (which is val)'
     return f'images: {sizes}{tested}; batch {train.get("batch_size", 1)}'
+
+
+def _use_image_loading(cfg: Config, file: DataFile) -> None:
+    """Let ``LoadImage`` read what is more than 8-bit colour, wherever the rows' loader stands."""
+    for pipeline in _pipelines(cfg) if file.image_loading else []:
+        for step in _steps(pipeline):
+            if step['type'] == _IMAGE_LOADER:
+                kept = {k: step[k] for k in ('backend_args',) if k in step}
+                step.clear()
+                step.update(type='LoadImage', **file.image_loading, **kept)
 
 
 def _steps(pipeline: Any) -> Iterator[dict]:

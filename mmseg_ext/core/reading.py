@@ -142,7 +142,8 @@ def _refuse_unfit(path: str, header: Header) -> None:
     if header.dtype not in ('bool', 'uint8', 'uint16'):
         raise UnfitImageError(
             f'{path}: the image is {header.depth}, and the rows read 8-bit colour or grey: use '
-            f'LoadImage({_channels(header)}max_value=...) {_CUSTOM}, or convert it to 8 bits'
+            f'LoadImage({_channels(header)}max_value=...) {_CUSTOM}, image_max_value in a data set '
+            'file, or convert it to 8 bits'
         )
     most = _PLAIN.get(header.color, 4) + 1
     if header.channels > most or (header.color == 'grey' and header.channels > 1 + header.alpha):
@@ -156,7 +157,8 @@ def _channels(header: Header) -> str:
 def _unfit_channels(path: str, header: Header) -> str:
     return (
         f'{path}: the image is {header.depth}, and the rows read 8-bit colour or grey: use '
-        f'LoadImage(channels={header.channels}) {_CUSTOM}, or save the channels that are meant'
+        f'LoadImage(channels={header.channels}) {_CUSTOM} (image_channels: {header.channels} in a '
+        'data set file), or save the channels that are meant'
     )
 
 
@@ -169,7 +171,8 @@ def _refuse_dark(path: str, image: np.ndarray) -> None:
         raise UnfitImageError(
             f'{path}: the image has 16 bits and values up to {largest}, of which the rows, which '
             f'read the upper 8 bits, would see 0 to {largest >> 8}: use '
-            f'LoadImage(max_value={2**bits - 1}) {_CUSTOM}, or convert it to 8 bits'
+            f'LoadImage(max_value={2**bits - 1}) {_CUSTOM}, image_max_value: {2**bits - 1} in a '
+            'data set file, or convert it to 8 bits'
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_ext.core.reading import read_color, read_image
+from mmseg_ext.core.reading import UnfitImageError, read_color, read_image
 
 _DTYPE_MAX = {'uint8': 255.0, 'uint16': 65535.0}
 
@@ -89,25 +89,37 @@ class LoadImage(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path = results['img_path']
-        image = read_image(path, backend_args=self.backend_args)
+        image = self.convert(read_image(path, backend_args=self.backend_args), path)
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def convert(self, image: np.ndarray, path: str) -> np.ndarray:
+        """Bring an image to the wanted channels and scale.
+
+        Args:
+            image: ``(H, W, C)``.
+            path: Its file.
+
+        Raises:
+            UnfitImageError: If the channels differ, or ``max_value`` is needed.
+        """
         if self.channels == 3 and image.shape[2] == 1:
             image = np.repeat(image, 3, axis=2)
         if self.channels is not None and image.shape[2] != self.channels:
-            raise ValueError(
+            raise UnfitImageError(
                 f'{path}: the image has {image.shape[2]} channels, LoadImage was told to expect '
                 f'{self.channels}: set channels (and in_channels of the backbone) to '
                 f'{image.shape[2]}, or convert the file'
             )
-        results['img'] = self._scaled(image, path)
-        results['img_shape'] = results['ori_shape'] = image.shape[:2]
-        return results
+        return self._scaled(image, path)
 
     def _scaled(self, image: np.ndarray, path: str) -> np.ndarray:
         if image.dtype == np.uint8 and self.max_value is None:
             return image
         largest = self.max_value or _DTYPE_MAX.get(image.dtype.name)
         if largest is None:
-            raise ValueError(
+            raise UnfitImageError(
                 f'{path}: values of type {image.dtype} have no largest value of '
                 'their own: set max_value of LoadImage to the one that is to become 255'
             )
