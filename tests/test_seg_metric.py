@@ -20,7 +20,7 @@ from mmseg_ext.evaluation.confusion import (
     counts_from_confusion,
     metrics_from_confusion,
 )
-from mmseg_ext.evaluation.image_counts import ImageCounts, images_to_keep
+from mmseg_ext.evaluation.image_counts import ImageCounts, images_to_keep, read_counts
 from mmseg_ext.evaluation.intervals import score_intervals
 from mmseg_ext.evaluation.seg_metric import SegMetric
 
@@ -408,6 +408,25 @@ def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
         counts.save(tmp_path / 'c.npz')
     assert [p.name for p in tmp_path.iterdir()] == ['c.npz']
     assert (tmp_path / 'c.npz').read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(tp=np.zeros((2, 2), int)), 'do not fit each other'),
+        (dict(pred=np.zeros((3, 2))), 'do not fit each other'),
+        (dict(groups=np.array(['a'])), 'do not fit each other'),
+        (dict(label=np.array([None] * 3)), 'no counts of images .*allow_pickle'),
+    ],
+)
+def test_counts_that_cannot_be_read_name_the_file(tmp_path, changes, words):
+    counts = dict.fromkeys(('tp', 'pred', 'label'), np.ones((3, 2), int))
+    np.savez(tmp_path / 'c.npz', names=np.array([*'abc']), **counts)
+    names, rows, groups = read_counts(tmp_path / 'c.npz')
+    assert names.tolist() == [*'abc'] and rows.shape == (3, 3, 2) and groups is None
+    np.savez(tmp_path / 'c.npz', names=np.array([*'abc']), **{**counts, **changes})
+    with pytest.raises(ValueError, match=rf'c\.npz: .*{words}.*: test the run again'):
+        read_counts(tmp_path / 'c.npz')
 
 
 @pytest.mark.gpu
