@@ -45,6 +45,7 @@ def _results() -> dict:
             aAcc=dict(value=scores['aAcc'], low=None, high=None),
         ),
         per_class=per_class,
+        per_class_intervals=dict(IoU={'sky': [0.4, 0.5], 'tree & <bush>': [None, None]}),
         absent_classes=['road'],
         confusion=CONFUSION,
         intervals=dict(
@@ -140,6 +141,7 @@ def test_class_bars_are_sorted_and_as_long_as_the_iou(tree) -> None:
         ['tree & <bush>', '42.9 %'],
         ['road', '0.0 %'],
     ]
+    assert [_texts(row, '*')[2] for row in rows] == ['[40.0, 50.0]', '', '']
     widths = [row.find('.//span[@class="bar"]').get('style') for row in rows]
     assert widths == ['width:45.5%', 'width:42.9%', 'width:0.0%']
 

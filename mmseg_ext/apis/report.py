@@ -124,7 +124,11 @@ def _run_body(run: Run, *, heading: bool) -> str:
         parts.headline(results['metrics'], run.baselines, results.get('intervals')),
         parts.examples_section(run.examples, run.classes, run.palette, note),
         parts.training(run.curves, run.baselines.get(CONSTANT)),
-        parts.class_bars(results['per_class']['IoU'], colours),
+        parts.class_bars(
+            results['per_class']['IoU'],
+            colours,
+            (results.get('per_class_intervals') or {}).get('IoU') or {},
+        ),
         parts.confusion_table(results['confusion'], run.classes),
         parts.metrics_table(results['metrics'], results.get('intervals')),
         parts.facts(_facts(run)),

@@ -38,6 +38,7 @@ pre { background: #f4f6f8; border-radius: 6px; padding: .7rem; overflow-x: auto;
 figure { margin: 0 } img { display: block; width: 100%; height: auto }
 figcaption { font-size: .9rem; margin-top: .3rem }
 .bars { width: 100%; table-layout: fixed } .bars th { width: 9.5rem } .bars .num { width: 4.4rem }
+.bars .ends { width: 6.2rem; color: var(--soft); font-size: .82rem }
 .bars td { border: 0; padding: .1rem .3rem } .bars th { border: 0; padding: .1rem .3rem .1rem 0 }
 .bar { display: block; height: .95rem; border-radius: 2px; background: var(--accent);
   min-width: 1px }

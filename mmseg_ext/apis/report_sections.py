@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmseg_ext.evaluation.intervals import NONE, brackets
 from mmseg_ext.evaluation.units import OLD_METHOD, counted, units_note
 
 from .curves import Curve, curve_summary, draw_curves
@@ -140,17 +141,28 @@ def training(curves: Mapping[str, Curve], constant: Optional[float]) -> str:
     return section('Training', f'<div class="curves">{"".join(figures)}</div>')
 
 
-def class_bars(scores: Mapping[str, Optional[float]], colours: Mapping[str, Sequence[int]]) -> str:
-    """Show the IoU of each class as a bar, best first; undefined ones come last."""
+def class_bars(
+    scores: Mapping[str, Optional[float]],
+    colours: Mapping[str, Sequence[int]],
+    ends: Mapping[str, Sequence[Optional[float]]],
+) -> str:
+    """Show the IoU of each class as a bar, best first; undefined ones come last.
+
+    Args:
+        scores: Class to IoU.
+        colours: Class to colour.
+        ends: Class to its interval, where there is one.
+    """
     order = sorted(scores, key=lambda name: -1.0 if scores[name] is None else scores[name] or 0.0)
     lines = []
     for name in reversed(order):
-        score = scores[name]
+        score, (low, high) = scores[name], ends.get(name, NONE)
+        between = f'<td class="ends">{brackets((low, high), digits=1).strip()}</td>' if ends else ''
         square = swatch(colours[name]) if name in colours else ''
         bar = '' if score is None else f'<span class="bar" style="width:{100 * score:.1f}%"></span>'
         lines.append(
             f'<tr><th scope="row">{square}{escape(name)}</th><td class="num">{percent(score)}</td>'
-            f'<td>{bar}</td></tr>'
+            f'{between}<td>{bar}</td></tr>'
         )
     return section('IoU of each class', f'<table class="bars">{"".join(lines)}</table>')
 
