@@ -159,8 +159,9 @@ def read_name(part: str) -> Tuple[str, str, str]:
 
 def _cut_split(word: str) -> Tuple[str, str]:
     """Take the name of a split off a word: ``trainannot`` is ``annot`` of ``train``."""
-    if word in SPLITS:
-        return '', SPLITS[word]
+    plain = re.sub(r'\d{4}$', '', word)  # train2017
+    if plain in SPLITS:
+        return '', SPLITS[plain]
     known = MASK_WORDS | IMAGE_WORDS
     for name in sorted(_AFFIXES, key=len, reverse=True):
         for rest in (

@@ -9,15 +9,17 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from mmseg_ext.core.files import write_bytes
 from mmseg_ext.datasets.splits import write_lists
 
+from .data_annotations import find_annotations
 from .data_classes import Classes, MaskContent, classes_of, find_classes, read_content
+from .data_drawn import classes_of_drawn, layout_of_drawn, paint_masks
 from .data_file import PARTS, as_name, read_data_file
 from .data_folders import MADE
-from .data_layout import find_layout
+from .data_layout import find_layout, has_masks
 from .data_names import names_in
 from .data_pairs import Folders, Layout
 from .data_scan import in_threads, pair_files, shows_mask_of, spread
 from .data_signs import images_are_masks
-from .data_splits import SplitBy
+from .data_splits import SplitBy, add_splits
 
 __all__ = ['find_classes', 'init_data_file']
 
@@ -65,15 +67,37 @@ def init_data_file(
     out = Path(out)
     if out.is_dir():
         raise ValueError(f'{out} is a folder: name the file to write, such as {out}/my_data.yml')
-    lists = out.with_name(f'{out.stem}_splits')
-    for path in (out, lists):
+    own = [out.with_name(f'{out.stem}_{what}') for what in ('splits', 'masks')]
+    for path in (out, *own):
         if path.exists() and not force:
             raise FileExistsError(f'{path} is there already: give --force to replace it, or --out')
     root = Path(folder)
     how = SplitBy(ratio, seed, groups)
-    layout = find_layout(root, how=how, images=images, masks=masks, own=[lists])
-    contents = _read_masks(layout)
-    found = classes_of(contents, names=classes, listed=names_in(root, [lists]))
+    how.check()
+    drawn = None
+    if root.is_dir() and not (images or masks or has_masks(root, own)):
+        drawn = find_annotations(root, own)
+    if drawn is not None:
+        found = classes_of_drawn(drawn, classes)
+        layout = layout_of_drawn(drawn, root, _below(own[1], root))
+        add_splits(layout, how, own=own)
+        paint_masks(drawn, root, own[1])
+    else:
+        layout = find_layout(root, how=how, images=images, masks=masks, own=own)
+        contents = _read_masks(layout)
+        found = classes_of(contents, names=classes, listed=names_in(root, own))
+    _write(layout, found, out, own[0])
+    sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
+    notes = [*layout.notes, *found.notes, *_warnings(out)]
+    return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
+
+
+def _below(folder: Path, root: Path) -> str:
+    """A folder as a path from the root of the data."""
+    return Path(os.path.relpath(folder.absolute(), root.absolute())).as_posix()
+
+
+def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
     text = _as_yaml(layout, found, out)
     made = {name: part.stems for name, part in layout.parts.items() if not part.whole}
     if made:
@@ -81,9 +105,6 @@ def init_data_file(
         write_bytes(lists / MADE, b'')
     write_bytes(out, text.encode())
     read_data_file(out)  # what we write, we can read
-    sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
-    notes = [*layout.notes, *found.notes, *_warnings(out)]
-    return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
 
 
 def _read_masks(layout: Layout) -> List[MaskContent]:

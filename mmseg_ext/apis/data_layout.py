@@ -68,7 +68,6 @@ def find_layout(
     """
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder')
-    how.check()
     tree = look_below(root, own)
     every = {folder: kind_of(folder) for folder in tree.files}
     if images or masks:
@@ -82,6 +81,17 @@ def find_layout(
     _say_folders(tree, layout)
     add_splits(layout, how, own=own)
     return layout
+
+
+def has_masks(root: Path, own: Sequence[Path] = ()) -> bool:
+    """Whether a folder holds masks, by the names of its folders and files."""
+    try:
+        tree = look_below(root, own)
+    except (OSError, ValueError):
+        return False
+    names = [name for names in tree.files.values() for name in names]
+    named = any(kind_of(folder).role == 'mask' for folder in tree.files)
+    return named or bool(_paired_endings(names))
 
 
 def _by_role(kinds: Kinds) -> Tuple[Kinds, Kinds]:
