@@ -126,6 +126,7 @@ def test_a_run_killed_at_any_moment_ends_like_one_that_was_not(straight, tmp_pat
     config, run, moments = straight
     assert len(moments) > 8 and any('validating' in path.name for path in moments)
     wanted, best = state_of(last_checkpoint(run)), best_checkpoint(run)
+    assert len(files(run)) == 3  # the best, and two although max_keep_ckpts=1
     for moment in moments[:: 2 if 'iter' in wanted['best'] else 5]:  # epochs take longer
         work = tmp_path / moment.name / 'run'
         shutil.copytree(moment, work)

@@ -45,8 +45,8 @@ def choose(runner: Any) -> bool:
     best = sorted(path.name for path in Path(runner.work_dir).glob('best_*.pth'))
     if best:
         runner.logger.warning(
-            f'{best[-1]} holds no state of the optimiser: to start from its weights, copy it '
-            'elsewhere and say --cfg-options load_from=FILE without --resume'
+            f'{best[-1]} holds no state of the optimiser and is kept as {best[-1]}.old: to start '
+            'from its weights, say --cfg-options load_from=FILE without --resume'
         )
     return False
 
