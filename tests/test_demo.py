@@ -137,8 +137,8 @@ def test_what_was_cut_short_is_made_again(demo, name, redone) -> None:
 
 
 def test_a_second_demo_leaves_the_first_alone(demo, monkeypatch) -> None:
-    with locked(demo.work):
-        monkeypatch.delenv('MMSEG_EXT_LOCKED')  # what tells our children from others
+    with locked(demo.work), monkeypatch.context() as other:
+        other.delenv('MMSEG_EXT_LOCKED')  # what tells our children from others
         with pytest.raises(ValueError, match='in use by another process'):
             demo.run()
         assert demo.calls() == [] and not (demo.work / 'demo.json').exists()

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmseg_ext.apis import kfold_run
 from mmseg_ext.apis.kfold_run import Plan, run_folds
 from mmseg_ext.apis.launch import Launch
+from mmseg_ext.core.locks import locked
 
 # Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
 FAKE = """
@@ -198,3 +199,27 @@ def test_mistakes_show_before_anything_runs(setup):
     with pytest.raises(FileNotFoundError, match='none/a.pth: no such weights'):
         setup.run()
     assert not setup.work.exists() and setup.calls() == []
+
+
+def test_two_cross_validations_do_not_share_a_folder(setup, monkeypatch):
+    with locked(setup.work), monkeypatch.context() as other:
+        other.delenv('MMSEG_EXT_LOCKED')  # what tells our children from others
+        with pytest.raises(ValueError, match='work is in use by another process'):
+            setup.run()
+        assert setup.calls() == [] and not (setup.work / 'kfold_plan.json').exists()
+
+
+@pytest.mark.parametrize('content', ['', '{"check', '[]', '{}'])
+def test_a_damaged_result_is_tested_again(setup, content):
+    setup.run(folds=[0])
+    setup.calls()
+    (setup.work / 'fold0/results.json').write_text(content)
+    setup.run(folds=[0])
+    assert [tool for tool, *_ in setup.calls()] == ['train', 'test']
+
+
+def test_a_damaged_plan_is_named(setup):
+    setup.run(folds=[0])
+    (setup.work / 'kfold_plan.json').write_text('')
+    with pytest.raises(ValueError, match='kfold_plan.json is damaged .*: remove it and run again'):
+        setup.run(folds=[0])

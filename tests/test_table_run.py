@@ -328,11 +328,10 @@ def test_gpus_start_every_row_through_torchrun(setup):
 
 
 def test_two_processes_do_not_share_a_folder(setup, monkeypatch):
-    with locked(setup.work / 'small_seed0'):
-        monkeypatch.delenv('MMSEG_EXT_LOCKED')  # what tells a table's children from others
+    with locked(setup.work / 'small_seed0'), monkeypatch.context() as other:
+        other.delenv('MMSEG_EXT_LOCKED')  # what tells a table's children from others
         [failure] = setup.run('small', seeds=(0,))
         assert 'in use by another process' in str(failure) and setup.calls() == []
-        monkeypatch.undo()
     assert setup.run('small', seeds=(0,)) == []
 
 

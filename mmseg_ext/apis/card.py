@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from mmseg_ext.core.files import read_json
 from mmseg_ext.evaluation.intervals import NONE, brackets
 from mmseg_ext.evaluation.units import OLD_METHOD, units_warnings
 
@@ -87,7 +88,7 @@ def read_records(folder: PathLike) -> List[Dict[str, Any]]:
     for path in sorted((Path(folder) / 'results').glob('*.json')):
         if path.match(SPEED_FILES) or path.match(TABLE_FILES):
             continue
-        record = json.loads(path.read_text(encoding='utf-8'))
+        record = read_json(path)
         scores = ('per_fold', 'pooled') if _is_folds(record) else ('metrics', 'params')
         absent = [key for key in ('config', *scores, 'commands') if key not in record]
         if absent:

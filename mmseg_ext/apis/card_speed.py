@@ -1,8 +1,9 @@
 """Write the benchmarks kept beside a paper's results into its README card."""
 
-import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+from mmseg_ext.core.files import read_json
 
 Case = Dict[str, Any]
 Columns = Sequence[Tuple[str, Callable[[Case], str]]]
@@ -67,7 +68,7 @@ def speed_section(folder: Union[str, Path]) -> List[str]:
     """
     lines: List[str] = []
     for path in sorted((Path(folder) / 'results').glob(SPEED_FILES)):
-        record = json.loads(path.read_text(encoding='utf-8'))
+        record = read_json(path)
         absent = [key for key in ('command', 'hardware', 'versions', 'cases') if key not in record]
         if absent or not record['cases']:
             raise ValueError(

@@ -4,10 +4,11 @@ It holds what the README card prints, no arrays and no patients' names. The comm
 that ``tools/kfold.py`` kept, options as they were typed.
 """
 
-import json
 import shlex
 from pathlib import Path
 from typing import List, Union
+
+from mmseg_ext.core.files import read_json
 
 from .collect import PRIVATE, collect, find_written_config, write_record
 from .kfold_report import SUMMARY_FILE
@@ -68,7 +69,7 @@ def collect_folds(work_dir: PathLike, folder: PathLike) -> List[Path]:
         ValueError: If ``kfold.json`` lacks what a card prints.
     """
     work_dir = Path(work_dir)
-    summary = json.loads((work_dir / SUMMARY_FILE).read_text(encoding='utf-8'))
+    summary = read_json(work_dir / SUMMARY_FILE)
     absent = [key for key in ('per_fold', 'pooled', 'num_folds', 'folds') if key not in summary]
     if absent:
         raise ValueError(
@@ -81,7 +82,7 @@ def collect_folds(work_dir: PathLike, folder: PathLike) -> List[Path]:
             f'{work_dir / PLAN_FILE} does not exist, so that the command is unknown: run '
             'tools/kfold.py, which writes it and skips the folds that are finished'
         )
-    plan = json.loads((work_dir / PLAN_FILE).read_text(encoding='utf-8'))
+    plan = read_json(work_dir / PLAN_FILE)
     record = {key: summary.get(key) for key in _KEPT}
     per_class = {score: summary['pooled']['per_class'][score] for score in ('IoU', 'Dice')}
     record['pooled'] = dict(metrics=summary['pooled']['metrics'], per_class=per_class)

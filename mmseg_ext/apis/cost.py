@@ -5,7 +5,6 @@ are random, as neither number depends on them. Sliding windows, test-time augmen
 come on top of it.
 """
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmseg.models import BaseSegmentor
 
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import read_json, write_json
 
 from .benchmark import build, channels_of, count_flops
 from .cli import message_of
@@ -128,7 +127,7 @@ def time_images(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) 
 def read_cost(work_dir: PathLike) -> Optional[Dict[str, Any]]:
     """Read ``cost.json``; ``None`` if nothing was measured."""
     path = Path(work_dir) / COST_FILE
-    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[Dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Callable, List, Optional, Tuple
 
 from mmengine.config import Config
 
-from mmseg_ext.core.files import read_json, short_path, write_json
+from mmseg_ext.core.files import read_json, short_path, sweep, write_json
 from mmseg_ext.core.locks import LOCK_FILE, locked
 
 from .launch import run_child
@@ -182,6 +182,8 @@ def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
         put_aside(work_dir, digest)
     with locked(work_dir):
         check_ours(work_dir)
+        for folder in work_dir.glob('predictions/**/'):  # what a kill has left
+            sweep(folder)
         write_json(work_dir / STAMP, dict(config=digest))
         for index in range(len(plan(cfg, config, work_dir, tools=tools))):
             steps = plan(cfg, config, work_dir, tools=tools)  # anew: the data decide on the images

@@ -6,7 +6,6 @@ lists are kept in the fold's work folder.
 
 import argparse
 import copy
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Dict, List, Optional, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import read_json, write_json
 from mmseg_ext.datasets.kfold import check_fold, splitter_name
 from mmseg_ext.datasets.splits import write_lists
 
@@ -147,7 +146,7 @@ def read_split(work_dir: Union[str, Path]) -> dict:
     path = Path(work_dir) / SPLIT_FILE
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist: {work_dir} is no fold of a run')
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:

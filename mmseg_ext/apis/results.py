@@ -1,7 +1,6 @@
 """Facts about a run, written beside its metrics."""
 
 import datetime
-import json
 import numbers
 import os
 import platform
@@ -14,7 +13,7 @@ from typing import Optional, Union
 import torch
 from mmengine.config import Config
 
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import read_json, write_json
 from mmseg_ext.evaluation.intervals import NONE, Interval
 
 from .checkpoints import read_checkpoint, settings_of
@@ -158,7 +157,7 @@ def add_run_facts(
         intervals: Of the scores that are added, fractions.
     """
     path = Path(path)
-    content = json.loads(path.read_text()) if ours else {'metrics': {}}
+    content = read_json(path) if ours else {'metrics': {}}
     scores = {name: value for name, value in metrics.items() if isinstance(value, numbers.Real)}
     for name, value in scores.items():
         fraction = None if value != value else float(value) / 100

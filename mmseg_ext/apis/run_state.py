@@ -25,6 +25,15 @@ def is_trained(folder: Path, cfg: Config) -> bool:
     return not due or _validated(found.path) == found.iteration
 
 
+def is_half_trained(folder: Path, cfg: Config) -> bool:
+    """Whether a training has begun and has iterations left; a test of it is no result yet."""
+    loop: Any = cfg.get('train_cfg') or {}
+    found = find_resumable(folder)
+    if found.path is None or 'max_iters' not in loop:
+        return False  # the weights were deleted to save space, or it counts epochs
+    return found.iteration < loop['max_iters']
+
+
 def _validated(path: Path) -> Optional[int]:
     """Iteration of the last validation that was done when a checkpoint was written."""
     try:

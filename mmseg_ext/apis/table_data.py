@@ -5,13 +5,13 @@ different ones, or both. Runs that together cover the test images once are a *re
 added up, replicas averaged. Fractions throughout. Shape letters: N image, K class.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
+from mmseg_ext.core.files import read_json
 from mmseg_ext.evaluation.calibration_metric import (
     PARTS,
     PER_IMAGE_FILE,
@@ -189,7 +189,7 @@ def _read_counts(folder: Path) -> Optional[Counts]:
 def _groups_of_fold(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
     """Groups that a fold's ``split.json`` names, for tests that did not write them themselves."""
     path = folder / SPLIT_FILE
-    split = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+    split = read_json(path) if path.is_file() else {}
     groups = split.get('val_groups')
     return None if groups is None or len(groups) != len(names) else np.array(groups, str)
 

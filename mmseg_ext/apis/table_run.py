@@ -23,7 +23,7 @@ from .kfold import choose_pool
 from .kfold_report import write_summary
 from .kfold_run import Plan, choose_checkpoint, config_digest, run_folds
 from .launch import Launch, option_arguments
-from .run_state import is_trained, tested_with
+from .run_state import is_half_trained, is_trained, tested_with
 from .table_rows import Row, TableRun, find_config, row_folder
 from .training import load_config
 from .user_dataset import read_user_data
@@ -294,7 +294,8 @@ def _run_folds(job: Job, table: TableRun, settings: Settings) -> Optional[Failur
 
 def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
     source, trained = job.weights or job.folder, job.folder / 'train.log'
-    if is_tested(job.folder, source, table.protocol.checkpoint):
+    begun = job.weights is None and is_half_trained(job.folder, job.cfg)
+    if not begun and is_tested(job.folder, source, table.protocol.checkpoint):
         print(f'{job.title}: finished already, see {job.folder}', flush=True)
         return None
     if job.weights is None and not is_trained(job.folder, job.cfg):

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from prettytable import PrettyTable
 
-from mmseg_ext.core.files import write_bytes
+from mmseg_ext.core.files import read_json, write_bytes
 
 from .table_rows import TableRun
 from .table_values import COUNTS, TableValues, table_values
@@ -230,7 +230,7 @@ def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
     if not ran:
         raise ValueError(f'no row of table {data["table"]} was run: nothing to write')
     if path.is_file():
-        old = json.loads(path.read_text(encoding='utf-8'))
+        old = read_json(path)
         gone = [row['label'] for row in old['rows'] if row['facts'] and row['label'] not in ran]
         if gone:
             raise ValueError(
@@ -249,7 +249,7 @@ def tables_section(folder: PathLike) -> List[str]:
     """
     lines: List[str] = []
     for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
-        lines += [format_markdown(json.loads(path.read_text(encoding='utf-8'))), '']
+        lines += [format_markdown(read_json(path)), '']
     return lines
 
 

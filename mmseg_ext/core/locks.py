@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import IO, Any, Iterator, List, Optional, Tuple
 
-from .files import PathLike
+from .files import PathLike, sweep
 
 try:
     import fcntl
@@ -54,6 +54,8 @@ def locked(folder: PathLike, *, shared: bool = False) -> Iterator[bool]:
     names = os.environ.get(_OURS)
     shared = shared or str(folder) in (names or '').split(os.pathsep)
     stream = None if fcntl is None else _take(folder, shared)
+    if stream is not None and not shared:
+        sweep(folder)  # nobody else writes here
     os.environ[_OURS] = f'{names or ""}{os.pathsep}{folder}'
     try:
         yield bool(made)
