@@ -42,6 +42,7 @@ else:
         metrics=dict(mIoU=dict(value=0.5)))))
 """
 CONFIG = """
+model = dict(type='EncoderDecoder')
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=9, val_interval=3)
 train_dataloader = dict(batch_size={depth})
 """
