@@ -11,6 +11,7 @@ checkpoints are compared with an undisturbed run's, bit for bit. Linux only.
 
 import argparse
 import collections
+import contextlib
 import gc
 import hashlib
 import itertools
@@ -240,12 +241,22 @@ def children_of(parent: int) -> List[int]:
 def wait_for_group(leader: int) -> None:
     """Let a training that has lost its parent save its step and end."""
     until = time.monotonic() + LIMIT_S
-    while time.monotonic() < until:
-        try:
-            os.killpg(leader, 0)
-        except ProcessLookupError:
-            return
+    while time.monotonic() < until and any(map(_is_alive, _group(leader))):
         time.sleep(0.02)
+
+
+def _group(leader: int) -> List[str]:
+    found = []
+    for path in Path('/proc').glob('[0-9]*/stat'):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(')')[2].split()
+            if int(fields[2]) == leader:
+                found.append(fields[0])
+    return found
+
+
+def _is_alive(state: str) -> bool:
+    return state != 'Z'  # in a container nobody may collect what has ended
 
 
 def last_line(path: Path) -> str:
@@ -330,10 +341,9 @@ def choose_trials(bench: Bench, tool: str, count: int, chance: random.Random) ->
     order = itertools.cycle(
         kind for i in range(0, len(named), 2) for kind in ('random', *named[i : i + 2])
     )
-    turns = itertools.cycle(victims)
     trials = []
     while len(trials) < count:
-        kind, victim = next(order), next(turns)
+        kind, victim = next(order), chance.choice(victims)
         if kind == 'random':
             trials.append(Trial(tool, kind, victim, moment=chance.uniform(0.02, 0.98)))
         elif kinds[kind]:
