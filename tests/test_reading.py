@@ -34,8 +34,10 @@ def collection(tmp_path_factory):
     return folder, odd, report
 
 
-def _of_training(folder):
+@pytest.fixture(scope='module')
+def trained(collection):
     """Stem -> pixels and labels that training gets, or the words it ends with."""
+    folder, _, _ = collection
     init_default_scope('mmseg')
     config = read_data_file(folder / 'zoo.yml').dataset_config('train', ROWS)
     data = DATASETS.build(config)
@@ -52,9 +54,8 @@ def _of_training(folder):
     return found
 
 
-def test_check_and_training_agree_on_every_file(collection):
+def test_check_and_training_agree_on_every_file(collection, trained):
     folder, odd, report = collection
-    trained = _of_training(folder)
     checked = {s.pair.stem: s for s in report.of('train')}
     assert len(odd) >= 300 and set(checked) == set(trained) == set(odd)
     differing, unexpected, other_words = [], [], []
@@ -79,9 +80,8 @@ def test_check_and_training_agree_on_every_file(collection):
     assert len({item.kind for _, item in odd.values()}) > 130
 
 
-def test_predicting_reads_what_training_reads(collection):
+def test_predicting_reads_what_training_reads(collection, trained):
     folder, odd, _ = collection
-    trained = _of_training(folder)
     pipeline = build_pipeline(
         Config(dict(test_dataloader=dict(dataset=dict(pipeline=ROWS)), default_scope='mmseg'))
     )
@@ -108,10 +108,9 @@ def _transposed(image, turn):
     return image if how is None else image.transpose(Image.Transpose(how))
 
 
-def test_pixels_are_those_of_other_decoders(collection):
+def test_pixels_are_those_of_other_decoders(collection, trained):
     """Images against mmcv's own loader, labels against Pillow."""
     folder, odd, _ = collection
-    trained = _of_training(folder)
     theirs = mmcv.transforms.LoadImageFromFile()
     counts = Counter()
     for stem, (side, item) in odd.items():
@@ -143,6 +142,7 @@ def test_all_channels_and_bits_are_upright_too(collection):
         if side == 'image' and item.fate == 'read' and item.data:
             path = str(folder / 'images' / f'{stem}{item.suffix}')
             color, full = read_color(path), read_image(path)
+            assert color.flags.writeable and full.flags.writeable, item.kind
             if full.dtype == np.uint8 and 'CMYK' not in item.kind:
                 full = full[..., :1] if full.shape[2] < 3 else full[..., :3]
                 np.testing.assert_array_equal(np.broadcast_to(full, color.shape), color, item.kind)

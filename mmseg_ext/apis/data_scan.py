@@ -318,7 +318,7 @@ def shows_mask(data: DataFile, pair: Pair, look: MaskLook) -> bool:
 def shows_mask_of(data: DataFile, pair: Pair) -> bool:
     """As :func:`shows_mask`, reading the mask."""
     try:
-        return shows_mask(pair, look_at_mask(data, pair.mask))
+        return shows_mask(data, pair, look_at_mask(data, pair.mask))
     except (OSError, ValueError):
         return False
 

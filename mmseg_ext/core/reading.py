@@ -185,7 +185,7 @@ def _color_of(path: str, image: np.ndarray, header: Header) -> np.ndarray:
     image = image[..., :plain]
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    return np.array(np.broadcast_to(image, (*image.shape[:2], 3)), order='C')  # writable
 
 
 def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:

@@ -9,6 +9,7 @@ Shape letters: H row, W column.
 from collections import Counter, defaultdict
 from typing import Any, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -147,12 +148,12 @@ def _blended_in_rows(channels_HWC: np.ndarray, places_HW: np.ndarray) -> np.ndar
 
 def _in_one_piece(places: np.ndarray) -> List[int]:
     """The values whose pixels all touch each other."""
-    eight = np.ones((3, 3), int)
     found = ndimage.find_objects(places + 1)
-    return [
-        k for k, box in enumerate(found)
-        if box is not None and ndimage.label(places[box] == k, eight)[1] == 1
-    ]  # fmt: skip
+    return [k for k, box in enumerate(found) if box is not None and _pieces(places[box] == k) == 1]
+
+
+def _pieces(where: np.ndarray) -> int:
+    return cv2.connectedComponents(where.astype(np.uint8), connectivity=8)[0] - 1
 
 
 # -------------------------------------------------------------------------------- masks
@@ -256,6 +257,7 @@ def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> List[
             values={v: n for v, n in fact.values.items() if v not in ignored},
             blends={v: n for v, n in fact.blends.items() if v not in ignored},
             whole=frozenset(v for v in fact.whole if v not in ignored),
+            palette={v: c for v, c in fact.palette.items() if v not in ignored},
         )
         for fact in facts
     ]
