@@ -121,6 +121,19 @@ def test_mmengine_gets_nothing_to_execute_and_only_cpu_tensors(tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
+@pytest.mark.parametrize(
+    'value',
+    [
+        torch.eye(3).to_sparse(),
+        torch.zeros(2, dtype=torch.complex64),
+        torch.quantize_per_tensor(torch.zeros(2), 1.0, 0, torch.qint8),
+    ],
+)
+def test_tensors_of_other_kinds_are_no_weights(value):
+    with pytest.raises(ValueError, match=r'a\.pth: b is sparse, quantized or complex'):
+        weights_of(dict(state_dict=dict(a=torch.ones(1), b=value)), 'a.pth')
+
+
 def test_weights_that_are_not_numbers_are_named():
     state = dict(a=torch.ones(3), b=torch.tensor([1, 2]), c=torch.ones(2, 2))
     check_finite(state, 'x.pth')

@@ -19,6 +19,7 @@ from mmseg_ext.datasets.kfold import check_fold, splitter_name
 from mmseg_ext.datasets.splits import write_lists
 
 from .kfold_pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
+from .results_check import check_split
 from .training import metrics_of
 
 SPLIT_FILE = 'split.json'
@@ -142,11 +143,14 @@ def read_split(work_dir: Union[str, Path]) -> dict:
 
     Raises:
         FileNotFoundError: If there is none.
+        ValueError: If it is damaged.
     """
     path = Path(work_dir) / SPLIT_FILE
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist: {work_dir} is no fold of a run')
-    return read_json(path)
+    split = read_json(path)
+    check_split(split, path)
+    return split
 
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:

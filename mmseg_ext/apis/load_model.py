@@ -6,23 +6,24 @@ another model is refused instead of being loaded in part.
 
 import logging
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 from torch import nn
 
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
+from .class_check import class_metas, known_classes
 from .convert_settings import check_settings
 from .optional_packages import check_packages
 from .own_config import own_config
 from .pictures import voc_palette
 from .pipelines import test_steps
 from .run_folder import find_config
-from .training import load_config, override
+from .training import explained, load_config, override
 
 PathLike = Union[str, Path]
 
@@ -45,29 +46,27 @@ def choose_device(name: str = 'auto') -> torch.device:
     return device
 
 
-def _metas(cfg: Config) -> List[dict]:
-    """What a config says of the classes of its test data, the setting before the class's own."""
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset or 'datasets' in dataset:  # wrapped, or several joined
-        dataset = dataset.get('dataset') or dataset['datasets'][0]
-    kind = dataset.get('type')
-    found = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return [dict(dataset.get('metainfo') or {}), getattr(found, 'METAINFO', {})]
-
-
 def class_names(
     cfg: Config, checkpoint: dict, num_classes: int
 ) -> Tuple[List[str], List[List[int]]]:
     """Find class names and RGB colours in the checkpoint or the config, else make them up."""
     known = (checkpoint.get('meta') or {}).get('dataset_meta')
-    for meta in [known if isinstance(known, dict) else {}, *_metas(cfg)]:
+    for meta in [known if isinstance(known, dict) else {}, *class_metas(cfg)]:
         names = list(meta.get('classes') or ())
         if len(names) == num_classes:
             colours = meta.get('palette')
-            if colours is None or len(colours) != num_classes:
-                colours = voc_palette(num_classes)
-            return names, [[int(value) for value in colour] for colour in colours]
+            known = _are_colors(colours, num_classes)
+            colours = [list(map(int, colour)) for colour in colours or ()] if known else []
+            return list(map(str, names)), colours or voc_palette(num_classes)
     return [f'class {index}' for index in range(num_classes)], voc_palette(num_classes)
+
+
+def _are_colors(values: Any, count: int) -> bool:
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        return False
+    colors = [color for color in values if isinstance(color, (list, tuple)) and len(color) == 3]
+    parts = [part for color in colors for part in color]
+    return len(colors) == count and all(isinstance(p, int) and 0 <= p <= 255 for p in parts)
 
 
 def load_model(
@@ -127,9 +126,9 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     cfg.model.train_cfg = None
     cfg.model.pretrained = None
     check_packages(cfg.model)
-    known = next((meta['classes'] for meta in _metas(cfg) if meta.get('classes')), None)
-    check_classes(content.get('meta'), known, checkpoint)
-    model = MODELS.build(cfg.model)
+    check_classes(content.get('meta'), known_classes(cfg), checkpoint)
+    with explained(cfg, 'its model cannot be built'):
+        model = MODELS.build(cfg.model)
     state = weights_of(content, checkpoint)
     check_weights(model, checkpoint, complete=True, state=state)
     check_settings(cfg.model, content.get('meta'), checkpoint)

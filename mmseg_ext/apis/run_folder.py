@@ -19,6 +19,7 @@ from mmseg_ext.core.reading import read_mask
 from .listing import read_predictions
 from .old_results import renew_intervals
 from .pictures import read_rgb
+from .results_check import check_results
 
 PathLike = Union[str, Path]
 
@@ -83,9 +84,7 @@ def read_results(work_dir: PathLike) -> dict:
             f'python tools/test.py CONFIG CHECKPOINT --work-dir {work_dir}'
         )
     results = read_json(path)
-    absent = [key for key in ('metrics', 'per_class', 'confusion') if key not in results]
-    if absent:
-        raise ValueError(f'{path} lacks {", ".join(absent)}; test again with SegMetric')
+    check_results(results, path)
     return renew_intervals(results, work_dir)
 
 

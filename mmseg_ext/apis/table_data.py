@@ -11,7 +11,6 @@ from typing import Any, Dict, List, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
-from mmseg_ext.core.files import read_json
 from mmseg_ext.evaluation.calibration_metric import (
     PARTS,
     PER_IMAGE_FILE,
@@ -25,7 +24,7 @@ from mmseg_ext.evaluation.paired import Difference, holm, paired_difference
 from mmseg_ext.evaluation.units import OLD_METHOD, Units, describe_units
 
 from .cost import read_cost
-from .kfold import SPLIT_FILE
+from .kfold import SPLIT_FILE, read_split
 from .run_folder import read_results
 
 PathLike = Union[str, Path]
@@ -189,7 +188,7 @@ def _read_counts(folder: Path) -> Optional[Counts]:
 def _groups_of_fold(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
     """Groups that a fold's ``split.json`` names, for tests that did not write them themselves."""
     path = folder / SPLIT_FILE
-    split = read_json(path) if path.is_file() else {}
+    split = read_split(path.parent) if path.is_file() else {}
     groups = split.get('val_groups')
     return None if groups is None or len(groups) != len(names) else np.array(groups, str)
 

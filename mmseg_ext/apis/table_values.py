@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmseg_ext.core.files import read_json
 
+from .results_check import check_results
 from .run_folder import RUN_FACTS
 from .table_rows import Protocol, Row, TableRun
 
@@ -107,8 +108,7 @@ def read_run(row: Row, folder: Path) -> dict:
         ValueError: If they are of another config than the row's.
     """
     results = read_json(folder / 'results.json')
-    if 'metrics' not in results:
-        raise ValueError(f'{folder / "results.json"} has no metrics: test the run again')
+    check_results(results, folder / 'results.json', needed=('metrics',))
     tested = results.get('config')
     if tested not in (None, row.config):
         raise ValueError(

@@ -6,10 +6,11 @@ file's name.
 """
 
 import ast
+import contextlib
 import logging
 import os
 from pathlib import Path
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Iterator, Optional, Sequence, Union
 
 import torch
 from mmengine import hub
@@ -19,6 +20,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ext.core import refusals
 from mmseg_ext.core.saved import began_with
 from mmseg_ext.engine.distributed import start_cpu_group
 from mmseg_ext.engine.stop_hook import StopHook
@@ -35,6 +37,7 @@ from .checkpoints import (
     settings_of,
     weights_of,
 )
+from .class_check import check_num_classes
 from .config_check import check_config, check_options
 from .convert_settings import check_settings, check_starts
 from .optional_packages import check_packages
@@ -134,8 +137,13 @@ def override(cfg: Config, options: Optional[dict]) -> None:
         UnknownKeyError: If the config or the options hold a key that nothing reads.
     """
     check_options(cfg, options or {})
-    _merge(cfg, dict(options or {}))
+    with explained(cfg, '--cfg-options cannot be merged'):
+        _merge(cfg, dict(options or {}))
     check_config(cfg)
+    for part in ('train', 'val', 'test'):
+        loader = cfg.get(f'{part}_dataloader') or {}
+        if loader.get('num_workers') == 0:  # torch has nobody to keep then, and refuses to
+            loader['persistent_workers'] = False
 
 
 def _similar(path: Path) -> str:
@@ -219,8 +227,33 @@ def use_nan(cfg: Config, action: str = 'stop') -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner that the config names."""
-    return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    """Build the Runner that the config names.
+
+    Raises:
+        ValueError: If a setting makes that impossible.
+    """
+    with explained(cfg, 'it cannot be built'):
+        return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+
+
+@contextlib.contextmanager
+def explained(cfg: Config, what: str) -> Iterator[None]:
+    """Name the config where a library stumbles over one of its settings.
+
+    What the user can read as it is, and what the system refuses, passes through.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, OSError, ImportError):
+        raise
+    except Exception as error:
+        if refusals.is_refused_write(error):
+            raise
+        first = next(iter(str(error).strip().splitlines()), '')
+        raise ValueError(
+            f'{cfg.filename or "config"}: {what}, a setting does not fit the others or is of '
+            f'another kind ({type(error).__name__}: {first})'
+        ) from error
 
 
 def train(cfg: Config, *, resume: bool = False) -> Runner:
@@ -254,10 +287,16 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         runner.register_hook(StopHook())
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
+        check_num_classes(runner.model, cfg, 'train')
         try:
             runner.train()
         except ValueError as error:
             raise _explain(error, cfg) from error
+        except Exception:
+            if _steps_done(runner):
+                raise
+            with explained(cfg, 'the first step fails'):
+                raise
         finally:
             written.keep = _steps_done(runner) > 0
     return runner
@@ -434,6 +473,7 @@ def _check_tested(runner: Runner, cfg: Config) -> None:
     check_settings(cfg.model, content.get('meta'), checkpoint)
     known = getattr(runner.test_dataloader.dataset, 'metainfo', None) or {}
     check_classes(content.get('meta'), known.get('classes'), checkpoint)
+    check_num_classes(runner.model, cfg, 'test')
 
 
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
@@ -472,7 +512,8 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         runner = build_runner(cfg)
         _check_tested(runner, cfg)
         pack_groups(runner.test_dataloader.dataset)
-        metrics = runner.test()
+        with explained(cfg, 'the test fails'):
+            metrics = runner.test()
         if is_main_process():
             add_run_facts(
                 summary,

@@ -73,7 +73,17 @@ def read_checkpoint(path: PathLike) -> dict:
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise ValueError(f'{file} holds no weights by name but a {kind}: name a checkpoint')
-    return content
+    return _with_tidy_meta(content)
+
+
+def _with_tidy_meta(content: dict) -> dict:
+    """Let what a checkpoint says of itself, and of its data set, be a dict."""
+    if 'meta' not in content or isinstance(content['meta'], Tensor):
+        return content
+    meta = content['meta'] if isinstance(content['meta'], dict) else {}
+    if not isinstance(meta.get('dataset_meta', {}), dict):
+        meta = {key: value for key, value in meta.items() if key != 'dataset_meta'}
+    return dict(content, meta=meta)
 
 
 def _check_sums(file: Path) -> None:
@@ -123,7 +133,18 @@ def weights_of(content: dict, name: PathLike) -> State:
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not any(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'{name} holds no weights: expected a dict of tensors or a "state_dict"')
+    for key, value in state.items():
+        if isinstance(value, Tensor) and not _is_plain(value):
+            raise ValueError(
+                f'{name}: {key} is sparse, quantized or complex, which no network here has: save '
+                'plain tensors where it comes from'
+            )
     return {key.removeprefix('module.'): value for key, value in state.items()}
+
+
+def _is_plain(value: Tensor) -> bool:
+    real = not (value.is_complex() or value.is_quantized)
+    return real and value.layout == torch.strided
 
 
 def check_finite(state: State, name: PathLike) -> None:

@@ -48,10 +48,14 @@ def read_counts(path: Union[str, Path]) -> StoredCounts:
             names = file['names']
             arrays = [file[name] for name in NAMES]
             groups = file['groups'] if 'groups' in file.files else None
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever numpy and zipfile raise, the file is to blame
         raise ValueError(f'{path}: no counts of images ({error}): test the run again') from error
-    shape = (len(names), *arrays[0].shape[1:])
+    shape = (names.size, *arrays[0].shape[1:])
     fits = all(array.shape == shape and array.dtype.kind in 'iu' for array in arrays)
+    fits = fits and names.ndim == 1 and names.dtype.kind == 'U'
+    if fits:  # true positives are a part of both sums
+        true_positive, *sums = arrays
+        fits = true_positive.min(initial=0) >= 0 and all((true_positive <= s).all() for s in sums)
     if len(shape) != 2 or not fits or (groups is not None and groups.shape != names.shape):
         raise ValueError(f'{path}: its arrays do not fit each other: test the run again')
     return StoredCounts(names, np.stack(arrays, 1), groups)

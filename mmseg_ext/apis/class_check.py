@@ -1,0 +1,68 @@
+"""What a config says of the classes of its data, and whether the network tells as many apart."""
+
+from typing import Any, List, Optional
+
+from mmengine.config import Config
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from torch import nn
+
+
+def class_metas(cfg: Config, part: str = 'test') -> List[dict]:
+    """What a config says of the classes of a split, the setting before the data set's own.
+
+    Args:
+        cfg: A complete config.
+        part: ``'train'``, ``'val'`` or ``'test'``.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    dataset = (cfg.get(f'{part}_dataloader') or {}).get('dataset') or {}
+    while dataset.get('dataset') or dataset.get('datasets'):  # wrapped, or several joined
+        dataset = dataset.get('dataset') or dataset['datasets'][0]
+    kind = dataset.get('type')
+    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return [dict(dataset.get('metainfo') or {}), getattr(found, 'METAINFO', {})]
+
+
+def known_classes(cfg: Config, part: str = 'test') -> Optional[List[str]]:
+    """Names of the classes of a split, ``None`` if the config does not tell."""
+    for meta in class_metas(cfg, part):
+        if meta.get('classes'):
+            return list(meta['classes'])
+    return None
+
+
+def check_num_classes(model: Any, cfg: Config, part: str) -> None:
+    """Refuse a network that tells more or fewer classes apart than the data have.
+
+    Args:
+        model: Built from ``cfg``.
+        cfg: Names the data, too.
+        part: The split that is used first.
+
+    Raises:
+        ValueError: With the setting and both numbers.
+    """
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    classes = known_classes(cfg, part)
+    channels = getattr(model, 'out_channels', None)
+    if classes is None or not isinstance(channels, int):
+        return
+    told = 2 if channels == 1 and _has_sigmoid(getattr(model, 'decode_head', None)) else channels
+    if told != len(classes):
+        names = ', '.join(map(str, classes[:30]))
+        raise ValueError(
+            f'model.decode_head.num_classes: the network tells {told} '
+            f'class{"es" if told != 1 else ""} apart, and the {part} data have {len(classes)} '
+            f'({names}): set num_classes={len(classes)}'
+        )
+
+
+def _has_sigmoid(head: Any) -> bool:
+    """Whether one channel is trained, or asked by a threshold, for two classes."""
+    losses = getattr(head, 'loss_decode', None)
+    several = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
+    plain = [loss for loss in several if getattr(loss, 'use_sigmoid', None) is False]
+    return not plain
