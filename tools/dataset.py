@@ -6,6 +6,7 @@ python tools/train.py CONFIG --dataset my_data.yml   # any row of any paper on y
 """
 
 import argparse
+import shlex
 from pathlib import Path
 
 from mmseg_ext.apis import cli
@@ -62,7 +63,7 @@ def main() -> int:
             force=args.force,
         )
         print('\n'.join(notes))
-        print(f'next: python tools/dataset.py check {args.out}')
+        print(f'next: {cli.command("dataset")} check {shlex.quote(args.out)}')
         return 0
     report = check_data(args.file, progress=True)
     path = Path(args.file)

@@ -16,6 +16,7 @@ from mmengine.config import DictAction
 
 from mmseg_ext.core import refusals, signals
 
+_BLANK = '\x1f'  # stands for a blank where mmengine would drop it
 USER_ERRORS = (ValueError, KeyError, OSError, ImportError)
 
 # What mmseg says of its own calls, or of sizes that the papers fix: nothing that a user can change.
@@ -40,6 +41,36 @@ class Options(DictAction):
         if wrong:
             raise ValueError(f'{self.option_strings[0]} {wrong[0]!r} is not key=value')
         super().__call__(parser, namespace, values, *args, **kwargs)
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        """Read a value as mmengine does, which would take all blanks out of it.
+
+        Raises:
+            ValueError: If it is a list whose brackets do not fit.
+        """
+        text = val.strip()
+        if ',' in text or text[:1] in ('(', '['):  # a list: blanks only lay it out
+            text = re.sub(r'\s*,\s*|(?<=[\[(])\s+|\s+(?=[\])])', lambda m: m[0].strip(), text)
+        try:
+            value = DictAction._parse_iterable(text.replace(' ', _BLANK))
+        except AssertionError as error:
+            raise ValueError(f'{val!r} has brackets that do not fit each other') from error
+        return _with_blanks(value)
+
+
+def _with_blanks(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_blanks(part) for part in value)
+    return value.replace(_BLANK, ' ') if isinstance(value, str) else value
+
+
+def command(tool: str) -> str:
+    """How a tool is called, as the running one was: ``python tools/NAME.py`` or the command."""
+    name = Path(sys.argv[0]).name
+    return f'mmseg-ext-{tool.replace("_", "-")}' if name.startswith('mmseg-ext') else (
+        f'python tools/{tool}.py'
+    )  # fmt: skip
 
 
 def parse_args(

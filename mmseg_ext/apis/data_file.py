@@ -23,6 +23,7 @@ that is to count as white, such as 4095, and their channels if not 3 (read by ``
 
 import difflib
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 
+from .cli import command
 from .data_yaml import read_yaml, shown
 from .pictures import voc_palette
 
@@ -159,13 +161,13 @@ def read_data_file(path: PathLike) -> DataFile:
     path = Path(path)
     if path.is_dir():
         raise ValueError(
-            f'{path}: a folder, not the file that describes it; python tools/dataset.py init '
-            f'{path} writes one'
+            f'{path}: a folder, not the file that describes it; {command("dataset")} init '
+            f'{shlex.quote(str(path))} writes one'
         )
     if not path.is_file():
         raise FileNotFoundError(
-            f'{path}: no such data set file; python tools/dataset.py init FOLDER --out {path} '
-            'writes one'
+            f'{path}: no such data set file; {command("dataset")} init FOLDER --out '
+            f'{shlex.quote(str(path))} writes one'
         )
     content = read_yaml(path)
     try:
@@ -176,11 +178,11 @@ def read_data_file(path: PathLike) -> DataFile:
 
 def _parse(content: Any, path: Path) -> DataFile:
     if content is None:
-        raise ValueError('the file is empty; python tools/dataset.py init writes one')
+        raise ValueError(f'the file is empty; {command("dataset")} init writes one')
     entries = _mapping(content, _KEYS, 'the file')
     absent = [key for key in ('classes', 'train', 'val') if not entries.get(key)]
     if absent:
-        raise ValueError(f'{", ".join(absent)} must be given; see python tools/dataset.py init')
+        raise ValueError(f'{", ".join(absent)} must be given; see {command("dataset")} init')
     kind = entries.get('masks', 'values')
     if kind not in ('values', 'colors'):
         raise ValueError(f'masks must be values or colors, got {shown(kind)}')

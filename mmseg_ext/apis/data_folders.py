@@ -116,7 +116,7 @@ def _is_listed_by_init(folder: Path) -> bool:
     if not file.is_file():
         return folder.name == 'my_data_splits'
     with file.open(encoding='utf-8', errors='replace') as stream:
-        return 'dataset.py init' in stream.readline()
+        return re.search(r'dataset(\.py)? init', stream.readline()) is not None
 
 
 # ------------------------------------------------------------------------------- names

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from mmseg_ext.core.files import write_bytes
 from mmseg_ext.datasets.splits import write_lists
 
+from .cli import command
 from .data_annotations import find_annotations
 from .data_classes import Classes, MaskContent, classes_of, find_classes, read_content
 from .data_drawn import classes_of_drawn, layout_of_drawn, paint_masks
@@ -178,8 +180,8 @@ def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
     shown = Path(os.path.relpath(root, home)).as_posix() if inside else root.as_posix()
     kind = 'values' if found.values else 'colors'
     lines = [
-        '# What python tools/dataset.py init found; correct what is wrong, then',
-        f'# python tools/dataset.py check {out.name}',
+        f'# What {command("dataset")} init found; correct what is wrong, then',
+        f'# {command("dataset")} check {shlex.quote(out.name)}',
         f'name: {json.dumps(as_name(root.resolve().name), ensure_ascii=False)}',
         f'root: {json.dumps(shown, ensure_ascii=False)}  # relative to this file',
         f'masks: {kind}  # what they hold: class values, or the colors of the classes',

@@ -76,7 +76,7 @@ def load_config(
     cfg = _read(path)
     name = Path(path.split('::')[-1]).stem
     if dataset is not None:
-        name = run_name(path, apply_dataset(cfg, dataset))
+        name = run_name(path, apply_dataset(cfg, dataset, options))
     override(cfg, options)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
@@ -139,11 +139,8 @@ def override(cfg: Config, options: Optional[dict]) -> None:
     check_options(cfg, options or {})
     with explained(cfg, '--cfg-options cannot be merged'):
         _merge(cfg, dict(options or {}))
+    _fit_workers(cfg)
     check_config(cfg)
-    for part in ('train', 'val', 'test'):
-        loader = cfg.get(f'{part}_dataloader') or {}
-        if loader.get('num_workers') == 0:  # torch has nobody to keep then, and refuses to
-            loader['persistent_workers'] = False
 
 
 def _similar(path: Path) -> str:
@@ -165,6 +162,17 @@ def _merge(cfg: Config, options: dict) -> None:
     if isinstance(options.get('val_interval'), int) and cfg.get('train_cfg'):
         set_val_interval(cfg, options['val_interval'])
     cfg.merge_from_dict(options)
+
+
+def _fit_workers(cfg: Config) -> None:
+    """Drop what only worker processes need from loaders without any: torch would refuse it."""
+    for part in ('train', 'val', 'test'):
+        loader = cfg.get(f'{part}_dataloader') or {}
+        if loader.get('num_workers', 0) == 0:
+            if loader.get('persistent_workers'):
+                loader['persistent_workers'] = False
+            for key in ('prefetch_factor', 'timeout'):
+                loader.pop(key, None)
 
 
 def use_launcher(cfg: Config, launcher: str) -> None:

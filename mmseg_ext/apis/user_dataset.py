@@ -98,7 +98,7 @@ def read_user_data(path: PathLike) -> UserData:
     return UserData(file, len(pair_files(file, 'train').pairs), median_size(counts['train']))
 
 
-def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
+def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -> DataFile:
     """Change a config so that it trains and tests on the user's data. Writes nothing.
 
     Classes, ignored label, loaders, crop, losses, metrics and iterations follow the data; see the
@@ -107,6 +107,7 @@ def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
     Args:
         cfg: A complete config; changed in place. Apply the user's options afterwards.
         path: The data set file.
+        options: What the user will set afterwards; the log tells of it instead.
 
     Returns:
         What the file says; its ``name`` belongs into the name of the run.
@@ -125,7 +126,7 @@ def apply_dataset(cfg: Config, path: PathLike) -> DataFile:
         _use_classes(cfg, data),
         _use_crop(cfg, data),
         _redirect_start(cfg, data),
-        _use_iterations(cfg, data),
+        _use_iterations(cfg, data, options or {}),
     ]
     _use_metrics(cfg, data)
     for note in notes:
@@ -228,6 +229,8 @@ def _use_classes(cfg: Config, data: UserData) -> str:
         _set_everywhere(head, numbers)
     cfg.model.update({key: value for key, value in numbers.items() if key in cfg.model})
     cfg.merge_from_dict(numbers)
+    if 'metainfo' in cfg:  # of the row's classes; nothing reads it any more
+        cfg.metainfo = data.file.dataset_config('train')['metainfo']
     if cfg.model.get('data_preprocessor'):
         cfg.model.data_preprocessor['seg_pad_val'] = numbers['ignore_index']
     for pipeline in _pipelines(cfg):
@@ -349,6 +352,8 @@ def _use_crop(cfg: Config, data: UserData) -> str:
         test_cfg['stride'] = tuple(max(1, s * c // b) for s, c, b in zip(stride, crop, before))
         test_cfg['crop_size'] = crop
     size = f'images of {native[0]}x{native[1]} (median height x width)'
+    if shown != native:
+        size += f', which the row shrinks to about {shown[0]}x{shown[1]}'
     if crop == before:
         return f'{size}; crop {crop[0]}x{crop[1]} as in the row'
     return f'{size}; crop {crop[0]}x{crop[1]} instead of {before[0]}x{before[1]}'
@@ -414,7 +419,7 @@ def _smaller_scales(scales: Sequence[Any], native: Size) -> List[Tuple[int, int]
 # --------------------------------------------------------------------------- iterations
 
 
-def _use_iterations(cfg: Config, data: UserData) -> str:
+def _use_iterations(cfg: Config, data: UserData, options: dict) -> str:
     """Let a schedule by iterations make as many passes over the data as the row's.
 
     It never gets longer than the row's, nor shorter than 1000 steps (or the row's, if that is
@@ -432,6 +437,9 @@ def _use_iterations(cfg: Config, data: UserData) -> str:
         set_max_iters(cfg, length)
     cfg.train_images = data.num_train
     batch = cfg.train_dataloader.get('batch_size', 1)
+    given = options.get('max_iters', options.get('train_cfg.max_iters'))
+    if given is not None:
+        return f'iterations: {given}, as --cfg-options says'
     return (
         f'iterations: {length} ({length * batch / data.num_train:.1f} passes), the row has {rows} '
         f'({rows * batch / own:.1f} passes over {own} images)'
