@@ -388,7 +388,8 @@ def _data_files(rng: random.Random) -> Iterator[Tuple[str, Any, bool]]:
 
 _VALUES: Dict[str, Any] = {
     'null': None, 'text': 'words', 'empty text': '', 'a number': -7, 'huge': 10**30,
-    'a fraction': 0.5, 'not a number': float('nan'), 'a list': [1, 'x'], 'a dict': {'a': 1}, 'true': True,
+    'a fraction': 0.5, 'not a number': float('nan'), 'a list': [1, 'x'], 'a dict': {'a': 1},
+    'true': True,
     'long': 'x' * 5000, 'nowhere': '../nowhere', 'null byte': 'a\0b',
 }  # fmt: skip
 
