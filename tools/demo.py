@@ -14,7 +14,6 @@ from pathlib import Path
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.demo import StepError, run_demo
 from mmseg_ext.core.files import short_path
-from mmseg_ext.core.signals import Stopped
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 CONFIG = TOOLS.parent / 'configs' / 'fmsi' / 'fmsi_xception_mid4_shapes.py'
@@ -36,8 +35,6 @@ def main() -> None:
         report = run_demo(args.config, Path(args.work_dir), tools=TOOLS)
     except StepError as error:
         sys.exit(f'error: {error}')
-    except Stopped as stopped:
-        raise Stopped(stopped.number, 'run it again to go on') from stopped
     print(f'finished in {(time.monotonic() - started) / 60:.1f} minutes\nreport: {report}')
 
 

@@ -14,6 +14,8 @@ from mmseg_ext.core.files import short_path
 
 TORCHRUN = Path(__file__).resolve().parents[1] / 'engine' / 'torchrun.py'
 
+_GO_ON = 'the same command goes on'
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -109,13 +111,15 @@ def run_child(
         with signals.told(tell):
             _copy(child.stderr, stdout)
             status = child.wait()
+    except signals.Stopped as stopped:
+        raise signals.Stopped(stopped.number, _GO_ON) from stopped
     finally:  # whatever has happened: no training is left behind
         if child.poll() is None:
             child.terminate()
             child.wait()
     number = signals.signal_of(status)
     if number is not None:
-        raise signals.Stopped(number)
+        raise signals.Stopped(number, _GO_ON)
     return status
 
 
