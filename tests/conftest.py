@@ -311,17 +311,23 @@ window.onload = () => {{
 _RANKS = """
 import os
 import sys
+from datetime import timedelta
 from os import environ
 
 from torch import distributed
+
+
+def work(rank):
+{code}
 
 
 def run(rank):
     sys.stdout = open(f'{folder}/rank{{rank}}.txt', 'w')
     environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='{count}')
     distributed.init_process_group(
-        'gloo', init_method='tcp://127.0.0.1:{port}', rank=rank, world_size={count})
-{code}
+        'gloo', init_method='tcp://127.0.0.1:{port}', rank=rank, world_size={count},
+        timeout=timedelta(seconds={limit}))
+    work(rank)
     distributed.destroy_process_group()
     sys.stdout.close()
 
@@ -350,10 +356,11 @@ def free_port() -> int:
 def two_ranks(tmp_path: Path, free_port: int):
     """Runs code in the processes of one group, two by default, each with its ``rank``."""
 
-    def run(code: str, count: int = 2) -> list:
+    def run(code: str, count: int = 2, limit: int = 600) -> list:
         code = textwrap.indent(textwrap.dedent(code), '    ')
         script = tmp_path / 'ranks.py'
-        script.write_text(_RANKS.format(folder=tmp_path, port=free_port, code=code, count=count))
+        place = dict(folder=tmp_path, port=free_port)
+        script.write_text(_RANKS.format(code=code, count=count, limit=limit, **place))
         run_python(script, timeout=600)  # seconds on a quiet machine, minutes on a crowded one
         return [(tmp_path / f'rank{rank}.txt').read_text() for rank in range(count)]
 

@@ -39,12 +39,12 @@ def write(path: Path, base: Path, batch: int) -> Path:
     return path
 
 
-def test_two_processes_have_the_gradients_of_the_joined_batch(tiny_config, tmp_path, free_port):
+def test_two_processes_have_the_gradients_of_the_joined_batch(tiny_config, tmp_path):
     pair = write(tmp_path / 'pair.py', tiny_config, 1)
     done = subprocess.run(
         ['bash', 'tools/dist_train.sh', str(pair), '2', '--work-dir', str(tmp_path / 'pair')],
         cwd=ROOT, capture_output=True, text=True, timeout=900,  # a busy machine is slow, not wrong
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port),
+        env={**os.environ, 'PYTHON': sys.executable,
              'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'})  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'MMDistributedDataParallel' in (tmp_path / 'pair' / 'pair.py').read_text()

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence, Union
 
@@ -22,7 +23,9 @@ from mmseg.registry import RUNNERS
 
 from mmseg_ext.core import refusals
 from mmseg_ext.core.saved import began_with
+from mmseg_ext.engine import lost_process
 from mmseg_ext.engine.distributed import start_cpu_group
+from mmseg_ext.engine.lost_process import waiting_time
 from mmseg_ext.engine.stop_hook import StopHook
 from mmseg_ext.evaluation import CalibrationMetric
 from mmseg_ext.evaluation.calibration_metric import PER_IMAGE_FILE
@@ -182,7 +185,9 @@ def use_launcher(cfg: Config, launcher: str) -> None:
         hooks = list(cfg.get('custom_hooks') or [])
         if all(hook.get('type') not in _SYNC_HOOKS for hook in hooks):
             cfg.custom_hooks = [*hooks, dict(type='SyncStatisticsHook')]
-    if start_cpu_group(launcher):
+        dist_cfg = cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', dict(backend='nccl'))
+        dist_cfg['timeout'] = waiting_time(dist_cfg).total_seconds()
+    if start_cpu_group(launcher, limit=_limit(cfg)):
         cfg.setdefault(
             'model_wrapper_cfg',
             dict(
@@ -192,6 +197,10 @@ def use_launcher(cfg: Config, launcher: str) -> None:
                 find_unused_parameters=cfg.get('find_unused_parameters', False),
             ),
         )
+
+
+def _limit(cfg: Config) -> timedelta:
+    return waiting_time((cfg.get('env_cfg') or {}).get('dist_cfg'))
 
 
 def use_seed(cfg: Config, *, seed: Optional[int] = None, deterministic: bool = False) -> None:
@@ -297,7 +306,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')
         try:
-            runner.train()
+            with lost_process.named(_limit(cfg)):
+                runner.train()
         except ValueError as error:
             raise _explain(error, cfg) from error
         except Exception:
@@ -520,7 +530,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         runner = build_runner(cfg)
         _check_tested(runner, cfg)
         pack_groups(runner.test_dataloader.dataset)
-        with explained(cfg, 'the test fails'):
+        with explained(cfg, 'the test fails'), lost_process.named(_limit(cfg)):
             metrics = runner.test()
         if is_main_process():
             add_run_facts(

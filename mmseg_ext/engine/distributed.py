@@ -7,12 +7,15 @@ own start when a group exists, so one is started first here.
 import atexit
 import os
 import subprocess
-from typing import Any
+from datetime import timedelta
+from typing import Any, Optional
 
 import torch
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
+
+from .lost_process import waiting_time
 
 _NAMES = {  # launcher: where rank, size and local rank stand
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
@@ -35,9 +38,17 @@ def _translate(launcher: str) -> None:
         )
     for target, source in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names):
         os.environ[target] = os.environ.get(source, '0')
-    os.environ.setdefault('MASTER_PORT', '29500')
+    os.environ.setdefault('MASTER_PORT', str(_port()))
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_slurm_node() if launcher == 'slurm' else '127.0.0.1'
+
+
+def _port() -> int:
+    """The port of torch, or one for each step of a Slurm job: several may share a machine."""
+    job, step = os.environ.get('SLURM_JOB_ID', ''), os.environ.get('SLURM_STEP_ID', '')
+    if not (job + step).isdigit():
+        return 29500
+    return 20000 + (int(job or 0) * 7 + int(step or 0)) % 10000
 
 
 def _first_slurm_node() -> str:
@@ -48,22 +59,40 @@ def _first_slurm_node() -> str:
     return listed.stdout.split()[0]
 
 
-def start_cpu_group(launcher: str) -> bool:
+def start_cpu_group(launcher: str, *, limit: Optional[timedelta] = None) -> bool:
     """Start a gloo group when a launcher is used on a machine without CUDA.
 
     Args:
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        limit: How long processes wait for each other; ``None`` takes :func:`waiting_time`.
 
     Returns:
         True if the group runs on CPUs, so that models must be wrapped without device ids.
+
+    Raises:
+        ValueError: If the launcher did not set its variables, or the processes do not meet.
     """
     if launcher == 'none' or torch.cuda.is_available():
         return False
     if not distributed.is_initialized():
         _translate(launcher)
-        distributed.init_process_group('gloo')
+        try:
+            distributed.init_process_group('gloo', timeout=limit or waiting_time())
+        except RuntimeError as error:
+            raise ValueError(meeting_message(str(error))) from error
         atexit.register(_stop_group)
     return True
+
+
+def meeting_message(text: str) -> str:
+    """One line on why processes could not meet, of what torch says."""
+    if 'EADDRINUSE' in text:
+        port = os.environ.get('MASTER_PORT')
+        return f'port {port} is in use by another process: set another one as MASTER_PORT'
+    return (
+        f'the processes did not meet ({text.splitlines()[0]}): see MASTER_ADDR, MASTER_PORT and '
+        'whether all of them were started'
+    )
 
 
 def _stop_group() -> None:

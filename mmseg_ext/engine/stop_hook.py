@@ -11,6 +11,8 @@ from torch import distributed
 
 from mmseg_ext.core import signals
 
+from .lost_process import waiting_time
+
 
 @HOOKS.register_module()
 class StopHook(Hook):
@@ -27,7 +29,7 @@ class StopHook(Hook):
         """Have a group whose collectives need no GPU."""
         self.group = None
         if get_world_size() > 1 and distributed.get_backend() != 'gloo':
-            self.group = distributed.new_group(backend='gloo')
+            self.group = distributed.new_group(backend='gloo', timeout=waiting_time())
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Signals wait from now on."""

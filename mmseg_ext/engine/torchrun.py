@@ -6,6 +6,7 @@ theirs, without a traceback of torchrun's own. Imports nothing of the package, w
 
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 if sys.path and os.path.samefile(sys.path[0] or '.', os.path.dirname(__file__)):
     sys.path.pop(0)  # the files beside this one are no packages
 
+from torch.distributed import DistNetworkError, DistStoreError  # noqa: E402
 from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: E402
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: E402
 from torch.distributed.run import main  # noqa: E402
@@ -58,7 +60,22 @@ def run() -> int:
         return 128 + stopped.sigval
     except ChildFailedError as error:
         return status_of(error)
+    except (DistNetworkError, DistStoreError) as error:
+        print(f'error: {_network_message(error)}', file=sys.stderr)
+        return 1
     return 0
+
+
+def _network_message(error: Exception) -> str:
+    """One line on why the processes of several starts, or their port, cannot meet."""
+    text = str(error).splitlines()[0]
+    port = re.search(r'port: (\d+)', text)
+    if 'EADDRINUSE' in text:
+        return (
+            f'port {port.group(1) if port else ""} is in use by another process: choose another '
+            'by PORT=..., or leave PORT out, and a free one is taken'
+        )
+    return f'the processes did not meet ({text}): see MASTER_ADDR, PORT, NNODES and NODE_RANK'
 
 
 if __name__ == '__main__':
