@@ -1,15 +1,22 @@
 """Run tools in forks of one process that has imported the package: an import takes seconds.
 
 Reads requests of one JSON line, ``{arguments, cwd, env, out, err}``, and answers each with the exit
-status. A tool sees what it would see in a process of its own, but the imports are done.
+status. A tool sees what it would see in a process of its own, but the imports are done. So do the
+tools that a tool starts: they are its children by a fork, with the process number, streams, signals
+and open files that ``subprocess`` would have given them.
 """
 
+import atexit
+import contextlib
 import gc
 import json
 import os
 import random
 import runpy
+import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import matplotlib.pyplot  # noqa: F401  what follows is the work that all tools share
@@ -31,18 +38,84 @@ def serve() -> dict:
     sys.exit()
 
 
+class ForkedPopen(subprocess.Popen):
+    """Starts a Python script by a fork of this process, and all else as ``subprocess`` does."""
+
+    def _execute_child(self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *rest):
+        pipes = rest[3:9]  # the two ends for input, output and errors
+        streams = {0: pipes[0], 1: pipes[3], 2: pipes[5]}  # those of the child
+        script = isinstance(args, list) and len(args) > 1 and str(args[1]).endswith('.py')
+        ours = script and Path(args[0]).absolute() == Path(sys.executable).absolute()
+        if not ours or threading.active_count() > 1 or cwd is not None:
+            super()._execute_child(
+                args, executable, preexec_fn, close_fds, pass_fds, cwd, env, *rest)  # fmt: skip
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(list(map(str, args[1:])), streams, preexec_fn, pass_fds, env)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)
+
+
+def _become(arguments, streams, preexec_fn, pass_fds, env) -> None:
+    """Run a script in a new child as an interpreter of its own would, and end with its status."""
+    status = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        atexit._clear()
+        if preexec_fn is not None:
+            preexec_fn()
+        _open_streams(streams, {0, 1, 2, *pass_fds})
+        _begin(arguments, os.environ.copy() if env is None else env)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _open_streams(streams: dict, keep: set) -> None:
+    """Take a parent's pipes for input, output and errors, and close what else it has open."""
+    for target, handle in streams.items():
+        if handle != -1:
+            os.dup2(handle, target)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, closefd=False) for number, mode in ((0, 'r'), (1, 'w'), (2, 'w'))
+    )
+    for name in os.listdir('/proc/self/fd'):
+        if int(name) not in keep:
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(int(name))
+
+
+def _begin(arguments: list, env: dict) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    random.seed()  # the children would share the server's state
+    np.random.seed()
+    sys.argv = arguments
+    sys.path[0] = str(Path(arguments[0]).resolve().parent)
+    runpy.run_path(arguments[0], run_name='__main__')
+
+
 def run(request: dict) -> None:
     for stream, name in ((1, 'out'), (2, 'err')):
         os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request['cwd'])
-    os.environ.clear()
-    os.environ.update(request['env'])
-    random.seed()  # the children would share the server's state
-    np.random.seed()
-    sys.argv = request['arguments']
-    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
-    runpy.run_path(sys.argv[0], run_name='__main__')
+    subprocess.Popen = ForkedPopen
+    _begin(request['arguments'], request['env'])
 
 
 if __name__ == '__main__':
