@@ -262,3 +262,8 @@ def test_workers_that_are_left_are_ended():
     signals.end_workers()
     signal.signal(signal.SIGCHLD, before)
     assert worker.exitcode == -signal.SIGKILL
+
+
+def test_other_pools_of_processes_end_as_ever():
+    with signals.handled(), multiprocessing.get_context('fork').Pool(1) as pool:
+        assert pool.map(abs, [-1]) == [1]

@@ -147,7 +147,8 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
 
 def _shield_worker(_: Any) -> None:
     """In a worker of a data loader: only its parent ends it, which still needs it for a step."""
-    if _requests.handled:
+    target = getattr(multiprocessing.current_process(), '_target', None)
+    if _requests.handled and str(getattr(target, '__module__', '')).startswith('torch.utils.data'):
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         die_with_parent(signal.SIGKILL)
 
