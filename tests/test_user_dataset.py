@@ -461,9 +461,9 @@ def test_train_and_test_by_the_tools(tmp_path, tiny_config, python_tool):
         done = python_tool(
             tools / f'{tool}.py', tiny_config, '--dataset', 'my_data.yml', cwd=tmp_path
         )
-    work_dir = tmp_path / 'work_dirs/tiny-my_data'
+    work_dir = tmp_path / 'work_dirs/tiny-photos'
     results = json.loads((work_dir / 'results.json').read_text())
-    assert results['dataset'] == dict(name='my_data', split='val', num_images=2)
+    assert results['dataset'] == dict(name='photos', split='val', num_images=2)
     assert list(results['per_class']['IoU']) == ['wall', 'cat', 'dog']
     assert np.sum(results['confusion']) == 2 * 39 * 40  # row 0 is ignored
     broken = (tmp_path / 'my_data.yml').read_text().replace('images/val', 'images/gone')

@@ -43,6 +43,7 @@ from .checkpoints import (
 from .class_check import check_num_classes
 from .config_check import check_config, check_options
 from .convert_settings import check_settings, check_starts
+from .data_record import check_same_data
 from .optional_packages import check_packages
 from .results import add_run_facts
 from .run_guard import guarded
@@ -296,6 +297,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         use_nan(cfg)
     check_packages(cfg.model)
     check_start_weights(cfg.model)
+    check_same_data(cfg)
     if resume:
         _keep_origin(cfg)
     with guarded(cfg) as written:

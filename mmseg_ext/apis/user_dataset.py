@@ -20,6 +20,7 @@ from mmseg_ext.evaluation.surface_metric import background_of
 from mmseg_ext.models.losses.class_weights import class_weights
 
 from .data_file import PARTS, DataFile, read_data_file
+from .data_record import record_data
 from .data_scan import (
     MaskCount,
     median_size,
@@ -129,6 +130,7 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
         _use_iterations(cfg, data, options or {}),
     ]
     _use_metrics(cfg, data)
+    record_data(cfg, file)
     for note in notes:
         if note:
             print_log(f'{file.name}: {note}', 'current')
