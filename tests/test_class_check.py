@@ -39,8 +39,9 @@ def test_settings_that_do_not_fit_each_other_are_one_line(
     tiny_config, tmp_path, options, message
 ) -> None:
     cfg = load_config(tiny_config, options=options, work_dir=tmp_path / 'run')
-    with pytest.raises(ValueError, match=rf'tiny\.py: {message}') as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         train(cfg)
+    assert f'tiny.py with --cfg-options {next(iter(options))}: ' in str(caught.value)
     assert '\n' not in str(caught.value) and caught.value.__cause__ is not None
     assert not (tmp_path / 'run').exists()
 
@@ -52,3 +53,24 @@ def test_no_workers_need_no_second_setting(tiny_config) -> None:
     assert cfg.train_dataloader.persistent_workers is False
     options['train_dataloader.num_workers'] = 2
     assert load_config(tiny_config, options=options).train_dataloader.persistent_workers is True
+
+
+@pytest.mark.parametrize(
+    'options, named',
+    [
+        ({'model.data_preprocessor.std': [0.0, 1.0, 1.0]}, 'model.data_preprocessor.std'),
+        ({'model.test_cfg.mode': 'slid'}, 'model.test_cfg.mode'),
+        ({'model.test_cfg.mode': 'slide'}, 'model.test_cfg.crop_size'),
+        (
+            {
+                'model.test_cfg.mode': 'slide',
+                'model.test_cfg.crop_size': (8, 8),
+                'model.test_cfg.stride': (0, 4),
+            },
+            'model.test_cfg.stride',
+        ),
+    ],
+)
+def test_numbers_that_stop_a_run_in_its_middle_stop_it_at_once(tiny_config, options, named) -> None:
+    with pytest.raises(ValueError, match=named):
+        load_config(tiny_config, options=options)

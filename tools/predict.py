@@ -56,7 +56,10 @@ def main() -> int:
     failures = predict_to_folder(model, images, args.out, prob=args.prob, source=source)
     print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')
     if failures:
-        print(f'error: {len(failures)} of {len(images)} images failed:', file=sys.stderr)
+        with_what = (
+            f' with {args.config} and {args.checkpoint}' if len(failures) == len(images) else ''
+        )
+        print(f'error: {len(failures)} of {len(images)} images failed{with_what}:', file=sys.stderr)
         for failure in failures:
             print(f'  {failure.reason}', file=sys.stderr)
     return 1 if failures else 0

@@ -240,6 +240,44 @@ def _only_passed_on(init: Callable, name: str) -> bool:
     return uses == passed == 1
 
 
+def check_numbers(cfg: Config) -> None:
+    """Refuse settings that mmseg would stumble over in the middle of a run, or compute NaN with.
+
+    Args:
+        cfg: A complete config.
+
+    Raises:
+        ValueError: Naming the first such setting.
+    """
+    model = cfg.get('model') or {}
+    spread = (model.get('data_preprocessor') or {}).get('std')
+    if spread is not None and not all(_is_positive(value) for value in _listed(spread)):
+        raise ValueError(f'model.data_preprocessor.std must be numbers above 0, got {spread}')
+    test_cfg = model.get('test_cfg') or {}
+    mode = test_cfg.get('mode', 'whole')
+    if mode not in ('whole', 'slide'):
+        raise ValueError(f"model.test_cfg.mode must be 'whole' or 'slide', got {mode!r}")
+    for key in ('crop_size', 'stride') if mode == 'slide' else ():
+        value = test_cfg.get(key)
+        if (
+            not isinstance(value, (list, tuple))
+            or len(value) != 2
+            or not all(isinstance(side, int) and side > 0 for side in value)
+        ):
+            raise ValueError(
+                f"model.test_cfg.{key} must be two whole numbers above 0 with mode='slide', "
+                f'got {value!r}'
+            )
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value > 0
+
+
 def check_options(cfg: Config, options: dict) -> None:
     """Refuse ``--cfg-options`` that lead nowhere; new keys of existing dicts are allowed.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Sequence, Union
 
 PathLike = Union[str, Path]
-_DICTS = ('intervals', 'dataset', 'calibration', 'per_class_intervals')
+_DICTS = ('calibration', 'per_class_intervals')
 _TEXTS = ('config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'date', 'absent_policy')
 _COUNTS = ('num_images', 'iterations', 'fold', 'num_folds')
 
@@ -65,6 +65,8 @@ def _first_wrong(results: Dict[str, Any]) -> str:
         'metrics': _are_metrics,
         'per_class': _are_scores,
         'absent_classes': _are_texts,
+        'intervals': _are_units,
+        'dataset': _is_dataset,
         **dict.fromkeys(_DICTS, lambda value: value is None or isinstance(value, dict)),
         **dict.fromkeys(_TEXTS, lambda value: value is None or isinstance(value, str)),
         **dict.fromkeys(_COUNTS, _is_count),
@@ -93,6 +95,29 @@ def _is_count(value: Any) -> bool:
 
 def _are_texts(value: Any) -> bool:
     return value is None or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+
+
+def _are_units(value: Any) -> bool:
+    """What the intervals are over; without any, they are of older days."""
+    if not value:
+        return value is None or value == {}
+    if not isinstance(value, dict) or not isinstance(value.get('unit'), str):
+        return False
+    counts = [value.get(key) or {} for key in ('class_units', 'videos')]
+    return (
+        isinstance(value.get('units'), int)
+        and _is_number(value.get('level', 0.95))
+        and all(isinstance(count, dict) for count in counts)
+        and all(isinstance(n, int) and _is_count(n) for count in counts for n in count.values())
+    )
+
+
+def _is_dataset(value: Any) -> bool:
+    known = value if isinstance(value, dict) else {}
+    texts = all(isinstance(known.get(key) or '', str) for key in ('name', 'split'))
+    return (
+        (value is None or isinstance(value, dict)) and texts and _is_count(known.get('num_images'))
+    )
 
 
 def _are_metrics(value: Any) -> bool:

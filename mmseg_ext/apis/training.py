@@ -21,7 +21,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_ext.core import refusals
+from mmseg_ext.core import refusals, signals
 from mmseg_ext.core.saved import began_with
 from mmseg_ext.engine import lost_process
 from mmseg_ext.engine.distributed import start_cpu_group
@@ -41,7 +41,7 @@ from .checkpoints import (
     weights_of,
 )
 from .class_check import check_num_classes
-from .config_check import check_config, check_options
+from .config_check import check_config, check_numbers, check_options
 from .convert_settings import check_settings, check_starts
 from .data_record import check_same_data
 from .optional_packages import check_packages
@@ -119,7 +119,9 @@ def _read(path: str) -> Config:
         cfg = hub.get_config(path) if packaged else Config.fromfile(path)
         if not packaged and _restates_start(path):
             cfg.pop('init_note', None)  # a base's, of another start
-    except Exception as error:
+    except signals.Stopped:
+        raise
+    except (Exception, SystemExit) as error:  # a config is a program, which may end us
         where = error.lineno if isinstance(error, SyntaxError) else None
         line = '' if where is None else f', line {where}'
         raise ValueError(
@@ -141,10 +143,12 @@ def override(cfg: Config, options: Optional[dict]) -> None:
         UnknownKeyError: If the config or the options hold a key that nothing reads.
     """
     check_options(cfg, options or {})
+    object.__setattr__(cfg, '_overridden', tuple(options or ()))  # no setting of the config
     with explained(cfg, '--cfg-options cannot be merged'):
         _merge(cfg, dict(options or {}))
     _fit_workers(cfg)
     check_config(cfg)
+    check_numbers(cfg)
 
 
 def _similar(path: Path) -> str:
@@ -250,8 +254,20 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         ValueError: If a setting makes that impossible.
     """
-    with explained(cfg, 'it cannot be built'):
-        return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    try:
+        with explained(cfg, 'it cannot be built'):
+            return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    except (ValueError, KeyError) as error:  # of a library, which knows no config
+        name, text = str(cfg.filename or 'config'), str(error.args[0] if error.args else error)
+        if name in text:
+            raise
+        raise ValueError(f'{name}{_given(cfg)}: {text}') from error
+
+
+def _given(cfg: Config) -> str:
+    """The options that were merged into a config, to be named beside it."""
+    options = ', '.join(getattr(cfg, '_overridden', ()))
+    return f' with --cfg-options {options}' if options else ''
 
 
 @contextlib.contextmanager
@@ -269,8 +285,8 @@ def explained(cfg: Config, what: str) -> Iterator[None]:
             raise
         first = next(iter(str(error).strip().splitlines()), '')
         raise ValueError(
-            f'{cfg.filename or "config"}: {what}, a setting does not fit the others or is of '
-            f'another kind ({type(error).__name__}: {first})'
+            f'{cfg.filename or "config"}{_given(cfg)}: {what}, a setting does not fit the others '
+            f'or is of another kind ({type(error).__name__}: {first})'
         ) from error
 
 

@@ -107,6 +107,8 @@ def files_of(folder: Path) -> Dict[str, Tuple[int, int]]:
             folders.remove('out')
         for name in (*files, *folders):
             path = os.path.join(place, name)
+            if name in ('kfold.json', '.lock'):  # a cross validation writes into its folder
+                continue
             state = os.lstat(path)
             found[path] = (state.st_size, 0 if name in folders else state.st_mtime_ns)
     return found

@@ -389,8 +389,7 @@ def _data_files(rng: random.Random) -> Iterator[Tuple[str, Any, bool]]:
 _VALUES: Dict[str, Any] = {
     'null': None, 'text': 'words', 'empty text': '', 'a number': -7, 'huge': 10**30,
     'a fraction': 0.5, 'not a number': float('nan'), 'a list': [1, 'x'], 'a dict': {'a': 1},
-    'true': True,
-    'long': 'x' * 5000, 'nowhere': '../nowhere', 'null byte': 'a\0b',
+    'true': True, 'long': 'x' * 5000, 'nowhere': '../nowhere', 'null byte': 'a\0b',
 }  # fmt: skip
 
 
@@ -524,7 +523,7 @@ def _config_case(world: World, name: str, text: Any) -> Case:
             ('predict', [config, world.weights, photo, '--out', out]),
         ]
 
-    words = [word for word in ('c.py', *_named_in(text)) if word]
+    words = ['c.py', *_named_in(text)]
     return Case('config', name, write, runs, words, False)
 
 
@@ -642,7 +641,7 @@ def _file_cases(
 ) -> Iterator[Case]:
     content = (source / file).read_bytes()
     found: List[Tuple[str, Any, bool]] = [
-        (name, text, not file.startswith('predictions/'))
+        (name, text, file.endswith('results.json') or source != world.run)
         for name, text in broken_bytes(content, rng).items()
     ]
     made = _changed_arrays(content) if file.endswith('.npz') else _changed_json(content, rng, file)
