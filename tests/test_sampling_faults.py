@@ -273,3 +273,27 @@ def test_a_nan_probability_is_counted_once_and_seen_in_the_sum():
     prob = torch.tensor([[[0.9, math.nan]], [[0.1, math.nan]]])
     counts, right, sums = confidence_histogram(prob, torch.zeros(1, 2, dtype=torch.long))
     assert counts.sum() == 2 and counts[13] == 1 and np.isnan(sums).any() and right[13] == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('deterministic', [False, True])
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('bad', BAD)
+def test_cuda_puts_it_into_the_same_values_as_the_cpu(bad, dtype, deterministic, monkeypatch):
+    monkeypatch.setattr(dysample, '_gathers', lambda x, offset: deterministic)
+    x, weight = torch.randn(2, 8, 9, 11).to(dtype), torch.randn(6, 8, 3, 3).to(dtype)
+    move = spoil(torch.randn(2, 16, 9, 11).to(dtype), held(bad, dtype))
+    offset = spoil(torch.randn(2, 18, 9, 11).to(dtype), held(bad, dtype), seed=1)
+
+    def both(x, move, offset, weight):
+        fine = dysample.sample(x, move, scale_factor=2, groups=2)
+        way = dict(padding=1, order='sample', deterministic=deterministic)
+        return deform_conv2d(x, offset, weight, **way), fine
+
+    for out, expected in zip(
+        both(*(t.cuda() for t in (x, move, offset, weight))), both(x, move, offset, weight)
+    ):
+        torch.testing.assert_close(out.cpu(), expected, rtol=2e-2, atol=2e-2, equal_nan=True)
+    leaves = [t.cuda().requires_grad_() for t in (x, move, offset, weight)]
+    sum(out.sum() for out in both(*leaves)).backward()
+    torch.cuda.synchronize()
