@@ -166,6 +166,18 @@ BROKEN = {
                     'no history'),
     'history of text': (lambda c: dict(c, message_hub=dict(
         c['message_hub'], log_scalars={'train/loss': 'a'})), 'no history'),
+    'curves of unequal length': (lambda c: dict(c, message_hub=dict(
+        c['message_hub'], log_scalars={'train/loss': dict(values=[1.0, 2.0], counts=[1],
+                                                          max_length=9)})), 'no history'),
+    'sparse weights': (lambda c: dict(c, state_dict={
+        k: v.to_sparse() if v.dim() == 4 else v for k, v in c['state_dict'].items()}),
+        'of another shape'),
+    'odd notes': (lambda c: dict(c, message_hub=dict(c['message_hub'], runtime_info=dict(
+        keep_ckpt_ids='ab', last_ckpt=3, best_ckpt=7, best_score='x'))), None),
+    'half a note': (lambda c: dict(c, message_hub=dict(c['message_hub'], runtime_info=dict(
+        keep_ckpt_ids=['a'], best_score=99.0))), None),
+    'a number as list': (lambda c: dict(c, message_hub=dict(c['message_hub'], runtime_info=dict(
+        keep_ckpt_ids=3))), None),
     'odd schedule': (lambda c: dict(c, param_schedulers='a'), None),
     'a schedule less': (lambda c: dict(c, param_schedulers=[]), None),
     'other classes': (lambda c: dict(c, meta=dict(c['meta'], dataset_meta=dict(

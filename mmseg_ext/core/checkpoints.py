@@ -158,7 +158,7 @@ def check_finite(state: State, name: PathLike) -> None:
         ValueError: Naming the first tensor with NaN or an infinity.
     """
     for key, value in state.items():
-        if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
+        if _is_plain(value) and value.is_floating_point() and not value.isfinite().all():
             raise ValueError(
                 f'{name}: {key} is not finite (NaN or infinity), the training has diverged: take '
                 'an earlier checkpoint, or train again with a lower rate'
@@ -179,7 +179,7 @@ def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) ->
         ValueError: If too few weights match, with counts and examples.
     """
     matched = {
-        k for k, v in wanted.items() if k in given and getattr(given[k], 'shape', None) == v.shape
+        k for k, v in wanted.items() if _is_plain(given.get(k)) and given[k].shape == v.shape
     }
     # a BN counter is absent from old files and changes no output
     missing = [k for k in wanted if k not in matched and not k.endswith('num_batches_tracked')]
@@ -195,6 +195,13 @@ def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) ->
         f'{_count("not in the model", unexpected)}. '
         'Use the config that the checkpoint was trained with'
     )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor of plain numbers: not sparse, quantised or without content."""
+    if not isinstance(value, Tensor) or value.is_quantized:
+        return False
+    return value.layout is torch.strided and value.device.type == 'cpu'
 
 
 def _count(what: str, names: list) -> str:

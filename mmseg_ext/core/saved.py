@@ -182,8 +182,17 @@ def _is_history(hub: Any) -> bool:
     parts = ('log_scalars', 'runtime_info', 'resumed_keys')
     if not isinstance(hub, dict) or any(not isinstance(hub.get(part), dict) for part in parts):
         return False
-    needed = {'values', 'counts', 'max_length'}
-    return all(isinstance(v, dict) and needed <= set(v) for v in hub['log_scalars'].values())
+    return all(map(_is_curve, hub['log_scalars'].values()))
+
+
+def _is_curve(value: Any) -> bool:
+    lists: Any = [None]
+    if isinstance(value, dict):
+        lists = [value.get('values'), value.get('counts')]
+    if not all(isinstance(numbers, list) for numbers in lists):
+        return False
+    plain = all(isinstance(number, (int, float)) for numbers in lists for number in numbers)
+    return plain and len(lists[0]) == len(lists[1]) and _is_count(value.get('max_length'))
 
 
 def _best(content: dict) -> Tuple[str, ...]:

@@ -39,7 +39,10 @@ class CheckpointHook(_CheckpointHook):
     def before_run(self, runner: Any) -> None:
         """Choose what a resumed training goes on from."""
         trains = isinstance(runner._train_loop, BaseLoop) and not runner._has_loaded
-        self._resumes = trains and bool(runner._resume) and resume.choose(runner)
+        folder = Path(runner.work_dir)
+        if self.out_dir is not None:  # as before_train will have it
+            folder = Path(self.out_dir, folder.name)
+        self._resumes = trains and bool(runner._resume) and resume.choose(runner, folder)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Check what a resumed training goes on from, and apply what has changed since."""

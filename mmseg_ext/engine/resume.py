@@ -14,22 +14,27 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 
 from ..core.checkpoints import check_classes, check_finite, check_fit, settings_of, weights_of
+from ..core.files import PathLike
 from ..core.saved import began_with, find_resumable, lacking
 
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # of a scheduler's state
 _WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg')
 
 
-def choose(runner: Any) -> bool:
+def choose(runner: Any, folder: PathLike) -> bool:
     """Point a Runner at the newest whole checkpoint of its folder, or let it start anew.
 
     A ``load_from`` that the stopped run itself began with is not gone back to; any other is what
     the user wants to go on from.
 
+    Args:
+        runner: Built, nothing loaded yet.
+        folder: Where its checkpoints are.
+
     Returns:
         Whether there is something to go on from.
     """
-    found = find_resumable(runner.work_dir)
+    found = find_resumable(folder)
     if runner._load_from is not None and not began_with(found.meta, runner._load_from):
         return True
     for path, reason in found.skipped:
@@ -39,10 +44,10 @@ def choose(runner: Any) -> bool:
         return True
     runner._resume = False
     if found.skipped:
-        runner.logger.warning(f'no checkpoint in {runner.work_dir} is whole: starting at 0')
+        runner.logger.warning(f'no checkpoint in {folder} is whole: starting at 0')
     else:
-        runner.logger.info(f'no checkpoint in {runner.work_dir} to go on from: starting at 0')
-    best = sorted(path.name for path in Path(runner.work_dir).glob('best_*.pth'))
+        runner.logger.info(f'no checkpoint in {folder} to go on from: starting at 0')
+    best = sorted(path.name for path in Path(folder).glob('best_*.pth'))
     if best:
         runner.logger.warning(
             f'{best[-1]} holds no state of the optimiser and is kept as {best[-1]}.old: to start '
@@ -71,9 +76,28 @@ def adapt(runner: Any, checkpoint: dict) -> None:
     check_finite(state, name)
     known = getattr(runner.train_dataloader.dataset, 'metainfo', None) or {}
     check_classes(checkpoint['meta'], known.get('classes'), name)
+    _clean_notes(checkpoint['message_hub']['runtime_info'])
     _check_place(runner, checkpoint['meta'], name)
     _check_seed(runner, checkpoint['meta'], name)
     _adapt_settings(runner, checkpoint, name)
+
+
+def _clean_notes(info: dict) -> None:
+    """Drop notes of which checkpoints are kept and best that are of another kind than ours."""
+    kinds: Any = dict(keep_ckpt_ids=list, last_ckpt=str, best_ckpt=str, best_score=(int, float))
+    for key, value in list(info.items()):
+        kind: Any = next((k for start, k in kinds.items() if str(key).startswith(start)), object)
+        numbers = kind is not list or (isinstance(value, list) and _are_numbers(value))
+        if not isinstance(value, kind) or not numbers:
+            del info[key]
+    for key in [key for key in info if str(key).startswith('best_')]:
+        partner = str(key).replace('best_score', 'best_ckpt')
+        if partner not in info or partner.replace('best_ckpt', 'best_score') not in info:
+            del info[key]
+
+
+def _are_numbers(values: list) -> bool:
+    return all(isinstance(value, int) for value in values)
 
 
 def _check_place(runner: Any, meta: dict, name: Path) -> None:
