@@ -1,6 +1,7 @@
 """The demo: which steps run, in which order, and what a second run does."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -38,7 +39,9 @@ if name == 'test':
     (work / 'results.json').write_text(json.dumps(dict(checkpoint='iter_5.pth')))
 if name == 'predict':
     (work / 'predictions').mkdir(exist_ok=True)
-    (work / 'predictions' / 'predictions.json').write_text('[]')
+    names = arguments[2:-2]
+    listing = work / 'predictions' / 'predictions.json'
+    listing.write_text(json.dumps(dict(images=names)))
 if name == 'report':
     (work / 'report.html').touch()
 """
@@ -134,6 +137,24 @@ def test_what_was_cut_short_is_made_again(demo, name, redone) -> None:
     os.utime(path, (later, later))
     assert demo.run() == ['make_shapes', *redone, 'report']
     assert demo.run() == ['make_shapes', 'report']
+
+
+def test_a_stopped_prediction_goes_on(demo) -> None:
+    """It lists what was done until then."""
+    demo.run()
+    path = demo.work / 'predictions/predictions.json'
+    names = json.loads(path.read_text())['images']
+    assert len(names) == 6
+    path.write_text(json.dumps(dict(images=names[:5])))
+    assert demo.run() == ['make_shapes', 'predict', 'report']
+
+
+def test_a_demo_that_was_killed_at_its_first_file_begins_again(demo) -> None:
+    demo.work.mkdir()
+    (demo.work / '.lock').touch()
+    (demo.work / '.demo.json.2147483647.part').write_text('{"conf')
+    assert len(demo.run()) == 5
+    assert not list(demo.work.glob('.*.part'))
 
 
 def test_a_second_demo_leaves_the_first_alone(demo, monkeypatch) -> None:

@@ -6,6 +6,7 @@ progress bar to the screen.
 
 import hashlib
 import os
+import re
 import shlex
 import sys
 import time
@@ -47,13 +48,12 @@ class Step:
         return all(path.is_file() and path.stat().st_mtime <= made for path in self.inputs)
 
 
-def is_json(path: Path) -> bool:
-    """Whether a file holds JSON, to its end."""
+def lists_all(listing: Path, count: int) -> bool:
+    """Whether ``predictions.json`` is whole and has all images; a stopped run lists fewer."""
     try:
-        read_json(path)
-    except ValueError:
+        return len(read_json(listing)['images']) == count
+    except (ValueError, KeyError, TypeError):
         return False
-    return True
 
 
 def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]:
@@ -93,7 +93,7 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]
             tool('predict', config, weights, *images(cfg), '--out', work_dir / 'predictions'),
             listing,
             (weights,),
-            lambda: is_json(listing),
+            lambda: lists_all(listing, len(images(cfg))),
         ),
         Step('report', tool('report', work_dir, '--out', work_dir / 'report.html')),
     ]
@@ -140,7 +140,8 @@ def check_ours(work_dir: Path) -> None:
     """
     if (work_dir / STAMP).is_file() or not work_dir.is_dir():
         return
-    if any(path.name != LOCK_FILE for path in work_dir.iterdir()):
+    begun = re.compile(rf'{re.escape(LOCK_FILE)}|\.{re.escape(STAMP)}\.\d+\.part')  # then killed
+    if not all(begun.fullmatch(path.name) for path in work_dir.iterdir()):
         raise ValueError(f'{work_dir} is not empty and not from this demo; give another --work-dir')
 
 
