@@ -163,6 +163,7 @@ BAD_COCO = {
     'polygon': (dict(annotations=[(0, 7, [[1, 2, 3, 4]])]), 'at least three points'),
     'runs': (dict(annotations=[(0, 7, dict(counts=[1, 2], size=[40, 60]))]), 'run lengths are for'),
     'images': (dict(names=['x.png', 'y.png']), 'none of its 2 images is there'),
+    'ids': (dict(categories=[CATEGORIES[0], CATEGORIES[0]]), 'two categories have the id 7'),
     'keys': (dict(categories=[dict(id=1)]), 'no valid COCO file'),
 }
 

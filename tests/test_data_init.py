@@ -402,6 +402,25 @@ def test_folders_whose_names_say_masks_twice(tmp_path):
     assert {pair[0].split('/')[0] for pair in parts['train']} == {'pictures'}
 
 
+def test_what_cannot_be_told_leaves_nothing(tmp_path):
+    names = [f'{folder}/{stem}.png' for folder in ('images', 'masks') for stem in 'abc']
+    _image(tmp_path / 'data/images/a.jpg')
+    with pytest.raises(ValueError, match='images: a.jpg and a.png have the same stem: remove one'):
+        _init(tmp_path, names)
+    channels = [f'imagesTr/c{c}_000{k}.png' for c in (1, 2) for k in (0, 1)]
+    root = tmp_path / 'nnunet'
+    _tree(root, [*channels, 'labelsTr/c1.png', 'labelsTr/c2.png'])
+    with pytest.raises(ValueError, match='no image has a mask .* a file for each channel, as for'):
+        init_data_file(root, tmp_path / 'my_data.yml')
+    _tree(tmp_path / 'voc', ['JPEGImages/a.jpg', 'JPEGImages/b.jpg'])
+    (tmp_path / 'voc/a.xml').write_text('<a/>')
+    with pytest.raises(
+        ValueError, match=r'JPEGImages \(2\); besides 1 .xml. What the .xml files say'
+    ):
+        init_data_file(tmp_path / 'voc', tmp_path / 'my_data.yml')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['data', 'nnunet', 'voc']
+
+
 def test_folders_are_told_apart_by_what_they_hold(tmp_path):
     root = tmp_path / 'data'
     for index in range(4):

@@ -1,5 +1,6 @@
 """Objects of COCO's JSON files: polygons of several parts, run lengths, plain and compressed."""
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -52,6 +53,7 @@ def _add_file(
     drawings: List[Drawing],
     notes: List[str],
 ) -> None:
+    _refuse_twice(path, content)
     categories = {c['id']: str(c['name']) for c in sorted(content['categories'], key=_id)}
     names.update(dict.fromkeys(categories.values()))
     objects: Dict[Any, List[Region]] = {entry['id']: [] for entry in content['images']}
@@ -85,6 +87,13 @@ def _add_file(
         notes.append(f'{path}: {len(missing)} images are not there, such as {missing[0]}')
     if len(missing) == len(content['images']):
         raise ValueError(f'{path}: none of its {len(missing)} images is there ({missing[:1]})')
+
+
+def _refuse_twice(path: str, content: dict) -> None:
+    for kind in ('images', 'categories'):
+        twice = [i for i, n in Counter(entry['id'] for entry in content[kind]).items() if n > 1]
+        if twice:
+            raise ValueError(f'{path}: two {kind} have the id {twice[0]}: which one is meant?')
 
 
 def _id(category: dict) -> Tuple[bool, Any]:

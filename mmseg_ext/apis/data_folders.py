@@ -129,7 +129,7 @@ def kind_of(folder: str) -> Kind:
     role, split = '', ''
     for own_role, own_split, _ in read:
         split = own_split or split
-        role = own_role if own_role in ('mask', 'other') else role or own_role
+        role = role if role == 'other' or not own_role else own_role  # the last says most
     depth = len(parts)
     while depth and not read[depth - 1][0] and not read[depth - 1][1]:
         depth -= 1

@@ -13,6 +13,7 @@ Where several folders could be meant, none is taken: the user names one.
 """
 
 import os
+import re
 import shlex
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -105,11 +106,15 @@ def _find(tree: Tree, kinds: Kinds) -> Layout:
         return _by_folders(tree, kinds, images, masks)
     found = _in_one_folder(tree, kinds) or _in_cases(tree, kinds) or _by_content(tree, kinds)
     if found is None:
+        noted = [end for end in ('.xml', '.json', '.txt', '.csv') if tree.others[end]]
+        unread = (
+            f'. What the {noted[0]} files say is not read (COCO and LabelMe are)' if noted else ''
+        )
         raise ValueError(
             f'{tree.root}: no folder is named like masks, and no file like the mask of another; '
-            f'found: {tree.found()}. Expected are images/ and masks/ (with train/ and val/ inside, '
-            'or lists of stems), or a.jpg with a.png, or a.png with a_mask.png; folders of other '
-            'names are given with --images and --masks'
+            f'found: {tree.found()}{unread}. Expected are images/ and masks/ (with train/ and val/ '
+            'inside, or lists of stems), or a.jpg with a.png, or a.png with a_mask.png; folders of '
+            'other names are given with --images and --masks'
         )
     return found
 
@@ -207,9 +212,18 @@ def _paired_or_error(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
             f'{tree.root}: no image has a mask of the same name; images: '
             f'{_example(tree, images)}, masks: {_example(tree, masks)}. The path below the folder '
             'of images, without its ending, must be that below the folder of masks; other folders '
-            f'are named with --images and --masks. Found: {tree.found()}'
+            f'are named with --images and --masks. Found: {tree.found()}{_channels(tree, images)}'
         )
     return layout
+
+
+def _channels(tree: Tree, images: Kinds) -> str:
+    """A word on nnU-Net's images of several channels, a file each."""
+    stems = [os.path.splitext(name)[0] for folder in images for name in tree.files[folder]]
+    ends = {stem[-5:] for stem in stems if re.search(r'_\d{4}$', stem)}
+    several = len(ends) > 1 and len({stem[:-5] for stem in stems}) < len(stems)
+    text = '. The images have a file for each channel, as for nnU-Net: join them into one each'
+    return text if several else ''
 
 
 def _example(tree: Tree, folders: Kinds) -> str:

@@ -119,7 +119,8 @@ def match(part: Folders, layout: Layout, tree: Tree) -> None:
 
 
 def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> Set[str]:
-    found = set()
+    """Paths below a folder without their endings; a stem must have one file."""
+    found: Dict[str, str] = {}
     for place, names in tree.files.items():
         if folder not in ('.', place) and not place.startswith(f'{folder}/'):
             continue
@@ -128,8 +129,14 @@ def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> Set[str]:
             end = next((s for s in suffixes if name.lower().endswith(s)), None)
             if end is not None:
                 stem = name[: len(name) - len(end)]
-                found.add(stem if below == '.' else f'{PurePosixPath(below).as_posix()}/{stem}')
-    return found
+                stem = stem if below == '.' else f'{PurePosixPath(below).as_posix()}/{stem}'
+                if stem in found:
+                    raise ValueError(
+                        f'{tree.root / place}: {found[stem]} and {name} have the same stem: '
+                        'remove one'
+                    )
+                found[stem] = name
+    return set(found)
 
 
 def _suffixes(tree: Tree, folders: Kinds, end: str) -> List[str]:
