@@ -171,7 +171,7 @@ BROKEN = {
                                                           max_length=9)})), 'no history'),
     'sparse weights': (lambda c: dict(c, state_dict={
         k: v.to_sparse() if v.dim() == 4 else v for k, v in c['state_dict'].items()}),
-        'of another shape'),
+        'is sparse'),
     'odd notes': (lambda c: dict(c, message_hub=dict(c['message_hub'], runtime_info=dict(
         keep_ckpt_ids='ab', last_ckpt=3, best_ckpt=7, best_score='x'))), None),
     'half a note': (lambda c: dict(c, message_hub=dict(c['message_hub'], runtime_info=dict(

@@ -142,9 +142,11 @@ def weights_of(content: dict, name: PathLike) -> State:
     return {key.removeprefix('module.'): value for key, value in state.items()}
 
 
-def _is_plain(value: Tensor) -> bool:
-    real = not (value.is_complex() or value.is_quantized)
-    return real and value.layout == torch.strided
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor of real numbers, all of them there."""
+    if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
+        return False
+    return value.layout == torch.strided and not value.is_meta
 
 
 def check_finite(state: State, name: PathLike) -> None:
@@ -195,13 +197,6 @@ def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) ->
         f'{_count("not in the model", unexpected)}. '
         'Use the config that the checkpoint was trained with'
     )
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is a tensor of plain numbers: not sparse, quantised or without content."""
-    if not isinstance(value, Tensor) or value.is_quantized:
-        return False
-    return value.layout is torch.strided and value.device.type == 'cpu'
 
 
 def _count(what: str, names: list) -> str:
