@@ -324,3 +324,9 @@ def test_tools_are_silent_about_what_upstream_says_of_its_own_calls():
             cli.run_tool(main)
     assert end.value.code == 0
     assert [str(warning.message) for warning in caught] == ['labels are absent']
+
+
+def test_a_word_without_end_is_shortened():
+    text = cli.message_of(ValueError(f'list.txt names {"x" * 5000!r}, which is not there'))
+    assert text.startswith("list.txt names 'xxx") and text.endswith('which is not there')
+    assert len(text) < 300

@@ -205,3 +205,11 @@ def test_camvid_of_real_files():
     share = counts[:11] / counts[:11].sum()
     assert share[3] == pytest.approx(0.2684, abs=5e-5)
     assert share[10] == pytest.approx(0.0020, abs=5e-5)
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    from mmseg_ext.datasets.folder import read_list
+
+    (tmp_path / 'train.txt').write_bytes(b'\xff\xfea')
+    with pytest.raises(ValueError, match=r'train\.txt begins as UTF-16'):
+        read_list(tmp_path / 'train.txt')

@@ -17,6 +17,7 @@ from mmengine.config import DictAction
 from mmseg_ext.core import refusals, signals
 
 _BLANK = '\x1f'  # stands for a blank where mmengine would drop it
+_LONG = 1000  # no name is longer
 USER_ERRORS = (ValueError, KeyError, OSError, ImportError)
 
 # What mmseg says of its own calls, or of sizes that the papers fix: nothing that a user can change.
@@ -135,7 +136,9 @@ def message_of(error: BaseException) -> str:
     if 'Original Traceback' in text:
         lines = [line for line in text.strip().splitlines() if line and not line.startswith(' ')]
         text = re.sub(r'^[\w.]*(Error|Exception): ', '', lines[-1])
-    return ' '.join(text.split()) or type(error).__name__
+    # a file may hold a word of any length, and its message repeats it
+    words = [word if len(word) < _LONG else f'{word[:100]}...{word[-50:]}' for word in text.split()]
+    return ' '.join(words) or type(error).__name__
 
 
 def run_tool(main: Callable[[], Optional[int]]) -> None:

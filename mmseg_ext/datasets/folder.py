@@ -215,10 +215,18 @@ def read_list(path: Union[str, Path]) -> List[str]:
 
     UTF-8, with or without a mark at its start, or UTF-16 with one. Other bytes stay as they are in
     names of files, so that a list in an older encoding fits files named in it.
+
+    Raises:
+        ValueError: If it is neither.
     """
     content = Path(path).read_bytes()
     wide = content[:2] in (b'\xff\xfe', b'\xfe\xff')
-    text = content.decode('utf-16' if wide else 'utf-8-sig', errors='surrogateescape')
+    try:
+        text = content.decode('utf-16' if wide else 'utf-8-sig', errors='surrogateescape')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path} begins as UTF-16 and is none ({error}): save it as UTF-8'
+        ) from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
