@@ -81,9 +81,10 @@ def read_bytes(path: str, *, backend_args: Optional[dict] = None) -> bytes:
             reading would never end), a link that leads nowhere.
     """
     try:
-        if os.path.lexists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError(f'{path}: a folder, a pipe or a device, not a file; take it away')
-        data = fileio.get(path, backend_args=backend_args)
+        if backend_args is None and '://' not in path:
+            data = _read_local(path)
+        else:
+            data = fileio.get(path, backend_args=backend_args)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not os.path.islink(path):
             raise
@@ -97,6 +98,18 @@ def read_bytes(path: str, *, backend_args: Optional[dict] = None) -> bytes:
             'the split'
         )
     return data
+
+
+def _read_local(path: str) -> bytes:
+    flags = os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
+    handle = os.open(path, flags)  # which does not wait for the other end of a pipe
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError(f'{path}: a folder, a pipe or a device, not a file; take it away')
+        with open(handle, 'rb', closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def read_header(data: bytes) -> Header:
