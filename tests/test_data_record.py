@@ -1,13 +1,17 @@
 """A work folder belongs to one data set; and what the log says of images, iterations, classes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from mmseg_ext.apis import user_dataset
 from mmseg_ext.apis.data_file import read_data_file
 from mmseg_ext.apis.data_record import check_same_data, record_data
-from mmseg_ext.apis.user_dataset import apply_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def _data_set(root, classes='[sky, tree]', stems='abcd', size=(48, 64)):
@@ -56,13 +60,15 @@ def test_two_data_sets_of_one_name_do_not_share_a_work_folder(tmp_path):
     _run(tmp_path / 'elsewhere', other)
 
 
-def test_the_log_says_what_happens_to_images_and_iterations(tmp_path, caplog, capsys):
+def test_the_log_says_what_happens_to_images_and_iterations(tmp_path, monkeypatch):
     path = _data_set(tmp_path / 'a', size=(400, 1200))
-    cfg = Config.fromfile('configs/mfp/mfp_mobilenetv2_vertebra.py')
+    cfg = Config.fromfile(ROOT / 'configs/mfp/mfp_mobilenetv2_vertebra.py')
     resize = dict(type='RandomResize', scale=(240, 180), ratio_range=(1, 1), keep_ratio=True)
     cfg.train_dataloader.dataset.pipeline.insert(2, resize)
-    apply_dataset(cfg, path, {'max_iters': 40})
-    said = caplog.text + ''.join(capsys.readouterr())
+    lines = []
+    monkeypatch.setattr(user_dataset, 'print_log', lambda text, *args, **more: lines.append(text))
+    user_dataset.apply_dataset(cfg, path, {'max_iters': 40})
+    said = '\n'.join(lines)
     assert (
         'images of 400x1200 (median height x width), which the row shrinks to about 80x240' in said
     )
