@@ -33,6 +33,7 @@ def test_the_test_refuses_them_too(tiny_config, tmp_path, random_weights) -> Non
         ({'model.decode_head.in_channels': 33}, 'the first step fails.*RuntimeError'),
         ({'model.decode_head.in_index': 9}, 'the first step fails.*IndexError'),
         ({'model.decode_head.channels': 'many'}, 'it cannot be built'),
+        ({'optim_wrapper.optimizer.lr': -1}, 'Invalid learning rate'),
     ],
 )
 def test_settings_that_do_not_fit_each_other_are_one_line(

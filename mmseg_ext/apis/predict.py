@@ -342,8 +342,8 @@ def predict_to_folder(
 
     listing = _Listing(Path(out), dict(source or {}, **model.dataset_meta))
     results = predict(model, images, keep_prob=prob)
-    bar = tqdm(zip(output_names(images), results), total=len(images), desc='predict', unit='image')
-    with listing, bar:
+    named = zip(output_names(images), results)
+    with listing, tqdm(named, total=len(images), desc='predict', unit='image') as bar:
         for name, result in bar:
             if isinstance(result, Prediction):
                 result = _written(result, out, name, model.dataset_meta)

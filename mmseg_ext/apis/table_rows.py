@@ -158,7 +158,7 @@ def read_tables(paper: str, configs: Optional[PathLike] = None) -> Dict[str, Tab
             str(name): _table(paper, str(name), dict(entry), shared, root)
             for name, entry in content['tables'].items()
         }
-    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise ValueError(f'{path}: {error}') from error
 
 

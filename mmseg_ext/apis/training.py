@@ -278,7 +278,7 @@ def explained(cfg: Config, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, OSError, ImportError):
+    except (ValueError, OSError, ImportError):
         raise
     except Exception as error:
         if refusals.is_refused_write(error):
@@ -327,7 +327,10 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
             with lost_process.named(_limit(cfg)):
                 runner.train()
         except ValueError as error:
-            raise _explain(error, cfg) from error
+            error = _explain(error, cfg)
+            if _steps_done(runner) or os.sep in str(error):  # names a file
+                raise error from None
+            raise ValueError(f'{cfg.filename or "config"}{_given(cfg)}: {error}') from error
         except Exception:
             if _steps_done(runner):
                 raise
