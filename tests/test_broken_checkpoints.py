@@ -220,7 +220,7 @@ def test_a_failed_resume_leaves_the_folder_as_it_was(tiny_config, trained, tmp_p
     """The config that lies there is the old run's, not the one of the failed attempt."""
     shutil.copytree(trained, tmp_path / 'run')
     before = {p: p.read_bytes() for p in (tmp_path / 'run').rglob('*') if p.is_file()}
-    cfg = settings(tiny_config, tmp_path / 'run', **{'model.decode_head.num_classes': 2})
+    cfg = settings(tiny_config, tmp_path / 'run', **{'model.decode_head.channels': 4})
     with pytest.raises(ValueError, match='another model'):
         training.train(cfg, resume=True)
     after = {p: p.read_bytes() for p in (tmp_path / 'run').rglob('*') if p.is_file()}
