@@ -16,10 +16,10 @@ from mmseg_ext.apis.load_model import choose_device, class_names, load_model
 from mmseg_ext.apis.predict import (
     Failure,
     find_images,
-    output_names,
     predict,
     predict_to_folder,
 )
+from mmseg_ext.core.files import output_names
 
 
 @pytest.fixture(scope='module')

@@ -4,6 +4,7 @@ import json
 import pickle
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
+from mmseg_ext.apis import training
 from mmseg_ext.evaluation import image_counts, seg_metric
 from mmseg_ext.evaluation.confusion import (
     confusion_matrix,
@@ -438,3 +440,24 @@ def test_cuda_predictions():
         sample['pred_sem_seg']['data'] = sample['pred_sem_seg']['data'].cuda()
         metric.process(None, [sample])
     assert metric.evaluate(5) == run(build(), images)
+
+
+def test_masks_of_images_that_share_a_name_are_kept_apart(tmp_path):
+    paths = [str(tmp_path / case / 'image.png') for case in ('a', 'b')]
+    dataset = [dict(img_path=path) for path in paths]
+    metric = build(output_dir=str(tmp_path / 'out'), format_only=True)
+    runner = SimpleNamespace(
+        test_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=[metric])),
+        test_dataloader=SimpleNamespace(dataset=_Listed(dataset)),
+    )
+    training._name_outputs(runner)
+    for value, path in enumerate(paths):
+        metric._save_prediction(dict(img_path=path), torch.full((2, 3), value))
+    found = {str(p.relative_to(tmp_path / 'out')): int(np.asarray(Image.open(p))[0, 0])
+             for p in (tmp_path / 'out').rglob('*.png')}  # fmt: skip
+    assert found == {'a/image.png': 0, 'b/image.png': 1}
+
+
+class _Listed(list):
+    def get_data_info(self, index):
+        return self[index]

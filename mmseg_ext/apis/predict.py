@@ -23,7 +23,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmseg_ext.core.files import write_bytes, write_json
+from mmseg_ext.core.files import output_names, write_bytes, write_json
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES
 from mmseg_ext.evaluation.probabilities import to_prob
 
@@ -234,25 +234,6 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__
-
-
-def output_names(images: Sequence[Path]) -> List[Path]:
-    """Name the output of each image: its path below the folder they share, without the suffix.
-
-    Where two would be the same (``a.jpg`` and ``a.png``), both keep the suffix, and so does a third
-    one whose name is then taken (``a.jpg.png``).
-    """
-    if not images:
-        return []
-    root = os.path.commonpath([path.absolute().parent for path in images])
-    whole = [Path(os.path.relpath(path.absolute(), root)) for path in images]
-    names = [path.with_suffix('') for path in whole]
-    while True:
-        times = Counter(names)
-        longer = [name if times[name] == 1 else path for name, path in zip(names, whole)]
-        if longer == names:
-            return names
-        names = longer
 
 
 def write_prediction(

@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ext.core import refusals, signals
+from mmseg_ext.core.files import output_names
 from mmseg_ext.core.saved import began_with
 from mmseg_ext.engine import lost_process
 from mmseg_ext.engine.distributed import start_cpu_group
@@ -473,6 +474,20 @@ def _calibration(runner: Runner) -> Optional[dict]:
     return next((m.summary for m in metrics if isinstance(m, CalibrationMetric)), None)
 
 
+def _name_outputs(runner: Runner) -> None:
+    """Keep the masks of images apart that have one name, in other folders or by their suffix."""
+    metrics = [m for m in runner.test_loop.evaluator.metrics if getattr(m, 'output_dir', None)]
+    if not metrics:
+        return
+    dataset = runner.test_dataloader.dataset
+    paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+    if len({Path(path).stem for path in paths}) == len(paths):
+        return
+    names = map(str, output_names([Path(path) for path in paths]))
+    for metric in metrics:
+        metric.output_names = dict(zip(paths, names))
+
+
 def _intervals(runner: Runner) -> dict:
     """Intervals of the scores, by the names under which the evaluator returns them."""
     found: dict = {}
@@ -551,6 +566,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         runner = build_runner(cfg)
         _check_tested(runner, cfg)
         pack_groups(runner.test_dataloader.dataset)
+        _name_outputs(runner)
         with explained(cfg, 'the test fails'), lost_process.named(_limit(cfg)):
             metrics = runner.test()
         if is_main_process():

@@ -6,8 +6,9 @@ A new content is written beside the old one, flushed to the disk, and takes its 
 import contextlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any, Iterator, List, Sequence, Union
 
 from .refusals import as_refusal
 
@@ -116,3 +117,22 @@ def _is_running(process: int) -> bool:
     except OSError:  # another user's
         return True
     return True
+
+
+def output_names(images: Sequence[Path]) -> List[Path]:
+    """Name the output of each image: its path below the folder they share, without the suffix.
+
+    Where two would be the same (``a.jpg`` and ``a.png``), both keep the suffix, and so does a third
+    one whose name is then taken (``a.jpg.png``).
+    """
+    if not images:
+        return []
+    root = os.path.commonpath([path.absolute().parent for path in images])
+    whole = [Path(os.path.relpath(path.absolute(), root)) for path in images]
+    names = [path.with_suffix('') for path in whole]
+    while True:
+        times = Counter(names)
+        longer = [name if times[name] == 1 else path for name, path in zip(names, whole)]
+        if longer == names:
+            return names
+        names = longer

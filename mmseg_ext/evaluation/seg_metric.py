@@ -57,7 +57,8 @@ class SegMetric(LabelMapMetric):
         per_image_file: Where the counts of each image go (``.npz``); None writes nothing.
         summary_file: Where the summary goes (``.json``); None writes nothing.
         extra: Further top-level entries of the summary.
-        output_dir: Folder for predicted label maps (PNG), as in mmseg.
+        output_dir: Folder for predicted label maps (PNG), as in mmseg: named like the images, or
+            as ``output_names`` of the metric says, which a test fills where two would share one.
         format_only: Only write these maps; needs no ground truth.
         pred_field: Which prediction of a sample counts, such as ``'pred_sem_seg_nocrf'`` for what
             a network said before its CRF.
@@ -105,6 +106,7 @@ class SegMetric(LabelMapMetric):
         self.summary_file = summary_file
         self.extra = extra
         self.output_dir = output_dir
+        self.output_names: dict[str, str] = {}  # path of an image -> name without a suffix
         self.format_only = format_only
         self.pred_field = pred_field
         self._reset()
@@ -184,7 +186,9 @@ class SegMetric(LabelMapMetric):
             ids = ids + 1
         folder = Path(str(self.output_dir))
         image = Image.fromarray(ids.astype(np.uint8 if ids.max(initial=0) < 256 else np.uint16))
-        with replacing(folder / f'{Path(sample["img_path"]).stem}.png') as unfinished:
+        path = str(sample['img_path'])
+        name = self.output_names.get(path, Path(path).stem)
+        with replacing(folder / f'{name}.png') as unfinished:
             image.save(unfinished, format='PNG')
 
     def evaluate(self, size: int) -> dict:
