@@ -157,6 +157,21 @@ def test_max_iters_turns_epochs_into_iterations():
     assert short.train_cfg.val_interval == short.default_hooks.checkpoint.interval == 1
 
 
+@pytest.mark.parametrize('options, said', [
+    ({'train_cfg.max_iters': 9}, 'train_cfg.max_iters=9 lengthens the loop alone, param_scheduler '
+                                 'ends at 6, and the rate stays what it is then: give max_iters=N'),
+    ({'train_cfg.max_iters': 5}, None),  # shorter: the rate is that of the whole run
+    ({'max_iters': 9}, None),
+    ({'max_iters': 9, 'train_cfg.val_interval': 4}, None),
+])  # fmt: skip
+def test_a_loop_that_is_longer_than_its_schedule_is_said(tiny_config, monkeypatch, options, said):
+    lines = []
+    monkeypatch.setattr(training, 'print_log', lambda text, *_: lines.append(text))
+    training.load_config(tiny_config, options=options)
+    found = [text for text in lines if 'param_scheduler' in text]
+    assert [text.startswith(said) for text in found] == ([True] if said else [])
+
+
 def test_what_is_given_beside_max_iters_wins(tiny_config):
     """Whatever the order, for every key that is rescaled, and under the file's own variable."""
     given = {

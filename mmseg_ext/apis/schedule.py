@@ -1,6 +1,6 @@
 """Change the length of a run by one number."""
 
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config
 
@@ -68,6 +68,27 @@ def set_val_interval(cfg: Config, steps: int) -> None:
     if checkpoint.get('interval') == loop.get('val_interval'):
         checkpoint['interval'] = steps
     loop['val_interval'] = steps
+
+
+def short_schedule(cfg: Config) -> Optional[str]:
+    """Say so if the schedule ends before the loop does, whose rate then stays where it is.
+
+    Args:
+        cfg: Its ``train_cfg`` was lengthened by itself, so that the schedule may be another run's.
+    """
+    loop = cfg.get('train_cfg') or {}
+    unit = 'max_epochs' if 'max_epochs' in loop else 'max_iters'
+    mine = [s for s in _schedulers(cfg) if s.get('by_epoch', True) == (unit == 'max_epochs')]
+    ends = [scheduler['end'] for scheduler in mine if 'end' in scheduler]
+    if not ends or len(ends) < len(mine) or max(ends) >= loop.get(unit, 0):
+        return None
+    rescaled = (
+        ': give max_iters=N alone, which rescales the schedule' if unit == 'max_iters' else ''
+    )
+    return (
+        f'train_cfg.{unit}={loop[unit]} lengthens the loop alone, param_scheduler ends at '
+        f'{max(ends)}, and the rate stays what it is then{rescaled}'
+    )
 
 
 def _scale_scheduler(scheduler: dict, ratio: float) -> None:

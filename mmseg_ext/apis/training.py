@@ -48,7 +48,7 @@ from .data_record import check_same_data
 from .optional_packages import check_packages
 from .results import add_run_facts
 from .run_guard import guarded
-from .schedule import set_max_iters, set_val_interval
+from .schedule import set_max_iters, set_val_interval, short_schedule
 from .user_dataset import apply_dataset, run_name
 
 PathLike = Union[str, Path]
@@ -171,6 +171,9 @@ def _merge(cfg: Config, options: dict) -> None:
     if isinstance(options.get('val_interval'), int) and cfg.get('train_cfg'):
         set_val_interval(cfg, options['val_interval'])
     cfg.merge_from_dict(options)
+    note = short_schedule(cfg) if any(key.startswith('train_cfg') for key in options) else None
+    if note:
+        print_log(note, 'current', logging.WARNING)
 
 
 def _fit_workers(cfg: Config) -> None:
