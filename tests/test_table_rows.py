@@ -176,3 +176,23 @@ def test_folds_are_found_in_order(tmp_path):
     (tmp_path / 'base_seed0').mkdir()
     (tmp_path / 'base_seed0' / 'results.json').touch()  # not a fold
     assert [run.name for run in find_runs(table, tmp_path).rows[0].runs] == ['fold2', 'fold10']
+
+
+@pytest.mark.parametrize(
+    'entry, named',
+    [
+        (dict(printed='x'), 'printed'),
+        (dict(printed=dict(mIoU='high')), 'printed.mIoU'),
+        (dict(tolerance='wide'), 'tolerance'),
+        (dict(note=3), 'note'),
+    ],
+)
+def test_entries_of_another_kind_are_named(tmp_path, entry, named):
+    import yaml
+
+    (tmp_path / 'paper').mkdir()
+    rows = [dict(dict(label='a', config='c'), **entry)]
+    content = dict(tables={1: dict(caption='x', rows=rows)})
+    (tmp_path / 'paper/tables.yml').write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=rf'tables\.yml: table 1, a: {named} is'):
+        read_tables('paper', tmp_path)

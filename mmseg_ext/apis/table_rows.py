@@ -174,7 +174,9 @@ def _names(kind: Any, *hidden: str) -> List[str]:
 
 def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> TableRun:
     _check_keys(entry, _names(TableRun, 'paper', 'table', 'dataset'), f'table {name}')
+    _check_kinds(entry, f'table {name}')
     protocol = dict(shared, **entry.pop('protocol', {}))
+    _check_kinds(protocol, f'protocol of table {name}')
     _check_keys(protocol, _names(Protocol), f'protocol of table {name}')
     protocol['seeds'] = tuple(protocol.get('seeds', (0,)))
     rows = tuple(_row(dict(row), paper, name, root) for row in entry.pop('rows'))
@@ -189,8 +191,27 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
     return TableRun(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
 
 
+_KINDS: Dict[str, Any] = {
+    **dict.fromkeys(('label', 'config', 'note', 'weights_of', 'caption', 'baseline'), str),
+    **dict.fromkeys(('printed', 'unstated', 'options'), dict),
+    **dict.fromkeys(('metrics', 'seeds'), (list, tuple)),
+    'tolerance': (int, float),
+}
+
+
+def _check_kinds(entry: dict, where: str) -> None:
+    for key, kind in _KINDS.items():
+        value = entry.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise ValueError(f'{where}: {key} is {value!r}, which is of another kind')
+    for metric, number in (entry.get('printed') or {}).items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise ValueError(f'{where}: printed.{metric} is {number!r}, which is no number')
+
+
 def _row(entry: dict, paper: str, table: str, root: Path) -> Row:
     _check_keys(entry, _names(Row, 'path', 'runs'), f'table {table}, {entry.get("label")}')
+    _check_kinds(entry, f'table {table}, {entry.get("label")}')
     row = Row(**{'config': '', **entry})
     return replace(row, path=find_config(row.config, paper, root))
 
