@@ -73,3 +73,16 @@ def test_a_damaged_file_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r'results\.json is damaged'):
         files.read_json(path)
+
+
+def test_what_an_ended_process_left_is_swept_before_it_is_collected(tmp_path):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    mine, theirs = tmp_path / f'.a.{os.getppid()}.part', tmp_path / f'.a.{child}.part'
+    for path in (mine, theirs):
+        path.touch()
+    files.sweep(tmp_path)
+    os.waitpid(child, 0)
+    assert mine.exists() and not theirs.exists()

@@ -116,6 +116,8 @@ def _is_running(process: int) -> bool:
         return False
     except OSError:  # another user's
         return True
+    with contextlib.suppress(OSError):  # Linux: one that has ended and was not collected yet
+        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     return True
 
 
