@@ -171,7 +171,8 @@ def run_case(world: World, case: Case, number: int, peak: float) -> List[Verdict
 
 def run_pictures(world: World, rng: random.Random, peak: float, limit: int) -> List[Verdict]:
     """Give all image files to predict and to check at once, some to train and test alone."""
-    found = dict(list(pictures(rng).items())[:limit])
+    every = list(pictures(rng).items())
+    found = dict(rng.sample(every, min(limit, len(every))))
     verdicts = predict_pictures(world, found, peak)
     verdicts += check_pictures(world, found, peak, as_masks=False)
     verdicts += check_pictures(world, found, peak, as_masks=True)

@@ -67,7 +67,8 @@ def broken_bytes(content: bytes, rng: random.Random) -> Dict[str, bytes]:
     found = {'empty': b'', 'text': b'no such thing\n' * 20, 'zeros': bytes(len(content))}
     for share in (0.02, 0.3, 0.7, 0.97):
         found[f'cut at {share}'] = content[: int(len(content) * share)]
-    found['noise'] = bytes(rng.randrange(256) for _ in range(min(len(content), 5000)))
+    noise = bytes(rng.randrange(256) for _ in range(5000))  # as many draws for all lengths
+    found['noise'] = noise[: len(content)]
     found['json'] = b'{"a": 1}'
     found['html'] = b'<!DOCTYPE html><html><body>404 Not Found</body></html>'
     return found
@@ -204,7 +205,7 @@ def checkpoint_cases(world: World, rng: random.Random) -> Iterator[Case]:
     for number in range(8):
         changed = bytearray(whole)
         for _ in range(4):
-            changed[rng.randrange(2000, len(whole) - 3000)] ^= 0x55
+            changed[2000 + int(rng.random() * (len(whole) - 5000))] ^= 0x55
         yield case(f'flipped {number}', _bytes_writer('w.pth', bytes(changed)))
     for name, (change, broken) in _changed_checkpoints().items():
         yield case(name, _changed_writer(world, change), broken)

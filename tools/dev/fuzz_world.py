@@ -14,6 +14,8 @@ from typing import List, Optional, Sequence
 import cv2
 import numpy as np
 
+from mmseg_ext.core.files import read_json, write_json
+
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('sky', 'tree', 'road')
 SIZE = 48
@@ -212,18 +214,26 @@ def build_world(root: Path) -> World:
     world.config.with_name('README.md').write_text('# Tiny\n')
     (root / 'cases').mkdir()
     work = ['--work-dir', world.run]
-    _must(run_tool('train', [world.config, *work], root))
+    _must(run_tool('train', [world.config, *work, '--seed', 0], root))
     _must(run_tool('test', [world.config, world.weights, *work], root))
+    settle(world.run / 'results.json')
     photos = [world.data / 'images/0.png', world.data / 'images/1.png']
     words = [world.config, world.weights, *photos, '--out', world.predictions, '--prob']
     _must(run_tool('predict', words, root))
     for fold in (0, 1):
         words = ['--fold', fold, '--num-folds', 2, '--work-dir', world.folds]
-        _must(run_tool('train', [world.config, *words], root))
+        _must(run_tool('train', [world.config, *words, '--seed', 0], root))
         last = world.folds / f'fold{fold}/iter_2.pth'
         _must(run_tool('test', [world.config, last, *words], root))
+        settle(world.folds / f'fold{fold}/results.json')
     _must(run_tool('kfold', fold_words(world, world.folds), root))
     return world
+
+
+def settle(path: Path) -> None:
+    """Write the same day, commit and machine into any results: what is broken is the same then."""
+    made = dict(commit='0' * 40, dirty=False, date='2026-01-01', hardware='any', torch='any')
+    write_json(path, {**read_json(path), **made})
 
 
 def fold_words(world: World, folder: Path) -> List[object]:
