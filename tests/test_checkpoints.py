@@ -122,3 +122,14 @@ def test_start_weights_are_found_wherever_they_are_named(tmp_path):
     check_start_weights(dict(init_cfg=[dict(type='Kaiming'), here], backbone=dict(init_cfg=remote)))
     with pytest.raises(FileNotFoundError, match='which model.auxiliary_head.1.init_cfg names'):
         check_start_weights(dict(auxiliary_head=[dict(init_cfg=None), dict(init_cfg=[absent])]))
+
+
+def test_runs_of_one_second_share_no_history(tiny_config, tmp_path):
+    """mmengine names log, history and curves after config and second."""
+    runners = []
+    for name in 'abc':
+        cfg = training.load_config(tiny_config, work_dir=tmp_path / name)
+        runners.append(training.build_runner(cfg))
+    assert len({runner.experiment_name for runner in runners}) == 3
+    assert len({id(runner.message_hub) for runner in runners}) == 3
+    assert len({id(runner.visualizer) for runner in runners}) == 3

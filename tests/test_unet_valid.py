@@ -116,7 +116,7 @@ def test_batch_norm_and_gradients():
         (lambda: UNetValid(mirror='yes'), "'never', 'test' or 'always', got 'yes'"),
         (lambda: UNetValid(widths=(8,)), r'two stages or more, got \[8\]'),
         (lambda: BorderWeight(sigma=0), 'sigma must be above 0'),
-        (lambda: ElasticDeform(grid=0), 'grid 1, got 10.0 and 0'),
+        (lambda: ElasticDeform(grid=0), 'grid at least 1, got 10.0 and 0'),
     ],
 )
 def test_mistakes(build, words):

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import logging
 import os
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence, Union
@@ -52,6 +53,7 @@ from .schedule import set_max_iters, set_val_interval, short_schedule
 from .user_dataset import apply_dataset, run_name
 
 PathLike = Union[str, Path]
+_RUNS: Counter[str] = Counter()  # that this process has built, by name
 _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
 
 
@@ -252,12 +254,27 @@ def use_nan(cfg: Config, action: str = 'stop') -> None:
     cfg.custom_hooks = hooks if ours else [*hooks, dict(type='NonFiniteHook', action=action)]
 
 
+def _named_apart(cfg: Config) -> Config:
+    """Name a further run of this process apart from the ones before.
+
+    mmengine keeps log, history and curves under a run's name and second: two within a second would
+    share them.
+    """
+    name = cfg.get('experiment_name') or Path(cfg.filename or 'run').stem
+    _RUNS[name] += 1
+    if _RUNS[name] > 1:
+        cfg = cfg.copy()
+        cfg.experiment_name = f'{name}_{_RUNS[name]}'
+    return cfg
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that the config names.
 
     Raises:
         ValueError: If a setting makes that impossible.
     """
+    cfg = _named_apart(cfg)
     try:
         with explained(cfg, 'it cannot be built'):
             return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
