@@ -119,5 +119,6 @@ def run(request: dict) -> None:
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would have the tools ignore it
     gc.freeze()  # what is imported is no garbage: a collection need not look at it again
     run(serve())
