@@ -623,6 +623,76 @@ def test_numbers_of_objects_are_one_class(tmp_path):
     assert any('numbers of objects' in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    'values, classes, ignored',
+    [
+        ((0, 128, 255), (0, 128, 255), []),
+        ((0, 63, 127, 191, 255), (0, 63, 127, 191, 255), []),
+        ((0, 7, 255), (0, 7), [255]),
+        ((0, 1, 2, 255), (0, 1, 2), [255]),
+        ((0, 1, 65535), (0, 1), [65535]),
+        ((0, 65535), (0, 65535), []),
+    ],
+)
+def test_the_last_value_is_no_label_unless_it_ends_a_scale(tmp_path, values, classes, ignored):
+    mask = np.array(values, np.uint16)[np.arange(120).reshape(10, 12) % len(values)]
+    cv2.imwrite(str(tmp_path / 'm.png'), mask)
+    found = find_classes([str(tmp_path / 'm.png')])
+    assert (tuple(found.values), found.ignored) == (classes, ignored)
+
+
+def test_layers_of_few_pixels_are_classes(tmp_path):
+    """Ten layers, three pixels each, below each other: ids that follow each other."""
+    mask = np.repeat(np.arange(10), 3)[:, None].repeat(40, 1)
+    paths = [str(_save(tmp_path / f'{i}.png', np.roll(mask, i, axis=1))) for i in range(3)]
+    found = find_classes(paths)
+    assert (found.values, found.ignored) == (list(range(10)), [])
+
+
+def test_a_colour_for_each_object_stops(tmp_path):
+    random = np.random.default_rng(5)
+    paths = []
+    for index in range(5):
+        mask = np.zeros((40, 60, 3), int)
+        for column in range(6):
+            mask[5:30, 10 * column : 10 * column + 7] = random.integers(1, 256, 3)
+        paths.append(str(_save(tmp_path / f'{index}.png', mask)))
+    with pytest.raises(ValueError, match='object colours: 30 of 31 colours are in one of 5 masks'):
+        find_classes(paths)
+
+
+def test_files_of_splits_and_names_that_are_not_used_are_named(tmp_path):
+    root = tmp_path / 'data'
+    names = [f'{kind}/{i:03}.png' for kind in ('images', 'masks') for i in range(6)]
+    _tree(root, names)
+    (root / 'train.txt').write_text('1\n2\n')
+    (root / 'val.csv').write_text('image\n3\n')
+    (root / 'classes.txt').write_text('sky\nsea\n')
+    notes = init_data_file(root, tmp_path / 'my_data.yml')
+    assert any(
+        note.startswith('not used as lists of a split: train.txt, val.csv') for note in notes
+    )
+    assert any(note.startswith('classes.txt is not used: it has 2 names') for note in notes)
+
+
+def test_lists_with_the_separators_of_windows(tmp_path):
+    names = [f'{kind}/{i}.png' for kind in ('images', 'masks') for i in range(3)]
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/train.txt').write_text('images\\0.png\n.\\images\\1.png\n')
+    (tmp_path / 'data/val.txt').write_text('2\n')
+    _, parts, notes = _init(tmp_path, names)
+    assert [image for image, _ in parts['train']] == ['images/0.png', 'images/1.png']
+    assert not any('not used' in note for note in notes)
+
+
+def test_what_nnunet_ignores_is_no_class(tmp_path):
+    path = str(_save(tmp_path / 'm.png', IDS))
+    labels = '{"labels": {"background": 0, "liver": 1, "ignore": 2}}'
+    (tmp_path / 'dataset.json').write_text(labels)
+    found = find_classes([path], folder=tmp_path)
+    assert (found.names, found.values, found.ignored) == (['background', 'liver'], [0, 1], [2])
+
+
 NAME_FILES = {
     'dataset.json': '{"labels": {"background": 0, "liver": 1, "spleen": 2}, "numTraining": 9}',
     'classes.json': '["background", "liver", "spleen"]',

@@ -17,6 +17,7 @@ from mmseg_ext.apis.data_signs import (
     instance_numbers,
     interpolated,
     is_same_picture,
+    lossy,
     mask_facts,
     mask_signs,
     palette_beside_colors,
@@ -280,6 +281,22 @@ def test_images_that_are_the_masks(tmp_path, kind):
     )  # fmt: skip
     text = _found(path, 'images that are the masks')
     assert text.startswith('image and mask are the same picture in 5 of 5 pairs')
+
+
+@pytest.mark.parametrize('factor, offset', [(30, 0), (-20, 90)])
+def test_images_that_are_scaled_masks(factor, offset):
+    for seed in range(3):
+        mask = _blobs(seed, 3)
+        image = (mask[..., None].repeat(3, 2).astype(int) * factor + offset).astype(np.uint8)
+        assert is_same_picture(image, shown_forms(mask))
+        noise = np.random.default_rng(seed).integers(0, 40, image.shape)
+        assert not is_same_picture((image // 2 + noise).astype(np.uint8), shown_forms(mask))
+
+
+def test_masks_of_jpeg_are_warned_of(tmp_path):
+    path = _save(tmp_path / 'masks/a.jpg', _blobs(0) * 60)
+    sign = lossy([mask_facts(path)])
+    assert sign.text.startswith('1 of 1 masks are JPEG') and not sign.wrong
 
 
 def test_photographs_of_bright_objects_are_no_masks():

@@ -18,6 +18,7 @@ from .data_signs import (
     instance_numbers,
     interpolated,
     mask_facts,
+    object_colors,
     palette_beside_colors,
     palettes_disagree,
 )
@@ -30,6 +31,8 @@ _MAX_VALUES = 256
 _MAX_IGNORED = 1000  # values, or colours, that a file can list as ignored
 _BLENDED = 0.15  # of the pixels: with more of them ignored, not enough would be left
 _STRAY = 0.001  # of the pixels: beside blends, a rarer value is one, too
+_NO_LABEL = (255, 65535)  # the largest value of a mask means so, unless it is one of a scale
+_IGNORE = 'ignore'  # nnU-Net's name of what has no label
 _VOC_BORDER = (224, 224, 192)
 
 
@@ -142,6 +145,7 @@ def classes_of(
     path = facts[0].path
     if colored:
         blends, note = _blends(in_threads(_colored, contents), counts)
+        _refuse_numbered(contents, listed)
         found = _by_color(counts, blends, path, listed)
     elif _is_soft(counts) and not any(content.palette for content in contents):
         found, note = _soft(counts), ''
@@ -150,6 +154,17 @@ def classes_of(
     found.notes += [text for text in (why, note) if text]
     _use_palette(found, contents, colored=colored)
     return _named(found, names)
+
+
+def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
+    """Refuse masks in which every object has a colour of its own.
+
+    Raises:
+        ValueError: If so, and no list names the colours.
+    """
+    numbered = object_colors([content.facts for content in contents])
+    if numbered is not None and not any(entry.color for entry in listed.names):
+        raise ValueError(f'{numbered.kind}: {numbered.text}')
 
 
 def _holds_colors(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
@@ -241,25 +256,57 @@ def _by_value(counts: Counter, blends: List[int], path: str, listed: Listed) -> 
             f'{values[-1]}: these are no class ids (of instances, a photograph, or a distance '
             'map?); save masks of class ids'
         )
-    binary = values == [0, 255]
-    known = {name.value for name in listed.names}
-    ignored = [255] if 255 in values and not binary and 255 not in known else []
+    binary = values in ([0, 255], [0, 65535])
+    ignored, notes = _no_label(values, counts, listed)
     values = [value for value in values if value not in ignored]
-    notes = [
-        f'the value 255 ({100 * counts[255] / sum(counts.values()):.1f} % of pixels) is taken as '
-        'ignored'
-    ] * len(ignored)
     named = _match_names(values, listed)
     if named is None:
         names = [_made_up(value, counts, binary) for value in values]
+        notes += _unused_names(values, listed)
         notes.append('the names of the classes are made up: change them')
     else:
         values, names = named
+        unlabelled = [v for v, n in zip(values, names) if n.lower() == _IGNORE]
+        if unlabelled:
+            ignored += unlabelled
+            notes.append(f'{listed.source} calls {unlabelled} {_IGNORE}: taken as ignored')
+            names = [n for n in names if n.lower() != _IGNORE]
+            values = [v for v in values if v not in unlabelled]
         shown = ', '.join(f'{v} = {n}' for v, n in list(zip(values, names))[:4])
         notes.append(f'names from {listed.source}: {shown}{", ..." if len(values) > 4 else ""}')
     if len(values) < 2:
         raise ValueError(f'the masks hold the value {values} only: nothing to tell apart')
     return Classes(names, values, _colors(len(values)), [*ignored, *blends], notes=notes)
+
+
+def _no_label(values: List[int], counts: Counter, listed: Listed) -> Tuple[List[int], List[str]]:
+    """The largest value, if it says that there is no label, and a note on it."""
+    last = values[-1]
+    known = {name.value for name in listed.names}
+    if last not in _NO_LABEL or values == [0, last] or last in known:
+        return [], []
+    if _is_scale(values):
+        return [], [f'the values {values} are even steps up to {last}, which is a class, too']
+    share = 100 * counts[last] / sum(counts.values())
+    return [last], [f'the value {last} ({share:.1f} % of pixels) is taken as ignored']
+
+
+def _unused_names(values: List[int], listed: Listed) -> List[str]:
+    """A note on a file of names that do not fit."""
+    if not listed.source:
+        return []
+    more = ', ...' if len(values) > 8 else ''
+    shown = ', '.join(map(str, values[:8]))
+    return [
+        f'{listed.source} is not used: it has {len(listed.names)} names of classes that are '
+        f'understood, which do not fit the values {shown}{more} of the masks'
+    ]
+
+
+def _is_scale(values: List[int]) -> bool:
+    """Whether values are greys at even distances, as 0, 128, 255, which ids are not."""
+    steps = np.diff(values)
+    return len(steps) > 1 and int(steps.min()) >= 16 and int(steps.max() - steps.min()) <= 2
 
 
 def _soft(counts: Counter) -> Classes:

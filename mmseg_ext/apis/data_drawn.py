@@ -124,7 +124,8 @@ def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:
     own, ignored = find_names(drawn)
     if names and len(names) != len(own):
         raise ValueError(f'{len(names)} names for the {len(own)} classes {own}')
-    unused = [n for n in drawn.names if n not in own and n.lower() not in _BACKGROUND]
+    known = (*own, *([IGNORED] if ignored else []))
+    unused = [n for n in drawn.names if n not in known and n.lower() not in _BACKGROUND]
     notes = [f'no object is of the class {", ".join(unused[:8])}: left out'] if unused else []
     colors = [(red, green, blue) for red, green, blue in voc_palette(len(own))]
     values = list(range(len(own)))

@@ -31,7 +31,7 @@ class Name(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """Names of classes, and the file that they are from."""
+    """Names of classes, and the file that they are from, or that has none that are understood."""
 
     names: List[Name]
     source: str = ''
@@ -53,12 +53,14 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     found: Dict[str, List[Path]] = {}
     for path in data_files(folder, own):
         found.setdefault(path.name.lower(), []).append(path)
+    unread = ''
     for name in (*_TEXTS, *_JSONS):
         for path in sorted(found.get(name, [])):
             names = _from_json(path) if name in _JSONS else _from_text(path)
             if names:
                 return Listed(names, path.relative_to(folder).as_posix())
-    return Listed([])
+            unread = unread or path.relative_to(folder).as_posix()
+    return Listed([], unread)
 
 
 def _from_text(path: Path) -> List[Name]:

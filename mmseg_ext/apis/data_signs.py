@@ -13,8 +13,10 @@ from ..datasets.signs import (
     instance_numbers,
     interpolated,
     is_same_picture,
+    lossy,
     mask_facts,
     mask_signs,
+    object_colors,
     palette_beside_colors,
     palettes_disagree,
     shown_forms,
@@ -22,6 +24,6 @@ from ..datasets.signs import (
 
 __all__ = [
     'MaskFacts', 'Sign', 'blended_values', 'facts_of', 'facts_without', 'images_are_masks',
-    'instance_numbers', 'interpolated', 'is_same_picture', 'mask_facts', 'mask_signs',
-    'palette_beside_colors', 'palettes_disagree', 'shown_forms',
+    'instance_numbers', 'interpolated', 'is_same_picture', 'lossy', 'mask_facts',
+    'mask_signs', 'object_colors', 'palette_beside_colors', 'palettes_disagree', 'shown_forms',
 ]  # fmt: skip

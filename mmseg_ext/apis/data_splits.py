@@ -125,6 +125,8 @@ def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> Dict[str, 
         if 'train' in found and _size(found) > _size(best):
             best, source = found, PurePosixPath(os.path.relpath(folder, layout.root)).as_posix()
             unknown = sum(number for stems, number in read.values() if stems)
+    if not best:
+        _say_unused(layout, own)
     if best:
         layout.split_by = f'the lists in {source}'
         layout.notes.append(f'split by the lists in {source}')
@@ -137,6 +139,18 @@ def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> Dict[str, 
         split: Folders(whole.images, whole.masks, stems, whole=False)
         for split, stems in best.items()
     }
+
+
+def _say_unused(layout: Layout, own: Sequence[Path]) -> None:
+    """Note files that are called as lists of splits and decide nothing."""
+    named = [path for path in data_files(layout.root, own) if path.stem.lower() in SPLITS]
+    unused = sorted(path for path in named if path.suffix.lower() in ('.txt', '.csv'))
+    if unused:
+        names = [PurePosixPath(os.path.relpath(path, layout.root)).as_posix() for path in unused]
+        layout.notes.append(
+            f'not used as lists of a split: {", ".join(names[:4])}; a list is a .txt with the stem '
+            'of an image that has a mask in each line, and there must be one for train'
+        )
 
 
 def _size(found: Dict[str, List[str]]) -> int:
@@ -164,6 +178,7 @@ def _listed_stems(path: Path, known: Set[str]) -> Tuple[List[str], int]:
     lines = read_list(path)
     stems = []
     for line in lines:
+        line = line.replace('\\', '/').removeprefix('./')
         words = (line, line.split()[0])  # names may hold blanks, and lines pairs of names
         choices = [c for word in words for c in (word, os.path.splitext(word)[0])]
         choices += [names.get(PurePosixPath(os.path.splitext(w)[0]).name, '') for w in words]

@@ -168,11 +168,12 @@ def _refuse_dark(path: str, image: np.ndarray) -> None:
     bright = largest >= 2**15 and (image >= _DARK).mean() >= _FEW
     if largest and not bright:
         bits = next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
+        others = ' (65535 if others use all 16 bits)' if bits < 16 else ''
         raise UnfitImageError(
             f'{path}: the image has 16 bits and values up to {largest}, of which the rows, which '
             f'read the upper 8 bits, would see 0 to {largest >> 8}: use '
             f'LoadImage(max_value={2**bits - 1}) {_CUSTOM}, image_max_value: {2**bits - 1} in a '
-            'data set file, or convert it to 8 bits'
+            f'data set file{others}, or convert it to 8 bits'
         )
 
 

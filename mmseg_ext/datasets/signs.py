@@ -24,7 +24,9 @@ _FEW_VALUES = 3  # fewer blends than these may be thin classes, such as borders
 _MANY_NUMBERS = 8  # fewer values than these are taken for classes
 _NO_CLASSES = 64  # values that hardly ever recur, as numbers of a whole data set do
 _KEPT = 500  # values of a mask that are kept: a photograph would fill the memory
+_NO_RECURRENCE = 24  # colours in one mask each, beside hardly any others: fewer may be classes
 _NEAR = 40  # of 255: what JPEG may change far from an edge
+_EVEN = 4  # of 255: how even the objects of a drawing are, and those of no photograph
 _SAME, _SAME_EACH = 0.85, 0.6  # share of all pixels, and of those of every value, that are as near
 
 
@@ -143,6 +145,9 @@ def _blended_in_rows(channels_HWC: np.ndarray, places_HW: np.ndarray) -> np.ndar
     inside &= own <= np.maximum(before, after) + beyond
     between[1:-1] = same_row & inside.all(axis=1) & (before != after).any(axis=1)
     between &= lengths <= _RUN
+    if own.shape[1] == 1:  # layers have ids that follow each other; a blend lies farther off
+        steps = np.maximum(np.abs(own - before), np.abs(after - own))[:, 0]
+        between[1:-1] &= steps > 1
     return np.repeat(between, lengths).reshape(height, width)
 
 
@@ -163,7 +168,7 @@ def mask_signs(facts: Sequence[MaskFacts]) -> List[Sign]:
     """All signs that masks give; see the functions below."""
     signs = (
         palettes_disagree(facts), palette_beside_colors(facts), interpolated(facts),
-        instance_numbers(facts),
+        instance_numbers(facts), object_colors(facts), lossy(facts),
     )  # fmt: skip
     return [sign for sign in signs if sign is not None]
 
@@ -294,6 +299,42 @@ def instance_numbers(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     )
 
 
+def object_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
+    """Colours that each belong to one object of one image."""
+    masks: Counter = Counter()
+    pieces: Counter = Counter()
+    for fact in filter(_is_colored, facts):
+        masks.update(fact.values.keys())
+        pieces.update(fact.whole)
+    single = [color for color, number in masks.items() if number == 1]
+    recurring = len(masks) - len(single)  # the background, and perhaps a border
+    if len(facts) < 4 or len(single) < _NO_RECURRENCE or recurring > 2:
+        return None
+    if not _mostly(single, pieces, masks):
+        return None
+    return Sign(
+        'masks of object colours',
+        f'{len(single)} of {len(masks)} colours are in one of {len(facts)} masks each, nearly all '
+        'in one piece: each is an object, as it seems, not a class; save masks of class ids, such '
+        'as 0 and 1',
+    )
+
+
+def lossy(facts: Sequence[MaskFacts]) -> Optional[Sign]:
+    """Masks of more than two values in a format that changes them."""
+    held = [fact for fact in facts if fact.path.lower().endswith(('.jpg', '.jpeg'))]
+    values = {value for fact in held for value in fact.values}
+    if len(values) < 3:
+        return None
+    return Sign(
+        'masks saved as JPEG',
+        f'{len(held)} of {len(facts)} masks are JPEG, such as {held[0].path}, which makes new '
+        f'values along edges ({len(values)} in all): some may be no classes; make them anew from '
+        'the original masks as PNG',
+        wrong=False,
+    )
+
+
 def _mostly(values: Sequence[Any], pieces: Counter, masks: Counter) -> bool:
     """Whether nearly all of these values are in one piece, mask by mask."""
     return sum(pieces[v] for v in values) >= 0.9 * sum(masks[v] for v in values)
@@ -324,10 +365,25 @@ def is_same_picture(image_HW3: np.ndarray, shown_masks: Sequence[np.ndarray]) ->
         shown_masks: What the mask may look like, each ``(H, W)`` or ``(H, W, 3)``, in the
             image's order of channels: as stored, in its colours, stretched to 0..255.
     """
+    scaled = _scaled_to(image_HW3, shown_masks)
+    if scaled is not None and _shows(image_HW3, scaled, most=_EVEN):
+        return True
     return any(_shows(image_HW3, shown) for shown in shown_masks)
 
 
-def _shows(image: np.ndarray, shown: np.ndarray) -> bool:
+def _scaled_to(image: np.ndarray, shown_masks: Sequence[np.ndarray]) -> Optional[np.ndarray]:
+    """A mask of values, scaled to the greys of the image at its two ends, ``(H, W)`` float."""
+    mask = next((shown for shown in shown_masks if shown.ndim == 2), None)
+    if mask is None or mask.shape != image.shape[:2] or mask.min() == mask.max():
+        return None
+    if (image != image[..., :1]).any():
+        return None
+    low, high = float(mask.min()), float(mask.max())
+    first, last = (float(np.median(image[mask == end, 0])) for end in (low, high))
+    return first + (mask.astype(np.float32) - low) * ((last - first) / (high - low))
+
+
+def _shows(image: np.ndarray, shown: np.ndarray, *, most: float = _NEAR) -> bool:
     if shown.shape[:2] != image.shape[:2]:
         return False
     codes = _codes(shown)
@@ -341,7 +397,7 @@ def _shows(image: np.ndarray, shown: np.ndarray) -> bool:
         for a in range(len(found)) for b in range(a)
     )  # fmt: skip
     wanted = colors[places.reshape(codes.shape)]
-    near = np.abs(image.astype(np.float32) - wanted).max(axis=2) < max(min(step / 4, _NEAR), 0.5)
+    near = np.abs(image.astype(np.float32) - wanted).max(axis=2) < max(min(step / 4, most), 0.5)
     numbers = np.bincount(places.ravel())
     hits = np.bincount(places.ravel(), weights=near.ravel())
     large = numbers >= 0.001 * codes.size
