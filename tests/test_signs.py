@@ -228,6 +228,14 @@ def test_one_mask_of_instance_numbers(tmp_path):
     assert instance_numbers(_facts(tmp_path)).text.startswith('30 values besides 0, 30 of them')
 
 
+@pytest.mark.parametrize('number', [1, 2])
+def test_layers_of_a_small_split_are_no_instances(tmp_path, number):
+    """Each value in one piece, and in all masks, of which there are one or two."""
+    for index in range(number):
+        _save(tmp_path / f'masks/{index}.png', np.repeat(np.arange(12), 5)[:, None].repeat(30, 1))
+    assert instance_numbers(_facts(tmp_path)) is None
+
+
 def test_a_few_images_of_many_classes_are_no_instances(tmp_path):
     """Each class in one image, in one piece."""
     for index in range(10):

@@ -24,7 +24,7 @@ _FEW_VALUES = 3  # fewer blends than these may be thin classes, such as borders
 _MANY_NUMBERS = 8  # fewer values than these are taken for classes
 _NO_CLASSES = 64  # values that hardly ever recur, as numbers of a whole data set do
 _KEPT = 500  # values of a mask that are kept: a photograph would fill the memory
-_NO_RECURRENCE = 24  # colours in one mask each, beside hardly any others: fewer may be classes
+_NO_RECURRENCE = 24  # values of a single mask, or colours of one mask each: fewer may be classes
 _NEAR = 40  # of 255: what JPEG may change far from an edge
 _EVEN = 4  # of 255: how even the objects of a drawing are, and those of no photograph
 _SAME, _SAME_EACH = 0.85, 0.6  # share of all pixels, and of those of every value, that are as near
@@ -284,10 +284,12 @@ def instance_numbers(facts: Sequence[MaskFacts]) -> Optional[Sign]:
         if not _is_colored(fact):
             masks.update(value for value in fact.values if value != 0)
             pieces.update(value for value in fact.whole if value != 0)
-    few = [value for value, number in masks.items() if number <= 2]
+    # In two masks, a value of both recurs, as classes do; one mask says nothing of that.
+    few = [value for value, number in masks.items() if number <= min(2, (len(facts) + 1) // 2)]
     most = max((sum(value in fact.values for value in few) for fact in facts), default=0)
     # Few images of many classes hold few of them each.
-    alone = (most >= _MANY_NUMBERS or len(few) >= _NO_CLASSES) and _mostly(few, pieces, masks)
+    enough = _MANY_NUMBERS if len(facts) > 1 else _NO_RECURRENCE
+    alone = (most >= enough or len(few) >= _NO_CLASSES) and _mostly(few, pieces, masks)
     counted = _are_counted(facts) and _mostly(list(masks), pieces, masks)
     if not (alone and 2 * len(few) >= len(masks)) and not counted:
         return None
