@@ -52,6 +52,9 @@ def test_a_correct_config_passes(cfg):
         ('default_hooks.checkpoint.intervall', 1, 'did you mean interval?'),
         ('train_cfg.max_iter', 1, 'did you mean max_iters'),
         ('train_dataloder', {}, 'did you mean train_dataloader?'),
+        ('custom_hooks', ['EMAHook'], "custom_hooks must be a list of dicts, got 'EMAHook'"),
+        ('custom_hooks', 5, 'custom_hooks must be a list of dicts, got 5'),
+        ('param_scheduler', 'PolyLR', "param_scheduler must be a dict, got 'PolyLR'"),
     ],
 )
 def test_unknown_keys_and_types_are_named(cfg, key, value, message):

@@ -44,6 +44,11 @@ def test_brackets_that_do_not_fit_are_one_line():
         cli.parse_options(['k=[1,(2]'])
 
 
+def test_a_dict_in_a_list_is_one_line():
+    with pytest.raises(ValueError, match='set a dict key by key'):
+        cli.parse_options(['param_scheduler=[dict(type=StepLR,step_size=2)]'])
+
+
 def test_hints_call_the_tool_as_it_was_called(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['/venv/bin/mmseg-ext-dataset', 'init'])
     assert cli.command('dataset') == 'mmseg-ext-dataset'

@@ -7,10 +7,13 @@ with, as after a kill.
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from torch import nn
 
 from mmseg_ext.apis import training
 from mmseg_ext.apis.checkpoints import (
@@ -19,6 +22,7 @@ from mmseg_ext.apis.checkpoints import (
     last_checkpoint,
     settings_of,
 )
+from mmseg_ext.engine import resume
 from mmseg_ext.engine.checkpoint_hook import CheckpointHook
 
 EPOCHS = """
@@ -200,3 +204,38 @@ def test_a_best_that_is_lost_is_chosen_again(straight, tmp_path, damage):
     training.train(load(config, work), resume=True)
     ours, theirs = (torch.load(path)['state_dict'] for path in (work / best.name, best))
     assert differences(ours, theirs) == []
+
+
+@pytest.mark.parametrize('done', [3, 6])
+def test_gradients_that_wait_for_their_step_are_gone_on_with(done):
+    """Killed after a number of iterations, two steps of four parts each end the same."""
+    torch.manual_seed(0)
+    data = torch.randn(8, 5, 3)
+
+    def runner_of() -> SimpleNamespace:
+        torch.manual_seed(1)
+        model = nn.Linear(3, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        wrapper = OptimWrapper(optimizer, accumulative_counts=4)
+        return SimpleNamespace(model=model, optim_wrapper=wrapper)
+
+    def go_on(runner: SimpleNamespace, first: int, last: int) -> nn.Module:
+        runner.optim_wrapper.initialize_count_status(runner.model, first, 8)
+        for batch in data[first:last]:
+            runner.optim_wrapper.update_params(runner.model(batch).square().mean())
+        return runner.model
+
+    whole = go_on(runner_of(), 0, 8)
+    stopped, resumed = runner_of(), runner_of()
+    checkpoint = dict(state_dict=go_on(stopped, 0, done).state_dict())
+    resume.keep_gradients(stopped, checkpoint)
+    resumed.model.load_state_dict(checkpoint['state_dict'])
+    resume._give_gradients(resumed.model, checkpoint[resume.GRADIENTS], Path('iter.pth'))
+    assert torch.equal(go_on(resumed, done, 8).weight, whole.weight)
+    with pytest.raises(ValueError, match='of other parameters'):
+        resume._give_gradients(nn.Linear(4, 2), checkpoint[resume.GRADIENTS], Path('iter.pth'))
+
+
+def test_names_that_nothing_would_find_again_are_refused():
+    with pytest.raises(ValueError, match='filename_tmpl=step_{}.pth'):
+        CheckpointHook(interval=1, filename_tmpl='step_{}.pth')

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.launch import run_logged
 from mmseg_ext.core import signals
+from mmseg_ext.engine import stop_hook
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,6 +106,23 @@ def test_a_validation_ends_as_well(config, tmp_path, python_tool):
     done = train(python_tool, config(**ask), tmp_path / 'run')
     assert done.returncode == 138 and 'stopped by SIGUSR1: iteration 3 is saved' in done.stderr
     assert (tmp_path / 'run' / 'iter_3.pth').is_file()
+
+
+def test_a_validation_of_an_average_saves_what_is_trained(monkeypatch):
+    """The hook has put the average in the weights' place for the validation."""
+    average = EMAHook(momentum=0.5)
+    model = torch.nn.Linear(1, 1, bias=False)
+    runner = SimpleNamespace(model=model, iter=3, epoch=0, hooks=[average])
+    average.before_run(runner)
+    average.ema_model.module.weight.data.fill_(7)
+    model.weight.data.fill_(5)
+    average.before_val_epoch(runner)
+    monkeypatch.setattr(stop_hook, '_save', lambda *_: seen.append(model.weight.item()))
+    monkeypatch.setattr(signals, 'requested', lambda: signal.SIGTERM)
+    seen = []
+    with pytest.raises(signals.Stopped):
+        stop_hook.StopHook().after_val_iter(runner, 0)
+    assert seen == [5] and average.ema_model.module.weight.item() == 7
 
 
 def test_a_second_request_ends_at_once(config, tmp_path, python_tool):

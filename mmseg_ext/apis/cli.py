@@ -48,7 +48,7 @@ class Options(DictAction):
         """Read a value as mmengine does, which would take all blanks out of it.
 
         Raises:
-            ValueError: If it is a list whose brackets do not fit.
+            ValueError: If it is a list whose brackets do not fit, or holds a dict.
         """
         text = val.strip()
         if ',' in text or text[:1] in ('(', '['):  # a list: blanks only lay it out
@@ -57,6 +57,11 @@ class Options(DictAction):
             value = DictAction._parse_iterable(text.replace(' ', _BLANK))
         except AssertionError as error:
             raise ValueError(f'{val!r} has brackets that do not fit each other') from error
+        except RecursionError as error:  # over a comma inside of what is neither list nor tuple
+            raise ValueError(
+                f'{val!r} holds more than lists and values: set a dict key by key, such as '
+                'param_scheduler.0.power=2, or in a config file'
+            ) from error
         return _with_blanks(value)
 
 

@@ -93,12 +93,24 @@ def check_config(cfg: Config) -> None:
             problems += _signature_problems(
                 key, DataLoader, set(value), {'num_batch_per_epoch', 'dataset'}
             )
-        problems += list(_problems(key, value, start, key))
+        problems += [*_kind_problems(key, value), *_problems(key, value, start, key)]
     problems += _signature_problems(
         'log_processor', LogProcessor, set(cfg.get('log_processor') or {}), {'type'}
     )
     if problems:
         raise UnknownKeyError(f'{cfg.filename or "config"}: ' + '; '.join(problems))
+
+
+def _kind_problems(key: str, value: Any) -> Iterator[str]:
+    """Say where a text or a number stands for what is to be built."""
+    listed = isinstance(value, (list, tuple))
+    if key == 'custom_hooks' and value is not None and not listed:
+        yield f'{key} must be a list of dicts, got {value!r}'
+        return
+    for item in value if listed else [value]:
+        if isinstance(item, (str, int, float)):
+            yield f'{key} must be {"a list of dicts" if listed else "a dict"}, got {item!r}'
+            return
 
 
 def _suggest(word: str, known: Any, cutoff: float = 0.6) -> str:

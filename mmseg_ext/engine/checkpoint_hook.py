@@ -26,12 +26,21 @@ VALIDATED = 'last_validation'
 
 @HOOKS.register_module()
 class CheckpointHook(_CheckpointHook):
-    """Takes the arguments of mmengine's hook; ``max_keep_ckpts=1`` means 2."""
+    """Takes the arguments of mmengine's hook; ``max_keep_ckpts=1`` means 2.
+
+    Raises:
+        ValueError: If ``filename_tmpl`` gives names that nothing would find again.
+    """
 
     max_keep_ckpts: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.filename_tmpl not in (None, 'iter_{}.pth', 'epoch_{}.pth'):
+            raise ValueError(
+                f'default_hooks.checkpoint.filename_tmpl={self.filename_tmpl}: only iter_{{}}.pth '
+                'and epoch_{}.pth are gone on from and tested; leave it out'
+            )
         kept: int = self.max_keep_ckpts
         self.max_keep_ckpts = max(kept, 2) if kept > 0 else kept
         self._resumes = self._noted = False
@@ -48,6 +57,11 @@ class CheckpointHook(_CheckpointHook):
         """Check what a resumed training goes on from, and apply what has changed since."""
         if self._resumes:
             resume.adapt(runner, checkpoint)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Keep gradients that are summed up and wait for their step."""
+        if 'optimizer' in checkpoint:
+            resume.keep_gradients(runner, checkpoint)
 
     def before_train(self, runner: Any) -> None:
         """Sweep what a kill has left, and make up for a validation that it has cut short."""

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
 
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
@@ -18,6 +19,7 @@ from ..core.files import PathLike
 from ..core.saved import began_with, find_resumable, lacking
 
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # of a scheduler's state
+GRADIENTS = 'waiting_gradients'  # in a checkpoint
 _WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg')
 
 
@@ -80,6 +82,36 @@ def adapt(runner: Any, checkpoint: dict) -> None:
     _check_place(runner, checkpoint['meta'], name)
     _check_seed(runner, checkpoint['meta'], name)
     _adapt_settings(runner, checkpoint, name)
+    _give_gradients(model, checkpoint.pop(GRADIENTS, {}), name)
+
+
+def keep_gradients(runner: Any, checkpoint: dict) -> None:
+    """Put gradients that wait for the step of an accumulation into a checkpoint.
+
+    Processes have different ones until that step: their mean gives the same step.
+    """
+    if getattr(runner.optim_wrapper, '_accumulative_counts', 1) < 2:
+        return
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    named = [(name, value.grad) for name, value in model.named_parameters()]
+    waiting = {name: grad.detach().clone() for name, grad in named if grad is not None}
+    if get_world_size() > 1:
+        for grad in waiting.values():
+            all_reduce(grad, op='mean')
+    if waiting:
+        checkpoint[GRADIENTS] = {name: grad.cpu() for name, grad in waiting.items()}
+
+
+def _give_gradients(model: Any, waiting: Any, name: Path) -> None:
+    """Go on with an accumulation where a checkpoint was written in the middle of it."""
+    own = dict(model.named_parameters())
+    if not isinstance(waiting, dict) or any(
+        key not in own or not isinstance(grad, Tensor) or grad.shape != own[key].shape
+        for key, grad in waiting.items()
+    ):
+        raise ValueError(f'{name} holds gradients ({GRADIENTS}) of other parameters: it is damaged')
+    for key, grad in waiting.items():
+        own[key].grad = grad.to(own[key])
 
 
 def _clean_notes(info: dict) -> None:
@@ -125,8 +157,8 @@ def _check_seed(runner: Any, meta: dict, name: Path) -> None:
     wanted, used = runner._randomness_cfg.get('seed'), meta.get('seed')
     if wanted is not None and used is not None and wanted != used:
         raise ValueError(
-            f'{name} was trained with the seed {used}, not {wanted}: leave the seed out to go on '
-            'with it, or start anew in another --work-dir'
+            f'{name} was trained with the seed {used}, not {wanted}: go on with --seed {used}, or '
+            'start anew in another --work-dir'
         )
 
 

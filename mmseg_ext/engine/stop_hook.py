@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import torch
 from mmengine.dist import get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmseg.registry import HOOKS
 from torch import distributed
 
@@ -49,6 +49,9 @@ class StopHook(Hook):
         """End a validation of one process; ranks may have different numbers of images."""
         number = signals.requested()
         if number and get_world_size() == 1:
+            for hook in runner.hooks:  # the average, which is validated, would be saved as the
+                if isinstance(hook, EMAHook):  # weights that are trained, and these as it
+                    hook.after_val_epoch(runner)
             self._stop(runner, number, runner.iter)
 
     def after_train(self, runner: Any) -> None:

@@ -329,8 +329,13 @@ def difference(wanted: dict, found: dict) -> str:
     return '; '.join(f'{key} differs' for key in sorted(keys))[:600]
 
 
-def choose_trials(bench: Bench, tool: str, count: int, chance: random.Random) -> List[Trial]:
-    """A third at random times, the rest around the writes of each kind of file in turn."""
+def choose_trials(
+    bench: Bench, tool: str, count: int, chance: random.Random, only: Optional[List[str]] = None
+) -> List[Trial]:
+    """A third at random times, the rest around the writes of each kind of file in turn.
+
+    ``only`` names the kinds to take instead, in turn.
+    """
     victims = ['self'] if tool == 'train' else ['self', 'parent', 'all']
     kinds: Dict[str, list] = collections.defaultdict(list)
     for process, place, what, name in bench.places[tool]:
@@ -339,9 +344,12 @@ def choose_trials(bench: Bench, tool: str, count: int, chance: random.Random) ->
         chance.shuffle(places)
     named = sorted(kinds)
     order = itertools.cycle(
-        kind for i in range(0, len(named), 2) for kind in ('random', *named[i : i + 2])
+        only or [kind for i in range(0, len(named), 2) for kind in ('random', *named[i : i + 2])]
     )
-    trials = []
+    unknown = set(only or ()) - {'random', *kinds}
+    if unknown:
+        raise SystemExit(f'error: {tool} has no {sorted(unknown)}; it has random, {named}')
+    trials: List[Trial] = []
     while len(trials) < count:
         kind, victim = next(order), chance.choice(victims)
         if kind == 'random':
@@ -380,11 +388,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--kills', type=int, default=100, help='how many')
     parser.add_argument('--seed', type=int, default=0, help='of the choice of places and moments')
     parser.add_argument('--only', choices=TOOLS, help='only this tool')
+    parser.add_argument(
+        '--kind', action='append',
+        help="only this kind of kill, or these: random, validation, 'writing iter_*.pth', ...",
+    )  # fmt: skip
     parser.add_argument('--out', default='work_dirs/crash', help='folder; it is emptied first')
     return parser.parse_args()
 
 
-def run(kills: int, seed: int, only: Optional[str], out: Path) -> List[Trial]:
+def run(
+    kills: int, seed: int, only: Optional[str], kinds: Optional[List[str]], out: Path
+) -> List[Trial]:
     """Run all trials; those that are not equal keep their folders."""
     bench = Bench(out, 20 if only == 'train' else 300)  # the demo makes all of them itself
     chance = random.Random(seed)
@@ -392,7 +406,7 @@ def run(kills: int, seed: int, only: Optional[str], out: Path) -> List[Trial]:
     for tool in [only] if only else TOOLS:
         bench.observe(tool)
         count = kills if only else round(kills * SHARES[tool])
-        trials += choose_trials(bench, tool, count, chance)
+        trials += choose_trials(bench, tool, count, chance, kinds)
     for number, trial in enumerate(trials):
         bench.try_out(trial, number)
         print(
@@ -409,7 +423,7 @@ def main() -> int:
     gc.freeze()  # what is imported is no garbage
     torch.set_num_threads(1)
     started = time.monotonic()
-    trials = run(args.kills, args.seed, args.only, Path(args.out))
+    trials = run(args.kills, args.seed, args.only, args.kind, Path(args.out))
     print('\n' + '\n'.join(table_of(trials)))
     print(f'\n{(time.monotonic() - started) / 60:.1f} minutes')
     result = dict(seed=args.seed, trials=[asdict(trial) for trial in trials])

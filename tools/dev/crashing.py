@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import numpy as np
+from mmengine.config import config
 from mmengine.runner import ValLoop
 
 from mmseg_ext.core import locks, signals
@@ -247,6 +248,8 @@ def run_tool(arguments: List[str], plan: Plan, process: str) -> None:
             return (_Popen if is_tool else popen)(args, *more, **given)
 
         subprocess.Popen = start  # type: ignore[assignment,misc]
+        # to lay out the config, for every checkpoint, would take longer than to train
+        config.FormatCode = lambda text, **_: (text, False)
         _watch_files(_Watch(plan, process))
         sys.argv = arguments
         sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
