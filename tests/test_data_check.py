@@ -386,7 +386,7 @@ def test_images_of_12_bits_and_of_other_channels_by_the_data_set_file(folder):
     assert list(check_data(path).errors) == ['images that the rows cannot read']
     path.write_text(TEXT + 'image_max_value: 4095\n')
     report = check_data(path)
-    assert report.errors == {}
+    assert report.errors == {} and report.warnings == {}
     probe_images(report.data, 'val')
     cfg = Config.fromfile(f'{ROOT}/configs/mfp/mfp_mobilenetv2_vertebra.py')
     apply_dataset(cfg, path)
@@ -395,6 +395,11 @@ def test_images_of_12_bits_and_of_other_channels_by_the_data_set_file(folder):
     init_default_scope('mmseg')
     loaded = TRANSFORMS.build(steps[0])(dict(img_path=str(folder / 'images/train/a.png')))['img']
     np.testing.assert_allclose(loaded, stored['a'] * (255 / 4095), rtol=1e-6)
+    _save(folder / 'images/val/f.png', stored['f'] / 16)
+    path.write_text(TEXT + 'image_max_value: 1023\n')
+    warnings = check_data(path).warnings
+    assert warnings['images above image_max_value'][0].startswith('5 images, ')
+    assert warnings['images of 8 bits below image_max_value'][0].startswith('1 images, ')
     path.write_text(TEXT + 'image_channels: 5\n')
     report = check_data(path)
     [first, *_] = report.errors['images that the rows cannot read']

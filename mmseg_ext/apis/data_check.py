@@ -39,7 +39,9 @@ _TURNED, _TURNED_MASKS, _CLEAR, _THIN = (
     'images that an EXIF tag turns',
     'masks that an EXIF tag turns', 'images with opacity', 'very thin images'
 )  # fmt: skip
+_BRIGHT, _DIM = 'images above image_max_value', 'images of 8 bits below image_max_value'
 _THINNEST = 100  # times longer than wide
+_OVER = 0.01  # of an image's values; fewer are highlights, such as metal in CT
 
 
 class Sample(NamedTuple):
@@ -182,11 +184,11 @@ def _look_at_image(data: DataFile, sample: Sample) -> Tuple[Optional[np.ndarray]
         size=(image.shape[0], image.shape[1]),
         depth=header.depth,
         digest=hashlib.sha1(repr(image.shape).encode() + image.tobytes()).hexdigest(),
-        notes=tuple((kind, path) for kind in _notes_of(path, picture)),
+        notes=tuple((kind, path) for kind in _notes_of(data, path, picture)),
     )
 
 
-def _notes_of(path: str, picture: Picture) -> Iterator[str]:
+def _notes_of(data: DataFile, path: str, picture: Picture) -> Iterator[str]:
     height, width = picture.pixels.shape[:2]
     if picture.header.orientation != 1:
         yield _TURNED
@@ -196,6 +198,10 @@ def _notes_of(path: str, picture: Picture) -> Iterator[str]:
         opacity = read_picture(path).pixels[..., -1]
         if (opacity != opacity[0, 0]).any():
             yield _CLEAR
+    if (data.image_max_value or 0) > 255 and picture.header.dtype == 'uint8':
+        yield _DIM
+    elif data.image_max_value and (picture.pixels > 255).mean() > _OVER:  # white is 255 by now
+        yield _BRIGHT
 
 
 def _add(place: Dict[str, List[str]], kind: str, messages: List[str]) -> None:
@@ -236,6 +242,9 @@ _EXPLAINED = {
     _TURNED: 'training turns them, as viewers do; masks drawn on the pixels as stored do not fit',
     _TURNED_MASKS: 'training turns them, too; those drawn on upright images do not fit',
     _CLEAR: 'it is dropped, and the colours below it are what training sees',
+    _BRIGHT: 'more than 1 % of their values are whiter than white in training; raise it to the '
+    'largest value of all images',
+    _DIM: 'training sees them nearly black; give all images the same bits',
     _THIN: 'a row that scales them down leaves no pixel of the short side',
 }
 
