@@ -685,6 +685,14 @@ def test_lists_with_the_separators_of_windows(tmp_path):
     assert not any('not used' in note for note in notes)
 
 
+def test_masks_beside_images_are_no_images_without_a_mask(tmp_path):
+    """But a second mask of an image is named."""
+    names = [f'{stem}{end}.png' for stem in 'abc' for end in ('', '_mask')]
+    _, parts, notes = _init(tmp_path, [*names, 'b_mask_1.png'])
+    assert [image for part in parts.values() for image, _ in part].count('b.png') == 1
+    assert '.: 1 images without a mask left out, such as b_mask_1' in notes
+
+
 def test_what_nnunet_ignores_is_no_class(tmp_path):
     path = str(_save(tmp_path / 'm.png', IDS))
     labels = '{"labels": {"background": 0, "liver": 1, "ignore": 2}}'

@@ -110,12 +110,21 @@ def match(part: Folders, layout: Layout, tree: Tree) -> None:
     masks = _stems(part.masks, layout.mask_suffix, tree)
     part.stems = sorted(images & masks)
     part.whole = images <= masks
+    if part.images == part.masks:  # masks, too, may end as images do
+        images -= _files_of_masks(masks, layout)
     for spare, kind, folder in (
         (sorted(images - masks), 'images without a mask', part.images),
         (sorted(masks - images), 'masks without an image', part.masks),
     ):
         if spare and part.stems:
             layout.notes.append(f'{folder}: {len(spare)} {kind} left out, such as {spare[0]}')
+
+
+def _files_of_masks(masks: Set[str], layout: Layout) -> Set[str]:
+    """What the stems of images would be if masks were images."""
+    ends = [(mask, image) for mask in layout.mask_suffix for image in layout.image_suffix]
+    shared = {mask[: len(mask) - len(image)] for mask, image in ends if mask.endswith(image)}
+    return {stem + end for stem in masks for end in shared}
 
 
 def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> Set[str]:
