@@ -1,5 +1,6 @@
 """The judge of tools/dev/fuzz.py: strict about what it calls clear."""
 
+import random
 import sys
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools/dev'))
 
 import fuzz  # noqa: E402
+from fuzz_inputs import broken_bytes  # noqa: E402
+from fuzz_world import settle  # noqa: E402
+
+from mmseg_ext.core.files import read_json, write_json  # noqa: E402
 
 Ended = fuzz.Ended
 
@@ -55,3 +60,21 @@ def test_files_where_none_belong_are_seen(tmp_path) -> None:
     assert fuzz.damage(before, tmp_path) == 'outside'
     (tmp_path / 'MARK').mkdir()
     assert fuzz.damage(before, tmp_path) == 'ran code'
+
+
+def test_what_is_broken_next_hangs_on_no_length() -> None:
+    follow = []
+    for length in (3, 700, 9000):
+        rng = random.Random(5)
+        broken_bytes(bytes(length), rng)
+        follow.append(rng.random())
+    assert len(set(follow)) == 1
+
+
+def test_results_of_two_days_are_broken_alike(tmp_path) -> None:
+    for day, commit in (('2020-02-29', 'abc'), ('2031-12-01', None)):
+        write_json(tmp_path / day, dict(mIoU=0.25, date=day, commit=commit, dirty=commit is None))
+        settle(tmp_path / day)
+    first, second = map(read_json, tmp_path.iterdir())
+    assert first == second
+    assert first['mIoU'] == 0.25
