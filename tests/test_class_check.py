@@ -70,6 +70,12 @@ def test_no_workers_need_no_second_setting(tiny_config) -> None:
             },
             'model.test_cfg.stride',
         ),
+        ({'train_cfg.val_interval': -2}, 'train_cfg.val_interval must be a whole number'),
+        ({'train_cfg.val_begin': 'soon'}, 'train_cfg.val_begin'),
+        ({'train_cfg.max_iters': 0}, 'train_cfg.max_iters'),
+        ({'val_interval': 2.5}, 'train_cfg.val_interval'),
+        ({'default_hooks.checkpoint.interval': '9'}, 'default_hooks.checkpoint.interval'),
+        ({'default_hooks.logger.interval': True}, 'default_hooks.logger.interval'),
     ],
 )
 def test_numbers_that_stop_a_run_in_its_middle_stop_it_at_once(tiny_config, options, named) -> None:

@@ -261,6 +261,7 @@ def check_numbers(cfg: Config) -> None:
     Raises:
         ValueError: Naming the first such setting.
     """
+    _check_counts(cfg)
     model = cfg.get('model') or {}
     spread = (model.get('data_preprocessor') or {}).get('std')
     if spread is not None and not all(_is_positive(value) for value in _listed(spread)):
@@ -280,6 +281,35 @@ def check_numbers(cfg: Config) -> None:
                 f"model.test_cfg.{key} must be two whole numbers above 0 with mode='slide', "
                 f'got {value!r}'
             )
+
+
+# What a loop divides by or compares with only after its first step -> the least that it may be.
+_LOOP_COUNTS = dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0)
+_HOOK_COUNTS = ('interval', 'max_keep_ckpts')  # 0 and below: never, or without bound
+
+
+def _check_counts(cfg: Config) -> None:
+    """Refuse a loop or a hook that would count in anything but whole numbers.
+
+    Raises:
+        ValueError: Naming the first such setting.
+    """
+    loop = cfg.get('train_cfg') or {}
+    for key, least in _LOOP_COUNTS.items():
+        if key in loop and not (_is_whole(loop[key]) and loop[key] >= least):
+            raise ValueError(
+                f'train_cfg.{key} must be a whole number of at least {least}, got {loop[key]!r}'
+            )
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        for key in _HOOK_COUNTS:
+            if key in (hook or {}) and not _is_whole(hook[key]):
+                raise ValueError(
+                    f'default_hooks.{name}.{key} must be a whole number, got {hook[key]!r}'
+                )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _listed(value: Any) -> list:

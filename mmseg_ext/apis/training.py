@@ -170,7 +170,7 @@ def _merge(cfg: Config, options: dict) -> None:
         cfg.pop('init_note', None)  # it tells of another start; results then name the file
     if max_iters is not None:  # first: what is given beside it wins
         set_max_iters(cfg, max_iters)
-    if isinstance(options.get('val_interval'), int) and cfg.get('train_cfg'):
+    if 'val_interval' in options and cfg.get('train_cfg'):
         set_val_interval(cfg, options['val_interval'])
     cfg.merge_from_dict(options)
     note = short_schedule(cfg) if any(key.startswith('train_cfg') for key in options) else None
