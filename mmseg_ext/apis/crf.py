@@ -101,8 +101,14 @@ def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
         ``(K, H, W)`` float32 and ``(H, W, 3)`` uint8 RGB.
 
     Raises:
+        FileNotFoundError: If the photo is not where it was predicted.
         ValueError: If a file cannot be read; it names the file.
     """
+    if not item.image.is_file():
+        raise FileNotFoundError(
+            f'{item.image}, the image of {item.prob}, does not exist: put it back, or correct its '
+            f'path in {LISTING}'
+        )
     try:
         with np.load(item.prob) as content:
             prob = content['prob'].astype(np.float32)
