@@ -5,6 +5,7 @@ A new content is written beside the old one, flushed to the disk, and takes its 
 
 import contextlib
 import json
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -93,9 +94,18 @@ def read_json(path: PathLike) -> Any:
         ValueError: If it is damaged, with its name.
     """
     try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
+        text = Path(path).read_text(encoding='utf-8')
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
         raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
+
+
+def _finite(text: str) -> float:
+    """A number of JSON, which has no NaN: what is read here can be written again."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f'{text} is no number')
+    return value
 
 
 def sweep(folder: PathLike) -> None:
