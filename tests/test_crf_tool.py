@@ -116,6 +116,16 @@ def test_a_bad_file_is_named_and_the_others_go_on(case, tmp_path):
         crf.search(folder, grid=dict(bi_w=[1]), base=SETTING, truth=truth)
 
 
+def test_an_image_that_is_gone_is_named_with_where_it_was_listed(case, tmp_path):
+    folder, _ = case
+    (tmp_path / 'images/c.png').rename(tmp_path / 'elsewhere.png')
+    _, failures = crf.refine_folder(folder, tmp_path / 'out', setting=SETTING)
+    (failure,) = failures
+    assert failure.path == tmp_path / 'images/c.png'
+    assert f'{tmp_path}/images/c.png, the image of ' in failure.reason
+    assert 'does not exist: put it back, or correct its path in predictions.json' in failure.reason
+
+
 def test_what_cannot_be_started_is_refused(case, tmp_path):
     folder, truth = case
     with pytest.raises(FileNotFoundError, match=r'predictions.json does not exist'):

@@ -75,6 +75,16 @@ def test_a_damaged_file_is_named(tmp_path, text):
         files.read_json(path)
 
 
+@pytest.mark.parametrize('number', ['NaN', '-Infinity', '1e400'])
+def test_what_is_read_can_be_written_again(tmp_path, number):
+    path = tmp_path / 'plan.json'
+    path.write_text(f'{{"a": [1.5, {number}]}}')
+    with pytest.raises(ValueError, match=rf'plan\.json is damaged \({number} is no number'):
+        files.read_json(path)
+    path.write_text('{"a": [1.5, -2e3]}')
+    assert files.read_json(path) == {'a': [1.5, -2000.0]}
+
+
 def test_what_an_ended_process_left_is_swept_before_it_is_collected(tmp_path):
     child = os.fork()
     if child == 0:

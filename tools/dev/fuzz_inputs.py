@@ -597,8 +597,12 @@ def _option_case(world: World, name: str, words: List[Any], tool: str) -> Case:
 
 def run_file_cases(world: World, rng: random.Random) -> Iterator[Case]:
     """What a run has left, read by report, table, kfold and crf."""
-    for file in ('results.json', 'per_image.npz', 'predictions/predictions.json'):
-        yield from _file_cases(world, rng, file, world.run, _run_runs(world), share=0.35)
+    for file, offer in (
+        ('results.json', _run_runs),
+        ('per_image.npz', _compare_runs),
+        ('predictions/predictions.json', _run_runs),
+    ):
+        yield from _file_cases(world, rng, file, world.run, offer(world), share=0.35)
     for file in ('fold0/results.json', 'fold1/split.json', 'fold0/per_image.npz'):
         yield from _file_cases(world, rng, file, world.folds, _fold_runs(world), share=0.3)
     yield from _file_cases(
@@ -628,6 +632,22 @@ def _run_runs(world: World) -> Runs:
     return runs
 
 
+def _compare_runs(world: World) -> Runs:
+    """What compares runs image by image: a page of one run reads no counts of images."""
+
+    def runs(folder: Path) -> List[Run]:
+        words = [
+            folder / 'in/tiny_seed0',
+            world.run,
+            '--compare',
+            '--out',
+            folder / 'out/page.html',
+        ]
+        return [('report', words)]
+
+    return runs
+
+
 def _fold_runs(world: World) -> Runs:
     return lambda folder: [('kfold', fold_words(world, folder / 'in/folds'))]
 
@@ -642,7 +662,7 @@ def _file_cases(
 ) -> Iterator[Case]:
     content = (source / file).read_bytes()
     found: List[Tuple[str, Any, bool]] = [
-        (name, text, file.endswith('results.json') or source != world.run)
+        (name, text, file.endswith(('results.json', '.npz')) or source != world.run)
         for name, text in broken_bytes(content, rng).items()
     ]
     made = _changed_arrays(content) if file.endswith('.npz') else _changed_json(content, rng, file)
