@@ -239,3 +239,13 @@ def test_gradients_that_wait_for_their_step_are_gone_on_with(done):
 def test_names_that_nothing_would_find_again_are_refused():
     with pytest.raises(ValueError, match='filename_tmpl=step_{}.pth'):
         CheckpointHook(interval=1, filename_tmpl='step_{}.pth')
+
+
+def test_a_momentum_that_is_not_finite_is_refused(straight, tmp_path):
+    config, run, _ = straight
+    path = last_checkpoint(shutil.copytree(run, tmp_path / 'run'))
+    content = torch.load(path, weights_only=True)
+    content['optimizer']['state'][1]['momentum_buffer'].view(-1)[0] = float('nan')
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='optimizer 1 momentum_buffer is not finite'):
+        training.train(load(config, tmp_path / 'run'), resume=True)

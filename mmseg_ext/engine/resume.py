@@ -82,6 +82,10 @@ def adapt(runner: Any, checkpoint: dict) -> None:
     _check_place(runner, checkpoint['meta'], name)
     _check_seed(runner, checkpoint['meta'], name)
     _adapt_settings(runner, checkpoint, name)
+    moments = [
+        v for v in checkpoint['optimizer'].get('state', {}).items() if isinstance(v[1], dict)
+    ]
+    check_finite({f'optimizer {i} {k}': v for i, kept in moments for k, v in kept.items()}, name)
     _give_gradients(model, checkpoint.pop(GRADIENTS, {}), name)
 
 
