@@ -253,8 +253,12 @@ def check_pictures(world: World, found: dict, peak: float, *, as_masks: bool) ->
         (folder / 'data' / place / stems[name]).write_bytes(content)
         blank = np.zeros((SIZE, SIZE), np.uint8)
         cv2.imwrite(str(folder / 'data' / other / f'{stem}.png'), blank)
+    shutil.copytree(world.data, folder / 'val')  # of its own: no image is in both, and so named
     text = '\n'.join(f'- {{name: {name}, value: {k}}}' for k, name in enumerate(CLASSES))
-    parts = '\n'.join(f'{part}: {{images: images, masks: masks}}' for part in ('train', 'val'))
+    places = dict(train='', val='../val/')
+    parts = '\n'.join(
+        f'{part}: {{images: {place}images, masks: {place}masks}}' for part, place in places.items()
+    )
     (folder / 'data/my_data.yml').write_text(f'name: odd\nclasses:\n{text}\n{parts}\n')
     before = files_of(folder)
     page = folder / 'out/check.html'
