@@ -26,7 +26,8 @@ def data(tmp_path_factory) -> Path:
         (root / part).mkdir()
     for index in range(4):
         mask = np.repeat(np.repeat(random.integers(0, 5, (4, 4)), 12, 0), 12, 1)
-        cv2.imwrite(str(root / f'images/{index}.png'), (mask * 50).astype(np.uint8))
+        image = mask * 50 + random.integers(0, 40, mask.shape)  # a picture, not the mask itself
+        cv2.imwrite(str(root / f'images/{index}.png'), image.astype(np.uint8))
         cv2.imwrite(str(root / f'masks/{index}.png'), mask.astype(np.uint8))
     lists = '\n'.join(f'{part}: {{images: images, masks: masks}}' for part in ('train', 'val'))
     classes = '\n'.join(f'  - {{name: {name}, value: {k}}}' for k, name in enumerate(NAMES))
