@@ -34,6 +34,7 @@ import torch._dynamo  # noqa: F401
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from crashing import ROOT, Plan, run_tool
+from tiny_model import TINY_MODEL
 
 from mmseg_ext.core.checkpoints import read_checkpoint
 from mmseg_ext.core.saved import best_checkpoint, last_checkpoint
@@ -43,22 +44,12 @@ TOOLS = ('train', 'kfold', 'table', 'demo')
 SHARES = dict(train=0.4, kfold=0.2, table=0.2, demo=0.2)
 LIMIT_S = 300
 
-CONFIG = """
+CONFIG = (
+    """
 _base_ = [{runtime!r}, {schedule!r}, {shapes!r}]
-crop_size = (32, 32)
-norm_cfg = dict(type='BN', requires_grad=True)
-model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True,
-        pad_val=0, seg_pad_val=255, size=crop_size),
-    backbone=dict(type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
-                  strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), norm_cfg=norm_cfg),
-    decode_head=dict(
-        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, concat_input=False,
-        dropout_ratio=0.1, num_classes=21, norm_cfg=norm_cfg,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    train_cfg=dict(), test_cfg=dict(mode='whole'))
+"""
+    + TINY_MODEL
+    + """\
 train_pipeline = [
     dict(type='LoadImageFromFile'), dict(type='LoadLabels'),
     dict(type='RandomCrop', crop_size=crop_size), dict(type='RandomFlip', prob=0.5),
@@ -78,6 +69,7 @@ default_hooks = dict(
     logger=dict(interval=1),
     checkpoint=dict(interval=2, max_keep_ckpts=1, save_best='mIoU'))
 """
+)
 TABLES = """
 protocol: {dataset: ShapesDataset, images: 4, seeds: [1], checkpoint: best}
 tables:
@@ -124,6 +116,7 @@ class Bench:
         self.config = paper / 'tiny.py'
         self.config.write_text(
             CONFIG.format(
+                classes=21,
                 runtime=str(bases / 'default_runtime.py'),
                 schedule=str(bases / 'schedules/sgd_poly.py'),
                 shapes=str(bases / 'datasets/shapes.py'),

@@ -13,6 +13,7 @@ from typing import List, Optional, Sequence
 
 import cv2
 import numpy as np
+from tiny_model import TINY_MODEL
 
 from mmseg_ext.core.files import read_json, write_json
 
@@ -20,22 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('sky', 'tree', 'road')
 SIZE = 48
 
-CONFIG = """
+CONFIG = (
+    """
 _base_ = [{runtime!r}, {schedule!r}]
-crop_size = (32, 32)
-norm_cfg = dict(type='BN', requires_grad=True)
-model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True,
-        pad_val=0, seg_pad_val=255, size=crop_size),
-    backbone=dict(type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
-                  strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), norm_cfg=norm_cfg),
-    decode_head=dict(
-        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, concat_input=False,
-        dropout_ratio=0.1, num_classes=3, norm_cfg=norm_cfg,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    train_cfg=dict(), test_cfg=dict(mode='whole'))
+"""
+    + TINY_MODEL
+    + """\
 data = dict(
     type='FolderDataset', data_root={data!r},
     data_prefix=dict(img_path='images', seg_map_path='masks'),
@@ -57,6 +48,7 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=2, by_epoch=False)]
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
 """
+)
 
 TABLES = """
 protocol: {dataset: FolderDataset, seeds: [0], checkpoint: best}
@@ -208,7 +200,7 @@ def build_world(root: Path) -> World:
         schedule=str(bases / 'schedules/sgd_poly.py'),
         data=str(world.data),
     )
-    world.config.write_text(CONFIG.format(**settings))
+    world.config.write_text(CONFIG.format(classes=len(CLASSES), **settings))
     world.config.with_name('other.py').write_text("_base_ = './tiny.py'\n")
     world.config.with_name('tables.yml').write_text(TABLES)
     world.config.with_name('README.md').write_text('# Tiny\n')
