@@ -523,7 +523,7 @@ def load_base(name):
     return Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
 
 
-@pytest.mark.parametrize('name', ['bmseg', 'bmseg_bone', 'bmseg24', 'vertebra_ct'])
+@pytest.mark.parametrize('name', ['bmseg', 'bmseg_bone', 'bmseg24', 'vertebra'])
 def test_base_configs(name):
     config = load_base(name)
     types = [step.type for step in config.train_pipeline]
@@ -557,7 +557,7 @@ def test_folds_of_bmseg24_take_every_slice():
 
 
 @pytest.mark.parametrize('name, sizes', [
-    ('bmseg24', dict(train=18, val=6)), ('vertebra_ct', dict(train=3394, val=365)),
+    ('bmseg24', dict(train=18, val=6)), ('vertebra', dict(train=3394, val=365)),
 ])  # fmt: skip
 def test_base_configs_on_real_files(name, sizes):
     data_folder(name)

@@ -203,7 +203,7 @@ def test_what_is_given_beside_max_iters_wins(tiny_config):
 
 @pytest.mark.parametrize('length', [1, 7, 12, 100, 333])
 @pytest.mark.parametrize(
-    'row', ['survey/fcn32s_vgg16_voc', 'fmsi/unet_vgg16_voc', 'fmsi/fmsi_xception_voc']
+    'row', ['survey/fcn32s_vgg16_voc12aug', 'fmsi/unet_vgg16_voc12aug', 'fmsi/fmsi_xception_voc']
 )
 def test_a_short_run_validates_at_most_ten_times(row, length):
     cfg = training.load_config(ROOT / f'configs/{row}.py', options=dict(max_iters=length))

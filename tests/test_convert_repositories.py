@@ -785,11 +785,11 @@ def test_the_tool_s_mistakes_are_one_line(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('name, source, file', [
-    ('fmsi/hrnet_w18_voc', 'bubbliiiing_hrnet', 'hrnet_w18'),
-    ('fmsi/pspnet_mobilenetv2_voc', 'bubbliiiing_pspnet', 'pspnet_mobilenetv2'),
-    ('fmsi/unet_vgg16_voc', 'bubbliiiing_unet', 'unet_vgg16'),
-    ('fmsi/deeplabv3plus_xception_voc', 'bubbliiiing_deeplabv3plus', 'deeplabv3plus_xception'),
-    ('fmsi/deeplabv3plus_mobilenetv2_voc', 'bubbliiiing_deeplabv3plus',
+    ('fmsi/hrnet_w18_voc12aug', 'bubbliiiing_hrnet', 'hrnet_w18'),
+    ('fmsi/pspnet_mobilenetv2_voc12aug', 'bubbliiiing_pspnet', 'pspnet_mobilenetv2'),
+    ('fmsi/unet_vgg16_voc12aug', 'bubbliiiing_unet', 'unet_vgg16'),
+    ('fmsi/deeplabv3plus_xception_voc12aug', 'bubbliiiing_deeplabv3plus', 'deeplabv3plus_xception'),
+    ('fmsi/deeplabv3plus_mobilenetv2_voc12aug', 'bubbliiiing_deeplabv3plus',
      'deeplabv3plus_mobilenetv2'),
 ])  # fmt: skip
 def test_the_rows_are_the_repositories_networks(name, source, file):

@@ -157,7 +157,7 @@ def test_our_own_and_older_files_are_not_compared(meta, monkeypatch):
 
 def test_a_training_may_go_on_with_another_head():
     """FMSI starts from the baseline's weights; modules of another class are its own."""
-    rows = ('deeplabv3plus_xception_voc', 'fmsi_xception_voc')
+    rows = ('deeplabv3plus_xception_voc12aug', 'fmsi_xception_voc')
     base, cfg = (load_config(CONFIGS / f'fmsi/{row}.py') for row in rows)
     parts = {part: base.model[part] for part in ('backbone', 'decode_head')}
     meta = converted_meta('p.pth', source='s', origin='o', settings=settings_of(parts, UNIT))
@@ -189,7 +189,7 @@ def test_a_training_goes_on_with_the_same_network(pair, changes, told):
 
 
 def test_the_zoo_s_hrnet_is_refused():
-    cfg = load_config(CONFIGS / 'fmsi/hrnet_w18_voc.py')
+    cfg = load_config(CONFIGS / 'fmsi/hrnet_w18_voc12aug.py')
     parts = {part: cfg.model[part] for part in ('backbone', 'decode_head')}
     meta = converted_meta('p.pth', source='s', origin='o', settings=settings_of(parts, UNIT))
     cfg.merge_from_dict({'model.backbone.type': 'HRNet'})

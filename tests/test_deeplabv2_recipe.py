@@ -55,7 +55,7 @@ def test_resnet_learns_at_1_10_and_20_times_the_rate():
 
 
 def test_vgg_s_other_biases_learn_at_twice_the_rate():
-    groups, _ = _groups(_load('deeplabv2_vgg16_largefov_voc12'))
+    groups, _ = _groups(_load('deeplabv2_vgg16_largefov_voc12aug'))
     for name, found in groups.items():
         rate = 10 if 'classifiers' in name else 1
         bias = name.endswith('bias')
@@ -157,7 +157,7 @@ def test_10k_images_are_warped_to_513_and_scaled_at_once(tmp_path):
         (RESNET.format('voc12aug'), (40, 60)),
         (RESNET.format('cocostuff164k'), (40, 60)),
         (RESNET.format('cocostuff10k'), (513, 513)),
-        ('deeplabv2_vgg16_largefov_voc12', (40, 60)),
+        ('deeplabv2_vgg16_largefov_voc12aug', (40, 60)),
     ],
 )
 def test_testing_scores_at_the_original_size(name, size, tmp_path):

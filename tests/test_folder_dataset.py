@@ -147,7 +147,7 @@ def base_config(name, monkeypatch, folder):
 
 def test_voc_aug_config_joins_two_lists_with_their_masks(tmp_path, monkeypatch):
     voc_folder(tmp_path / 'VOCdevkit/VOC2012', dict(train=['a', 'b'], aug=['c'], val=['d']))
-    config = base_config('voc12_aug', monkeypatch, tmp_path)
+    config = base_config('voc12aug', monkeypatch, tmp_path)
     config.train_dataloader.dataset.pipeline = LOAD
     dataset = DATASETS.build(config.train_dataloader.dataset)
     assert stems_of(dataset) == ['a', 'b', 'c']
@@ -172,7 +172,7 @@ def test_voc_configs_read_the_voc_layout(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    'name', ['camvid', 'shapes', 'voc12', 'voc12_aug', 'voc12_subset', 'voc12_trainval91']
+    'name', ['camvid', 'shapes', 'voc12', 'voc12aug', 'voc12_subset', 'voc12_trainval91']
 )
 def test_facts_of_the_base_configs_agree(name, monkeypatch):
     config = base_config(name, monkeypatch, 'nowhere')

@@ -66,8 +66,8 @@ class _Logits(torch.nn.Module):
 
 
 @pytest.mark.parametrize('name, strides', [
-    ('fmsi_convnext_tiny_voc', [4, 16, 32]),
-    ('fmsi_timm_xception65_voc', [4, 16, 16]),
+    ('fmsi_convnext_tiny_voc12aug', [4, 16, 32]),
+    ('fmsi_timm_xception65_voc12aug', [4, 16, 16]),
 ])  # fmt: skip
 def test_config_is_built_trained_one_step_and_exported(name, strides, onnx_export):
     cfg = Config.fromfile(ROOT / 'configs' / 'survey' / f'{name}.py')

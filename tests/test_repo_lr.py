@@ -44,7 +44,7 @@ def _scheduled(cfg, epochs):
 
 
 @pytest.mark.parametrize('name, lr_max', [('fmsi_xception_voc', 1.75e-3),
-                                          ('fmsi_xception_lr7e3_voc', 7e-3)])  # fmt: skip
+                                          ('fmsi_xception_lr7e3_voc12aug', 7e-3)])  # fmt: skip
 def test_the_configs_schedulers_reproduce_the_formula_at_every_epoch(name, lr_max):
     cfg = Config.fromfile(f'{CONFIGS}{name}.py')
     rates = list(_scheduled(cfg, cfg.train_cfg.max_epochs))
@@ -54,8 +54,8 @@ def test_the_configs_schedulers_reproduce_the_formula_at_every_epoch(name, lr_ma
 
 
 def test_the_two_runs_of_preset_repo_continue_one_curve():
-    first = Config.fromfile(f'{CONFIGS}fmsi_xception_repo_frozen_voc.py')
-    second = Config.fromfile(f'{CONFIGS}fmsi_xception_repo_voc.py')
+    first = Config.fromfile(f'{CONFIGS}fmsi_xception_repo_frozen_voc12aug.py')
+    second = Config.fromfile(f'{CONFIGS}fmsi_xception_repo_voc12aug.py')
     assert first.train_cfg.max_epochs + second.train_cfg.max_epochs == 100
     assert first.train_dataloader.batch_size == 8 and second.train_dataloader.batch_size == 4
 

@@ -220,7 +220,7 @@ def test_positive_classes(folder, tmp_path):
         Image.fromarray(ids).save(path)
     text = TEXT.replace('background', 'road')
     (other / 'mine.yml').write_text(text)
-    for name in ('resegnet_bce_camvid180', 'resegnet_bce_voc'):
+    for name in ('resegnet_bce_camvid180', 'resegnet_bce_voc12aug'):
         cfg = _config(name)
         apply_dataset(cfg, other / 'mine.yml')
         assert cfg.model.decode_head.loss_decode.positive == [1, 2]
@@ -328,11 +328,11 @@ def test_configs_with_iterations_say_how_many_images_they_have():
 
 
 def test_a_second_run_starts_from_the_first_on_the_same_data(folder):
-    cfg = _config('fmsi_xception_repo_voc')
-    assert cfg.load_from == 'work_dirs/fmsi_xception_repo_frozen_voc/epoch_50.pth'
+    cfg = _config('fmsi_xception_repo_voc12aug')
+    assert cfg.load_from == 'work_dirs/fmsi_xception_repo_frozen_voc12aug/epoch_50.pth'
     apply_dataset(cfg, folder / 'mine.yml')
-    assert cfg.load_from == 'work_dirs/fmsi_xception_repo_frozen_voc-mine/epoch_50.pth'
-    cfg = _config('fmsi_xception_repo_voc')
+    assert cfg.load_from == 'work_dirs/fmsi_xception_repo_frozen_voc12aug-mine/epoch_50.pth'
+    cfg = _config('fmsi_xception_repo_voc12aug')
     cfg.load_from = 'work_dirs/other_row/iter_40000.pth'  # 40000 * 6 / 10582 is below the least
     apply_dataset(cfg, folder / 'mine.yml')
     assert cfg.load_from == 'work_dirs/other_row-mine/iter_1000.pth'

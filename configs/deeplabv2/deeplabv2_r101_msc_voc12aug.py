@@ -1,6 +1,6 @@
 # Trained on VOC 2012 aug (10,582), scored on val (1,449) at original size.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/voc12_aug.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py',
     '../_base_/schedules/sgd_poly_deeplabv2.py', '../_base_/models/deeplabv2_r101_msc.py',
     './_base_augment.py'
 ]

@@ -2,7 +2,7 @@
 # the reference repository's. Trained on train_aug (10,582), scored on val (1,449) at full size. Rows
 # add the model: a LetterboxEncoderDecoder.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/voc12_aug.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py',
     '../_base_/schedules/sgd_warmup_cosine_100e.py'
 ]
 crop_size = {{_base_.crop_size}}

@@ -1,6 +1,6 @@
 # A short budget for two CPU cores on vertebra CT slices.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/vertebra_ct.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/vertebra.py',
     '../_base_/schedules/cpu_mobilenetv2.py', '../_base_/models/mobilenetv2_os16.py'
 ]
 max_iters = 600

@@ -1,7 +1,7 @@
 # VOC 2012 with SBD's masks: crops of 320, batch 8, 40k iterations of SGD at 0.01 with the poly policy,
 # tested at full size. This protocol is ours.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/voc12_aug.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py',
     '../_base_/schedules/sgd_poly.py'
 ]
 crop_size = (320, 320)

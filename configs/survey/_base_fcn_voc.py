@@ -2,7 +2,7 @@
 # pixels, momentum 0.99, a fixed rate, biases at twice the rate without decay. Rows add what the skips
 # need.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/voc12_aug.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py',
     '../_base_/schedules/sgd_poly.py'
 ]
 init_note = 'VGG16 with fc6 and fc7 ImageNet-1k (Caffe), the rest zero or bilinear'

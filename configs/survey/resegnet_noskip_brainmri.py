@@ -2,7 +2,7 @@
 # that mirror them, on brain MRI. It gives no numbers: widths are ResSegNet's, without its skips. Tumour
 # covers few pixels, hence the Dice term.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/brain_mri.py',
+    '../_base_/default_runtime.py', '../_base_/datasets/brainmri.py',
     '../_base_/schedules/sgd_poly.py', '../segnet/_base_resegnet.py'
 ]
 test_evaluator = [dict(type='SegMetric'), dict(type='BoundaryF1Metric')]

@@ -158,7 +158,8 @@ def _similar(path: Path) -> str:
     """Names of configs in the same tree that look like a missing one."""
     import difflib
 
-    root = path.parent if path.parent.is_dir() else Path('configs')
+    papers = [folder for folder in path.parents if folder.name == 'configs' and folder.is_dir()]
+    root = next(iter(papers), path.parent if path.parent.is_dir() else Path('configs'))
     names = {p.name: p for p in root.rglob('*.py')}
     close = difflib.get_close_matches(path.name, names, n=3)
     return f'; did you mean {", ".join(str(names[n]) for n in close)}?' if close else ''

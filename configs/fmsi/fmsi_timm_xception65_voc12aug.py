@@ -1,6 +1,6 @@
 # FMSI's head on timm's Xception-65, which has ImageNet weights; the middle map is that of 1024
 # channels behind the middle blocks, ours has 728. Needs timm and torchvision.
-_base_ = '../fmsi/fmsi_xception_voc.py'
+_base_ = './fmsi_xception_voc.py'
 init_note = 'backbone ImageNet-1k (timm download), head random'
 model = dict(
     data_preprocessor=dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]),

@@ -1,5 +1,5 @@
 # The same network and weights, refined when tested.
-_base_ = ['./deeplabv2_vgg16_largefov_voc12.py', './_base_crf.py']
+_base_ = ['./deeplabv2_vgg16_largefov_voc12aug.py', './_base_crf.py']
 model = dict(
     type='CRFEncoderDecoder',
     segmentor='MultiScaleEncoderDecoder',

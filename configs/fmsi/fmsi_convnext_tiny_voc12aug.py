@@ -1,6 +1,6 @@
 # FMSI's head on a backbone of mmpretrain: strides 4, 16 and 32 instead of Xception's 4, 16 and 16.
 # Needs mmpretrain and torchvision.
-_base_ = '../fmsi/fmsi_xception_voc.py'
+_base_ = './fmsi_xception_voc.py'
 init_note = 'backbone ImageNet-1k (download), head random'
 model = dict(
     data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
