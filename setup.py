@@ -61,7 +61,7 @@ def list_commands() -> list:
         command = '-'.join(words)
         if command in commands:
             raise ValueError(f'{path}: another tool is {command} already, choose another name')
-        commands[command] = f'mmseg_ext.apis.console:{path.stem}'
+        commands[command] = f'mmseg_ext.apis.cli.console:{path.stem}'
     return [f'{command} = {target}' for command, target in commands.items()]
 
 

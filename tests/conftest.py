@@ -19,10 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import ROOT
 
 import mmseg_ext  # noqa: F401  before any test imports mmseg.models, which mmcv-lite alone breaks
-
-ROOT = Path(__file__).resolve().parents[1]
 
 # The tests share two cores with each other; one thread each is faster than two fighting.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -119,7 +118,7 @@ class _WarmPython:
 
     def _start(self) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, ROOT / 'tests/warm_python.py'],
+            [sys.executable, ROOT / 'tests/support/warm_python.py'],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

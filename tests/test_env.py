@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from mmseg_ext import env
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def bare(*arguments: str) -> subprocess.CompletedProcess:

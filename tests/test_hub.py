@@ -7,10 +7,10 @@ from mmengine import hub
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
+from support.paths import ROOT
 
 from mmseg_ext.registry import MODELS
 
-ROOT = Path(__file__).resolve().parents[1]
 NAME = 'fmsi/fmsi_mobilenetv2_camvid.py'
 
 

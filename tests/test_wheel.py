@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from support.paths import ROOT
 
 import mmseg_ext
 
-ROOT = Path(__file__).resolve().parents[1]
 NAME = 'fmsi/fmsi_mobilenetv2_camvid180.py'
 TOOLS = [p for p in sorted((ROOT / 'tools').rglob('*.py')) if p.parent.name != 'dev']
 OPTIONS = ['-q', '--disable-pip-version-check']
@@ -34,7 +34,7 @@ from pathlib import Path
 import mmseg_ext
 from mmengine import hub
 from mmengine.config import Config
-from mmseg_ext.apis.results import git
+from mmseg_ext.apis.run.facts import git
 
 home = Path(mmseg_ext.__file__).parent
 assert home.is_relative_to(sys.prefix), home
@@ -192,7 +192,9 @@ def test_every_tool_is_a_command(commands):
     assert commands.pop('mmseg-ext-env') == 'mmseg_ext.env:main'
     assert len(TOOLS) >= 15
     # the attribute is the file's name, which "mim run" searches for: it must be unique, too
-    assert sorted(commands.values()) == sorted(f'mmseg_ext.apis.console:{p.stem}' for p in TOOLS)
+    assert sorted(commands.values()) == sorted(
+        f'mmseg_ext.apis.cli.console:{p.stem}' for p in TOOLS
+    )
     assert len({p.stem for p in TOOLS}) == len(TOOLS)
     assert commands['mmseg-ext-train'].endswith(':train')
     assert commands['mmseg-ext-class-weights'].endswith(':class_weights')

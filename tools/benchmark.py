@@ -15,13 +15,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import (  # noqa: F401, they register benchmarks
-    benchmark,
-    benchmark_crf,
-    benchmark_memory,
-    benchmark_parts,
-    cli,
-)
+from mmseg_ext.apis.bench import timing as benchmark  # noqa: F401, they register benchmarks
+from mmseg_ext.apis.cli.errors import errors as cli  # noqa: F401, they register benchmarks
 from mmseg_ext.core.files import write_json
 
 

@@ -6,8 +6,9 @@ python tools/class_weights.py CONFIG --method effective --effective-beta 0.99999
 
 import argparse
 
-from mmseg_ext.apis import cli, training
-from mmseg_ext.apis.class_weights import as_table, count_split, weigh
+from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.userdata.weights import as_table, count_split, weigh
 from mmseg_ext.core.files import write_json
 from mmseg_ext.models.losses.class_weights import METHODS
 

@@ -15,12 +15,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli, kfold, training
-from mmseg_ext.apis.average import load_average, run_average
-from mmseg_ext.apis.kfold_pool import read_pool
-from mmseg_ext.apis.kfold_report import SUMMARY_FILE, format_folds, write_summary
-from mmseg_ext.apis.kfold_run import Plan, choose_checkpoint, run_folds
-from mmseg_ext.apis.launch import Launch
+from mmseg_ext.apis.predict.predictor.average import load_average, run_average
+
+from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis.folds import fold as kfold
+from mmseg_ext.apis.folds.pool import read_pool
+from mmseg_ext.apis.folds.report import SUMMARY_FILE, format_folds, write_summary
+from mmseg_ext.apis.folds.run import Plan, choose_checkpoint, run_folds
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.core.files import short_path
 
 TOOLS = short_path(Path(__file__).resolve().parent)

@@ -7,8 +7,9 @@ Example:
 import argparse
 import sys
 
-from mmseg_ext.apis import cli
-from mmseg_ext.apis.predict import find_images, load_model, predict_to_folder
+from mmseg_ext.apis.predict.predictor.predictor import find_images, load_model, predict_to_folder
+
+from mmseg_ext.apis.cli.errors import errors as cli
 
 
 def parse_args() -> argparse.Namespace:

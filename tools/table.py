@@ -17,11 +17,11 @@ import sys
 from pathlib import Path
 from typing import List
 
-from mmseg_ext.apis import cli
-from mmseg_ext.apis.card import generate
-from mmseg_ext.apis.launch import Launch, option_arguments
-from mmseg_ext.apis.table_model import table_models
-from mmseg_ext.apis.table_rows import (
+from mmseg_ext.apis.cards.card import generate
+from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis.run.launch import Launch, option_arguments
+from mmseg_ext.apis.tables.models import table_models
+from mmseg_ext.apis.tables.rows import (
     TableRun,
     choose_table,
     configs_folder,
@@ -29,9 +29,9 @@ from mmseg_ext.apis.table_rows import (
     read_tables,
     select,
 )
-from mmseg_ext.apis.table_run import Settings, run_table
-from mmseg_ext.apis.table_submit import submit_table
-from mmseg_ext.apis.table_text import format_markdown, format_text, report_table, write_table
+from mmseg_ext.apis.tables.run import Settings, run_table
+from mmseg_ext.apis.tables.submit import submit_table
+from mmseg_ext.apis.tables.text import format_markdown, format_text, report_table, write_table
 from mmseg_ext.core.files import short_path, write_bytes
 
 TOOLS = short_path(Path(__file__).resolve().parent)
@@ -121,7 +121,7 @@ def report(args: argparse.Namespace, table: TableRun) -> bool:
     if args.out:
         written.append(write_bytes(Path(args.out), format_markdown(data).encode('utf-8')))
     if args.html:
-        pages = importlib.import_module('mmseg_ext.apis.table_report')  # draws: needs more
+        pages = importlib.import_module('mmseg_ext.apis.pages.compare_page')  # draws: needs more
         if not args.report:  # predictions of the images that it shows, into the work folders
             pages.complete_runs(table.rows)
         written.append(pages.write_report(table, args.html))

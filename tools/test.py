@@ -7,8 +7,10 @@ python tools/test.py CONFIG CHECKPOINT --tta --show-dir work_dirs/pictures
 import argparse
 import os
 
-from mmseg_ext.apis import cli, kfold, training
-from mmseg_ext.apis.checkpoints import last_checkpoint
+from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis.folds import fold as kfold
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.checkpoints import last_checkpoint
 
 
 def parse_args() -> argparse.Namespace:

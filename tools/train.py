@@ -6,8 +6,10 @@ python tools/train.py configs/fmsi/fmsi_xception_voc.py --amp --cfg-options max_
 import argparse
 import os
 
-from mmseg_ext.apis import cli, kfold, training
-from mmseg_ext.apis.checkpoints import check_start_weights
+from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis.folds import fold as kfold
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.checkpoints import check_start_weights
 from mmseg_ext.engine.nonfinite import ACTIONS
 
 

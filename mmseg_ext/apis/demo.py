@@ -16,11 +16,10 @@ from typing import Callable, List, Optional, Tuple
 
 from mmengine.config import Config
 
-from mmseg_ext.core.files import read_json, short_path, sweep, write_json
-from mmseg_ext.core.locks import LOCK_FILE, locked
-
-from .launch import run_child
-from .run_state import is_trained, tested_with
+from ..core.files import read_json, short_path, sweep, write_json
+from ..core.locks import LOCK_FILE, locked
+from .run.launch import run_child
+from .run.state import is_trained, tested_with
 
 STAMP = 'demo.json'
 NUM_IMAGES = 6

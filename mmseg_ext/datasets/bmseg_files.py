@@ -18,8 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from mmseg_ext.core.reading import read_image, read_mask
-
+from ..core.reading import read_image, read_mask
 from .bmseg import GROUPS, IMAGES, MASKS
 from .folder import IMAGE_SUFFIXES, files_by_stem
 from .groups import groups_of, read_groups, write_groups

@@ -11,8 +11,7 @@ from typing import Any, Iterable, List
 import cv2
 from mmseg.datasets import BaseSegDataset
 
-from mmseg_ext.core.reading import read_image, read_mask
-
+from ..core.reading import read_image, read_mask
 from .groups import group_unit, groups_of, read_groups
 
 

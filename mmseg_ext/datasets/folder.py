@@ -9,8 +9,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Unio
 import numpy as np
 from mmseg.registry import DATASETS
 
-from mmseg_ext.core.reading import read_mask
-
+from ..core.reading import read_mask
 from .checked import CheckedSegDataset
 from .signs import facts_without, mask_facts, mask_signs
 

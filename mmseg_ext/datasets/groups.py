@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-from mmseg_ext.core.files import replacing
+from ..core.files import replacing
 
 # What the first column is called in a line of column names.
 _STEM_NAMES = ('stem', 'image', 'img', 'file', 'filename', 'path', 'slice', 'frame', 'name', '')

@@ -12,7 +12,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_ext.core.reading import read_mask
+from ..core.reading import read_mask
 
 _NO_CLASS = -1
 

@@ -10,7 +10,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_ext.core.reading import UnfitImageError, read_color, read_image
+from ..core.reading import UnfitImageError, read_color, read_image
 
 _DTYPE_MAX = {'uint8': 255.0, 'uint16': 65535.0}
 

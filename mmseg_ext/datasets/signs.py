@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from mmseg_ext.core.reading import read_stored_mask
+from ..core.reading import read_stored_mask
 
 Color = Tuple[int, int, int]
 

@@ -5,7 +5,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from mmseg_ext.core.files import write_bytes
+from ..core.files import write_bytes
 
 
 def split_ids(

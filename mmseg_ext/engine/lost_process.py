@@ -20,7 +20,7 @@ from typing import Any, Iterator, List, Mapping, Optional
 from torch import distributed
 from torch.distributed.distributed_c10d import _get_default_store
 
-from mmseg_ext.core import signals
+from ..core import signals
 
 TIMEOUT_S = 600
 VARIABLE = 'MMSEG_EXT_TIMEOUT'

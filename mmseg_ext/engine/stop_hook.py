@@ -9,8 +9,7 @@ from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmseg.registry import HOOKS
 from torch import distributed
 
-from mmseg_ext.core import signals
-
+from ..core import signals
 from .lost_process import waiting_time
 
 

@@ -20,8 +20,7 @@ from mmseg.registry import METRICS
 from scipy.special import stdtrit
 from torch import Tensor
 
-from mmseg_ext.core.files import replacing
-
+from ..core.files import replacing
 from .intervals import (
     LEVEL,
     MIN_UNITS,

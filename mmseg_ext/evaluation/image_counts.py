@@ -16,7 +16,7 @@ from typing import NamedTuple, Optional, Union
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 
-from mmseg_ext.core.files import replacing
+from ..core.files import replacing
 
 NAMES = ('tp', 'pred', 'label')
 _CHUNK = 4096  # images written at once

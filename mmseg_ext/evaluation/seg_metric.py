@@ -23,8 +23,7 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from PIL import Image
 
-from mmseg_ext.core.files import replacing, write_json
-
+from ..core.files import replacing, write_json
 from .batch_f_score import f_score_from_sums, f_score_sums
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
 from .image_counts import ImageCounts, images_to_keep, merge_ranks

@@ -21,8 +21,7 @@ import torch
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
-from mmseg_ext.core.files import replacing
-
+from ..core.files import replacing
 from .confusion import nanmean
 from .label_map_metric import LabelMapMetric
 

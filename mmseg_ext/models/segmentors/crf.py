@@ -17,7 +17,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_ext.core.reading import read_color
+from ...core.reading import read_color
 
 
 @MODELS.register_module()

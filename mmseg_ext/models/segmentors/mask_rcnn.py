@@ -20,7 +20,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_ext.env import import_torchvision
+from ...env import import_torchvision
 
 # COCO's categories, as torchvision names them, in the order of PASCAL VOC's classes 1 to 20.
 COCO_NAMES_OF_VOC = (

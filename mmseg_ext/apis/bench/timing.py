@@ -1,0 +1,322 @@
+"""Time this package against what it replaces, or one config against another, in one process.
+
+Both sides alternate within a run, so that a busy machine slows both: compare ratios, not
+milliseconds. Every case also says how far the two results differ.
+"""
+
+import copy
+import datetime
+import importlib.metadata
+import platform
+import time
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmengine.utils.dl_utils import mmcv_full_available
+from mmseg.models import BaseSegmentor
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from ...evaluation.confusion import confusion_matrix
+from ...models.layers import deform_conv2d
+from ..run.facts import git, hardware
+from ..run.training import load_config
+
+Case = Dict[str, Any]
+BENCHMARKS: Dict[str, Callable[..., Iterator[Case]]] = {}
+_PACKAGES = ('torch', 'mmcv', 'mmcv-lite', 'mmengine', 'mmsegmentation', 'numpy')
+
+
+def register(function: Callable[..., Iterator[Case]]) -> Callable[..., Iterator[Case]]:
+    """Make a generator of cases available by its name."""
+    BENCHMARKS[function.__name__] = function
+    return function
+
+
+def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **settings: Any) -> dict:
+    """Run one benchmark.
+
+    Args:
+        name: A key of ``BENCHMARKS``.
+        threads: Threads of torch; ``None`` leaves them as they are.
+        repeats: Timed calls of each side, after one that is not timed.
+        settings: Passed on to the benchmark.
+
+    Returns:
+        The machine, the versions, the commit, and one dict per case under ``cases``.
+
+    Raises:
+        ValueError: If the name is unknown or ``threads`` or ``repeats`` are below 1.
+    """
+    if name not in BENCHMARKS:
+        raise ValueError(f'no benchmark {name!r}: choose from {", ".join(BENCHMARKS)}')
+    for setting, value in (('threads', threads), ('repeats', repeats)):
+        if value is not None and value < 1:
+            raise ValueError(f'{setting} must be at least 1, got {value}')
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        return dict(_facts(name, repeats), cases=list(BENCHMARKS[name](repeats, **settings)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _facts(name: str, repeats: int) -> dict:
+    status = git('status', '--porcelain')
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return dict(
+        benchmark=name,
+        date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        commit=git('rev-parse', 'HEAD'),
+        dirty=None if status is None else bool(status),
+        hardware=hardware(),
+        threads=torch.get_num_threads(),
+        repeats=repeats,
+        python=platform.python_version(),
+        versions=versions,
+    )
+
+
+def compare(ours: Callable[[], Any], reference: Callable[[], Any], *, repeats: int) -> Case:
+    """Alternate two functions.
+
+    Returns:
+        Median milliseconds of both; ``ratio``, reference / ours, so that above 1 ours is faster;
+        the lowest and highest ratio of neighbouring calls; and ``ratio_cpu``, the same of
+        processor time, which other programs disturb less but which counts waiting threads.
+    """
+    sides, samples = (ours, reference), np.empty((repeats + 1, 2, 2))
+    for repeat, side in ((r, (r + i) % 2) for r in range(repeats + 1) for i in range(2)):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        sides[side]()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        samples[repeat, side] = time.perf_counter() - start, time.process_time() - start_cpu
+    samples = samples[1:]  # the first call of each allocates and warms up
+    (ours_s, ours_cpu), (reference_s, reference_cpu) = np.median(samples, 0).tolist()
+    pairs = samples[:, 1, 0] / samples[:, 0, 0]
+    return dict(
+        ours_ms=ours_s * 1e3,
+        reference_ms=reference_s * 1e3,
+        ratio=reference_s / ours_s,
+        ratio_lowest=float(pairs.min()),
+        ratio_highest=float(pairs.max()),
+        ratio_cpu=reference_cpu / ours_cpu,
+    )
+
+
+# --- deformable convolution -----------------------------------------------------------------------
+
+
+@register
+def deform_conv(
+    repeats: int,
+    *,
+    size: int = 32,
+    batch: int = 1,
+    channels: Sequence[Tuple[int, int]] = ((2048, 256), (320, 256)),
+    rates: Sequence[int] = (6, 24),
+) -> Iterator[Case]:
+    """``deform_conv2d`` against mmcv's compiled operator, or else against plain im2col."""
+    reference, name = _deform_reference()
+    for (c_in, c_out), rate in ((c, r) for c in channels for r in rates):
+        torch.manual_seed(0)
+        x, offset = torch.randn(batch, c_in, size, size), torch.randn(batch, 18, size, size)
+        weight = torch.randn(c_out, c_in, 3, 3) / (9 * c_in) ** 0.5
+        last = weight.contiguous(memory_format=torch.channels_last)  # as DCNTorch keeps it
+        ours = partial(deform_conv2d, padding=rate, dilation=rate)
+        theirs = partial(reference, rate=rate)
+        difference = (ours(x, offset, last) - theirs(x, offset, weight)).abs().max().item()
+        for backward in (False, True):
+            yield dict(
+                case=f'{c_in}->{c_out}, {batch}x{size}x{size}, rate {rate}, '
+                + ('forward + backward' if backward else 'forward'),
+                reference=name,
+                max_difference=difference,
+                **compare(
+                    _step(ours, (x, offset, last), backward),
+                    _step(theirs, (x, offset, weight), backward),
+                    repeats=repeats,
+                ),
+            )
+
+
+def _deform_reference() -> Tuple[Callable[..., Tensor], str]:
+    if mmcv_full_available():
+        from mmcv import ops
+
+        def compiled(x: Tensor, offset: Tensor, weight: Tensor, rate: int) -> Tensor:
+            return ops.deform_conv2d(x, offset, weight, 1, rate, rate)
+
+        return compiled, f'mmcv {importlib.metadata.version("mmcv")}'
+    return _im2col, 'im2col by grid_sample (no compiled mmcv here)'
+
+
+def _im2col(x: Tensor, offset: Tensor, weight: Tensor, rate: int) -> Tensor:
+    return deform_conv2d(
+        x, offset, weight, padding=rate, dilation=rate, order='sample', deterministic=False
+    )
+
+
+def _step(
+    function: Callable[..., Tensor], inputs: Tuple[Tensor, ...], backward: bool
+) -> Callable[[], Any]:
+    leaves = [t.detach().requires_grad_(backward) for t in inputs]
+
+    def step() -> Any:
+        out = function(*leaves)
+        return torch.autograd.grad(out, leaves, torch.ones_like(out)) if backward else out
+
+    return step
+
+
+# --- metric ---------------------------------------------------------------------------------------
+
+
+@register
+def metric(
+    repeats: int, *, size: int = 512, batch: int = 1, num_classes: int = 21
+) -> Iterator[Case]:
+    """One confusion matrix against mmseg's areas, on segments and on noise."""
+    from mmseg.evaluation import IoUMetric
+
+    generator = torch.Generator().manual_seed(0)
+    for kind, coarse in (('segments', max(size // 64, 1)), ('noise', size)):
+        draw = torch.randint(num_classes, (2, batch, 1, coarse, coarse), generator=generator)
+        pred, label = F.interpolate(draw.flatten(0, 1).float(), size=size).long().chunk(2)
+        label[..., : max(size // 50, 1)] = 255
+        pred, label = pred.contiguous(), label.contiguous()
+
+        ours = partial(confusion_matrix, pred, label, num_classes)
+        theirs = partial(IoUMetric.intersect_and_union, pred, label, num_classes, 255)
+        difference = np.abs(ours().diagonal() - theirs()[0].numpy()).max()
+        yield dict(
+            case=f'{batch}x{size}x{size}, {num_classes} classes, {kind}',
+            reference='mmseg IoUMetric.intersect_and_union',
+            max_difference=float(difference),
+            **compare(ours, theirs, repeats=repeats),
+        )
+
+
+# --- whole models ---------------------------------------------------------------------------------
+
+
+@register
+def model(
+    repeats: int,
+    *,
+    configs: Sequence[str] = (),
+    size: int = 128,
+    batch: int = 2,
+    amp: bool = False,
+) -> Iterator[Case]:
+    """A training step (forward, loss, backward, SGD) of each config against the last one's."""
+    if len(configs) < 2:
+        raise ValueError(
+            f'the benchmark model compares two configs or more, got {len(configs)}: '
+            '--configs OURS.py REFERENCE.py'
+        )
+    *others, last_model = (build(load_config(path)) for path in configs)
+    reference = _training_step(last_model, size, batch, amp)
+    sizes = sizes_of(last_model, size)
+    for network, path in zip(others, configs):
+        yield dict(
+            case=f'{path}, {batch}x{size}x{size}{", bfloat16" if amp else ""}',
+            reference=str(configs[-1]),
+            **sizes_of(network, size),
+            **{f'reference_{key}': value for key, value in sizes.items()},
+            **compare(_training_step(network, size, batch, amp), reference, repeats=repeats),
+        )
+
+
+def build(cfg: Config) -> BaseSegmentor:
+    """Build a config's model with random weights."""
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    return MODELS.build(cfg.model)
+
+
+def sizes_of(network: BaseSegmentor, size: int) -> dict:
+    """Count parameters, frozen ones too, and FLOPs of one image."""
+    image = torch.empty(1, channels_of(network), size, size, device='meta')
+    return dict(
+        parameters=sum(p.numel() for p in network.parameters()),
+        flops=count_flops(network, image, mode='tensor'),
+    )
+
+
+def count_flops(module: nn.Module, x: Tensor, **kwargs: Any) -> int:
+    """Count the FLOPs of one call in evaluation; a multiply-add is two.
+
+    The copy on the meta device computes nothing, and there a deformable convolution counts its
+    projection in full: on the CPU it depends on where the offsets point.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    shadow = copy.deepcopy(module).to('meta').eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        shadow(x.to('meta'), **kwargs)
+    return int(counter.get_total_flops())
+
+
+def channels_of(network: BaseSegmentor) -> int:
+    """Count the channels of the images a model takes."""
+    mean = getattr(network.data_preprocessor, 'mean', None)
+    return 3 if mean is None else len(mean)
+
+
+def _training_step(network: BaseSegmentor, size: int, batch: int, amp: bool) -> Callable[[], Any]:
+    compute_loss = training_loss(network, size, batch, amp)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+
+    def step() -> None:
+        total = compute_loss()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    return step
+
+
+def training_loss(
+    network: BaseSegmentor, size: int, batch: int, amp: bool, device: str = 'cpu'
+) -> Callable[[], Tensor]:
+    """Return a function that computes the loss of one batch of noise, in training.
+
+    Args:
+        network: Moved to ``device``.
+        size: Height and width of the images.
+        batch: How many there are.
+        amp: Autocast, float16 on CUDA and bfloat16 elsewhere.
+        device: ``'cpu'`` or ``'cuda'``.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, channels_of(network), size, size, generator=generator).to(device)
+    labels = torch.randint(network.decode_head.num_classes, (batch, 1, size, size),
+                           generator=generator).to(device)  # fmt: skip
+    samples = []
+    for label in labels:
+        sample = SegDataSample(metainfo=dict(img_shape=(size, size), pad_shape=(size, size)))
+        sample.gt_sem_seg = PixelData(data=label)
+        samples.append(sample)
+    network.to(device).train()
+    half = torch.float16 if device == 'cuda' else torch.bfloat16
+
+    def compute_loss() -> Tensor:
+        with torch.autocast(device, half, enabled=amp):
+            losses = network.loss(images, samples)
+        return network.parse_losses(losses)[0]
+
+    return compute_loss

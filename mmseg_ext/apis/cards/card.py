@@ -1,0 +1,380 @@
+"""Generate the results section of a paper's README card from the committed results.
+
+Only our own numbers: a number printed in the paper has no place in the files this reads. Fractions
+come in, per cent go out.
+"""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from ...core.files import read_json
+from ...evaluation.intervals import NONE, brackets
+from ...evaluation.units import OLD_METHOD, units_warnings
+from ..run.folder import converted_note
+from ..tables.text import TABLE_FILES, tables_section
+from . import convergence
+from .speed import SPEED_FILES, speed_section
+
+PathLike = Union[str, Path]
+
+START, END = '<!-- results:start -->', '<!-- results:end -->'
+_HEAD = (
+    'config',
+    'data, split (images)',
+    'initialisation',
+    'iterations',
+    'seeds',
+    'parameters',
+    'aAcc',
+    'mPA',
+    'mIoU',
+    'mDice',
+    'constant',
+    'hardware',
+    'commit',
+)
+# Columns that only some papers have, and their place.
+_BEFORE_EXTRA = _HEAD.index('constant')
+_EXTRA = (('BF', 'BF'), ('before_crf/mIoU', 'mIoU before the CRF'))
+_NOTES = {
+    'BF': 'BF: boundary F1, mean over classes and images.',
+    'before_crf/mIoU': 'Before the CRF: the same predictions, not refined.',
+}
+_FOLDS_HEAD = (
+    'config',
+    'data, pool (images)',
+    'initialisation',
+    'iterations',
+    'folds',
+    'seeds',
+    'mIoU, folds',
+    'mDice, folds',
+    'mIoU, pooled',
+    'mDice, pooled',
+    'hardware',
+    'commit',
+)
+_FOLDS_NOTE = (
+    'Per cent, on images that were held out. Folds: mean ± standard deviation over the folds. '
+    'Pooled: one confusion matrix of all held-out images, value [95 % interval over groups such as '
+    'patients where folds keep them together (GroupKFold), else over images], and in brackets the '
+    'Dice of the second of two classes.'
+)
+_NOTE = (
+    'Per cent. mIoU and mDice of one seed: value [95 % interval over the test images]; '
+    'of several seeds: mean ± standard deviation over the seeds [95 % interval of the mean, '
+    "Student's t]. Of two classes, the second one's "
+    'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
+    'everywhere. A commit with a plus had local changes.'
+)
+_STAR = ' \\*'
+_OLD = ' †'
+_OLD_NOTE = (
+    f'{_OLD.strip()} Interval of an older method ({OLD_METHOD}), whose counts of images were not '
+    'kept: it is too narrow for few images, and leans where a class is rare.'
+)
+
+
+def read_records(folder: PathLike) -> List[Dict[str, Any]]:
+    """Read the collected runs of a paper, in order of their file names.
+
+    Raises:
+        ValueError: If a file is not what ``tools/card.py --collect`` writes.
+    """
+    records = []
+    for path in sorted((Path(folder) / 'results').glob('*.json')):
+        if path.match(SPEED_FILES) or path.match(TABLE_FILES):
+            continue
+        record = read_json(path)
+        scores = ('per_fold', 'pooled') if _is_folds(record) else ('metrics', 'params')
+        absent = [key for key in ('config', *scores, 'commands') if key not in record]
+        if absent:
+            raise ValueError(
+                f'{path} lacks {", ".join(absent)}: write it with tools/card.py --collect'
+            )
+        records.append(record)
+    return records
+
+
+def _is_folds(record: dict) -> bool:
+    return 'num_folds' in record
+
+
+def group(records: Sequence[dict]) -> List[List[dict]]:
+    """Put runs that differ in their seed only into one row."""
+    rows: Dict[Tuple, List[dict]] = {}
+    for record in records:
+        dataset = record.get('dataset') or {}
+        key = (
+            dataset.get('name'),
+            dataset.get('split'),
+            dataset.get('num_images'),
+            record['config'],
+            record.get('init'),
+            record.get('max_iters') or record.get('iterations'),  # the best one differs by seed
+            record['params'],
+            json.dumps(record.get('converted'), sort_keys=True),
+        )
+        rows.setdefault(key, []).append(record)
+    return [rows[key] for key in sorted(rows, key=lambda key: [str(part) for part in key])]
+
+
+def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
+    """Write a metric: with its interval for one seed, with the spread of several."""
+    entries = [run['metrics'].get(name) or {} for run in runs]
+    values = [100 * entry['value'] for entry in entries if entry.get('value') is not None]
+    if not values:
+        return '–'
+    if len(runs) > 1:
+        missing = '' if len(values) == len(runs) else f' ({len(values)} of {len(runs)})'
+        if len(values) == 1:
+            return f'{values[0]:.1f}{missing}'
+        reach = ' [{:.1f}, {:.1f}]'.format(*seeds_interval(values)) if interval else ''
+        return f'{mean(values):.1f} ± {stdev(values):.1f}{reach}{missing}'
+    ends = (entries[0].get('low'), entries[0].get('high')) if interval else NONE
+    between = brackets(ends, digits=1)
+    return f'{values[0]:.1f}{between}{_OLD if between and not runs[0].get("intervals") else ""}'
+
+
+def seeds_interval(values: Sequence[float]) -> Tuple[float, float]:
+    """Compute the 95 % interval of a mean over seeds, by Student's t.
+
+    Args:
+        values: One score a seed, two at least; they are taken for normal.
+    """
+    from scipy.stats import t
+
+    reach = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return mean(values) - reach, mean(values) + reach
+
+
+def _distinct(values: Sequence[Optional[str]]) -> str:
+    return ', '.join(dict.fromkeys(str(value) for value in values if value is not None)) or '–'
+
+
+def _iterations(runs: Sequence[dict]) -> str:
+    """Write the iteration of the tested weights, and of how many if training went on."""
+    tested, length = _distinct([run.get('iterations') for run in runs]), runs[0].get('max_iters')
+    return tested if length is None or tested == str(length) else f'{tested} of {length}'
+
+
+def _commit(run: dict) -> Optional[str]:
+    commit = run.get('commit')
+    return None if commit is None else commit[:7] + ('+' if run.get('dirty') else '')
+
+
+def _starred(record: dict, part: str) -> str:
+    """Mark weights, or the start of a training, that others trained."""
+    converted = _of_folds(record, 'converted')
+    return _STAR if any(given and given['part'] == part for given in converted) else ''
+
+
+def _star_note(records: Sequence[dict]) -> List[str]:
+    notes = [converted_note(c) for record in records for c in _of_folds(record, 'converted')]
+    if not any(notes):
+        return []
+    return [
+        f'{_STAR.strip()} Weights converted from {"; ".join(filter(None, dict.fromkeys(notes)))}.',
+        '',
+    ]
+
+
+def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> List[str]:
+    """Say what to beware of in the intervals of a table, once for records that agree.
+
+    Args:
+        rows: Cells of the table.
+        records: Runs, or summaries of folds.
+    """
+    notes = [_OLD_NOTE] if any(_OLD in cell for row in rows for cell in row) else []
+    for record in records:
+        notes += [f'{_tested_on(record)}: {warning}' for warning in units_warnings(_units(record))]
+    return [line for note in dict.fromkeys(notes) for line in (note, '')]
+
+
+def _units(record: dict) -> Dict[str, Any]:
+    """What the intervals of a record are over; older ones say how many images they are."""
+    whole = record['pooled'] if _is_folds(record) else record
+    if whole.get('intervals'):
+        return whole['intervals']
+    if _is_folds(record):
+        scored = (record.get('per_unit') or {}).get('foreground_Dice') or {}
+        number = scored.get('count', 0) + scored.get('undefined', 0)
+        return dict(unit=record.get('unit', 'image'), units=number or sum(record['num_images']))
+    videos = record.get('videos')
+    number = (record.get('dataset') or {}).get('num_images') or 0
+    return dict(unit='frame' if videos else 'image', units=number, videos=videos)
+
+
+def _tested_on(record: dict) -> str:
+    """Name the data of a run or of folds, as the table does."""
+    dataset = record.get('dataset')
+    if _is_folds(record):
+        return f'{dataset or "–"}, {record.get("pool")}'
+    dataset = dataset or {}
+    return f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"}'
+
+
+def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
+    first = runs[0]
+    dataset = first.get('dataset') or {}
+    constants = [run['constant_miou'] for run in runs if run.get('constant_miou') is not None]
+    return [
+        f'`{first["config"]}`{_starred(first, "model")}',
+        f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"} '
+        f'({dataset.get("num_images") or "–"})',
+        str(first.get('init') or '–') + _starred(first, 'start'),
+        _iterations(runs),
+        _distinct([run.get('seed') for run in runs]),
+        f'{first["params"]:,}',
+        score(runs, 'aAcc'),
+        score(runs, 'mPA'),
+        score(runs, 'mIoU', interval=True),
+        score(runs, 'mDice', interval=True) + _foreground(runs),
+        *(score(runs, name) for name in extra),
+        f'{100 * mean(constants):.1f}' if constants else '–',
+        _distinct([run.get('hardware') for run in runs]),
+        _distinct([_commit(run) for run in runs]),
+    ]
+
+
+def _of_folds(record: dict, key: str) -> List[Any]:
+    """One value for each fold; it stands once in the record if all folds share it, as in a run."""
+    value = record.get(key)
+    return value if isinstance(value, list) else [value] * len(record.get('folds') or [0])
+
+
+def _folds_done(record: dict) -> str:
+    done, count = len(record['folds']), record['num_folds']
+    best = any(str(name).startswith('best') for name in record.get('checkpoints') or ())
+    return (
+        f'{count if done == count else f"{done} of {count}"} '
+        f'({record.get("splitter")}, split seed {record.get("split_seed")}'
+        f'{", optimistic: best checkpoints" if best else ""})'
+    )
+
+
+def _folds_row(record: dict) -> List[str]:
+    folds = {
+        name: [
+            dict(metrics={name: dict(value=value)}) for value in record['per_fold'][name]['values']
+        ]
+        for name in ('mIoU', 'mDice')
+    }
+    commits = zip(_of_folds(record, 'commit'), _of_folds(record, 'dirty'))
+    return [
+        f'`{record["config"]}`{_starred(record, "model")}',
+        f'{record.get("dataset") or "–"}, {record.get("pool")} ({sum(record["num_images"])})',
+        _distinct(_of_folds(record, 'init')) + _starred(record, 'start'),
+        _distinct(_of_folds(record, 'iterations')),
+        _folds_done(record),
+        _distinct(_of_folds(record, 'seed')),
+        *(score(folds[name], name) for name in ('mIoU', 'mDice')),
+        score([record['pooled']], 'mIoU', interval=True),
+        score([record['pooled']], 'mDice', interval=True) + _foreground([record['pooled']]),
+        _distinct(_of_folds(record, 'hardware')),
+        _distinct([_commit(dict(commit=commit, dirty=dirty)) for commit, dirty in commits]),
+    ]
+
+
+def _foreground(runs: Sequence[dict]) -> str:
+    """Write the Dice of the second of two classes, whose mean hides it."""
+    tables = [(run.get('per_class') or {}).get('Dice') or {} for run in runs]
+    if any(len(table) != 2 for table in tables):
+        return ''
+    name = list(tables[0])[1]
+    values = [table[name] for table in tables if table[name] is not None]
+    return f' ({name} {100 * mean(values):.1f})' if values else ''
+
+
+def _line(cells: Sequence[str]) -> str:
+    return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
+
+
+def _gallery(runs: Sequence[dict]) -> List[str]:
+    """Show the pictures of the first run of a row that has any."""
+    run = next((run for run in runs if run.get('pictures')), None)
+    if run is None:
+        return []
+    lines = []
+    for name in run['pictures']:
+        curves = 'curves' in name
+        what = (
+            'training loss and validation mIoU'
+            if curves
+            else 'image, truth, prediction, errors (wrong pixels red)'
+        )
+        title = f'{run["config"]}, seed {run.get("seed")}: {what}'
+        lines += [f'![{title}](results/{name})', '', f'*{title}*', '']
+    return lines
+
+
+def results_section(records: Sequence[dict]) -> str:
+    """Write the section, without the markers."""
+    if not records:
+        return 'Nothing has been run yet.'
+    rows = group([record for record in records if not _is_folds(record)])
+    folds = [record for record in records if _is_folds(record)]
+    lines = []
+    if rows:
+        extra = [
+            column for column in _EXTRA if any(column[0] in run['metrics'] for run in sum(rows, []))
+        ]
+        head = [*_HEAD[:_BEFORE_EXTRA], *(title for _, title in extra), *_HEAD[_BEFORE_EXTRA:]]
+        cells = [_row(runs, [name for name, _ in extra]) for runs in rows]
+        note = _NOTE + ''.join(f' {_NOTES[name]}' for name, _ in extra)
+        lines += _table(head, cells, note, sum(rows, []))
+    if folds:
+        lines += ['### Cross validation', '']
+        lines += _table(_FOLDS_HEAD, [_folds_row(record) for record in folds], _FOLDS_NOTE, folds)
+    lines += convergence.section(rows)
+    for runs in rows:
+        lines += _gallery(runs)
+    return '\n'.join(lines).rstrip()
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[dict]
+) -> List[str]:
+    """Write a table, its note and the commands behind it."""
+    lines = [_line(head), '|' + ' --- |' * len(head), *map(_line, rows)]
+    lines += ['', note, '', *_interval_notes(rows, records), *_star_note(records)]
+    lines += ['The commands, row by row:', '', '```sh']
+    for record in records:
+        lines += record['commands']
+    return [*lines, '```', '']
+
+
+def generate(folder: PathLike) -> Tuple[str, str]:
+    """Generate the README of a paper.
+
+    Args:
+        folder: ``configs/<paper>``, with ``README.md`` and ``results/*.json``.
+
+    Returns:
+        The README as it is, and as it should be.
+
+    Raises:
+        FileNotFoundError: If there is no README.
+        ValueError: If it lacks the markers, or has them twice or in the wrong order.
+    """
+    path = Path(folder) / 'README.md'
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist')
+    text = path.read_text(encoding='utf-8')
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
+        raise ValueError(f'{path} must contain the lines {START} and {END} once, in this order')
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    section = '\n'.join(
+        [results_section(read_records(folder)), '', *tables_section(folder), *speed_section(folder)]
+    ).rstrip()
+    return text, f'{before}{START}\n\n{section}\n\n{END}{after}'
+
+
+def pictures(folder: PathLike) -> Mapping[str, bytes]:
+    """Draw what the section shows of several runs at once: file name in ``results`` to content."""
+    runs = [record for record in read_records(folder) if not _is_folds(record)]
+    return convergence.pictures(group(runs))

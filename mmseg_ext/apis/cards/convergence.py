@@ -1,0 +1,116 @@
+"""Compare how fast rows of a paper converge: validation mIoU over training, several seeds each.
+
+Reads records of ``tools/card.py --collect``. Only rows that ran with two seeds or more on one data
+set are compared, and only if there are two of them: one curve says nothing about convergence, and
+one seed little about a loss.
+"""
+
+import io
+import re
+from statistics import mean
+from typing import Dict, List, Mapping, Sequence
+
+from ..draw.curves import COLOURS, STYLE
+from ..tables.values import spread
+
+Rows = List[List[dict]]
+_NOTE = (
+    'Validation mIoU in per cent after so many iterations, mean ± standard deviation over the '
+    'seeds, by the weights of that moment.'
+)
+
+
+def compared(rows: Sequence[Sequence[dict]]) -> Dict[str, Rows]:
+    """Choose what can be compared.
+
+    Args:
+        rows: Records that differ in their seed only, row by row.
+
+    Returns:
+        Data set to its rows, in the order given; each kept record has ``validation_miou``.
+    """
+    found: Dict[str, Rows] = {}
+    for runs in rows:
+        runs = [run for run in runs if len(run.get('validation_miou') or ()) > 1]
+        if len(runs) > 1:
+            found.setdefault((runs[0].get('dataset') or {}).get('name') or '–', []).append(runs)
+    return {name: chosen for name, chosen in found.items() if len(chosen) > 1}
+
+
+def picture_name(dataset: str) -> str:
+    """Name the picture of a data set's comparison."""
+    return f'convergence_{re.sub("[^a-z0-9]+", "_", dataset.lower()).strip("_")}.png'
+
+
+def at_iterations(runs: Sequence[dict]) -> Dict[int, List[float]]:
+    """Collect the seeds' scores of each validation, in per cent, by iteration."""
+    scores: Dict[int, List[float]] = {}
+    for run in runs:
+        for iteration, value in run['validation_miou'].items():
+            scores.setdefault(int(iteration), []).append(100 * value)
+    return dict(sorted(scores.items()))
+
+
+def _cell(values: Sequence[float]) -> str:
+    middle, sd = spread(values)
+    if middle is None:
+        return '–'
+    return f'{middle:.1f}' if sd is None else f'{middle:.1f} ± {sd:.1f}'
+
+
+def section(rows: Sequence[Sequence[dict]]) -> List[str]:
+    """Write table and picture of each comparison, as lines of Markdown; none is an empty list."""
+    lines: List[str] = []
+    for dataset, chosen in compared(rows).items():
+        scores = [at_iterations(runs) for runs in chosen]
+        steps = sorted({step for row in scores for step in row})
+        lines += [f'### Convergence on {dataset}', '']
+        lines += [
+            '| ' + ' | '.join(['config', 'seeds', *map(str, steps)]) + ' |',
+            '|' + ' --- |' * (2 + len(steps)),
+        ]
+        for runs, row in zip(chosen, scores):
+            cells = [f'`{runs[0]["config"]}`', ', '.join(str(run['seed']) for run in runs)]
+            cells += [_cell(row.get(step, [])) for step in steps]
+            lines.append('| ' + ' | '.join(cells) + ' |')
+        title = f'{dataset}: validation mIoU over training; band: lowest and highest seed'
+        lines += ['', _NOTE, '', f'![{title}](results/{picture_name(dataset)})', '', f'*{title}*']
+        lines.append('')
+    return lines
+
+
+def draw(rows: Sequence[Sequence[dict]]) -> bytes:
+    """Draw one comparison: each row's mean over its seeds, in a band from lowest to highest.
+
+    Args:
+        rows: The rows of one data set, from :func:`compared`.
+
+    Returns:
+        A PNG file.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 3.6), layout='constrained')
+        axes = figure.add_subplot()
+        for index, runs in enumerate(rows):
+            colour, dashes = COLOURS[index % len(COLOURS)], ('-', '--', ':')[index // len(COLOURS)]
+            scores = at_iterations(runs)
+            steps = list(scores)
+            low, high = ([end(scores[step]) for step in steps] for end in (min, max))
+            axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
+            label = f'{runs[0]["config"]} ({len(runs)} seeds)'
+            axes.plot(steps, [mean(scores[step]) for step in steps], dashes, color=colour,
+                      label=label, linewidth=1.4, marker='o', markersize=3.5)  # fmt: skip
+        axes.set(xlabel='iteration', ylabel='validation mIoU in %')
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format='png', dpi=110)
+        return buffer.getvalue()
+
+
+def pictures(rows: Sequence[Sequence[dict]]) -> Mapping[str, bytes]:
+    """Draw all comparisons: file name to content."""
+    return {picture_name(name): draw(chosen) for name, chosen in compared(rows).items()}

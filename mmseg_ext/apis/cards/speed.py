@@ -1,0 +1,99 @@
+"""Write the benchmarks kept beside a paper's results into its README card."""
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+from ...core.files import read_json
+
+Case = Dict[str, Any]
+Columns = Sequence[Tuple[str, Callable[[Case], str]]]
+
+SPEED_FILES = 'benchmark_*.json'
+
+
+def _gmac(case: Case, side: str = '') -> str:
+    flops = case.get(f'{side}flops')
+    return '–' if flops is None else f'{flops / 2e9:.4g}'
+
+
+def _count(case: Case, side: str = '') -> str:
+    parameters = case.get(f'{side}parameters')
+    return '–' if parameters is None else f'{parameters:,}'
+
+
+def _times(case: Case) -> str:
+    ratios = [1 / case[key] for key in ('ratio', 'ratio_highest', 'ratio_lowest')]
+    middle, low, high = (f'{ratio:.2f}' if ratio < 10 else f'{ratio:.0f}' for ratio in ratios)
+    return f'{middle} ({low} to {high})'
+
+
+def _giga(value: Optional[float]) -> str:
+    return '–' if value is None else f'{value / 1e9:.2f}'
+
+
+def _percent(value: Optional[float]) -> str:
+    return '–' if value is None else f'{100 * value:.3f}'
+
+
+_TIME: Columns = (
+    ('case', lambda c: c['case']),
+    ('against', lambda c: c['reference']),
+    ('parameters', _count),
+    ('GMAC', _gmac),
+    ('GMAC of the other', lambda c: _gmac(c, 'reference_')),
+    ('ms', lambda c: f'{c["ours_ms"]:.3g}'),
+    ('ms of the other', lambda c: f'{c["reference_ms"]:.3g}'),
+    ('times as long', _times),
+    ('memory of the process, GB', lambda c: _giga(c.get('process_peak'))),
+    ('equal labels, %', lambda c: _percent(c.get('label_agreement'))),
+)
+_MEMORY: Columns = (
+    ('case', lambda c: c['case']),
+    ('device', lambda c: c['device']),
+    ('activations, GB', lambda c: f'{c["activations"] / 1e9:.2f}'),
+    ('peak, GB', lambda c: f'{c["peak"] / 1e9:.2f}'),
+    ('s an image', lambda c: f'{c["seconds_per_image"]:.3f}'),
+)
+
+
+def speed_section(folder: Union[str, Path]) -> List[str]:
+    """Return the lines of the tables, none where nothing was measured.
+
+    Args:
+        folder: ``configs/<paper>``; reads ``results/benchmark_*.json``, as
+            ``tools/benchmark.py --out`` writes them.
+
+    Raises:
+        ValueError: If a file is something else.
+    """
+    lines: List[str] = []
+    for path in sorted((Path(folder) / 'results').glob(SPEED_FILES)):
+        record = read_json(path)
+        absent = [key for key in ('command', 'hardware', 'versions', 'cases') if key not in record]
+        if absent or not record['cases']:
+            raise ValueError(
+                f'{path} lacks {", ".join(absent) or "cases"}: write it with '
+                'tools/benchmark.py --out'
+            )
+        lines += _table(record)
+    return ['### Speed and memory', '', *lines] if lines else []
+
+
+def _table(record: dict) -> List[str]:
+    columns = _MEMORY if 'peak' in record['cases'][0] else _TIME
+    rows = [[write(case) for _, write in columns] for case in record['cases']]
+    kept = [i for i in range(len(columns)) if any(row[i] != '–' for row in rows)]
+    titles = [columns[i][0] for i in kept]
+    commit = (record.get('commit') or 'unknown')[:7] + ('+' if record.get('dirty') else '')
+    return [
+        f'`{record["command"]}`',
+        '',
+        '| ' + ' | '.join(titles) + ' |',
+        '|' + ' --- |' * len(titles),
+        *('| ' + ' | '.join(row[i] for i in kept) + ' |' for row in rows),
+        '',
+        f'{record["hardware"]}, {record["threads"]} threads of torch '
+        f'{record["versions"]["torch"]}, {record["date"]}, commit {commit}; medians of '
+        f'{record["repeats"]} calls, both sides by turns.',
+        '',
+    ]

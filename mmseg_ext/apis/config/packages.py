@@ -1,0 +1,55 @@
+"""Say what to install before a model asks a package that is not there, or does not load.
+
+mmengine reports a missing mmpretrain as a type that is in no registry, and a torchvision built for
+another torch as an unknown operator, in a traceback.
+"""
+
+import importlib
+from typing import Any, Iterator, Tuple
+
+from ...env import import_torchvision, version_of
+
+
+def check_packages(model: Any) -> None:
+    """Import what a model needs beyond the package's own requirements.
+
+    Args:
+        model: Config of the model.
+
+    Raises:
+        ImportError: With the setting that needs the package, and what to install.
+    """
+    # mmengine imports an installed torchvision at every start, wanted or not.
+    if version_of('torchvision') is not None:
+        import_torchvision('mmengine')
+    for setting, kind in _types(model, 'model'):
+        user = f'{setting}.type={kind}'
+        if kind.startswith('mmpretrain.'):
+            import_torchvision(user)
+            _import('mmpretrain.models', user, '"mmpretrain>=1.2,<1.3"')
+        elif kind == 'TIMMBackbone':
+            import_torchvision(user)
+            _import('timm', user, 'timm, and start again')
+        elif kind == 'MaskRCNNSegmentor':
+            import_torchvision(user)
+
+
+def _types(cfg: Any, name: str) -> Iterator[Tuple[str, str]]:
+    if isinstance(cfg, (list, tuple)):
+        for index, part in enumerate(cfg):
+            yield from _types(part, f'{name}.{index}')
+    elif isinstance(cfg, dict):
+        if isinstance(cfg.get('type'), str):
+            yield name, cfg['type'].removeprefix('mmseg.').removeprefix('mmseg_ext.')
+        for key, part in cfg.items():
+            yield from _types(part, f'{name}.{key}')
+
+
+def _import(module: str, user: str, what: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # half an installation may raise anything
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ImportError(
+            f'{user} needs {module.split(".")[0]} ({reason[0]}): pip install {what}'
+        ) from error

@@ -1,0 +1,1 @@
+"""Weights of other repositories under our names, every tensor accounted for."""

@@ -1,0 +1,195 @@
+"""Weights of Swin: ImageNet's for mmseg's ``SwinTransformer`` and our ``SwinUNet``, Swin-UNet's.
+
+The names are those of timm 1.0, of microsoft/Swin-Transformer and of HuCaoFighting/Swin-Unet (its
+names alone: it has no licence). The order of the four pixels that patch merging joins changes.
+"""
+
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+
+from torch import Tensor
+
+from .imagenet import IMAGENET_RGB
+from .source import GREY_UNIT_RANGE, Source, State, by_table, count_modules, rows
+
+_NameOf = Callable[[str], Optional[str]]
+
+
+def _in_backbone(table: Dict[str, str]) -> _NameOf:
+    return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
+
+
+_BIAS = 'relative_position_bias_table'
+_BLOCK = {
+    'norm1': 'norm1',
+    'attn.qkv': 'attn.w_msa.qkv',
+    'attn.proj': 'attn.w_msa.proj',
+    'norm2': 'norm2',
+    'mlp.fc1': 'ffn.layers.0.0',
+    'mlp.fc2': 'ffn.layers.1',
+}
+
+
+def _swin_depths(state: State) -> Tuple[int, ...]:
+    stages = range(count_modules(state, r'layers\.(\d+)\.blocks\.'))
+    return tuple(count_modules(state, rf'layers\.{i}\.blocks\.(\d+)\.') for i in stages)
+
+
+def _sizes(state: State) -> dict:
+    """Read the arguments that both of our networks have off the encoder's weights."""
+    width, depths = rows(state, 'patch_embed.proj.weight'), _swin_depths(state)
+    tables = [state[f'layers.{i}.blocks.0.attn.{_BIAS}'] for i in range(len(depths))]
+    offsets = rows(state, f'layers.0.blocks.0.attn.{_BIAS}')  # (2 window - 1) squared
+    return dict(
+        embed_dims=width,
+        depths=depths,
+        num_heads=tuple(table.shape[1] for table in tables),
+        window_size=(round(offsets**0.5) + 1) // 2,
+    )
+
+
+def _block_table(theirs: str, ours: str, depth: int) -> Dict[str, str]:
+    table = {}
+    for block in range(depth):
+        for old, new in {**_BLOCK, f'attn.{_BIAS}': f'attn.w_msa.{_BIAS}'}.items():
+            table[f'{theirs}.blocks.{block}.{old}'] = f'{ours}.blocks.{block}.{new}'
+    return table
+
+
+def _encoder_table(state: State, depths: Sequence[int]) -> Dict[str, str]:
+    # timm begins a stage with the merging that ends the one before in the authors' code
+    first = 0 if 'layers.0.downsample.norm.weight' in state else 1
+    table = {'patch_embed.proj': 'patch_embed.projection', 'patch_embed.norm': 'patch_embed.norm'}
+    for stage, depth in enumerate(depths):
+        for part in ('norm', 'reduction') if stage < len(depths) - 1 else ():
+            ours = f'stages.{stage}.downsample.{part}'
+            table[f'layers.{stage + first}.downsample.{part}'] = ours
+        table.update(_block_table(f'layers.{stage}', f'stages.{stage}', depth))
+    return table
+
+
+# --- mmseg's Swin ---------------------------------------------------------------------------------
+
+
+def _swin_model(state: State) -> Dict[str, dict]:
+    return dict(backbone=dict(type='SwinTransformer', **_sizes(state)))
+
+
+def _swin_names(state: State) -> _NameOf:
+    depths = _swin_depths(state)
+    last = {'norm': f'norm{len(depths) - 1}'}
+    return _in_backbone({**_encoder_table(state, depths), **last})
+
+
+def _reorder_merging(state: State) -> State:
+    """Give the four merged pixels mmseg's order.
+
+    The last axis is (column, row, channel) there, and (channel, row, column) here.
+    """
+    return {
+        key: _reordered(value) if '.downsample.' in key else value for key, value in state.items()
+    }
+
+
+def _reordered(x: Tensor) -> Tensor:
+    if x.shape[-1] % 4:  # not Swin's, and reported as of another shape
+        return x
+    split = x.unflatten(-1, (2, 2, x.shape[-1] // 4))
+    return split.transpose(-1, -3).flatten(-3)
+
+
+# --- SwinUNet -------------------------------------------------------------------------------------
+
+_DEPTHS = (2, 2, 2, 2)  # of the public configuration
+_EXPAND = ('expand', 'norm')
+
+
+def _start_model(state: State) -> Dict[str, dict]:
+    return dict(backbone=dict(type='SwinUNet', **dict(_sizes(state), depths=_DEPTHS)))
+
+
+def _start_names(state: State) -> _NameOf:
+    return _in_backbone({**_encoder_table(state, _DEPTHS), 'norm': 'norm'})
+
+
+def _mirror(state: State) -> State:
+    """Give the decoder's blocks the encoder's weights of the same width, as the authors do."""
+    state = _reorder_merging(state)
+    copies = {
+        key.replace(f'.stages.{stage}.', f'.up_stages.{2 - stage}.'): value.clone()
+        for key, value in state.items()
+        for stage in range(3)
+        if f'.stages.{stage}.blocks.' in key
+    }
+    return {**state, **copies}
+
+
+_PREFIX = 'swin_unet.'
+
+
+def _inner(state: State) -> State:
+    return {key.removeprefix(_PREFIX): value for key, value in state.items()}
+
+
+def _unet_model(state: State, **_: int) -> Dict[str, dict]:
+    inner = _inner(state)
+    width, num_classes = rows(inner, 'patch_embed.proj.weight'), rows(inner, 'output.weight')
+    head = dict(type='ConvSegHead', in_channels=width, kernel_size=1, bias=False, in_index=0)
+    return dict(
+        backbone=dict(type='SwinUNet', **_sizes(inner)),
+        decode_head=dict(head, num_classes=num_classes),
+    )
+
+
+def _unet_names(state: State) -> _NameOf:
+    depths = _swin_depths(_inner(state))
+    table = {**_encoder_table(_inner(state), depths), 'norm': 'norm', 'norm_up': 'norm_up'}
+    for part in _EXPAND:
+        table[f'layers_up.0.{part}'] = f'expand.{part}'
+        table[f'up.{part}'] = f'final_expand.{part}'
+    for stage in range(1, len(depths)):
+        theirs, ours = f'layers_up.{stage}', f'up_stages.{stage - 1}'
+        table[f'concat_back_dim.{stage}'] = f'{ours}.fuse'
+        table.update(_block_table(theirs, ours, depths[-1 - stage]))
+        for part in _EXPAND if stage < len(depths) - 1 else ():
+            table[f'{theirs}.upsample.{part}'] = f'{ours}.upsample.{part}'
+    table = {theirs: f'backbone.{ours}' for theirs, ours in table.items()}
+    rename = by_table({**table, 'output': 'decode_head.conv_seg'})
+    return lambda key: rename(key.removeprefix(_PREFIX))
+
+
+_BUFFERS = (r'.*\.attn_mask', r'.*\.relative_position_index')
+_IMAGENET: Dict[str, Any] = dict(
+    origin='https://github.com/microsoft/Swin-Transformer',
+    **IMAGENET_RGB,
+)
+SOURCES: Dict[str, Source] = {
+    'imagenet_swin': Source(
+        title='Swin of timm or of microsoft/Swin-Transformer',
+        model=_swin_model,
+        names=_swin_names,
+        left_out=(r'head\..*', *_BUFFERS),
+        absent=(r'backbone\.norm[0-2]\..*',),
+        adjust=_reorder_merging,
+        note='mmseg shifts windows on a map of one window, too: the last map at 224 pixels',
+        **_IMAGENET,
+    ),
+    'imagenet_swin_swinunet': Source(
+        title='Swin-T of timm or of microsoft/Swin-Transformer, for SwinUNet of depths 2, 2, 2, 2',
+        model=_start_model,
+        names=_start_names,
+        left_out=(r'head\..*', *_BUFFERS, r'layers\.2\.blocks\.[2-9]\..*'),
+        absent=(r'backbone\.(expand|norm_up|final_expand)\..*', r'.*\.(fuse|upsample)\..*'),
+        adjust=_mirror,
+        note="the decoder begins with the encoder's blocks, as in the authors' code",
+        **_IMAGENET,
+    ),
+    'hucaofighting_swinunet': Source(
+        title='Swin-UNet of HuCaoFighting/Swin-Unet',
+        origin='https://github.com/HuCaoFighting/Swin-Unet',
+        **GREY_UNIT_RANGE,
+        model=_unet_model,
+        names=_unet_names,
+        left_out=_BUFFERS,
+        adjust=_reorder_merging,
+    ),
+}

@@ -1,0 +1,1 @@
+"""Pictures, curves and the frame of a page, made of plain values."""

@@ -1,0 +1,175 @@
+"""Pictures of label maps: colours, overlays, errors, grids.
+
+Shape letters: H row, W column; pictures are ``(H, W, 3)`` uint8 in RGB, label maps ``(H, W)``
+integers. The error picture and the grid are this package's own; nothing is taken from a paper.
+"""
+
+import io
+from pathlib import Path
+from typing import List, Optional, Sequence, Union
+
+import numpy as np
+from PIL import Image
+
+from ...core.reading import read_shown
+
+IGNORE = 255
+_VOID = (224, 224, 224)
+_WRONG = (214, 39, 40)
+_STRIP = 1 << 20  # pixels that are painted at once
+
+Palette = Sequence[Sequence[int]]
+
+
+def voc_palette(num_classes: int) -> List[List[int]]:
+    """Return the colours PASCAL VOC derives from the bits of a class index."""
+    colours = []
+    for index in range(num_classes):
+        colour, rest = [0, 0, 0], index
+        for shift in range(7, -1, -1):
+            for channel in range(3):
+                colour[channel] |= ((rest >> channel) & 1) << shift
+            rest >>= 3
+        colours.append(colour)
+    return colours
+
+
+def read_rgb(path: Union[str, Path]) -> np.ndarray:
+    """Read an image to be shown, ``(H, W, 3)`` uint8 RGB, as training sees it where it can.
+
+    Raises:
+        ValueError: If the file cannot be decoded.
+    """
+    return to_display(read_shown(str(path)))
+
+
+def to_display(image: np.ndarray) -> np.ndarray:
+    """Turn any loaded image into something a screen can show.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``, any number type. Three channels are taken for BGR, as
+            OpenCV and the loaders of mmseg give them; of more, the first three are shown.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB. Values other than uint8 are stretched between their extremes.
+    """
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[2] < 3:
+        image = np.repeat(image[..., :1], 3, axis=2)
+    image = image[..., 2::-1]
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    values = image.astype(np.float64)
+    low, high = np.nanmin(values), np.nanmax(values)
+    scaled = (values - low) / max(high - low, np.finfo(np.float64).tiny)
+    return np.nan_to_num(scaled * 255).round().astype(np.uint8)
+
+
+def colourise(label: np.ndarray, palette: Palette) -> np.ndarray:
+    """Paint a label map; the ignored index 255 and other unknown indices become light grey."""
+    size = max(256, len(palette), int(label.max(initial=0)) + 1)
+    table = np.full((size, 3), _VOID, np.uint8)
+    table[: len(palette)] = np.asarray(palette, np.uint8).reshape(-1, 3)
+    return table[label]
+
+
+def overlay(
+    picture: np.ndarray,
+    label: np.ndarray,
+    palette: Palette,
+    *,
+    opacity: float = 0.55,
+    clear: Optional[int] = None,
+) -> np.ndarray:
+    """Paint a label map over its image.
+
+    Args:
+        picture: The image.
+        label: Label map of the same height and width.
+        palette: One RGB colour a class.
+        opacity: Weight of the colour, between 0 and 1.
+        clear: Class that leaves the image untouched, such as a background.
+    """
+    painted = np.empty(picture.shape, np.uint8)
+    height = max(1, _STRIP // max(1, label.shape[1]))
+    for top in range(0, len(label), height):  # floating point takes 100 times the memory of labels
+        strip = slice(top, top + height)
+        weight = np.full(label[strip].shape + (1,), opacity)
+        if clear is not None:
+            weight[label[strip] == clear] = 0
+        blend = picture[strip] * (1 - weight) + colourise(label[strip], palette) * weight
+        painted[strip] = blend.round()
+    return painted
+
+
+def error_picture(picture: np.ndarray, label: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Show wrong pixels in red on a faded grey image; pixels without a label are light grey."""
+    grey = picture.mean(axis=2, keepdims=True) * 0.45 + 255 * 0.55
+    shown = np.repeat(grey, 3, axis=2)
+    shown[(label != truth) & (truth != IGNORE)] = _WRONG
+    shown[truth == IGNORE] = _VOID
+    return shown.round().astype(np.uint8)
+
+
+def encode(picture: np.ndarray, *, file_format: str = 'PNG', quality: int = 85) -> bytes:
+    """Encode an RGB picture as ``'PNG'`` or ``'JPEG'``."""
+    buffer = io.BytesIO()
+    options = dict(quality=quality) if file_format == 'JPEG' else dict(optimize=True)
+    Image.fromarray(picture).save(buffer, format=file_format, **options)
+    return buffer.getvalue()
+
+
+def shrink(picture: np.ndarray, width: int, *, smooth: bool) -> np.ndarray:
+    """Scale a picture down to a width in pixels; smaller ones stay as they are."""
+    if picture.shape[1] <= width:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(picture).resize((width, height), method))
+
+
+def picture_grid(
+    rows: Sequence[Sequence[np.ndarray]], *, cell: int = 160, gap: int = 4
+) -> np.ndarray:
+    """Lay pictures out in rows on white.
+
+    Args:
+        rows: One list of pictures a row; all rows have the same number.
+        cell: Width of a picture in pixels; its height keeps the shape of the row's first one.
+        gap: White pixels between neighbours.
+
+    Raises:
+        ValueError: If there are no rows, or rows of different length.
+    """
+    if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
+        raise ValueError(
+            'picture_grid needs at least one row, and rows of equal length, got '
+            f'{[len(row) for row in rows]}'
+        )
+    strips = []
+    for row in rows:
+        height = max(1, round(cell * row[0].shape[0] / row[0].shape[1]))
+        cells = []
+        for picture in row:
+            image = Image.fromarray(picture).resize((cell, height), Image.Resampling.BILINEAR)
+            cells += [np.asarray(image), np.full((height, gap, 3), 255, np.uint8)]
+        strip = np.concatenate(cells[:-1], axis=1)
+        strips += [strip, np.full((gap, strip.shape[1], 3), 255, np.uint8)]
+    return np.concatenate(strips[:-1])
+
+
+def encode_below(picture: np.ndarray, max_bytes: int) -> bytes:
+    """Encode as JPEG, lowering the quality until the file fits.
+
+    Raises:
+        ValueError: If not even quality 20 fits; use smaller cells or fewer rows.
+    """
+    for quality in (92, 88, 84, 80, 75, 70, 60, 50, 40, 30, 20):
+        content = encode(picture, file_format='JPEG', quality=quality)
+        if len(content) < max_bytes:
+            return content
+    raise ValueError(
+        f'a picture of {picture.shape[1]}x{picture.shape[0]} does not fit into '
+        f'{max_bytes} bytes: use smaller cells or fewer rows'
+    )

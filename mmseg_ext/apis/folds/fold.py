@@ -1,0 +1,225 @@
+"""One fold of a cross validation as arguments of a run: which images train, which are held out.
+
+Validation and test both read the fold's held-out images, each through its own pipeline. The id
+lists are kept in the fold's work folder.
+"""
+
+import argparse
+import copy
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ...core.files import read_json, write_json
+from ...datasets.kfold import check_fold, splitter_name
+from ...datasets.splits import write_lists
+from ..run.results_check import check_split
+from ..run.training import metrics_of
+from .pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
+
+SPLIT_FILE = 'split.json'
+
+
+def use_fold(
+    cfg: Config,
+    *,
+    fold: int,
+    num_folds: int,
+    split_seed: int = 0,
+    pool: Optional[str] = None,
+    stratify: bool = False,
+) -> None:
+    """Restrict a config to one fold and move its work folder to ``<work_dir>/fold<fold>``.
+
+    There ``split_train.txt`` and ``split_val.txt`` are written, which the data sets then read, and
+    ``split.json``, which says how they came about and to which group each image belongs. The test
+    writes fold, number of folds and seed into ``results.json``.
+
+    Args:
+        cfg: From ``load_config``; changed in place.
+        fold: Which fold to hold out, from 0.
+        num_folds: Number of folds.
+        split_seed: Seed of the split; that of the training is another.
+        pool: Where the images come from, one of ``POOLS``; ``None`` is the config's ``fold_pool``,
+            or ``'train'``.
+        stratify: Give every fold its share of images without foreground.
+
+    Raises:
+        ValueError: If there is no such fold, the data set does not list its images in
+            ``ann_file``, or the folder holds the lists of another split.
+    """
+    check_fold(fold, num_folds)
+    if not cfg.get('test_dataloader'):
+        raise ValueError('a fold is tested, and the config lacks test_dataloader: add it')
+    pool = choose_pool(cfg, pool)
+    found = read_pool(cfg, pool=pool, stratify=stratify)
+    print_log(found.note, 'current')
+    train, val = found.folds(num_folds, split_seed)[fold]
+    order = _check_lists(found, dict(train=train, val=val))['val']
+    cfg.work_dir = os.path.join(cfg.work_dir, f'fold{fold}')
+    paths = _keep_lists(Path(cfg.work_dir), dict(split_train=train, split_val=val))
+    for part, path in zip(('train', 'val', 'test'), (paths[0], paths[1], paths[1])):
+        loader = cfg.get(f'{part}_dataloader')
+        if loader:
+            loader.dataset = _subset(found.dataset, path, loader.dataset)
+    facts = dict(
+        fold=fold,
+        num_folds=num_folds,
+        split_seed=split_seed,
+        pool=pool,
+        splitter=splitter_name(grouped=found.groups is not None, stratified=stratify),
+    )
+    for metric in metrics_of(cfg):
+        if metric.get('type') == 'SegMetric':
+            metric.extra = dict(metric.get('extra') or {}, **facts)
+    groups = None if found.groups is None else [found.groups[name] for name in order]
+    write_json(
+        Path(cfg.work_dir, SPLIT_FILE),
+        dict(facts, num_train=len(train), val_ids=order, val_groups=groups),
+    )
+
+
+def _check_lists(pool: Pool, lists: Dict[str, List[str]]) -> Dict[str, List[str]]:
+    """Check that the data set reads exactly the listed ids; return them in its order."""
+    with tempfile.TemporaryDirectory(prefix='mmseg_ext_folds_') as folder:
+        paths = write_lists(folder, lists)
+        return {name: _listed(pool, path, lists[name]) for name, path in zip(lists, paths)}
+
+
+def _listed(pool: Pool, ann_file: str, ids: List[str]) -> List[str]:
+    built = list_dataset(dict(pool.dataset, ann_file=ann_file))
+    infos = [built.get_data_info(index) for index in range(len(built))]
+    name_of = {_absolute(pool.pairs[name]): name for name in ids}
+    pairs = [_absolute((info['img_path'], info.get('seg_map_path'))) for info in infos]
+    order = [name_of[pair] for pair in pairs if pair in name_of]
+    if not len(order) == len(pairs) == len(ids):
+        raise ValueError(
+            f'{pool.dataset["type"]} reads {len(pairs)} images when ann_file lists {len(ids)}, '
+            f'{len(order)} of them those listed: folds need a data set that takes its images from '
+            'ann_file alone, out of one folder of images and one of masks'
+        )
+    return order
+
+
+def _absolute(pair: Pair) -> Pair:
+    image, mask = pair
+    return os.path.abspath(image), mask and os.path.abspath(mask)
+
+
+def _keep_lists(folder: Path, lists: Dict[str, List[str]]) -> List[str]:
+    """Write the id lists unless they are there; absolute paths, as data sets join the others."""
+    for name, ids in lists.items():
+        path = folder / f'{name}.txt'
+        if path.is_file() and path.read_text().splitlines() != ids:
+            raise ValueError(
+                f'{path} is the list of another split: the data, --num-folds, --split-seed, --pool '
+                f'or --stratify have changed; give another --work-dir, or remove {folder}'
+            )
+    if not all((folder / f'{name}.txt').is_file() for name in lists):
+        write_lists(str(folder), lists)
+    return [str((folder / f'{name}.txt').absolute()) for name in lists]
+
+
+def _subset(dataset: dict, ann_file: str, written: dict) -> dict:
+    """The pool's data set reading one list, with what the config's own says about preparing."""
+    if 'pipeline' not in written:
+        raise ValueError(
+            f'a dataset of type {written.get("type")} in the config has no pipeline of its own: '
+            'folds need plain data sets'
+        )
+    subset = copy.deepcopy(dataset)
+    subset.pop('test_mode', None)
+    kept = {key: written[key] for key in ('pipeline', 'test_mode') if key in written}
+    return dict(subset, ann_file=ann_file, **kept)
+
+
+def read_split(work_dir: Union[str, Path]) -> dict:
+    """Read the ``split.json`` that :func:`use_fold` left in a fold's work folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is damaged.
+    """
+    path = Path(work_dir) / SPLIT_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: {work_dir} is no fold of a run')
+    split = read_json(path)
+    check_split(split, path)
+    return split
+
+
+def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of one fold to a tool."""
+    group = parser.add_argument_group('one fold of a cross validation')
+    group.add_argument('--fold', type=int, help='fold to hold out, from 0; adds foldN to work_dir')
+    add_split_arguments(group)
+
+
+def add_split_arguments(parser: Any) -> None:
+    """Add the arguments that say how images are split into folds."""
+    parser.add_argument('--num-folds', type=int, help='number of folds')
+    parser.add_argument('--split-seed', type=int, help='seed of the split (default 0)')
+    parser.add_argument(
+        '--pool',
+        choices=POOLS,
+        help="which of the config's data sets the folds are cut from (default: fold_pool of the "
+        'config, else train)',
+    )
+    parser.add_argument(
+        '--stratify',
+        action='store_true',
+        help='give every fold its share of images without foreground',
+    )
+
+
+def add_surface_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the lengths that HD95 and surface Dice are measured in."""
+    parser.add_argument(
+        '--spacing',
+        nargs=2,
+        type=float,
+        default=[1.0, 1.0],
+        metavar=('ROW', 'COLUMN'),
+        help='height and width of a pixel for HD95 and surface Dice (default 1 1: in pixels)',
+    )
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=1.0,
+        help='distance that surface Dice allows, in the unit of --spacing (default 1)',
+    )
+
+
+def split_settings(cfg: Config, args: argparse.Namespace) -> Dict[str, Any]:
+    """Read the arguments of :func:`add_split_arguments`, defaults filled in."""
+    return dict(
+        num_folds=args.num_folds,
+        split_seed=0 if args.split_seed is None else args.split_seed,
+        pool=choose_pool(cfg, args.pool),
+        stratify=args.stratify,
+    )
+
+
+def use_fold_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply the arguments of :func:`add_fold_arguments`; without any nothing happens.
+
+    Raises:
+        ValueError: As :func:`use_fold`, or if arguments are given that mean nothing without others.
+    """
+    if args.fold is None and args.num_folds is None:
+        values = {'--split-seed': args.split_seed, '--pool': args.pool}
+        given = [name for name, value in values.items() if value is not None]
+        given += ['--stratify'] if args.stratify else []
+        if given:
+            raise ValueError(
+                f'{", ".join(given)} without --fold would change nothing: add --fold 0 '
+                '--num-folds 5, or leave it out'
+            )
+        return
+    if args.fold is None or args.num_folds is None:
+        raise ValueError('--fold and --num-folds belong together: --fold 0 --num-folds 5')
+    use_fold(cfg, fold=args.fold, **split_settings(cfg, args))

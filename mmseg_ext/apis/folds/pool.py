@@ -1,0 +1,241 @@
+"""The pool of images that folds are cut from: the images of a config, by id, mask and group.
+
+It is the config's training data; with ``'train+val'`` its validation data too, for protocols that
+pool a whole data set. A config whose protocol does says so: ``fold_pool = 'train+val'``.
+"""
+
+import copy
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, TRANSFORMS
+
+from ...datasets.kfold import Fold, split_folds
+from ...evaluation.surface_metric import background_of
+
+POOLS = ('train', 'train+val', 'train+val+test')
+# Settings that say which files belong to a split, and how they are prepared.
+_OF_THE_SPLIT = ('ann_file', 'data_prefix', 'group_file', 'pipeline', 'indices', 'test_mode')
+
+Pair = Tuple[str, Optional[str]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The images that folds are cut from.
+
+    Args:
+        dataset: Config of a data set that reads them, short of ``ann_file`` and ``pipeline``.
+        pairs: Image and mask of each id; an id is the image's path below its folder, without the
+            suffix, as it stands in an ``ann_file``.
+        groups: Group of each id, such as the patient; ``None`` if the data set gives none.
+        labels: Whether each id has any foreground; ``None`` unless folds are stratified by it.
+        note: One line on how many images of which data sets these are, and what is left out.
+    """
+
+    dataset: dict
+    pairs: Dict[str, Pair]
+    groups: Optional[Dict[str, str]] = None
+    labels: Optional[Dict[str, bool]] = None
+    note: str = ''
+
+    def folds(self, num_folds: int, split_seed: int) -> List[Fold]:
+        """Cut the pool into folds; see :func:`mmseg_ext.datasets.kfold.split_folds`."""
+        ids = list(self.pairs)
+        return split_folds(
+            ids,
+            num_folds=num_folds,
+            split_seed=split_seed,
+            groups=None if self.groups is None else [self.groups[name] for name in ids],
+            labels=None if self.labels is None else [self.labels[name] for name in ids],
+        )
+
+
+def choose_pool(cfg: Config, pool: Optional[str] = None) -> str:
+    """The pool that is given, else the config's ``fold_pool``, else ``'train'``.
+
+    Raises:
+        ValueError: If it is not one of ``POOLS``.
+    """
+    chosen = cfg.get('fold_pool', 'train') if pool is None else pool
+    if chosen not in POOLS:
+        source = 'the pool' if pool is not None else 'fold_pool of the config'
+        raise ValueError(f'{source} must be one of {", ".join(POOLS)}, got {chosen!r}')
+    return chosen
+
+
+def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False) -> Pool:
+    """List the images that folds are cut from.
+
+    Args:
+        cfg: A complete config; not changed.
+        pool: Which of the config's data sets, as for :func:`choose_pool`. Their images must be of
+            one kind, and may lie in different folders.
+        stratify: Read every mask, to find out which hold foreground.
+
+    Raises:
+        ValueError: If the data sets cannot be pooled, or only some samples name their group.
+    """
+    pool = choose_pool(cfg, pool)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    configs = [_plain_dataset(cfg, part) for part in pool.split('+')]
+    built = [list_dataset(config) for config in configs]
+    merged = _merge_datasets(configs, built, pool)
+    prefix = DATASETS.build(dict(merged, ann_file='', lazy_init=True)).data_prefix['img_path']
+    pairs, groups = {}, {}
+    for dataset in built:
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            name = _id_of(info['img_path'], prefix, dataset.img_suffix)
+            pairs[name] = (info['img_path'], info.get('seg_map_path'))
+            if info.get('group') is not None:
+                groups[name] = str(info['group'])
+    if groups and len(groups) < len(pairs):
+        alone = next(name for name in pairs if name not in groups)
+        raise ValueError(
+            f'{len(pairs) - len(groups)} of {len(pairs)} images have no group, such as {alone!r}: '
+            'name the group of every image, or of none'
+        )
+    labels = _foreground(cfg, built) if stratify else None
+    if labels is not None:  # by path, as ids are not known where masks are read
+        labels = {name: labels[pair[0]] for name, pair in pairs.items()}
+    return Pool(merged, pairs, groups or None, labels, _note(cfg, pool, built))
+
+
+def _note(cfg: Config, pool: str, built: List[Any]) -> str:
+    """Count the images of the pool and the labelled ones beside it, each where it comes first."""
+    seen: Set[str] = set()
+    pooled = {part: _count_new(data, seen) for part, data in zip(pool.split('+'), built)}
+    left_out, unknown = {}, []
+    for part in POOLS[-1].split('+'):
+        if part in pooled or not cfg.get(f'{part}_dataloader'):
+            continue
+        try:  # the folds do not need these data: whatever is wrong with them is no error here
+            left_out[part] = _count_new(
+                list_dataset(_plain_dataset(cfg, part)), seen, labelled=True
+            )
+        except (KeyError, OSError, ValueError):
+            unknown.append(part)
+    rest = sum(left_out.values())
+    parts = f' ({_counts(left_out)}), see --pool' if rest else ''
+    unread = ''.join(f'; {part}_dataloader could not be listed' for part in unknown)
+    return (
+        f'pool {pool}: {sum(pooled.values())} images ({_counts(pooled)}); '
+        f'{rest or "no"} labelled images of the config left out{parts}{unread}'
+    )
+
+
+def _count_new(dataset: Any, seen: Set[str], *, labelled: bool = False) -> int:
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if labelled:
+        infos = [info for info in infos if os.path.isfile(info.get('seg_map_path') or '')]
+    new = {os.path.abspath(info['img_path']) for info in infos} - seen
+    seen |= new
+    return len(new)
+
+
+def _counts(numbers: Dict[str, int]) -> str:
+    return ', '.join(f'{part} {number}' for part, number in numbers.items() if number)
+
+
+def list_dataset(config: dict) -> Any:
+    """Build a data set for its list of samples only."""
+    return DATASETS.build(dict(config, pipeline=[], serialize_data=False))
+
+
+def _plain_dataset(cfg: Config, part: str) -> dict:
+    loader = cfg.get(f'{part}_dataloader')
+    if not loader:
+        raise ValueError(f'cross validation needs {part}_dataloader, which the config lacks')
+    dataset = copy.deepcopy(dict(loader['dataset']))
+    if 'dataset' in dataset or 'datasets' in dataset:
+        raise ValueError(
+            f'{part}_dataloader.dataset is a {dataset["type"]}, which wraps other data sets, and '
+            'folds need one that lists its images in ann_file: name that data set itself'
+        )
+    return dataset
+
+
+def _merge_datasets(configs: List[dict], built: List[Any], pool: str) -> dict:
+    """One config that reads the images of all, from the innermost folders that they share."""
+    merged = {k: v for k, v in configs[0].items() if k not in ('ann_file', 'pipeline', 'indices')}
+    for other in configs[1:]:
+        keys = (set(other) | set(merged)) - set(_OF_THE_SPLIT)
+        different = sorted(key for key in keys if other.get(key) != merged.get(key))
+        if different:
+            raise ValueError(
+                f'the data sets of {pool} cannot be pooled, as they differ in '
+                f'{", ".join(different)}: pool train alone, or give them the same settings'
+            )
+    if len(configs) > 1:
+        root = merged.get('data_root') or ''
+        tops = {
+            key: os.path.commonpath([d.data_prefix[key] for d in built])
+            for key in built[0].data_prefix
+        }
+        merged['data_prefix'] = {key: _below(top, root) for key, top in tops.items()}
+        folders = _mask_folders(built, tops)
+        if folders and merged['type'] == 'FolderDataset':
+            merged['mask_folders'] = folders
+        if getattr(built[0], 'group_file', ''):  # its names may lie below another folder
+            merged['group_file'] = ''
+    return merged
+
+
+def _mask_folders(built: List[Any], tops: Dict[str, str]) -> Dict[str, str]:
+    """Folder of images -> folder of masks, each below its top, where the two are not alike.
+
+    That is so for ``train/images`` with ``train/masks`` and ``val/images`` with ``val/masks``.
+    """
+    if 'seg_map_path' not in tops:
+        return {}
+    pairs = [
+        tuple(
+            os.path.relpath(d.data_prefix[key], tops[key]) for key in ('img_path', 'seg_map_path')
+        )
+        for d in built
+    ]
+    if all(images == masks for images, masks in pairs):
+        return {}
+    return {images.replace(os.sep, '/'): masks.replace(os.sep, '/') for images, masks in pairs}
+
+
+def _below(path: str, root: str) -> str:
+    """Write a folder relative to the data set's root, to which it will be joined."""
+    inside = root and not os.path.relpath(path, root).startswith(os.pardir)
+    return os.path.relpath(path, root) if inside else path
+
+
+def _id_of(path: str, prefix: str, suffixes: Union[str, Sequence[str]]) -> str:
+    """The path of an image below its folder, without its suffix."""
+    name = os.path.relpath(path, prefix).replace(os.sep, '/')
+    for suffix in (suffixes,) if isinstance(suffixes, str) else suffixes:
+        if name.lower().endswith(suffix.lower()):
+            return name[: -len(suffix)]
+    return name
+
+
+def _foreground(cfg: Config, datasets: List[Any]) -> Dict[str, bool]:
+    """Read all masks; image path to whether it holds a class other than the background."""
+    background = background_of(datasets[0].metainfo['classes'])
+    if background is None:
+        raise ValueError(
+            'stratifying spreads the images without foreground over the folds, and none of the '
+            'classes is called background: leave --stratify out'
+        )
+    steps = cfg.train_dataloader.dataset.pipeline
+    step = next((s for s in steps if s['type'] in ('LoadAnnotations', 'LoadLabels')), None)
+    load = TRANSFORMS.build(step or dict(type='LoadAnnotations'))
+    found = {}
+    for dataset in datasets:
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            label = np.asarray(load(info)['gt_seg_map'])
+            found[info['img_path']] = bool(
+                ((label != background) & (label != dataset.ignore_index)).any()
+            )
+    return found

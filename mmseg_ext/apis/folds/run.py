@@ -1,0 +1,258 @@
+"""Train and test all folds of a cross validation, each by the tools a user would call.
+
+A fold that was tested is skipped, one that was stopped goes on from its newest checkpoint, one
+that fails is put on a list while the others go on. Run it again at any time.
+"""
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Tuple
+from zipfile import BadZipFile
+
+import numpy as np
+from mmengine.config import Config
+
+from ...core.files import read_json, write_json
+from ...core.locks import locked
+from ...datasets.kfold import check_fold
+from ...evaluation.surface_metric import check_spacing
+from ..run.checkpoints import best_checkpoint, check_start_weights, find_resumable, last_checkpoint
+from ..run.launch import Launch, option_arguments
+from ..run.state import tested_with
+from .pool import read_pool
+
+PLAN_FILE = 'kfold_plan.json'
+SURFACE_FILE = 'per_image_surface.npz'
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides about the folds' results; kept in the work folder.
+
+    Args:
+        config: The config as given to the tools.
+        num_folds: Number of folds.
+        split_seed: Seed of the split.
+        pool: Data sets that the folds are cut from.
+        stratify: Whether by foreground.
+        seed: Seed of every fold's training; ``None`` leaves it to the config.
+        amp: Mixed precision.
+        deterministic: Only algorithms whose results repeat.
+        checkpoint: ``'last'``, or ``'best'``, which is chosen on the images that it is scored on.
+        options: ``--cfg-options``, as typed.
+        dataset: File that describes the user's data.
+    """
+
+    config: str
+    num_folds: int
+    split_seed: int = 0
+    pool: str = 'train'
+    stratify: bool = False
+    seed: Optional[int] = None
+    amp: bool = False
+    deterministic: bool = False
+    checkpoint: str = 'last'
+    options: Tuple[str, ...] = ()
+    dataset: Optional[str] = None
+
+    def split_arguments(self, fold: int) -> List[str]:
+        """Arguments of the tools that choose a fold."""
+        given = ['--fold', fold, '--num-folds', self.num_folds, '--split-seed', self.split_seed]
+        return [*map(str, given), '--pool', self.pool, *(['--stratify'] if self.stratify else [])]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A fold that could not be trained or tested."""
+
+    fold: int
+    step: str
+    log: Path
+
+
+def has_surfaces() -> bool:
+    """Whether HD95 and surface Dice can be measured."""
+    return importlib.util.find_spec('monai') is not None
+
+
+_DECISIVE = (
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'train_dataloader',
+    'test_dataloader',
+)
+# Where files lie and how they are read is this machine's affair.
+_INDIFFERENT = ('data_root', 'ann_file', 'num_workers', 'persistent_workers', 'checkpoint')
+
+
+def config_digest(cfg: Config) -> str:
+    """Identify what a config says about results."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(k): plain(v) for k, v in value.items() if k not in _INDIFFERENT}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else repr(value)
+
+    text = json.dumps({key: plain(cfg.get(key)) for key in _DECISIVE}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keep_plan(plan: Plan, cfg: Config) -> None:
+    """Write the plan into the work folder, or compare it with the one that is there.
+
+    Raises:
+        ValueError: If the folder holds folds that were run otherwise.
+    """
+    work_dir = Path(cfg.work_dir)
+    path = work_dir / PLAN_FILE
+    new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
+    new['config'] = Path(plan.config).name
+    if path.is_file():
+        old = read_json(path)
+        different = [key for key in new if old.get(key) != new[key]]
+        if different:
+            changed = [f'{key} was {old.get(key)} and is {new[key]}' for key in different]
+            raise ValueError(
+                f'{work_dir} holds folds that were run otherwise ({"; ".join(changed)}): give '
+                'another --work-dir, or remove that folder'
+            )
+    write_json(path, new)
+
+
+def run_folds(
+    plan: Plan,
+    cfg: Config,
+    *,
+    launch: Launch,
+    folds: Optional[Sequence[int]] = None,
+    spacing: Sequence[float] = (1.0, 1.0),
+    tolerance: float = 1.0,
+) -> List[Failed]:
+    """Run the folds that are not finished.
+
+    Args:
+        plan: What to run.
+        cfg: The config, options merged; its ``work_dir`` holds the folds.
+        launch: How the tools are started.
+        folds: Which; all without it.
+        spacing: Height and width of a pixel, for HD95.
+        tolerance: Distance that surface Dice allows.
+
+    Returns:
+        The folds that failed.
+
+    Raises:
+        FileNotFoundError: If the weights that a training starts from are absent.
+        ValueError: If the data cannot be cut into such folds, a fold is out of range, or the
+            work folder holds other folds.
+    """
+    chosen = list(range(plan.num_folds) if folds is None else dict.fromkeys(folds))
+    for fold in chosen:
+        check_fold(fold, plan.num_folds)
+    check_spacing(spacing, tolerance)
+    _check_best(plan, cfg)
+    lengths = [*map(float, spacing)], float(tolerance)
+    folders = [Path(cfg.work_dir, f'fold{fold}') for fold in chosen]
+    if not all(is_finished(folder, plan.checkpoint, *lengths) for folder in folders):
+        check_start_weights(cfg.model)
+    # Whatever is wrong with the data shows here once, and not in every fold.
+    pool = read_pool(cfg, pool=plan.pool, stratify=plan.stratify)
+    sizes = [len(val) for _, val in pool.folds(plan.num_folds, plan.split_seed)]
+    count = '' if pool.groups is None else f' of {len(set(pool.groups.values()))} groups'
+    print(pool.note)
+    print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
+    with locked(cfg.work_dir):
+        keep_plan(plan, cfg)
+        results = [_run_fold(plan, fold, Path(cfg.work_dir), launch, *lengths) for fold in chosen]
+    return [result for result in results if result is not None]
+
+
+def _check_best(plan: Plan, cfg: Config) -> None:
+    hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    if plan.checkpoint == 'best' and not hook.get('save_best'):
+        raise ValueError(
+            "--checkpoint best needs default_hooks.checkpoint.save_best='mIoU' in the config"
+        )
+
+
+def _run_fold(
+    plan: Plan,
+    fold: int,
+    work_dir: Path,
+    launch: Launch,
+    spacing: List[float],
+    tolerance: float,
+) -> Optional[Failed]:
+    folder = work_dir / f'fold{fold}'
+    if is_finished(folder, plan.checkpoint, spacing, tolerance):
+        print(f'fold {fold}: finished already, see {folder}', flush=True)
+        return None
+    resumed = find_resumable(folder).path
+    note = f' from {resumed.name}' if resumed is not None else ''
+    shared = [*plan.split_arguments(fold), '--work-dir', str(work_dir)]
+    shared += [] if plan.dataset is None else ['--dataset', plan.dataset]
+    training = _training(plan, resumed is not None)
+    command = launch.command('train', plan.config, *shared, *training)
+    if launch.run(command, f'fold {fold}: train{note}', folder / 'train.log') != 0:
+        return _failed(fold, 'train', folder)
+    weights = choose_checkpoint(folder, plan.checkpoint)
+    command = launch.command('test', plan.config, weights, *shared)
+    if has_surfaces():
+        lengths = [*map(str, spacing), '--tolerance', str(tolerance)]
+        command += ['--surfaces', '--spacing', *lengths]
+    command += option_arguments(plan.options)
+    if launch.run(command, f'fold {fold}: test', folder / 'test.log') != 0:
+        return _failed(fold, 'test', folder)
+    return None
+
+
+def _failed(fold: int, step: str, folder: Path) -> Failed:
+    log = folder / f'{step}.log'
+    print(f'fold {fold}: failed, see {log}', flush=True)
+    return Failed(fold, step, log)
+
+
+def _training(plan: Plan, resume: bool) -> List[str]:
+    arguments = [] if plan.seed is None else ['--seed', str(plan.seed)]
+    arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(plan, flag)]
+    if not resume:
+        return arguments + option_arguments(plan.options)
+    # mmengine would resume from load_from, which is where the fold started
+    return [*arguments, '--resume', *option_arguments([*plan.options, 'load_from=None'])]
+
+
+def is_finished(folder: Path, checkpoint: str, spacing: Sequence[float], tolerance: float) -> bool:
+    """Whether a fold was tested with the right checkpoint, and its surfaces with these lengths."""
+    tested = wanted = tested_with(folder)
+    try:
+        wanted = choose_checkpoint(folder, checkpoint).name
+    except FileNotFoundError:  # the weights were deleted to save space: the results still hold
+        pass
+    if tested is None or tested != wanted:
+        return False
+    if not has_surfaces():
+        return True
+    try:
+        with np.load(folder / SURFACE_FILE) as surfaces:
+            same = surfaces['spacing'].tolist() == list(spacing)
+            return same and float(surfaces['tolerance']) == tolerance
+    except (FileNotFoundError, ValueError, KeyError, BadZipFile):  # damaged: tested again
+        return False
+
+
+def choose_checkpoint(folder: Path, kind: str) -> Path:
+    """The checkpoint of a fold that is reported.
+
+    Args:
+        folder: Of the fold.
+        kind: ``'last'`` or ``'best'``.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    return last_checkpoint(folder) if kind == 'last' else best_checkpoint(folder)

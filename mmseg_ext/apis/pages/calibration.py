@@ -1,0 +1,49 @@
+"""The calibration of a tested run, counted afterwards where its test did not.
+
+It is what ``tools/test.py --calibration`` counts, without testing the other scores again.
+"""
+
+from pathlib import Path
+from typing import Any, Union
+
+import torch
+from mmengine.runner import Runner
+
+from ...core.files import write_json
+from ...evaluation.calibration_metric import PER_IMAGE_FILE, CalibrationMetric
+from ..run.folder import read_results
+
+PathLike = Union[str, Path]
+
+
+def ensure_calibration(work_dir: PathLike) -> bool:
+    """Count how sure a run's tested checkpoint is and how often right, if nobody has.
+
+    Args:
+        work_dir: Folder of a tested run; ``results.json`` gets ``calibration``, and
+            ``per_image_calibration.npz`` is written beside it.
+
+    Returns:
+        Whether it was counted now.
+
+    Raises:
+        FileNotFoundError: If the run was not tested, or its checkpoint or data are gone.
+        ValueError: If the work folder holds no config, or the checkpoint is of another model.
+    """
+    folder = Path(work_dir)
+    results = read_results(folder)
+    if results.get('calibration') and (folder / PER_IMAGE_FILE).is_file():
+        return False
+    from ..run.load import load_tested  # pages without it need no network
+
+    model: Any = load_tested(folder, results)[0]
+    loader = Runner.build_dataloader(model.cfg.test_dataloader)
+    metric = CalibrationMetric(per_image_file=str(folder / PER_IMAGE_FILE))
+    metric.dataset_meta = loader.dataset.metainfo
+    with torch.no_grad():
+        for batch in loader:
+            samples = [sample.to_dict() for sample in model.test_step(batch)]
+            metric.process(batch, samples)
+    metric.evaluate(len(loader.dataset))
+    write_json(folder / 'results.json', dict(results, calibration=metric.summary))
+    return True

@@ -1,0 +1,441 @@
+"""What the report of a table shows, gathered from the work folders of its rows.
+
+A row has several runs: seeds that were tested on the same images, folds that were tested on
+different ones, or both. Runs that together cover the test images once are a *replica*: folds are
+added up, replicas averaged. Fractions throughout. Shape letters: N image, K class.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Protocol, Sequence, Tuple, Union
+
+import numpy as np
+
+from ...evaluation.calibration_metric import (
+    PARTS,
+    PER_IMAGE_FILE,
+    calibration_error,
+    calibration_interval,
+)
+from ...evaluation.confusion import MEANS, counts_from_confusion, metrics_from_confusion
+from ...evaluation.image_counts import read_counts
+from ...evaluation.intervals import Interval, score_intervals, unit_counts
+from ...evaluation.paired import Difference, holm, paired_difference
+from ...evaluation.units import OLD_METHOD, Units, describe_units
+from ..folds.fold import SPLIT_FILE, read_split
+from ..run.cost import read_cost
+from ..run.folder import read_results
+
+PathLike = Union[str, Path]
+
+
+class TableRow(Protocol):
+    """What a row must say of itself; its runs are folders of tested runs."""
+
+    @property
+    def label(self) -> str:
+        """As printed in the table."""
+
+    @property
+    def config(self) -> str:
+        """Name of the config; empty if there is none."""
+
+    @property
+    def runs(self) -> Sequence[Path]:
+        """Work folders, each with ``results.json``; none if the row was not run."""
+
+
+@dataclass
+class Counts:
+    """Pixels of each image and class, in the order of the names.
+
+    Args:
+        names: Of the images, ``(N,)``.
+        arrays: ``tp``, ``pred`` and ``label``, each ``(N, K)``.
+        groups: Group of each image, such as the patient; ``None`` if the data set has none.
+        histograms: Confidence histograms ``(N, 3, M)`` of the calibration, if they were kept.
+    """
+
+    names: np.ndarray
+    arrays: Tuple[np.ndarray, ...]
+    groups: Optional[np.ndarray] = None
+    histograms: Optional[np.ndarray] = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The counts as one array, ``(N, 3, K)``."""
+        return np.stack(self.arrays, 1)
+
+    def take(self, order: np.ndarray) -> 'Counts':
+        """Choose images."""
+        return Counts(
+            self.names[order],
+            tuple(array[order] for array in self.arrays),
+            None if self.groups is None else self.groups[order],
+            None if self.histograms is None else self.histograms[order],
+        )
+
+
+@dataclass
+class RunFiles:
+    """One work folder: its ``results.json`` and, if it is there, ``per_image.npz``."""
+
+    folder: Path
+    results: Dict[str, Any]
+    counts: Optional[Counts]
+
+    @property
+    def classes(self) -> List[str]:
+        """Class names in order of their index."""
+        return list(self.results['per_class']['IoU'])
+
+
+@dataclass
+class RowData:
+    """A row with everything that the report prints.
+
+    Args:
+        label: As printed.
+        config: Name of the config.
+        note: Why something is missing; empty if nothing is.
+        replicas: Each covers the test images once.
+        metrics: Score to its mean over replicas.
+        sds: Score to its standard deviation (ddof=1) over replicas, if there are several.
+        intervals: Score to its 95 % interval over images or groups.
+        units: What the intervals are over, see ``describe_units``; empty without counts.
+        old_method: How the intervals came about if they are an older test's, else empty.
+        class_iou: IoU of each class, mean over replicas, and its interval.
+        confusion: Summed over all runs, ``(K, K)``.
+        ece: Calibration error, mean over replicas, with ``ece_interval``.
+        difference: mIoU above that of the baseline; ``None`` with ``unpaired`` saying why.
+        p_holm: p of the difference, corrected for the number of rows.
+        cost: Content of ``cost.json``.
+    """
+
+    label: str
+    config: str
+    note: str = ''
+    replicas: List[List[RunFiles]] = field(default_factory=list)
+    metrics: Dict[str, Optional[float]] = field(default_factory=dict)
+    sds: Dict[str, float] = field(default_factory=dict)
+    intervals: Dict[str, Interval] = field(default_factory=dict)
+    units: Dict[str, Any] = field(default_factory=dict)
+    old_method: str = ''
+    class_iou: Dict[str, Tuple[Optional[float], Optional[float], Optional[float]]] = field(
+        default_factory=dict
+    )
+    confusion: Optional[np.ndarray] = None
+    histogram: Optional[np.ndarray] = None
+    ece: Optional[float] = None
+    ece_interval: Interval = (None, None)
+    difference: Optional[Difference] = None
+    unpaired: str = ''
+    p_holm: Optional[float] = None
+    cost: Optional[Dict[str, Any]] = None
+    counts: List[Counts] = field(default_factory=list)
+
+    @property
+    def runs(self) -> List[RunFiles]:
+        """All runs that count."""
+        return [run for replica in self.replicas for run in replica]
+
+    @property
+    def converted(self) -> bool:
+        """Whether a run used weights that others trained, or started from such."""
+        return any(run.results.get('converted') for run in self.runs)
+
+    @property
+    def num_units(self) -> Optional[int]:
+        """Images, or groups of images, that the intervals are over."""
+        return self.units.get('units')
+
+
+def read_run(folder: PathLike) -> RunFiles:
+    """Read a tested run.
+
+    Raises:
+        FileNotFoundError: If it was not tested.
+        ValueError: If its files do not belong together.
+    """
+    folder = Path(folder)
+    results = read_results(folder)
+    run = RunFiles(folder, results, _read_counts(folder))
+    if run.counts is not None:
+        expected = counts_from_confusion(np.asarray(results['confusion'], np.int64))
+        counted = [array.sum(0) for array in run.counts.arrays]
+        if not all(map(np.array_equal, counted, expected)):
+            raise ValueError(
+                f'{folder}: per_image.npz and results.json are of different tests: test again'
+            )
+    return run
+
+
+def _read_counts(folder: Path) -> Optional[Counts]:
+    path = folder / 'per_image.npz'
+    if not path.is_file():
+        return None
+    names, rows, groups = read_counts(path)
+    counts = Counts(names, tuple(np.moveaxis(rows, 1, 0)), groups)
+    if groups is None:
+        counts.groups = _groups_of_fold(folder, counts.names)
+    counts.histograms = _read_histograms(folder, counts.names)
+    # Every row in one order, so that rows can be compared image by image.
+    unique = len(np.unique(counts.names)) == len(counts.names)
+    return counts.take(np.argsort(counts.names)) if unique else counts
+
+
+def _groups_of_fold(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
+    """Groups that a fold's ``split.json`` names, for tests that did not write them themselves."""
+    path = folder / SPLIT_FILE
+    split = read_split(path.parent) if path.is_file() else {}
+    groups = split.get('val_groups')
+    return None if groups is None or len(groups) != len(names) else np.array(groups, str)
+
+
+def _read_histograms(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
+    path = folder / PER_IMAGE_FILE
+    if not path.is_file():
+        return None
+    with np.load(path) as file:
+        same = np.array_equal(file['names'], names)
+        return np.stack([file[part] for part in PARTS], axis=1) if same else None
+
+
+def read_rows(
+    rows: Sequence[TableRow],
+    *,
+    baseline: Optional[str] = None,
+    main: str = 'mIoU',
+) -> List[RowData]:
+    """Read, score and compare all rows.
+
+    Args:
+        rows: Those without runs are kept, empty.
+        baseline: Label of the row that the others are compared with; the first one that was run
+            without it.
+        main: The score that is compared.
+
+    Returns:
+        The rows in their order.
+
+    Raises:
+        FileNotFoundError: If a folder holds no results.
+        ValueError: If a folder's files do not belong together, or there is no such baseline.
+    """
+    labels = [row.label for row in rows]
+    if baseline is not None and baseline not in labels:
+        raise ValueError(f'no row {baseline!r} to compare with; there are: {", ".join(labels)}')
+    found = [_read_row(row) for row in rows]
+    base = find_baseline(found, baseline)
+    if base is not None:
+        for row in found:
+            if row is not base and row.runs:
+                _compare(row, base, main)
+        ps = [row.difference.p if row.difference else None for row in found]
+        for row, p in zip(found, holm(ps)):
+            row.p_holm = p
+    return found
+
+
+def find_baseline(rows: Sequence[RowData], label: Optional[str]) -> Optional[RowData]:
+    """The row of this label, or the first that was run; ``None`` if that was not run."""
+    wanted = [row for row in rows if row.label == label or label is None]
+    return next((row for row in wanted if row.runs), None)
+
+
+def _read_row(row: TableRow) -> RowData:
+    data = RowData(row.label, row.config)
+    if not row.runs:
+        data.note = 'not run'
+        return data
+    runs = [read_run(folder) for folder in row.runs]
+    if len({tuple(run.classes) for run in runs}) > 1:
+        raise ValueError(f'{row.label}: its runs have different classes: {_folders(runs)}')
+    data.replicas, data.note = replicas_of(runs, row.label)
+    data.confusion = np.sum([run.results['confusion'] for run in data.runs], 0).astype(np.int64)
+    data.cost = next(filter(None, (read_cost(run.folder) for run in runs)), None)
+    _score(data)
+    if all(run.counts is not None for run in data.runs):
+        data.counts = [_joined(replica) for replica in data.replicas]
+        _use_intervals(data)
+    else:
+        _use_own_intervals(data)
+    _calibrate(data)
+    return data
+
+
+def _folders(runs: Sequence[RunFiles]) -> str:
+    return ', '.join(str(run.folder) for run in runs)
+
+
+def replicas_of(runs: Sequence[RunFiles], label: str) -> Tuple[List[List[RunFiles]], str]:
+    """Sort runs into replicas, by the images that they were tested on.
+
+    Args:
+        runs: Of one row, seeds in one order for all folds.
+        label: The row's, for messages.
+
+    Returns:
+        The replicas, and a note if some runs fit into none.
+
+    Raises:
+        ValueError: If two runs share some of their images only.
+    """
+    parts: Dict[tuple, List[RunFiles]] = {}
+    for run in runs:
+        names = (None,) if run.counts is None else tuple(run.counts.names.tolist())
+        parts.setdefault(names, []).append(run)
+    every = [name for part in parts for name in set(part)]
+    if len(set(every)) < len(every):
+        raise ValueError(
+            f'{label}: its runs share some test images and differ in others, so they are neither '
+            f'seeds nor folds of one test: {_folders(runs)}'
+        )
+    complete = min(map(len, parts.values()))
+    spare = sum(len(members) - complete for members in parts.values())
+    note = f'{spare} runs left out: other folds of their seed are missing' if spare else ''
+    return [[members[index] for members in parts.values()] for index in range(complete)], note
+
+
+def _joined(replica: Sequence[RunFiles]) -> Counts:
+    """Put the images of a replica's folds together."""
+    counts = [run.counts for run in replica if run.counts is not None]
+    grouped = all(part.groups is not None for part in counts)
+    kept = all(part.histograms is not None for part in counts)
+    names = np.concatenate([part.names for part in counts])
+    joined = Counts(
+        names,
+        tuple(np.concatenate(arrays) for arrays in zip(*(part.arrays for part in counts))),
+        np.concatenate([part.groups for part in counts if part.groups is not None])
+        if grouped
+        else None,
+        np.concatenate([part.histograms for part in counts if part.histograms is not None])
+        if kept
+        else None,
+    )
+    return joined if len(counts) == 1 else joined.take(np.argsort(names, kind='stable'))
+
+
+def _policy(run: RunFiles) -> str:
+    return run.results.get('absent_policy', 'skip')
+
+
+def _replica_scores(replica: Sequence[RunFiles]) -> Dict[str, Optional[float]]:
+    """Scores of one replica: of its only run as written, of folds from the summed matrix."""
+    written = [run.results['metrics'] for run in replica]
+    scores = {name: _mean([metrics.get(name, {}).get('value') for metrics in written])
+              for name in written[0]}  # fmt: skip
+    if len(replica) > 1:
+        pooled = metrics_from_confusion(
+            np.sum([run.results['confusion'] for run in replica], 0), absent=_policy(replica[0])
+        )
+        scores.update({name: _plain(pooled[name]) for name in MEANS})
+    return scores
+
+
+def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def _plain(value: float) -> Optional[float]:
+    return None if value != value else float(value)
+
+
+def _score(data: RowData) -> None:
+    scores = [_replica_scores(replica) for replica in data.replicas]
+    for name in scores[0]:
+        values = [score.get(name) for score in scores]
+        data.metrics[name] = _mean(values)
+        known = [value for value in values if value is not None]
+        if len(known) > 1 and len(known) == len(values):
+            data.sds[name] = float(np.std(known, ddof=1))
+    matrices = [np.sum([run.results['confusion'] for run in replica], 0)
+                for replica in data.replicas]  # fmt: skip
+    policy = _policy(data.runs[0])
+    iou = np.mean([metrics_from_confusion(matrix, absent=policy)['IoU'] for matrix in matrices], 0)
+    for name, value in zip(data.runs[0].classes, iou):
+        data.class_iou[name] = (_plain(value), None, None)
+
+
+def _use_intervals(data: RowData) -> None:
+    """Compute the intervals of the scores, which are means over replicas."""
+    groups, policy = data.counts[0].groups, _policy(data.runs[0])
+    found = score_intervals(*(part.rows for part in data.counts), groups=groups, absent=policy)
+    data.intervals = {name: found.means[name] for name in MEANS}
+    for name, ends in zip(data.runs[0].classes, found.classes['IoU']):
+        data.class_iou[name] = (data.class_iou[name][0], *ends)
+    data.units = describe_units(found, data.runs[0].classes, _units(data))
+
+
+def _units(data: RowData) -> Units:
+    """Say what the units are, as the tests do; older ones do not."""
+    said = [run.results.get('intervals') or {} for run in data.replicas[0]]
+    first, counts = said[0].get('unit'), data.counts[0]
+    if counts.groups is not None:
+        named = first not in (None, 'image', 'frame') and all(s.get('unit') == first for s in said)
+        return Units(len(np.unique(counts.groups)), str(first) if named else 'group')
+    videos: Dict[str, int] = {}
+    for facts in said:
+        for name, frames in (facts.get('videos') or {}).items():
+            videos[name] = videos.get(name, 0) + frames
+    return Units(len(counts.names), 'frame' if videos else 'image', videos=videos)
+
+
+def _use_own_intervals(data: RowData) -> None:
+    """Without counts of images, take the intervals that the only run has written."""
+    if len(data.runs) > 1:
+        return
+    results = data.runs[0].results
+    data.units = {key: v for key, v in (results.get('intervals') or {}).items()}
+    for name, entry in results['metrics'].items():
+        data.intervals[name] = (entry.get('low'), entry.get('high'))
+    if not data.units and any(low is not None for low, _ in data.intervals.values()):
+        data.old_method = OLD_METHOD
+
+
+def _calibrate(data: RowData) -> None:
+    found = [[_histogram(run) for run in replica] for replica in data.replicas]
+    if any(part is None for parts in found for part in parts):
+        return
+    if len({part.shape for parts in found for part in parts if part is not None}) > 1:
+        return  # counted with different numbers of bins
+    sums = [np.sum([part for part in parts if part is not None], 0) for parts in found]
+    data.histogram = np.sum(sums, 0)
+    data.ece = _mean([_plain(float(calibration_error(part))) for part in sums])
+    kept = [counts.histograms for counts in data.counts if counts.histograms is not None]
+    if kept and len(kept) == len(data.replicas):
+        data.ece_interval = calibration_interval(np.concatenate(kept, -1), data.counts[0].groups)
+
+
+def _histogram(run: RunFiles) -> Optional[np.ndarray]:
+    bins = (run.results.get('calibration') or {}).get('bins')
+    return None if bins is None else np.array([bins[part] for part in PARTS], np.float64)
+
+
+def _compare(row: RowData, base: RowData, main: str) -> None:
+    """Test a row against the baseline, or say why that is not possible."""
+    row.unpaired = _why_unpaired(row, base, main)
+    if not row.unpaired:
+        groups, policy = base.counts[0].groups, _policy(base.runs[0])
+        ours, theirs = ([unit_counts(c.rows, groups) for c in r.counts] for r in (row, base))
+        row.difference = paired_difference(ours, theirs, main, absent=policy)
+
+
+def _why_unpaired(row: RowData, base: RowData, main: str) -> str:
+    if main not in MEANS:
+        return f'{main} is not counted image by image'
+    if not row.counts or not base.counts:
+        without = [data.label for data in (row, base) if not data.counts]
+        return f'no per_image.npz of {", ".join(without)}'
+    ours, theirs = row.counts[0], base.counts[0]
+    if not np.array_equal(ours.names, theirs.names):
+        return 'tested on other images than the baseline'
+    if not np.array_equal(ours.arrays[2], theirs.arrays[2]):
+        return 'tested against other labels than the baseline'
+    groups = [None if part.groups is None else part.groups.tolist() for part in (ours, theirs)]
+    if groups[0] != groups[1]:
+        return 'the images are grouped otherwise than those of the baseline'
+    if _policy(row.runs[0]) != _policy(base.runs[0]):
+        return 'classes that are absent count otherwise than in the baseline'
+    return ''

@@ -1,0 +1,188 @@
+"""The same test images through every row of a table: what to predict, what to show.
+
+Images are chosen by their place in the data set, never by a result. Shape letters: H row, W column.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from PIL import Image
+
+from ...core.reading import read_mask
+from ..draw.html import picture
+from ..draw.pixels import colourise, encode, error_picture, read_rgb, shrink
+from ..run.folder import find_config, load_truth, read_results, test_dataset
+from ..run.listing import read_predictions
+from .compare_data import RowData, RunFiles
+
+PathLike = Union[str, Path]
+
+NUM_IMAGES = 6
+_RED = (214, 39, 40)
+
+
+@dataclass
+class SharedExample:
+    """One test image with the prediction of every row that has one.
+
+    Args:
+        name: Stem of the file.
+        image: ``(H, W, 3)`` uint8 RGB.
+        truth: ``(H, W)`` labels, 255 where ignored; ``None`` if they were not found.
+        labels: Row's place in the table to its prediction ``(H, W)``.
+    """
+
+    name: str
+    image: np.ndarray
+    truth: Optional[np.ndarray]
+    labels: Dict[int, np.ndarray]
+
+
+def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> List[Path]:
+    """Choose test images of a run at equal distances in its data set.
+
+    Raises:
+        FileNotFoundError: If the run was not tested, or its data are not there.
+        ValueError: If the work folder holds no config.
+    """
+    cfg = find_config(work_dir, read_results(work_dir))
+    if cfg is None:
+        raise ValueError(f'{work_dir} holds no config: its test images are unknown')
+    dataset = test_dataset(cfg)
+    number = min(count, len(dataset))
+    places = [index * len(dataset) // number for index in range(number)]
+    return [Path(dataset.get_data_info(place)['img_path']) for place in places]
+
+
+def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
+    """Predict images with a run's tested checkpoint into its ``predictions``, if any is absent.
+
+    Args:
+        work_dir: Folder of a tested run.
+        images: From :func:`example_images`; already predicted ones stay where they are listed.
+
+    Returns:
+        How many were predicted now.
+
+    Raises:
+        FileNotFoundError: If the run was not tested, or its checkpoint is gone.
+        ValueError: If the work folder holds no config, or the checkpoint is of another model.
+    """
+    listed = set(_listing(Path(work_dir))[0])
+    absent = [path for path in images if str(path.absolute()) not in listed]
+    if absent:
+        from ..predict.predictor import predict_to_folder
+        from ..run.load import load_tested
+
+        results = read_results(work_dir)
+        model, checkpoint = load_tested(work_dir, results)
+        known = [Path(path) for path in listed if Path(path).is_file()]
+        source = dict(config=results.get('config'), checkpoint=str(checkpoint))
+        predict_to_folder(model, [*known, *absent], Path(work_dir) / 'predictions', source=source)
+    return len(absent)
+
+
+def _listing(folder: Path) -> Tuple[Dict[str, Path], Dict[str, Any]]:
+    """Image to mask of a run's predictions, and the whole list; both empty without any."""
+    path = folder / 'predictions' / 'predictions.json'
+    if not path.is_file():
+        return {}, {}
+    content = read_predictions(path)
+    return {entry['image']: path.parent / entry['mask'] for entry in content['images']}, content
+
+
+def shared_examples(
+    rows: Sequence[RowData], count: int = NUM_IMAGES
+) -> Tuple[List[SharedExample], List[List[int]]]:
+    """Read the images that every row with predictions has predicted.
+
+    Args:
+        rows: All rows of the table; predictions of a row are those of its first replica.
+        count: At most so many, at equal distances in what is shared.
+
+    Returns:
+        The examples and the palette; both empty if no image is shared.
+    """
+    masks: Dict[int, Dict[str, Path]] = {}
+    palette: List[List[int]] = []
+    for place, row in enumerate(rows):
+        found: Dict[str, Path] = {}
+        for run in row.replicas[0] if row.replicas else ():
+            listed, content = _listing(run.folder)
+            found.update(listed)
+            palette = palette or content.get('palette', [])
+        if found:
+            masks[place] = found
+    if not masks:
+        return [], []
+    first, *others = masks.values()
+    shared = [name for name in first
+              if all(name in other for other in others) and Path(name).is_file()]  # fmt: skip
+    number = min(count, len(shared))
+    chosen = [shared[index * len(shared) // number] for index in range(number)]
+    truths = _truths(rows[next(iter(masks))].replicas[0], chosen)
+    examples = [_example(name, truths.get(name), masks) for name in chosen]
+    return [example for example in examples if example.labels], palette
+
+
+def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> Dict[str, np.ndarray]:
+    truths: Dict[str, np.ndarray] = {}
+    for run in runs:
+        cfg = find_config(run.folder, run.results)
+        try:
+            truths.update(load_truth(cfg, images) if cfg is not None else {})
+        except (OSError, ValueError):  # the data have moved: the predictions are shown still
+            continue
+    return truths
+
+
+def _example(
+    name: str, truth: Optional[np.ndarray], masks: Dict[int, Dict[str, Path]]
+) -> SharedExample:
+    image = read_rgb(name)
+    labels = {place: read_mask(str(found[name])) for place, found in masks.items()}
+    labels = {place: label for place, label in labels.items() if label.shape == image.shape[:2]}
+    return SharedExample(Path(name).stem, image, truth, labels)
+
+
+def share_right(label: np.ndarray, truth: np.ndarray) -> Optional[float]:
+    """Share of the labelled pixels that are right; ``None`` without any."""
+    counted = truth != 255
+    return float((label == truth)[counted].mean()) if counted.any() else None
+
+
+def photo(example: SharedExample, width: int) -> str:
+    """Markup of the image itself."""
+    small = shrink(example.image, width, smooth=True)
+    content = encode(small, file_format='JPEG', quality=80)
+    return picture(content, kind='jpeg', alt=f'image {example.name}')
+
+
+def label_picture(
+    label: np.ndarray, palette: Sequence[Sequence[int]], width: int, *, alt: str
+) -> str:
+    """Markup of a label map in the colours of its classes."""
+    shown = shrink(colourise(label, palette), width, smooth=False)
+    return picture(encode(shown), kind='png', alt=alt)
+
+
+def errors_markup(example: SharedExample, place: int, width: int, *, alt: str) -> str:
+    """Markup of a row's wrong pixels, red on a faded image."""
+    assert example.truth is not None
+    shown = error_picture(example.image, example.labels[place], example.truth)
+    return picture(encode_errors(shrink(shown, width, smooth=False)), kind='png', alt=alt)
+
+
+def encode_errors(shown: np.ndarray) -> bytes:
+    """Encode grey and red with a palette of 33 colours: a third of the size of the full PNG."""
+    indices = shown[..., 0] // 8
+    indices[(shown == _RED).all(axis=-1)] = 32
+    greys = [[8 * level + 4] * 3 for level in range(32)]
+    image = Image.fromarray(indices.astype(np.uint8))
+    image.putpalette(bytes(sum([*greys, list(_RED)], [])))
+    buffer = io.BytesIO()
+    image.save(buffer, format='PNG', optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Trained models on images: predictions, averages, windows, dense CRF."""

@@ -1,0 +1,184 @@
+"""Several models as one: the mean of their probabilities.
+
+Differs from averaging weights: nothing is assumed about the models but that they know the same
+classes. Shape letters: K class, H row, W column.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from torch import nn
+
+from ..run.folder import test_dataset
+from ..run.load import load_model
+from ..run.training import metrics_of
+from .predictor import Failure, find_images, predict_to_folder, to_prob
+
+PathLike = Union[str, Path]
+
+
+class AveragedModel(nn.Module):
+    """Segmentors whose probabilities are averaged; predicts like one of them.
+
+    ``seg_logits`` of its samples hold the mean probability, and ``pred_sem_seg`` the most probable
+    class, or, for models with a single output channel, where it exceeds their mean threshold.
+
+    Args:
+        models: From :func:`load_model`, all on one device, with the same classes.
+
+    Raises:
+        ValueError: If there is no model or their classes differ.
+    """
+
+    def __init__(self, models: Sequence[Any]) -> None:
+        super().__init__()
+        if not models:
+            raise ValueError('averaging needs at least one model')
+        classes = [list(model.dataset_meta['classes']) for model in models]
+        if any(names != classes[0] for names in classes):
+            raise ValueError(f'only models of the same classes can be averaged, got {classes}')
+        self.models = nn.ModuleList(models)
+        self.cfg = models[0].cfg
+        self.dataset_meta = models[0].dataset_meta
+
+    def test_step(self, data: Dict[str, Any]) -> List[Any]:
+        """Predict one batch.
+
+        Args:
+            data: ``inputs`` and ``data_samples``, as from a test pipeline.
+
+        Returns:
+            The data samples with ``seg_logits`` and ``pred_sem_seg``.
+        """
+        # Each model writes into the samples and preprocesses the inputs it gets.
+        models: Any = self.models
+        batches = [model.test_step(copy.deepcopy(data)) for model in models]
+        return [self._mean(list(samples)) for samples in zip(*batches)]
+
+    def _mean(self, samples: List[Any]) -> Any:
+        probs = [to_prob(sample.seg_logits.data) for sample in samples]
+        mean_KHW = torch.stack(probs).mean(dim=0)
+        sample = samples[0]
+        single = len(sample.seg_logits.data) == 1
+        label = (mean_KHW[1:] > self._threshold()) if single else mean_KHW.argmax(0, keepdim=True)
+        sample.set_data(
+            dict(
+                seg_logits=PixelData(data=mean_KHW[1:] if single else mean_KHW),
+                pred_sem_seg=PixelData(data=label.long()),
+            )
+        )
+        return sample
+
+    def _threshold(self) -> float:
+        models: Any = self.models
+        return sum(model.decode_head.threshold for model in models) / len(models)
+
+
+def load_average(
+    config: PathLike,
+    checkpoints: Sequence[PathLike],
+    *,
+    device: str = 'auto',
+    cfg_options: Optional[dict] = None,
+    dataset: Optional[PathLike] = None,
+) -> AveragedModel:
+    """Load several checkpoints of one config.
+
+    Args:
+        config: Config file, or ``package::path``.
+        checkpoints: Weights, one file for each model.
+        device: ``'auto'`` takes CUDA if there is one.
+        cfg_options: Settings that override the config's.
+        dataset: File of the user's data, which the config is changed for as in training.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a checkpoint is of another model.
+    """
+    models = [
+        load_model(
+            config, path, device=device, cfg_options=copy.deepcopy(cfg_options), dataset=dataset
+        )
+        for path in checkpoints
+    ]
+    return AveragedModel(models).eval()
+
+
+def score_average(model: AveragedModel, cfg: Config, folder: PathLike) -> dict:
+    """Score averaged models on the test data of a config.
+
+    Args:
+        model: The models.
+        cfg: Says data and metrics.
+        folder: Gets ``results.json`` and ``per_image.npz``.
+
+    Returns:
+        What the metrics return, in per cent.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    metrics = copy.deepcopy(metrics_of(cfg))
+    for metric in metrics:
+        if metric.get('type') == 'SegMetric':
+            metric.update(
+                summary_file=str(Path(folder, 'results.json')),
+                per_image_file=str(Path(folder, 'per_image.npz')),
+            )
+    loader = Runner.build_dataloader(copy.deepcopy(cfg.test_dataloader))
+    evaluator = Evaluator(metrics)
+    evaluator.dataset_meta = loader.dataset.metainfo
+    with torch.inference_mode():
+        for data in loader:
+            evaluator.process(data_samples=model.test_step(data), data_batch=data)
+    return evaluator.evaluate(len(loader.dataset))
+
+
+def run_average(
+    model: AveragedModel,
+    cfg: Config,
+    folder: PathLike,
+    *,
+    inputs: Sequence[PathLike] = (),
+    seen: Sequence[PathLike] = (),
+    prob: bool = False,
+    source: Optional[dict] = None,
+) -> List[Failure]:
+    """Predict images by averaged models, and score them where that is honest.
+
+    Args:
+        model: The models.
+        cfg: The config as it was before any fold was taken.
+        folder: Gets masks, overlays, probabilities and, with a score, ``results.json``.
+        inputs: Image files or folders; without any the config's test images, which are scored.
+        seen: Images that some of the models were trained on; with one of them there is no score.
+        prob: Write probabilities, too.
+        source: What to keep in the list of predictions.
+
+    Returns:
+        The images that could not be predicted.
+
+    Raises:
+        FileNotFoundError: If an input does not exist.
+        ValueError: If a folder holds no image.
+    """
+    if inputs:
+        return predict_to_folder(model, find_images(inputs), folder, prob=prob, source=source)
+    dataset = test_dataset(cfg)
+    images = [Path(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))]
+    failures = predict_to_folder(model, images, folder, prob=prob, source=source)
+    known = {Path(path).resolve() for path in seen}
+    shared = sum(path.resolve() in known for path in images)
+    if shared:
+        print(
+            f'{shared} of the {len(images)} test images are in the folds, so that some of the '
+            'models were trained on them: predicted, not scored'
+        )
+    else:
+        score_average(model, cfg, folder)
+    return failures

@@ -1,0 +1,329 @@
+"""Refine saved probability maps with a dense CRF, or search for its parameters.
+
+Reads what ``tools/predict.py --prob`` wrote: ``predictions.json`` and its ``prob/*.npz``. Images
+are shared among processes of one thread each, which is faster than threads that share an image.
+Shape letters: K class, H row, W column, S setting.
+"""
+
+import itertools
+import multiprocessing
+import random
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+
+from ...core import refusals
+from ...core.files import write_json
+from ...core.reading import read_mask
+from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
+from ...models.layers.dense_crf import DenseCRF
+from ..draw.pixels import read_rgb
+from ..run.listing import LISTING, read_predictions
+from .predictor import Failure, Prediction, write_prediction
+
+PathLike = Union[str, Path]
+Setting = Dict[str, Any]
+SEARCHABLE = ('pos_w', 'pos_xy', 'bi_w', 'bi_xy', 'bi_rgb', 'iterations')
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image to refine.
+
+    Args:
+        image: The photo.
+        prob: ``.npz`` with ``prob`` ``(K, H, W)``.
+        name: Path of the outputs below their folder, without a suffix.
+        truth: Its label map, or ``None``.
+    """
+
+    image: Path
+    prob: Path
+    name: str
+    truth: Optional[Path] = None
+
+
+def read_listing(folder: PathLike, truth: Optional[PathLike] = None) -> Tuple[dict, List[Item]]:
+    """List the images of a folder of predictions.
+
+    Args:
+        folder: What ``tools/predict.py --prob --out`` wrote.
+        truth: Folder of label maps, ``.png``, named as the images; searched for the output's path
+            first and for its last part then.
+
+    Returns:
+        The listing (``classes``, ``palette``) and the images.
+
+    Raises:
+        FileNotFoundError: If the listing or a label map is missing.
+        ValueError: If the listing is damaged or names files outside of its folder, the images have
+            no probabilities, or there is none.
+    """
+    folder = Path(folder)
+    path = folder / LISTING
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} does not exist: give the folder of tools/predict.py --prob'
+        )
+    listing = read_predictions(path)
+    items = []
+    for entry in listing['images']:
+        prob = Path(entry.get('prob', ''))
+        if prob.parts[:1] != ('prob',) or len(prob.parts) < 2:
+            raise ValueError(
+                f'{path} lists no probabilities (prob/...) of {entry["image"]}: run '
+                'tools/predict.py with --prob'
+            )
+        name = str(prob.relative_to('prob').with_suffix(''))
+        label = None if truth is None else _find_truth(Path(truth), name)
+        items.append(Item(Path(entry['image']), folder / entry['prob'], name, label))
+    if not items:
+        raise ValueError(f'{path} lists no image')
+    return listing, items
+
+
+def _find_truth(folder: Path, name: str) -> Path:
+    for path in (folder / f'{name}.png', folder / f'{Path(name).name}.png'):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f'no label map {name}.png in {folder}')
+
+
+def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
+    """Read an image's probabilities and picture.
+
+    Returns:
+        ``(K, H, W)`` float32 and ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        FileNotFoundError: If the photo is not where it was predicted.
+        ValueError: If a file cannot be read; it names the file.
+    """
+    if not item.image.is_file():
+        raise FileNotFoundError(
+            f'{item.image}, the image of {item.prob}, does not exist: put it back, or correct its '
+            f'path in {LISTING}'
+        )
+    try:
+        with np.load(item.prob) as content:
+            prob = content['prob'].astype(np.float32)
+    except Exception as error:  # whatever numpy and zipfile raise, the file is to blame
+        raise ValueError(
+            f'{item.prob} holds no probabilities ({type(error).__name__}): run tools/predict.py '
+            '--prob again'
+        ) from None
+    return prob, read_rgb(item.image)
+
+
+def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarray:
+    """Refine one image with ``DenseCRF(**setting)``.
+
+    Args:
+        prob: ``(K, H, W)``.
+        picture: ``(H, W, 3)`` uint8 RGB.
+        setting: Arguments of ``DenseCRF``.
+
+    Returns:
+        ``(K, H, W)`` float32.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    with torch.inference_mode():
+        return DenseCRF(**setting)(torch.from_numpy(prob)[None], image[None])[0].numpy()
+
+
+def _counts(item: Item, prob: np.ndarray) -> np.ndarray:
+    return confusion_matrix(prob.argmax(0), read_mask(str(item.truth)), len(prob))
+
+
+def _refine_item(
+    item: Item, setting: Setting, out: Path, meta: dict, keep_prob: bool
+) -> Tuple[dict, Optional[np.ndarray]]:
+    """Refine and write one image; ``(2, K, K)`` counts before and after if there is a truth."""
+    prob, picture = read_item(item)
+    refined = refine(prob, picture, setting)
+    label = refined.argmax(0).astype(np.uint8 if len(prob) <= 256 else np.uint16)
+    kept = refined.astype(np.float16) if keep_prob else None
+    entry = write_prediction(
+        Prediction(item.image, picture, label, kept), out, item.name, meta=meta
+    )
+    if item.truth is None:
+        return entry, None
+    return entry, np.stack((_counts(item, prob), _counts(item, refined)))
+
+
+def _score_item(item: Item, settings: Sequence[Setting]) -> np.ndarray:
+    """Count one image without a CRF and at every setting, ``(1 + S, K, K)``."""
+    prob, picture = read_item(item)
+    refined = (refine(prob, picture, setting) for setting in settings)
+    return np.stack([_counts(item, p) for p in itertools.chain([prob], refined)])
+
+
+# --- all images -----------------------------------------------------------------------------------
+
+
+def _guarded(function: Callable[[Item], Any], item: Item) -> Tuple[Item, Any]:
+    """Call in a worker; a bad file becomes a failure, and the others go on."""
+    torch.set_num_threads(1)
+    try:
+        return item, function(item)
+    except (ValueError, OSError) as error:
+        if refusals.is_of_the_disk(error):  # the others would fare no better
+            raise
+        reason, files = str(error), (str(item.image), str(item.prob))
+        named = any(file in reason for file in files)
+        return item, Failure(item.image, reason if named else f'{item.image}: {reason}')
+
+
+def _in_parallel(
+    function: Callable[[Item], Any], items: Sequence[Item], workers: int, title: str
+) -> Iterator[Tuple[Item, Any]]:
+    from tqdm import tqdm
+
+    if workers < 1:
+        raise ValueError(f'workers must be at least 1, got {workers}')
+    job: Callable[[Item], Tuple[Item, Any]] = partial(_guarded, function)
+    with tqdm(total=len(items), desc=title, unit='image') as bar:
+        for item, result in _results(job, items, min(workers, len(items))):
+            bar.update()
+            yield item, result
+
+
+def _results(
+    job: Callable[[Item], Any], items: Sequence[Item], workers: int
+) -> Iterable[Tuple[Item, Any]]:
+    if workers <= 1:
+        yield from map(job, items)
+        return
+    context = multiprocessing.get_context('spawn')  # a fork would copy torch's threads
+    with context.Pool(workers) as pool:
+        yield from pool.imap_unordered(job, items)
+
+
+def refine_folder(
+    folder: PathLike,
+    out: PathLike,
+    *,
+    setting: Setting,
+    truth: Optional[PathLike] = None,
+    workers: int = 1,
+    keep_prob: bool = False,
+) -> Tuple[Dict[str, dict], List[Failure]]:
+    """Refine all images of a folder of predictions into another, in the same form.
+
+    Args:
+        folder: See :func:`read_listing`.
+        out: Where masks, overlays and ``predictions.json`` go.
+        setting: Arguments of ``DenseCRF``.
+        truth: Folder of label maps.
+        workers: Processes.
+        keep_prob: Also write the refined probabilities.
+
+    Returns:
+        With a truth, the scores ``before`` and ``after`` (see ``metrics_from_confusion``); and the
+        images that failed.
+
+    Raises:
+        ValueError: If a setting is out of range, or out is the folder itself.
+    """
+    DenseCRF(**setting)  # its errors before any work
+    listing, items = read_listing(folder, truth)
+    if Path(out).resolve() == Path(folder).resolve():
+        raise ValueError(f'out ({out}) is the folder of the predictions: choose another')
+    job = partial(_refine_item, setting=setting, out=Path(out), meta=listing, keep_prob=keep_prob)
+    entries, failures, counts = {}, [], []
+    for item, result in _in_parallel(job, items, workers, 'crf'):
+        if isinstance(result, Failure):
+            failures.append(result)
+            continue
+        entries[item.name], matrices = result
+        counts.append(matrices)
+    images = [entries[item.name] for item in items if item.name in entries]
+    listing = dict(listing, crf=setting, images=images)
+    write_json(Path(out) / LISTING, listing)
+    if truth is None or not counts:
+        return {}, failures
+    before, after = (metrics_from_confusion(matrix) for matrix in np.sum(counts, 0))
+    return dict(before=before, after=after), failures
+
+
+def settings_of(grid: Dict[str, Sequence[float]], base: Setting) -> List[Setting]:
+    """List every combination of a grid, the rest taken from ``base``.
+
+    Raises:
+        ValueError: If the grid names something else than ``SEARCHABLE``, or a value is wrong.
+    """
+    unknown = sorted(set(grid) - set(SEARCHABLE))
+    if unknown or not grid:
+        raise ValueError(
+            f'cannot search {", ".join(unknown) or "nothing"}: choose from {", ".join(SEARCHABLE)}'
+        )
+    settings = [{**base, **dict(zip(grid, values))} for values in itertools.product(*grid.values())]
+    for setting in settings:
+        DenseCRF(**setting)
+    return settings
+
+
+def search(
+    folder: PathLike,
+    *,
+    grid: Dict[str, Sequence[float]],
+    base: Setting,
+    truth: PathLike,
+    images: int = 100,
+    seed: int = 0,
+    workers: int = 1,
+) -> Tuple[dict, List[Failure]]:
+    """Choose the setting of highest mIoU on some images and score it on the others.
+
+    Args:
+        folder: See :func:`read_listing`; predictions for images that the model did not train on.
+        grid: Values by name.
+        base: Arguments of ``DenseCRF`` for what the grid leaves out.
+        truth: Folder of label maps.
+        images: How many images to choose on, drawn at random; DeepLab took 100.
+        seed: Of the draw.
+        workers: Processes.
+
+    Returns:
+        ``best``, the setting; ``table``, each setting's ``mIoU``, best first; ``chosen_on`` and
+        ``held_out``: number of images, mIoU ``before`` and ``after`` with the best setting
+        (``held_out`` is ``None`` if no image is left); and the images that failed.
+
+    Raises:
+        ValueError: If there is nothing to search, or no image could be read.
+    """
+    if images < 1:
+        raise ValueError(f'images must be at least 1, got {images}')
+    settings = settings_of(grid, base)
+    _, items = read_listing(folder, truth)
+    random.Random(seed).shuffle(items)
+    matrices, failures = _collect(items[:images], settings, workers, 'search')
+    scores = [metrics_from_confusion(m)['mIoU'] for m in matrices.sum(0)]
+    order = sorted(range(len(settings)), key=lambda i: -scores[1 + i])
+    best = settings[order[0]]
+    report = dict(
+        best=best,
+        table=[dict(setting=settings[i], mIoU=scores[1 + i]) for i in order],
+        chosen_on=dict(images=len(matrices), before=scores[0], after=scores[1 + order[0]]),
+        held_out=None,
+    )
+    if items[images:]:
+        matrices, more = _collect(items[images:], [best], workers, 'held out')
+        failures += more
+        before, after = (metrics_from_confusion(m)['mIoU'] for m in matrices.sum(0))
+        report['held_out'] = dict(images=len(matrices), before=before, after=after)
+    return report, failures
+
+
+def _collect(
+    items: Sequence[Item], settings: Sequence[Setting], workers: int, title: str
+) -> Tuple[np.ndarray, List[Failure]]:
+    results = list(_in_parallel(partial(_score_item, settings=settings), items, workers, title))
+    failures = [result for _, result in results if isinstance(result, Failure)]
+    if len(failures) == len(items):
+        raise ValueError(f'no image could be scored: {failures[0].reason}')
+    return np.stack([r for _, r in results if not isinstance(r, Failure)]), failures

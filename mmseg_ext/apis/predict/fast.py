@@ -1,0 +1,96 @@
+"""The fast form of a trained model: the same function, computed with less work.
+
+Batch norms are folded into the convolutions before them, a decoder that can mixes channels before
+it upsamples, 3x3 convolutions use Winograd's algorithm on a CPU, and channels come last in memory.
+All of it is algebra: outputs agree up to rounding, and that is checked. For inference only.
+"""
+
+import copy
+import logging
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.logging import print_log
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from ...models.layers.winograd import WinogradConv2d, is_suited
+
+_TOLERANCE = 1e-3  # of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 and more
+_TORCH = nn.Conv2d.__module__  # a subclass may compute something else
+_MIN_CHANNELS = 64  # below, transforming the tiles costs more than the products save
+
+
+def fast_form(model: nn.Module, *, size: int = 64) -> nn.Module:
+    """Return a copy of a segmentor in evaluation mode that computes the same with less work.
+
+    Args:
+        model: A segmentor with trained weights; it is left as it is.
+        size: Side of the square noise image on which the two are compared.
+
+    Raises:
+        ValueError: If the copy gives other outputs, because the model takes its sequences apart.
+    """
+    fast = copy.deepcopy(model).eval()
+    _fold_norms(fast)
+    mixing = [module for module in fast.modules() if hasattr(module, 'mix_first')]
+    for module in mixing:
+        module.mix_first = True  # type: ignore[assignment]
+    if next(model.parameters()).device.type == 'cpu':
+        _use_winograd(fast, keep=[module.fuse1 for module in mixing])
+    fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _compare(model, fast, size)
+    return fast
+
+
+def _fold_norms(module: nn.Module) -> None:
+    """Fold where the order is certain; mmcv's ``fuse_conv_bn`` goes by the order of attributes."""
+    for child in module.children():
+        _fold_norms(child)
+    if type(module).forward is nn.Sequential.forward:
+        names = list(module._modules)
+        for first, second in zip(names, names[1:]):
+            _fold_pair(module, first, second)
+    elif isinstance(module, ConvModule) and module.order[:2] == ('conv', 'norm'):
+        if module.with_norm:
+            _fold_pair(module, 'conv', module.norm_name)
+
+
+def _fold_pair(owner: nn.Module, first: str, second: str) -> None:
+    conv, norm = owner._modules[first], owner._modules[second]
+    plain = isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)) and type(conv).__module__ == _TORCH
+    if plain and isinstance(norm, nn.BatchNorm2d):
+        transpose = isinstance(conv, nn.ConvTranspose2d)
+        owner._modules[first] = fuse_conv_bn_eval(conv, norm, transpose)  # type: ignore[type-var]
+        owner._modules[second] = nn.Identity()
+
+
+def _use_winograd(module: nn.Module, keep: list) -> None:
+    for name, child in list(module.named_children()):
+        if child in keep:  # needs its convolution as it is
+            continue
+        if isinstance(child, nn.Conv2d) and is_suited(child):
+            if min(child.in_channels, child.out_channels) >= _MIN_CHANNELS:
+                setattr(module, name, WinogradConv2d(child))
+        else:
+            _use_winograd(child, keep)
+
+
+@torch.no_grad()
+def _compare(model: nn.Module, fast: nn.Module, size: int) -> None:
+    first = next(p for p in model.parameters() if p.dim() == 4)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, first.shape[1], size, size, generator=generator)
+    noise = noise.to(first.device, first.dtype)
+    training = model.training
+    expected = model.eval()(noise, mode='tensor')
+    model.train(training)
+    difference = float((fast(noise, mode='tensor') - expected).abs().max())
+    scale = float(expected.abs().max())
+    if not difference <= _TOLERANCE * max(scale, 1e-6):
+        raise ValueError(
+            f'the fast form differs by {difference:.3g} where outputs reach {scale:.3g}: this '
+            'model calls the parts of a sequence in another order, use its plain form'
+        )
+    print_log(f'fast form: largest difference {difference:.1e} of {scale:.1e}', 'current',
+              logging.DEBUG)  # fmt: skip

@@ -1,0 +1,1 @@
+"""One training or test: its config, its folder, its checkpoints, its facts."""

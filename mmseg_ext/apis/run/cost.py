@@ -1,0 +1,143 @@
+"""What a run's network costs: parameters, FLOPs and latency, as ``cost.json`` in its work folder.
+
+One forward pass in evaluation, of one random crop of the size that the config trains on; weights
+are random, as neither number depends on them. Sliding windows, test-time augmentation and a CRF
+come on top of it.
+"""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmseg.models import BaseSegmentor
+
+from ...core.files import read_json, write_json
+from ..bench.timing import build, channels_of, count_flops
+from ..cli.errors import message_of
+from .facts import hardware
+from .folder import find_config, read_results
+
+PathLike = Union[str, Path]
+
+COST_FILE = 'cost.json'
+
+
+def input_size(cfg: Config) -> Tuple[int, int]:
+    """Height and width of the crops that a config trains on.
+
+    Raises:
+        ValueError: If it does not say.
+    """
+    model = cfg.model.get('module') or cfg.model
+    size = cfg.get('crop_size') or (model.get('data_preprocessor') or {}).get('size')
+    if size is None:
+        raise ValueError(
+            f'{cfg.filename} has neither crop_size nor data_preprocessor.size: give the size'
+        )
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(height), int(width)
+
+
+def measure_cost(
+    cfg: Config, *, size: Optional[Tuple[int, int]] = None, repeats: int = 9
+) -> Dict[str, Any]:
+    """Count and time a config's network, on the GPU if there is one.
+
+    Args:
+        cfg: Its model is built anew.
+        size: Height and width; those of :func:`input_size` without it.
+        repeats: Timed passes, after two that are not timed.
+
+    Returns:
+        ``parameters`` without auxiliary heads, ``flops`` (``None`` if torch cannot count them; a
+        multiply-add is two), ``latency_ms``, the median, with the lowest and highest pass, and
+        what they were measured with.
+
+    Raises:
+        ValueError: If ``repeats`` is below 1, or the config does not say its size.
+    """
+    if repeats < 1:
+        raise ValueError(f'repeats must be at least 1, got {repeats}')
+    height, width = size or input_size(cfg)
+    network = build(cfg).eval()
+    parameters, (flops, _) = tested_parameters(network), flops_of_image(network, (height, width))
+    times = time_images(network, (height, width), repeats=repeats)
+    return dict(
+        parameters=parameters,
+        flops=flops,
+        latency_ms=statistics.median(times),
+        latency_lowest_ms=min(times),
+        latency_highest_ms=max(times),
+        size=[height, width],
+        repeats=repeats,
+        hardware=hardware(),
+        torch=torch.__version__,
+    )
+
+
+def tested_parameters(network: BaseSegmentor) -> int:
+    """Count parameters without those of auxiliary heads, which test runs do not have."""
+    named = network.named_parameters()
+    return sum(p.numel() for name, p in named if not name.startswith('auxiliary_head'))
+
+
+def flops_of_image(network: BaseSegmentor, size: Tuple[int, int]) -> Tuple[Optional[int], str]:
+    """Count the FLOPs of one image, a multiply-add being two.
+
+    Returns:
+        The count and an empty text, or ``None`` and why it cannot be counted: data decide what
+        some networks compute, and some operators are unknown to the meta device.
+    """
+    image = torch.empty(1, channels_of(network), *size, device='meta')
+    try:
+        return count_flops(network, image, mode='tensor'), ''
+    except (NotImplementedError, RuntimeError, TypeError) as error:
+        return None, message_of(error)
+
+
+def time_images(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) -> List[float]:
+    """Time one image, on CUDA if there is one, after two calls that warm up.
+
+    Args:
+        network: In evaluation; moved to the device.
+        size: Height and width of the image.
+        repeats: Timed calls.
+
+    Returns:
+        Milliseconds of each call.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    network = network.to(device)
+    image = torch.rand(1, channels_of(network), *size, device=device)
+    times = []
+    with torch.inference_mode():
+        for _ in range(repeats + 2):
+            start = time.perf_counter()
+            network(image, mode='tensor')
+            if device == 'cuda':
+                torch.cuda.synchronize()
+            times.append((time.perf_counter() - start) * 1e3)
+    return times[2:]
+
+
+def read_cost(work_dir: PathLike) -> Optional[Dict[str, Any]]:
+    """Read ``cost.json``; ``None`` if nothing was measured."""
+    path = Path(work_dir) / COST_FILE
+    return read_json(path) if path.is_file() else None
+
+
+def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[Dict[str, Any]]:
+    """Measure a tested run unless that is done already.
+
+    Returns:
+        The content of ``cost.json``; ``None`` if the work folder holds no config.
+    """
+    cost = read_cost(work_dir)
+    cfg = find_config(work_dir, read_results(work_dir)) if cost is None else None
+    if cfg is not None:
+        cost = measure_cost(cfg, repeats=repeats)
+        write_json(Path(work_dir) / COST_FILE, cost)
+    return cost

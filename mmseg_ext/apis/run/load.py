@@ -1,0 +1,163 @@
+"""Load a trained model for predicting.
+
+Differs from ``mmseg.apis.init_model``: checkpoints are read with ``weights_only=True``, and one of
+another model is refused instead of being loaded in part.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any, List, Optional, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import nn
+
+from ..config.classes import class_metas, known_classes
+from ..config.own import own_config
+from ..config.packages import check_packages
+from ..config.pipelines import test_steps
+from ..draw.pixels import voc_palette
+from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
+from .folder import find_config
+from .settings import check_settings
+from .training import explained, load_config, override
+
+PathLike = Union[str, Path]
+
+
+def choose_device(name: str = 'auto') -> torch.device:
+    """Turn ``'auto'``, ``'cpu'``, ``'cuda'`` or ``'cuda:1'`` into a device that is there.
+
+    Raises:
+        ValueError: If it is not, or is no device name at all.
+    """
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'--device {name} cannot be used here ({error}); use --device cpu'
+        ) from error
+    return device
+
+
+def class_names(
+    cfg: Config, checkpoint: dict, num_classes: int
+) -> Tuple[List[str], List[List[int]]]:
+    """Find class names and RGB colours in the checkpoint or the config, else make them up."""
+    known = (checkpoint.get('meta') or {}).get('dataset_meta')
+    for meta in [known if isinstance(known, dict) else {}, *class_metas(cfg)]:
+        names = list(meta.get('classes') or ())
+        if len(names) == num_classes:
+            colours = meta.get('palette')
+            known = _are_colors(colours, num_classes)
+            colours = [list(map(int, colour)) for colour in colours or ()] if known else []
+            return list(map(str, names)), colours or voc_palette(num_classes)
+    return [f'class {index}' for index in range(num_classes)], voc_palette(num_classes)
+
+
+def _are_colors(values: Any, count: int) -> bool:
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        return False
+    colors = [color for color in values if isinstance(color, (list, tuple)) and len(color) == 3]
+    parts = [part for color in colors for part in color]
+    return len(colors) == count and all(isinstance(p, int) and 0 <= p <= 255 for p in parts)
+
+
+def load_model(
+    config: PathLike,
+    checkpoint: PathLike,
+    *,
+    device: str = 'auto',
+    cfg_options: Optional[dict] = None,
+    dataset: Optional[PathLike] = None,
+) -> nn.Module:
+    """Build the model of a config and load trained weights into it.
+
+    A row that was trained on other data has other classes then: where the config does not fit the
+    checkpoint, the one that the checkpoint was trained with is taken, and one line says so.
+
+    Args:
+        config: Config file, or ``package::path``.
+        checkpoint: Weights of the same model, as written by a training.
+        device: ``'auto'`` takes CUDA if there is one.
+        cfg_options: Settings that override the config's.
+        dataset: File of the user's data, which the config is changed for as in training.
+
+    Returns:
+        The model in evaluation mode, with ``cfg`` and ``dataset_meta`` as mmseg sets them.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is not there.
+        ValueError: If the checkpoint is of another model or of other classes, or cannot be read.
+    """
+    place = choose_device(device)
+    cfg = load_config(config, options=cfg_options, dataset=dataset)
+    content = read_checkpoint(checkpoint)
+    try:
+        model = _build(cfg, content, checkpoint)
+    except ValueError as error:
+        found = None if dataset is not None else own_config(content, checkpoint, config)
+        if found is None:
+            raise
+        where, cfg = found
+        try:
+            override(cfg, cfg_options)
+            model = _build(cfg, content, checkpoint)
+        except ValueError:
+            raise error from None
+        print_log(
+            f'{config} does not fit {checkpoint}: the config that it was trained with is taken '
+            f'instead ({where})',
+            'current',
+            logging.WARNING,
+        )
+    return model.to(place).eval()
+
+
+def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
+    """Build a model, and load weights if they are its own and know the classes of its data."""
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    cfg.model.train_cfg = None
+    cfg.model.pretrained = None
+    check_packages(cfg.model)
+    check_classes(content.get('meta'), known_classes(cfg), checkpoint)
+    with explained(cfg, 'its model cannot be built'):
+        model = MODELS.build(cfg.model)
+    state = weights_of(content, checkpoint)
+    check_weights(model, checkpoint, complete=True, state=state)
+    check_settings(cfg.model, content.get('meta'), checkpoint)
+    model.load_state_dict(state, strict=False)
+    num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
+    names, colours = class_names(cfg, content, num_classes)
+    model.dataset_meta = dict(classes=names, palette=colours)
+    # mmseg's inference functions prepare an image by this variable
+    cfg.test_pipeline = test_steps(cfg)
+    model.cfg = cfg
+    return model
+
+
+def load_tested(work_dir: PathLike, results: dict) -> Tuple[nn.Module, Path]:
+    """Load the network of a tested run.
+
+    Args:
+        work_dir: Folder of the run.
+        results: Content of its ``results.json``.
+
+    Returns:
+        What :func:`load_model` returns, and the checkpoint that was tested.
+
+    Raises:
+        FileNotFoundError: If the checkpoint is gone.
+        ValueError: If the work folder holds no config, or the checkpoint is of another model.
+    """
+    cfg = find_config(work_dir, results)
+    if cfg is None:
+        raise ValueError(f'{work_dir} holds no config: its network cannot be built')
+    checkpoint = Path(work_dir) / str(results.get('checkpoint'))
+    return load_model(cfg.filename, checkpoint), checkpoint

@@ -1,0 +1,1 @@
+"""A paper's tables: rows, the runs they lack, their values, as text."""

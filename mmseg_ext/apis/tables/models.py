@@ -1,0 +1,107 @@
+"""What a table says of a row's network: parameters, FLOPs and, on request, latency.
+
+All three come from the model that is built here, never from a paper.
+"""
+
+import contextlib
+import warnings
+from statistics import median
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import torch
+from mmengine.config import Config
+from mmseg.models import BaseSegmentor
+
+from ..bench.timing import build
+from ..cli.errors import USER_ERRORS, message_of
+from ..run.cost import flops_of_image, input_size, tested_parameters, time_images
+from .rows import TableRun
+from .run import all_options, load_row
+
+
+def model_facts(cfg: Config, *, latency: int = 0) -> Dict[str, Any]:
+    """Build a config's model with random weights and measure it.
+
+    Args:
+        cfg: Says the model and the size of its inputs, ``crop_size``.
+        latency: Timed calls for one image; 0 does not time.
+
+    Returns:
+        ``parameters`` without those of auxiliary heads, which test runs do not have;
+        ``GFLOPs`` of one image, a multiply-add being two, ``None`` if they cannot be counted;
+        ``size`` of the image, H and W; ``latency_ms``, the median, if it was asked for.
+    """
+    network = _build(cfg, real=bool(latency)).eval()
+    size = _size(cfg)
+    facts: Dict[str, Any] = dict(parameters=tested_parameters(network), size=list(size))
+    flops, why_not = flops_of_image(network, size)
+    facts['GFLOPs'] = None if flops is None else flops / 1e9
+    if why_not:
+        facts['remark'] = f'FLOPs not counted: {why_not[:80]}'
+    if latency:
+        facts['latency_ms'] = median(time_images(network, size, repeats=latency))
+    return facts
+
+
+def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
+    """Build a model; unless it is to run, without values if its constructor can do without."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        if not real:
+            with contextlib.suppress(RuntimeError, NotImplementedError), torch.device('meta'):
+                return build(cfg)
+        return build(cfg)
+
+
+def _size(cfg: Config) -> Tuple[int, int]:
+    try:
+        return input_size(cfg)
+    except ValueError:  # the config does not say
+        return 512, 512
+
+
+def table_models(
+    table: TableRun,
+    *,
+    options: Sequence[str] = (),
+    dataset: Optional[str] = None,
+    latency: int = 0,
+) -> Dict[str, Dict[str, Any]]:
+    """Measure the model of every row that has a config.
+
+    A model that cannot be built says why in ``remark``.
+
+    Args:
+        table: The rows.
+        options: ``--cfg-options``, as typed.
+        dataset: File that describes the user's data.
+        latency: See :func:`model_facts`.
+
+    Returns:
+        Label to facts, with ``selects_on_test``: whether checkpoints are chosen on test images.
+    """
+    found: Dict[str, Dict[str, Any]] = {}
+    known: Dict[str, Dict[str, Any]] = {}  # rows of one network, such as with and without a CRF
+    for row in table.rows:
+        if row.path is None:
+            continue
+        try:
+            cfg = load_row(row, all_options(row, options), dataset=dataset)
+            name = repr(cfg.model)
+            if name not in known:
+                known[name] = model_facts(cfg, latency=latency)
+            found[row.label] = dict(known[name], selects_on_test=_selects_on_test(cfg))
+        except (*USER_ERRORS, SyntaxError) as error:
+            found[row.label] = dict(remark=f'not built: {message_of(error)[:160]}')
+    return found
+
+
+def _selects_on_test(cfg: Config) -> bool:
+    """Whether checkpoints are chosen, of several, on the images that they are scored on."""
+    loop = cfg.get('train_cfg') or {}
+    length = loop.get('max_iters') or loop.get('max_epochs') or 0
+    if loop.get('val_interval', 0) >= length > 0:
+        return False  # one validation, at the end
+    val, test = (cfg.get(f'{part}_dataloader') for part in ('val', 'test'))
+    keys = ('type', 'data_root', 'ann_file', 'data_prefix')
+    return bool(val and test) and all(val.dataset.get(k) == test.dataset.get(k) for k in keys)

@@ -1,0 +1,365 @@
+"""The papers' tables: what each row is, and which folders hold its runs.
+
+``configs/<paper>/tables.yml`` is the only place for printed numbers; its keys are those of
+:class:`Protocol`, :class:`Row` and :class:`TableRun`. Scores are in per cent as printed, under our
+metrics' names. Folders of runs are named by :func:`run_folder`.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+
+import yaml
+
+import mmseg_ext
+
+from ..userdata.file import read_data_file
+
+PathLike = Union[str, Path]
+
+MANIFEST = 'tables.yml'
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How the paper's numbers came about, as far as runs can be compared with it.
+
+    Args:
+        dataset: Class of the test set, such as ``VOCDataset``; with ``split`` and ``images`` it
+            tells whether a run is on the paper's data.
+        split: Name of the test split; ``None`` is not compared.
+        images: Number of test images, over all folds; ``None`` is not compared.
+        folds: Folds of a cross validation; ``None`` is one split, the config's.
+        seeds: Seeds of the trainings.
+        checkpoint: ``'best'`` on the validation images, or ``'last'``.
+        note: What the paper does not state.
+    """
+
+    dataset: Optional[str] = None
+    split: Optional[str] = None
+    images: Optional[int] = None
+    folds: Optional[int] = None
+    seeds: Tuple[int, ...] = (0,)
+    checkpoint: str = 'best'
+    note: str = ''
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        label: As printed.
+        config: Base name of its config; empty if the package has none, and ``note`` says why.
+        printed: Metric to the number printed, ``parameters`` to a count.
+        tolerance: Percentage points that a mean may differ.
+        unstated: Metrics whose printed number is not of what it is named after, and why; they
+            are shown and not judged.
+        options: Settings that the row changes in its config, as of ``--cfg-options``.
+        weights_of: Label of the row whose training this one tests otherwise.
+        note: Contradictions and deviations.
+        path: The config's file, ``None`` if there is none.
+        runs: Folders of the tested runs, each with ``results.json``, by seed and fold.
+    """
+
+    label: str
+    config: str
+    printed: Dict[str, float] = field(default_factory=dict)
+    tolerance: float = 1.0
+    unstated: Dict[str, str] = field(default_factory=dict)
+    options: Dict[str, Any] = field(default_factory=dict)
+    weights_of: Optional[str] = None
+    note: str = ''
+    path: Optional[Path] = None
+    runs: Tuple[Path, ...] = ()
+
+    @property
+    def run_name(self) -> str:
+        """What the row's folders begin with: the config, and the label if it changes settings."""
+        return f'{self.config}_{slug(self.label)}' if self.options else self.config
+
+
+@dataclass(frozen=True)
+class TableRun:
+    """A table with the runs that there are.
+
+    Args:
+        paper: Folder of ``configs``.
+        table: Number or name.
+        caption: What it compares.
+        rows: In printed order.
+        metrics: Scores that it shows, in order; the first one is the main one.
+        baseline: Label of the row that others are compared with where there are no printed
+            numbers; the first row without it.
+        protocol: How the printed numbers came about.
+        dataset: Name of the user's data set, if the rows ran on one.
+    """
+
+    paper: str
+    table: str
+    caption: str
+    rows: Tuple[Row, ...]
+    metrics: Tuple[str, ...] = ('mIoU',)
+    baseline: str = ''
+    protocol: Protocol = Protocol()
+    dataset: Optional[str] = None
+
+
+def slug(label: str) -> str:
+    """Write a label as part of a file name."""
+    return re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
+
+
+def configs_folder() -> Path:
+    """The configs of the checkout, or those that an installed package carries."""
+    package = Path(mmseg_ext.__file__).parent
+    checkout = package.parent / 'configs'
+    return checkout if checkout.is_dir() else package / '.mim' / 'configs'
+
+
+def nearest(what: str, name: str, names: Iterable[str]) -> str:
+    """Say that a name does not exist, which ones do, and which one may have been meant."""
+    names = list(names)
+    low = {other.lower(): other for other in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), low, n=1, cutoff=0.4)
+    meant = f'did you mean {low[close[0]]!r}? ' if close else ''
+    return f'no {what} {name!r}: {meant}there are {", ".join(map(repr, names))}'
+
+
+def papers(configs: PathLike) -> List[str]:
+    """Names of the papers that have tables."""
+    return sorted(path.parent.name for path in Path(configs).glob(f'*/{MANIFEST}'))
+
+
+def read_tables(paper: str, configs: Optional[PathLike] = None) -> Dict[str, TableRun]:
+    """Read a paper's tables; their rows have no runs yet.
+
+    Args:
+        paper: Folder of ``configs``.
+        configs: Its parent; the package's own without it.
+
+    Returns:
+        Number or name of each table to the table.
+
+    Raises:
+        ValueError: If there is no such paper, or its ``tables.yml`` says what nothing reads.
+    """
+    root = Path(configs) if configs is not None else configs_folder()
+    if paper not in papers(root):
+        raise ValueError(nearest('paper with tables', paper, papers(root)))
+    path = root / paper / MANIFEST
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        _check_keys(content, ('protocol', 'tables'), 'the file')
+        shared = content.get('protocol') or {}
+        return {
+            str(name): _table(paper, str(name), dict(entry), shared, root)
+            for name, entry in content['tables'].items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def _check_keys(entry: dict, known: Sequence[str], where: str) -> None:
+    for key in entry:
+        if key not in known:
+            raise ValueError(f'{where}: {nearest("key", str(key), known)}')
+
+
+def _names(kind: Any, *hidden: str) -> List[str]:
+    return [item.name for item in fields(kind) if item.name not in hidden]
+
+
+def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> TableRun:
+    _check_keys(entry, _names(TableRun, 'paper', 'table', 'dataset'), f'table {name}')
+    _check_kinds(entry, f'table {name}')
+    protocol = dict(shared, **entry.pop('protocol', {}))
+    _check_kinds(protocol, f'protocol of table {name}')
+    _check_keys(protocol, _names(Protocol), f'protocol of table {name}')
+    protocol['seeds'] = tuple(protocol.get('seeds', (0,)))
+    rows = tuple(_row(dict(row), paper, name, root) for row in entry.pop('rows'))
+    labels = [row.label for row in rows]
+    if len(set(labels)) < len(labels) or any(',' in label for label in labels):
+        raise ValueError(f'table {name}: labels must be unique and without a comma: {labels}')
+    for label in [row.weights_of for row in rows] + [entry.get('baseline')]:
+        if label and label not in labels:
+            raise ValueError(f'table {name}: {nearest("row", label, labels)}')
+    entry['metrics'] = tuple(entry.get('metrics', ('mIoU',)))
+    entry.setdefault('baseline', labels[0])
+    return TableRun(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
+
+
+_KINDS: Dict[str, Any] = {
+    **dict.fromkeys(('label', 'config', 'note', 'weights_of', 'caption', 'baseline'), str),
+    **dict.fromkeys(('printed', 'unstated', 'options'), dict),
+    **dict.fromkeys(('metrics', 'seeds'), (list, tuple)),
+    'tolerance': (int, float),
+}
+
+
+def _check_kinds(entry: dict, where: str) -> None:
+    for key, kind in _KINDS.items():
+        value = entry.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise ValueError(f'{where}: {key} is {value!r}, which is of another kind')
+    for metric, number in (entry.get('printed') or {}).items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise ValueError(f'{where}: printed.{metric} is {number!r}, which is no number')
+
+
+def _row(entry: dict, paper: str, table: str, root: Path) -> Row:
+    _check_keys(entry, _names(Row, 'path', 'runs'), f'table {table}, {entry.get("label")}')
+    _check_kinds(entry, f'table {table}, {entry.get("label")}')
+    row = Row(**{'config': '', **entry})
+    return replace(row, path=find_config(row.config, paper, root))
+
+
+def find_config(name: str, paper: str, configs: PathLike) -> Optional[Path]:
+    """Find a config by its base name, in the paper's folder or another."""
+    if not name:
+        return None
+    own = Path(configs) / paper / f'{name}.py'
+    if own.is_file():
+        return own
+    return next(iter(sorted(Path(configs).glob(f'*/{name}.py'))), None)
+
+
+def choose_table(tables: Dict[str, TableRun], name: str) -> TableRun:
+    """Choose a table.
+
+    Raises:
+        ValueError: If there is none of that name, with the nearest one.
+    """
+    if name not in tables:
+        raise ValueError(nearest('table', name, tables))
+    return tables[name]
+
+
+def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
+    """Keep some rows of a table, in its order, and those that they take their weights from.
+
+    Without the baseline among them the first one becomes the baseline.
+
+    Args:
+        table: The whole table.
+        names: Labels or configs, in any case; all rows without it.
+
+    Raises:
+        ValueError: If there is no such row, with the nearest one.
+    """
+    if names is None:
+        return table
+    wanted = set()
+    for name in names:
+        found = [row.label for row in table.rows
+                 if name.lower() in (row.label.lower(), row.config.lower())]  # fmt: skip
+        if not found:
+            labels = [row.label for row in table.rows]
+            raise ValueError(nearest(f'row of table {table.table}', name, labels))
+        wanted.update(found)
+    wanted.update(row.weights_of for row in table.rows if row.label in wanted and row.weights_of)
+    rows = tuple(row for row in table.rows if row.label in wanted)
+    return replace(
+        table, rows=rows, baseline=table.baseline if table.baseline in wanted else rows[0].label
+    )
+
+
+def select(
+    table: TableRun,
+    *,
+    rows: Optional[Sequence[str]] = None,
+    folds: Optional[int] = None,
+    checkpoint: Optional[str] = None,
+    dataset: Optional[PathLike] = None,
+) -> TableRun:
+    """Change a table as the arguments of ``tools/table.py`` say; what is not given stays.
+
+    Args:
+        table: The whole table.
+        rows: See :func:`choose_rows`.
+        folds: Folds in place of the protocol's; 0 and 1 mean none.
+        checkpoint: ``'best'`` or ``'last'``.
+        dataset: File that describes the user's data.
+
+    Raises:
+        ValueError: If there is no such row, or the file is wrong.
+    """
+    protocol = table.protocol
+    if folds is not None:
+        protocol = replace(protocol, folds=folds if folds > 1 else None)
+    if checkpoint is not None:
+        protocol = replace(protocol, checkpoint=checkpoint)
+    name = None
+    if dataset is not None:
+        name = read_data_file(dataset).name
+    names = None if rows is None else [row.strip() for row in rows]
+    return replace(choose_rows(table, names), protocol=protocol, dataset=name)
+
+
+def run_folder(
+    row: Row,
+    seed: Union[int, str],
+    work_dirs: PathLike,
+    *,
+    folds: Optional[int] = None,
+    dataset: Optional[str] = None,
+) -> Path:
+    """Name the folder of a row's run: ``<config>[-<data set>][_kfold<K>]_seed<seed>``.
+
+    Args:
+        row: A row with a config.
+        seed: Of the training; ``'*'`` makes a pattern.
+        work_dirs: Folder of all runs.
+        folds: Number of folds of a cross validation, which lie in ``fold0``, ``fold1``, ...
+        dataset: Name of the user's data set.
+    """
+    name = f'{row.run_name}-{dataset}' if dataset else row.run_name
+    split = f'_kfold{folds}' if folds else ''
+    return Path(work_dirs) / f'{name}{split}_seed{seed}'
+
+
+def find_runs(
+    table: TableRun, work_dirs: PathLike, *, seeds: Optional[Sequence[int]] = None
+) -> TableRun:
+    """Look for the tested runs of a table. Writes nothing.
+
+    Args:
+        table: From :func:`read_tables`.
+        work_dirs: Folder of all runs.
+        seeds: Which; every seed that is there without it.
+
+    Returns:
+        The table with the ``runs`` of each row.
+    """
+    rows = []
+    for row in table.rows:
+        runs: List[Path] = []
+        if row.config:
+            for folder in _seed_folders(table, row, work_dirs, seeds):
+                pattern = 'fold*/results.json' if table.protocol.folds else 'results.json'
+                runs += sorted((path.parent for path in folder.glob(pattern)), key=_by_number)
+        rows.append(replace(row, runs=tuple(runs)))
+    return replace(table, rows=tuple(rows))
+
+
+def row_folder(table: TableRun, row: Row, seed: Union[int, str], work_dirs: PathLike) -> Path:
+    """Name the folder of a row's run as :func:`run_folder`, by what its table says."""
+    return run_folder(row, seed, work_dirs, folds=table.protocol.folds, dataset=table.dataset)
+
+
+def _seed_folders(
+    table: TableRun, row: Row, work_dirs: PathLike, seeds: Optional[Sequence[int]]
+) -> List[Path]:
+    if seeds is not None:
+        return [row_folder(table, row, seed, work_dirs) for seed in seeds]
+    pattern = row_folder(table, row, '*', work_dirs)
+    start = pattern.name.removesuffix('*')
+    found = [path for path in pattern.parent.glob(pattern.name)
+             if path.name.removeprefix(start).isdigit()]  # fmt: skip
+    return sorted(found, key=_by_number)
+
+
+def _by_number(path: Path) -> int:
+    return int(re.findall(r'\d+', path.name)[-1])

@@ -1,0 +1,367 @@
+"""Train and test what a table lacks: row by row, each by the tools that a user would call.
+
+A row that was tested is skipped, one that was stopped goes on from its newest checkpoint, one that
+fails is put on a list while the others go on. Run it again at any time.
+"""
+
+import logging
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, List, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+
+from ...core.files import read_json, write_json
+from ...core.locks import LOCK_FILE, locked
+from ..cards.record import training_config
+from ..cli.errors import USER_ERRORS, message_of, parse_options
+from ..folds.fold import choose_pool
+from ..folds.report import write_summary
+from ..folds.run import Plan, choose_checkpoint, config_digest, run_folds
+from ..run.checkpoints import best_or_last, find_resumable, last_checkpoint
+from ..run.launch import Launch, option_arguments
+from ..run.state import is_half_trained, is_trained, tested_with
+from ..run.training import load_config
+from ..userdata.apply import read_user_data
+from .rows import Row, TableRun, find_config, row_folder
+
+STAMP = 'table_row.json'
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the rows of a table are run.
+
+    Args:
+        launch: How the tools are started.
+        work_dirs: Folder of all runs.
+        seeds: Seeds of the trainings.
+        options: ``--cfg-options`` of every row, as typed.
+        dataset: File that describes the user's data.
+        amp: Mixed precision.
+        deterministic: Only algorithms whose results repeat.
+    """
+
+    launch: Launch
+    work_dirs: Path
+    seeds: Tuple[int, ...]
+    options: Tuple[str, ...] = ()
+    dataset: Optional[str] = None
+    amp: bool = False
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A row that could not be trained or tested."""
+
+    label: str
+    seed: int
+    step: str
+    log: Optional[Path] = None
+    reason: str = ''
+
+    def __str__(self) -> str:
+        where = f'see {self.log}' if self.log is not None else self.reason
+        return f'row {self.label!r}, seed {self.seed}: failed in {self.step}: {where}'
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row with one seed, ready to run.
+
+    Args:
+        row: The row.
+        seed: Of the training.
+        cfg: Its config, options merged; ``work_dir`` is the row's folder.
+        options: ``--cfg-options`` of the row and of the user, in this order.
+        weights: Folder of the training whose weights are tested, if it is another row's.
+        start: Folder of another row's run whose last checkpoint this training starts from.
+    """
+
+    row: Row
+    seed: int
+    cfg: Config
+    options: Tuple[str, ...]
+    weights: Optional[Path] = None
+    start: Optional[Path] = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the row's results are."""
+        return Path(self.cfg.work_dir)
+
+    @property
+    def title(self) -> str:
+        """How it is called on the screen."""
+        return f'{self.row.label}, seed {self.seed}'
+
+
+def run_table(table: TableRun, settings: Settings) -> List[Failure]:
+    """Run the rows that are not finished; all rows with the first seed, then with the next.
+
+    Args:
+        table: From ``choose_rows``; the rows that others take their weights from are run, too.
+        settings: How.
+
+    Returns:
+        The rows that failed.
+
+    Raises:
+        FileNotFoundError: If the user's data are not there.
+        ValueError: If they do not fit their file, no config can be read for one and the same
+            reason, or the folder of a row holds something else; before anything runs.
+    """
+    if settings.dataset is not None:
+        read_user_data(settings.dataset)  # one message, where every row would have its own
+    jobs, failures = [], []
+    for seed in settings.seeds:
+        for row in table.rows:
+            if row.path is None:
+                continue
+            try:
+                jobs.append(make_job(table, row, seed, settings))
+            except (*USER_ERRORS, SyntaxError) as error:
+                failures.append(Failure(row.label, seed, 'its config', reason=message_of(error)))
+    reasons = {failure.reason for failure in failures}
+    if not jobs and len(reasons) == 1:  # a mistake in the options, say: no row of its own
+        raise ValueError(reasons.pop())
+    for job in jobs:
+        check_folder(job, settings, table.protocol.folds)
+    for job in jobs:
+        failure = _run_job(job, table, settings)
+        if failure is not None:
+            print(f'{job.title}: {failure.step} failed', flush=True)
+            failures.append(failure)
+    return failures
+
+
+def make_job(table: TableRun, row: Row, seed: int, settings: Settings) -> Job:
+    """Load a row's config as the tools will. Writes nothing.
+
+    Raises:
+        ValueError: If the config, an option or the data set file is wrong.
+        FileNotFoundError: If the data are not there.
+    """
+    weights = None
+    if row.weights_of is not None:
+        if table.protocol.folds is not None:
+            raise ValueError(f'row {row.label!r}: weights_of does not go with folds')
+        source = next(other for other in table.rows if other.label == row.weights_of)
+        weights = row_folder(table, source, seed, settings.work_dirs)
+    options = all_options(row, settings.options)
+    folder = row_folder(table, row, seed, settings.work_dirs)
+    cfg = load_row(row, options, dataset=settings.dataset, work_dir=folder)
+    start = None
+    name = None if _names_start(settings.options) else _start_config(table, row, cfg)
+    if name is not None:
+        start = row_folder(table, Row('', name), seed, settings.work_dirs)
+    return Job(row, seed, cfg, options, weights, start)
+
+
+def _names_start(options: Sequence[str]) -> bool:
+    return any(option.startswith('load_from=') for option in options)
+
+
+def _start_config(table: TableRun, row: Row, cfg: Config) -> Optional[str]:
+    """The config whose run this one goes on from: ``load_from='work_dirs/<config>/<file>'``."""
+    named = re.fullmatch(r'work_dirs/([^/]+)/[^/]+', str(cfg.get('load_from')))
+    if named is None or row.path is None:
+        return None
+    name = named[1].removesuffix(f'-{table.dataset}')
+    return name if find_config(name, row.path.parent.name, row.path.parent.parent) else None
+
+
+def all_options(row: Row, options: Sequence[str]) -> Tuple[str, ...]:
+    """Settings of the row, then the user's, which win."""
+    return (*(f'{key}={value}' for key, value in row.options.items()), *options)
+
+
+def load_row(
+    row: Row,
+    options: Sequence[str] = (),
+    *,
+    dataset: Optional[str] = None,
+    work_dir: Optional[Path] = None,
+) -> Config:
+    """Load the config of a row with options as typed, on the user's data if there are any.
+
+    Without a word: a table does it for every row and seed, and the log of the row's training says
+    what was changed.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        return load_config(
+            str(row.path), options=parse_options(options), work_dir=work_dir, dataset=dataset
+        )
+    finally:
+        logging.disable(before)
+
+
+def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
+    """Refuse the folder of a row if it holds anything else. Writes nothing.
+
+    Raises:
+        ValueError: With what is different.
+    """
+    folder = job.folder
+    if folds is not None or not folder.is_dir():
+        return  # the plan of a cross validation is compared by ``run_folds``
+    if (folder / STAMP).is_file():
+        old = read_json(folder / STAMP)
+    else:
+        old = _read_foreign(folder, job)
+    new = _stamp(job, settings)
+    different = [key for key in old if key in new and old[key] != new[key]]
+    if different:
+        changed = '; '.join(f'{key} was {old[key]} and is {new[key]}' for key in different)
+        raise ValueError(
+            f'{folder} holds another run than row {job.row.label!r} ({changed}): give another '
+            '--work-dirs, or move that folder'
+        )
+
+
+def _stamp(job: Job, settings: Settings) -> dict:
+    """What decides about a row's result."""
+    return dict(
+        config=job.row.config,
+        config_sha256=config_digest(job.cfg),
+        seed=job.seed,
+        dataset=None if settings.dataset is None else Path(settings.dataset).stem,
+        amp=settings.amp,
+        deterministic=settings.deterministic,
+        weights=None if job.weights is None else job.weights.name,
+    )
+
+
+def _read_foreign(folder: Path, job: Job) -> dict:
+    """What a folder without our stamp says about itself: that of ``tools/train.py``, or others'."""
+    ours = (LOCK_FILE, 'slurm_job.txt', '*.log')  # of a row that did not begin
+    names = sorted(path.name for path in folder.iterdir())
+    others = [name for name in names if not any(fnmatch(name, pattern) for pattern in ours)]
+    if not others:
+        return {}
+    dumped, results = folder / f'{job.row.config}.py', folder / 'results.json'
+    if dumped.is_file():
+        # a later test overwrites the file, without the options of the training
+        cfg = training_config(folder, dict(config=job.row.config)) or Config.fromfile(dumped)
+        seed = (cfg.get('randomness') or {}).get('seed')
+        return dict(config=job.row.config, config_sha256=config_digest(cfg), seed=seed)
+    if results.is_file():
+        content = read_json(results)
+        return dict(config=content.get('config'), seed=content.get('seed'))
+    return dict(config=f'unknown ({others[0]})')
+
+
+def _run_job(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
+    try:
+        with locked(job.folder):
+            if table.protocol.folds is not None:
+                return _run_folds(job, table, settings)
+            write_json(job.folder / STAMP, _stamp(job, settings))
+            return _run_single(job, table, settings)
+    except USER_ERRORS as error:
+        return Failure(job.row.label, job.seed, 'starting', reason=message_of(error))
+
+
+def _run_folds(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
+    protocol = table.protocol
+    plan = Plan(
+        config=str(job.row.path),
+        num_folds=protocol.folds or 0,
+        pool=choose_pool(job.cfg),
+        seed=job.seed,
+        amp=settings.amp,
+        deterministic=settings.deterministic,
+        checkpoint=protocol.checkpoint,
+        options=job.options,
+        dataset=settings.dataset,
+    )
+    print(f'{job.title}:', flush=True)
+    failed = run_folds(plan, job.cfg, launch=settings.launch)
+    if list(job.folder.glob('fold*/results.json')):
+        write_summary(job.folder)
+    if not failed:
+        return None
+    names = ', '.join(str(failure.fold) for failure in failed)
+    step = f'the {failed[0].step} of fold {names}'
+    return Failure(job.row.label, job.seed, step, failed[0].log)
+
+
+def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
+    source, trained = job.weights or job.folder, job.folder / 'train.log'
+    begun = job.weights is None and is_half_trained(job.folder, job.cfg)
+    if not begun and is_tested(job.folder, source, table.protocol.checkpoint):
+        print(f'{job.title}: finished already, see {job.folder}', flush=True)
+        return None
+    if job.weights is None and not is_trained(job.folder, job.cfg):
+        resumed = find_resumable(job.folder).path
+        note = '' if resumed is None else f' from {resumed.name}'
+        command = _train_command(job, settings, resume=resumed is not None)
+        if settings.launch.run(command, f'{job.title}: train{note}', trained) != 0:
+            return Failure(job.row.label, job.seed, 'training', trained)
+    weights = tested_checkpoint(source, table.protocol.checkpoint)
+    command = [
+        *settings.launch.command('test', job.row.path, weights, '--work-dir', job.folder),
+        *_dataset(settings),
+        *option_arguments(job.options),
+    ]
+    log = job.folder / 'test.log'
+    if settings.launch.run(command, f'{job.title}: test', log) != 0:
+        return Failure(job.row.label, job.seed, 'testing', log)
+    return None
+
+
+def _train_command(job: Job, settings: Settings, *, resume: bool) -> List[str]:
+    arguments: List[Any] = ['--work-dir', job.folder, '--seed', job.seed]
+    arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(settings, flag)]
+    options = job.options
+    if resume:  # mmengine would resume from load_from, which is where the training started
+        options = (*options, 'load_from=None')
+    elif job.start is not None:
+        options = (*options, f'load_from={_start_of(job)}')
+    return [
+        *settings.launch.command('train', job.row.path, *arguments),
+        *(['--resume'] if resume else []),
+        *_dataset(settings),
+        *option_arguments(options),
+    ]
+
+
+def _start_of(job: Job) -> Path:
+    try:
+        return last_checkpoint(job.start or job.folder)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{job.row.config} goes on from the run in {job.start}, which is not there: let that '
+            'row run, too, or say --cfg-options load_from=FILE'
+        ) from error
+
+
+def _dataset(settings: Settings) -> List[str]:
+    return [] if settings.dataset is None else ['--dataset', settings.dataset]
+
+
+def tested_checkpoint(folder: Path, kind: str) -> Path:
+    """The checkpoint that is tested: the best, if the config keeps one, else the last.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    try:
+        return choose_checkpoint(folder, kind)
+    except FileNotFoundError:
+        return best_or_last(folder)
+
+
+def is_tested(folder: Path, source: Path, kind: str) -> bool:
+    """Whether a row was tested with the checkpoint that it would be tested with now."""
+    tested = wanted = tested_with(folder)
+    try:
+        wanted = tested_checkpoint(source, kind).name
+    except FileNotFoundError:  # the weights were deleted to save space: the results still hold
+        pass
+    return tested is not None and tested == wanted

@@ -1,0 +1,121 @@
+"""Submit a table to Slurm: one job for each row and seed, which runs ``tools/table.py`` itself.
+
+So a job that was killed is submitted again by the same command and goes on where it was. A job
+that is about to reach its time limit is asked to end 90 seconds before, saves its step and puts
+itself into the queue again; one that is preempted, Slurm itself requeues. The
+partition, the account and the like are sbatch's own: ``SBATCH_PARTITION``, ``SBATCH_ACCOUNT``, ...,
+or more arguments in ``SBATCH_ARGS``, which is split into words.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from ...core.files import write_bytes
+from .rows import Row, TableRun, row_folder
+from .run import Settings, check_folder, make_job
+
+JOB_FILE = 'slurm_job.txt'
+
+# Of a shell: the tool gets the signals of the job, and what it ends with decides.
+_JOB = (
+    "trap 'kill -USR1 $tool' USR1; trap 'kill -TERM $tool' TERM; {command} & tool=$!; "
+    'wait $tool; status=$?; '  # a signal ends the wait, not the tool
+    'while kill -0 $tool 2>/dev/null; do wait $tool; status=$?; done; '
+    '[ $status -ne {again} ] || scontrol requeue $SLURM_JOB_ID; exit $status'
+)
+_AGAIN = 128 + 10  # the tool's status after SIGUSR1, as Linux numbers it
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job of one row and seed; without an id it waits in the queue already."""
+
+    label: str
+    seed: int
+    job: str
+    new: bool
+
+
+def submit_table(
+    table: TableRun, settings: Settings, *, tool: Path, arguments: Sequence[str] = ()
+) -> List[Submitted]:
+    """Submit the rows of a table.
+
+    Args:
+        table: From ``choose_rows``.
+        settings: How rows are run; the processes of a job are ``settings.launch.gpus``.
+        tool: ``tools/table.py``.
+        arguments: Of the tool, besides paper, table, rows and seeds.
+
+    Returns:
+        The jobs.
+
+    Raises:
+        ValueError: If there is no sbatch, it refuses a job, or a row's folder holds something else.
+    """
+    if shutil.which('sbatch') is None:
+        raise ValueError('--launcher slurm needs sbatch, which is not on this machine')
+    pairs = [(row, seed) for seed in settings.seeds for row in table.rows if row.path is not None]
+    for row, seed in pairs:
+        check_folder(make_job(table, row, seed, settings), settings, table.protocol.folds)
+    done: Dict[Tuple[str, int], Submitted] = {}
+    for row, seed in sorted(pairs, key=lambda pair: pair[0].weights_of is not None):
+        after = done.get((str(row.weights_of), seed))
+        done[row.label, seed] = _submit(
+            table, row, seed, settings, tool, arguments, after.job if after else None
+        )
+        job = done[row.label, seed]
+        state = 'submitted as' if job.new else 'waits or runs already as'
+        print(f'row {row.label!r}, seed {seed}: {state} job {job.job}')
+    print('when they are done: the same command with --report')
+    return list(done.values())
+
+
+def _submit(
+    table: TableRun,
+    row: Row,
+    seed: int,
+    settings: Settings,
+    tool: Path,
+    arguments: Sequence[str],
+    after: Optional[str],
+) -> Submitted:
+    folder = row_folder(table, row, seed, settings.work_dirs)
+    job = queued_job(folder)
+    if job is not None:
+        return Submitted(row.label, seed, job, new=False)
+    command = [sys.executable, str(tool), table.paper, table.table, '--rows', row.label]
+    command += ['--seeds', str(seed), '--ignore-tolerances', *arguments]
+    gpus = settings.launch.gpus
+    words = ['sbatch', '--parsable', f'--job-name={folder.name}', '--nodes=1', '--ntasks=1']
+    words += [f'--gres=gpu:{gpus}'] if gpus else []
+    words += [f'--dependency=afterany:{after}'] if after else []
+    folder.mkdir(parents=True, exist_ok=True)
+    words += [
+        f'--output={folder / "slurm-%j.log"}',
+        *('--requeue', '--open-mode=append', '--signal=B:USR1@90'),
+        *shlex.split(os.environ.get('SBATCH_ARGS', '')),
+    ]
+    script = _JOB.format(command=shlex.join(command), again=_AGAIN)
+    done = subprocess.run([*words, f'--wrap={script}'], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(f'sbatch refused {row.label!r}: {done.stderr.strip()}')
+    job = done.stdout.strip().split(';')[0]  # with a cluster's name after it
+    write_bytes(folder / JOB_FILE, f'{job}\n'.encode())
+    return Submitted(row.label, seed, job, new=True)
+
+
+def queued_job(folder: Path) -> Optional[str]:
+    """The job of a row's folder if it still waits or runs."""
+    path = folder / JOB_FILE
+    if not path.is_file() or shutil.which('squeue') is None:
+        return None
+    job = path.read_text().strip()
+    done = subprocess.run(['squeue', '-h', '-j', job, '-o', '%T'], capture_output=True, text=True)
+    return job if done.returncode == 0 and done.stdout.strip() else None

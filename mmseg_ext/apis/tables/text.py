@@ -1,0 +1,266 @@
+"""Write a table: on the screen, as Markdown, and as the small file that a README card shows.
+
+One line for each score of each row: paper, ours, difference, and one of four words. All three are
+written from the plain data of :func:`as_data`.
+"""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from prettytable import PrettyTable
+
+from ...core.files import read_json, write_bytes
+from .rows import TableRun
+from .values import COUNTS, TableValues, table_values
+
+PathLike = Union[str, Path]
+
+TABLE_FILES = 'table_*.json'
+HEAD = ('row', 'score', 'paper', 'ours', 'runs', 'difference', 'verdict')
+# Facts under the table, and how they are called there.
+_FACTS = {
+    'dataset': 'data',
+    'images': 'test images',
+    'init': 'start',
+    'seed': 'seeds',
+    'iterations': 'iterations',
+    'checkpoints': 'checkpoints',
+    'commit': 'commit',
+    'hardware': 'hardware',
+    'date': 'date',
+}
+_LEGEND = (
+    'Scores in per cent. Ours: mean ± standard deviation (ddof=1) over the runs: seeds, or folds '
+    'times seeds. {difference} Within: no further from the paper than the tolerance of the row or '
+    'than two standard deviations. Parameters and GFLOPs (a multiply-add is two) are those of '
+    'the model that was built, for one image of the training size.'
+)
+
+
+def as_data(
+    values: TableValues, *, command: str = '', models: Optional[Mapping[str, Any]] = None
+) -> Dict[str, Any]:
+    """Say everything about a table in what JSON can hold.
+
+    Args:
+        values: From ``table_values``.
+        command: What printed it.
+        models: Facts of the built models, for remarks.
+    """
+    run = values.run
+    rows = []
+    for row in run.rows:
+        lines = [asdict(line) for line in values.lines if line.label == row.label]
+        model = dict((models or {}).get(row.label, {}))
+        rows.append(
+            dict(
+                label=row.label,
+                config=row.config,
+                note=row.note if row.path is not None else '',
+                starred=row.label in values.starred,
+                optimistic=bool(model.get('selects_on_test')) and _best(values, row.label),
+                incomplete=_incomplete(run, len(row.runs)),
+                facts=values.facts.get(row.label),
+                lines=lines,
+            )
+        )
+    return dict(
+        paper=run.paper,
+        table=run.table,
+        caption=run.caption,
+        dataset=run.dataset,
+        on_paper_data=values.on_paper_data,
+        baseline=run.baseline,
+        note=run.protocol.note,
+        command=command,
+        rows=rows,
+    )
+
+
+def _best(values: TableValues, label: str) -> bool:
+    names = values.facts.get(label, {}).get('checkpoints', ())
+    return any(str(name).startswith('best') for name in names)
+
+
+def _incomplete(run: TableRun, runs: int) -> str:
+    folds = run.protocol.folds
+    return f'{runs % folds} of {folds} folds' if folds and runs % folds else ''
+
+
+def _number(value: Optional[float], metric: str, *, sign: bool = False) -> str:
+    if value is None:
+        return ''
+    plus = '+' if sign and value > 0 else ''
+    if metric == 'parameters':
+        return f'{plus}{value:,.0f}'
+    return f'{plus}{value:.1f}' if metric in COUNTS else f'{plus}{value:.2f}'
+
+
+def _cells(data: Mapping[str, Any]) -> Tuple[List[List[str]], List[str]]:
+    """Cells of the table, and its numbered notes."""
+    cells, notes = [], []
+
+    def number(note: str) -> str:
+        if not note:
+            return ''
+        if note not in notes:
+            notes.append(note)
+        return f' [{notes.index(note) + 1}]'
+
+    for row in data['rows']:
+        mark = ' *' if row['starred'] else ''
+        remarks = [row['note'], row['incomplete'] and f'INCOMPLETE: {row["incomplete"]}']
+        label = row['label'] + mark + ''.join(number(note) for note in remarks if note)
+        for line in row['lines']:
+            metric, sd = line['metric'], line['sd']
+            ours = _number(line['mean'], metric)
+            runs = '' if metric in COUNTS or not line['values'] else str(len(line['values']))
+            cells.append(
+                [
+                    label,
+                    metric,
+                    _number(line['printed'], metric),
+                    f'{ours} ± {sd:.2f}' if sd is not None else ours,
+                    runs,
+                    _number(line['difference'], metric, sign=True),
+                    line['verdict'] + number(line['remark']),
+                ]
+            )
+            label = ''
+    return cells, notes
+
+
+def _facts(data: Mapping[str, Any]) -> List[str]:
+    """What the runs say of themselves, each fact once if all rows share it."""
+    found = {row['label']: row['facts'] for row in data['rows'] if row['facts']}
+    lines = []
+    for key, name in _FACTS.items():
+        by_row = {label: _plain(facts.get(key)) for label, facts in found.items()}
+        if len(set(by_row.values())) == 1:
+            lines.append(f'{name}: {next(iter(by_row.values()))}')
+        elif by_row:
+            lines.append(
+                f'{name}: ' + '; '.join(f'{label}: {value}' for label, value in by_row.items())
+            )
+    return lines
+
+
+def _plain(value: Any) -> str:
+    return ', '.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _remarks(data: Mapping[str, Any]) -> List[str]:
+    """Sentences under the table, but for the numbered notes."""
+    to_paper = 'Difference: ours less the paper.'
+    to_baseline = (
+        f'Difference: to the row {data["baseline"]}, over the seeds and folds that both have; no '
+        'number is printed for these data.'
+    )
+    lines = [_LEGEND.format(difference=to_paper if data['on_paper_data'] else to_baseline)]
+    if data['note']:
+        whose = 'Protocol of the paper, not of these runs' if data['dataset'] else 'Protocol'
+        lines.append(f'{whose}: {data["note"]}')
+    if any(row['starred'] for row in data['rows']):
+        lines.append('* converted weights: training not reproduced')
+    optimistic = [row['label'] for row in data['rows'] if row['optimistic']]
+    if optimistic:
+        lines.append(
+            'OPTIMISTIC: the best checkpoint was chosen on the images that it is scored on '
+            f'({", ".join(optimistic)})'
+        )
+    return lines
+
+
+def _title(data: Mapping[str, Any]) -> str:
+    where = f'on {data["dataset"]}, rows of: ' if data['dataset'] else ''
+    return f'{data["paper"]}, table {data["table"]}: {where}{data["caption"]}'
+
+
+def format_text(data: Mapping[str, Any]) -> str:
+    """Write a table for the screen."""
+    cells, notes = _cells(data)
+    table = PrettyTable(list(HEAD))
+    table.align = 'r'
+    for name in ('row', 'score', 'verdict'):
+        table.align[name] = 'l'
+    for place, row in enumerate(cells):
+        last = place + 1 == len(cells) or bool(cells[place + 1][0])
+        table.add_row(row, divider=last and place + 1 < len(cells))
+    lines = [_title(data), table.get_string()]
+    lines += [f'[{place}] {note}' for place, note in enumerate(notes, start=1)]
+    return '\n'.join([*lines, *_remarks(data), *_facts(data)])
+
+
+def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
+    """Write a table as Markdown, under a heading."""
+    cells, notes = _cells(data)
+
+    def line(words: Sequence[str]) -> str:
+        return '| ' + ' | '.join(word.replace('|', '\\|') for word in words) + ' |'
+
+    lines = [f'{"#" * level} {_title(data)}', '', line(HEAD), '|' + ' --- |' * len(HEAD)]
+    lines += [*map(line, cells), '']
+    for place, note in enumerate(notes, start=1):
+        lines += [f'[{place}] {note}', '']
+    for remark in [*_remarks(data), '; '.join(_facts(data))]:
+        lines += [remark, ''] if remark else []
+    # a label is text, whatever it looks like: Markdown would take <...> for a tag
+    lines = [re.sub(r'<(?=[A-Za-z/!?])', '&lt;', text) for text in lines]
+    if data['command']:
+        lines += ['```sh', data['command'], '```', '']
+    return '\n'.join(lines)
+
+
+def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
+    """Write what the README card shows, ``table_<name>.json``.
+
+    Args:
+        data: From :func:`as_data`.
+        folder: ``configs/<paper>/results``.
+
+    Raises:
+        ValueError: If nothing was run, or the file holds runs that are not here: nothing is lost.
+    """
+    path = Path(folder) / f'table_{data["table"]}.json'
+    ran = {row['label'] for row in data['rows'] if row['facts']}
+    if not ran:
+        raise ValueError(f'no row of table {data["table"]} was run: nothing to write')
+    if path.is_file():
+        old = read_json(path)
+        gone = [row['label'] for row in old['rows'] if row['facts'] and row['label'] not in ran]
+        if gone:
+            raise ValueError(
+                f'{path} has runs of {", ".join(gone)}, which are not in the work folders: give '
+                'their --work-dirs, or remove that file'
+            )
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str) + '\n'
+    return write_bytes(path, text.encode('utf-8'))
+
+
+def tables_section(folder: PathLike) -> List[str]:
+    """Lines of a card with the tables that were written, without any if there are none.
+
+    Args:
+        folder: ``configs/<paper>``.
+    """
+    lines: List[str] = []
+    for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
+        lines += [format_markdown(read_json(path)), '']
+    return lines
+
+
+def report_table(
+    run: TableRun, *, models: Optional[Mapping[str, Mapping[str, Any]]] = None, command: str = ''
+) -> Tuple[TableValues, Dict[str, Any]]:
+    """Read a table's runs and say everything about it.
+
+    Args:
+        run: From ``find_runs``.
+        models: From ``table_models``.
+        command: What printed it.
+    """
+    values = table_values(run, models)
+    return values, as_data(values, command=command, models=models)

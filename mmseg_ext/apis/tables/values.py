@@ -1,0 +1,287 @@
+"""What a table says: mean, standard deviation, difference and verdict of each row's scores.
+
+A printed number is never in our column. Fractions come from ``results.json``, per cent go out.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ...core.files import read_json
+from ..run.folder import RUN_FACTS
+from ..run.results_check import check_results
+from .rows import Protocol, Row, TableRun
+
+WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
+Scores = Dict[Tuple[Any, str], float]  # per cent by seed and fold
+COUNTS = ('parameters', 'GFLOPs', 'latency_ms')  # of the model, not of a run
+
+
+@dataclass(frozen=True)
+class Line:
+    """One score of one row.
+
+    Args:
+        label: Of the row.
+        metric: Name of the score.
+        printed: The paper's number, ``None`` where it has none on these data.
+        values: Ours, per cent, one for each run; empty if there is no run.
+        mean: Of the values.
+        sd: Their standard deviation (ddof=1), ``None`` for one value.
+        difference: To the printed number, or on other data than the paper's to the baseline row,
+            over the seeds and folds that both rows have.
+        verdict: One of ``within``, ``outside``, ``not run``, ``not stated``.
+        remark: Why there is no run, or no verdict.
+    """
+
+    label: str
+    metric: str
+    printed: Optional[float] = None
+    values: Tuple[float, ...] = ()
+    mean: Optional[float] = None
+    sd: Optional[float] = None
+    difference: Optional[float] = None
+    verdict: str = NOT_RUN
+    remark: str = ''
+
+
+@dataclass(frozen=True)
+class TableValues:
+    """A table ready to print.
+
+    Args:
+        run: The table and its runs.
+        lines: Score by score, row by row.
+        on_paper_data: Whether printed numbers apply.
+        facts: For each row with runs, what they have in common or not: see :func:`run_facts`.
+        starred: Labels of rows with converted weights, whose training was not reproduced.
+    """
+
+    run: TableRun
+    lines: Tuple[Line, ...]
+    on_paper_data: bool
+    facts: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    starred: Tuple[str, ...] = ()
+
+    @property
+    def outside(self) -> List[Line]:
+        """Scores that miss the printed number; counts of the model do not decide."""
+        return [
+            line for line in self.lines if line.verdict == OUTSIDE and line.metric not in COUNTS
+        ]
+
+
+def spread(values: Sequence[float]) -> Tuple[Optional[float], Optional[float]]:
+    """Mean, and standard deviation with ddof=1 of two values or more."""
+    if not values:
+        return None, None
+    return mean(values), stdev(values) if len(values) > 1 else None
+
+
+def verdict(
+    ours: Optional[float], sd: Optional[float], printed: Optional[float], tolerance: float
+) -> str:
+    """Judge one score.
+
+    Args:
+        ours: Mean over the runs, ``None`` if there is none.
+        sd: Standard deviation of the runs.
+        printed: The paper's number.
+        tolerance: Allowed difference; two standard deviations are allowed, too.
+    """
+    if ours is None:
+        return NOT_RUN
+    if printed is None:
+        return NOT_STATED
+    allowed = max(tolerance, 2 * (sd or 0.0))
+    near = abs(ours - printed) <= allowed + 1e-9  # 80.98 - 79.98 is not exactly 1
+    return WITHIN if near else OUTSIDE
+
+
+def read_run(row: Row, folder: Path) -> dict:
+    """Read the results of one run.
+
+    Raises:
+        ValueError: If they are of another config than the row's.
+    """
+    results = read_json(folder / 'results.json')
+    check_results(results, folder / 'results.json', needed=('metrics',))
+    tested = results.get('config')
+    if tested not in (None, row.config):
+        raise ValueError(
+            f'{folder} holds a run of {tested}, and the row {row.label!r} is {row.config}: move '
+            'that folder, or give another --work-dirs'
+        )
+    return results
+
+
+def matches(protocol: Protocol, results: Sequence[dict]) -> bool:
+    """Whether runs were tested on the paper's data; of a cross validation all folds count."""
+    for result in results:
+        dataset = result.get('dataset') or {}
+        if dataset.get('name') != protocol.dataset:
+            return False
+        single = protocol.folds is None
+        if single and protocol.split not in (None, dataset.get('split')):
+            return False
+        if single and protocol.images not in (None, dataset.get('num_images')):
+            return False
+    return protocol.folds is None or _whole_pool(protocol, results)
+
+
+def _whole_pool(protocol: Protocol, results: Sequence[dict]) -> bool:
+    """Whether the folds of each seed hold as many images as the paper's data have."""
+    complete = [sum(c) for c in _images_by_seed(results).values() if len(c) == protocol.folds]
+    return protocol.images is None or all(total == protocol.images for total in complete)
+
+
+def _images_by_seed(results: Sequence[dict]) -> Dict[Any, List[int]]:
+    """Test images of each run of a seed; of a cross validation these are the folds."""
+    counts: Dict[Any, List[int]] = {}
+    for result in results:
+        images = (result.get('dataset') or {}).get('num_images') or 0
+        counts.setdefault(result.get('seed'), []).append(images)
+    return counts
+
+
+def table_values(
+    run: TableRun, models: Optional[Mapping[str, Mapping[str, Any]]] = None
+) -> TableValues:
+    """Read the runs of a table and compare them.
+
+    Args:
+        run: From ``find_runs``.
+        models: Label to ``parameters``, ``GFLOPs`` and, if one failed, ``remark``, of the model
+            that was built.
+
+    Raises:
+        ValueError: If a folder holds a run of another config.
+    """
+    results = {row.label: [read_run(row, path) for path in row.runs] for row in run.rows}
+    ran = [result for row in results.values() for result in row]
+    printed = run.protocol.dataset is not None and run.dataset is None
+    on_paper_data = printed and matches(run.protocol, ran)
+    scores = {row.label: _scores(run, row, results[row.label]) for row in run.rows}
+    baseline = scores.get(run.baseline, {})
+    lines: List[Line] = []
+    for row in run.rows:
+        for metric in run.metrics:
+            reference = {} if row.label == run.baseline else baseline.get(metric, {})
+            lines.append(_line(row, metric, scores[row.label][metric], on_paper_data, reference))
+        if models is not None:
+            lines += _counts(row, models.get(row.label, {}), on_paper_data)
+    facts = {row.label: run_facts(results[row.label]) for row in run.rows if row.runs}
+    starred = tuple(label for label, found in facts.items() if found.get('converted'))
+    return TableValues(run, tuple(lines), on_paper_data, facts, starred)
+
+
+def _scores(run: TableRun, row: Row, results: Sequence[dict]) -> Dict[str, Scores]:
+    found: Dict[str, Scores] = {metric: {} for metric in run.metrics}
+    for place, (folder, result) in enumerate(zip(row.runs, results)):
+        seed = f'run {place}' if result.get('seed') is None else result['seed']
+        fold = folder.name if folder.name.startswith('fold') else ''
+        for metric, scores in found.items():
+            value = (result['metrics'].get(metric) or {}).get('value')
+            if value is not None and not math.isnan(value):
+                scores[seed, fold] = 100 * value
+    return found
+
+
+def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: Scores) -> Line:
+    average, sd = spread([*scores.values()])
+    printed = row.printed.get(metric) if on_paper_data else None
+    judged = None if metric in row.unstated else printed
+    remark = row.unstated.get(metric, '') if printed is not None else ''
+    difference = None
+    if average is None:
+        remark = _why_not_run(row, metric)
+    elif printed is not None:
+        difference = average - printed
+    elif not on_paper_data:
+        difference, remark = _against(baseline, scores)
+    return Line(
+        row.label,
+        metric,
+        printed,
+        tuple(scores.values()),
+        average,
+        sd,
+        difference,
+        verdict(average, sd, judged, row.tolerance),
+        remark,
+    )
+
+
+def _against(baseline: Scores, scores: Scores) -> Tuple[Optional[float], str]:
+    """Difference to the baseline over the runs that both have, so that no seed stands alone."""
+    if not baseline:
+        return None, ''
+    shared = [key for key in scores if key in baseline]
+    ours = [scores[key] for key in shared or scores]
+    theirs = [baseline[key] for key in shared or baseline]
+    remark = ''
+    if not shared:
+        remark = 'no seed is shared with the baseline: the difference is of means over other seeds'
+    elif not len(shared) == len(scores) == len(baseline):
+        names = ', '.join(f'{seed} {fold}'.strip() for seed, fold in shared)
+        remark = f'difference over what both rows have: seed {names}'
+    return mean(ours) - mean(theirs), remark
+
+
+def _why_not_run(row: Row, metric: str) -> str:
+    if row.path is None:
+        return row.note or f'no config {row.config}'
+    return f'{metric} is not in results.json' if row.runs else ''
+
+
+def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> List[Line]:
+    """Lines of the built model; a printed count must be met exactly."""
+    lines = []
+    for name in COUNTS:
+        count = model.get(name)
+        printed = row.printed.get(name) if on_paper_data else None
+        judged = None if name in row.unstated else printed
+        remark = row.unstated.get(name, '') if printed is not None else ''
+        if printed is None and count is None:
+            continue
+        lines.append(
+            Line(
+                row.label,
+                name,
+                printed,
+                () if count is None else (count,),
+                count,
+                None,
+                None if count is None or printed is None else count - printed,
+                verdict(count, None, judged, 0.0),
+                remark or (model.get('remark', '') if count is None else ''),
+            )
+        )
+    return lines
+
+
+def run_facts(results: Sequence[dict]) -> Dict[str, Any]:
+    """What a row's runs say of themselves: each fact once, or the list of its values.
+
+    Returns:
+        The facts of ``run_folder.RUN_FACTS``, ``dataset``, ``images``, ``checkpoints``, and
+        ``converted``: whether the weights were made elsewhere.
+    """
+    facts: Dict[str, Any] = {}
+    for name in RUN_FACTS:
+        values = list(dict.fromkeys(str(result.get(name)) for result in results))
+        facts[name] = values[0] if len(values) == 1 else values
+    names = [(result.get('dataset') or {}).get('name') for result in results]
+    facts['dataset'] = ', '.join(dict.fromkeys(map(str, names)))
+    facts['images'] = _images_of_a_seed(results)
+    facts['checkpoints'] = list(dict.fromkeys(str(r.get('checkpoint')) for r in results))
+    facts['converted'] = any(result.get('converted') for result in results)
+    return facts
+
+
+def _images_of_a_seed(results: Sequence[dict]) -> Any:
+    """Test images of all folds; every seed sees the same ones, or the numbers are listed."""
+    different = list(dict.fromkeys(map(sum, _images_by_seed(results).values())))
+    return different[0] if len(different) == 1 else different

@@ -1,0 +1,374 @@
+"""Check a data set file against its files: every image and mask is read once.
+
+Shape letters: K class, H row, W column.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
+
+from ...core.reading import Picture, UnfitImageError, read_picture
+from ...datasets.loading import size_mismatch
+from ...datasets.signs import MaskFacts
+from .file import PARTS, DataFile, read_data_file
+from .scan import (
+    MaskCount,
+    Pair,
+    Paired,
+    in_threads,
+    look_at_mask,
+    pair_files,
+    read_as_trained,
+    read_group_file,
+    shows,
+    signs_of,
+    unknown_text,
+)
+
+PathLike = Union[str, Path]
+_SHOWN = 5  # files that a message names
+_UNREADABLE, _UNFIT, _UNKNOWN = (
+    'unreadable files', 'images that the rows cannot read', 'values without a class'
+)  # fmt: skip
+_TURNED, _TURNED_MASKS, _CLEAR, _THIN = (
+    'images that an EXIF tag turns',
+    'masks that an EXIF tag turns', 'images with opacity', 'very thin images'
+)  # fmt: skip
+_BRIGHT, _DIM = 'images above image_max_value', 'images of 8 bits below image_max_value'
+_THINNEST = 100  # times longer than wide
+_OVER = 0.01  # of an image's values; fewer are highlights, such as metal in CT
+
+
+class Sample(NamedTuple):
+    """What was found out about one image and its mask.
+
+    Args:
+        part: Its split.
+        pair: Its files.
+        problems: Kind and text of what is wrong with them.
+        notes: Kind and name of what is to be known.
+        size: H and W of the image.
+        depth: Channels and type of the image, such as ``'3 x uint8'``.
+        digest: Of the image's pixels.
+        content: What the mask holds, ``None`` if it cannot be read.
+        facts: What else it holds.
+        same: Whether the image shows the mask.
+    """
+
+    part: str
+    pair: Pair
+    problems: Tuple[Tuple[str, str], ...] = ()
+    notes: Tuple[Tuple[str, str], ...] = ()
+    size: Tuple[int, int] = (0, 0)
+    depth: str = ''
+    digest: str = ''
+    content: Optional[MaskCount] = None
+    facts: Optional[MaskFacts] = None
+    same: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The first kind of problem, empty if there is none."""
+        if self.problems:
+            return self.problems[0][0]
+        return _UNKNOWN if self.content is not None and self.content.unknown else ''
+
+    def with_problem(self, kind: str, error: object) -> 'Sample':
+        """The same with one problem more."""
+        return self._replace(problems=(*self.problems, (kind, str(error))))
+
+
+@dataclass
+class DataReport:
+    """The outcome of a check.
+
+    Args:
+        data: The file.
+        samples: All images and masks.
+        errors: Kind -> messages on what must be put right before training.
+        warnings: Kind -> messages on what should be known.
+    """
+
+    data: DataFile
+    samples: List[Sample]
+    errors: Dict[str, List[str]] = field(default_factory=dict)
+    warnings: Dict[str, List[str]] = field(default_factory=dict)
+
+    def of(self, part: str) -> List[Sample]:
+        """The samples of a split."""
+        return [sample for sample in self.samples if sample.part == part]
+
+    def pixels(self, part: str) -> np.ndarray:
+        """Pixels of each class of a split, and of the ignored label at the end, ``(K + 1,)``."""
+        counts = [s.content.pixels for s in self.of(part) if s.content is not None]
+        return np.sum(counts, axis=0) if counts else np.zeros(len(self.data.classes) + 1, np.int64)
+
+    def masks_with(self, part: str) -> np.ndarray:
+        """In how many masks of a split each class, and the ignored label, occurs, ``(K + 1,)``."""
+        seen = [s.content.pixels > 0 for s in self.of(part) if s.content is not None]
+        return np.sum(seen, axis=0) if seen else np.zeros(len(self.data.classes) + 1, np.int64)
+
+
+def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
+    """Read all images and masks that a data set file names and report what is wrong.
+
+    Files are read as training reads them (``core/reading.py``), and refused with its words.
+    Reported are as errors: files that cannot be read, or not by the rows, masks of another size
+    than their image, values without a class, images without a mask, images that two splits share
+    (by content, as well), and the signs of ``datasets/signs.py``; as warnings: images twice in one
+    split, classes without a pixel in a split, masks without a label or an image, images of several
+    kinds, with opacity, very thin, or turned by an EXIF tag, groups in two splits.
+
+    Args:
+        path: The data set file.
+        progress: Show it.
+
+    Raises:
+        FileNotFoundError: If the file, a folder or a list is absent, or a list names what is not
+            there.
+        ValueError: If the file contradicts itself, or a split is empty.
+    """
+    data = read_data_file(path)
+    found = {part: pair_files(data, part) for part in PARTS if part in data.parts}
+    jobs = [(part, pair) for part in found for pair in found[part].pairs]
+    title = 'read images and masks' if progress else ''
+    samples = in_threads(lambda job: _look(data, *job), jobs, title=title)
+    report = DataReport(data, samples)
+    _add_problems(report)
+    _add_unpaired(report, found)
+    _add_shared(report)
+    _add_groups(report)
+    _add_absent_classes(report)
+    _add_kinds(report)
+    _add_notes(report)
+    _add_signs(report)
+    return report
+
+
+def _look(data: DataFile, part: str, pair: Pair) -> Sample:
+    sample = Sample(part, pair)
+    image, sample = _look_at_image(data, sample)
+    try:
+        look = look_at_mask(data, pair.mask)
+    except (ValueError, OSError) as error:
+        return sample.with_problem(_UNREADABLE, error)
+    if look.orientation != 1:
+        sample = sample._replace(notes=(*sample.notes, (_TURNED_MASKS, pair.mask)))
+    if image is None:
+        return sample
+    if look.content.size != sample.size:
+        text = size_mismatch(pair.mask, look.content.size, pair.image, sample.size)
+        return sample.with_problem('size mismatches', text)
+    return sample._replace(
+        content=look.content, facts=look.facts, same=not sample.problems and shows(image, look)
+    )
+
+
+def _look_at_image(data: DataFile, sample: Sample) -> Tuple[Optional[np.ndarray], Sample]:
+    path = sample.pair.image
+    try:
+        try:
+            picture = read_as_trained(data, path)
+        except UnfitImageError as error:  # what else is to be known of it is worth saying, too
+            sample = sample.with_problem(_UNFIT, error)
+            picture = read_picture(path)
+    except (ValueError, OSError) as error:
+        return None, sample.with_problem(_UNREADABLE, error)
+    image, header = picture
+    return image, sample._replace(
+        size=(image.shape[0], image.shape[1]),
+        depth=header.depth,
+        digest=hashlib.sha1(repr(image.shape).encode() + image.tobytes()).hexdigest(),
+        notes=tuple((kind, path) for kind in _notes_of(data, path, picture)),
+    )
+
+
+def _notes_of(data: DataFile, path: str, picture: Picture) -> Iterator[str]:
+    height, width = picture.pixels.shape[:2]
+    if picture.header.orientation != 1:
+        yield _TURNED
+    if max(height, width) > _THINNEST * min(height, width):
+        yield _THIN
+    if picture.header.alpha:
+        opacity = read_picture(path).pixels[..., -1]
+        if (opacity != opacity[0, 0]).any():
+            yield _CLEAR
+    if (data.image_max_value or 0) > 255 and picture.header.dtype == 'uint8':
+        yield _DIM
+    elif data.image_max_value and (picture.pixels > 255).mean() > _OVER:  # white is 255 by now
+        yield _BRIGHT
+
+
+def _add(place: Dict[str, List[str]], kind: str, messages: List[str]) -> None:
+    if messages:
+        place.setdefault(kind, []).extend(messages)
+
+
+def _add_problems(report: DataReport) -> None:
+    for sample in report.samples:
+        for kind, text in sample.problems:
+            _add(report.errors, kind, [text])
+    pixels: Counter = Counter()
+    masks: Dict[Any, List[str]] = defaultdict(list)
+    for sample in report.samples:
+        for value, number in (sample.content.unknown if sample.content else {}).items():
+            pixels[value] += number
+            masks[value].append(sample.pair.mask)
+    for value, number in pixels.most_common(20):
+        text = unknown_text(report.data, masks[value][0], {value: number})
+        others = f' ({number} pixels in {len(masks[value])} masks)'
+        _add(report.errors, _UNKNOWN, [text + others])
+    if len(pixels) > 20:
+        more = f'and {len(pixels) - 20} more values'
+        _add(report.errors, _UNKNOWN, [more])
+
+
+def _add_unpaired(report: DataReport, found: Dict[str, Paired]) -> None:
+    for part, paired in found.items():
+        if paired.no_mask:
+            text = f'{part}: {len(paired.no_mask)} images, {_names(paired.no_mask)}'
+            _add(report.errors, 'images without a mask', [text])
+        if paired.no_image:
+            text = f'{part}: {len(paired.no_image)} masks, {_names(paired.no_image)}'
+            _add(report.warnings, 'masks without an image', [text])
+
+
+_EXPLAINED = {
+    _TURNED: 'training turns them, as viewers do; masks drawn on the pixels as stored do not fit',
+    _TURNED_MASKS: 'training turns them, too; those drawn on upright images do not fit',
+    _CLEAR: 'it is dropped, and the colours below it are what training sees',
+    _BRIGHT: 'more than 1 % of their values are whiter than white in training; raise it to the '
+    'largest value of all images',
+    _DIM: 'training sees them nearly black; give all images the same bits',
+    _THIN: 'a row that scales them down leaves no pixel of the short side',
+}
+
+
+def _add_notes(report: DataReport) -> None:
+    for kind, why in _EXPLAINED.items():
+        names = [name for s in report.samples for own, name in s.notes if own == kind]
+        if names:
+            what = 'masks' if kind == _TURNED_MASKS else 'images'
+            _add(report.warnings, kind, [f'{len(names)} {what}, {_names(names)}: {why}'])
+
+
+def _add_signs(report: DataReport) -> None:
+    # Two splits may name the same files.
+    known = {s.pair.mask: s for s in report.samples if s.facts is not None}.values()
+    facts = [sample.facts for sample in known if sample.facts is not None]
+    for sign in signs_of(report.data, facts, [sample.same for sample in known]):
+        place = report.errors if sign.wrong else report.warnings
+        _add(place, sign.kind, [sign.text])
+
+
+def _names(names: List[str]) -> str:
+    return ', '.join(names[:_SHOWN]) + (' and more' if len(names) > _SHOWN else '')
+
+
+def _add_shared(report: DataReport) -> None:
+    """Images whose pixels are the same, or that are the same file."""
+    same: Dict[str, List[Sample]] = defaultdict(list)
+    for sample in report.samples:
+        if sample.digest:
+            same[sample.digest].append(sample)
+    across, within = [], []
+    for group in same.values():
+        text = ' = '.join(f'{s.part}: {s.pair.image}' for s in group[:_SHOWN])
+        if len({sample.part for sample in group}) > 1:
+            across.append(text)
+        elif len(group) > 1:
+            within.append(text)
+    _add(report.errors, 'images in two splits', across)
+    _add(report.warnings, 'images twice in one split', within)
+
+
+def _add_groups(report: DataReport) -> None:
+    if not report.data.group_file:
+        return
+    groups = read_group_file(report.data)
+    absent = [s.pair.image for s in report.samples if s.pair.stem not in groups]
+    if absent:
+        text = f'{len(absent)} images, {_names(absent)}'
+        _add(report.errors, 'images without a group', [text])
+    parts: Dict[str, set] = defaultdict(set)
+    for sample in report.samples:
+        if sample.pair.stem in groups:
+            parts[groups[sample.pair.stem]].add(sample.part)
+    shared = [f'{group}: {", ".join(sorted(p))}' for group, p in parts.items() if len(p) > 1]
+    _add(report.warnings, 'groups in two splits', shared)
+
+
+def _add_absent_classes(report: DataReport) -> None:
+    classes = report.data.classes
+    for part in report.data.parts:
+        pixels = report.pixels(part)
+        absent = [name for name, number in zip(classes, pixels) if not number]
+        why = 'never learnt' if part == 'train' else 'their scores are undefined'
+        if absent:
+            text = f'{part}: {", ".join(absent)} ({why})'
+            _add(report.warnings, 'classes without a pixel', [text])
+        empty = [
+            s.pair.mask for s in report.of(part) if s.content and not s.content.pixels[:-1].sum()
+        ]
+        if empty:
+            text = f'{part}: {len(empty)} masks, {_names(empty)}'
+            _add(report.warnings, 'masks without a labelled pixel', [text])
+
+
+def _add_kinds(report: DataReport) -> None:
+    kinds = Counter(sample.depth for sample in report.samples if sample.depth)
+    if len(kinds) > 1:
+        text = ', '.join(f'{number} of {kind}' for kind, number in kinds.most_common())
+        _add(report.warnings, 'images of several kinds (channels x type)', [text])
+
+
+def as_text(report: DataReport) -> str:
+    """Write the report for a terminal."""
+    lines = []
+    for part in report.data.parts:
+        samples = report.of(part)
+        lines.append(f'{part}: {len(samples)} images of {size_text(samples)}')
+    lines += ['', *_class_lines(report)]
+    for title, found in (('ERROR', report.errors), ('warning', report.warnings)):
+        for kind, messages in found.items():
+            lines += ['', f'{title}: {kind} ({len(messages)})']
+            lines += [f'  {" ".join(message.splitlines())}' for message in messages[:10]]
+            lines += [f'  and {len(messages) - 10} more'] if len(messages) > 10 else []
+    return '\n'.join(lines)
+
+
+def size_text(samples: List[Sample]) -> str:
+    """Sizes of images, height x width: all if they are few, else the smallest and the largest."""
+    sizes = sorted({sample.size for sample in samples if sample.digest})
+    if len(sizes) <= 3:
+        return ', '.join(f'{height}x{width}' for height, width in sizes)
+    heights, widths = ([size[axis] for size in sizes] for axis in (0, 1))
+    return f'{len(sizes)} sizes from {min(heights)}x{min(widths)} to {max(heights)}x{max(widths)}'
+
+
+def class_rows(report: DataReport) -> List[List[str]]:
+    """Shares of pixels in per cent and masks that hold it, of each class and split."""
+    rows = [[name] for name in (*report.data.classes, 'ignored')]
+    for part in report.data.parts:
+        pixels, masks = report.pixels(part), report.masks_with(part)
+        for row, own, seen in zip(rows, pixels, masks):
+            row += [f'{100 * own / max(pixels.sum(), 1):.2f}', str(seen)]
+    return rows
+
+
+def class_head(report: DataReport) -> List[str]:
+    """The heading of :func:`class_rows`."""
+    return ['class', *(f'{part} {what}' for part in report.data.parts for what in ('%', 'masks'))]
+
+
+def _class_lines(report: DataReport) -> List[str]:
+    table = [class_head(report), *class_rows(report)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return [
+        '  '.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths)))
+        for row in table
+    ]

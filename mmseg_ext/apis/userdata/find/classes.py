@@ -1,0 +1,417 @@
+"""Find out from masks what their classes are: values, or colours, and what is no class."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ....core.reading import StoredMask, read_stored_mask
+from ...draw.pixels import voc_palette
+from ..scan import count_colors, in_threads
+from .names import Listed, names_in
+from .signs import (
+    MaskFacts,
+    blended_values,
+    facts_of,
+    instance_numbers,
+    interpolated,
+    mask_facts,
+    object_colors,
+    palette_beside_colors,
+    palettes_disagree,
+)
+
+Color = Tuple[int, int, int]
+
+_MAX_COLORS = 64  # more than any data set has classes with colours told apart by eye
+_MAX_VALUES = 256
+_MAX_IGNORED = 1000  # values, or colours, that a file can list as ignored
+_BLENDED = 0.15  # of the pixels: with more of them ignored, not enough would be left
+_STRAY = 0.001  # of the pixels: beside blends, a rarer value is one, too
+_NO_LABEL = (255, 65535)  # the largest value of a mask means so, unless it is one of a scale
+_IGNORE = 'ignore'  # nnU-Net's name of what has no label
+_VOC_BORDER = (224, 224, 192)
+
+
+class MaskContent(NamedTuple):
+    """What one mask holds.
+
+    Args:
+        values: Values, or colours if it has no values -> pixels.
+        colors: Colours -> pixels, also of a palette and of greys.
+        facts: What signs are found from, as stored.
+        palette: Colours of a palette, in the order of its values.
+    """
+
+    values: Dict[Any, int]
+    colors: Dict[Any, int]
+    facts: MaskFacts
+    palette: List[Color]
+
+
+@dataclass
+class Classes:
+    """The classes that masks were found to hold.
+
+    Args:
+        names: Of the classes, in the order of their values.
+        values: Value of each; empty if the masks hold colours.
+        colors: RGB of each.
+        ignored: Values or colours without a class.
+        threshold: Masks become 1 from this value on.
+        notes: What was guessed, a line each.
+    """
+
+    names: List[str]
+    values: List[int]
+    colors: List[Color]
+    ignored: List[Any] = field(default_factory=list)
+    threshold: Optional[int] = None
+    notes: List[str] = field(default_factory=list)
+
+
+def find_classes(
+    paths: Sequence[str], *, names: Sequence[str] = (), folder: Optional[Path] = None
+) -> Classes:
+    """Find out what classes masks hold. All are read.
+
+    Args:
+        paths: Files of masks.
+        names: Of the classes, in the order of their values.
+        folder: Where a file of names may lie.
+
+    Raises:
+        ValueError: If a mask cannot be read, the masks hold too many values or colours to be
+            classes, or there are not as many names as values.
+    """
+    contents = in_threads(read_content, paths)
+    return classes_of(contents, names=names, listed=names_in(folder))
+
+
+def read_content(path: str) -> MaskContent:
+    """Read a mask for all that is to be known of its classes.
+
+    Raises:
+        ValueError: If it cannot be read as a mask.
+    """
+    stored = read_stored_mask(path)
+    mask = stored.values
+    if mask.ndim == 3:
+        colors = dict(count_colors(mask))
+        return MaskContent(colors, colors, facts_of(path, mask, {}), [])
+    values, numbers = np.unique(mask, return_counts=True)
+    counts = dict(zip(values.astype(np.int64).tolist(), numbers.tolist()))
+    used = stored.used_palette()
+    colors = _in_colors(counts, used)
+    return MaskContent(counts, colors, facts_of(path, mask, used), _flat(stored))
+
+
+def _flat(stored: StoredMask) -> List[Color]:
+    palette = [] if stored.palette is None else stored.palette.tolist()
+    return [(red, green, blue) for red, green, blue in palette]
+
+
+def _in_colors(counts: Dict[int, int], palette: Dict[int, Color]) -> Dict[Color, int]:
+    colors: Counter = Counter()
+    for value, number in counts.items():
+        colors[palette.get(value, (value,) * 3)] += number
+    return dict(colors)
+
+
+def _colored(content: MaskContent) -> MaskFacts:
+    """Facts of a mask in colours."""
+    facts = content.facts
+    if content.palette:
+        return mask_facts(facts.path, colors=True)
+    if content.values is content.colors:
+        return facts
+    values = {(value,) * 3: number for value, number in facts.values.items()}
+    blends = {(value,) * 3: number for value, number in facts.blends.items()}
+    return facts._replace(values=values, blends=blends, whole=frozenset())
+
+
+def classes_of(
+    contents: Sequence[MaskContent], *, names: Sequence[str] = (), listed: Listed
+) -> Classes:
+    """Find out what classes masks hold from what was read; see :func:`find_classes`."""
+    facts = [content.facts for content in contents]
+    colored, why = _holds_colors(contents)
+    counts: Counter = Counter()
+    for content in contents:
+        counts.update(content.colors if colored else content.values)
+    path = facts[0].path
+    if colored:
+        blends, note = _blends(in_threads(_colored, contents), counts)
+        _refuse_numbered(contents, listed)
+        found = _by_color(counts, blends, path, listed)
+    elif _is_soft(counts) and not any(content.palette for content in contents):
+        found, note = _soft(counts), ''
+    else:
+        found, note = _of_values(facts, counts, path, listed, named=len(names) > 2)
+    found.notes += [text for text in (why, note) if text]
+    _use_palette(found, contents, colored=colored)
+    return _named(found, names)
+
+
+def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
+    """Refuse masks in which every object has a colour of its own.
+
+    Raises:
+        ValueError: If so, and no list names the colours.
+    """
+    numbered = object_colors([content.facts for content in contents])
+    if numbered is not None and not any(entry.color for entry in listed.names):
+        raise ValueError(f'{numbered.kind}: {numbered.text}')
+
+
+def _holds_colors(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
+    """Whether the colours of the masks are their classes, and why, if it is not plain.
+
+    Raises:
+        ValueError: If neither the values nor the colours of palettes can be the classes.
+    """
+    facts = [content.facts for content in contents]
+    beside = palette_beside_colors(facts)
+    if beside is not None:
+        return True, f'the colours of all masks are read: {beside.text.split(":")[0]}'
+    if any(isinstance(value, tuple) for content in contents for value in content.values):
+        return True, ''
+    disagree = palettes_disagree(facts)
+    if disagree is None:
+        return _greys_beside_palettes(contents)
+    times = Counter(color for content in contents for color in content.colors)
+    shared = sum(number > 1 for number in times.values())
+    if len(times) > _MAX_COLORS or 2 * shared < len(times):
+        raise ValueError(f'palettes that disagree: {disagree.text}')
+    return True, f'the colours of the palettes are read: {disagree.text.split(":")[0]}'
+
+
+def _greys_beside_palettes(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
+    """Masks of values 0 and 255 beside those of a palette that shows 0 and 1 as black and white."""
+    plain = {color for content in contents if not content.palette for color in content.colors}
+    shown = {color for content in contents if content.palette for color in content.colors}
+    values = {value for content in contents if content.palette for value in content.values}
+    known = {color[0] for color in plain}
+    if not plain or not shown or values <= known or not shown <= plain:
+        return False, ''
+    number = sum(bool(content.palette) for content in contents)
+    return True, (
+        f'{number} of {len(contents)} masks have a palette that shows the greys of the others: '
+        'the greys are read'
+    )
+
+
+def _blends(facts: Sequence[MaskFacts], counts: Counter) -> Tuple[List[Any], str]:
+    """Values, or colours, that interpolation made, and a note on them.
+
+    Raises:
+        ValueError: If they are too many to be ignored.
+    """
+    off = set(blended_values(facts))
+    if not off:
+        return [], ''
+    most = max(counts[value] for value in off)
+    total = sum(counts.values())
+    seen = {value for fact in facts for value in fact.values}
+    off |= {value for value in counts if value not in seen}  # of a mask of more than are kept
+    stray = {v for v, n in counts.items() if n < min(most, _STRAY * total)} - off
+    off |= stray
+    share = sum(counts[value] for value in off) / total
+    sign = interpolated(facts)
+    text = sign.text if sign is not None else ''
+    if share > _BLENDED or len(off) > _MAX_IGNORED:
+        raise ValueError(f'masks scaled with interpolation: {text}')
+    rare = f', {len(stray)} of them as rare as blends {sorted(stray)[:4]}' if stray else ''
+    note = (
+        f'{len(off)} of {len(counts)} values or colours are taken as ignored ({100 * share:.2f} % '
+        f'of the pixels{rare}): {text}'
+    )
+    return sorted(off), note
+
+
+def _of_values(
+    facts: Sequence[MaskFacts], counts: Counter, path: str, listed: Listed, *, named: bool
+) -> Tuple[Classes, str]:
+    """Classes of masks that hold values."""
+    numbered = None if named or _match_names(sorted(counts), listed) else instance_numbers(facts)
+    if numbered is not None:
+        found = Classes(['background', 'foreground'], [0, 1], _colors(2), threshold=1)
+        text = numbered.text.split(';')[0]
+        return found, f'{text}: class 1 is any value from 1 on; the names are made up'
+    blends, note = _blends(facts, counts)
+    return _by_value(counts, blends, path, listed), note
+
+
+# ------------------------------------------------------------------------------- values
+
+
+def _by_value(counts: Counter, blends: List[int], path: str, listed: Listed) -> Classes:
+    values = sorted(value for value in counts if value not in blends)
+    if len(values) > _MAX_VALUES or values[0] < 0:
+        raise ValueError(
+            f'{path} and others hold {len(values)} different values from {values[0]} to '
+            f'{values[-1]}: these are no class ids (of instances, a photograph, or a distance '
+            'map?); save masks of class ids'
+        )
+    binary = values in ([0, 255], [0, 65535])
+    ignored, notes = _no_label(values, counts, listed)
+    values = [value for value in values if value not in ignored]
+    named = _match_names(values, listed)
+    if named is None:
+        names = [_made_up(value, counts, binary) for value in values]
+        notes += _unused_names(values, listed)
+        notes.append('the names of the classes are made up: change them')
+    else:
+        values, names = named
+        unlabelled = [v for v, n in zip(values, names) if n.lower() == _IGNORE]
+        if unlabelled:
+            ignored += unlabelled
+            notes.append(f'{listed.source} calls {unlabelled} {_IGNORE}: taken as ignored')
+            names = [n for n in names if n.lower() != _IGNORE]
+            values = [v for v in values if v not in unlabelled]
+        shown = ', '.join(f'{v} = {n}' for v, n in list(zip(values, names))[:4])
+        notes.append(f'names from {listed.source}: {shown}{", ..." if len(values) > 4 else ""}')
+    if len(values) < 2:
+        raise ValueError(f'the masks hold the value {values} only: nothing to tell apart')
+    return Classes(names, values, _colors(len(values)), [*ignored, *blends], notes=notes)
+
+
+def _no_label(values: List[int], counts: Counter, listed: Listed) -> Tuple[List[int], List[str]]:
+    """The largest value, if it says that there is no label, and a note on it."""
+    last = values[-1]
+    known = {name.value for name in listed.names}
+    if last not in _NO_LABEL or values == [0, last] or last in known:
+        return [], []
+    if _is_scale(values):
+        return [], [f'the values {values} are even steps up to {last}, which is a class, too']
+    share = 100 * counts[last] / sum(counts.values())
+    return [last], [f'the value {last} ({share:.1f} % of pixels) is taken as ignored']
+
+
+def _unused_names(values: List[int], listed: Listed) -> List[str]:
+    """A note on a file of names that do not fit."""
+    if not listed.source:
+        return []
+    more = ', ...' if len(values) > 8 else ''
+    shown = ', '.join(map(str, values[:8]))
+    return [
+        f'{listed.source} is not used: it has {len(listed.names)} names of classes that are '
+        f'understood, which do not fit the values {shown}{more} of the masks'
+    ]
+
+
+def _is_scale(values: List[int]) -> bool:
+    """Whether values are greys at even distances, as 0, 128, 255, which ids are not."""
+    steps = np.diff(values)
+    return len(steps) > 1 and int(steps.min()) >= 16 and int(steps.max() - steps.min()) <= 2
+
+
+def _soft(counts: Counter) -> Classes:
+    middle = (max(counts) + 1) // 2
+    note = (
+        f'the masks hold {len(counts)} greys, nearly all at both ends, as after lossy compression '
+        f'or scaling: class 1 from {middle} on; the names are made up'
+    )
+    names = ['background', 'foreground']
+    return Classes(names, [0, 1], _colors(2), threshold=middle, notes=[note])
+
+
+def _is_soft(counts: Counter) -> bool:
+    """Whether nearly all pixels lie at both ends of a scale of many greys.
+
+    Class ids besides 255 leave the values just below it empty.
+    """
+    top = max(counts)
+    below = [value for value in range(top - 8, top) if value in counts]
+    if len(counts) <= 16 or not 128 <= top <= 255 or len(below) < 4:
+        return False
+    ends = sum(number for value, number in counts.items() if value <= 32 or value >= top - 32)
+    return ends > 0.95 * sum(counts.values())
+
+
+def _made_up(value: int, counts: Counter, binary: bool) -> str:
+    if value == 0 and (binary or counts[0] == max(counts.values())):
+        return 'background'
+    return 'foreground' if binary else f'class_{value}'
+
+
+def _match_names(values: List[int], listed: Listed) -> Optional[Tuple[List[int], List[str]]]:
+    """Values and their names: by the values in the list, else by the order of its lines."""
+    by_value = {entry.value: entry.name for entry in listed.names if entry.value is not None}
+    if not by_value:
+        by_value = {index: entry.name for index, entry in enumerate(listed.names)}
+        if not all(value in by_value for value in values) and len(by_value) == len(values):
+            by_value = dict(zip(values, by_value.values()))
+    if not by_value or not all(value in by_value for value in values):
+        return None
+    # A class of the list that no mask holds keeps its id.
+    if by_value.keys() > set(values) and max(by_value) <= 255:
+        values = sorted(by_value)
+    return values, [by_value[value] for value in values]
+
+
+# ------------------------------------------------------------------------------ colours
+
+
+def _by_color(counts: Counter, blends: List[Color], path: str, listed: Listed) -> Classes:
+    known = {entry.color: entry.name for entry in listed.names if entry.color}
+    ignored = [color for color in blends if color not in known]
+    unknown = [color for color in counts if color not in known and color not in ignored]
+    if len(unknown) > _MAX_COLORS:
+        raise ValueError(
+            f'{path} and others hold {len(counts)} different colours, which is no palette of '
+            'classes: if they were compressed (JPEG) or scaled with interpolation, make them anew '
+            'as PNG; if every object has a colour of its own, save masks of class ids; if some '
+            'colours do have a class, list them in a file classes.txt in the folder, a line "red '
+            'green blue name" each, and clean the masks of all others'
+        )
+    notes = []
+    if _VOC_BORDER in unknown:
+        ignored.append(_VOC_BORDER)
+        notes = [f'{list(_VOC_BORDER)}, the borders of PASCAL VOC, is taken as ignored']
+    colors = [color for color in known if color in counts or not unknown]
+    colors += sorted(color for color in unknown if color not in ignored)
+    names = [known.get(color) or _color_name(color, counts) for color in colors]
+    notes.insert(0, f'the colours of the masks are classes; {len(colors)} were found')
+    if len(known) < len(colors):
+        notes.append('the names of the classes are made up from their colours: change them')
+    if len(colors) < 2:
+        raise ValueError(f'the masks hold the colour {colors} only: nothing to tell apart')
+    return Classes(names, [], colors, ignored, notes=notes)
+
+
+def _color_name(color: Color, counts: Counter) -> str:
+    if color == (0, 0, 0) and counts[color] == max(counts.values()):
+        return 'background'
+    return 'color_{}_{}_{}'.format(*color)
+
+
+def _use_palette(found: Classes, contents: Sequence[MaskContent], *, colored: bool) -> None:
+    """Take the colours of palette images, if they tell the classes apart."""
+    palette = next((content.palette for content in contents if content.palette), None)
+    if palette and not colored and found.threshold is None and max(found.values) < len(palette):
+        colors = [palette[value] for value in found.values]
+        if len(set(colors)) == len(colors):
+            found.colors = colors
+
+
+def _colors(count: int) -> List[Color]:
+    return [(red, green, blue) for red, green, blue in voc_palette(count)]
+
+
+def _named(found: Classes, names: Sequence[str]) -> Classes:
+    """Give the classes the names that the user chose."""
+    if not names:
+        return found
+    if len(names) != len(found.names):
+        seen: list = found.values or [list(color) for color in found.colors]
+        ignored = found.ignored[:8]
+        raise ValueError(
+            f'{len(names)} names for the {len(found.names)} classes of the masks: {seen}'
+            + (f', {ignored} being ignored' if ignored else '')
+        )
+    found.names = list(names)
+    found.notes = [n for n in found.notes if 'made up' not in n and 'names from' not in n]
+    return found

@@ -1,0 +1,254 @@
+"""What the names of folders say: images or masks, and of which split."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Dict, List, Sequence, Tuple
+
+from ....datasets.folder import IMAGE_SUFFIXES, walk_files
+
+SPLITS = {
+    'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
+    'dev': 'val', 'test': 'test', 'testing': 'test',
+}  # fmt: skip
+_AFFIXES = {**SPLITS, 'tr': 'train', 'ts': 'test'}  # nnU-Net's imagesTr, labelsTs
+MASK_WORDS = {
+    'mask', 'label', 'annotation', 'annot', 'ann', 'anno', 'gt', 'gtfine', 'groundtruth', 'seg',
+    'segmentation', 'segmentationclass', 'segmentationclassaug', 'segmentationclassraw', 'target',
+    'labelid', 'semantic', 'dir_ann', 'manual', 'segmap', 'labelmap', 'matte',
+}  # fmt: skip
+IMAGE_WORDS = {
+    'image', 'img', 'jpegimage', 'leftimg8bit', 'photo', 'picture', 'input', 'rgb', 'original',
+    'frame', 'scan',
+}  # fmt: skip
+_OTHER_WORDS = {'segmentationobject', 'instance', 'depth', 'prediction', 'overlay', 'thumbnail'}
+_FILLERS = {'dir', 'set', 'folder', 'data'}  # img_dir, train_set
+MADE = '.made_by_init'  # marks a folder of lists, or masks, that init wrote
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the names on a folder's path say.
+
+    Args:
+        role: ``'image'``, ``'mask'``, ``'other'`` or ``''``.
+        split: Of its files.
+        top: The folder below which paths of images and masks are alike.
+        key: The same for the folders of all splits: the names of ``top`` without the splits'.
+    """
+
+    role: str
+    split: str
+    top: str
+    key: Tuple[str, ...]
+
+
+Kinds = Dict[str, Kind]
+
+
+@dataclass
+class Tree:
+    """The image files below a folder.
+
+    Args:
+        root: The folder.
+        files: Folder below it -> names of its image files.
+        others: Files of other endings: ending -> number.
+    """
+
+    root: Path
+    files: Dict[str, List[str]]
+    others: Counter
+
+    def found(self, folders: Sequence[str] = ()) -> str:
+        """Say which files there are, a folder at a time."""
+        shown = [f'{f} ({len(self.files[f])})' for f in sorted(folders or self.files)]
+        more = f' and {len(shown) - 8} more folders' if len(shown) > 8 else ''
+        other = ', '.join(f'{number} {end}' for end, number in self.others.most_common(4))
+        return ', '.join(shown[:8]) + more + (f'; besides {other}' if other else '')
+
+
+def look_below(root: Path, own: Sequence[Path] = ()) -> Tree:
+    """List the image files below a folder.
+
+    Args:
+        root: The folder.
+        own: Folders that init writes, which are left out, as are those that it has marked.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    files: Dict[str, List[str]] = defaultdict(list)
+    others: Counter = Counter()
+    for path in data_files(root, own):
+        if path.name.lower().endswith(IMAGE_SUFFIXES):
+            folder = PurePosixPath(os.path.relpath(path.parent, root)).as_posix()
+            files[folder].append(path.name)
+        else:
+            ends = ''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix
+            others[ends.lower() or path.name] += 1
+    tree = Tree(root, {folder: sorted(files[folder]) for folder in sorted(files)}, others)
+    if not files:
+        besides = f'; it holds {tree.found()[len("; besides ") :]}' if others else ''
+        raise ValueError(f'{root}: no image files ({", ".join(IMAGE_SUFFIXES)}) in it{besides}')
+    return tree
+
+
+def data_files(root: Path, own: Sequence[Path] = ()) -> List[Path]:
+    """All files below a folder, but for those in folders that init wrote."""
+    paths = [
+        path for path in walk_files(root) if not path.name.startswith('.') or path.name == MADE
+    ]
+    made = {path.parent.resolve() for path in paths if path.name == MADE}
+    made |= {path.resolve() for path in own}
+    for path in paths:  # lists of files written before there was a mark
+        if path.parent.name.endswith('_splits') and _is_listed_by_init(path.parent):
+            made.add(path.parent.resolve())
+    places = {path.parent for path in paths}
+    kept = {p for p in places if not made & {p.resolve(), *p.resolve().parents}}
+    return [path for path in paths if path.parent in kept and path.name != MADE]
+
+
+def _is_listed_by_init(folder: Path) -> bool:
+    file = folder.with_name(f'{folder.name[: -len("_splits")]}.yml')
+    if not file.is_file():
+        return folder.name == 'my_data_splits'
+    with file.open(encoding='utf-8', errors='replace') as stream:
+        return re.search(r'dataset(\.py)? init', stream.readline()) is not None
+
+
+# ------------------------------------------------------------------------------- names
+
+
+def kind_of(folder: str) -> Kind:
+    """Read the names on a folder's path."""
+    parts = PurePosixPath(folder).parts
+    read = [read_name(part) for part in parts]
+    role, split = '', ''
+    for own_role, own_split, _ in read:
+        split = own_split or split
+        role = role if role == 'other' or not own_role else own_role  # the last says most
+    depth = len(parts)
+    while depth and not read[depth - 1][0] and not read[depth - 1][1]:
+        depth -= 1
+    return Kind(
+        role, split, '/'.join(parts[:depth]) or '.', tuple(n for *_, n in read[:depth] if n)
+    )
+
+
+def read_name(part: str) -> Tuple[str, str, str]:
+    """Role and split that the name of a folder, or a file, suggests, and the rest of the name."""
+    role, split, left = '', '', []
+    text = re.sub(r'ground[_\-. ]?truth', 'groundtruth', part.lower())
+    for word in re.split(r'[_\-. ]+', text):
+        word, cut = _cut_split(word)
+        split = cut or split
+        one = word[:-1] if word.endswith('s') else word
+        if {word, one} & MASK_WORDS:
+            role = 'mask'
+        elif {word, one} & IMAGE_WORDS:
+            role = role or 'image'
+        elif {word, one} & _OTHER_WORDS:
+            role = 'other'
+        if word and word not in _FILLERS:
+            left.append(word)
+    return role, split, '_'.join(left)
+
+
+def _cut_split(word: str) -> Tuple[str, str]:
+    """Take the name of a split off a word: ``trainannot`` is ``annot`` of ``train``."""
+    plain = re.sub(r'\d{4}$', '', word)  # train2017
+    if plain in SPLITS:
+        return '', SPLITS[plain]
+    known = MASK_WORDS | IMAGE_WORDS
+    for name in sorted(_AFFIXES, key=len, reverse=True):
+        for rest in (
+            word[len(name) :] * word.startswith(name),
+            word[: -len(name)] * word.endswith(name),
+        ):
+            if rest in known or rest[:-1] in known:
+                return rest, _AFFIXES[name]
+    return word, ''
+
+
+# --------------------------------------------------------------------- what was asked for
+
+
+def use_named(tree: Tree, kinds: Kinds, *, images: str, masks: str) -> Kinds:
+    """Give the folders that a user named their roles.
+
+    Args:
+        tree: The files.
+        kinds: Of all folders with image files.
+        images: A folder below the root, or the name of one that every split has; empty leaves
+            the images to be found by name.
+        masks: The same for masks.
+
+    Returns:
+        The folders of the images and of the masks; all others are left out.
+
+    Raises:
+        ValueError: If a folder is not there.
+    """
+    chosen: Kinds = {}
+    for role, wanted in (('image', images), ('mask', masks)):
+        if wanted:
+            found = _named(tree, list(kinds), wanted)
+            chosen.update({f: replace(kind, role=role) for f, kind in found.items()})
+            if not found:
+                raise ValueError(
+                    f'--{role}s {wanted}: {tree.root} has no such folder with image files; it has '
+                    f'{tree.found()}'
+                )
+    left = {f: k for f, k in kinds.items() if f not in chosen}
+    for role, wanted in (('image', images), ('mask', masks)):
+        if not wanted:
+            named = {f: k for f, k in left.items() if k.role == role}
+            chosen.update(named or {f: k for f, k in left.items() if k.role == ''})
+            chosen.update({f: replace(chosen[f], role=role) for f in chosen if f in left})
+    return chosen
+
+
+def _named(tree: Tree, folders: Sequence[str], wanted: str) -> Kinds:
+    """Folders at, or below, a path, else those whose path without splits has that name."""
+    path = Path(wanted)
+    if path.is_absolute() or (not (tree.root / path).is_dir() and path.is_dir()):
+        path = Path(os.path.relpath(path.absolute(), tree.root.absolute()))
+    text = path.as_posix()
+    found: Kinds = {}
+    for folder in folders:
+        if text == '.' or folder == text or folder.startswith(f'{text}/'):
+            top = text
+            below = PurePosixPath(folder).relative_to(text).parts
+            while below and read_name(below[0])[1]:  # images/train
+                top, below = f'{top}/{below[0]}'.removeprefix('./'), below[1:]
+            found[folder] = Kind('', kind_of(folder).split, top, (text.lower(),))
+    if found:
+        return found
+    for folder in folders:
+        end = _end_of(folder, text)
+        if end:
+            top = '/'.join(PurePosixPath(folder).parts[:end])
+            found[folder] = Kind('', kind_of(folder).split, top, (text.lower(),))
+    return found
+
+
+def _end_of(folder: str, wanted: str) -> int:
+    """How many parts of a path lead to the wanted names, the names of splits left out; or 0."""
+    parts = PurePosixPath(folder).parts
+    names = [name.lower() for name in PurePosixPath(wanted).parts]
+    for end in range(1, len(parts) + 1):
+        plain = [p.lower() for p in parts[:end] if not _is_split(p)]
+        clean = [read_name(p)[2] for p in parts[:end] if not _is_split(p)]
+        if names in (plain[-len(names) :], clean[-len(names) :]):
+            while end < len(parts) and read_name(parts[end])[1]:
+                end += 1
+            return end
+    return 0
+
+
+def _is_split(part: str) -> bool:
+    _, split, rest = read_name(part)
+    return bool(split) and not rest

@@ -1,0 +1,353 @@
+"""Find images, their masks and the splits in a folder of unknown layout.
+
+Understood are, with any usual names (``images``, ``JPEGImages``, ``img_dir``, ``masks``,
+``SegmentationClass``, ``trainannot``, ...):
+
+- ``images/train`` and ``masks/train``, or ``train/images`` and ``train/masks``, with subfolders;
+- ``images`` and ``masks`` with lists ``train.txt``, ``val.txt`` somewhere, or without any split;
+- one folder for both, where ``a.jpg`` has the mask ``a.png``, or ``a.png`` the mask ``a_mask.png``;
+- a folder for each case, with ``image.png`` and ``mask.png`` in it;
+- two folders of any names, the files of one of which hold few values.
+
+Where several folders could be meant, none is taken: the user names one.
+"""
+
+import os
+import re
+import shlex
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ....core.reading import read_stored_mask
+from ....datasets.folder import IMAGE_SUFFIXES
+from ..scan import spread
+from .folders import MASK_WORDS, Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
+from .pairs import Folders, Layout, match, pair_folders
+from .splits import SplitBy, add_splits
+
+_LOOKED = 3  # files of a folder that are looked at to tell masks from photographs
+_FEW_VALUES = 64
+_ANY_SPLIT = SplitBy()
+_ENDS = 32  # of 255: how far lossy compression spreads black and white
+
+
+def find_layout(
+    root: Path,
+    *,
+    how: SplitBy = _ANY_SPLIT,
+    images: str = '',
+    masks: str = '',
+    own: Sequence[Path] = (),
+) -> Layout:
+    """Pair the images below a folder with their masks and find, or make, the splits.
+
+    Args:
+        root: The folder.
+        how: What decides a split by chance.
+        images: Folder of the images, if the user names it; see :func:`~.data_folders.use_named`.
+        masks: The same for masks.
+        own: Folders that init itself writes.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If no pairs are found, several folders could be meant, or the layout cannot be
+            described.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f'{root}: no such folder')
+    tree = look_below(root, own)
+    every = {folder: kind_of(folder) for folder in tree.files}
+    if images or masks:
+        named = use_named(tree, every, images=images, masks=masks)
+        for what, chosen in zip(('images', 'masks'), _by_role(named)):
+            _refuse_several(tree, chosen, what)
+        layout = _paired_or_error(tree, *_by_role(named))
+    else:
+        kinds = {folder: kind for folder, kind in every.items() if kind.role != 'other'}
+        layout = _find(tree, kinds)
+    _say_folders(tree, layout)
+    add_splits(layout, how, own=own)
+    return layout
+
+
+def has_masks(root: Path, own: Sequence[Path] = ()) -> bool:
+    """Whether a folder holds masks, by the names of its folders and files."""
+    try:
+        tree = look_below(root, own)
+    except (OSError, ValueError):
+        return False
+    names = [name for names in tree.files.values() for name in names]
+    named = any(kind_of(folder).role == 'mask' for folder in tree.files)
+    return named or bool(_paired_endings(names))
+
+
+def _by_role(kinds: Kinds) -> Tuple[Kinds, Kinds]:
+    images = {f: k for f, k in kinds.items() if k.role == 'image'}
+    return images, {f: k for f, k in kinds.items() if k.role == 'mask'}
+
+
+def _find(tree: Tree, kinds: Kinds) -> Layout:
+    images, masks = _by_role(kinds)
+    if masks:
+        return _by_folders(tree, kinds, images, masks)
+    found = _in_one_folder(tree, kinds) or _in_cases(tree, kinds) or _by_content(tree, kinds)
+    if found is None:
+        noted = [end for end in ('.xml', '.json', '.txt', '.csv') if tree.others[end]]
+        unread = (
+            f'. What the {noted[0]} files say is not read (COCO and LabelMe are)' if noted else ''
+        )
+        raise ValueError(
+            f'{tree.root}: no folder is named like masks, and no file like the mask of another; '
+            f'found: {tree.found()}{unread}. Expected are images/ and masks/ (with train/ and val/ '
+            'inside, or lists of stems), or a.jpg with a.png, or a.png with a_mask.png; folders of '
+            'other names are given with --images and --masks'
+        )
+    return found
+
+
+# ----------------------------------------------------------------- folders of their own
+
+
+def _by_folders(tree: Tree, kinds: Kinds, images: Kinds, masks: Kinds) -> Layout:
+    """Images and masks in folders of their own, told apart by the folders' names."""
+    _refuse_several(tree, masks, 'masks')
+    plain = {f: k for f, k in kinds.items() if k.role == ''}
+    if images:
+        _refuse_several(tree, images, 'images')
+    elif plain:
+        images = _plain_images(tree, plain, masks)
+    else:
+        raise ValueError(
+            f'{tree.root}: {sorted(masks)} look like masks, and no folder like images: name it '
+            'with --images'
+        )
+    spare = {f: k for f, k in plain.items() if f not in images}
+    alike = [g for g in _groups(spare) if _size(tree, images, g) and _looks_like_masks(tree, g)]
+    _refuse_several(tree, {**masks, **{f: k for group in alike for f, k in group.items()}}, 'masks')
+    return _paired_or_error(tree, images, masks)
+
+
+def _refuse_several(tree: Tree, kinds: Kinds, what: str) -> None:
+    """Let the user say which folder is meant, unless all are the splits of one."""
+    keys = {kind.key for kind in kinds.values()}
+    if len(keys) < 2:
+        return
+    if len({key[-1:] for key in keys}) == 1:
+        _refuse_cases(tree, kinds, what)
+    shown: Counter = Counter()
+    for folder, kind in kinds.items():
+        shown[_option(kind)] += len(tree.files[folder])
+    listed = ' and '.join(f'{name} ({number} files)' for name, number in sorted(shown.items()))
+    raise ValueError(
+        f'{tree.root}: {len(shown)} folders could hold the {what}: {listed}; name the right one, '
+        f'as in --{what} {shlex.quote(min(shown))}, and the others are left out'
+    )
+
+
+def _option(kind: Kind) -> str:
+    """A folder's name as --images and --masks understand it, for all splits."""
+    parts = [(part, *read_name(part)) for part in PurePosixPath(kind.top).parts]
+    return '/'.join(rest if split else part for part, _, split, rest in parts if rest) or '.'
+
+
+def _refuse_cases(tree: Tree, kinds: Kinds, what: str) -> None:
+    tops = sorted({kind.top for kind in kinds.values()})
+    most = max(len(tree.files[folder]) for folder in kinds)
+    objects = what == 'masks' and most > 1
+    merge = ' If each mask is one object of an image, add those of an image up first.'
+    raise ValueError(
+        f'{tree.root}: the {what} lie in {len(tops)} folders ({", ".join(tops[:3])}, ...), up to '
+        f'{most} files in each: move them below one, such as images/CASE/1.png and '
+        f'masks/CASE/1.png, or describe a folder above one of them alone.{merge * objects}'
+    )
+
+
+def _groups(kinds: Kinds) -> List[Kinds]:
+    """Folders whose names say nothing, those of one name together, as tops of their own."""
+    found: Dict[Tuple[str, ...], Kinds] = defaultdict(dict)
+    for folder, kind in kinds.items():
+        below = PurePosixPath(folder).relative_to(kind.top).parts[:1]
+        top = PurePosixPath(kind.top, *below).as_posix()
+        key = (*kind.key, *below)
+        found[key][folder] = replace(kind, top=top, key=key)
+    return list(found.values())
+
+
+def _plain_images(tree: Tree, plain: Kinds, masks: Kinds) -> Kinds:
+    """Which of the folders whose names say nothing hold the images of these masks."""
+    if _size(tree, plain, masks):
+        return plain
+    fitting = [group for group in _groups(plain) if _size(tree, group, masks)]
+    _refuse_several(tree, {f: k for group in fitting for f, k in group.items()}, 'images')
+    return fitting[0] if fitting else plain
+
+
+def _size(tree: Tree, images: Kinds, masks: Kinds) -> int:
+    """How many images have a mask."""
+    try:
+        layout = pair_folders(tree, images, masks)
+    except ValueError:
+        return 0
+    return sum(len(part.stems) for part in layout.parts.values())
+
+
+def _paired_or_error(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
+    layout = pair_folders(tree, images, masks)
+    if not layout.parts:
+        raise ValueError(
+            f'{tree.root}: no image has a mask of the same name; images: '
+            f'{_example(tree, images)}, masks: {_example(tree, masks)}. The path below the folder '
+            'of images, without its ending, must be that below the folder of masks; other folders '
+            f'are named with --images and --masks. Found: {tree.found()}{_channels(tree, images)}'
+        )
+    return layout
+
+
+def _channels(tree: Tree, images: Kinds) -> str:
+    """A word on nnU-Net's images of several channels, a file each."""
+    stems = [os.path.splitext(name)[0] for folder in images for name in tree.files[folder]]
+    ends = {stem[-5:] for stem in stems if re.search(r'_\d{4}$', stem)}
+    several = len(ends) > 1 and len({stem[:-5] for stem in stems}) < len(stems)
+    text = '. The images have a file for each channel, as for nnU-Net: join them into one each'
+    return text if several else ''
+
+
+def _example(tree: Tree, folders: Kinds) -> str:
+    first = min(folders)
+    return f'{first}/{tree.files[first][0]}'
+
+
+def _say_folders(tree: Tree, layout: Layout) -> None:
+    """Note which folders were taken and which were not."""
+    parts = layout.parts.values()
+    tops = {'images': {p.images for p in parts}, 'masks': {p.masks for p in parts}}
+    taken = '; '.join(f'{what} in {", ".join(sorted(found))}' for what, found in tops.items())
+    used = tops['images'] | tops['masks']
+    left = [
+        folder for folder in tree.files
+        if not any(top in ('.', folder) or folder.startswith(f'{top}/') for top in used)
+    ]  # fmt: skip
+    layout.notes.insert(0, taken)
+    if left:
+        shown = ', '.join(f'{folder} ({len(tree.files[folder])} files)' for folder in left[:8])
+        more = f' and {len(left) - 8} more' if len(left) > 8 else ''
+        layout.notes.insert(1, f'left out: {shown}{more}')
+
+
+# ------------------------------------------------------------------- one folder for both
+
+
+def _in_one_folder(tree: Tree, kinds: Kinds) -> Optional[Layout]:
+    """Images and masks side by side, told apart by their endings."""
+    found = _paired_endings([name for folder in kinds for name in tree.files[folder]])
+    if not found:
+        return None
+    best = max(found, key=lambda pair: (found[pair], pair))
+    layout = _side_by_side(tree, kinds, *best)
+    others = sorted(f'{pair[1]} ({found[pair]})' for pair in found if pair[1] != best[1])
+    if others and layout is not None:
+        layout.notes.append(
+            f'masks ending in {best[1]} were taken, and left out {", ".join(others[:4])}: '
+            'mask_suffix of the file chooses others'
+        )
+    return layout
+
+
+def _side_by_side(tree: Tree, kinds: Kinds, image_end: str, mask_end: str) -> Optional[Layout]:
+    """The layout of files that end so, in the same folders; ``None`` if there are no pairs."""
+    layout = Layout(tree.root, {}, [image_end], [mask_end], [])
+    for split in sorted({kind.split for kind in kinds.values()}):
+        tops = [PurePosixPath(kind.top) for kind in kinds.values() if kind.split == split]
+        top = os.path.commonpath(tops) or '.'
+        part = Folders(top, top)
+        match(part, layout, tree)
+        part.whole = False  # the folder holds masks, too, which are no images
+        if part.stems:
+            layout.parts[split] = part
+    return layout if layout.parts else None
+
+
+def _paired_endings(names: Sequence[str]) -> Counter:
+    """Endings of an image and of its mask -> number of stems that have both."""
+    known = {name.lower() for name in names}
+    found: Counter = Counter()
+    for name in known:
+        stem, suffix = os.path.splitext(name)
+        for word in sorted(MASK_WORDS | {'l', 'masks', 'labels'}):
+            for separator in '_-.':
+                end = f'{separator}{word}'
+                if stem.endswith(end):
+                    for other in IMAGE_SUFFIXES:
+                        if stem[: -len(end)] + other in known:
+                            found[other, end + suffix] += 1
+        if suffix in ('.png', '.bmp', '.tif', '.tiff'):
+            for other in ('.jpg', '.jpeg'):  # photographs are compressed, labels cannot be
+                if stem + other in known:
+                    found[other, suffix] += 1
+    return found
+
+
+def _in_cases(tree: Tree, kinds: Kinds) -> Optional[Layout]:
+    """A folder for each case, whose files have the same names in each."""
+    times = Counter(name.lower() for folder in kinds for name in tree.files[folder])
+    usual = [name for name, number in times.items() if number > 1 and 2 * number >= len(kinds)]
+    roles = {name: read_name(os.path.splitext(name)[0])[0] for name in usual}
+    masks = sorted(name for name in usual if roles[name] == 'mask')
+    images = sorted(name for name in usual if roles[name] == 'image')
+    images = images or sorted(name for name in usual if roles[name] == '')
+    if not masks or not images:
+        return None
+    if len(masks) > 1 or len(images) > 1:
+        raise ValueError(
+            f'{tree.root}: the folders hold {", ".join(images)} and {", ".join(masks)}, so that '
+            'it is not clear which file is the image and which the mask: keep one of each'
+        )
+    cases = {f: replace(k, top=PurePosixPath(f).parent.as_posix()) for f, k in kinds.items()}
+    return _side_by_side(tree, cases, images[0], masks[0])
+
+
+# ------------------------------------------------------------------------------ content
+
+
+def _by_content(tree: Tree, kinds: Kinds) -> Optional[Layout]:
+    """Two folders whose names say nothing, one of them with few values in its files."""
+    images = {f: k for f, k in kinds.items() if k.role == 'image'}
+    _refuse_several(tree, images, 'images')
+    groups = _groups({f: k for f, k in kinds.items() if k.role == ''})
+    flat = [group for group in groups if _looks_like_masks(tree, group)]
+    pictures = [images] if images else [group for group in groups if group not in flat]
+    fitting = [(one, two) for one in pictures for two in flat if _size(tree, one, two)]
+    if not fitting:
+        return None
+    for index, what in enumerate(('images', 'masks')):
+        _refuse_several(tree, {f: k for pair in fitting for f, k in pair[index].items()}, what)
+    layout = _paired_or_error(tree, *fitting[0])
+    one, two = (_option(next(iter(kinds.values()))) for kinds in fitting[0])
+    layout.notes.append(
+        f'{two} is taken for the masks of {one}, as its files hold few values each; --images and '
+        '--masks choose others'
+    )
+    return layout
+
+
+def _looks_like_masks(tree: Tree, kinds: Kinds) -> bool:
+    """Whether the files of some folders hold few values, or nearly only the two ends of a scale."""
+    paths = [tree.root / folder / name for folder in kinds for name in tree.files[folder]]
+    return all(_is_flat(path) for path in spread(paths, _LOOKED))
+
+
+def _is_flat(path: Path) -> bool:
+    try:
+        mask = read_stored_mask(str(path)).values
+    except (OSError, ValueError):
+        return False
+    codes = mask if mask.ndim == 2 else mask.astype(np.int64) @ np.array([65536, 256, 1])
+    values, numbers = np.unique(codes, return_counts=True)
+    if len(values) <= _FEW_VALUES:
+        return True
+    ends = (values <= _ENDS) | (values >= values.max() - _ENDS)
+    return mask.ndim == 2 and float(numbers[ends].sum()) > 0.95 * codes.size

@@ -1,0 +1,130 @@
+"""Names of classes that came with the data: text files, and JSON of several makers."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from .folders import data_files
+
+Color = Tuple[int, int, int]
+
+_TEXTS = (
+    'classes.txt', 'class_names.txt', 'classnames.txt', 'names.txt', 'labels.txt', 'labelmap.txt',
+    'label_colors.txt', 'class_dict.csv', 'classes.csv',
+)  # fmt: skip
+_JSONS = (
+    'classes.json', 'class_names.json', 'dataset.json', 'labels.json', 'names.json',
+    'categories.json', 'label_map.json', 'labelmap.json', 'meta.json',
+)  # fmt: skip
+_LISTS = ('classes', 'labels', 'names', 'categories', 'class_names')  # keys that hold the names
+_VALUES = ('value', 'id', 'index', 'class_id', 'category_id')
+_NAMES = ('name', 'title', 'label', 'class', 'class_name')
+
+
+class Name(NamedTuple):
+    """A name of a class, with its value or colour if the file says it."""
+
+    name: str
+    value: Optional[int] = None
+    color: Optional[Color] = None
+
+
+class Listed(NamedTuple):
+    """Names of classes, and the file that they are from, or that has none that are understood."""
+
+    names: List[Name]
+    source: str = ''
+
+
+def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
+    """Names from the first usual file of a folder that holds some.
+
+    Lines of text are ``name``, ``id name``, ``r g b name``, or ``name,r,g,b`` and ``name:r,g,b::``.
+    JSON is a list of names, or of dicts of a name and its value or colour; or a dict from names
+    to values or colours, or from values to names (``dataset.json`` of nnU-Net).
+
+    Args:
+        folder: Searched with its subfolders.
+        own: Folders that init itself writes.
+    """
+    if folder is None:
+        return Listed([])
+    found: Dict[str, List[Path]] = {}
+    for path in data_files(folder, own):
+        found.setdefault(path.name.lower(), []).append(path)
+    unread = ''
+    for name in (*_TEXTS, *_JSONS):
+        for path in sorted(found.get(name, [])):
+            names = _from_json(path) if name in _JSONS else _from_text(path)
+            if names:
+                return Listed(names, path.relative_to(folder).as_posix())
+            unread = unread or path.relative_to(folder).as_posix()
+    return Listed([], unread)
+
+
+def _from_text(path: Path) -> List[Name]:
+    text = path.read_text(encoding='utf-8-sig', errors='replace')
+    lines = [line.strip() for line in text.splitlines()]
+    return [entry for line in lines if line and line[0] != '#' for entry in _line(line)]
+
+
+def _line(line: str) -> List[Name]:
+    words = [word for word in re.split(r'[\s,;:]+', line) if word]
+    numbers = [int(word) for word in words if re.fullmatch(r'\d{1,3}', word)]
+    names = [word for word in words if not re.fullmatch(r'\d{1,3}', word)]
+    if not names or len(numbers) not in (0, 1, 3) or names == ['name', 'r', 'g', 'b']:
+        return []
+    color = (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
+    return [Name(' '.join(names), numbers[0] if len(numbers) == 1 else None, color)]
+
+
+def _from_json(path: Path) -> List[Name]:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
+    except (ValueError, OSError, RecursionError):
+        return []  # of another kind
+    return _names_of(content)
+
+
+def _names_of(content: Any) -> List[Name]:
+    if isinstance(content, list):
+        found = [_entry(item) for item in content]
+        return [name for name in found if name] if all(found) else []
+    if not isinstance(content, dict):
+        return []
+    for key in _LISTS:
+        if isinstance(content.get(key), (list, dict)):
+            return _names_of(content[key])
+    found = [_item(str(key), value) for key, value in content.items()]
+    return [name for name in found if name] if found and all(found) else []
+
+
+def _entry(item: Any) -> Optional[Name]:
+    """A name of a list: as such, or a dict."""
+    if isinstance(item, str):
+        return Name(item)
+    if not isinstance(item, dict):
+        return None
+    name = next((item[key] for key in _NAMES if isinstance(item.get(key), str)), None)
+    value = next((item[key] for key in _VALUES if type(item.get(key)) is int), None)
+    return Name(name, value, _color(item.get('color'))) if name else None
+
+
+def _item(key: str, value: Any) -> Optional[Name]:
+    """An item of a dict: value to name, name to value, or name to colour."""
+    if re.fullmatch(r'\d{1,5}', key) and isinstance(value, str):
+        return Name(value, int(key))
+    if type(value) is int:
+        return Name(key, value)
+    color = _color(value)
+    return Name(key, None, color) if color else None
+
+
+def _color(value: Any) -> Optional[Color]:
+    if isinstance(value, str) and re.fullmatch(r'#[0-9a-fA-F]{6}', value):
+        return int(value[1:3], 16), int(value[3:5], 16), int(value[5:], 16)
+    whole = isinstance(value, list) and len(value) == 3
+    if whole and all(type(part) is int and 0 <= part <= 255 for part in value):
+        return value[0], value[1], value[2]
+    return None

@@ -1,0 +1,216 @@
+"""Write a data set file by looking at the data; see ``data_file.py`` for what it says."""
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+from ...core.files import write_bytes
+from ...datasets.splits import write_lists
+from ..cli.errors import command
+from .file import PARTS, as_name, read_data_file
+from .find.classes import Classes, MaskContent, classes_of, find_classes, read_content
+from .find.folders import MADE
+from .find.layout import find_layout, has_masks
+from .find.names import names_in
+from .find.pairs import Folders, Layout
+from .find.signs import images_are_masks
+from .find.splits import SplitBy, add_splits
+from .outlines.annotations import find_annotations
+from .outlines.drawn import classes_of_drawn, layout_of_drawn, paint_masks
+from .scan import in_threads, pair_files, shows_mask_of, spread
+
+__all__ = ['find_classes', 'init_data_file']
+
+PathLike = Union[str, Path]
+
+_UNREADABLE = 0.2  # share of the masks: more are no accident
+_COMPARED = 20  # images that are compared with their masks
+
+
+def init_data_file(
+    folder: PathLike,
+    out: PathLike = 'my_data.yml',
+    *,
+    classes: Sequence[str] = (),
+    ratio: Optional[float] = None,
+    seed: Optional[int] = None,
+    groups: str = '',
+    images: str = '',
+    masks: str = '',
+    force: bool = False,
+) -> List[str]:
+    """Look at a folder of images and masks and write its data set file. All masks are read.
+
+    Args:
+        folder: Of the data; see ``data_layout.py`` for the layouts that are understood.
+        out: The file to write. Lists of a split that had to be made lie beside it.
+        classes: Names, in the order of the values in the masks; else a file of names in the
+            folder, else names made up from the values.
+        ratio: Share of training images where the folder has no split, 0.8 unless given.
+        seed: Of that split, 0 unless given.
+        groups: Regular expression for the patient or sequence of a stem; see ``SplitBy``.
+        images: Folder of the images below ``folder``, where it is not clear by its name.
+        masks: The same for masks.
+        force: Replace what is there.
+
+    Returns:
+        Notes on what was found and what was guessed.
+
+    Raises:
+        FileExistsError: If ``out`` or its lists are there, and ``force`` is not given.
+        FileNotFoundError: If there is no such folder.
+        ValueError: If ``out`` is a folder, there are no pairs, a mask cannot be read, or what the
+            masks hold are no classes.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise ValueError(f'{out} is a folder: name the file to write, such as {out}/my_data.yml')
+    own = [out.with_name(f'{out.stem}_{what}') for what in ('splits', 'masks')]
+    for path in (out, *own):
+        if path.exists() and not force:
+            raise FileExistsError(f'{path} is there already: give --force to replace it, or --out')
+    root = Path(folder)
+    how = SplitBy(ratio, seed, groups)
+    how.check()
+    drawn = None
+    if root.is_dir() and not (images or masks or has_masks(root, own)):
+        drawn = find_annotations(root, own)
+    if drawn is not None:
+        found = classes_of_drawn(drawn, classes)
+        layout = layout_of_drawn(drawn, root, _below(own[1], root))
+        add_splits(layout, how, own=own)
+        paint_masks(drawn, root, own[1])
+    else:
+        layout = find_layout(root, how=how, images=images, masks=masks, own=own)
+        contents = _read_masks(layout)
+        found = classes_of(contents, names=classes, listed=names_in(root, own))
+    _write(layout, found, out, own[0])
+    sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
+    notes = [*layout.notes, *found.notes, *_warnings(out)]
+    return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
+
+
+def _below(folder: Path, root: Path) -> str:
+    """A folder as a path from the root of the data."""
+    return Path(os.path.relpath(folder.absolute(), root.absolute())).as_posix()
+
+
+def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
+    text = _as_yaml(layout, found, out)
+    made = {name: part.stems for name, part in layout.parts.items() if not part.whole}
+    if made:
+        write_lists(str(lists), made)
+        write_bytes(lists / MADE, b'')
+    write_bytes(out, text.encode())
+    read_data_file(out)  # what we write, we can read
+
+
+def _read_masks(layout: Layout) -> List[MaskContent]:
+    """Read all masks; a few that cannot be read are left out of their splits, and named.
+
+    Raises:
+        ValueError: If many cannot be read, or a split would be empty.
+    """
+    paths = _mask_paths(layout)
+    results = in_threads(_read_or_reason, list(paths), title='read masks')
+    reasons = {path: r for path, r in zip(paths, results) if isinstance(r, str)}
+    if len(reasons) > _UNREADABLE * len(paths):
+        more = f' (and {len(reasons) - 1} masks more)' if len(reasons) > 1 else ''
+        raise ValueError(f'{next(iter(reasons.values()))}{more}')
+    for path, reason in reasons.items():
+        part, stem = paths[path]
+        layout.parts[part].stems.remove(stem)
+        layout.parts[part].whole = False
+        layout.notes.append(f'left out of {part}: {reason}')
+        if not layout.parts[part].stems:
+            raise ValueError(reason)
+    return [content for content in results if isinstance(content, MaskContent)]
+
+
+def _read_or_reason(path: str) -> Union[MaskContent, str]:
+    try:
+        return read_content(path)
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _warnings(out: Path) -> List[str]:
+    """What the check would say of images that are the masks."""
+    data = read_data_file(out)
+    pairs = spread(pair_files(data, 'train').pairs, _COMPARED)
+    sign = images_are_masks(in_threads(lambda pair: shows_mask_of(data, pair), pairs))
+    return [] if sign is None else [f'warning, {sign.kind}: {sign.text}']
+
+
+def _mask_paths(layout: Layout) -> Dict[str, Tuple[str, str]]:
+    """The masks of all splits -> split and stem."""
+    paths = {}
+    for name, part in layout.parts.items():
+        folder = layout.root / part.masks
+        for stem in part.stems:
+            place = f'{folder}/{stem}'  # a stem may end in /, its file being a folder's only one
+            paths[str(_file_of(place, layout.mask_suffix))] = (name, stem)
+    return paths
+
+
+def _file_of(stem: str, suffixes: Sequence[str]) -> Path:
+    folder, name = os.path.split(stem)
+    for path in sorted(Path(folder).glob(f'{_escaped(name)}*')):
+        if path.name[len(name) :].lower() in suffixes:
+            return path
+    raise FileNotFoundError(f'{stem}: no file ending in {", ".join(suffixes)}')
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r'([*?[])', r'[\1]', name)
+
+
+# ---------------------------------------------------------------------------------- file
+
+
+def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
+    """The text of the file, a line for each fact."""
+    home = out.parent.absolute()
+    root = layout.root.absolute()
+    inside = root == home or home in root.parents
+    shown = Path(os.path.relpath(root, home)).as_posix() if inside else root.as_posix()
+    kind = 'values' if found.values else 'colors'
+    lines = [
+        f'# What {command("dataset")} init found; correct what is wrong, then',
+        f'# {command("dataset")} check {shlex.quote(out.name)}',
+        f'name: {json.dumps(as_name(root.resolve().name), ensure_ascii=False)}',
+        f'root: {json.dumps(shown, ensure_ascii=False)}  # relative to this file',
+        f'masks: {kind}  # what they hold: class values, or the colors of the classes',
+        'classes:  # in the order of their ids',
+    ]
+    for index, (name, color) in enumerate(zip(found.names, found.colors)):
+        value = f', value: {found.values[index]}' if kind == 'values' else ''
+        text = json.dumps(name, ensure_ascii=False)
+        lines.append(f'- {{name: {text}{value}, color: {list(color)}}}')
+    if found.threshold is not None:
+        lines.append(f'mask_threshold: {found.threshold}  # masks are 1 from here on')
+    else:
+        ignored = [list(v) if isinstance(v, tuple) else v for v in found.ignored]
+        lines.append(f'ignore_value: {json.dumps(ignored or None)}  # no label; counts nowhere')
+    lines += [
+        f'image_suffix: {json.dumps(layout.image_suffix)}',
+        f'mask_suffix: {json.dumps(layout.mask_suffix)}',
+    ]
+    for name in PARTS:
+        if name in layout.parts:
+            lines.append(f'{name}: {_part_line(layout.parts[name], name, out)}')
+    return '\n'.join(lines) + '\n'
+
+
+def _part_line(part: Folders, name: str, out: Path) -> str:
+    entries = dict(images=part.images, masks=part.masks)
+    if not part.whole:
+        entries['list'] = f'{out.stem}_splits/{name}.txt'
+    return (
+        '{'
+        + ', '.join(f'{k}: {json.dumps(v, ensure_ascii=False)}' for k, v in entries.items())
+        + '}'
+    )

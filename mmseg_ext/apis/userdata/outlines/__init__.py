@@ -1,0 +1,1 @@
+"""Objects described by outlines instead of masks, and the masks made of them."""

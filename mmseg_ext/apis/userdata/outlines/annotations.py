@@ -1,0 +1,59 @@
+"""Files that describe objects in place of masks: which ones lie in a folder, and what they say."""
+
+import json
+import os
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Optional, Sequence
+
+from ....datasets.folder import IMAGE_SUFFIXES
+from ..find.folders import data_files
+from .coco import is_coco, read_coco
+from .drawn import Drawn, check_sizes
+from .labelme import is_labelme, read_labelme
+
+# Whether a JSON file is of a kind, and how its objects are read.
+_KINDS = ((is_coco, read_coco), (is_labelme, read_labelme))
+
+
+def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
+    """Read the annotations of a folder's images, COCO's or LabelMe's.
+
+    Args:
+        root: The folder.
+        own: Folders that init itself writes.
+
+    Returns:
+        The objects; ``None`` if there are no such files.
+
+    Raises:
+        ValueError: If a file contradicts itself, or the images.
+    """
+    paths = [
+        PurePosixPath(os.path.relpath(path, root)).as_posix() for path in data_files(root, own)
+    ]
+    images = [path for path in paths if path.lower().endswith(IMAGE_SUFFIXES)]
+    contents = {path: _content(root / path) for path in paths if path.lower().endswith('.json')}
+    for is_kind, read in _KINDS:
+        files = {path: content for path, content in contents.items() if is_kind(content)}
+        if files:
+            try:
+                drawn = read(files, images)
+            except ValueError as error:
+                raise ValueError(f'{root}: {error}') from error
+            check_sizes(drawn, root)
+            shown = ', '.join(sorted(files)[:3]) + (' and more' if len(files) > 3 else '')
+            text = (
+                f'masks are painted from {shown}; where objects overlap, the smaller one is on '
+                'top, and what none covers is background'
+            )
+            return drawn._replace(notes=[text, *drawn.notes])
+    return None
+
+
+def _content(path: Path) -> Any:
+    """The content of a JSON file, ``None`` if it is none."""
+    try:
+        content: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8-sig'))
+    except (ValueError, OSError, RecursionError):
+        return None
+    return content

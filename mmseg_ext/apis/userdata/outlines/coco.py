@@ -1,0 +1,180 @@
+"""Objects of COCO's JSON files: polygons of several parts, run lengths, plain and compressed."""
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
+
+_LISTS = ('images', 'annotations', 'categories')
+
+
+def is_coco(content: Any) -> bool:
+    """Whether a JSON file's content is COCO's."""
+    return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
+
+
+def read_coco(files: Dict[str, Any], images: List[str]) -> Drawn:
+    """Read the objects of COCO's JSON files.
+
+    Several files, such as those of three splits, may number their categories differently: their
+    names count. Crowds are of their category, as other objects.
+
+    Args:
+        files: Path of each below the root -> its content.
+        images: Paths of the images below the root.
+
+    Raises:
+        ValueError: If a file contradicts itself, or no object has an outline.
+    """
+    names: Dict[str, None] = {}
+    drawings: List[Drawing] = []
+    notes: List[str] = []
+    for path in sorted(files, key=lambda path: (split_of(path) != 'train', path)):
+        content = files[path]
+        try:
+            _add_file(path, content, images, names, drawings, notes)
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+            raise ValueError(f'{path}: no valid COCO file ({error!r})') from error
+    known = {drawing.image for drawing in drawings}
+    rest = [image for image in images if image not in known]
+    if rest:
+        notes.append(f'{len(rest)} images have no entry, such as {rest[0]}: left out')
+    return Drawn(drawings, list(names), notes)
+
+
+def _add_file(
+    path: str,
+    content: dict,
+    images: List[str],
+    names: Dict[str, None],
+    drawings: List[Drawing],
+    notes: List[str],
+) -> None:
+    _refuse_twice(path, content)
+    categories = {c['id']: str(c['name']) for c in sorted(content['categories'], key=_id)}
+    names.update(dict.fromkeys(categories.values()))
+    objects: Dict[Any, List[Region]] = {entry['id']: [] for entry in content['images']}
+    boxes = 0
+    for item in content['annotations']:
+        if item['category_id'] not in categories or item['image_id'] not in objects:
+            raise ValueError(
+                f'{path}: annotation {item.get("id")} names the category {item["category_id"]} '
+                f'and the image {item["image_id"]}, one of which the file does not have'
+            )
+        if item.get('segmentation'):
+            region = Region(categories[item['category_id']], _Segmentation(path, item))
+            objects[item['image_id']].append(region)
+        else:
+            boxes += 1
+    if boxes and boxes == len(content['annotations']):
+        raise ValueError(f'{path}: its objects have boxes and no outlines: no masks can be made')
+    if boxes:
+        notes.append(f'{path}: {boxes} objects have no outline: left out')
+    missing = []
+    split = split_of(path)
+    for entry in content['images']:
+        image = _find(str(entry['file_name']), path, images)
+        if image is None:
+            missing.append(str(entry['file_name']))
+            continue
+        size = (int(entry['height']), int(entry['width'])) if 'height' in entry else None
+        own = split or split_of(str(PurePosixPath(image).parent))
+        drawings.append(Drawing(image, size, own, objects[entry['id']]))
+    if missing:
+        notes.append(f'{path}: {len(missing)} images are not there, such as {missing[0]}')
+    if len(missing) == len(content['images']):
+        raise ValueError(f'{path}: none of its {len(missing)} images is there ({missing[:1]})')
+
+
+def _refuse_twice(path: str, content: dict) -> None:
+    for kind in ('images', 'categories'):
+        twice = [i for i, n in Counter(entry['id'] for entry in content[kind]).items() if n > 1]
+        if twice:
+            raise ValueError(f'{path}: two {kind} have the id {twice[0]}: which one is meant?')
+
+
+def _id(category: dict) -> Tuple[bool, Any]:
+    return isinstance(category['id'], str), category['id']
+
+
+def _find(name: str, path: str, images: List[str]) -> Optional[str]:
+    """The image that an entry names: beside its file, below the root, or anywhere."""
+    name = Path(name.replace('\\', '/')).as_posix()
+    known = set(images)
+    for folder in (PurePosixPath(path).parent, PurePosixPath('.')):
+        if (folder / name).as_posix() in known:
+            return (folder / name).as_posix()
+    base = PurePosixPath(name).name
+    found = [image for image in images if f'/{image}'.endswith(f'/{name}')]
+    found = found or [image for image in images if PurePosixPath(image).name == base]
+    if len(found) > 1:  # one of each split
+        found = [i for i in found if split_of(str(PurePosixPath(i).parent)) == split_of(path)]
+    if len(found) > 1:
+        raise ValueError(f'{path}: {name} may be {found[0]} or {found[1]}: give its path')
+    return found[0] if found else None
+
+
+class _Segmentation:
+    """Paints the segmentation of an annotation."""
+
+    def __init__(self, path: str, item: dict) -> None:
+        self.where = f'{path}: annotation {item.get("id")}'
+        self.segmentation = item['segmentation']
+
+    def __call__(self, size: Size) -> np.ndarray:
+        if isinstance(self.segmentation, dict):
+            return self._run_lengths(size)
+        pixels = np.zeros(size, bool)
+        for part in self.segmentation:
+            if not isinstance(part, list) or len(part) < 6 or len(part) % 2:
+                raise ValueError(f'{self.where}: a polygon needs x and y of at least three points')
+            points = np.array(part, np.float64).reshape(-1, 2)
+            if not np.isfinite(points).all():
+                raise ValueError(f'{self.where}: its polygon has points that are no numbers')
+            pixels |= fill_polygon(points, size)
+        return pixels
+
+    def _run_lengths(self, size: Size) -> np.ndarray:
+        """Runs of background and object in turn, down the columns."""
+        own = self.segmentation.get('size')
+        counts = self.segmentation.get('counts')
+        if isinstance(counts, str):
+            counts = decode_counts(counts)
+        runs = np.array(counts, np.int64)
+        if (
+            own != list(size)
+            or runs.ndim != 1
+            or (runs < 0).any()
+            or runs.sum() != size[0] * size[1]
+        ):
+            raise ValueError(
+                f'{self.where}: its run lengths are for {own} (height, width), its image is '
+                f'{list(size)}'
+            )
+        values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        return values.reshape(size[1], size[0]).T
+
+
+def decode_counts(text: str) -> List[int]:
+    """Read COCO's compressed run lengths.
+
+    A number is written in groups of five bits, the lowest first, as characters from '0' on; the
+    sixth bit says that another group follows, the fifth of the last one is the sign. From the
+    fourth number on, the difference to the last but one is written.
+    """
+    counts: List[int] = []
+    number, shift = 0, 0
+    for character in text:
+        group = ord(character) - 48
+        number |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        if group & 16:
+            number -= 1 << shift
+        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+        number, shift = 0, 0
+    return counts

@@ -1,0 +1,238 @@
+"""Objects that were outlined, painted into masks of class ids.
+
+A pixel belongs to an object if its middle lies inside of the outline. Where objects overlap, the
+smaller one lies on top; what no object covers is background, id 0.
+Shape letters: H row, W column, N point of an outline, E edge.
+"""
+
+import io
+import os
+import shutil
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image
+
+from ....core.files import write_bytes
+from ....core.headers import read_bytes, read_header
+from ...draw.pixels import voc_palette
+from ..find.classes import Classes
+from ..find.folders import MADE, read_name
+from ..find.pairs import Folders, Layout
+
+Size = Tuple[int, int]
+
+IGNORED = '__ignore__'  # the name of what has no label
+_BACKGROUND = ('background', '_background_')
+_VOID = 255
+_MOST = 254  # classes of an 8-bit mask, besides background and ignored
+
+
+class Region(NamedTuple):
+    """An object.
+
+    Args:
+        name: Of its class.
+        paint: Size of the image (H, W) -> pixels of the object, ``(H, W)`` bool.
+    """
+
+    name: str
+    paint: Callable[[Size], np.ndarray]
+
+
+class Drawing(NamedTuple):
+    """An image with its objects.
+
+    Args:
+        image: Its path below the root.
+        size: H and W, as the annotation says; ``None`` if it does not.
+        split: Of the image, or empty.
+        regions: Its objects.
+    """
+
+    image: str
+    size: Optional[Size]
+    split: str
+    regions: List[Region]
+
+
+class Drawn(NamedTuple):
+    """What files of annotations say of a folder's images.
+
+    Args:
+        drawings: The images.
+        names: Classes that may occur, in the order that their ids shall have.
+        notes: What was left out, a line each.
+    """
+
+    drawings: List[Drawing]
+    names: List[str]
+    notes: List[str]
+
+
+def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
+    """Pixels whose middle is inside of an outline (by the even-odd rule), ``(H, W)`` bool.
+
+    Args:
+        points_N2: x and y in pixels, the upper left corner of the image being 0, 0.
+        size: H and W of the image.
+    """
+    height, width = size
+    start_E2, end_E2 = points_N2, np.roll(points_N2, -1, axis=0)
+    low = np.minimum(start_E2[:, 1], end_E2[:, 1])
+    high = np.maximum(start_E2[:, 1], end_E2[:, 1])
+    first = np.clip(np.ceil(low - 0.5), 0, height).astype(int)
+    counts = np.clip(np.ceil(high - 0.5), 0, height).astype(int) - first
+    edges = np.repeat(np.arange(len(counts)), counts)  # once for every row that an edge crosses
+    rows = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edges]
+    run, rise = (end_E2 - start_E2).T
+    x = start_E2[edges, 0] + (rows + 0.5 - start_E2[edges, 1]) * run[edges] / rise[edges]
+    columns = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
+    crossed = np.zeros((height, width + 1), np.int64)
+    np.add.at(crossed, (rows, columns), 1)
+    return (np.cumsum(crossed, axis=1)[:, :width] % 2).astype(bool)
+
+
+def find_names(drawn: Drawn) -> Tuple[List[str], bool]:
+    """Classes that occur, background first, and whether some pixels are to be ignored.
+
+    Raises:
+        ValueError: If there are too many, or none.
+    """
+    seen = Counter(region.name for drawing in drawn.drawings for region in drawing.regions)
+    used = [n for n in drawn.names if seen[n] and n.lower() not in _BACKGROUND and n != IGNORED]
+    if not used:
+        raise ValueError('no annotation outlines an object: nothing to tell apart')
+    if len(used) > _MOST:
+        raise ValueError(f'{len(used)} classes of objects: at most {_MOST} are painted')
+    return ['background', *used], seen[IGNORED] > 0
+
+
+def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:
+    """The classes of masks that are painted from annotations.
+
+    Args:
+        drawn: The annotations.
+        names: In place of those that they have, the background's first.
+
+    Raises:
+        ValueError: If there are not as many names as classes.
+    """
+    own, ignored = find_names(drawn)
+    if names and len(names) != len(own):
+        raise ValueError(f'{len(names)} names for the {len(own)} classes {own}')
+    known = (*own, *([IGNORED] if ignored else []))
+    unused = [n for n in drawn.names if n not in known and n.lower() not in _BACKGROUND]
+    notes = [f'no object is of the class {", ".join(unused[:8])}: left out'] if unused else []
+    colors = [(red, green, blue) for red, green, blue in voc_palette(len(own))]
+    values = list(range(len(own)))
+    return Classes(list(names) or own, values, colors, [_VOID] * ignored, notes=notes)
+
+
+def layout_of_drawn(drawn: Drawn, root: Path, masks: str) -> Layout:
+    """Where images lie and painted masks will.
+
+    Args:
+        drawn: The annotations.
+        root: Folder of the data.
+        masks: Folder of the masks, relative to it.
+
+    Raises:
+        ValueError: If two images would have one mask.
+    """
+    twice = Counter(PurePosixPath(d.image).with_suffix('') for d in drawn.drawings)
+    for stem, number in twice.items():
+        if number > 1:
+            raise ValueError(f'{root}/{stem}: two images have this name, or two entries: keep one')
+    layout = Layout(root, {}, [], ['.png'], list(drawn.notes))
+    layout.image_suffix = sorted({PurePosixPath(d.image).suffix.lower() for d in drawn.drawings})
+    for split in sorted({drawing.split for drawing in drawn.drawings}):
+        images = [PurePosixPath(d.image) for d in drawn.drawings if d.split == split]
+        top = _common([path.parent for path in images])
+        stems = sorted(path.relative_to(top).with_suffix('').as_posix() for path in images)
+        own = PurePosixPath(masks, top).as_posix()
+        layout.parts[split] = Folders(top.as_posix(), own, stems, whole=False)
+    return layout
+
+
+def _common(folders: Sequence[PurePosixPath]) -> PurePosixPath:
+    shared = folders[0]
+    while any(shared != folder and shared not in folder.parents for folder in folders):
+        shared = shared.parent
+    return shared
+
+
+def check_sizes(drawn: Drawn, root: Path) -> None:
+    """Refuse annotations made for images of another size.
+
+    Raises:
+        ValueError: If an image cannot be read, or is not of the size that its annotation says.
+    """
+    wrong = []
+    for drawing in drawn.drawings:
+        size = _size_of(root / drawing.image)
+        if drawing.size is not None and drawing.size != size:
+            wrong.append(
+                f'{root / drawing.image} is {size[1]}x{size[0]} (width x height), and its '
+                f'annotation says {drawing.size[1]}x{drawing.size[0]}'
+            )
+    if wrong:
+        more = f' ({len(wrong) - 1} more differ)' if len(wrong) > 1 else ''
+        raise ValueError(f'{wrong[0]}{more}: the outlines would not fit; scale one of them')
+
+
+def _size_of(path: Path) -> Size:
+    """H and W of an image as it is shown."""
+    data = read_bytes(str(path))
+    try:
+        header = read_header(data)
+    except Exception as error:  # decoders raise anything at a damaged file
+        raise ValueError(f'{path}: cannot be read as an image ({error})') from error
+    turned = header.orientation >= 5
+    size = (header.height, header.width)
+    return (size[1], size[0]) if turned else size
+
+
+def paint_masks(drawn: Drawn, root: Path, folder: Path) -> None:
+    """Write a mask for each image, at its path below the root, as PNG of class ids.
+
+    Args:
+        drawn: The annotations.
+        root: Folder of the images.
+        folder: Of the masks.
+    """
+    new = not folder.exists()
+    try:
+        _paint_all(drawn, root, folder)
+    except BaseException:
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _paint_all(drawn: Drawn, root: Path, folder: Path) -> None:
+    names, _ = find_names(drawn)
+    ids = {name: index for index, name in enumerate(names)}
+    for drawing in drawn.drawings:
+        labels = paint(drawing, _size_of(root / drawing.image), ids)
+        stream = io.BytesIO()
+        Image.fromarray(labels).save(stream, 'png')
+        write_bytes((folder / drawing.image).with_suffix('.png'), stream.getvalue())
+    write_bytes(folder / MADE, b'')
+
+
+def paint(drawing: Drawing, size: Size, ids: Dict[str, int]) -> np.ndarray:
+    """The mask of an image, ``(H, W)`` uint8."""
+    labels = np.zeros(size, np.uint8)
+    painted = [(region.paint(size), region.name) for region in drawing.regions]
+    for pixels, name in sorted(painted, key=lambda pair: -int(pair[0].sum())):
+        labels[pixels] = _VOID if name == IGNORED else ids.get(name, 0)
+    return labels
+
+
+def split_of(path: str) -> str:
+    """The split that the names on a path say, those nearest to the file first."""
+    parts = PurePosixPath(os.path.splitext(path)[0]).parts
+    return next((read_name(p)[1] for p in reversed(parts) if read_name(p)[1]), '')

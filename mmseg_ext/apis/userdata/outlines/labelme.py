@@ -1,0 +1,120 @@
+"""Objects of LabelMe's JSON files, one beside each image."""
+
+import base64
+import binascii
+import io
+from pathlib import PurePosixPath
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+from PIL import Image
+
+from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
+
+_CORNERS = 64  # of a circle
+
+
+def is_labelme(content: Any) -> bool:
+    """Whether a JSON file's content is LabelMe's."""
+    return isinstance(content, dict) and isinstance(content.get('shapes'), list)
+
+
+def read_labelme(files: Dict[str, Any], images: List[str]) -> Drawn:
+    """Read the objects of LabelMe's JSON files: polygons, rectangles, circles and masks.
+
+    Args:
+        files: Path of each below the root -> its content.
+        images: Paths of the images below the root.
+
+    Raises:
+        ValueError: If a file contradicts itself, or none has its image.
+    """
+    drawings, notes, missing, thin = [], [], [], 0
+    for path, content in sorted(files.items()):
+        image = _image_of(path, content, images)
+        if image is None:
+            missing.append(path)
+            continue
+        try:
+            regions = [_region(shape, path) for shape in content['shapes']]
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ValueError(f'{path}: no valid LabelMe file ({error!r})') from error
+        thin += regions.count(None)
+        split = split_of(str(PurePosixPath(image).parent))
+        drawings.append(Drawing(image, _size(content), split, [r for r in regions if r]))
+    if not drawings:
+        raise ValueError(f'{missing[0]} and {len(missing) - 1} others: no such images')
+    known = {drawing.image for drawing in drawings}
+    rest = [image for image in images if image not in known]
+    for number, what in (
+        (len(missing), f'annotations without an image, such as {missing[:1]}: left out'),
+        (len(rest), f'images without an annotation, such as {rest[:1]}: left out'),
+        (thin, 'points and lines: left out, as they cover no area'),
+    ):
+        if number:
+            notes.append(f'{number} {what}')
+    names = sorted({region.name for drawing in drawings for region in drawing.regions})
+    return Drawn(drawings, names, notes)
+
+
+def _image_of(path: str, content: dict, images: List[str]) -> Optional[str]:
+    """The image that a file names, or the one of its own name, beside it or anywhere."""
+    folder = PurePosixPath(path).parent
+    named = PurePosixPath(str(content.get('imagePath') or '').replace('\\', '/')).name
+    stem = PurePosixPath(path).stem
+    beside = [image for image in images if PurePosixPath(image).parent == folder]
+    for place in (beside, images):
+        by_name = [image for image in place if PurePosixPath(image).name == named]
+        by_stem = [image for image in place if PurePosixPath(image).stem == stem]
+        for found in (by_name, by_stem):
+            if len(found) == 1:
+                return found[0]
+    return None
+
+
+def _size(content: dict) -> Optional[Size]:
+    height, width = content.get('imageHeight'), content.get('imageWidth')
+    return (height, width) if type(height) is int and type(width) is int else None
+
+
+def _region(shape: dict, path: str) -> Optional[Region]:
+    """An object; ``None`` for points and lines."""
+    kind = shape.get('shape_type') or 'polygon'
+    points = np.array(shape['points'], np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError(f'{path}: a shape has points that are no numbers')
+    if kind == 'mask':
+        stored = _stored_mask(shape, path)
+        return Region(str(shape['label']), lambda size: _placed(stored, points[0], size))
+    outline = _outline(kind, points)
+    if outline is None:
+        return None
+    return Region(str(shape['label']), lambda size: fill_polygon(outline, size))
+
+
+def _outline(kind: str, points: np.ndarray) -> Optional[np.ndarray]:
+    if kind == 'rectangle' and len(points) == 2:
+        (left, top), (right, bottom) = points
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    if kind == 'circle' and len(points) == 2:  # its middle, and a point on it
+        radius = np.hypot(*(points[1] - points[0]))
+        turns = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+        return points[0] + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    return points if kind in ('polygon', 'rectangle') and len(points) > 2 else None
+
+
+def _stored_mask(shape: dict, path: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(shape['mask'], validate=True))) as image:
+            return np.array(image.convert('L')) > 0
+    except (binascii.Error, OSError, ValueError) as error:
+        raise ValueError(f'{path}: the mask of a shape cannot be decoded ({error})') from error
+
+
+def _placed(stored: np.ndarray, corner: np.ndarray, size: Size) -> np.ndarray:
+    """Put a stored piece at its upper left corner."""
+    pixels = np.zeros(size, bool)
+    left, top = (max(int(round(value)), 0) for value in corner)
+    place = pixels[top : top + stored.shape[0], left : left + stored.shape[1]]
+    place |= stored[: place.shape[0], : place.shape[1]]
+    return pixels

@@ -1,0 +1,363 @@
+"""Look at the files of a data set file, as far as a run, or a report on them, needs it.
+
+Shape letters: K class, H row, W column.
+"""
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple, TypeVar
+
+import numpy as np
+
+from ...core.reading import Picture, read_color_picture, read_mask, read_picture, read_stored_mask
+from ...datasets.folder import files_by_stem, read_list
+from ...datasets.groups import read_groups
+from ...datasets.multichannel import LoadImage
+from ...datasets.signs import (
+    MaskFacts,
+    Sign,
+    facts_of,
+    facts_without,
+    images_are_masks,
+    is_same_picture,
+    mask_signs,
+    shown_forms,
+)
+from .file import DataFile
+
+_SIGNED = 30  # masks of a split in which signs are looked for before a run
+_COMPARED = 20  # images that are compared with their masks before a run
+_SIDE = 256  # rows and columns of the two that are compared
+_UNKNOWN = 100  # values without a class of one mask that are kept
+
+T = TypeVar('T')
+R = TypeVar('R')
+
+
+class Pair(NamedTuple):
+    """An image and its mask; the stem is what a list names."""
+
+    stem: str
+    image: str
+    mask: str
+
+
+class MaskCount(NamedTuple):
+    """What a mask holds.
+
+    Args:
+        size: H and W.
+        pixels: Pixels of each class, and of the ignored label at the end, ``(K + 1,)``.
+        unknown: Values (or colours) that the file does not name -> pixels.
+    """
+
+    size: Tuple[int, int]
+    pixels: np.ndarray
+    unknown: Dict[Any, int]
+
+
+class MaskLook(NamedTuple):
+    """A mask as read for a data set file.
+
+    Args:
+        content: Its classes.
+        facts: What else it holds.
+        forms: What a picture of it may look like, thinned out; see ``signs.shown_forms``.
+        orientation: By which its file says it is to be turned; 1 is upright.
+    """
+
+    content: MaskCount
+    facts: MaskFacts
+    forms: List[np.ndarray]
+    orientation: int = 1
+
+
+class Paired(NamedTuple):
+    """Files of a split: the pairs, and stems of images without a mask and of the reverse."""
+
+    pairs: List[Pair]
+    no_mask: List[str]
+    no_image: List[str]
+
+
+def pair_files(data: DataFile, part: str) -> Paired:
+    """List the images of a split with their masks.
+
+    Raises:
+        FileNotFoundError: If a folder or the list is absent, or the list names what is not there.
+        ValueError: If the split is empty, or two files have one stem.
+    """
+    where = data.part(part)
+    folders = {key: data.root / where[key] for key in ('images', 'masks')}
+    for key, folder in folders.items():
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'{folder}: no such folder, which {data.path} names as {part}.{key}: correct it, '
+                f'or root, which is {data.root}'
+            )
+    images = files_by_stem(str(folders['images']), data.image_suffix)
+    masks = files_by_stem(str(folders['masks']), data.mask_suffix)
+    stems = _listed(data, part, images) if where.get('list') else sorted(images)
+    if not stems:
+        listed = where.get('list')
+        found = f'{listed} names no image' if listed else (
+            f'{folders["images"]} holds no file ending in {", ".join(data.image_suffix)}'
+        )  # fmt: skip
+        raise ValueError(f'{data.path}: the split {part} is empty: {found}')
+    pairs = [Pair(stem, images[stem], masks[stem]) for stem in stems if stem in masks]
+    spare = [] if where.get('list') else sorted(set(masks) - set(images))
+    return Paired(pairs, [stem for stem in stems if stem not in masks], spare)
+
+
+def _listed(data: DataFile, part: str, images: Dict[str, str]) -> List[str]:
+    path = data.path.parent / data.part(part)['list']
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path}: no such list, which {data.path} names as {part}.list: correct it, or leave '
+            'it out to take the whole folder'
+        )
+    stems = read_list(path)
+    absent = [stem for stem in stems if stem not in images]
+    if absent:
+        folder = data.root / data.part(part)['images']
+        raise FileNotFoundError(
+            f'{path} names {absent[0]!r}{_more(absent)}, and {folder} '
+            f'has no such file ending in {", ".join(data.image_suffix)}: a line is the path below '
+            'that folder without the ending'
+        )
+    return stems
+
+
+def read_group_file(data: DataFile) -> Dict[str, str]:
+    """Stem -> group of the data's group file; empty without one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no CSV file of stem,group.
+    """
+    if not data.group_file:
+        return {}
+    path = data.root / data.group_file
+    if not path.is_file():
+        what = 'a folder' if path.is_dir() else 'no such file'
+        raise FileNotFoundError(
+            f'{path}: {what}, which {data.path} names as group_file: give a CSV file of stem,group'
+        )
+    return read_groups(str(path))
+
+
+def _more(items: Sequence) -> str:
+    return f' and {len(items) - 1} more' if len(items) > 1 else ''
+
+
+def look_at_mask(data: DataFile, path: str) -> MaskLook:
+    """Read a mask once, for all that is to be known of it.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    stored = read_stored_mask(path)
+    mask = stored.in_colors() if data.color_masks else stored.values
+    used = {} if data.color_masks else stored.used_palette()
+    colors = None if stored.palette is None else thinned(stored.in_colors())
+    return MaskLook(
+        count_mask(data, mask),
+        facts_of(path, mask, used),
+        shown_forms(thinned(mask), colors),
+        stored.orientation,
+    )
+
+
+def read_as_trained(data: DataFile, path: str) -> Picture:
+    """Read an image as training with ``--dataset`` does.
+
+    Raises:
+        UnfitImageError: If it is more than 8-bit colour, or other than the file says of images.
+        ValueError: If the file cannot be decoded.
+    """
+    if not data.image_loading:
+        return read_color_picture(path)
+    picture = read_picture(path)
+    return picture._replace(pixels=LoadImage(**data.image_loading).convert(picture.pixels, path))
+
+
+def shows(image: np.ndarray, look: MaskLook) -> bool:
+    """Whether an image, as training reads it, shows its mask."""
+    return image.shape[2] == 3 and is_same_picture(thinned(image), look.forms)
+
+
+def thinned(image: np.ndarray) -> np.ndarray:
+    """At most 256 rows and columns of an image, evenly spread."""
+    down, right = (-(-size // _SIDE) for size in image.shape[:2])
+    return image[::down, ::right]
+
+
+def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
+    """Count the classes of a mask as stored, with what the file does not name beside them."""
+    found = values_of(data, mask)
+    pixels = np.zeros(len(data.classes) + 1, np.int64)
+    unknown: Dict[Any, int] = {}
+    for value, number in found.items():
+        label = data.values.get(value)
+        if label is None:
+            unknown[value] = number
+        else:
+            pixels[len(data.classes) if label == data.ignore_index else label] += number
+    unknown = dict(Counter(unknown).most_common(_UNKNOWN))  # a photograph holds thousands
+    return MaskCount((mask.shape[0], mask.shape[1]), pixels, unknown)
+
+
+def values_of(data: DataFile, mask: np.ndarray) -> Dict[Any, int]:
+    """Values of a mask, after the threshold if there is one, or its colours -> pixels."""
+    if data.color_masks and mask.ndim == 2:  # greys only come without channels
+        mask = np.repeat(mask[..., None], 3, axis=2)
+    if mask.ndim == 3:  # colours are unknown values, if values are expected
+        return count_colors(mask)
+    if data.mask_threshold is not None:
+        mask = (mask >= data.mask_threshold).astype(np.uint8)
+    values, numbers = np.unique(mask, return_counts=True)
+    return dict(zip(values.tolist(), numbers.tolist()))
+
+
+def count_colors(mask_HW3: np.ndarray) -> Dict[Any, int]:
+    """Colours of a mask -> pixels."""
+    codes = mask_HW3.astype(np.int64) @ np.array([65536, 256, 1])
+    values, numbers = np.unique(codes, return_counts=True)
+    colors = [(code >> 16, (code >> 8) & 255, code & 255) for code in values.tolist()]
+    return dict(zip(colors, numbers.tolist()))
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -> List[R]:
+    """Map over items with a thread per core; decoders release the interpreter's lock."""
+    from tqdm import tqdm
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        results: Iterable[R] = pool.map(work, items)
+        return list(tqdm(results, total=len(items), desc=title, disable=not title))
+
+
+def spread(items: Sequence[T], count: int) -> List[T]:
+    """Pick at most ``count`` items, evenly spread: neighbours of a series are much alike."""
+    if len(items) <= count:
+        return list(items)
+    return [items[(index * len(items)) // count] for index in range(count)]
+
+
+def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
+    """Count some masks of a split and refuse what training would stumble over.
+
+    Args:
+        data: The file.
+        part: The split.
+        limit: Masks to look at, spread over the split.
+
+    Raises:
+        FileNotFoundError: As :func:`pair_files`, and if a mask is absent.
+        ValueError: As :func:`pair_files`, and if a mask cannot be read, holds values that the
+            file does not name, or masks or images give a sign (see ``signs.py``) that a training
+            on them would be wrong without a word.
+    """
+    found = pair_files(data, part)
+    if found.no_mask:
+        raise FileNotFoundError(
+            f'{data.path}: split {part} has no mask for the image {found.no_mask[0]!r}'
+            f'{_more(found.no_mask)}: add it, or list the stems to be read under {part}.list'
+        )
+    pairs = spread(found.pairs, limit)
+    _refuse_signs(data, part, spread(found.pairs, _SIGNED))  # they say why values are unknown
+    counts = in_threads(
+        lambda pair: count_mask(data, read_mask(pair.mask, colors=data.color_masks)), pairs
+    )
+    for pair, count in zip(pairs, counts):
+        if count.unknown:
+            raise ValueError(unknown_text(data, pair.mask, count.unknown))
+    return counts
+
+
+def _refuse_signs(data: DataFile, part: str, pairs: List[Pair]) -> None:
+    looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
+    facts = [look.facts for look in looks]
+    compared = [
+        shows_mask(data, pair, look) for pair, look in spread(list(zip(pairs, looks)), _COMPARED)
+    ]
+    for sign in signs_of(data, facts, compared):
+        if sign.wrong:
+            raise ValueError(
+                f'{data.path}: split {part}, {sign.kind}: {sign.text} (of the {len(facts)} masks '
+                'looked at; python tools/dataset.py check looks at all)'
+            )
+
+
+def probe_images(data: DataFile, part: str) -> None:
+    """Read some images of a split as training does, so that a run ends at once if they cannot.
+
+    Raises:
+        FileNotFoundError: As :func:`pair_files`.
+        ValueError: As :func:`pair_files`, and as :func:`read_as_trained`.
+    """
+    some = spread(pair_files(data, part).pairs, _COMPARED)
+    in_threads(lambda pair: read_as_trained(data, pair.image).pixels.shape, some)
+
+
+def shows_mask(data: DataFile, pair: Pair, look: MaskLook) -> bool:
+    """Whether an image shows its mask; ``False`` if it cannot be read, which is said elsewhere."""
+    try:
+        return shows(read_as_trained(data, pair.image).pixels, look)
+    except (OSError, ValueError):
+        return False
+
+
+def shows_mask_of(data: DataFile, pair: Pair) -> bool:
+    """As :func:`shows_mask`, reading the mask."""
+    try:
+        return shows_mask(data, pair, look_at_mask(data, pair.mask))
+    except (OSError, ValueError):
+        return False
+
+
+def signs_of(data: DataFile, facts: List[MaskFacts], same: List[bool]) -> List[Sign]:
+    """The signs of masks, and of images that show them.
+
+    Args:
+        data: The file; a threshold makes what masks hold besides 0 and 1 irrelevant.
+        facts: Of the masks.
+        same: Of each image, whether it shows its mask.
+    """
+    ignored = {value for value, label in data.values.items() if label == data.ignore_index}
+    signs = [] if data.mask_threshold is not None else mask_signs(facts_without(facts, ignored))
+    shown = images_are_masks(same)
+    return signs if shown is None else [*signs, shown]
+
+
+def unknown_text(data: DataFile, path: str, unknown: Dict[Any, int]) -> str:
+    """Say which values of a mask have no class, and what to do."""
+    names = [str(list(v) if isinstance(v, tuple) else v) for v, _ in Counter(unknown).most_common()]
+    shown = ', '.join(names[:6]) + (' and more' if len(names) > 6 else '')
+    colors = isinstance(next(iter(unknown)), tuple)
+    if colors and not data.color_masks:
+        return (
+            f'{path}: the mask holds colours ({shown}), where {data.path} expects values: say '
+            'masks: colors and give each class its color, or save class ids'
+        )
+    what = 'colours (RGB)' if colors else 'values'
+    listed = [value for value, label in data.values.items() if label != data.ignore_index]
+    known = '' if colors else f' with the values {_ranges(listed)}'
+    return (
+        f'{path}: the mask holds the {what} {shown}, and {data.path} names {len(data.classes)} '
+        f'classes{known}: add the missing ones to classes, or to ignore_value'
+    )
+
+
+def _ranges(values: Sequence[int]) -> str:
+    ordered = sorted(values)
+    whole = ordered == list(range(ordered[0], ordered[-1] + 1))
+    if whole and len(ordered) > 2:
+        return f'{ordered[0]} to {ordered[-1]}'
+    return ', '.join(map(str, ordered[:8])) + (' and more' if len(ordered) > 8 else '')
+
+
+def median_size(counts: Sequence[MaskCount]) -> Tuple[int, int]:
+    """The median H and W of masks."""
+    height, width = np.median([count.size for count in counts], axis=0)
+    return int(height), int(width)

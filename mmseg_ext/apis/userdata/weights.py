@@ -1,0 +1,101 @@
+"""Count the pixels of a data set's classes, and turn them into weights for a config.
+
+Labels are read as in training, without the images. Shape letters: K class.
+"""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, TRANSFORMS
+from torch import Tensor
+
+from ...models.losses.class_weights import class_weights, count_pixels, normalize_weights
+
+_LOADERS = ('LoadLabels', 'LoadAnnotations')
+
+
+def count_split(cfg: Config, *, split: str = 'train') -> Dict[str, Any]:
+    """Count the pixels of every class in one split of a config's data.
+
+    Args:
+        cfg: From ``load_config``.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+
+    Returns:
+        ``classes``, names; ``pixels`` and ``image_pixels``, K integers each; ``images`` and
+        ``ignored``, their number and that of pixels without a label.
+
+    Raises:
+        ValueError: If the split's pipeline loads no labels, or its data are wrapped.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    settings = cfg[f'{split}_dataloader'].dataset
+    loaders = [step for step in settings.get('pipeline') or [] if step['type'] in _LOADERS]
+    if len(loaders) != 1:
+        raise ValueError(
+            f'{split}_dataloader.dataset.pipeline must load labels once, by one of {_LOADERS}; a '
+            'wrapped data set (ConcatDataset, RepeatDataset) is counted by its parts'
+        )
+    data, load = DATASETS.build(settings), TRANSFORMS.build(loaders[0])
+    classes = list(data.metainfo['classes'])
+    ignored = data.ignore_index
+    counts, size = torch.zeros(2, len(classes), dtype=torch.int64), 0
+    for index in _progress(range(len(data))):
+        label = _label(load, data.get_data_info(index))
+        size += label.numel()
+        counts += count_pixels(label[None], len(classes), ignore_index=ignored)
+    return dict(
+        classes=classes,
+        pixels=counts[0].tolist(),
+        image_pixels=counts[1].tolist(),
+        images=len(data),
+        ignored=size - int(counts[0].sum()),
+    )
+
+
+def _label(load: Any, info: dict) -> Tensor:
+    results = load(dict(info, seg_fields=[]))
+    return torch.from_numpy(results['gt_seg_map'].astype('int64'))
+
+
+def _progress(places: Sequence[int]) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(places, desc='count', unit='image')
+
+
+def weigh(
+    counts: Dict[str, Any],
+    *,
+    method: str = 'median',
+    effective_beta: Optional[float] = None,
+    normalize: bool = False,
+) -> List[float]:
+    """Turn :func:`count_split`'s counts into weights; see ``models/losses/class_weights.py``.
+
+    Args:
+        counts: ``pixels`` and, for ``'median'``, ``image_pixels``.
+        method: ``'median'``, ``'effective'`` or ``'complement'``.
+        effective_beta: b of ``'effective'``; ``None`` takes the default there.
+        normalize: Scale to a mean over pixels of 1.
+
+    Returns:
+        One weight for each class, 0 where there is no pixel.
+    """
+    pixels = torch.tensor(counts['pixels'])
+    options = {} if effective_beta is None else dict(effective_beta=effective_beta)
+    images = torch.tensor(counts['image_pixels'])
+    weights = class_weights(pixels, method=method, image_pixels_K=images, **options)
+    return (normalize_weights(weights, pixels) if normalize else weights).tolist()
+
+
+def as_table(counts: Dict[str, Any], weights: Sequence[float]) -> str:
+    """Lay out classes, their pixels, shares in per cent and weights for reading."""
+    total = max(sum(counts['pixels']), 1)
+    width = max(map(len, [*counts['classes'], 'class']))
+    lines = [f'{"class":<{width}} {"pixels":>12} {"share %":>8} {"weight":>8}']
+    for name, pixels, weight in zip(counts['classes'], counts['pixels'], weights):
+        lines.append(f'{name:<{width}} {pixels:>12} {100 * pixels / total:>8.2f} {weight:>8.4f}')
+    return '\n'.join(lines)

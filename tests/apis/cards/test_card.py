@@ -1,0 +1,543 @@
+"""README cards: the table against hand-computed values, collecting a run, the check."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from support.paths import ROOT
+
+from mmseg_ext.apis.cards import convergence
+from mmseg_ext.apis.cards.card import END, START, generate, group, results_section
+from mmseg_ext.apis.cards.fold_record import collect_all
+from mmseg_ext.apis.cards.record import changed_settings, collect, commands, count_parameters
+from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
+from mmseg_ext.apis.folds.report import write_summary
+
+
+def _metric(value: float) -> dict:
+    return dict(value=value, low=value - 0.02, high=value + 0.03)
+
+
+def _record(seed: int, miou: float, **others: object) -> dict:
+    record = dict(
+        config='fmsi_x',
+        dataset=dict(name='CamVidDataset', split='test', num_images=233),
+        init='random',
+        seed=seed,
+        iterations=800,
+        commit='0123456789abcdef',
+        dirty=False,
+        hardware='CPU | 2 cores',
+        metrics=dict(mIoU=_metric(miou), aAcc=_metric(0.886), mPA=dict(value=None)),
+        constant_miou=0.0312,
+        params=66290397,
+        commands=[f'python tools/train.py configs/fmsi/fmsi_x.py --seed {seed}'],
+        intervals=dict(unit='image', units=233),
+        pictures=[f'fmsi_x_seed{seed}_curves.png'],
+        paper={'mIoU': 81.65},
+    )
+    record.update(others)
+    return record
+
+
+def _rows(section: str) -> list:
+    lines = [line for line in section.splitlines() if line.startswith('|')]
+    return [[cell.strip() for cell in line.strip('| ').split(' | ')] for line in lines]
+
+
+def test_one_seed_shows_its_interval() -> None:
+    head, _, row = _rows(results_section([_record(0, 0.5631)]))
+    assert dict(zip(head, row)) == {
+        'config': '`fmsi_x`',
+        'data, split (images)': 'CamVidDataset, test (233)',
+        'initialisation': 'random',
+        'iterations': '800',
+        'seeds': '0',
+        'parameters': '66,290,397',
+        'aAcc': '88.6',
+        'mPA': '–',
+        'mIoU': '56.3 [54.3, 59.3]',
+        'mDice': '–',
+        'constant': '3.1',
+        'hardware': 'CPU \\| 2 cores',
+        'commit': '0123456',
+    }
+
+
+def test_an_interval_of_an_older_method_is_marked() -> None:
+    record = _record(0, 0.5631)
+    del record['intervals']
+    section = results_section([record, _record(0, 0.5631, config='other')])
+    assert [row[8] for row in _rows(section)[2:]] == ['56.3 [54.3, 59.3] †', '56.3 [54.3, 59.3]']
+    assert section.count('† Interval of an older method (percentile bootstrap)') == 1
+    assert '†' not in results_section([_record(0, 0.5631)])
+
+
+def test_what_to_beware_of_stands_below_the_table() -> None:
+    facts = dict(unit='patient', units=9, class_units=dict(bone=9, lesion=3))
+    section = results_section([_record(0, 0.5, intervals=facts), _record(1, 0.6, intervals=facts)])
+    assert section.count('CamVidDataset, test: Only 9 patients: below 20') == 1
+    assert 'CamVidDataset, test: Seen in fewer than 5 patients: lesion 3.' in section
+    old = _record(0, 0.5, videos=dict(one=200, two=33))
+    del old['intervals']
+    assert 'test: The 233 frames are of 2 videos (one 200, two 33)' in results_section([old])
+
+
+def test_seeds_of_one_config_share_a_row() -> None:
+    """Mean of 50, 53, 56 is 53; the sample's standard deviation is 3."""
+    seeds = [_record(0, 0.50), _record(1, 0.53, dirty=True), _record(2, 0.56, commit='fedcba98')]
+    head, _, row = _rows(results_section(seeds))
+    cells = dict(zip(head, row))
+    # 4.303 (t of 2 degrees of freedom) * 3 / sqrt(3) = 7.45
+    assert cells['mIoU'] == '53.0 ± 3.0 [45.5, 60.5]' and cells['aAcc'] == '88.6 ± 0.0'
+    assert cells['seeds'] == '0, 1, 2'
+    assert cells['commit'] == '0123456, 0123456+, fedcba9'
+
+
+def test_best_checkpoints_of_different_moments_share_a_row() -> None:
+    runs = [_record(0, 0.5, iterations=350), _record(1, 0.6, iterations=400)]
+    runs = [dict(run, max_iters=400) for run in runs]
+    head, _, row = _rows(results_section(runs))
+    assert dict(zip(head, row))['iterations'] == '350, 400 of 400'
+    head, _, row = _rows(results_section(runs[1:]))
+    assert dict(zip(head, row))['iterations'] == '400'
+    assert len(_rows(results_section([runs[0], dict(runs[1], max_iters=800)]))) == 4
+
+
+def test_other_lengths_data_and_weights_are_other_rows() -> None:
+    records = [
+        _record(0, 0.5),
+        _record(0, 0.5, iterations=1600),
+        _record(0, 0.5, init='imagenet.pth'),
+        _record(0, 0.5, dataset=dict(name='Voc', split='val', num_images=9)),
+    ]
+    assert len(_rows(results_section(records))) == 2 + 4
+
+
+def test_commands_and_pictures_follow_the_table() -> None:
+    section = results_section([_record(0, 0.5), _record(1, 0.6)])
+    block = section.split('```sh\n')[1].split('```')[0].splitlines()
+    assert block == [f'python tools/train.py configs/fmsi/fmsi_x.py --seed {s}' for s in (0, 1)]
+    assert '](results/fmsi_x_seed0_curves.png)' in section and 'seed1_curves' not in section
+
+
+def test_columns_that_only_some_runs_fill() -> None:
+    plain = _record(0, 0.5)
+    crf = _record(0, 0.5, config='y')
+    crf['metrics'] = {**crf['metrics'], 'BF': dict(value=0.421), 'before_crf/mIoU': dict(value=0.4)}
+    section = results_section([plain, crf])
+    head, _, *rows = _rows(section)
+    assert head[9:13] == ['mDice', 'BF', 'mIoU before the CRF', 'constant']
+    assert [row[10:12] for row in rows] == [['–', '–'], ['42.1', '40.0']]
+    assert 'boundary F1' in section and 'boundary F1' not in results_section([plain])
+
+
+def _converging(config: str, seed: int, *values: float) -> dict:
+    curve = {str(50 * (i + 1)): value for i, value in enumerate(values)}
+    return _record(seed, values[-1], config=config, validation_miou=curve)
+
+
+def test_convergence_compares_rows_of_several_seeds() -> None:
+    runs = [
+        _converging('ce', 0, 0.10, 0.20, 0.30),
+        _converging('ce', 1, 0.14, 0.20),
+        _converging('bce', 0, 0.2, 0.3, 0.4),
+        _converging('bce', 1, 0.2, 0.3, 0.4),
+        _converging('single', 0, 0.2, 0.3, 0.4),
+    ]
+    lines = convergence.section(group(runs))
+    rows = [line for line in lines if line.startswith('|') and '---' not in line]
+    assert rows == [
+        '| config | seeds | 50 | 100 | 150 |',
+        '| `bce` | 0, 1 | 20.0 ± 0.0 | 30.0 ± 0.0 | 40.0 ± 0.0 |',
+        '| `ce` | 0, 1 | 12.0 ± 2.8 | 20.0 ± 0.0 | 30.0 |',
+    ]
+    (name,) = convergence.pictures(group(runs))
+    assert any(f'(results/{name})' in line for line in lines)
+    assert not convergence.section(group(runs[:2])), 'one row is no comparison'
+    assert not convergence.section(group([runs[0], runs[2]])), 'nor are single seeds'
+    assert not convergence.section(group([_record(seed, 0.5) for seed in (0, 1)]))
+
+
+def test_convergence_picture_shows_the_seeds(folder, monkeypatch) -> None:
+    for config in ('ce', 'bce'):
+        for seed in (0, 1):
+            record = dict(_converging(config, seed, 0.1, 0.2 + 0.1 * seed), pictures=[])
+            (folder / f'results/{config}{seed}.json').write_text(json.dumps(record))
+    assert _tool(monkeypatch, folder) == 0
+    path = folder / 'results/convergence_camviddataset.png'
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert('RGB'))
+    assert pixels.shape[1] == 704  # 6.4 inches at 110 dots
+    for colour in ('#1b6ca8', '#c2570c'):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 50, colour
+    assert f'(results/{path.name})' in (folder / 'README.md').read_text()
+
+
+def test_a_papers_number_is_never_printed() -> None:
+    assert '81.6' not in results_section([_record(0, 0.5)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / 'configs' / 'fmsi'
+    (folder / 'results').mkdir(parents=True)
+    (folder / 'results' / 'a.json').write_text(json.dumps(_record(0, 0.5)))
+    (folder / 'README.md').write_text(f'# Card\n\n{START}\nold\n{END}\n\n## Next\n')
+    return folder
+
+
+def _tool(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    spec = importlib.util.spec_from_file_location('card_tool', ROOT / 'tools' / 'card.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, 'argv', ['card.py', *map(str, arguments)])
+    return module.main()
+
+
+def test_check_fails_until_the_card_is_written(folder, monkeypatch, capsys) -> None:
+    readme = folder / 'README.md'
+    before = readme.read_text()
+    assert _tool(monkeypatch, folder, '--check') == 1
+    assert readme.read_text() == before and 'is stale' in capsys.readouterr().err
+    assert _tool(monkeypatch, folder) == 0
+    text = readme.read_text()
+    assert text.startswith('# Card\n\n') and text.endswith(f'{END}\n\n## Next\n')
+    assert '50.0 [48.0, 53.0]' in text and 'old' not in text
+    assert _tool(monkeypatch, folder, '--check') == 0
+    readme.write_text(text.replace('50.0', '60.0'))  # somebody improves a number by hand
+    assert _tool(monkeypatch, folder, '--check') == 1
+
+
+CARDS = [path.parent for path in ROOT.glob('configs/*/README.md') if START in path.read_text()]
+
+
+@pytest.mark.parametrize('paper', CARDS, ids=lambda path: path.name)
+def test_the_cards_of_this_repository_are_current(paper) -> None:
+    is_, should_be = generate(paper)
+    assert is_ == should_be, f'run: python tools/card.py {paper.relative_to(ROOT)}'
+    pictures = re.findall(r'\]\((results/[^)]+)\)', should_be)
+    assert all((paper / name).stat().st_size < 100_000 for name in pictures)
+
+
+def test_there_is_a_card_to_check() -> None:
+    assert [path.name for path in CARDS].count('fmsi') == 1
+
+
+def test_unusable_cards_are_named(folder) -> None:
+    (folder / 'README.md').write_text(f'{END} {START}')
+    with pytest.raises(ValueError, match='README.md must contain the lines'):
+        generate(folder)
+    (folder / 'README.md').write_text(f'{START} {END}')
+    (folder / 'results' / 'a.json').write_text('{"config": "x"}')
+    with pytest.raises(ValueError, match='a.json lacks metrics, params, commands'):
+        generate(folder)
+    (folder / 'results' / 'a.json').unlink()
+    assert 'Nothing has been run yet.' in generate(folder)[1]
+    with pytest.raises(FileNotFoundError, match='README.md'):
+        generate(folder.parent)
+
+
+def _run_folder(path: Path, config: Path, tiny_data: Path, used: str) -> Path:
+    """A tested run of ``config`` whose training had the settings ``used`` instead."""
+    from mmengine.config import Config
+
+    vis = path / '20260901_1' / 'vis_data'
+    vis.mkdir(parents=True)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(json.loads(used))
+    cfg.dump(vis / 'config.py')
+    records = [dict(iter=1, step=1, loss=2.0), dict(iter=2, step=2, loss=1.0), dict(step=2, mIoU=5)]
+    (vis / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    results = dict(
+        config=config.stem,
+        seed=0,
+        iterations=6,
+        num_images=6,
+        checkpoint='iter_6.pth',
+        metrics=dict(mIoU=_metric(0.5)),
+        per_class={s: dict(sky=0.5, tree=None, road=0.5) for s in ('IoU', 'Dice', 'Accuracy')},
+        confusion=[[3, 1, 0], [0, 0, 0], [2, 0, 2]],
+    )
+    (path / 'results.json').write_text(json.dumps(results))
+    mask = cv2.imread(str(tiny_data / 'mask' / '0.png'), cv2.IMREAD_UNCHANGED)
+    (path / 'predictions').mkdir()
+    cv2.imwrite(str(path / 'predictions' / '0.png'), np.where(mask == 255, 1, mask))
+    image = str((tiny_data / 'img' / '0.png').absolute())
+    names = list(results['per_class']['IoU'])
+    entries = [dict(image=image, mask='0.png')]
+    listing = dict(classes=names, palette=[[9, 9, 9]] * 3, images=entries)
+    (path / 'predictions' / 'predictions.json').write_text(json.dumps(listing))
+    return path
+
+
+def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_path) -> None:
+    config = folder / 'tiny.py'
+    config.write_text(tiny_config.read_text())
+    used = json.dumps({'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 3})
+    run = _run_folder(tmp_path / 'run', config, tiny_data, used)
+    written = collect(run, folder / 'results')
+    names = ['tiny_seed0_predictions.jpg', 'tiny_seed0_curves.png', 'tiny_seed0.json']
+    assert [path.name for path in written] == names
+    assert all(0 < path.stat().st_size < 100_000 for path in written)
+    record = json.loads(written[-1].read_text())
+    assert 'confusion' not in record and record['pictures'] == names[:2]
+    assert list(record['per_class']) == ['IoU', 'Dice']
+    assert record['constant_miou'] == pytest.approx(4 / 8 / 2, abs=1e-9)
+    assert record['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
+    train, test = record['commands']
+    assert train == (
+        'python tools/train.py configs/fmsi/tiny.py --seed 0 --cfg-options '
+        'train_dataloader.batch_size=3 optim_wrapper.optimizer.lr=0.5'
+    )
+    assert test == 'python tools/test.py configs/fmsi/tiny.py work_dirs/tiny/iter_6.pth'
+    assert 'tiny' in generate(folder)[1]
+    assert Image.open(written[1]).width == 396  # 3.6 inches: one validation makes no second curve
+    picture = Image.open(written[0])
+    assert picture.size == (4 * 200 + 3 * 4, 200)
+    # the second column is the truth, whose palette has a single colour, the first row is void
+    column = np.asarray(picture)[:, 204:404]
+    assert abs(column[100:].astype(int) - 9).max() < 12 and column[0].min() > 200
+
+
+def test_a_further_seed_has_a_folder_of_its_own(folder, tiny_config) -> None:
+    config = folder / 'tiny.py'
+    config.write_text(tiny_config.read_text())
+    train, test = commands(config, dict(seed=2, checkpoint='iter_6.pth'), None)
+    where = 'work_dirs/tiny_seed2'
+    assert train == f'python tools/train.py configs/fmsi/tiny.py --seed 2 --work-dir {where}'
+    assert test == (
+        f'python tools/test.py configs/fmsi/tiny.py {where}/iter_6.pth --work-dir {where}'
+    )
+
+
+def test_collect_refuses_a_run_of_another_paper(folder, tiny_config, tiny_data, tmp_path) -> None:
+    config = tmp_path / 'tiny.py'
+    config.write_text(tiny_config.read_text())
+    run = _run_folder(tmp_path / 'run', config, tiny_data, '{}')
+    with pytest.raises(FileNotFoundError, match='run of tiny, but .*fmsi/tiny.py does not exist'):
+        collect(run, folder / 'results')
+    assert [path.name for path in (folder / 'results').iterdir()] == ['a.json']
+
+
+def _fold(
+    work: Path, number: int, *, tp: int, fp: int, fn: int, miou: float, **changes: object
+) -> None:
+    """A tested fold of one image of 100 pixels; its mIoU and mDice are made up."""
+    folder, tn = work / f'fold{number}', 100 - tp - fp - fn
+    folder.mkdir(parents=True)
+    split = dict(fold=number, num_folds=2, split_seed=0, pool='train+val', splitter='KFold',
+                 num_train=1, val_ids=[f'i{number}'], val_groups=None)  # fmt: skip
+    (folder / 'split.json').write_text(json.dumps(split))
+    results = dict(
+        config='fmsi_x', init='random', seed=3, iterations=150, commit='0123456789abcdef',
+        dirty=False, hardware='CPU', dataset=dict(name='BMSegDataset', split='split_val'),
+        checkpoint='iter_9.pth', confusion=[[tn, fp], [fn, tp]],
+        metrics=dict(mIoU=dict(value=miou), mDice=dict(value=miou + 0.1)),
+        per_class=dict(IoU=dict(background=0.5, bone=0.5)))  # fmt: skip
+    (folder / 'results.json').write_text(json.dumps(dict(results, **changes)))
+    np.savez(folder / 'per_image.npz', names=[f'i{number}.png'], tp=[[tn, tp]],
+             pred=[[tn + fn, tp + fp]], label=[[tn + fp, tp + fn]])  # fmt: skip
+
+
+def _plan(work: Path, **changes: object) -> None:
+    plan = dict(config='fmsi_x.py', num_folds=2, split_seed=0, pool='train+val', stratify=False,
+                seed=3, amp=False, deterministic=False, checkpoint='last', options=[])  # fmt: skip
+    (work / 'kfold_plan.json').write_text(json.dumps(dict(plan, **changes)))
+
+
+@pytest.fixture
+def folds(folder: Path, tmp_path: Path) -> Path:
+    """The work folder of a cross validation of the config fmsi_x, summed up."""
+    (folder / 'fmsi_x.py').touch()
+    work = tmp_path / 'work'
+    _fold(work, 0, tp=10, fp=0, fn=10, miou=0.6)
+    _fold(work, 1, tp=30, fp=10, fn=0, miou=0.7, commit='fedcba98', dirty=True)
+    _plan(work)
+    write_summary(work)
+    return work
+
+
+def test_a_cross_validation_has_its_own_table(folder, folds, monkeypatch, capsys) -> None:
+    before = results_section([_record(0, 0.5)])
+    assert _tool(monkeypatch, folder / 'results', '--collect', folds) == 0
+    assert 'fmsi_x_kfold2_seed3.json (' in capsys.readouterr().out
+    section = (folder / 'README.md').read_text().split(START)[1].split(END)[0]
+    runs, validation = section.split('### Cross validation\n')
+    head, _, row = _rows(validation)
+    assert dict(zip(head, row)) == {
+        'config': '`fmsi_x`',
+        'data, pool (images)': 'BMSegDataset, train+val (2)',
+        'initialisation': 'random',
+        'iterations': '150',
+        'folds': '2 (KFold, split seed 0)',
+        'seeds': '3',
+        # 60 and 70: the standard deviation of two values is their difference over root two
+        'mIoU, folds': '65.0 ± 7.1',
+        'mDice, folds': '75.0 ± 7.1',
+        # 40 true positives, 10 false, 10 missed, 140 of background: (40 / 60 + 140 / 160) / 2;
+        # two images have no interval
+        'mIoU, pooled': '77.1',
+        'mDice, pooled': '86.7 (bone 80.0)',
+        'hardware': 'CPU',
+        'commit': '0123456, fedcba9+',
+    }
+    command = 'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val --seed 3'
+    assert validation.split('```sh\n')[1].split('\n```')[0] == command
+    # the table of runs is the same as without, and the pictures follow at the end
+    assert before.startswith(runs.strip()) and section.rstrip().endswith(before[-60:])
+    record = json.loads((folder / 'results/fmsi_x_kfold2_seed3.json').read_text())
+    assert 'units' not in record and 'confusion' not in record['pooled']
+    assert record['pooled']['per_class']['Dice']['bone'] == pytest.approx(0.8)
+
+
+def test_folds_alone_need_no_table_of_runs(folder, folds) -> None:
+    (folder / 'results' / 'a.json').unlink()
+    collect_all(folds, folder / 'results')
+    section = generate(folder)[1].split(START)[1]
+    assert section.strip().startswith('### Cross validation') and len(_rows(section)) == 3
+
+
+def test_the_command_of_a_cross_validation_keeps_what_was_typed(folder, folds) -> None:
+    options = [
+        'max_iters=9',
+        'a.b=[1,2]',
+        'train_dataloader.dataset.data_root=/mine',
+        'load_from=/x',
+    ]
+    _plan(folds, split_seed=5, stratify=True, amp=True, checkpoint='best', options=options)
+    summary = json.loads((folds / 'kfold.json').read_text())
+    summary.update(spacing=[0.5, 1], tolerance=2.0, folds=[0], seed=[7, 8], dataset=None)
+    summary.update(
+        checkpoints=['best_mIoU_iter_9.pth'], commit='a' * 40, dirty=False, num_images=[1]
+    )
+    (folds / 'kfold.json').write_text(json.dumps(summary))
+    [path] = collect_all(folds, folder / 'results')
+    assert path.name == 'fmsi_x_kfold2_split5.json'
+    assert json.loads(path.read_text())['commands'] == [
+        'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val '
+        '--split-seed 5 --seed 3 --stratify --amp --checkpoint best --spacing 0.5 1 '
+        "--tolerance 2.0 --cfg-options max_iters=9 'a.b=[1,2]'"
+    ]
+    row = _rows(generate(folder)[1])[-1]
+    assert '1 of 2 (KFold, split seed 0, optimistic: best checkpoints)' in row
+    assert '–, train+val (1)' in row and '7, 8' in row and 'aaaaaaa' in row
+
+
+def test_a_folder_may_hold_a_run_and_folds(folder, folds, tiny_config, tiny_data) -> None:
+    config = folder / 'fmsi_x.py'
+    config.write_text(tiny_config.read_text())
+    _run_folder(folds, config, tiny_data, '{}')
+    names = [path.name for path in collect_all(folds, folder / 'results')]
+    assert names[0] == 'fmsi_x_kfold2_seed3.json' and names[-1] == 'fmsi_x_seed0.json'
+
+
+def test_folds_that_cannot_be_collected(folder, folds) -> None:
+    results = folder / 'results'
+    (folds / 'kfold_plan.json').rename(folds / 'aside')
+    with pytest.raises(FileNotFoundError, match='kfold_plan.json does not exist.*tools/kfold.py'):
+        collect_all(folds, results)
+    (folder / 'fmsi_x.py').unlink()
+    with pytest.raises(FileNotFoundError, match='run of fmsi_x, but .*fmsi_x.py does not exist'):
+        collect_all(folds, results)
+    (folds / 'kfold.json').write_text('{"config": "fmsi_x", "pooled": {}}')
+    with pytest.raises(ValueError, match='kfold.json lacks per_fold, num_folds, folds: .*--report'):
+        collect_all(folds, results)
+    (folds / 'kfold.json').unlink()
+    with pytest.raises(FileNotFoundError, match='results.json does not exist'):
+        collect_all(folds, results)
+    assert [path.name for path in results.iterdir()] == ['a.json']
+    (results / 'b.json').write_text('{"config": "x", "num_folds": 2}')
+    with pytest.raises(ValueError, match='b.json lacks per_fold, pooled, commands'):
+        generate(folder)
+
+
+def test_a_rescaled_run_is_one_option(tiny_config) -> None:
+    """``max_iters=12`` moves loop, schedule and intervals; the command names it alone."""
+    from mmengine.config import Config
+
+    from mmseg_ext.apis.run.training import load_config
+
+    used = load_config(tiny_config, options=dict(max_iters=12))
+    assert changed_settings(used, Config.fromfile(tiny_config)) == ['max_iters=12']
+    used = load_config(tiny_config)
+    used.work_dir, used.randomness.seed = 'elsewhere', 5
+    used.train_dataloader.dataset.data_root = '/other/disk'
+    written = Config.fromfile(tiny_config)
+    used.model.backbone.init_cfg = dict(checkpoint='/my/weights/a.pth')
+    written.model.backbone.init_cfg = dict(checkpoint='weights/a.pth')
+    assert changed_settings(used, written) == []
+    used.model.backbone.init_cfg.checkpoint = '/my/weights/b.pth'
+    changed = ['model.backbone.init_cfg.checkpoint=/my/weights/b.pth']
+    assert changed_settings(used, written) == changed
+
+
+def test_parameters_are_counted_without_auxiliary_heads(tiny_config) -> None:
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(tiny_config)
+    plain = count_parameters(cfg)
+    # conv_seg 8 x 3 weights and 3 biases more for 3 classes more
+    cfg.model.decode_head.num_classes = 6
+    assert count_parameters(cfg) == plain + 3 * 9
+    cfg.model.auxiliary_head = dict(cfg.model.decode_head, in_index=2, in_channels=16)
+    assert count_parameters(cfg) == plain + 3 * 9
+
+
+def test_grid_places_pictures_and_stays_below_its_limit() -> None:
+    colours = [[np.full((10, 20, 3), 60 * (2 * r + c), np.uint8) for c in (0, 1)] for r in (0, 1)]
+    grid = picture_grid(colours, cell=40, gap=4)
+    assert grid.shape == (20 + 4 + 20, 40 + 4 + 40, 3)
+    assert [grid[5, 5, 0], grid[5, 60, 0], grid[30, 5, 0], grid[30, 60, 0]] == [0, 60, 120, 180]
+    assert (grid[:, 40:44] == 255).all() and (grid[20:24] == 255).all()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    assert len(encode_below(noise, 40_000)) < 40_000
+    with pytest.raises(ValueError, match='300x300 does not fit into 1000 bytes'):
+        encode_below(noise, 1000)
+    with pytest.raises(ValueError, match=r'equal length, got \[2, 1\]'):
+        picture_grid([colours[0], colours[1][:1]])
+
+
+def _cells(records: list) -> dict:
+    head, _, row = _rows(results_section(records))
+    return dict(zip(head, row))
+
+
+def test_dice_names_the_foreground_of_two_classes() -> None:
+    record = _record(0, 0.5)
+    record['metrics']['mDice'] = dict(value=0.75, low=0.7, high=0.8)
+    record['per_class'] = dict(Dice=dict(background=1.0, lesion=0.5))
+    assert _cells([record])['mDice'] == '75.0 [70.0, 80.0] (lesion 50.0)'
+    other = dict(record, seed=1, per_class=dict(Dice=dict(background=1.0, lesion=0.4)))
+    assert _cells([record, other])['mDice'] == '75.0 ± 0.0 [75.0, 75.0] (lesion 45.0)'
+    record['per_class'] = dict(Dice=dict(sky=1.0, road=0.5, car=0.1))
+    assert _cells([record])['mDice'] == '75.0 [70.0, 80.0]'
+
+
+def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
+    times = dict(
+        case='ours', reference='theirs', parameters=1234, flops=3 * 10**9, ours_ms=2.0,
+        reference_ms=4.0, ratio=2.0, ratio_lowest=1.0, ratio_highest=4.0, ratio_cpu=2.0,
+    )  # fmt: skip
+    record = dict(
+        command='python tools/benchmark.py parts', hardware='CPU', threads=2, date='2026-01-01',
+        versions=dict(torch='2.0'), commit='c' * 40, dirty=True, repeats=7, cases=[times],
+    )  # fmt: skip
+    path = folder / 'results' / 'benchmark_parts.json'
+    path.write_text(json.dumps(record))
+    text = generate(folder)[1]
+    row = '| ours | theirs | 1,234 | 1.5 | 2 | 4 | 0.50 (0.25 to 1.00) |'
+    assert row in text and 'commit ccccccc+' in text
+    held = dict(case='ours', device='cpu', activations=2.5e9, peak=3e9, seconds_per_image=1.25)
+    path.write_text(json.dumps(dict(record, cases=[held])))
+    assert '| ours | cpu | 2.50 | 3.00 | 1.250 |' in generate(folder)[1]
+    path.write_text(json.dumps(dict(cases=[])))
+    with pytest.raises(ValueError, match='benchmark_parts.json lacks command, hardware, versions'):
+        generate(folder)

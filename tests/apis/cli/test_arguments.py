@@ -1,0 +1,59 @@
+"""Command lines: options may stand anywhere, and what is read from them is the same."""
+
+import importlib.util
+import itertools
+import sys
+
+import pytest
+from support.paths import ROOT
+
+
+def arguments_of(tool: str, *words: str):
+    spec = importlib.util.spec_from_file_location(f'tool_{tool}', ROOT / f'tools/{tool}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    before, sys.argv = sys.argv, [tool, *words]
+    try:
+        return module.parse_args()
+    finally:
+        sys.argv = before
+
+
+@pytest.mark.parametrize(
+    'tool, positionals, options',
+    [
+        ('test', ['c.py', 'w.pth'], [['--dataset', 'd.yml'], ['--tta'], ['--work-dir', 'w']]),
+        ('predict', ['c.py', 'w.pth', 'a.png'], [['--out', 'o'], ['--prob']]),
+        ('train', ['c.py'], [['--seed', '0'], ['--amp']]),
+        ('kfold', ['c.py'], [['--num-folds', '3'], ['--dataset', 'd.yml']]),
+        ('table', ['mfp', '5'], [['--report'], ['--work-dirs', 'w']]),
+        ('class_weights', ['c.py'], [['--dataset', 'd.yml'], ['--normalize']]),
+        ('crf', ['p'], [['--out', 'o'], ['--workers', '2']]),
+        ('report', ['w'], [['--out', 'o.html']]),
+    ],
+)
+def test_options_stand_before_between_and_behind(tool, positionals, options) -> None:
+    expected = vars(arguments_of(tool, *positionals, *itertools.chain(*options)))
+    for groups in itertools.permutations([[word] for word in positionals] + options):
+        words = [word for group in groups for word in group]
+        if [word for word in words if word in positionals] == positionals:
+            assert vars(arguments_of(tool, *words)) == expected, words
+
+
+def test_a_file_behind_settings_is_no_setting(tmp_path) -> None:
+    weights = tmp_path / 'w.pth'
+    weights.touch()
+    args = arguments_of('test', 'c.py', '--cfg-options', 'a.b=1', 'c=[2,3]', str(weights), '--tta')
+    assert args.checkpoint == str(weights) and args.tta
+    assert args.cfg_options == {'a.b': 1, 'c': [2, 3]}
+
+
+def test_what_is_neither_setting_nor_file_is_named() -> None:
+    with pytest.raises(ValueError, match=r"--cfg-options 'max_iters' is not key=value"):
+        arguments_of('train', 'c.py', '--cfg-options', 'a=1', 'max_iters', '5')
+
+
+def test_unknown_words_are_refused(capsys) -> None:
+    with pytest.raises(SystemExit):
+        arguments_of('test', 'c.py', 'w.pth', 'more.pth', '--tta')
+    assert 'unrecognized arguments: more.pth' in capsys.readouterr().err

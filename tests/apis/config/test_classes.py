@@ -1,0 +1,83 @@
+"""Settings that fit neither each other nor the data: one line that names the config."""
+
+import pytest
+
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.training import load_config, train
+
+
+@pytest.mark.parametrize('number, told', [(1, 'tells 1 class'), (2, 'tells 2'), (7, 'tells 7')])
+def test_other_numbers_of_classes_stop_before_the_first_step(
+    tiny_config, tmp_path, number, told
+) -> None:
+    options = {'model.decode_head.num_classes': number}
+    cfg = load_config(tiny_config, options=options, work_dir=tmp_path / 'run')
+    with pytest.raises(ValueError, match=f'num_classes: the network {told}.*set num_classes=3'):
+        train(cfg)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_the_test_refuses_them_too(tiny_config, tmp_path, random_weights) -> None:
+    variant = tmp_path / 'more.py'
+    variant.write_text(
+        f'_base_ = {str(tiny_config)!r}\nmodel = dict(decode_head=dict(num_classes=5))\n'
+    )
+    weights = random_weights(variant, tmp_path / 'w.pth')
+    with pytest.raises(ValueError, match='tells 5 classes apart, and the test data have 3'):
+        training.test(load_config(variant, work_dir=tmp_path / 'test'), weights)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'model.decode_head.in_channels': 33}, 'the first step fails.*RuntimeError'),
+        ({'model.decode_head.in_index': 9}, 'the first step fails.*IndexError'),
+        ({'model.decode_head.channels': 'many'}, 'it cannot be built'),
+        ({'optim_wrapper.optimizer.lr': -1}, 'Invalid learning rate'),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_one_line(
+    tiny_config, tmp_path, options, message
+) -> None:
+    cfg = load_config(tiny_config, options=options, work_dir=tmp_path / 'run')
+    with pytest.raises(ValueError, match=message) as caught:
+        train(cfg)
+    assert f'tiny.py with --cfg-options {next(iter(options))}: ' in str(caught.value)
+    assert '\n' not in str(caught.value) and caught.value.__cause__ is not None
+    assert not (tmp_path / 'run').exists()
+
+
+def test_no_workers_need_no_second_setting(tiny_config) -> None:
+    """torch refuses persistent workers where there are none."""
+    options = {'train_dataloader.persistent_workers': True, 'train_dataloader.num_workers': 0}
+    cfg = load_config(tiny_config, options=options)
+    assert cfg.train_dataloader.persistent_workers is False
+    options['train_dataloader.num_workers'] = 2
+    assert load_config(tiny_config, options=options).train_dataloader.persistent_workers is True
+
+
+@pytest.mark.parametrize(
+    'options, named',
+    [
+        ({'model.data_preprocessor.std': [0.0, 1.0, 1.0]}, 'model.data_preprocessor.std'),
+        ({'model.test_cfg.mode': 'slid'}, 'model.test_cfg.mode'),
+        ({'model.test_cfg.mode': 'slide'}, 'model.test_cfg.crop_size'),
+        (
+            {
+                'model.test_cfg.mode': 'slide',
+                'model.test_cfg.crop_size': (8, 8),
+                'model.test_cfg.stride': (0, 4),
+            },
+            'model.test_cfg.stride',
+        ),
+        ({'train_cfg.val_interval': -2}, 'train_cfg.val_interval must be a whole number'),
+        ({'train_cfg.val_begin': 'soon'}, 'train_cfg.val_begin'),
+        ({'train_cfg.max_iters': 0}, 'train_cfg.max_iters'),
+        ({'val_interval': 2.5}, 'train_cfg.val_interval'),
+        ({'default_hooks.checkpoint.interval': '9'}, 'default_hooks.checkpoint.interval'),
+        ({'default_hooks.logger.interval': True}, 'default_hooks.logger.interval'),
+    ],
+)
+def test_numbers_that_stop_a_run_in_its_middle_stop_it_at_once(tiny_config, options, named) -> None:
+    with pytest.raises(ValueError, match=named):
+        load_config(tiny_config, options=options)

@@ -1,0 +1,128 @@
+"""Winograd's convolution and the fast form of a model against the plain ones."""
+
+import copy
+
+import pytest
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg_ext.apis.predict.predictor.fast import fast_form
+from torch import nn
+
+from mmseg_ext.models.layers.winograd import WinogradConv2d, is_suited
+
+
+@pytest.mark.parametrize('size', [(1, 1), (4, 4), (5, 7), (16, 13), (2, 33), (44, 260)])
+@pytest.mark.parametrize('bias', [True, False])
+def test_winograd_equals_the_convolution(size, bias):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(5, 6, 3, padding=1, bias=bias).double()
+    x = torch.randn(2, 5, *size, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(WinogradConv2d(conv)(x), conv(x), rtol=0, atol=1e-12)
+
+
+def test_winograd_in_float32_and_channels_last():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(256, 64, 3, padding=1)
+    x = torch.randn(1, 256, 24, 20).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        ours, theirs = WinogradConv2d(conv)(x), conv(x)
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.parametrize(
+    'conv',
+    [
+        nn.Conv2d(4, 4, 3, padding=2, dilation=2),
+        nn.Conv2d(4, 4, 3, padding=1, stride=2),
+        nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect'),
+        nn.Conv2d(4, 4, 1),
+    ],
+)
+def test_other_convolutions_are_refused(conv):
+    assert not is_suited(conv)
+    with pytest.raises(ValueError, match='only 3x3 convolutions with padding 1'):
+        WinogradConv2d(conv)
+
+
+def _trained_like(name: str) -> nn.Module:
+    """Build a config's model; its batch norms have statistics and affine values of their own."""
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(name).model
+    cfg.backbone.init_cfg = None
+    torch.manual_seed(0)
+    return _with_statistics(MODELS.build(cfg))
+
+
+def _with_statistics(model: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.uniform_(-0.2, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.2, 0.2)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'configs/fmsi/deeplabv3plus_mobilenetv2_camvid.py',
+        'configs/fmsi/fmsi_xception_mid4_shapes.py',
+        'configs/mfp/mfp_mobilenetv2_bmseg.py',
+    ],
+)
+@torch.no_grad()
+def test_fast_form_computes_the_same(name, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    model = _trained_like(name)
+    before = copy.deepcopy(model.state_dict())
+    fast = fast_form(model)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.decode_head.fuse2.modules())
+    assert any(isinstance(m, WinogradConv2d) for m in fast.modules())
+    x = torch.randn(2, 3, 80, 64)
+    expected = model(x, mode='tensor')
+    difference = (fast(x, mode='tensor') - expected).abs().max()
+    assert difference < 1e-4 * expected.abs().max()
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+class _TakenApart(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.body[1].running_mean.fill_(1.0)
+
+    def forward(self, x, mode):
+        conv, norm = self.body
+        return norm(conv(x).relu())
+
+
+def test_a_model_that_takes_a_sequence_apart_is_refused():
+    with pytest.raises(ValueError, match='parts of a sequence in another order'):
+        fast_form(_TakenApart())
+
+
+@torch.no_grad()
+def test_transposed_convolutions_and_conv_modules_are_folded():
+    torch.manual_seed(0)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = ConvModule(3, 4, 3, padding=1, norm_cfg=dict(type='BN'))
+            self.b = nn.Sequential(nn.ConvTranspose2d(4, 5, 2, 2, bias=False), nn.BatchNorm2d(5))
+
+        def forward(self, x, mode):
+            return self.b(self.a(x))
+
+    net = _with_statistics(Net())
+    fast = fast_form(net)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
+    x = torch.randn(1, 3, 8, 6)
+    torch.testing.assert_close(fast(x, ''), net(x, ''), rtol=1e-5, atol=1e-5)

@@ -1,0 +1,495 @@
+"""Which tools run for which row, with stand-ins for them: order, resuming, failing, submitting."""
+
+import importlib.util
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmseg_ext.apis.cli.errors.errors import parse_options
+from support.paths import ROOT
+
+from mmseg_ext.apis.run.launch import Launch
+from mmseg_ext.apis.tables import submit as table_submit
+from mmseg_ext.apis.tables.rows import choose_rows, find_runs, read_tables
+from mmseg_ext.apis.tables.run import Settings, run_table
+from mmseg_ext.core.locks import locked
+
+# Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
+FAKE = """
+import json, shutil, sys
+from pathlib import Path
+tool, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
+folder = Path(arguments[arguments.index('--work-dir') + 1])
+with open({log!r}, 'a') as log:
+    log.write(json.dumps([tool, folder.name, *arguments]) + '\\n')
+if Path({fail!r}).is_file() and Path({fail!r}).read_text() == tool + ' ' + folder.name:
+    print('what led to it')
+    sys.exit('error: on purpose')
+if tool == 'train':
+    for name in ('iter_9.pth', 'best_mIoU_iter_6.pth'):
+        shutil.copy({whole!r}, folder / name)
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_9.pth'))
+else:
+    (folder / 'results.json').write_text(json.dumps(dict(
+        config=Path(arguments[0]).stem, checkpoint=Path(arguments[1]).name,
+        dataset=dict(name='VOCDataset', split='val', num_images=1449),
+        metrics=dict(mIoU=dict(value=0.5)))))
+"""
+CONFIG = """
+model = dict(type='EncoderDecoder')
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=9, val_interval=3)
+train_dataloader = dict(batch_size={depth})
+"""
+TABLES = """
+protocol: {dataset: VOCDataset, images: 1449, seeds: [0, 1]}
+tables:
+  1:
+    caption: toys
+    rows:
+      - {label: Small, config: small, printed: {mIoU: 50.5}}
+      - {label: Small + CRF, config: small_crf, weights_of: Small}
+      - {label: Missing, config: missing}
+      - label: Large
+        config: large
+        options: {train_dataloader.batch_size: 101}
+        printed: {mIoU: 90}
+"""
+
+
+class Setup:
+    """A paper with three configs, and stand-ins for the tools."""
+
+    def __init__(self, folder: Path) -> None:
+        self.configs, self.work, self.tools = (folder / n for n in ('configs', 'work', 'tools'))
+        self.log, self.fail = folder / 'calls.txt', folder / 'fail'
+        self.tools.mkdir()
+        for name in ('train', 'test'):
+            text = FAKE.format(
+                log=str(self.log), fail=str(self.fail), whole=str(folder / 'whole.pth')
+            )
+            (self.tools / f'{name}.py').write_text(text)
+        (self.configs / 'toy').mkdir(parents=True)
+        (self.configs / 'toy' / 'tables.yml').write_text(TABLES)
+        for name, depth in (('small', 18), ('small_crf', 19), ('large', 50)):
+            (self.configs / 'toy' / f'{name}.py').write_text(CONFIG.format(depth=depth))
+
+    def table(self, *names: str):
+        return choose_rows(read_tables('toy', self.configs)['1'], names or None)
+
+    def settings(self, *, gpus: int = 0, **settings) -> Settings:
+        defaults = dict(launch=Launch(self.tools, gpus), work_dirs=self.work, seeds=(0, 1))
+        return Settings(**dict(defaults, **settings))
+
+    def run(self, *names: str, **settings) -> list:
+        return run_table(self.table(*names), self.settings(**settings))
+
+    def calls(self) -> list:
+        """The calls since the last look, as (tool, folder)."""
+        return [tuple(call[:2]) for call in self.arguments()]
+
+    def arguments(self) -> list:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def slow_setup(tmp_path, whole_checkpoint) -> Setup:
+    """Stand-ins in processes of their own, as the tools are."""
+    whole_checkpoint(tmp_path / 'whole.pth', iteration=9)
+    return Setup(tmp_path)
+
+
+@pytest.fixture
+def setup(slow_setup, monkeypatch) -> Setup:
+    """The same stand-ins in this process, which is faster."""
+
+    def run(self, command: list, title: str, log: Path) -> int:
+        print(title)
+        tool = next(place for place, word in enumerate(command) if word.endswith('.py'))
+        monkeypatch.setattr(sys, 'argv', command[tool:])
+        try:
+            runpy.run_path(command[tool])
+        except SystemExit:
+            return 1
+        return 0
+
+    monkeypatch.setattr(Launch, 'run', run)
+    return slow_setup
+
+
+LARGE = 'large_large_seed'
+
+
+def test_all_rows_with_one_seed_then_with_the_next(setup, capfd):
+    assert setup.run() == []
+    calls = setup.arguments()
+    order = [tuple(call[:2]) for call in calls]
+    assert order == [
+        call
+        for seed in (0, 1)
+        for call in (
+            ('train', f'small_seed{seed}'),
+            ('test', f'small_seed{seed}'),
+            ('test', f'small_crf_seed{seed}'),  # no training of its own
+            ('train', f'{LARGE}{seed}'),
+            ('test', f'{LARGE}{seed}'),
+        )
+    ]
+    path, work = setup.configs / 'toy', setup.work
+    assert calls[5][2:] == [f'{path}/small.py', '--work-dir', f'{work}/small_seed1', '--seed', '1']
+    best = f'{work}/small_seed1/best_mIoU_iter_6.pth'
+    assert calls[6][2:] == [f'{path}/small.py', best, '--work-dir', f'{work}/small_seed1']
+    assert calls[7][2:4] == [f'{path}/small_crf.py', best]
+    assert calls[8][-2:] == calls[9][-2:] == ['--cfg-options', 'train_dataloader.batch_size=101']
+    assert setup.run() == [] and setup.calls() == []  # all finished
+    assert capfd.readouterr().out.count('finished already') == 6
+    found = find_runs(setup.table(), work)
+    assert [len(row.runs) for row in found.rows] == [2, 2, 0, 2]
+
+
+def test_options_are_read_as_typed():
+    assert parse_options(['a.b=1', 'c=[1,2]', 'd=x=y']) == {'a.b': 1, 'c': [1, 2], 'd': 'x=y'}
+    with pytest.raises(ValueError, match="--cfg-options 'max_iters' is not key=value"):
+        parse_options(['a=1', 'max_iters'])
+
+
+def test_options_reach_every_row(setup):
+    options = ('max_iters=200', 'train_dataloader.batch_size=7')
+    setup.run('small', 'large', seeds=(5,), options=options, amp=True, deterministic=True)
+    calls = setup.arguments()
+    assert [call[1] for call in calls] == ['small_seed5'] * 2 + [f'{LARGE}5'] * 2
+    assert calls[0][-7:] == ['--seed', '5', '--amp', '--deterministic', '--cfg-options', *options]
+    assert calls[2][-4:] == ['--cfg-options', 'train_dataloader.batch_size=101', *options]
+    assert calls[3][-4:] == ['--cfg-options', 'train_dataloader.batch_size=101', *options]
+
+
+def test_a_killed_row_resumes_where_it_was(setup, whole_checkpoint):
+    setup.run('small', seeds=(0,))
+    setup.arguments()
+    folder = setup.work / 'small_seed0'
+    (folder / 'results.json').unlink()
+    setup.run('small', seeds=(0,))
+    assert setup.calls() == [('test', 'small_seed0')]  # killed between training and test
+    (folder / 'results.json').unlink()
+    for name in ('iter_9.pth', 'best_mIoU_iter_6.pth'):
+        (folder / name).unlink()
+    whole_checkpoint(folder / 'iter_3.pth')
+    setup.run('small', seeds=(0,), options=('load_from=start.pth',))
+    train, test = setup.arguments()
+    options = ['--cfg-options', 'load_from=start.pth', 'load_from=None']
+    assert train[0] == 'train' and train[-4:] == ['--resume', *options] and test[0] == 'test'
+    assert (folder / 'last_checkpoint').read_text().endswith('iter_9.pth')
+
+
+def test_a_last_checkpoint_cut_short_is_trained_again(setup):
+    setup.run('small', seeds=(0,))
+    setup.arguments()
+    folder = setup.work / 'small_seed0'
+    (folder / 'results.json').unlink()
+    (folder / 'iter_9.pth').write_bytes(b'cut')
+    setup.run('small', seeds=(0,))
+    assert [call[0] for call in setup.arguments()] == ['train', 'test']
+
+
+def test_a_failing_row_is_listed_and_the_others_go_on(slow_setup, capfd):
+    setup = slow_setup
+    setup.fail.write_text('train small_seed0')
+    small, crf = setup.run(seeds=(0,))
+    assert (small.label, small.seed, small.step) == ('Small', 0, 'training')
+    assert small.log == setup.work / 'small_seed0' / 'train.log'
+    assert 'what led to it' in small.log.read_text() and str(small.log) in str(small)
+    assert 'error: on purpose' in small.log.read_text()
+    assert 'error: on purpose' in capfd.readouterr().err  # and on the screen
+    assert crf.label == 'Small + CRF' and 'no checkpoint' in str(crf)
+    assert setup.calls() == [
+        ('train', 'small_seed0'), ('train', f'{LARGE}0'), ('test', f'{LARGE}0')
+    ]  # fmt: skip
+    setup.fail.write_text('test small_seed0')
+    assert [failure.step for failure in setup.run('small', seeds=(0,))] == ['testing']
+    assert setup.calls() == [('train', 'small_seed0'), ('test', 'small_seed0')]
+    setup.fail.unlink()
+    assert setup.run('small', seeds=(0,)) == []
+    assert setup.calls() == [('test', 'small_seed0')]
+
+
+def test_a_row_whose_config_is_wrong_does_not_stop_the_others(setup):
+    (setup.configs / 'toy' / 'small.py').write_text('model = dict(')
+    failures = setup.run(seeds=(0,))
+    assert [failure.label for failure in failures] == ['Small', 'Small + CRF']
+    assert failures[0].step == 'its config' and 'was never closed' in failures[0].reason
+    assert [call[1] for call in setup.arguments()] == [f'{LARGE}0'] * 2
+
+
+def test_a_mistake_of_all_rows_is_one_message_before_anything_runs(setup, capfd):
+    with pytest.raises(ValueError, match='no_such_setting'):
+        setup.run(options=('no_such_setting=4',))
+    (setup.work.parent / 'mine.yml').write_text(
+        'classes: [a, b]\ntrain: {images: there, masks: m}\nval: {images: there, masks: m}\n'
+    )
+    with pytest.raises(FileNotFoundError, match=r'there: no such folder.*mine\.yml names as train'):
+        setup.run(dataset=str(setup.work.parent / 'mine.yml'))
+    assert setup.calls() == [] and not setup.work.exists() and capfd.readouterr().out == ''
+
+
+def test_a_row_goes_on_from_another_rows_run(setup):
+    """Wherever the tables keep it, and whatever length it had."""
+    path = setup.configs / 'toy' / 'large.py'
+    path.write_text(path.read_text() + "load_from = 'work_dirs/small/iter_40000.pth'\n")
+    [failure] = setup.run('large', seeds=(1,))
+    assert setup.calls() == [] and 'small_seed1, which is not there' in str(failure)
+    assert setup.run('small', 'large', seeds=(1,)) == []
+    train = setup.arguments()[2]
+    assert train[:2] == ['train', f'{LARGE}1']
+    assert train[-1] == f'load_from={setup.work / "small_seed1" / "iter_9.pth"}'
+    setup.run('large', seeds=(2,), options=('load_from=mine.pth',))
+    assert setup.arguments()[0][-1] == 'load_from=mine.pth'
+
+
+def contents(folder: Path) -> dict:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob('*.*')}
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'message'),
+    [
+        ('results.json', '{"config": "fmsi_xception_voc"}', 'was fmsi_xception_voc and is small'),
+        ('results.json', '{"config": "small", "seed": 3}', 'seed was 3 and is 1'),
+        ('small.py', CONFIG.format(depth=99), 'config_sha256 was'),
+        ('thesis.txt', 'mine', r'was unknown \(thesis.txt\)'),
+    ],
+)
+def test_a_folder_of_something_else_is_refused_before_anything_runs(setup, name, text, message):
+    folder = setup.work / 'small_seed1'
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text)
+    before = contents(setup.work)
+    with pytest.raises(ValueError, match=f'small_seed1 holds another run.*{message}.*--work-dirs'):
+        setup.run()
+    assert setup.calls() == [] and contents(setup.work) == before
+
+
+@pytest.mark.parametrize('name', ['table_row.json', 'results.json'])
+def test_a_damaged_file_is_named(setup, name):
+    folder = setup.work / 'small_seed0'
+    folder.mkdir(parents=True)
+    (folder / name).write_text('{"config": ')
+    with pytest.raises(ValueError, match=f'small_seed0/{name} is damaged .*: remove it'):
+        setup.run('small', seeds=(0,))
+    assert setup.calls() == [] and (folder / name).read_text() == '{"config": '
+
+
+def test_other_settings_are_refused_and_equal_ones_are_not(setup):
+    setup.run('small', seeds=(0,))
+    setup.arguments()
+    before = contents(setup.work)
+    for changes in (
+        dict(options=('train_dataloader.batch_size=50',)),
+        dict(amp=True),
+        dict(deterministic=True),
+    ):
+        with pytest.raises(ValueError, match='holds another run'):
+            setup.run('small', seeds=(0,), **changes)
+    assert contents(setup.work) == before and setup.calls() == []
+    assert setup.run('small', seeds=(0,), options=('train_dataloader.batch_size=18',)) == []
+
+
+def test_a_run_of_the_training_tool_is_taken_over(setup, whole_checkpoint):
+    folder = setup.work / 'small_seed0'
+    whole_checkpoint(folder / 'iter_6.pth')
+    text = CONFIG.format(depth=18) + 'randomness = dict(seed=0)\n'
+    (folder / 'small.py').write_text(text)
+    assert setup.run('small', seeds=(0,)) == []
+    assert '--resume' in setup.arguments()[0]
+
+
+def test_a_result_of_another_checkpoint_is_tested_again(setup):
+    setup.run('small', seeds=(0,))
+    setup.arguments()
+    results = setup.work / 'small_seed0' / 'results.json'
+    results.write_text(json.dumps(dict(config='small', checkpoint='iter_3.pth', metrics={})))
+    setup.run('small', seeds=(0,))
+    assert setup.calls() == [('test', 'small_seed0')]
+    for path in results.parent.glob('*.pth'):  # deleted to save space: the result still holds
+        path.unlink()
+    assert setup.run('small', seeds=(0,)) == [] and setup.calls() == []
+
+
+def test_gpus_start_every_row_through_torchrun(setup):
+    command = Launch(setup.tools, gpus=4).command('train', 'a.py', '--seed', 0)
+    assert command[1].endswith('mmseg_ext/engine/torchrun.py')
+    assert command[2:5] == ['--standalone', '--nproc_per_node=4', str(setup.tools / 'train.py')]
+    assert command[5:] == ['a.py', '--seed', '0', '--launcher', 'pytorch']
+
+
+def test_two_processes_do_not_share_a_folder(setup, monkeypatch):
+    with locked(setup.work / 'small_seed0'), monkeypatch.context() as other:
+        other.delenv('MMSEG_EXT_LOCKED')  # what tells a table's children from others
+        [failure] = setup.run('small', seeds=(0,))
+        assert 'in use by another process' in str(failure) and setup.calls() == []
+    assert setup.run('small', seeds=(0,)) == []
+
+
+SBATCH = """#!{python}
+import sys
+with open({log!r}, 'a') as log:
+    log.write('\\0'.join(sys.argv[1:]) + '\\n')
+print(len(open({log!r}).readlines()))
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """An sbatch that writes down what it is told, and an empty queue."""
+    log = tmp_path / 'jobs.txt'
+    (tmp_path / 'bin').mkdir()
+    texts = dict(sbatch=SBATCH.format(python=sys.executable, log=str(log)), squeue='#!/bin/sh\n')
+    for name, text in texts.items():
+        (tmp_path / 'bin' / name).write_text(text)
+        (tmp_path / 'bin' / name).chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path / "bin"}{os.pathsep}{os.environ["PATH"]}')
+    monkeypatch.setenv('SBATCH_ARGS', '--time 10:00')
+    return log
+
+
+def test_slurm_gets_a_job_for_each_row_and_seed(setup, slurm, tmp_path):
+    def submit():
+        return table_submit.submit_table(
+            setup.table(), setup.settings(gpus=2), tool=Path('tools/table.py'), arguments=['--amp']
+        )
+
+    jobs = submit()
+    assert [(job.label, job.seed, job.job) for job in jobs] == [
+        ('Small', 0, '1'), ('Large', 0, '2'), ('Small', 1, '3'), ('Large', 1, '4'),
+        ('Small + CRF', 0, '5'), ('Small + CRF', 1, '6'),
+    ]  # fmt: skip
+    lines = [line.split('\0') for line in slurm.read_text().splitlines()]
+    assert {'--parsable', '--gres=gpu:2', '--job-name=small_seed0', '--time', '10:00'} < set(
+        lines[0]
+    )
+    tool = f'; {sys.executable} tools/table.py toy 1 --rows Small --seeds 0 --ignore-tolerances'
+    assert f'{tool} --amp & ' in lines[0][-1]
+    assert {'--requeue', '--signal=B:USR1@90'} < set(lines[0])
+    assert '--dependency=afterany:1' in lines[4] and '--dependency=afterany:3' in lines[5]
+    assert not any('dependency' in word for word in lines[0])
+    (tmp_path / 'bin' / 'squeue').write_text('#!/bin/sh\necho RUNNING\n')
+    again = submit()
+    assert [job.new for job in again] == [False] * 6
+    assert len(slurm.read_text().splitlines()) == 6
+    assert setup.run('small', seeds=(0,)) == []  # the job itself finds its folder its own
+
+
+@pytest.mark.parametrize('name, status, again', [('USR1', 138, True), ('TERM', 143, False)])
+def test_a_job_out_of_time_puts_itself_into_the_queue_again(tmp_path, name, status, again):
+    """The shell's part alone, with a tool that takes its time to save."""
+    tool = tmp_path / 'tool'
+    tool.write_text(
+        "#!/bin/sh\nend() { sleep 0.2; echo saved; exit $1; }\ntrap 'end 138' USR1\n"
+        "trap 'end 143' TERM\nsleep 0.3; echo ready\nwhile :; do sleep 0.05; done\n"
+    )
+    (tmp_path / 'scontrol').write_text('#!/bin/sh\necho scontrol $*\n')
+    for path in (tool, tmp_path / 'scontrol'):
+        path.chmod(0o755)
+    script = table_submit._JOB.format(command=tool, again=table_submit._AGAIN)
+    env = dict(os.environ, SLURM_JOB_ID='7', PATH=f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    job = subprocess.Popen(['sh', '-c', script], stdout=subprocess.PIPE, text=True, env=env)
+    assert job.stdout.readline() == 'ready\n'
+    job.send_signal(getattr(signal, f'SIG{name}'))
+    rest = job.communicate(timeout=60)[0]
+    assert rest == 'saved\n' + 'scontrol requeue 7\n' * again and job.returncode == status
+
+
+def test_slurm_that_is_absent_is_named(setup, monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    with pytest.raises(ValueError, match='needs sbatch'):
+        table_submit.submit_table(setup.table(), setup.settings(), tool=Path('table.py'))
+
+
+@pytest.fixture
+def tool(setup, monkeypatch):
+    """tools/table.py in this process, with the stand-ins."""
+    spec = importlib.util.spec_from_file_location('table_tool', ROOT / 'tools' / 'table.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, 'TOOLS', setup.tools)
+    monkeypatch.setattr(module, 'table_models', lambda *a, **k: {})
+
+    def run(*arguments: object) -> int:
+        words = ['toy', *arguments, '--configs', setup.configs, '--work-dirs', setup.work]
+        monkeypatch.setattr(sys, 'argv', ['table.py', *map(str, words)])
+        return module.main()
+
+    return run
+
+
+def test_the_exit_status(setup, tool, capsys):
+    """Small is within (50 against 50.5), Large outside (90)."""
+    assert tool(1, '--report') == 0
+    text = capsys.readouterr().out
+    assert setup.calls() == [] and not setup.work.exists()
+    assert text.count('not run') == 4 and 'no config missing' in text
+    assert tool(1, '--rows', 'small') == 0
+    assert '50.00 ± 0.00' in capsys.readouterr().out
+    assert tool(1, '--rows', 'small,Large', '--seeds', 0) == 1
+    assert tool(1, '--report') == 1
+    assert '-40.00' in capsys.readouterr().out
+    assert tool(1, '--report', '--ignore-tolerances') == 0
+    capsys.readouterr()
+    for path in setup.work.glob('*/results.json'):  # other data: no tolerances
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(dict(content, dataset=dict(name='Mine'))))
+    assert tool(1, '--report') == 0
+    text = capsys.readouterr().out
+    assert '90.00' not in text and 'Difference: to the row Small' in text
+
+
+def test_failures_are_listed_at_the_end(setup, tool, capsys):
+    setup.fail.write_text(f'test {LARGE}1')
+    assert tool(1, '--rows', 'small,large') == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1] == (
+        f"error: row 'Large', seed 1: failed in testing: see {setup.work}/{LARGE}1/test.log"
+    )
+    assert '50.00 ± 0.00' in printed.out  # Small has both seeds
+
+
+def test_numbers_below_0_are_refused_and_a_seed_counts_once(setup, tool, capsys):
+    for words in (['--seeds', -1], ['--gpus', -1], ['--num-folds', -5], ['--latency', -1]):
+        with pytest.raises(SystemExit, match='2'):
+            tool(1, *words)
+        assert 'are numbers from 0' in capsys.readouterr().err
+    assert setup.calls() == [] and not setup.work.exists()
+    setup.work.write_text('a file')
+    with pytest.raises(SystemExit, match='2'):
+        tool(1)
+    assert 'is a file: name the folder of all runs' in capsys.readouterr().err
+    setup.work.unlink()
+    assert tool(1, '--rows', 'small', '--seeds', 0, 0) == 0
+    assert '50.00 ±' not in capsys.readouterr().out  # one run has no standard deviation
+    assert setup.calls() == [('train', 'small_seed0'), ('test', 'small_seed0')]
+
+
+def test_write_refreshes_the_card(setup, tool, capsys):
+    card = setup.configs / 'toy' / 'README.md'
+    card.write_text('# Toy\n\n<!-- results:start -->\n<!-- results:end -->\n\nrest\n')
+    tool(1, '--seeds', 0)
+    tool(1, '--write', '--report', '--out', setup.work / 'out.md')
+    text = card.read_text()
+    assert '### toy, table 1: toys' in text and '| Small | mIoU | 50.50 | 50.00 | 1 |' in text
+    assert text.endswith('<!-- results:end -->\n\nrest\n')
+    assert '| Small | mIoU | 50.50 | 50.00 | 1 |' in (setup.work / 'out.md').read_text()
+    manifest = setup.configs / 'toy' / 'tables.yml'
+    other = TABLES.split('tables:\n')[1].replace('  1:', '  2:')
+    manifest.write_text(TABLES + other.replace('config: ', 'config: never_'))
+    card.write_text(text.replace('50.50', ''))
+    assert tool('--write') == 1 and card.read_text() == text  # Large is outside; 2 has no run
+    with pytest.raises(SystemExit):
+        tool(1, '--write', '--rows', 'small')
+    with pytest.raises(SystemExit):
+        tool()
+    assert 'which table?' in capsys.readouterr().err

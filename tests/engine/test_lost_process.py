@@ -1,0 +1,141 @@
+"""A process that is stopped, gone or never came is named in one line; so is a busy port."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+import torch
+from mmengine.config import Config
+from support.paths import ROOT
+from torch import distributed
+
+from mmseg_ext.apis.run import training
+from mmseg_ext.engine.distributed import start_cpu_group
+from mmseg_ext.engine.lost_process import VARIABLE, named, waiting_time
+
+LOSE = """
+import os
+import signal
+import sys
+import torch
+from mmseg_ext.engine.lost_process import LostProcessError, named
+def ask(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # each of the others asks
+    sys.exit('asked')
+
+
+signal.signal(signal.SIGTERM, ask)
+try:
+    with named(timedelta(seconds=2)):
+        distributed.barrier()
+        if rank == {lost}:
+            {fate}
+        distributed.all_reduce(torch.ones(3))
+    print('whole')
+except LostProcessError as error:
+    print(error)
+except SystemExit as error:
+    print('status', error.code)
+"""
+
+
+@pytest.mark.parametrize('lost, count', [(1, 2), (2, 3), (0, 2)])
+def test_a_stopped_process_ends_the_others_and_is_named(lost, count, two_ranks):
+    code = LOSE.format(lost=lost, fate='os.kill(os.getpid(), signal.SIGSTOP)')
+    texts = two_ranks(code, count, limit=2)
+    told = 1 if lost == 0 else 0  # the first of those that are left
+    expected = rf'process {lost} \(of {count}, from 0\) does not answer: .* wait 2 s .*--resume'
+    assert re.match(expected, texts[told]), texts
+    assert texts[lost] == 'status asked\n'  # it was woken up to end
+    assert texts.count('status 1\n') == count - 2  # nobody else has a word to say
+
+
+def test_a_process_that_went_is_named_at_once(two_ranks):
+    code = LOSE.format(lost=1, fate="print('went', flush=True); os._exit(0)")
+    texts = two_ranks(code, limit=600)
+    assert texts[1] == 'went\n' and texts[0].startswith('process 1 (of 2, from 0) does not answer')
+
+
+def test_other_errors_are_left_alone():
+    with pytest.raises(RuntimeError, match='^shape mismatch'), named(timedelta(seconds=2)):
+        raise RuntimeError('shape mismatch')
+
+
+def test_the_waiting_time_and_what_it_is_set_by(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert waiting_time() == timedelta(minutes=10)
+    assert waiting_time(dict(backend='nccl', timeout=40)) == timedelta(seconds=40)
+    monkeypatch.setenv(VARIABLE, '7.5')
+    assert waiting_time(dict(timeout=40)) == timedelta(seconds=7.5)
+    for wrong in ('soon', '0', '-3', 'nan', 'inf'):
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(ValueError, match=f'{VARIABLE}.*{wrong}.* no time in seconds'):
+            waiting_time()
+
+
+def test_nccl_is_told_as_well(monkeypatch):
+    monkeypatch.setenv(VARIABLE, '12')
+    monkeypatch.setattr(training, 'start_cpu_group', lambda launcher, limit: False)
+    cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
+    training.use_launcher(cfg, 'slurm')
+    assert cfg.env_cfg.dist_cfg == dict(backend='nccl', timeout=12.0)
+    assert [hook.type for hook in cfg.custom_hooks] == ['SyncStatisticsHook']
+
+
+@pytest.fixture
+def busy_port():
+    with socket.socket() as held:
+        held.bind(('', 0))
+        held.listen()
+        yield held.getsockname()[1]
+
+
+@pytest.fixture
+def as_first_of_two(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for name, value in dict(RANK=0, WORLD_SIZE=2, LOCAL_RANK=0, MASTER_ADDR='127.0.0.1').items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_a_busy_port_of_any_launcher_is_named(busy_port, as_first_of_two, monkeypatch):
+    monkeypatch.setenv('MASTER_PORT', str(busy_port))
+    with pytest.raises(ValueError, match=f'^port {busy_port} is in use by another.*MASTER_PORT$'):
+        start_cpu_group('pytorch', limit=timedelta(seconds=5))
+
+
+def test_processes_that_were_never_started_are_not_waited_for(
+    free_port, as_first_of_two, monkeypatch
+):
+    monkeypatch.setenv('MASTER_PORT', str(free_port))
+    with pytest.raises(ValueError, match='did not meet .*MASTER_ADDR'):
+        start_cpu_group('pytorch', limit=timedelta(seconds=1))
+    assert not distributed.is_initialized()
+
+
+def test_steps_of_slurm_jobs_have_ports_of_their_own(monkeypatch):
+    from mmseg_ext.engine import distributed as ours
+
+    monkeypatch.delenv('SLURM_JOB_ID', raising=False)
+    monkeypatch.delenv('SLURM_STEP_ID', raising=False)
+    assert ours._port() == 29500
+    ports = set()
+    for job in range(4_711_000, 4_711_010):
+        for step in range(3):
+            monkeypatch.setenv('SLURM_JOB_ID', str(job))
+            monkeypatch.setenv('SLURM_STEP_ID', str(step))
+            ports.add(ours._port())
+    assert len(ports) == 30 and 20000 <= min(ports) and max(ports) < 30000
+
+
+@pytest.mark.parametrize('tool', ['dist_train.sh', 'dist_test.sh'])
+def test_a_busy_port_is_one_line(tool, busy_port):
+    words = ['bash', f'tools/{tool}', 'config.py', *(['file.pth'] if 'test' in tool else []), '2']
+    env = {**os.environ, 'PYTHON': sys.executable, 'PORT': str(busy_port)}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, env=env)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f'error: port {busy_port} is in use by another process: choose another')
+    assert done.returncode == 1 and done.stdout == ''

@@ -1,0 +1,1 @@
+"""What several tests need: paths, made-up data, a warm interpreter."""
