@@ -15,8 +15,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis.bench import timing as benchmark  # noqa: F401, they register benchmarks
-from mmseg_ext.apis.cli.errors import errors as cli  # noqa: F401, they register benchmarks
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.bench import crf, memory, parts, timing  # noqa: F401, they register benchmarks
 from mmseg_ext.core.files import write_json
 
 
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('name', choices=list(benchmark.BENCHMARKS))
+    parser.add_argument('name', choices=list(timing.BENCHMARKS))
     parser.add_argument('--threads', type=int, help="torch's threads; default: as they are")
     parser.add_argument('--repeats', type=int, default=7, help='timed calls of each side')
     parser.add_argument('--out', type=Path, help='JSON file')
@@ -79,7 +79,7 @@ def main() -> None:
     for name, owners in owned.items():
         if name in settings and args.name not in owners:
             raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')
-    record = benchmark.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
+    record = timing.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
     record['command'] = f'python tools/benchmark.py {shlex.join(sys.argv[1:])}'
     show(record)
     if args.out is not None:

@@ -10,9 +10,9 @@ import difflib
 import sys
 from pathlib import Path
 
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.cards.card import generate, pictures
 from mmseg_ext.apis.cards.fold_record import collect_all
-from mmseg_ext.apis.cli.errors import errors as cli
 from mmseg_ext.core.files import write_bytes
 
 

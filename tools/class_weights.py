@@ -6,8 +6,7 @@ python tools/class_weights.py CONFIG --method effective --effective-beta 0.99999
 
 import argparse
 
-from mmseg_ext.apis.cli.errors import errors as cli
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis import cli, run
 from mmseg_ext.apis.userdata.weights import as_table, count_split, weigh
 from mmseg_ext.core.files import write_json
 from mmseg_ext.models.losses.class_weights import METHODS
@@ -41,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = training.load_config(args.config, options=args.cfg_options, dataset=args.dataset)
+    cfg = run.load_config(args.config, options=args.cfg_options, dataset=args.dataset)
     counts = count_split(cfg, split=args.split)
     weights = weigh(
         counts,

@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.draw.pixels import encode_below
-from mmseg_ext.apis.predict.predictor import crf, crf_picture
+from mmseg_ext.apis.predict import crf, crf_picture
 from mmseg_ext.core.files import write_bytes, write_json
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 

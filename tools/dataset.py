@@ -9,7 +9,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.userdata.check import as_text, check_data
 from mmseg_ext.apis.userdata.init import init_data_file
 from mmseg_ext.apis.userdata.page import write_page

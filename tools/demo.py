@@ -11,7 +11,7 @@ import time
 import warnings
 from pathlib import Path
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.demo import StepError, run_demo
 from mmseg_ext.core.files import short_path
 

@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import replace
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.download import ARCHIVES, fetch_dataset
 
 

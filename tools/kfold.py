@@ -15,14 +15,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis.predict.predictor.average import load_average, run_average
-
-from mmseg_ext.apis.cli.errors import errors as cli
-from mmseg_ext.apis.folds import fold as kfold
+from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.folds.pool import read_pool
 from mmseg_ext.apis.folds.report import SUMMARY_FILE, format_folds, write_summary
 from mmseg_ext.apis.folds.run import Plan, choose_checkpoint, run_folds
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.predict.average import load_average, run_average
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.core.files import short_path
 
@@ -34,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file, or package::path')
-    kfold.add_split_arguments(parser)
+    folds.add_split_arguments(parser)
     parser.add_argument('--folds', nargs='+', type=int, help='run only these folds')
     parser.add_argument('--work-dir', help='folder of the folds')
     parser.add_argument('--dataset', help='your data: a file that tools/dataset.py init writes')
@@ -58,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--prob', action='store_true', help='with --average: write probabilities')
     parser.add_argument('--device', default='auto', help='of --average: auto, cpu, cuda, cuda:N')
-    kfold.add_surface_arguments(parser)
+    folds.add_surface_arguments(parser)
     args = cli.parse_args(parser)
     if args.num_folds is None:
         parser.error('--num-folds is needed, such as --num-folds 5')
@@ -68,7 +65,7 @@ def parse_args() -> argparse.Namespace:
 def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
     """Predict with the models of the tested folds; returns the number of failures."""
     options = cli.parse_options(args.cfg_options)
-    cfg = training.load_config(args.config, options=options, dataset=args.dataset)
+    cfg = run.load_config(args.config, options=options, dataset=args.dataset)
     weights = [
         choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in result['folds']
     ]
@@ -98,7 +95,7 @@ def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
 
 def main() -> int:
     args = parse_args()
-    cfg = training.load_config(
+    cfg = run.load_config(
         args.config,
         options=cli.parse_options(args.cfg_options),
         work_dir=args.work_dir,
@@ -108,7 +105,7 @@ def main() -> int:
     if not args.report:
         plan = Plan(
             config=args.config,
-            **kfold.split_settings(cfg, args),
+            **folds.split_settings(cfg, args),
             seed=args.seed,
             amp=args.amp,
             deterministic=args.deterministic,

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.shapes_files import write_shapes
 
 

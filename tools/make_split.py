@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.splits import split_ids, write_lists
 
 

@@ -7,9 +7,8 @@ Example:
 import argparse
 import sys
 
-from mmseg_ext.apis.predict.predictor.predictor import find_images, load_model, predict_to_folder
-
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.predict.predictor import find_images, load_model, predict_to_folder
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,7 +7,7 @@ python tools/report.py work_dirs/A work_dirs/B --compare  B beside A, with paire
 import argparse
 from pathlib import Path
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.pages.compare_page import complete_runs, rows_of, write_table_report
 from mmseg_ext.apis.pages.run_page import write_report
 

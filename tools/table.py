@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 from typing import List
 
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.cards.card import generate
-from mmseg_ext.apis.cli.errors import errors as cli
 from mmseg_ext.apis.run.launch import Launch, option_arguments
 from mmseg_ext.apis.tables.models import table_models
 from mmseg_ext.apis.tables.rows import (

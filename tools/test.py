@@ -7,9 +7,7 @@ python tools/test.py CONFIG CHECKPOINT --tta --show-dir work_dirs/pictures
 import argparse
 import os
 
-from mmseg_ext.apis.cli.errors import errors as cli
-from mmseg_ext.apis.folds import fold as kfold
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.run.checkpoints import last_checkpoint
 
 
@@ -35,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--calibration', action='store_true', help='also the calibration error (ECE)'
     )
-    kfold.add_surface_arguments(parser)
+    folds.add_surface_arguments(parser)
     parser.add_argument(
         '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
     )
@@ -46,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=cli.Options, help='override settings: key=value'
     )
-    kfold.add_fold_arguments(parser)
+    folds.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -57,26 +55,26 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = training.load_config(
+    cfg = run.load_config(
         args.config, options=args.cfg_options, work_dir=args.work_dir, dataset=args.dataset
     )
-    kfold.use_fold_arguments(cfg, args)
-    training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
+    folds.use_fold_arguments(cfg, args)
+    run.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.show or args.show_dir:
-        training.use_drawing(cfg, show=args.show, show_dir=args.show_dir, wait_time=args.wait_time)
+        run.use_drawing(cfg, show=args.show, show_dir=args.show_dir, wait_time=args.wait_time)
     if args.tta:
-        training.use_tta(cfg)
+        run.use_tta(cfg)
     if args.out:
-        training.use_output(cfg, args.out)
+        run.use_output(cfg, args.out)
     if args.surfaces:
-        training.use_surfaces(cfg, spacing=args.spacing, tolerance=args.tolerance)
+        run.use_surfaces(cfg, spacing=args.spacing, tolerance=args.tolerance)
     if args.calibration:
-        training.use_calibration(cfg)
-    training.use_launcher(cfg, args.launcher)
+        run.use_calibration(cfg)
+    run.use_launcher(cfg, args.launcher)
     checkpoint = args.checkpoint
     if checkpoint is None and args.fold is not None:  # the best was chosen on the held-out images
         checkpoint = last_checkpoint(cfg.work_dir)
-    training.test(cfg, checkpoint)
+    run.test(cfg, checkpoint)
 
 
 if __name__ == '__main__':

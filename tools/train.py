@@ -6,9 +6,7 @@ python tools/train.py configs/fmsi/fmsi_xception_voc.py --amp --cfg-options max_
 import argparse
 import os
 
-from mmseg_ext.apis.cli.errors import errors as cli
-from mmseg_ext.apis.folds import fold as kfold
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.run.checkpoints import check_start_weights
 from mmseg_ext.engine.nonfinite import ACTIONS
 
@@ -47,7 +45,7 @@ def parse_args() -> argparse.Namespace:
         help='at a loss or gradient that is not finite: stop, or skip the step; more than a tenth '
         'of the last 100 steps (and more than 5) skipped stop, too',
     )
-    kfold.add_fold_arguments(parser)
+    folds.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -58,17 +56,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = training.load_config(
+    cfg = run.load_config(
         args.config, options=args.cfg_options, work_dir=args.work_dir, dataset=args.dataset
     )
     check_start_weights(cfg.model)  # before the fold writes its lists
-    kfold.use_fold_arguments(cfg, args)
-    training.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
+    folds.use_fold_arguments(cfg, args)
+    run.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.amp:
-        training.use_amp(cfg)
-    training.use_nan(cfg, args.nan)
-    training.use_launcher(cfg, args.launcher)
-    training.train(cfg, resume=args.resume)
+        run.use_amp(cfg)
+    run.use_nan(cfg, args.nan)
+    run.use_launcher(cfg, args.launcher)
+    run.train(cfg, resume=args.resume)
 
 
 if __name__ == '__main__':

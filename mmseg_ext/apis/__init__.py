@@ -1,1 +1,33 @@
-"""What the tools call: train, test, predict, report and the README cards."""
+"""Train, test and predict from Python, as the tools do.
+
+Each name is imported at first use::
+
+    from mmseg_ext import apis
+
+    cfg = apis.load_config('mmseg_ext::fmsi/fmsi_xception_voc.py', options=dict(max_iters=1000))
+    apis.train(cfg)
+    scores = apis.test(cfg)
+    model, checkpoint = apis.load_tested(cfg.work_dir, apis.read_results(cfg.work_dir))
+
+The rooms below ``apis`` and who may import whom: ``docs/architecture.md``.
+"""
+
+from ..core.exports import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    **{
+        'folds.fold': 'use_fold',
+        'pages.compare_page': 'write_table_report',
+        'pages.run_page': 'write_report',
+        'predict.fast': 'fast_form',
+        'predict.predictor': 'predict_to_folder',
+        'run.config': 'load_config',
+        'run.folder': 'read_results',
+        'run.load': 'load_model load_tested',
+        'run.testing': 'test',
+        'run.training': 'train',
+        'userdata.check': 'check_data',
+        'userdata.init': 'init_data_file',
+    },
+)

@@ -14,7 +14,7 @@ from mmseg.structures import SegDataSample
 from support.paths import ROOT
 
 from mmseg_ext.apis.config.packages import check_packages
-from mmseg_ext.apis.run.training import load_config
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')

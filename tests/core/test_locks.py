@@ -11,6 +11,7 @@ import time
 import pytest
 
 from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.core import locks
 from mmseg_ext.core.locks import LOCK_FILE, locked
 
@@ -139,7 +140,7 @@ def test_without_locks_on_the_file_system_a_run_goes_on(tmp_path, monkeypatch):
 def test_a_training_that_is_refused_leaves_the_other_alone(tmp_path, tiny_config):
     """Even where both began at the same time, and the folder was there for neither."""
     work = tmp_path / 'run'
-    cfg = training.load_config(tiny_config, work_dir=work)
+    cfg = load_config(tiny_config, work_dir=work)
     cfg.load_from = str(tmp_path / 'missing.pth')
     with elsewhere(hold, work):
         with pytest.raises(ValueError, match='run is in use by another process'):

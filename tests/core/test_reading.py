@@ -12,11 +12,11 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
-from mmseg_ext.apis.predict.predictor.predictor import build_pipeline
 from PIL import Image
 from support import picture_zoo as zoo
 
 import mmseg_ext
+from mmseg_ext.apis.predict.predictor import build_pipeline
 from mmseg_ext.apis.userdata.check import as_text, check_data
 from mmseg_ext.apis.userdata.file import read_data_file
 from mmseg_ext.apis.userdata.page import write_page

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ext.apis.cli.errors import errors as cli
-from mmseg_ext.core import refusals
+from mmseg_ext.apis import cli
+from mmseg_ext.core import refusals, words
 from mmseg_ext.core.files import replacing, write_json
 from tests.conftest import write_tiny_config
 
@@ -129,12 +129,14 @@ def test_a_reader_that_has_enough_is_no_error(monkeypatch, capsys):
 
 def test_other_errors_are_as_they_were():
     error = FileNotFoundError('no config a.py')
-    assert refusals.as_refusal(error) is error and cli.message_of(error) == 'no config a.py'
+    assert refusals.as_refusal(error) is error and words.message_of(error) == 'no config a.py'
     assert refusals.as_refusal(ValueError('x')).args == ('x',)
     missing = FileNotFoundError(errno.ENOENT, 'No such file or directory', 'a.txt')
-    assert cli.message_of(missing) == 'a.txt: No such file or directory'
+    assert words.message_of(missing) == 'a.txt: No such file or directory'
     with io.BytesIO() as stream:  # no file that the user knows
-        assert stream and cli.message_of(OSError(errno.ENOSPC, 'No space left')).startswith('No sp')
+        assert stream and words.message_of(OSError(errno.ENOSPC, 'No space left')).startswith(
+            'No sp'
+        )
 
 
 LIMIT = """

@@ -12,6 +12,7 @@ from mmseg.registry import DATASETS, MODELS
 from support.paths import ROOT
 
 from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
 
 SURVEY = ROOT / 'configs' / 'survey'
 SIZE = 40
@@ -54,7 +55,7 @@ def _tiny(slices: Path, work_dir: Path) -> Config:
             'persistent_workers': False,
         }.items()
     }
-    cfg = training.load_config(
+    cfg = load_config(
         SURVEY / 'resegnet_noskip_brainmri.py',
         options={'max_iters': 2, 'model.backbone.widths': (4, 4, 8),
                  'model.decode_head.in_channels': 4, 'train_dataloader.batch_size': 2,

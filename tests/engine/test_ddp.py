@@ -11,7 +11,8 @@ import pytest
 import torch
 from support.paths import ROOT
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import testing, training
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.engine.distributed import start_cpu_group
 
 # No augmentation, no dropout and no batch statistics, so that a batch of two is two of one; plain
@@ -48,7 +49,7 @@ def test_two_processes_have_the_gradients_of_the_joined_batch(tiny_config, tmp_p
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'MMDistributedDataParallel' in (tmp_path / 'pair' / 'pair.py').read_text()
 
-    cfg = training.load_config(write(tmp_path / 'one.py', tiny_config, 2),
+    cfg = load_config(write(tmp_path / 'one.py', tiny_config, 2),
                                work_dir=tmp_path / 'one')  # fmt: skip
     runner = training.build_runner(cfg)
     runner.model.cpu()
@@ -123,11 +124,11 @@ class CompareHook(Hook):
 
 
 def train(folder, hooks, resume=False):
-    cfg = training.load_config({config!r}, work_dir=folder)
+    cfg = load_config({config!r}, work_dir=folder)
     cfg.experiment_name = os.path.basename(folder) + str(resume)
     cfg.custom_hooks = [*hooks, dict(type='IterSeedHook'), dict(type='CompareHook')]
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    training.use_launcher(cfg, 'pytorch')
+    use_launcher(cfg, 'pytorch')
     cfg.find_unused_parameters = True
     cfg.model_wrapper_cfg.find_unused_parameters = True
     training.train(cfg, resume=resume)
@@ -211,9 +212,9 @@ class KeepHook(Hook):
         pickle.dump([metrics, state], open(f'{folder}/rank{{rank}}.pkl', 'wb'))
 
 
-cfg = training.load_config({config!r}, work_dir='{folder}/two')
+cfg = load_config({config!r}, work_dir='{folder}/two')
 cfg.custom_hooks = [dict(type='KeepHook'), *{hooks!r}]
-training.use_launcher(cfg, 'pytorch')
+use_launcher(cfg, 'pytorch')
 training.train(cfg)
 """
 
@@ -240,8 +241,8 @@ def test_two_processes_validate_what_the_file_holds(hooks, tiny_config, tmp_path
         assert torch.equal(value, state[name]) and torch.equal(value, other[name]), name
 
     config.write_text(base + METRICS.format(folder=f'{tmp_path}/one_'))
-    cfg = training.load_config(config, work_dir=tmp_path / 'one')
-    alone = training.test(cfg, file)
+    cfg = load_config(config, work_dir=tmp_path / 'one')
+    alone = testing.test(cfg, file)
     loss = scores.pop('val_loss')
     assert len(alone) > 20 and alone == scores and scores['batch_f_score'] > 0
     for name in ('counts', 'sure', 'surface'):
@@ -250,7 +251,7 @@ def test_two_processes_validate_what_the_file_holds(hooks, tiny_config, tmp_path
         assert [Path(n).stem for n in one['names']] == ['0', '1', '2', '3', '4']
         for member in one:
             np.testing.assert_array_equal(one[member], two[member], f'{name} {member}')
-    cfg = training.load_config(config, work_dir=tmp_path / 'loss')
+    cfg = load_config(config, work_dir=tmp_path / 'loss')
     cfg.update(load_from=str(file), experiment_name='loss')
     cfg.default_hooks.checkpoint = None
     assert training.build_runner(cfg).val()['val_loss'] == loss

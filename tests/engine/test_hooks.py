@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.engine.hooks import (
     ChannelsLastHook,
     FreezeBackboneHook,
@@ -125,7 +126,7 @@ def test_randomness_is_put_back():
 
 def train(config, folder, **changes) -> tuple[list, dict]:
     """Losses of each iteration and the last checkpoint's weights."""
-    cfg = training.load_config(config, work_dir=folder)
+    cfg = load_config(config, work_dir=folder)
     cfg.experiment_name = folder.name
     cfg.merge_from_dict(changes)
     training.train(cfg)

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from support.paths import ROOT
 from torch import distributed
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import options
+from mmseg_ext.apis.run.options import use_launcher
 from mmseg_ext.engine.distributed import start_cpu_group
 from mmseg_ext.engine.lost_process import VARIABLE, named, waiting_time
 
@@ -79,9 +80,9 @@ def test_the_waiting_time_and_what_it_is_set_by(monkeypatch):
 
 def test_nccl_is_told_as_well(monkeypatch):
     monkeypatch.setenv(VARIABLE, '12')
-    monkeypatch.setattr(training, 'start_cpu_group', lambda launcher, limit: False)
+    monkeypatch.setattr(options, 'start_cpu_group', lambda launcher, limit: False)
     cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl'))))
-    training.use_launcher(cfg, 'slurm')
+    use_launcher(cfg, 'slurm')
     assert cfg.env_cfg.dist_cfg == dict(backend='nccl', timeout=12.0)
     assert [hook.type for hook in cfg.custom_hooks] == ['SyncStatisticsHook']
 

@@ -13,6 +13,8 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.options import use_nan
 from mmseg_ext.engine.nonfinite import NonFiniteError, NonFiniteHook
 
 GOOD, STEEP, TOO_LARGE, BAD_GRADIENT = 1.0, 'steep', 'square', 'gradient'
@@ -197,7 +199,7 @@ class SpoilBatchHook(Hook):
 
 
 def settings(config, folder, iterations):
-    cfg = training.load_config(config, work_dir=folder)
+    cfg = load_config(config, work_dir=folder)
     cfg.experiment_name = folder.name
     cfg.custom_hooks = [dict(type='SpoilBatchHook', iterations=iterations)]
     return cfg
@@ -213,7 +215,7 @@ def test_any_run_of_ours_stops_and_keeps_the_last_checkpoint(tiny_config, tmp_pa
 
 def test_any_run_of_ours_skips_when_asked(tiny_config, tmp_path):
     cfg = settings(tiny_config, tmp_path / 'skip', [2, 5])
-    training.use_nan(cfg, 'skip')
+    use_nan(cfg, 'skip')
     runner = training.train(cfg)
     (hook,) = (h for h in runner.hooks if isinstance(h, NonFiniteHook))
     assert hook.skipped == 2
@@ -226,7 +228,7 @@ def test_the_runs_own_hook_is_kept():
     from mmengine.config import Config
 
     cfg = Config(dict(custom_hooks=[dict(type='NonFiniteHook'), dict(type='IterSeedHook')]))
-    training.use_nan(cfg, 'skip')
+    use_nan(cfg, 'skip')
     assert [dict(h) for h in cfg.custom_hooks] == [
         dict(type='NonFiniteHook', action='skip'), dict(type='IterSeedHook')]  # fmt: skip
 

@@ -22,6 +22,7 @@ from mmseg_ext.apis.run.checkpoints import (
     last_checkpoint,
     settings_of,
 )
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.engine import resume
 from mmseg_ext.engine.checkpoint_hook import CheckpointHook
 
@@ -39,7 +40,7 @@ log_processor = dict(by_epoch=True)
 
 def load(config: Path, folder: Path, **options) -> Config:
     options = {'default_hooks.checkpoint.max_keep_ckpts': 1, **options}
-    cfg = training.load_config(config, work_dir=folder, options=options)
+    cfg = load_config(config, work_dir=folder, options=options)
     cfg.experiment_name = folder.name + str(len(list(folder.glob('*')) if folder.is_dir() else ''))
     return cfg
 

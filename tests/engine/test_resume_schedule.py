@@ -16,6 +16,7 @@ from torch import nn
 
 from mmseg_ext.apis.config.schedule import set_max_iters
 from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.core.checkpoints import settings_of
 from mmseg_ext.engine.resume import _adapt_settings
 
@@ -197,7 +198,7 @@ def test_a_training_goes_on_to_twice_its_length(tiny_config, tmp_path):
             'default_hooks.checkpoint.interval': 6,
             'default_hooks.checkpoint.save_best': None,
         }
-        cfg = training.load_config(tiny_config, work_dir=folder, options=options)
+        cfg = load_config(tiny_config, work_dir=folder, options=options)
         cfg.experiment_name = f'{folder.name}{length}'
         training.train(cfg, resume=resume)
         lines = [json.loads(line) for file in folder.glob('*/vis_data/scalars.json')

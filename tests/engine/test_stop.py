@@ -14,7 +14,7 @@ import torch
 from mmengine.hooks import EMAHook
 from support.paths import ROOT
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.run.launch import run_logged
 from mmseg_ext.core import signals
 from mmseg_ext.engine import stop_hook

@@ -7,7 +7,8 @@ import pytest
 import torch
 from mmseg.registry import METRICS
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.options import use_output
 from mmseg_ext.evaluation.boundary_f1_metric import boundary_f1, outline
 from mmseg_ext.evaluation.intervals import logit_interval
 
@@ -162,9 +163,9 @@ def test_the_data_sets_ignored_label():
 
 
 def test_beside_other_metrics(tiny_config):
-    cfg = training.load_config(tiny_config)
+    cfg = load_config(tiny_config)
     cfg.test_evaluator = [dict(type='SegMetric'), dict(type='BoundaryF1Metric')]
-    training.use_output(cfg, 'masks')
+    use_output(cfg, 'masks')
     assert cfg.test_evaluator[0].output_dir == 'masks'
     assert cfg.test_evaluator[1] == dict(type='BoundaryF1Metric')
 

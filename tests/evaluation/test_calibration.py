@@ -9,8 +9,9 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from mmseg_ext.apis.bench.timing import build
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import testing
+from mmseg_ext.apis.run.network import build
+from mmseg_ext.apis.run.options import use_calibration
 from mmseg_ext.datasets.groups import write_groups
 from mmseg_ext.evaluation.calibration_metric import (
     calibration_error,
@@ -140,11 +141,11 @@ def test_a_test_writes_it_into_the_results(tiny_config, tiny_data, tmp_path):
         type='FolderDataset', group_file=str(tmp_path / 'groups.csv')
     )
     cfg.work_dir, cfg.launcher = str(tmp_path / 'run'), 'none'
-    training.use_calibration(cfg)
-    training.use_calibration(cfg)  # the second time there is one
+    use_calibration(cfg)
+    use_calibration(cfg)  # the second time there is one
     assert [metric['type'] for metric in cfg.test_evaluator] == ['SegMetric', 'CalibrationMetric']
     torch.save(dict(state_dict=build(cfg).state_dict(), meta={}), tmp_path / 'start.pth')
-    report = training.test(cfg, tmp_path / 'start.pth')
+    report = testing.test(cfg, tmp_path / 'start.pth')
     results = json.loads((tmp_path / 'run' / 'results.json').read_text())
     assert results['calibration']['ECE'] == pytest.approx(report['ECE'] / 100)
     assert sum(results['calibration']['bins']['count']) == np.sum(results['confusion'])

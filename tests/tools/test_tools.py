@@ -10,7 +10,8 @@ import pytest
 import torch
 from support.paths import ROOT
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.options import use_seed
 
 
 def load_tool(name: str):
@@ -86,8 +87,8 @@ def test_mmseg_s_arguments_are_understood(tiny_config, monkeypatch):
 
 
 def test_deterministic_reaches_the_runner(tiny_config, tmp_path):
-    cfg = training.load_config(tiny_config, work_dir=tmp_path)
-    training.use_seed(cfg, seed=3, deterministic=True)
+    cfg = load_config(tiny_config, work_dir=tmp_path)
+    use_seed(cfg, seed=3, deterministic=True)
     assert cfg.randomness == dict(seed=3, deterministic=True)
 
 

@@ -8,7 +8,7 @@ patients if known). The folder appears only when all of it is converted.
 import argparse
 import sys
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.datasets.bmseg_files import convert_bmseg, describe
 
 

@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from fuzz_inputs import MAKERS, Case, pictures
 from fuzz_world import CLASSES, SIZE, Ended, World, build_world, run_tool
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.core.files import write_json
 from mmseg_ext.core.reading import read_color
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES

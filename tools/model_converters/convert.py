@@ -16,10 +16,9 @@ import contextlib
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis.convert.source.source import convert_file, describe, notes
-from mmseg_ext.apis.convert.source.sources import SOURCES, find_source
-
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.convert.source import convert_file, describe, notes
+from mmseg_ext.apis.convert.sources import SOURCES, find_source
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,8 @@ authors': our training did not make them.
 import argparse
 from pathlib import Path
 
-from mmseg_ext.apis.convert.source.deeplabv2 import (
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.convert.deeplabv2 import (
     ASSUMED,
     ORIGIN,
     from_port,
@@ -19,9 +20,7 @@ from mmseg_ext.apis.convert.source.deeplabv2 import (
     needed_settings,
     to_port,
 )
-from mmseg_ext.apis.convert.source.source import converted_meta
-
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis.convert.source import converted_meta
 from mmseg_ext.apis.run.checkpoints import read_state_dict, write_checkpoint
 
 

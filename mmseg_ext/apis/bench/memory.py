@@ -1,17 +1,16 @@
 """Benchmark of the memory that a training step takes; see ``benchmark``."""
 
 import time
-import weakref
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from ..run.training import load_config
-from .timing import Case, build, register, training_loss
+from ..run.config import load_config
+from ..run.live_bytes import LiveBytes
+from ..run.network import build
+from .timing import Case, register, training_loss
 
 Marks = Dict[str, int]
 _MODES = (  # name, autocast, decoder recomputed
@@ -79,38 +78,3 @@ def _held_elsewhere(compute_loss: Callable[[], Tensor]) -> Marks:
         activations = held.live
         loss.backward()
     return dict(activations=activations, peak=held.peak)
-
-
-class LiveBytes(TorchDispatchMode):
-    """Count the bytes of the storages that operators return, for as long as these are in use.
-
-    Attributes:
-        live: Bytes now.
-        peak: The most there were.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live = self.peak = 0
-        self._known: Dict[int, int] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: Optional[dict] = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._add(leaf.untyped_storage())
-        return result
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key in self._known:
-            return
-        self._known[key] = storage.nbytes()
-        weakref.finalize(storage, self._drop, key)
-        self.live += storage.nbytes()
-        self.peak = max(self.peak, self.live)
-
-    def _drop(self, key: int) -> None:
-        self.live -= self._known.pop(key)

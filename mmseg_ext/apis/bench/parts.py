@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ...models.layers.upsampler import build_upsampler
 from ..predict.fast import fast_form
-from ..run.training import load_config
-from .timing import Case, build, channels_of, compare, count_flops, register, sizes_of
+from ..run.config import load_config
+from ..run.network import build, channels_of, count_flops, sizes_of
+from .timing import Case, compare, register
 
 ATTENTIONS = (
     'CBAM', 'ECA', 'GAM', 'LSK', 'SGE', 'SimAM', 'ParNet', 'PSCAN', 'EMA', 'SCSA', 'GGCA', 'MSEA',

@@ -4,7 +4,6 @@ Both sides alternate within a run, so that a busy machine slows both: compare ra
 milliseconds. Every case also says how far the two results differ.
 """
 
-import copy
 import datetime
 import importlib.metadata
 import platform
@@ -15,19 +14,17 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmengine.utils.dl_utils import mmcv_full_available
 from mmseg.models import BaseSegmentor
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...evaluation.confusion import confusion_matrix
 from ...models.layers import deform_conv2d
+from ..run.config import load_config
 from ..run.facts import git, hardware
-from ..run.training import load_config
+from ..run.network import build, channels_of, sizes_of
 
 Case = Dict[str, Any]
 BENCHMARKS: Dict[str, Callable[..., Iterator[Case]]] = {}
@@ -239,42 +236,6 @@ def model(
             **{f'reference_{key}': value for key, value in sizes.items()},
             **compare(_training_step(network, size, batch, amp), reference, repeats=repeats),
         )
-
-
-def build(cfg: Config) -> BaseSegmentor:
-    """Build a config's model with random weights."""
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    return MODELS.build(cfg.model)
-
-
-def sizes_of(network: BaseSegmentor, size: int) -> dict:
-    """Count parameters, frozen ones too, and FLOPs of one image."""
-    image = torch.empty(1, channels_of(network), size, size, device='meta')
-    return dict(
-        parameters=sum(p.numel() for p in network.parameters()),
-        flops=count_flops(network, image, mode='tensor'),
-    )
-
-
-def count_flops(module: nn.Module, x: Tensor, **kwargs: Any) -> int:
-    """Count the FLOPs of one call in evaluation; a multiply-add is two.
-
-    The copy on the meta device computes nothing, and there a deformable convolution counts its
-    projection in full: on the CPU it depends on where the offsets point.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    shadow = copy.deepcopy(module).to('meta').eval()
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        shadow(x.to('meta'), **kwargs)
-    return int(counter.get_total_flops())
-
-
-def channels_of(network: BaseSegmentor) -> int:
-    """Count the channels of the images a model takes."""
-    mean = getattr(network.data_preprocessor, 'mean', None)
-    return 3 if mean is None else len(mean)
 
 
 def _training_step(network: BaseSegmentor, size: int, batch: int, amp: bool) -> Callable[[], Any]:

@@ -12,19 +12,18 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 from mmengine.config import Config
 
 from ...core.files import write_bytes
-from ..bench.timing import build
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, draw_overview, read_curves
 from ..draw.pixels import colourise, encode_below, error_picture, picture_grid
-from ..run.cost import tested_parameters
 from ..run.folder import (
     RUN_FACTS,
     constant_miou,
     describe_dataset,
-    find_config,
     read_examples,
     read_results,
+    training_config,
 )
+from ..run.network import build, tested_parameters
 
 PathLike = Union[str, Path]
 
@@ -63,15 +62,6 @@ _DECISIVE = (
     'param_scheduler',
     'train_cfg',
 )
-
-
-def training_config(work_dir: PathLike, results: dict) -> Optional[Config]:
-    """Load the config of the training; that of a later test may lack its options."""
-    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    for path in reversed([log.with_name('config.py') for log in logs]):
-        if path.is_file():
-            return Config.fromfile(path)
-    return find_config(work_dir, results)
 
 
 def changed_settings(used: Config, written: Config) -> List[str]:

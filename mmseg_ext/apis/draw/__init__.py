@@ -1,1 +1,12 @@
-"""Pictures, curves and the frame of a page, made of plain values."""
+"""Pictures, curves and the frame of a page, made of plain values.
+
+Knows nothing of runs: what it draws is handed in.
+"""
+
+from ...core.exports import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    curves='draw_curves draw_overview read_curves',
+    pixels='colourise encode encode_below error_picture overlay picture_grid shrink',
+)

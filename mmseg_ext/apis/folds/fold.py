@@ -17,8 +17,8 @@ from mmengine.logging import print_log
 from ...core.files import read_json, write_json
 from ...datasets.kfold import check_fold, splitter_name
 from ...datasets.splits import write_lists
+from ..run.options import metrics_of
 from ..run.results_check import check_split
-from ..run.training import metrics_of
 from .pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
 
 SPLIT_FILE = 'split.json'

@@ -1,1 +1,13 @@
-"""Trained models on images: predictions, averages, windows, dense CRF."""
+"""Trained models on images: predictions, averages, windows, dense CRF.
+
+Images are prepared as the loader of the test prepares them.
+"""
+
+from ...core.exports import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    average='load_average run_average',
+    fast='fast_form',
+    predictor='find_images predict_to_folder',
+)

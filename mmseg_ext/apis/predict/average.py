@@ -18,7 +18,7 @@ from torch import nn
 
 from ..run.folder import test_dataset
 from ..run.load import load_model
-from ..run.training import metrics_of
+from ..run.options import metrics_of
 from .predictor import Failure, find_images, predict_to_folder, to_prob
 
 PathLike = Union[str, Path]

@@ -6,19 +6,16 @@ come on top of it.
 """
 
 import statistics
-import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
-from mmseg.models import BaseSegmentor
 
 from ...core.files import read_json, write_json
-from ..bench.timing import build, channels_of, count_flops
-from ..cli.errors import message_of
 from .facts import hardware
 from .folder import find_config, read_results
+from .network import build, flops_of_image, tested_parameters, time_images
 
 PathLike = Union[str, Path]
 
@@ -76,51 +73,6 @@ def measure_cost(
         hardware=hardware(),
         torch=torch.__version__,
     )
-
-
-def tested_parameters(network: BaseSegmentor) -> int:
-    """Count parameters without those of auxiliary heads, which test runs do not have."""
-    named = network.named_parameters()
-    return sum(p.numel() for name, p in named if not name.startswith('auxiliary_head'))
-
-
-def flops_of_image(network: BaseSegmentor, size: Tuple[int, int]) -> Tuple[Optional[int], str]:
-    """Count the FLOPs of one image, a multiply-add being two.
-
-    Returns:
-        The count and an empty text, or ``None`` and why it cannot be counted: data decide what
-        some networks compute, and some operators are unknown to the meta device.
-    """
-    image = torch.empty(1, channels_of(network), *size, device='meta')
-    try:
-        return count_flops(network, image, mode='tensor'), ''
-    except (NotImplementedError, RuntimeError, TypeError) as error:
-        return None, message_of(error)
-
-
-def time_images(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) -> List[float]:
-    """Time one image, on CUDA if there is one, after two calls that warm up.
-
-    Args:
-        network: In evaluation; moved to the device.
-        size: Height and width of the image.
-        repeats: Timed calls.
-
-    Returns:
-        Milliseconds of each call.
-    """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    network = network.to(device)
-    image = torch.rand(1, channels_of(network), *size, device=device)
-    times = []
-    with torch.inference_mode():
-        for _ in range(repeats + 2):
-            start = time.perf_counter()
-            network(image, mode='tensor')
-            if device == 'cuda':
-                torch.cuda.synchronize()
-            times.append((time.perf_counter() - start) * 1e3)
-    return times[2:]
 
 
 def read_cost(work_dir: PathLike) -> Optional[Dict[str, Any]]:

@@ -170,3 +170,12 @@ def describe_dataset(results: dict, cfg: Optional[Config]) -> Dict[str, Any]:
         split=said.get('split') or split or None,
         num_images=said.get('num_images') or results.get('num_images'),
     )
+
+
+def training_config(work_dir: PathLike, results: dict) -> Optional[Config]:
+    """Load the config of the training; that of a later test may lack its options."""
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    for path in reversed([log.with_name('config.py') for log in logs]):
+        if path.is_file():
+            return Config.fromfile(path)
+    return find_config(work_dir, results)

@@ -21,9 +21,9 @@ from ..config.packages import check_packages
 from ..config.pipelines import test_steps
 from ..draw.pixels import voc_palette
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
+from .config import explained, load_config, override
 from .folder import find_config
 from .settings import check_settings
-from .training import explained, load_config, override
 
 PathLike = Union[str, Path]
 

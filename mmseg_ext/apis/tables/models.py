@@ -12,9 +12,9 @@ import torch
 from mmengine.config import Config
 from mmseg.models import BaseSegmentor
 
-from ..bench.timing import build
-from ..cli.errors import USER_ERRORS, message_of
-from ..run.cost import flops_of_image, input_size, tested_parameters, time_images
+from ...core.words import USER_ERRORS, message_of
+from ..run.cost import input_size
+from ..run.network import build, flops_of_image, tested_parameters, time_images
 from .rows import TableRun
 from .run import all_options, load_row
 

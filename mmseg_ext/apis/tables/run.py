@@ -15,15 +15,16 @@ from mmengine.config import Config
 
 from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
-from ..cards.record import training_config
-from ..cli.errors import USER_ERRORS, message_of, parse_options
+from ...core.words import USER_ERRORS, message_of
+from ..cli.arguments import parse_options
 from ..folds.fold import choose_pool
 from ..folds.report import write_summary
 from ..folds.run import Plan, choose_checkpoint, config_digest, run_folds
 from ..run.checkpoints import best_or_last, find_resumable, last_checkpoint
+from ..run.config import load_config
+from ..run.folder import training_config
 from ..run.launch import Launch, option_arguments
 from ..run.state import is_half_trained, is_trained, tested_with
-from ..run.training import load_config
 from ..userdata.apply import read_user_data
 from .rows import Row, TableRun, find_config, row_folder
 

@@ -1,1 +1,16 @@
-"""A user's data: the file that describes them, its check, and how it fits into any config."""
+"""A user's data: the file that describes them, its check, and how it fits into any config.
+
+``init_data_file`` writes the file, ``check_data`` reads all it names, ``apply_dataset`` uses it.
+"""
+
+from ...core.exports import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    apply='apply_dataset',
+    check='as_text check_data',
+    file='read_data_file',
+    init='init_data_file',
+    page='write_page',
+    weights='as_table count_split weigh',
+)

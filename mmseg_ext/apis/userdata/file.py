@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from ...core.words import command
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
-from ..cli.errors import command
 from ..draw.pixels import voc_palette
 from .yaml_text import read_yaml, shown
 

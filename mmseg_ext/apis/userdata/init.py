@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from ...core.files import write_bytes
+from ...core.words import command
 from ...datasets.splits import write_lists
-from ..cli.errors import command
 from .file import PARTS, as_name, read_data_file
 from .find.classes import Classes, MaskContent, classes_of, find_classes, read_content
 from .find.folders import MADE

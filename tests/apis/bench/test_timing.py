@@ -12,7 +12,7 @@ from support.paths import ROOT
 from mmseg_ext.apis.bench import crf as benchmark_crf
 from mmseg_ext.apis.bench import parts as benchmark_parts
 from mmseg_ext.apis.bench import timing as benchmark  # noqa: F401
-from mmseg_ext.apis.bench.memory import LiveBytes
+from mmseg_ext.apis.run.live_bytes import LiveBytes
 
 TOOL = 'tools/benchmark.py'
 CONFIG = ROOT / 'configs/mfp/mfp_mobilenetv2_bmseg.py'

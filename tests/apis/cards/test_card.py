@@ -463,7 +463,7 @@ def test_a_rescaled_run_is_one_option(tiny_config) -> None:
     """``max_iters=12`` moves loop, schedule and intervals; the command names it alone."""
     from mmengine.config import Config
 
-    from mmseg_ext.apis.run.training import load_config
+    from mmseg_ext.apis.run.config import load_config
 
     used = load_config(tiny_config, options=dict(max_iters=12))
     assert changed_settings(used, Config.fromfile(tiny_config)) == ['max_iters=12']

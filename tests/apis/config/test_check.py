@@ -9,11 +9,15 @@ from mmseg.registry import MODELS
 from support.paths import ROOT
 from torch import nn
 
-from mmseg_ext.apis.cli.errors import errors as cli
+from mmseg_ext.apis import cli
 from mmseg_ext.apis.config.check import UnknownKeyError, arguments_of, check_config, check_options
 from mmseg_ext.apis.config.schedule import set_max_iters
+from mmseg_ext.apis.run import config as module
 from mmseg_ext.apis.run import training
 from mmseg_ext.apis.run.checkpoints import best_or_last, check_weights, read_state_dict
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.options import use_amp, use_seed
+from mmseg_ext.core import words
 from mmseg_ext.utils import register_all_modules
 
 
@@ -140,7 +144,7 @@ def test_max_iters_rescales_everything_written_from_it(cfg):
 def test_max_iters_turns_epochs_into_iterations():
     """100 epochs of the warm-up and cosine schedule in 400 iterations: four for each epoch."""
     path = ROOT / 'configs' / 'fmsi' / 'fmsi_xception_voc.py'
-    cfg = training.load_config(path, options=dict(max_iters=400))
+    cfg = load_config(path, options=dict(max_iters=400))
     loop = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=40)
     assert cfg.train_cfg.to_dict() == loop
     phases = [(s.begin, s.end, s.by_epoch) for s in cfg.param_scheduler]
@@ -149,7 +153,7 @@ def test_max_iters_turns_epochs_into_iterations():
     hooks = cfg.default_hooks
     assert (hooks.checkpoint.by_epoch, hooks.checkpoint.interval) == (False, 40)
     assert hooks.logger.log_metric_by_epoch is False
-    short = training.load_config(path, options=dict(max_iters=2))
+    short = load_config(path, options=dict(max_iters=2))
     assert all(s.begin < s.end for s in short.param_scheduler)
     assert short.train_cfg.val_interval == short.default_hooks.checkpoint.interval == 1
 
@@ -163,8 +167,8 @@ def test_max_iters_turns_epochs_into_iterations():
 ])  # fmt: skip
 def test_a_loop_that_is_longer_than_its_schedule_is_said(tiny_config, monkeypatch, options, said):
     lines = []
-    monkeypatch.setattr(training, 'print_log', lambda text, *_: lines.append(text))
-    training.load_config(tiny_config, options=options)
+    monkeypatch.setattr(module, 'print_log', lambda text, *_: lines.append(text))
+    load_config(tiny_config, options=options)
     found = [text for text in lines if 'param_scheduler' in text]
     assert [text.startswith(said) for text in found] == ([True] if said else [])
 
@@ -180,18 +184,18 @@ def test_what_is_given_beside_max_iters_wins(tiny_config):
         'default_hooks.logger.interval': 9,
     }
     for options in (dict(max_iters=60, **given), dict(given, max_iters=60)):
-        cfg = training.load_config(tiny_config, options=options)
+        cfg = load_config(tiny_config, options=options)
         assert cfg.train_cfg.max_iters == 60
         for key, value in given.items():
             place = cfg
             for part in key.split('.'):
                 place = place[int(part)] if part.isdigit() else place[part]
             assert place == value, key
-    cfg = training.load_config(tiny_config, options=dict(max_iters=60, val_interval=25))
+    cfg = load_config(tiny_config, options=dict(max_iters=60, val_interval=25))
     hook = cfg.default_hooks.checkpoint
     assert (cfg.train_cfg.val_interval, hook.interval, cfg.param_scheduler[0].end) == (25, 25, 60)
     options = {'val_interval': 25, 'default_hooks.checkpoint.interval': 5}
-    cfg = training.load_config(tiny_config, options=options)
+    cfg = load_config(tiny_config, options=options)
     assert (cfg.train_cfg.val_interval, cfg.default_hooks.checkpoint.interval) == (25, 5)
 
 
@@ -200,7 +204,7 @@ def test_what_is_given_beside_max_iters_wins(tiny_config):
     'row', ['survey/fcn32s_vgg16_voc12aug', 'fmsi/unet_vgg16_voc12aug', 'fmsi/fmsi_xception_voc']
 )
 def test_a_short_run_validates_at_most_ten_times(row, length):
-    cfg = training.load_config(ROOT / f'configs/{row}.py', options=dict(max_iters=length))
+    cfg = load_config(ROOT / f'configs/{row}.py', options=dict(max_iters=length))
     steps = {*range(cfg.train_cfg.val_interval, length + 1, cfg.train_cfg.val_interval), length}
     assert 1 <= len(steps) <= 11 and cfg.default_hooks.checkpoint.interval <= length
     assert length < 100 or len(steps) >= 9
@@ -208,21 +212,21 @@ def test_a_short_run_validates_at_most_ten_times(row, length):
 
 def test_a_missing_config_is_looked_for_nearby(tiny_config):
     with pytest.raises(FileNotFoundError, match=r'did you mean .*tiny\.py'):
-        training.load_config(tiny_config.with_name('tinny.py'))
+        load_config(tiny_config.with_name('tinny.py'))
 
 
 def test_seed_zero_is_a_seed(cfg):
-    training.use_seed(cfg, seed=0)
+    use_seed(cfg, seed=0)
     assert cfg.randomness == dict(seed=0)
 
 
 def test_amp_picks_what_the_machine_can(cfg):
-    training.use_amp(cfg)
+    use_amp(cfg)
     expected = 'AmpOptimWrapper' if torch.cuda.is_available() else 'Bf16OptimWrapper'
     assert cfg.optim_wrapper.type == expected
     cfg.optim_wrapper.type = 'OtherWrapper'
     with pytest.raises(ValueError, match='got OtherWrapper'):
-        training.use_amp(cfg)
+        use_amp(cfg)
 
 
 # --- checkpoints
@@ -281,7 +285,7 @@ def test_batch_one_on_a_one_by_one_map_names_the_setting(tiny_config, tmp_path):
     pool = dict(type='ASPPHead', in_channels=32, in_index=3, channels=8, num_classes=3,
                 dilations=(1,), norm_cfg=dict(type='BN'), _delete_=True,
                 loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True))  # fmt: skip
-    cfg = training.load_config(tiny_config, work_dir=tmp_path / 'run',
+    cfg = load_config(tiny_config, work_dir=tmp_path / 'run',
                                options={'train_dataloader.batch_size': 1})  # fmt: skip
     cfg.model.decode_head = {k: v for k, v in pool.items() if k != '_delete_'}
     with pytest.raises(ValueError) as error:
@@ -293,7 +297,7 @@ def test_batch_one_on_a_one_by_one_map_names_the_setting(tiny_config, tmp_path):
 
 def test_a_failed_run_leaves_older_files_alone(tiny_config, tmp_path):
     (tmp_path / 'keep.txt').write_text('mine')
-    cfg = training.load_config(tiny_config, work_dir=tmp_path)
+    cfg = load_config(tiny_config, work_dir=tmp_path)
     cfg.load_from = str(save(tmp_path / 'other.pth', nn.Linear(1, 1)))
     with pytest.raises(ValueError, match='another model'):
         training.train(cfg)
@@ -305,8 +309,8 @@ def test_a_worker_s_error_becomes_one_line():
         'Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
         'last):\n  File "x.py", line 1, in f\n    g()\nValueError: a.png: broken\n'
     )
-    assert cli.message_of(ValueError(text)) == 'a.png: broken'
-    assert cli.message_of(KeyError('no such key')) == 'no such key'
+    assert words.message_of(ValueError(text)) == 'a.png: broken'
+    assert words.message_of(KeyError('no such key')) == 'no such key'
 
 
 def test_tools_end_with_one_line_and_status_one(capsys, monkeypatch):
@@ -339,6 +343,6 @@ def test_tools_are_silent_about_what_upstream_says_of_its_own_calls():
 
 
 def test_a_word_without_end_is_shortened():
-    text = cli.message_of(ValueError(f'list.txt names {"x" * 5000!r}, which is not there'))
+    text = words.message_of(ValueError(f'list.txt names {"x" * 5000!r}, which is not there'))
     assert text.startswith("list.txt names 'xxx") and text.endswith('which is not there')
     assert len(text) < 300

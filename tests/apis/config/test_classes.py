@@ -2,8 +2,9 @@
 
 import pytest
 
-from mmseg_ext.apis.run import training
-from mmseg_ext.apis.run.training import load_config, train
+from mmseg_ext.apis.run import testing
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.training import train
 
 
 @pytest.mark.parametrize('number, told', [(1, 'tells 1 class'), (2, 'tells 2'), (7, 'tells 7')])
@@ -24,7 +25,7 @@ def test_the_test_refuses_them_too(tiny_config, tmp_path, random_weights) -> Non
     )
     weights = random_weights(variant, tmp_path / 'w.pth')
     with pytest.raises(ValueError, match='tells 5 classes apart, and the test data have 3'):
-        training.test(load_config(variant, work_dir=tmp_path / 'test'), weights)
+        testing.test(load_config(variant, work_dir=tmp_path / 'test'), weights)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import sys
 import pytest
 from mmengine.config import Config, DictAction
 
-from mmseg_ext.apis.cli.errors import errors as cli
-from mmseg_ext.apis.run.training import override
+from mmseg_ext.apis import cli
+from mmseg_ext.apis.run.config import override
+from mmseg_ext.core import words
 
 PLAIN = [
     '1', '-2.5e-3', 'true', 'False', 'None', 'abc', '/a/b.pth', '1,2,3', '(1,2)', '[a,b]', '[]',
@@ -51,9 +52,9 @@ def test_a_dict_in_a_list_is_one_line():
 
 def test_hints_call_the_tool_as_it_was_called(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['/venv/bin/mmseg-ext-dataset', 'init'])
-    assert cli.command('dataset') == 'mmseg-ext-dataset'
+    assert words.command('dataset') == 'mmseg-ext-dataset'
     monkeypatch.setattr(sys, 'argv', ['tools/dataset.py', 'init'])
-    assert cli.command('dataset') == 'python tools/dataset.py'
+    assert words.command('dataset') == 'python tools/dataset.py'
 
 
 def test_loaders_without_workers_ask_for_none():

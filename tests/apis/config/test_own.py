@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmseg_ext.apis.predict.predictor.predictor import predict
 
 from mmseg_ext.apis.config.own import read_settings
+from mmseg_ext.apis.predict.predictor import predict
 from mmseg_ext.apis.run import load as module
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import testing
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.load import load_model
-from mmseg_ext.apis.run.training import load_config
 
 NAMES = ('water', 'land', 'cloud', 'snow', 'night')
 
@@ -91,7 +91,7 @@ def test_other_classes_are_refused(tiny_config, tmp_path, random_weights) -> Non
     weights = random_weights(tiny_config, tmp_path / 'w.pth', meta=meta)
     for run in (
         lambda: load_model(tiny_config, weights, device='cpu'),
-        lambda: training.test(load_config(tiny_config, work_dir=tmp_path / 'test'), weights),
+        lambda: testing.test(load_config(tiny_config, work_dir=tmp_path / 'test'), weights),
     ):
         with pytest.raises(ValueError, match='cat, dog, cow.*sky, tree, road'):
             run()

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from mmseg_ext.apis.convert.source.deeplabv2 import from_port, keep_supervised, name_table, to_port
 from support.paths import ROOT
+
+from mmseg_ext.apis.convert.deeplabv2 import from_port, keep_supervised, name_table, to_port
 
 TOOL = ROOT / 'tools/model_converters/deeplabv2.py'
 BLOCKS = (3, 4, 23, 3)

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from mmseg_ext.apis.convert.source.source import convert
-from mmseg_ext.apis.convert.source.sources import SOURCES
+
+from mmseg_ext.apis.convert.source import convert
+from mmseg_ext.apis.convert.sources import SOURCES
 
 pytestmark = pytest.mark.oracle
 

@@ -10,18 +10,18 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from mmseg_ext.apis.convert.source.source import (
+from support.paths import ROOT
+
+from mmseg_ext.apis.convert.source import (
     convert,
     convert_file,
     converted_meta,
     describe,
     read_public_weights,
 )
-from mmseg_ext.apis.convert.source.sources import SOURCES, find_source
-from support.paths import ROOT
-
+from mmseg_ext.apis.convert.sources import SOURCES, find_source
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.settings import check_settings, settings_of
-from mmseg_ext.apis.run.training import load_config
 from mmseg_ext.utils import register_all_modules
 
 register_all_modules()

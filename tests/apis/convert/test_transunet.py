@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS
-from mmseg_ext.apis.convert.source.source import convert, convert_file
-from mmseg_ext.apis.convert.source.sources import SOURCES
 from torch import nn
+
+from mmseg_ext.apis.convert.source import convert, convert_file
+from mmseg_ext.apis.convert.sources import SOURCES
 
 GOOGLE, TIMM = 'imagenet_r50vit_transunet', 'timm_r50vit_transunet'
 BLOCK = 'Transformer/encoderblock_'

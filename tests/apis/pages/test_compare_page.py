@@ -21,7 +21,6 @@ from mmengine.config import Config
 from mmseg.registry import METRICS
 from support.paths import ROOT
 
-from mmseg_ext.apis.bench.timing import build
 from mmseg_ext.apis.draw import figures as table_figures
 from mmseg_ext.apis.draw.figures import letter
 from mmseg_ext.apis.draw.pixels import error_picture
@@ -39,6 +38,7 @@ from mmseg_ext.apis.pages.examples import (
 from mmseg_ext.apis.pages.run_page import write_report as write_single_report
 from mmseg_ext.apis.run.cost import COST_FILE, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.run.folder import read_results
+from mmseg_ext.apis.run.network import build
 from mmseg_ext.evaluation.intervals import score_intervals
 
 CLASSES = ('sky', 'tree & <bush>', 'road')

@@ -11,10 +11,10 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from mmseg_ext.apis.predict.predictor.average import AveragedModel, load_average, run_average
-from mmseg_ext.apis.predict.predictor.predictor import find_images, predict
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.predict.average import AveragedModel, load_average, run_average
+from mmseg_ext.apis.predict.predictor import find_images, predict
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.load import load_model
 
 
@@ -103,7 +103,7 @@ def test_other_classes_are_refused():
 
 
 def test_scored_on_new_images_only(tiny_config, tiny_data, weights, tmp_path, capsys):
-    cfg = training.load_config(tiny_config)
+    cfg = load_config(tiny_config)
     average = load_average(tiny_config, weights[:2], device='cpu')
     images = find_images([tiny_data / 'img'])
     assert run_average(average, cfg, tmp_path / 'new') == []

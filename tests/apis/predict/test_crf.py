@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmseg_ext.apis.predict.predictor.predictor import Prediction, write_prediction
 from PIL import Image
 
-from mmseg_ext.apis.predict.predictor import crf, crf_picture
+from mmseg_ext.apis.predict import crf, crf_picture
+from mmseg_ext.apis.predict.predictor import Prediction, write_prediction
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
 from mmseg_ext.models.layers.dense_crf import SETTINGS, DenseCRF
 

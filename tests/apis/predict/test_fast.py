@@ -8,9 +8,9 @@ from mmcv.cnn import ConvModule
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from mmseg_ext.apis.predict.predictor.fast import fast_form
 from torch import nn
 
+from mmseg_ext.apis.predict.fast import fast_form
 from mmseg_ext.models.layers.winograd import WinogradConv2d, is_suited
 
 

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmseg_ext.apis.predict.predictor.predictor import (
+from PIL import Image
+from support.paths import ROOT
+
+from mmseg_ext.apis.draw import pixels as pictures
+from mmseg_ext.apis.predict.predictor import (
     Failure,
     find_images,
     predict,
     predict_to_folder,
 )
-from PIL import Image
-from support.paths import ROOT
-
-from mmseg_ext.apis.draw import pixels as pictures
 from mmseg_ext.apis.run.checkpoints import read_checkpoint
 from mmseg_ext.apis.run.load import choose_device, class_names, load_model
 from mmseg_ext.core.files import output_names
@@ -69,7 +69,8 @@ def test_single_logit_gives_two_probabilities(model, tmp_path) -> None:
     """mmseg hands out the sigmoid of a single logit; both classes are written."""
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
-    from mmseg_ext.apis.predict.predictor.predictor import _collect
+
+    from mmseg_ext.apis.predict.predictor import _collect
 
     sample = SegDataSample()
     sample.set_data(
@@ -85,7 +86,7 @@ def test_single_logit_gives_two_probabilities(model, tmp_path) -> None:
 
 def test_probabilities_are_not_softened_twice() -> None:
     """A segmentor that refines probabilities returns those as its logits."""
-    from mmseg_ext.apis.predict.predictor.predictor import to_prob
+    from mmseg_ext.apis.predict.predictor import to_prob
 
     given = torch.tensor([[[0.7, 0.0]], [[0.3, 1.0]]])
     assert torch.equal(to_prob(given), given)
@@ -269,7 +270,8 @@ def test_absent_device_is_refused() -> None:
 
 def test_tool_on_a_trained_checkpoint(tiny_config, tiny_data, tmp_path, python_tool) -> None:
     """What training writes loads with ``weights_only``; one bad image of three exits with 1."""
-    from mmseg_ext.apis.run.training import load_config, train
+    from mmseg_ext.apis.run.config import load_config
+    from mmseg_ext.apis.run.training import train
 
     work_dir = tmp_path / 'run'
     train(load_config(tiny_config, options=dict(max_iters=2), work_dir=work_dir))
@@ -293,7 +295,7 @@ def test_tool_on_a_trained_checkpoint(tiny_config, tiny_data, tmp_path, python_t
 def said(monkeypatch) -> list:
     """Lines of the log."""
     from mmseg_ext.apis.config import pipelines
-    from mmseg_ext.apis.predict.predictor import predictor as module
+    from mmseg_ext.apis.predict import predictor as module
 
     lines: list = []
     for place in (pipelines, module):
@@ -388,7 +390,7 @@ def test_rows_predict_as_they_test(tmp_path, config, options) -> None:
     from mmengine.registry import init_default_scope
     from mmseg.registry import MODELS
 
-    from mmseg_ext.apis.run.training import load_config
+    from mmseg_ext.apis.run.config import load_config
 
     root = tmp_path / 'data'
     random = np.random.default_rng(1)
@@ -482,7 +484,7 @@ def test_a_pipe_does_not_hang_and_what_is_left_out_is_named(model, tmp_path, sai
 
 
 def test_a_stopped_run_lists_what_it_has_done(model, tmp_path, monkeypatch) -> None:
-    from mmseg_ext.apis.predict.predictor import predictor as module
+    from mmseg_ext.apis.predict import predictor as module
 
     first, second = (_picture(tmp_path / name, 16, 16) for name in ('a.png', 'b.png'))
     write = module.write_prediction

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmseg_ext.apis.predict.predictor.predictor import Failure, predict, predict_to_folder
-from mmseg_ext.apis.predict.predictor.windows import (
+
+from mmseg_ext.apis.predict import predictor as module
+from mmseg_ext.apis.predict import windows
+from mmseg_ext.apis.predict.predictor import Failure, predict, predict_to_folder
+from mmseg_ext.apis.predict.windows import (
     Memory,
     Windows,
     free_memory,
     predict_windows,
     starts,
 )
-
-from mmseg_ext.apis.predict.predictor import predictor as module
-from mmseg_ext.apis.predict.predictor import windows
 from mmseg_ext.apis.run.load import load_model
 
 
@@ -97,7 +97,7 @@ def test_starts_cover_every_pixel(length, size, stride) -> None:
 
 
 def _measured_peak(model, image: torch.Tensor) -> int:
-    from mmseg_ext.apis.bench.memory import LiveBytes
+    from mmseg_ext.apis.run.live_bytes import LiveBytes
 
     with torch.no_grad(), LiveBytes() as held:
         model.test_step(dict(inputs=[image], data_samples=[_sample(image)]))

@@ -8,12 +8,13 @@ import pytest
 import torch
 from mmengine.model.weight_init import PretrainedInit
 from mmseg.apis import MMSegInferencer, init_model
-from mmseg_ext.apis.convert.source.source import read_public_weights
-from mmseg_ext.apis.predict.predictor.average import load_average
 from torch import nn
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.convert.source import read_public_weights
+from mmseg_ext.apis.predict.average import load_average
+from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.checkpoints import best_or_last, find_resumable, read_state_dict
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.facts import run_facts
 from mmseg_ext.apis.run.load import load_model
 from mmseg_ext.engine.inflate import InflatedPretrained
@@ -33,7 +34,7 @@ class Code:
 @pytest.fixture(scope='module')
 def trained(tiny_config, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('trained')
-    cfg = training.load_config(tiny_config, work_dir=folder, options={'max_iters': 2})
+    cfg = load_config(tiny_config, work_dir=folder, options={'max_iters': 2})
     cfg.experiment_name = 'broken'
     training.train(cfg)
     return folder
@@ -45,7 +46,7 @@ def content(trained) -> dict:
 
 
 def settings(config: Path, folder: Path, **options):
-    cfg = training.load_config(config, work_dir=folder, options={'max_iters': 3, **options})
+    cfg = load_config(config, work_dir=folder, options={'max_iters': 3, **options})
     cfg.experiment_name = f'{folder.name}{len(list(folder.parent.iterdir()))}'
     return cfg
 
@@ -68,7 +69,7 @@ def entry_points(config: Path, file: Path, folder: Path) -> dict:
         'train --resume load_from': train('named', True, load_from=str(file)),
         'train load_from': train('from', load_from=str(file)),
         'train init_cfg': train('init', **start),
-        'test': lambda: training.test(settings(config, folder / 'test'), file),
+        'test': lambda: testing.test(settings(config, folder / 'test'), file),
         'predict': lambda: load_model(config, file, device='cpu'),
         'average': lambda: load_average(config, [file, file], device='cpu'),
         'convert': lambda: read_public_weights(file),
@@ -208,7 +209,7 @@ def test_tests_refuse_other_classes_and_weights_that_are_no_numbers(tiny_config,
         file = tmp_path / 'broken.pth'
         torch.save(change(content), file)
         with pytest.raises(ValueError, match=reason):
-            training.test(settings(tiny_config, tmp_path / 'run'), file)
+            testing.test(settings(tiny_config, tmp_path / 'run'), file)
         if kind != 'other classes':
             with pytest.raises(ValueError, match=reason):
                 load_model(tiny_config, file, device='cpu')

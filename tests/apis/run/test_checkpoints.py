@@ -9,8 +9,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.checkpoints import best_or_last, check_start_weights
+from mmseg_ext.apis.run.config import load_config
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -25,7 +26,7 @@ def losses(folder: Path) -> dict[int, float]:
 
 
 def prepare(config: Path, folder: Path) -> Config:
-    cfg = training.load_config(config, work_dir=folder)
+    cfg = load_config(config, work_dir=folder)
     cfg.experiment_name = folder.name  # two Runners within a second would share a name
     return cfg
 
@@ -70,7 +71,7 @@ def test_resumed_run_equals_the_uninterrupted_one(trained, tiny_config, tmp_path
 
 
 def test_testing_writes_results_with_facts(trained, tiny_config):
-    metrics = training.test(prepare(tiny_config, trained))
+    metrics = testing.test(prepare(tiny_config, trained))
     results = json.loads((trained / 'results.json').read_text())
     assert results['metrics']['mIoU']['value'] == pytest.approx(metrics['mIoU'] / 100, abs=1e-12)
     facts = dict(config='tiny', init='random', seed=1, torch=torch.__version__)
@@ -128,7 +129,7 @@ def test_runs_of_one_second_share_no_history(tiny_config, tmp_path):
     """mmengine names log, history and curves after config and second."""
     runners = []
     for name in 'abc':
-        cfg = training.load_config(tiny_config, work_dir=tmp_path / name)
+        cfg = load_config(tiny_config, work_dir=tmp_path / name)
         runners.append(training.build_runner(cfg))
     assert len({runner.experiment_name for runner in runners}) == 3
     assert len({id(runner.message_hub) for runner in runners}) == 3

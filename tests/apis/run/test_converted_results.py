@@ -3,13 +3,13 @@
 import pytest
 import torch
 from mmengine.config import Config
-from mmseg_ext.apis.convert.source.source import converted_meta
 from support.paths import ROOT
 
 from mmseg_ext.apis.cards.card import results_section
 from mmseg_ext.apis.cards.record import commands
+from mmseg_ext.apis.convert.source import converted_meta
+from mmseg_ext.apis.run.config import _restates_start, load_config
 from mmseg_ext.apis.run.facts import run_facts
-from mmseg_ext.apis.run.training import _restates_start, load_config
 
 ORIGIN = 'https://github.com/somebody/net'
 CAME = dict(file='public.pth', source='somebody_net', origin=ORIGIN)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mmseg_ext.apis.predict.predictor import crf
+from mmseg_ext.apis.predict import crf
 from mmseg_ext.apis.run.folder import read_examples
 from mmseg_ext.apis.run.listing import is_inside, read_predictions
 

@@ -8,15 +8,17 @@ import torch
 from mmengine.config import Config
 from mmseg.models.decode_heads import PSPHead
 from mmseg.registry import MODELS
-from mmseg_ext.apis.convert.source.deeplabv2 import needed_settings
-from mmseg_ext.apis.convert.source.source import converted_meta
 from support.paths import ROOT
 
+from mmseg_ext.apis.convert.deeplabv2 import needed_settings
+from mmseg_ext.apis.convert.source import converted_meta
 from mmseg_ext.apis.run import settings as convert_settings
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.load import load_model
+from mmseg_ext.apis.run.options import use_tta
 from mmseg_ext.apis.run.settings import check_settings, check_starts, settings_of
-from mmseg_ext.apis.run.training import load_config, train, use_tta
-from mmseg_ext.apis.run.training import test as run_test
+from mmseg_ext.apis.run.testing import test as run_test
+from mmseg_ext.apis.run.training import train
 from mmseg_ext.utils import register_all_modules
 
 CONFIGS = ROOT / 'configs'
@@ -107,7 +109,7 @@ def test_the_remedy_is_one(monkeypatch):
     options = re.search(r'--cfg-options (.*), or the config', str(refused.value))[1].split()
     assert options == ['model.backbone.strides=[1,2,2,2,1,1,1]',
                        'model.decode_head.align_corners=True']  # fmt: skip
-    from mmseg_ext.apis.cli.errors.errors import parse_options
+    from mmseg_ext.apis.cli.errors import parse_options
 
     cfg = Config(dict(model=_changed('psp', changes)))
     cfg.merge_from_dict(parse_options(options))

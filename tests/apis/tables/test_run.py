@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mmseg_ext.apis.cli.errors.errors import parse_options
 from support.paths import ROOT
 
+from mmseg_ext.apis.cli.arguments import parse_options
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.tables import submit as table_submit
 from mmseg_ext.apis.tables.rows import choose_rows, find_runs, read_tables

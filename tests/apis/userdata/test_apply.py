@@ -17,7 +17,7 @@ from support.paths import ROOT
 
 from mmseg_ext.apis.config.check import check_config
 from mmseg_ext.apis.folds.fold import use_fold
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.userdata.apply import apply_dataset
 from mmseg_ext.apis.userdata.file import read_data_file
 
@@ -371,7 +371,7 @@ def test_folds_pool_both_splits_of_any_layout(tmp_path, images, masks):
 def test_options_win_and_the_work_folder_names_both(folder):
     path = next(p for p in CONFIGS if p.stem == 'segnet_basic_camvid180')
     options = {'max_iters': 12, 'train_dataloader.batch_size': 2}
-    cfg = training.load_config(path, dataset=folder / 'mine.yml', options=options)
+    cfg = load_config(path, dataset=folder / 'mine.yml', options=options)
     assert cfg.work_dir == 'work_dirs/segnet_basic_camvid180-mine'
     assert cfg.train_cfg.max_iters == 12 and cfg.train_dataloader.batch_size == 2
 
@@ -393,7 +393,7 @@ def test_a_file_that_does_not_fit_is_refused(folder, old, new, message):
     (folder / 'bad.yml').write_text(TEXT.replace(old, new))
     before = sorted(folder.rglob('*'))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        training.load_config(CONFIGS[0], dataset=folder / 'bad.yml')
+        load_config(CONFIGS[0], dataset=folder / 'bad.yml')
     assert sorted(folder.rglob('*')) == before
 
 

@@ -12,10 +12,10 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import TRANSFORMS
-from mmseg_ext.apis.cli.errors.errors import run_tool
 from PIL import Image
 
 import mmseg_ext
+from mmseg_ext.apis.cli.errors import run_tool
 from mmseg_ext.apis.userdata.apply import apply_dataset
 from mmseg_ext.apis.userdata.check import as_text, check_data, class_rows
 from mmseg_ext.apis.userdata.file import read_data_file

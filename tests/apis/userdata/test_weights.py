@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.userdata.weights import as_table, count_split, weigh
 
 
@@ -50,7 +50,7 @@ def test_methods_and_normalisation():
 
 
 def test_other_splits_and_pipelines(tiny_config):
-    cfg = training.load_config(tiny_config)
+    cfg = load_config(tiny_config)
     assert count_split(cfg, split='val')['images'] == 6
     cfg.train_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile')]
     with pytest.raises(ValueError, match='train_dataloader.dataset.pipeline must load labels once'):

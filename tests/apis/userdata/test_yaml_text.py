@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from mmseg_ext.apis.cli.errors import errors as cli
 from mmseg_ext.apis.userdata.file import read_data_file
 from mmseg_ext.apis.userdata.scan import read_group_file
+from mmseg_ext.core import words
 
 TEXT = 'classes: [a, b]\ntrain: {images: i, masks: m}\nval: {images: j, masks: n}\n'
 
@@ -89,7 +89,7 @@ BAD = {
 def test_what_cannot_be_meant_gets_one_short_line(tmp_path, content, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         _read(tmp_path, content)
-    line = cli.message_of(caught.value)
+    line = words.message_of(caught.value)
     assert line.startswith(f'{tmp_path}/Rock CT/my_data.yml: ') and len(line) < 500
 
 

@@ -15,7 +15,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import testing
+from mmseg_ext.apis.run.options import use_output
 from mmseg_ext.models.layers.dense_crf import DenseCRF
 from mmseg_ext.models.segmentors.crf import as_probabilities, read_rgb
 
@@ -175,8 +176,8 @@ def test_the_test_tool_keeps_both_results(tiny_config, tmp_path):
         dict(type='BoundaryF1Metric'),
     ]
     torch.save(MODELS.build(cfg.model).state_dict(), tmp_path / 'net.pth')
-    training.use_output(cfg, tmp_path / 'masks')
-    scores = training.test(cfg, tmp_path / 'net.pth')
+    use_output(cfg, tmp_path / 'masks')
+    scores = testing.test(cfg, tmp_path / 'net.pth')
     results, before = (
         json.loads((tmp_path / name).read_text())
         for name in ('results.json', 'results_before_crf.json')

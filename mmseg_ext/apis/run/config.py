@@ -1,0 +1,180 @@
+"""Read a config and merge what the command line says of it.
+
+The priority is mmseg's: command line, then file, then the file's name.
+"""
+
+import ast
+import contextlib
+import difflib
+import logging
+import os
+from pathlib import Path
+from typing import Iterator, Optional, Union
+
+from mmengine import hub
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ...core import refusals, signals
+from ..config.check import check_config, check_numbers, check_options
+from ..config.schedule import set_max_iters, set_val_interval, short_schedule
+from ..userdata.apply import apply_dataset, run_name
+
+PathLike = Union[str, Path]
+
+
+def load_config(
+    path: PathLike,
+    *,
+    options: Optional[dict] = None,
+    work_dir: Optional[PathLike] = None,
+    dataset: Optional[PathLike] = None,
+) -> Config:
+    """Read a config, merge options and decide on the work folder. Writes nothing.
+
+    Args:
+        path: A file, or ``package::path`` such as ``mmseg_ext::fmsi/fmsi_xception_voc.py``.
+        options: ``--cfg-options``. ``max_iters`` rescales the whole schedule; what is given beside
+            it wins, and ``val_interval`` is that of the loop.
+        work_dir: Wins over the file's own; without either ``work_dirs/<config name>``, and with a
+            ``dataset`` ``work_dirs/<config name>-<data set name>``.
+        dataset: File of the user's data, see :func:`~.user_dataset.apply_dataset`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnknownKeyError: If the config or the options hold a key that nothing reads.
+        ValueError: If the data set file does not fit the data.
+    """
+    path = str(path)
+    cfg = _read(path)
+    name = Path(path.split('::')[-1]).stem
+    if dataset is not None:
+        name = run_name(path, apply_dataset(cfg, dataset, options))
+    override(cfg, options)
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif dataset is not None or cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', name)
+    cfg.launcher = cfg.get('launcher', 'none')
+    return cfg
+
+
+def _restates_start(path: str) -> bool:
+    """Whether a file, or a base of it, says anew what weights start from and notes nothing."""
+    if not path.endswith('.py'):
+        return False
+    nodes = list(ast.walk(ast.parse(Path(path).read_text(encoding='utf-8'))))
+    if any(isinstance(node, ast.Name) and node.id == 'init_note' for node in nodes):
+        return False
+    keys: set = {node.arg for node in nodes if isinstance(node, ast.keyword)}
+    keys |= {node.value for node in nodes if isinstance(node, ast.Constant)}
+    if keys & {'init_cfg', 'pretrained'}:
+        return True
+    bases = [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
+    return any(map(_restates_start, bases))
+
+
+def _read(path: str) -> Config:
+    """Read a config file: whatever is wrong in it is its author's, not ours."""
+    packaged = '::' in path
+    if not packaged and not Path(path).is_file():
+        raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
+    if Path(path).suffix not in ('.py', '.json'):  # mmengine would run the tags of a .yml
+        raise ValueError(
+            f'{path} is no config: they are .py files'
+            + ('; your data go to --dataset' if Path(path).suffix in ('.yml', '.yaml') else '')
+        )
+    try:
+        cfg = hub.get_config(path) if packaged else Config.fromfile(path)
+        if not packaged and _restates_start(path):
+            cfg.pop('init_note', None)  # a base's, of another start
+    except signals.Stopped:
+        raise
+    except (Exception, SystemExit) as error:  # a config is a program, which may end us
+        where = error.lineno if isinstance(error, SyntaxError) else None
+        line = '' if where is None else f', line {where}'
+        raise ValueError(
+            f'config {path}{line} cannot be read: {type(error).__name__}: {error}'
+        ) from error
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(f'config {path} has no model: a part of a config, or something else')
+    return cfg
+
+
+def _similar(path: Path) -> str:
+    """Names of configs in the same tree that look like a missing one."""
+    papers = [folder for folder in path.parents if folder.name == 'configs' and folder.is_dir()]
+    root = next(iter(papers), path.parent if path.parent.is_dir() else Path('configs'))
+    names = {p.name: p for p in root.rglob('*.py')}
+    close = difflib.get_close_matches(path.name, names, n=3)
+    return f'; did you mean {", ".join(str(names[n]) for n in close)}?' if close else ''
+
+
+def override(cfg: Config, options: Optional[dict]) -> None:
+    """Merge ``--cfg-options`` into a config and check it.
+
+    Args:
+        cfg: Changed in place.
+        options: Dotted keys to values. ``max_iters`` rescales the whole schedule.
+
+    Raises:
+        UnknownKeyError: If the config or the options hold a key that nothing reads.
+    """
+    check_options(cfg, options or {})
+    object.__setattr__(cfg, '_overridden', tuple(options or ()))  # no setting of the config
+    with explained(cfg, '--cfg-options cannot be merged'):
+        _merge(cfg, dict(options or {}))
+    _fit_workers(cfg)
+    check_config(cfg)
+    check_numbers(cfg)
+
+
+def _merge(cfg: Config, options: dict) -> None:
+    max_iters = options.pop('max_iters', None)
+    if any(part in ('init_cfg', 'pretrained') for key in options for part in key.split('.')):
+        cfg.pop('init_note', None)  # it tells of another start; results then name the file
+    if max_iters is not None:  # first: what is given beside it wins
+        set_max_iters(cfg, max_iters)
+    if 'val_interval' in options and cfg.get('train_cfg'):
+        set_val_interval(cfg, options['val_interval'])
+    cfg.merge_from_dict(options)
+    note = short_schedule(cfg) if any(key.startswith('train_cfg') for key in options) else None
+    if note:
+        print_log(note, 'current', logging.WARNING)
+
+
+def _fit_workers(cfg: Config) -> None:
+    """Drop what only worker processes need from loaders without any: torch would refuse it."""
+    for part in ('train', 'val', 'test'):
+        loader = cfg.get(f'{part}_dataloader') or {}
+        if loader.get('num_workers', 0) == 0:
+            if loader.get('persistent_workers'):
+                loader['persistent_workers'] = False
+            for key in ('prefetch_factor', 'timeout'):
+                loader.pop(key, None)
+
+
+@contextlib.contextmanager
+def explained(cfg: Config, what: str) -> Iterator[None]:
+    """Name the config where a library stumbles over one of its settings.
+
+    What the user can read as it is, and what the system refuses, passes through.
+    """
+    try:
+        yield
+    except (ValueError, OSError, ImportError):
+        raise
+    except Exception as error:
+        if refusals.is_refused_write(error):
+            raise
+        first = next(iter(str(error).strip().splitlines()), '')
+        raise ValueError(
+            f'{cfg.filename or "config"}{options_given(cfg)}: {what}, a setting does not fit the '
+            f'others or is of another kind ({type(error).__name__}: {first})'
+        ) from error
+
+
+def options_given(cfg: Config) -> str:
+    """The options that were merged into a config, to be named beside it."""
+    options = ', '.join(getattr(cfg, '_overridden', ()))
+    return f' with --cfg-options {options}' if options else ''

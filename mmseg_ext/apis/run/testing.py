@@ -1,0 +1,137 @@
+"""Test a config with a checkpoint: what ``tools/test.py`` does, callable from Python."""
+
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from ...core.files import output_names
+from ...engine import lost_process
+from ...evaluation import CalibrationMetric
+from ..config.classes import check_num_classes
+from ..config.packages import check_packages
+from .checkpoints import best_or_last, check_classes, check_weights, read_checkpoint, weights_of
+from .config import explained
+from .facts import add_run_facts
+from .guard import guarded
+from .options import metrics_of, process_limit
+from .settings import check_settings
+from .training import build_runner
+
+PathLike = Union[str, Path]
+
+
+def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
+    """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
+
+    A ``SegMetric`` with a prefix, such as the scores before a CRF, writes ``results_<prefix>.json``
+    beside it; its means, and those of other metrics, stand in ``results.json``, too.
+
+    Args:
+        cfg: From :func:`load_config`.
+        checkpoint: ``None`` takes the best, else the last, of ``cfg.work_dir``.
+
+    Returns:
+        What the evaluator returned, in per cent.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If the checkpoint belongs to another model.
+    """
+    cfg.load_from = str(checkpoint or best_or_last(cfg.work_dir))
+    cfg.resume = False
+    check_packages(cfg.model)
+    summary = Path(cfg.work_dir, 'results.json')
+    ours = False
+    for metric in metrics_of(cfg):
+        if metric.get('type') != 'SegMetric':
+            continue
+        # Of several, the one without a prefix is the run's; the others have files of their own.
+        prefix = metric.get('prefix')
+        ending = f'_{prefix}' if prefix else ''
+        metric.setdefault('summary_file', str(Path(cfg.work_dir, f'results{ending}.json')))
+        metric.setdefault('per_image_file', str(Path(cfg.work_dir, f'per_image{ending}.npz')))
+        if not prefix:
+            summary, ours = Path(metric['summary_file']), True
+    with guarded(cfg, cfg.get('visualizer', {}).get('save_dir'), shared=True):
+        runner = build_runner(cfg)
+        _check_tested(runner, cfg)
+        pack_groups(runner.test_dataloader.dataset)
+        _name_outputs(runner)
+        with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
+            metrics = runner.test()
+        if is_main_process():
+            add_run_facts(
+                summary,
+                cfg,
+                cfg.load_from,
+                metrics,
+                ours=ours,
+                calibration=_calibration(runner),
+                intervals=_intervals(runner),
+            )
+    return metrics
+
+
+def _check_tested(runner: Runner, cfg: Config) -> None:
+    """Refuse a checkpoint whose scores on these data would mean nothing."""
+    checkpoint = cfg.load_from
+    content = read_checkpoint(checkpoint)
+    state = weights_of(content, checkpoint)
+    check_weights(runner.model, checkpoint, complete=True, state=state)
+    check_settings(cfg.model, content.get('meta'), checkpoint)
+    known = getattr(runner.test_dataloader.dataset, 'metainfo', None) or {}
+    check_classes(content.get('meta'), known.get('classes'), checkpoint)
+    check_num_classes(runner.model, cfg, 'test')
+
+
+def pack_groups(dataset: Any) -> None:
+    """Let the samples of a built data set carry their ``group``, the patient, say, to the metric.
+
+    Args:
+        dataset: Changed in place: wherever its pipeline packs, ``group`` is packed if it is known.
+    """
+    steps = list(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
+    while steps:
+        step = steps.pop()
+        if isinstance(step, (list, tuple)):
+            steps += step
+        elif hasattr(step, 'meta_keys'):
+            step.meta_keys = tuple(dict.fromkeys((*step.meta_keys, 'group')))
+        else:  # a composition, or test-time augmentation
+            for inner in ('transforms', 'subroutines'):
+                found = getattr(step, inner, ())
+                steps += found if isinstance(found, (list, tuple)) else [found]
+
+
+def _name_outputs(runner: Runner) -> None:
+    """Keep the masks of images apart that have one name, in other folders or by their suffix."""
+    metrics = [m for m in runner.test_loop.evaluator.metrics if getattr(m, 'output_dir', None)]
+    if not metrics:
+        return
+    dataset = runner.test_dataloader.dataset
+    paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+    if len({Path(path).stem for path in paths}) == len(paths):
+        return
+    names = map(str, output_names([Path(path) for path in paths]))
+    for metric in metrics:
+        metric.output_names = dict(zip(paths, names))
+
+
+def _calibration(runner: Runner) -> Optional[dict]:
+    """What a CalibrationMetric of the test has found."""
+    metrics = runner.test_loop.evaluator.metrics
+    return next((m.summary for m in metrics if isinstance(m, CalibrationMetric)), None)
+
+
+def _intervals(runner: Runner) -> dict:
+    """Intervals of the scores, by the names under which the evaluator returns them."""
+    found: dict = {}
+    for metric in runner.test_loop.evaluator.metrics:
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        found.update(
+            {prefix + name: ends for name, ends in getattr(metric, 'intervals', {}).items()}
+        )
+    return found
