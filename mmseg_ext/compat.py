@@ -23,9 +23,10 @@ import functools
 import importlib.util
 import sys
 import warnings
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Iterator
+from typing import Any
 
 _MISSING_MMCV = (
     'mmseg_ext needs mmcv or mmcv-lite, and neither is installed: '

@@ -12,7 +12,8 @@ import os
 import platform
 import subprocess
 import sys
-from typing import Any, Callable, NamedTuple, Optional
+from collections.abc import Callable
+from typing import Any, NamedTuple, Optional
 
 DISTRIBUTIONS = (
     'torch',

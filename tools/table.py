@@ -15,7 +15,6 @@ import importlib
 import shlex
 import sys
 from pathlib import Path
-from typing import List
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.cards.card import generate
@@ -79,7 +78,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def choose(args: argparse.Namespace) -> List[TableRun]:
+def choose(args: argparse.Namespace) -> list[TableRun]:
     rows = None if args.rows is None else args.rows.split(',')
     tables = read_tables(args.paper, args.configs)
     return [
@@ -97,7 +96,7 @@ def settings_of(args: argparse.Namespace, table: TableRun) -> Settings:
     )  # fmt: skip
 
 
-def passed_on(args: argparse.Namespace) -> List[str]:
+def passed_on(args: argparse.Namespace) -> list[str]:
     """What decides about the runs, besides rows and seeds, as arguments."""
     names = ('num_folds', 'checkpoint', 'dataset', 'configs')
     values = {**{name: getattr(args, name) for name in names}, 'gpus': args.gpus or None}

@@ -10,9 +10,10 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Optional
 
 from mmengine.config import Config
 
@@ -34,9 +35,9 @@ class Step:
     """One command, and the file that its success leaves; without one it always runs."""
 
     name: str
-    command: List[str]
+    command: list[str]
     product: Optional[Path] = None
-    inputs: Tuple[Path, ...] = ()
+    inputs: tuple[Path, ...] = ()
     is_whole: Callable[[], bool] = lambda: True
 
     def is_done(self) -> bool:
@@ -55,7 +56,7 @@ def lists_all(listing: Path, count: int) -> bool:
         return False
 
 
-def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]:
+def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]:
     """List the steps of the demo.
 
     Args:
@@ -69,7 +70,7 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]
     results, listing = work_dir / 'results.json', work_dir / 'predictions' / 'predictions.json'
     root = Path(cfg.test_dataloader.dataset.data_root)
 
-    def tool(name: str, *arguments: object) -> List[str]:
+    def tool(name: str, *arguments: object) -> list[str]:
         return [python, str(tools / f'{name}.py'), *map(str, arguments)]
 
     return [
@@ -98,7 +99,7 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> List[Step]
     ]
 
 
-def images(cfg: Config) -> List[Path]:
+def images(cfg: Config) -> list[Path]:
     """Choose test images at equal distances in the list, whatever is on them."""
     dataset = cfg.test_dataloader.dataset
     root = Path(dataset.data_root)

@@ -13,9 +13,10 @@ import socket
 import sys
 import urllib.parse
 import zipfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Optional
 
 import torch
 from mmengine import runner
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from .files import PathLike, replacing
 
-State = Dict[str, Tensor]
+State = dict[str, Tensor]
 
 _save_elsewhere = mmengine_checkpoints.save_checkpoint
 

@@ -5,7 +5,8 @@ package's modules: an import sets these as attributes, and which one wins would 
 """
 
 import importlib
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 
 def door(

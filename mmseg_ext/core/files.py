@@ -8,8 +8,9 @@ import json
 import math
 import os
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Sequence, Union
+from typing import Any, Union
 
 from .refusals import as_refusal
 
@@ -131,7 +132,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def output_names(images: Sequence[Path]) -> List[Path]:
+def output_names(images: Sequence[Path]) -> list[Path]:
     """Name the output of each image: its path below the folder they share, without the suffix.
 
     Where two would be the same (``a.jpg`` and ``a.png``), both keep the suffix, and so does a third

@@ -9,8 +9,9 @@ import errno
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Tuple
+from typing import IO, Any, Optional
 
 from .files import PathLike, sweep
 
@@ -24,10 +25,10 @@ _OURS = 'MMSEG_EXT_LOCKED'  # folders that this process or its parent holds
 _PATIENCE_S = 2.0
 _UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
-_held: List[int] = []
+_held: list[int] = []
 
 
-def held() -> Tuple[int, ...]:
+def held() -> tuple[int, ...]:
     """File descriptors of the locks, which children keep open."""
     return tuple(_held)
 
@@ -67,7 +68,7 @@ def locked(folder: PathLike, *, shared: bool = False) -> Iterator[bool]:
             _release(folder, stream, made)
 
 
-def _make(folder: Path) -> List[Path]:
+def _make(folder: Path) -> list[Path]:
     """Make a folder; the folders that were made, the innermost first."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +112,7 @@ def _is_there(folder: Path, stream: IO[Any]) -> bool:
         return False
 
 
-def _release(folder: Path, stream: IO[Any], made: List[Path]) -> None:
+def _release(folder: Path, stream: IO[Any], made: list[Path]) -> None:
     _held.remove(stream.fileno())
     with stream, contextlib.suppress(OSError):  # others share it, or the folder is not empty
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

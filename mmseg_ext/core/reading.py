@@ -24,7 +24,8 @@ Shape letters: H row, W column, C channel.
 
 import contextlib
 import io
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ class StoredMask(NamedTuple):
             return self.palette[self.values]
         return self.values if self.values.ndim == 3 else np.repeat(self.values[..., None], 3, 2)
 
-    def used_palette(self) -> Dict[int, Tuple[int, int, int]]:
+    def used_palette(self) -> dict[int, tuple[int, int, int]]:
         """The palette's colour of each value that occurs; none, if each is its own grey."""
         if self.palette is None:
             return {}

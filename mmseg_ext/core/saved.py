@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional
 
 from .checkpoints import read_checkpoint, settings_of, weights_of
 from .files import PathLike
@@ -25,7 +25,7 @@ class Resumable:
     """
 
     path: Optional[Path]
-    skipped: Tuple[Tuple[Path, str], ...] = ()
+    skipped: tuple[tuple[Path, str], ...] = ()
     iteration: int = 0
     meta: Optional[dict] = None
 
@@ -37,7 +37,7 @@ class _Facts:
     problem: str
     iteration: int = 0
     lacking: str = ''
-    best: Tuple[str, ...] = ()
+    best: tuple[str, ...] = ()
     meta: Optional[dict] = None
 
 
@@ -50,7 +50,7 @@ def find_resumable(folder: PathLike) -> Resumable:
     Returns:
         It, and those that were skipped because they are damaged or hold too little.
     """
-    skipped: List[Tuple[Path, str]] = []
+    skipped: list[tuple[Path, str]] = []
     for path in regular_checkpoints(folder):
         facts = _facts(path)
         problem = facts.problem or facts.lacking
@@ -103,7 +103,7 @@ def best_checkpoint(folder: PathLike) -> Path:
     raise FileNotFoundError(f'no best checkpoint (best_*.pth) in {folder}{told}')
 
 
-def _noted_best(folder: Path) -> Tuple[str, ...]:
+def _noted_best(folder: Path) -> tuple[str, ...]:
     """Names of the best checkpoints in the notes of the newest whole one."""
     for path in regular_checkpoints(folder):
         facts = _facts(path)
@@ -123,7 +123,7 @@ def number_of(path: Path) -> int:
     return int(named[1]) if named else 0
 
 
-def regular_checkpoints(folder: PathLike) -> List[Path]:
+def regular_checkpoints(folder: PathLike) -> list[Path]:
     """Checkpoints that a run writes at intervals, the one with most iterations first."""
     found = [path for path in Path(folder).glob('*.pth') if number_of(path)]
     if len({path.stem.partition('_')[0] for path in found}) < 2:
@@ -195,7 +195,7 @@ def _is_curve(value: Any) -> bool:
     return plain and len(lists[0]) == len(lists[1]) and _is_count(value.get('max_length'))
 
 
-def _best(content: dict) -> Tuple[str, ...]:
+def _best(content: dict) -> tuple[str, ...]:
     hub: Any = content.get('message_hub')
     info = hub.get('runtime_info') if isinstance(hub, dict) else None
     notes = info.items() if isinstance(info, dict) else ()

@@ -15,7 +15,8 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, Callable, Iterator, List, Optional
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
 
 _NAMES = ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
@@ -65,7 +66,7 @@ class _Requests:
         self.waits = False
         self.number: Optional[int] = None
         self.at = 0.0
-        self.tell: List[Callable[[int, bool], None]] = []
+        self.tell: list[Callable[[int, bool], None]] = []
 
     def receive(self, number: int, frame: Any = None) -> None:
         """Answer a signal: now, or, while a step runs, when it has ended."""

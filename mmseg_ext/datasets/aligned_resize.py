@@ -5,7 +5,7 @@ OpenCV's nearest neighbour reads from ``floor(x / scale)``, its bilinear interpo
 what a network learns of objects a few pixels wide.
 """
 
-from typing import Any, Dict
+from typing import Any
 
 import cv2
 from mmseg.datasets.transforms import Resize
@@ -19,7 +19,7 @@ class AlignedResize(Resize):
     For ``RandomResize(resize_type='AlignedResize')``; all arguments are those of ``Resize``.
     """
 
-    def _resize_seg(self, results: Dict[str, Any]) -> None:
+    def _resize_seg(self, results: dict[str, Any]) -> None:
         """Resize every label map to the size that the image has by now."""
         height, width = results['img'].shape[:2]
         for key in results.get('seg_fields', []):

@@ -7,7 +7,7 @@ here.
 """
 
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from mmseg.registry import DATASETS
 
@@ -47,7 +47,7 @@ class BMSegDataset(FolderDataset):
         self,
         *,
         target: str = 'lesion',
-        data_prefix: Optional[Dict[str, str]] = None,
+        data_prefix: Optional[dict[str, str]] = None,
         mask_threshold: Optional[int] = None,
         group_file: Optional[str] = None,
         **kwargs: Any,

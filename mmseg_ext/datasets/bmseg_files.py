@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -44,7 +44,7 @@ def convert_bmseg(
     patient_regex: Optional[str] = None,
     image_max: Optional[int] = None,
     progress: bool = True,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Convert; the folder ``out`` appears only when it is complete.
 
     Beside images and masks it holds ``patients.csv`` if the patients are known, and ``train.txt``
@@ -124,7 +124,7 @@ def convert_bmseg(
     )
 
 
-def describe(summary: Dict[str, Any], *, image_max: Optional[int] = None) -> List[str]:
+def describe(summary: dict[str, Any], *, image_max: Optional[int] = None) -> list[str]:
     """Lines for a terminal about what ``convert_bmseg`` returned."""
     patients = f'{summary["patients"]} patients' if summary['patients'] else 'patients unknown'
     lines = [f'{summary["images"]} images, {patients}']
@@ -154,7 +154,7 @@ def describe(summary: Dict[str, Any], *, image_max: Optional[int] = None) -> Lis
 
 def binary_mask(
     mask: np.ndarray, path: str, *, threshold: Optional[int] = None, strict: bool = False
-) -> Tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, int]:
     """Make a mask of grey values 0 and 1.
 
     Args:
@@ -200,7 +200,7 @@ class _MaskReader:
 
     def __init__(self, threshold: Optional[int], strict: bool) -> None:
         self.threshold, self.strict = threshold, strict
-        self.counts: Dict[str, Dict[str, int]] = {}
+        self.counts: dict[str, dict[str, int]] = {}
 
     def read(self, path: str, target: str) -> np.ndarray:
         _check_sums(path)
@@ -251,13 +251,13 @@ def _check_settings(
         raise ValueError(f'--image-max must lie in 1..65535, got {image_max}')
 
 
-def _list_files(folder: str, suffix: str) -> Dict[str, str]:
+def _list_files(folder: str, suffix: str) -> dict[str, str]:
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'{folder}: no such folder')
     return files_by_stem(folder, [f'{suffix}{ending}'.lower() for ending in IMAGE_SUFFIXES])
 
 
-def _list_pairs(images: str, folders: Dict[str, Tuple[str, str]]) -> Tuple[dict, Dict[str, dict]]:
+def _list_pairs(images: str, folders: dict[str, tuple[str, str]]) -> tuple[dict, dict[str, dict]]:
     """Return the images by stem, and for each target its masks by the same stems."""
     sources = {target: _list_files(*place) for target, place in folders.items()}
     # A mask may lie among the images.
@@ -285,7 +285,7 @@ def _check_partners(images: dict, masks: dict, image_folder: str, mask_folder: s
             )
 
 
-def _groups(stems: List[str], patients: Optional[str], regex: Optional[str]) -> Dict[str, str]:
+def _groups(stems: list[str], patients: Optional[str], regex: Optional[str]) -> dict[str, str]:
     if patients is not None:
         return _groups_of_file(stems, patients)
     if regex is None:
@@ -302,7 +302,7 @@ def _groups(stems: List[str], patients: Optional[str], regex: Optional[str]) -> 
     )
 
 
-def _groups_of_file(stems: List[str], path: str) -> Dict[str, str]:
+def _groups_of_file(stems: list[str], path: str) -> dict[str, str]:
     """Read who is in the images; a name without an image is a mistake in one of the two."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: no such file; --patients takes lines of stem,patient')
@@ -318,7 +318,7 @@ def _groups_of_file(stems: List[str], path: str) -> Dict[str, str]:
     return groups
 
 
-def _read_8_bit(path: str, image_max: int) -> Tuple[np.ndarray, int]:
+def _read_8_bit(path: str, image_max: int) -> tuple[np.ndarray, int]:
     """Return ``(H, W, C)`` uint8 with C 1 or 3, and the largest value if it had 16 bits, else 0."""
     image = read_image(path)
     if image.shape[2] in (2, 4):  # the last channel is opacity
@@ -352,7 +352,7 @@ def _save_png(path: Path, array: np.ndarray) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _split(stems: List[str], groups: Dict[str, str]) -> Dict[str, List[str]]:
+def _split(stems: list[str], groups: dict[str, str]) -> dict[str, list[str]]:
     """Nine to one, whole patients if they are known; nothing if there is only one of them."""
     unit = {stem: groups.get(stem, stem) for stem in stems}
     if len(set(unit.values())) < 2:

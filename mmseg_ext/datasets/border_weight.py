@@ -8,7 +8,8 @@ the second term is for background pixels only, our reading: inside an object d1 
 Shape letters: H row, W column.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def border_weights(
     return np.where(ignored, 0.0, weight).astype(np.float32)
 
 
-def _distances(label_HW: np.ndarray, background: int, ignore_index: int) -> List[np.ndarray]:
+def _distances(label_HW: np.ndarray, background: int, ignore_index: int) -> list[np.ndarray]:
     """Euclidean distance of every pixel to each object, in pixels."""
     found = []
     for value in np.unique(label_HW):
@@ -91,7 +92,7 @@ class BorderWeight(BaseTransform):
     ) -> None:
         if sigma <= 0 or w0 < 0:
             raise ValueError(f'sigma must be above 0 and w0 at least 0, got {sigma} and {w0}')
-        self.settings: Dict[str, Any] = dict(
+        self.settings: dict[str, Any] = dict(
             w0=w0,
             sigma=sigma,
             background=background,
@@ -99,7 +100,7 @@ class BorderWeight(BaseTransform):
             class_weight=class_weight,
         )
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the map to the results, if they have labels."""
         if 'gt_seg_map' in results:
             results['gt_weight_map'] = border_weights(results['gt_seg_map'], **self.settings)
@@ -110,7 +111,7 @@ class BorderWeight(BaseTransform):
 class PackWeightedSegInputs(PackSegInputs):
     """mmseg's ``PackSegInputs``, which also packs ``gt_weight_map``; the arguments are its own."""
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return inputs and data sample."""
         packed = super().transform(results)
         if 'gt_weight_map' in results:

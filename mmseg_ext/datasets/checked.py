@@ -6,7 +6,8 @@ changes none of its results; it only checks, and names the file and the remedy.
 """
 
 import os
-from typing import Any, Iterable, List
+from collections.abc import Iterable
+from typing import Any
 
 import cv2
 from mmseg.datasets import BaseSegDataset
@@ -40,7 +41,7 @@ class CheckedSegDataset(BaseSegDataset):
         self.group_file = group_file
         super().__init__(*args, **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the samples, having checked that there are any and that their files exist."""
         self._check_folders()
         samples = self._list_samples()
@@ -75,10 +76,10 @@ class CheckedSegDataset(BaseSegDataset):
                 'take it out of the split'
             ) from error
 
-    def _list_samples(self) -> List[dict]:
+    def _list_samples(self) -> list[dict]:
         return super().load_data_list()
 
-    def _add_groups(self, samples: List[dict]) -> None:
+    def _add_groups(self, samples: list[dict]) -> None:
         groups: dict = {}
         stems = [self.stem_of(sample['img_path']) for sample in samples]
         if self.group_file:

@@ -18,7 +18,7 @@ import urllib.request
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 from tqdm import tqdm
 
@@ -44,7 +44,7 @@ class Archive:
     url: str
     md5: str
     inner: str
-    holds: Tuple[str, ...]
+    holds: tuple[str, ...]
 
 
 ARCHIVES = {
@@ -66,7 +66,7 @@ ARCHIVES = {
 
 def fetch_dataset(
     archive: Archive, out: str, *, keep_archive: bool = False, progress: bool = True
-) -> Tuple[str, bool]:
+) -> tuple[str, bool]:
     """Download, verify and unpack, unless the data are there.
 
     Args:
@@ -205,7 +205,7 @@ def verify(path: Path, md5: str) -> None:
 
 
 def unpack(
-    path: Path, out: Path, *, inner: str, holds: Tuple[str, ...] = (), progress: bool = True
+    path: Path, out: Path, *, inner: str, holds: tuple[str, ...] = (), progress: bool = True
 ) -> None:
     """Unpack ``inner`` of a tar file to ``out/inner``, all or nothing.
 

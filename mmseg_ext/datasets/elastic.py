@@ -7,7 +7,7 @@ image is interpolated bilinearly, neither of which is stated.
 Shape letters: H row, W column. Random numbers come from numpy's global generator.
 """
 
-from typing import Any, Dict
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,7 +65,7 @@ class ElasticDeform(BaseTransform):
             )
         self.sigma, self.grid, self.prob = sigma, grid, prob
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Bend ``img`` and all maps named in ``seg_fields``."""
         if np.random.rand() >= self.prob:
             return results

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import posixpath
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from mmseg.registry import DATASETS
@@ -62,11 +63,11 @@ class FolderDataset(CheckedSegDataset):
         self,
         metainfo: dict,
         *,
-        data_prefix: Dict[str, str],
+        data_prefix: dict[str, str],
         img_suffix: Union[str, Sequence[str]] = IMAGE_SUFFIXES,
         seg_map_suffix: Union[str, Sequence[str]] = MASK_SUFFIXES,
-        mask_folders: Optional[Dict[str, str]] = None,
-        label_map: Optional[Dict[int, int]] = None,
+        mask_folders: Optional[dict[str, str]] = None,
+        label_map: Optional[dict[int, int]] = None,
         strict_label_map: bool = False,
         mask_format: str = 'index',
         mask_threshold: Optional[int] = None,
@@ -89,7 +90,7 @@ class FolderDataset(CheckedSegDataset):
             raise ValueError('strict_label_map needs label_map: list every value of the masks')
         self.mask_folders = mask_folders or {}
         self.mask_label_map = label_map
-        self.mask_reading: Dict[str, Any] = dict(mask_format=mask_format)
+        self.mask_reading: dict[str, Any] = dict(mask_format=mask_format)
         if strict_label_map:
             self.mask_reading.update(strict_label_map=True)
         if mask_threshold is not None:
@@ -105,7 +106,7 @@ class FolderDataset(CheckedSegDataset):
             **kwargs,
         )
 
-    def _list_samples(self) -> List[dict]:
+    def _list_samples(self) -> list[dict]:
         images = files_by_stem(self.data_prefix['img_path'], self.img_suffix)
         masks = None
         if 'seg_map_path' in self.data_prefix:
@@ -128,7 +129,7 @@ class FolderDataset(CheckedSegDataset):
             self._refuse_signs(some)
         return samples
 
-    def _stems(self, images: Dict[str, str]) -> Iterable[str]:
+    def _stems(self, images: dict[str, str]) -> Iterable[str]:
         if not self.ann_file:
             return sorted(images)
         stems = read_list(self.ann_file)
@@ -140,7 +141,7 @@ class FolderDataset(CheckedSegDataset):
                 )
         return stems
 
-    def _mask_of(self, stem: str, masks: Dict[str, str]) -> str:
+    def _mask_of(self, stem: str, masks: dict[str, str]) -> str:
         for images, folder in self.mask_folders.items():
             if stem.startswith(f'{images}/'):
                 stem = posixpath.normpath(posixpath.join(folder, stem[len(images) + 1 :]))
@@ -153,7 +154,7 @@ class FolderDataset(CheckedSegDataset):
             )
         return masks[stem]
 
-    def _refuse_hidden_foreground(self, paths: List[str]) -> None:
+    def _refuse_hidden_foreground(self, paths: list[str]) -> None:
         """Masks that would train on background alone are reported at once.
 
         That are masks of 0 and 255, as 255 is ignored, and masks below the threshold throughout.
@@ -177,7 +178,7 @@ class FolderDataset(CheckedSegDataset):
                 'leave it out if the masks hold class ids'
             )
 
-    def _refuse_signs(self, paths: List[str]) -> None:
+    def _refuse_signs(self, paths: list[str]) -> None:
         """Masks that are not what they seem to be are reported at once; see ``signs.py``."""
         if 'mask_threshold' in self.mask_reading:
             return
@@ -209,7 +210,7 @@ def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:
     return tuple(name.lower() for name in names)
 
 
-def read_list(path: Union[str, Path]) -> List[str]:
+def read_list(path: Union[str, Path]) -> list[str]:
     """Read a list of stems, one a line; empty lines are left out.
 
     UTF-8, with or without a mark at its start, or UTF-16 with one. Other bytes stay as they are in
@@ -234,7 +235,7 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
 
     A link to a folder that holds it is not followed.
     """
-    above: Dict[str, frozenset] = {}  # folder -> what it and those above it really are
+    above: dict[str, frozenset] = {}  # folder -> what it and those above it really are
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         parents = above.pop(place, frozenset()) | {real}
@@ -248,7 +249,7 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
         yield from (Path(place, name) for name in sorted(names))
 
 
-def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
+def files_by_stem(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
     """Map the path below ``folder`` without its suffix to the file; hidden files are left out.
 
     Links that lead nowhere, and pipes, are listed: reading them says what they are.
@@ -260,7 +261,7 @@ def files_by_stem(folder: str, suffixes: Sequence[str]) -> Dict[str, str]:
     Raises:
         ValueError: If two files have the same stem.
     """
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for path in sorted(walk_files(folder)):
         ending = next((s for s in suffixes if path.name.lower().endswith(s)), None)
         if ending is None or path.name.startswith('.'):

@@ -5,8 +5,8 @@ Training and test sets that share a patient overstate every score, so splits and
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence
 
 from ..core.files import replacing
 
@@ -15,7 +15,7 @@ _STEM_NAMES = ('stem', 'image', 'img', 'file', 'filename', 'path', 'slice', 'fra
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 
 
-def read_groups(path: str) -> Dict[str, str]:
+def read_groups(path: str) -> dict[str, str]:
     """Read a CSV file of two columns, stem and group.
 
     A stem is the path of an image below its folder; a suffix such as ``.png`` is left out. Stems
@@ -29,7 +29,7 @@ def read_groups(path: str) -> Dict[str, str]:
         text = Path(path).read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no UTF-8 text ({error}): save it as CSV in UTF-8') from error
-    groups: Dict[str, str] = {}
+    groups: dict[str, str] = {}
     for number, row in enumerate(_rows(text, path), 1):
         fields = [field.strip() for field in row]
         if not any(fields):
@@ -61,14 +61,14 @@ def group_unit(path: str) -> str:
     return names[1] if known else 'group'
 
 
-def _rows(text: str, path: str) -> List[List[str]]:
+def _rows(text: str, path: str) -> list[list[str]]:
     try:
         return list(csv.reader(text.splitlines()))
     except csv.Error as error:
         raise ValueError(f'{path} is no CSV file ({error}): give lines of stem,group') from error
 
 
-def groups_of(stems: Sequence[str], groups: Dict[str, str], *, source: str) -> Dict[str, str]:
+def groups_of(stems: Sequence[str], groups: dict[str, str], *, source: str) -> dict[str, str]:
     """Choose the groups of these stems, in their order.
 
     Args:
@@ -90,7 +90,7 @@ def groups_of(stems: Sequence[str], groups: Dict[str, str], *, source: str) -> D
     return {stem: groups[stem] for stem in stems}
 
 
-def write_groups(path: Path, groups: Dict[str, str], *, name: str = 'group') -> None:
+def write_groups(path: Path, groups: dict[str, str], *, name: str = 'group') -> None:
     """Write what ``read_groups`` reads, under the column names ``stem`` and ``name``."""
     with replacing(path) as unfinished, open(unfinished, 'w', newline='', encoding='utf-8') as file:
         csv.writer(file, lineterminator='\n').writerows([('stem', name), *groups.items()])

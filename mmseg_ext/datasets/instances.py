@@ -5,7 +5,7 @@ Source: PASCAL VOC's folder ``SegmentationObject``, whose palette images have th
 """
 
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
@@ -30,10 +30,10 @@ class LoadInstances(BaseTransform):
         ValueError: If the file cannot be decoded, or its size is not that of the mask.
     """
 
-    def __init__(self, *, folders: Tuple[str, str] = ('SegmentationClass', 'SegmentationObject')):
+    def __init__(self, *, folders: tuple[str, str] = ('SegmentationClass', 'SegmentationObject')):
         self.folders = folders
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``gt_instance_map`` to the results, if there is one."""
         mask_path = results.get('seg_map_path')
         if mask_path is None:
@@ -58,7 +58,7 @@ class LoadInstances(BaseTransform):
 class PackInstanceInputs(PackSegInputs):
     """``PackSegInputs`` that also packs ``gt_instance_map``."""
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return inputs and the data sample."""
         packed = super().transform(results)
         if 'gt_instance_map' in results:

@@ -7,11 +7,12 @@ folder's listing nor that of a text file has any influence on the folds.
 """
 
 import warnings
-from typing import Any, Hashable, List, Optional, Sequence, Tuple
+from collections.abc import Hashable, Sequence
+from typing import Any, Optional
 
 import numpy as np
 
-Fold = Tuple[List[str], List[str]]
+Fold = tuple[list[str], list[str]]
 
 _MAX_SEED = 2**32 - 1  # numpy's
 
@@ -42,7 +43,7 @@ def split_folds(
     split_seed: int = 0,
     groups: Optional[Sequence[str]] = None,
     labels: Optional[Sequence[Hashable]] = None,
-) -> List[Fold]:
+) -> list[Fold]:
     """Cut ids into folds.
 
     ``KFold`` makes folds of equal size, ``GroupKFold`` folds of equally many groups, and the

@@ -6,7 +6,8 @@ functions, which remove ``LoadAnnotations`` by its name, work with these pipelin
 Shape letters: H row, W column.
 """
 
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -27,7 +28,7 @@ def colors_to_ids(mask_HW3: np.ndarray, palette: Sequence[Sequence[int]]) -> np.
     return ids
 
 
-def map_labels(mask: np.ndarray, label_map: Dict[int, int]) -> np.ndarray:
+def map_labels(mask: np.ndarray, label_map: dict[int, int]) -> np.ndarray:
     """Replace labels, all at once; labels not in the map stay as they are."""
     mapped = mask.copy()
     for old, new in label_map.items():
@@ -85,7 +86,7 @@ class LoadLabels(BaseTransform):
         self.ignore_index = ignore_index
         self.backend_args = backend_args
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``gt_seg_map`` to the results, if they name a mask."""
         path = results.get('seg_map_path')
         if path is None:
@@ -149,7 +150,7 @@ def _void_or_error(colors_N3: np.ndarray, path: str, results: dict, ignore_index
     return ignore_index
 
 
-def _check_mapped(mask: np.ndarray, path: str, label_map: Dict[int, int]) -> None:
+def _check_mapped(mask: np.ndarray, path: str, label_map: dict[int, int]) -> None:
     unknown = np.setdiff1d(mask, list(label_map)).tolist()
     if unknown:
         shown = f'{unknown[:8]}' + (' and more' if len(unknown) > 8 else '')

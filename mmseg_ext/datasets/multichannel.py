@@ -3,7 +3,7 @@
 Shape letters: H row, W column, C channel.
 """
 
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 import mmcv.transforms
 import numpy as np
@@ -33,7 +33,7 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
         ValueError: If the file is no 8-bit image, or cannot be decoded.
     """
 
-    def transform(self, results: Dict[str, Any]) -> Optional[dict]:
+    def transform(self, results: dict[str, Any]) -> Optional[dict]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         plain = self.color_type == 'color' and self.imdecode_backend == 'cv2'
         if not plain or self.file_client_args is not None:
@@ -86,7 +86,7 @@ class LoadImage(BaseTransform):
         self.max_value = max_value
         self.backend_args = backend_args
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``img``, ``img_shape`` and ``ori_shape``."""
         path = results['img_path']
         image = self.convert(read_image(path, backend_args=self.backend_args), path)

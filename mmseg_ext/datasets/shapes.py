@@ -7,7 +7,7 @@ objects: colour alone, texture alone and outline alone all leave a class undecid
 Shape letters: H row, W column; here H = W = size. Images are BGR.
 """
 
-from typing import Callable, Dict, Tuple
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ _HUE_SPREAD = 25  # more than half of a step: neighbouring ranges overlap
 _OUTLINE_FAITH = 0.7  # how often an object has the outline of its class
 
 
-def draw_image(index: int, *, size: int = 160, seed: int = 0) -> Tuple[np.ndarray, np.ndarray]:
+def draw_image(index: int, *, size: int = 160, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw one image; the same arguments give the same image, whatever was drawn before.
 
     Args:
@@ -158,11 +158,11 @@ def _unit(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
 
 
-def _point(xy: np.ndarray) -> Tuple[int, int]:
+def _point(xy: np.ndarray) -> tuple[int, int]:
     return round(float(xy[0])), round(float(xy[1]))
 
 
-_OUTLINE_PAINTERS: Dict[str, Callable[..., None]] = {
+_OUTLINE_PAINTERS: dict[str, Callable[..., None]] = {
     'round': _round,
     'box': _box,
     'star': _star,

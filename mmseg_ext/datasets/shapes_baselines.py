@@ -4,8 +4,8 @@ Both numbers are mIoU over the classes that occur in the labels or the predictio
 out, summed over the split; fractions in [0, 1].
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Tuple
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def colour_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> 
     return _miou(confusion.reshape(_K, _K))
 
 
-def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the colour bin and the label of every labelled pixel, image by image."""
     base = Path(root)
     for name in (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').read_text().split():

@@ -7,7 +7,8 @@ Shape letters: H row, W column.
 """
 
 from collections import Counter, defaultdict
-from typing import Any, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from scipy import ndimage
 
 from ..core.reading import read_stored_mask
 
-Color = Tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _RUN = 3  # pixels: a blend of two classes is no wider at an edge, a class as a rule is
 _BEYOND = 0.3  # of the step between two neighbours; cubic interpolation overshoots by less
@@ -57,10 +58,10 @@ class MaskFacts(NamedTuple):
     """
 
     path: str
-    values: Dict[Any, int]
-    palette: Dict[int, Color]
-    blends: Dict[Any, int]
-    whole: FrozenSet[Any] = frozenset()
+    values: dict[Any, int]
+    palette: dict[int, Color]
+    blends: dict[Any, int]
+    whole: frozenset[Any] = frozenset()
 
 
 def mask_facts(path: str, *, colors: bool = False) -> MaskFacts:
@@ -78,7 +79,7 @@ def mask_facts(path: str, *, colors: bool = False) -> MaskFacts:
     return facts_of(path, mask, {} if colors else stored.used_palette())
 
 
-def facts_of(path: str, mask: np.ndarray, palette: Dict[int, Color]) -> MaskFacts:
+def facts_of(path: str, mask: np.ndarray, palette: dict[int, Color]) -> MaskFacts:
     """Count what a mask holds.
 
     Args:
@@ -90,8 +91,8 @@ def facts_of(path: str, mask: np.ndarray, palette: Dict[int, Color]) -> MaskFact
     found, places, numbers = _count(codes)
     names = _names(found, colored=mask.ndim == 3)
     keep = sorted(np.argsort(-numbers, kind='stable')[:_KEPT].tolist())
-    blends: Dict[Any, int] = {}
-    whole: FrozenSet[Any] = frozenset()
+    blends: dict[Any, int] = {}
+    whole: frozenset[Any] = frozenset()
     if len(found) > _FEW_VALUES:
         counts = np.bincount(places[_blended(mask, places)], minlength=len(found))
         blends = {names[k]: int(counts[k]) for k in keep if counts[k]}
@@ -104,7 +105,7 @@ def _codes(mask: np.ndarray) -> np.ndarray:
     return mask if mask.ndim == 2 else mask.astype(np.int64) @ np.array([65536, 256, 1])
 
 
-def _count(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _count(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The values in order, the place of each pixel's value among them ``(H, W)``, their pixels."""
     if codes.min() >= 0 and codes.max() < 2**16:  # many times faster than sorting
         pixels = np.bincount(codes.ravel().astype(np.int64))
@@ -116,7 +117,7 @@ def _count(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     return found, places.reshape(codes.shape), numbers
 
 
-def _names(codes: np.ndarray, *, colored: bool) -> List[Any]:
+def _names(codes: np.ndarray, *, colored: bool) -> list[Any]:
     if not colored:
         return codes.tolist()
     return [(code >> 16, (code >> 8) & 255, code & 255) for code in codes.tolist()]
@@ -151,7 +152,7 @@ def _blended_in_rows(channels_HWC: np.ndarray, places_HW: np.ndarray) -> np.ndar
     return np.repeat(between, lengths).reshape(height, width)
 
 
-def _in_one_piece(places: np.ndarray) -> List[int]:
+def _in_one_piece(places: np.ndarray) -> list[int]:
     """The values whose pixels all touch each other."""
     found = ndimage.find_objects(places + 1)
     return [k for k, box in enumerate(found) if box is not None and _pieces(places[box] == k) == 1]
@@ -164,7 +165,7 @@ def _pieces(where: np.ndarray) -> int:
 # -------------------------------------------------------------------------------- masks
 
 
-def mask_signs(facts: Sequence[MaskFacts]) -> List[Sign]:
+def mask_signs(facts: Sequence[MaskFacts]) -> list[Sign]:
     """All signs that masks give; see the functions below."""
     signs = (
         palettes_disagree(facts), palette_beside_colors(facts), interpolated(facts),
@@ -175,7 +176,7 @@ def mask_signs(facts: Sequence[MaskFacts]) -> List[Sign]:
 
 def palettes_disagree(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     """Palettes of the masks that show one value in different colours."""
-    seen: Dict[int, Counter] = defaultdict(Counter)
+    seen: dict[int, Counter] = defaultdict(Counter)
     for fact in facts:
         for value, color in fact.palette.items():
             seen[value][color] += 1
@@ -233,7 +234,7 @@ def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     )
 
 
-def blended_values(facts: Sequence[MaskFacts]) -> List[Any]:
+def blended_values(facts: Sequence[MaskFacts]) -> list[Any]:
     """Values, or colours, that only occur between others along edges; none if they are few."""
     pixels = _pixels(facts)
     blends: Counter = Counter()
@@ -255,7 +256,7 @@ def _pixels(facts: Sequence[MaskFacts]) -> Counter:
     return pixels
 
 
-def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> List[MaskFacts]:
+def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> list[MaskFacts]:
     """Facts of masks but for values that are ignored in training: they do no harm there."""
     return [
         fact._replace(
@@ -406,7 +407,7 @@ def _shows(image: np.ndarray, shown: np.ndarray, *, most: float = _NEAR) -> bool
     return bool(near.mean() >= _SAME and (hits[large] >= _SAME_EACH * numbers[large]).all())
 
 
-def shown_forms(mask: np.ndarray, palette_colors: Optional[np.ndarray] = None) -> List[np.ndarray]:
+def shown_forms(mask: np.ndarray, palette_colors: Optional[np.ndarray] = None) -> list[np.ndarray]:
     """What a picture of a mask may look like: as stored, in its colours, stretched to 0..255.
 
     Args:

@@ -1,7 +1,7 @@
 """Splitting a list of ids once and for all: sorted first, then shuffled by a seed."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..core.files import write_bytes
 
 def split_ids(
     ids: Sequence[str], *, ratio: float = 0.9, seed: int = 0
-) -> Tuple[List[str], List[str]]:
+) -> tuple[list[str], list[str]]:
     """Split ids into two parts; the order they come in has no influence.
 
     Args:
@@ -38,7 +38,7 @@ def split_ids(
     return sorted(first), [name for name in names if name not in first]
 
 
-def write_lists(folder: str, lists: dict) -> List[str]:
+def write_lists(folder: str, lists: dict) -> list[str]:
     """Write lists of ids as ``folder/<name>.txt``, each in one step, and return the paths."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = []

@@ -9,7 +9,8 @@ mmengine seeds in each worker.
 Shape letters: H row, W column. All sizes are ``(H, W)`` in pixels.
 """
 
-from typing import Any, Dict, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,18 +21,18 @@ from PIL import Image
 GREY = 128
 
 
-def resize_bicubic(image: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+def resize_bicubic(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize as Pillow does, which widens the kernel when it shrinks; OpenCV does not."""
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
-def resize_nearest(label: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+def resize_nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize labels without mixing them."""
     return np.asarray(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))
 
 
 def paste(
-    array: np.ndarray, size: Tuple[int, int], offset: Tuple[int, int], fill: int
+    array: np.ndarray, size: tuple[int, int], offset: tuple[int, int], fill: int
 ) -> np.ndarray:
     """Put the array on a filled canvas of ``size``, its corner at ``offset``; crop what sticks out.
 
@@ -65,7 +66,7 @@ def scale_hsv(image_HW3: np.ndarray, gains: Sequence[float]) -> np.ndarray:
     return cv2.cvtColor(cv2.merge(mapped), cv2.COLOR_HSV2BGR)
 
 
-def fit_inside(shape: Tuple[int, int], size: Tuple[int, int]) -> Tuple[int, int]:
+def fit_inside(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Return the largest size of the same aspect that fits inside ``size``, rounded down."""
     ratio = min(size[0] / shape[0], size[1] / shape[1])
     return max(1, int(shape[0] * ratio)), max(1, int(shape[1] * ratio))
@@ -101,15 +102,15 @@ class RepoAugment(BaseTransform):
 
     def __init__(
         self,
-        size: Tuple[int, int],
+        size: tuple[int, int],
         *,
-        aspect_range: Tuple[float, float] = (0.7, 1.3),
-        scale_range: Tuple[float, float] = (0.25, 2.0),
+        aspect_range: tuple[float, float] = (0.7, 1.3),
+        scale_range: tuple[float, float] = (0.25, 2.0),
         flip_prob: float = 0.5,
         blur_prob: float = 0.25,
         rotate_prob: float = 0.25,
         max_degrees: int = 10,
-        hsv_gains: Tuple[float, float, float] = (0.1, 0.7, 0.3),
+        hsv_gains: tuple[float, float, float] = (0.1, 0.7, 0.3),
         label_fill: int = 0,
     ) -> None:
         self.size = (size[0], size[1])
@@ -122,7 +123,7 @@ class RepoAugment(BaseTransform):
         self.hsv_gains = hsv_gains
         self.label_fill = label_fill
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Augment ``img`` and ``gt_seg_map``."""
         image, label = results['img'], results['gt_seg_map']
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -144,7 +145,7 @@ class RepoAugment(BaseTransform):
         results.update(img_shape=self.size, flip_direction='horizontal' if flip else None)
         return results
 
-    def _resize(self, image: np.ndarray, label: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _resize(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         stretch = np.random.uniform(*self.aspect_range) / np.random.uniform(*self.aspect_range)
         aspect = image.shape[1] / image.shape[0] * stretch
         scale = np.random.uniform(*self.scale_range)
@@ -157,7 +158,7 @@ class RepoAugment(BaseTransform):
         new = (max(1, height), max(1, width))
         return resize_bicubic(image, new), resize_nearest(label, new)
 
-    def _paste(self, image: np.ndarray, label: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _paste(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         room = [size - length for size, length in zip(self.size, label.shape)]
         # Truncated towards zero, as in the repository: between 0 and the room, of either sign.
         row, column = (int(np.random.rand() * r) for r in room)
@@ -167,7 +168,7 @@ class RepoAugment(BaseTransform):
             paste(label, self.size, offset, self.label_fill),
         )
 
-    def _rotate(self, image: np.ndarray, label: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _rotate(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         height, width = self.size
         degrees = int(np.random.randint(-self.max_degrees, self.max_degrees + 1))
         matrix = cv2.getRotationMatrix2D((width // 2, height // 2), -degrees, 1)
@@ -199,11 +200,11 @@ class Letterbox(BaseTransform):
         ValueError: If labels were loaded before, which would no longer fit the image.
     """
 
-    def __init__(self, size: Tuple[int, int], *, fill: int = GREY) -> None:
+    def __init__(self, size: tuple[int, int], *, fill: int = GREY) -> None:
         self.size = (size[0], size[1])
         self.fill = fill
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Letterbox ``img``."""
         if 'gt_seg_map' in results:
             raise ValueError('Letterbox must come before LoadLabels: metrics use the full size')
@@ -246,7 +247,7 @@ class SaltPepper(BaseTransform):
         self.amount = amount
         self.ratio = ratio
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the noise."""
         if np.random.rand() >= self.prob:
             return results

@@ -5,7 +5,7 @@ whose classes and palette these are.
 """
 
 from pathlib import Path
-from typing import Any, List
+from typing import Any
 
 from mmseg.datasets import PascalVOCDataset
 from mmseg.registry import DATASETS
@@ -46,7 +46,7 @@ class VOCDataset(CheckedSegDataset):
         self.extra_seg_map_path = extra_seg_map_path
         super().__init__(ann_file=ann_file, **kwargs)
 
-    def _list_samples(self) -> List[dict]:
+    def _list_samples(self) -> list[dict]:
         samples = super()._list_samples()
         if not self.extra_ann_file:
             return samples
@@ -59,7 +59,7 @@ class VOCDataset(CheckedSegDataset):
             )
         return samples + extra
 
-    def _list_extra(self) -> List[dict]:
+    def _list_extra(self) -> list[dict]:
         root = Path(self.data_root or '')
         list_file, masks = root / self.extra_ann_file, root / self.extra_seg_map_path
         for path in (list_file, masks):

@@ -8,7 +8,7 @@ whole one, makes up for a validation that is missing, and applies or refuses wha
 
 from collections import deque
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as _CheckpointHook
@@ -103,7 +103,7 @@ class CheckpointHook(_CheckpointHook):
     def _step(self, runner: Any) -> int:
         return runner.epoch if self.by_epoch else runner.iter
 
-    def after_val_epoch(self, runner: Any, metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_val_epoch(self, runner: Any, metrics: Optional[dict[str, float]] = None) -> None:
         """Save the best, and note in this step's checkpoint that its validation is done."""
         if self.out_dir is None:  # a validation on its own, without training
             return
@@ -155,7 +155,7 @@ class CheckpointHook(_CheckpointHook):
         elif self.file_backend.isdir(path):
             self.file_backend.rmtree(path)
 
-    def _save_best_checkpoint(self, runner: Any, metrics: Dict[str, float]) -> None:
+    def _save_best_checkpoint(self, runner: Any, metrics: dict[str, float]) -> None:
         """Save a new best; mmengine would remove the old one first."""
         if not self.save_best:
             return
@@ -168,12 +168,12 @@ class CheckpointHook(_CheckpointHook):
             if path and after.get(key) and Path(path).name != Path(str(after[key])).name:
                 self._remove(Path(path).name)
 
-    def _best(self) -> Dict[str, Optional[str]]:
+    def _best(self) -> dict[str, Optional[str]]:
         if len(self.key_indicators) == 1:
             return {'': self.best_ckpt_path}
         return dict(self.best_ckpt_path_dict)
 
-    def _set_best(self, paths: Dict[str, Optional[str]]) -> None:
+    def _set_best(self, paths: dict[str, Optional[str]]) -> None:
         if len(self.key_indicators) == 1:
             self.best_ckpt_path = paths['']
         else:

@@ -8,8 +8,9 @@ batches of one size.
 
 import copy
 import random
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Iterable, Iterator, Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch

@@ -6,7 +6,8 @@ channels are all equal gives the same response as a grey image gave before.
 Shape letters: O output channel, I input channel, H row, W column.
 """
 
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 from mmengine.model.weight_init import update_init_info
@@ -51,8 +52,8 @@ def inflate_conv(
 
 
 def inflate_state(
-    state: Dict[str, Tensor], module: nn.Module, *, rgb_index: Sequence[int] = (0, 1, 2)
-) -> Dict[str, Tensor]:
+    state: dict[str, Tensor], module: nn.Module, *, rgb_index: Sequence[int] = (0, 1, 2)
+) -> dict[str, Tensor]:
     """Return the state with the one convolution inflated that needs it, if any does.
 
     Raises:
@@ -128,7 +129,7 @@ class InflatedPretrained:
             note = f'{type(self).__name__}: load from {self.checkpoint}'
             update_init_info(module, init_info=note)
 
-    def _read(self) -> Dict[str, Tensor]:
+    def _read(self) -> dict[str, Tensor]:
         state = weights_of(read_checkpoint(self.checkpoint), self.checkpoint)
         if self.prefix is None:
             return state

@@ -14,8 +14,9 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Iterator, List, Mapping, Optional
+from typing import Any, Optional
 
 from torch import distributed
 from torch.distributed.distributed_c10d import _get_default_store
@@ -78,7 +79,7 @@ def named(limit: timedelta) -> Iterator[None]:
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         yield
         return
-    places: List[str] = []
+    places: list[str] = []
     try:
         places += _meet()
         yield
@@ -96,14 +97,14 @@ def _key(what: str, rank: int) -> str:
     return f'mmseg_ext/{what}/{rank}'
 
 
-def _meet() -> List[str]:
+def _meet() -> list[str]:
     """Say where this process is found, and learn it of all the others."""
     store, world = _get_default_store(), distributed.get_world_size()
     store.set(_key('place', distributed.get_rank()), f'{os.getpid()} {socket.gethostname()}')
     return [store.get(_key('place', rank)).decode() for rank in range(world)]
 
 
-def _tell(places: List[str], limit: timedelta, error: RuntimeError) -> None:
+def _tell(places: list[str], limit: timedelta, error: RuntimeError) -> None:
     rank, missing = distributed.get_rank(), _missing()
     for lost in missing:
         _end(places[lost] if places else '')
@@ -113,7 +114,7 @@ def _tell(places: List[str], limit: timedelta, error: RuntimeError) -> None:
     raise LostProcessError(_message(missing, limit)) from error
 
 
-def _message(missing: List[int], limit: timedelta) -> str:
+def _message(missing: list[int], limit: timedelta) -> str:
     world, seconds = distributed.get_world_size(), f'{limit.total_seconds():g} s'
     what = f'the {world} processes lost each other'
     if missing:
@@ -125,9 +126,9 @@ def _message(missing: List[int], limit: timedelta) -> str:
     )
 
 
-def _missing() -> List[int]:
+def _missing() -> list[int]:
     """The processes that do not sign the list in time."""
-    found: List[List[int]] = []
+    found: list[list[int]] = []
     # in a thread: a list that is kept by a stopped process answers no more, for ever
     thread = threading.Thread(target=_sign, args=(found,), daemon=True)
     thread.start()
@@ -137,13 +138,13 @@ def _missing() -> List[int]:
     return [0] if distributed.get_rank() else []  # the first process keeps the list
 
 
-def _sign(found: List[List[int]]) -> None:
+def _sign(found: list[list[int]]) -> None:
     """Sign the list, wait for the others to do so, strike the rest off; add who is off."""
     with contextlib.suppress(RuntimeError):  # the list is gone with the process that kept it
         found.append(_struck_off())
 
 
-def _struck_off() -> List[int]:
+def _struck_off() -> list[int]:
     store, rank, world = _get_default_store(), distributed.get_rank(), distributed.get_world_size()
     store.set(_key('left', rank), '1')
     end = time.monotonic() + _SIGNING_S
@@ -156,7 +157,7 @@ def _struck_off() -> List[int]:
     return [r for r in range(world) if store.check([_key('lost', r)])]
 
 
-def _unsigned(store: Any, world: int) -> List[int]:
+def _unsigned(store: Any, world: int) -> list[int]:
     """Who neither signed the list nor was struck off it by another process."""
     return [
         rank

@@ -10,7 +10,8 @@ processes decide alike. No checkpoint with weights or BN statistics that are not
 
 import math
 from collections import deque
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any, Optional
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_world_size

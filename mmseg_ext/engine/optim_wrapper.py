@@ -5,8 +5,9 @@ Differs from ``AmpOptimWrapper``: works on the CPU, uses bfloat16 only, and ther
 loss scale (bfloat16 has float32's range).
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper

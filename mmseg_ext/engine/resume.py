@@ -5,8 +5,9 @@ refused; nothing is ignored. Rates are those that a run with today's schedule ha
 """
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple
+from typing import Any
 
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import is_model_wrapper
@@ -192,7 +193,7 @@ def _adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
 
 def _saved_groups(
     wrapper: Any, optimizer: dict, settings: dict, runner: Any, name: Path
-) -> List[dict]:
+) -> list[dict]:
     """Groups of parameters in a checkpoint, in the order of the wrapper's."""
     then = _type_of((settings.get('optim_wrapper') or {}).get('optimizer'))
     now = _type_of((runner.cfg.get('optim_wrapper') or {}).get('optimizer'))
@@ -211,7 +212,7 @@ def _saved_groups(
     return [*groups, base] if base is not None else groups
 
 
-def _fits(state: dict, groups: List[dict]) -> bool:
+def _fits(state: dict, groups: list[dict]) -> bool:
     """Whether what an optimiser keeps of each parameter has that parameter's shape."""
     shapes = [parameter.shape for group in groups for parameter in group['params']]
     kept = ((index, value) for index, values in state.items() for value in values.values())
@@ -226,7 +227,7 @@ def _type_of(optimizer: Any) -> Any:
     return optimizer.get('type') if isinstance(optimizer, dict) else None
 
 
-def _is_same_schedule(schedulers: list, saved: Any, changes: List[str]) -> bool:
+def _is_same_schedule(schedulers: list, saved: Any, changes: list[str]) -> bool:
     if not isinstance(saved, list) or len(saved) != len(schedulers):
         return False
     if any('param_scheduler' in change and '.type' in change for change in changes):
@@ -275,7 +276,7 @@ def _differences(then: dict, now: Any) -> Iterator[str]:
 
 
 def _flat(path: str, value: Any) -> dict:
-    pairs: List[Tuple[Any, Any]] = []
+    pairs: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
         pairs = list(value.items())
     elif isinstance(value, (list, tuple)):

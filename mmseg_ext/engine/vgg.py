@@ -7,7 +7,6 @@ Differs from mmengine's ``Pretrained``: a file that does not fit is an error, no
 """
 
 import re
-from typing import Dict, List
 
 import torch
 from mmengine.model.weight_init import update_init_info
@@ -19,7 +18,7 @@ from ..core.checkpoints import read_checkpoint, weights_of
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
 
-def vgg16_bn_states(state: Dict[str, Tensor]) -> List[Dict[str, Dict[str, Tensor]]]:
+def vgg16_bn_states(state: dict[str, Tensor]) -> list[dict[str, dict[str, Tensor]]]:
     """Sort the weights of torchvision's ``vgg16_bn`` by layer.
 
     Args:
@@ -134,7 +133,7 @@ class VGG16Pretrained:
             update_init_info(module, init_info=note)
 
 
-def _fitting(name: str, own: Tensor, given: Dict[str, Tensor]) -> Tensor:
+def _fitting(name: str, own: Tensor, given: dict[str, Tensor]) -> Tensor:
     if name not in given:
         raise ValueError(
             f'{name} is missing: a network without batch norms takes the weights of vgg16, one '

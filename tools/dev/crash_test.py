@@ -22,9 +22,10 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Optional
 
 import matplotlib.pyplot  # noqa: F401  what follows is the work that all runs share
 import numpy as np
@@ -125,11 +126,11 @@ class Bench:
             )
         )
         (paper / 'tables.yml').write_text(TABLES)
-        self.states: Dict[str, dict] = {}
-        self.places: Dict[str, List[Tuple[str, int, str, str]]] = {}
-        self.seconds: Dict[str, float] = {}
+        self.states: dict[str, dict] = {}
+        self.places: dict[str, list[tuple[str, int, str, str]]] = {}
+        self.seconds: dict[str, float] = {}
 
-    def command(self, tool: str, work: Path, *, again: bool) -> List[str]:
+    def command(self, tool: str, work: Path, *, again: bool) -> list[str]:
         """The tool's documented command, to begin or to go on."""
         path = str(ROOT / f'tools/{tool}.py')
         same = ['--seed', '1', '--deterministic']
@@ -185,7 +186,7 @@ def log_of(work: Path) -> Path:
     return work.with_suffix('.txt')
 
 
-def start(command: List[str], plan: Plan, work: Path) -> int:
+def start(command: list[str], plan: Plan, work: Path) -> int:
     """Fork a tool into a process group of its own; its text goes beside the work folder."""
     work.parent.mkdir(parents=True, exist_ok=True)
     child = os.fork()
@@ -225,7 +226,7 @@ def kill_after(child: int, seconds: float, victim: str) -> bool:
     return True
 
 
-def children_of(parent: int) -> List[int]:
+def children_of(parent: int) -> list[int]:
     """Processes that a process has started."""
     with open(f'/proc/{parent}/task/{parent}/children') as stream:
         return [int(word) for word in stream.read().split()]
@@ -238,7 +239,7 @@ def wait_for_group(leader: int) -> None:
         time.sleep(0.02)
 
 
-def _group(leader: int) -> List[str]:
+def _group(leader: int) -> list[str]:
     found = []
     for path in Path('/proc').glob('[0-9]*/stat'):
         with contextlib.suppress(OSError):
@@ -259,7 +260,7 @@ def last_line(path: Path) -> str:
 
 def state_of(work: Path) -> dict:
     """What a run leaves: digests of weights and optimiser, scores, names of the checkpoints."""
-    state: Dict[str, Any] = {}
+    state: dict[str, Any] = {}
     folders = sorted({path.parent for path in work.rglob('*.pth')})
     for folder in folders:
         where = str(folder.relative_to(work))
@@ -323,14 +324,14 @@ def difference(wanted: dict, found: dict) -> str:
 
 
 def choose_trials(
-    bench: Bench, tool: str, count: int, chance: random.Random, only: Optional[List[str]] = None
-) -> List[Trial]:
+    bench: Bench, tool: str, count: int, chance: random.Random, only: Optional[list[str]] = None
+) -> list[Trial]:
     """A third at random times, the rest around the writes of each kind of file in turn.
 
     ``only`` names the kinds to take instead, in turn.
     """
     victims = ['self'] if tool == 'train' else ['self', 'parent', 'all']
-    kinds: Dict[str, list] = collections.defaultdict(list)
+    kinds: dict[str, list] = collections.defaultdict(list)
     for process, place, what, name in bench.places[tool]:
         kinds['validation' if what == 'validation' else f'writing {name}'].append((process, place))
     for places in kinds.values():
@@ -342,7 +343,7 @@ def choose_trials(
     unknown = set(only or ()) - {'random', *kinds}
     if unknown:
         raise SystemExit(f'error: {tool} has no {sorted(unknown)}; it has random, {named}')
-    trials: List[Trial] = []
+    trials: list[Trial] = []
     while len(trials) < count:
         kind, victim = next(order), chance.choice(victims)
         if kind == 'random':
@@ -355,10 +356,10 @@ def choose_trials(
     return trials
 
 
-def table_of(trials: List[Trial]) -> Iterator[str]:
+def table_of(trials: list[Trial]) -> Iterator[str]:
     """Lines of a table: kind of kill, tool, trials, resumed, equal."""
     names = dict(self='the process', parent='its parent', all='both')
-    rows: Dict[Tuple[str, str], List[Trial]] = collections.defaultdict(list)
+    rows: dict[tuple[str, str], list[Trial]] = collections.defaultdict(list)
     for trial in trials:
         who = '' if trial.tool == 'train' else f', of {names[trial.victim]}'
         at = 'at a random time' if trial.kind == 'random' else f'in {trial.kind}'
@@ -370,7 +371,7 @@ def table_of(trials: List[Trial]) -> Iterator[str]:
     yield f'| all | | {_counts(trials)} |'
 
 
-def _counts(trials: List[Trial]) -> str:
+def _counts(trials: list[Trial]) -> str:
     return f'{len(trials)} | {sum(t.resumed for t in trials)} | {sum(t.equal for t in trials)}'
 
 
@@ -390,12 +391,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(
-    kills: int, seed: int, only: Optional[str], kinds: Optional[List[str]], out: Path
-) -> List[Trial]:
+    kills: int, seed: int, only: Optional[str], kinds: Optional[list[str]], out: Path
+) -> list[Trial]:
     """Run all trials; those that are not equal keep their folders."""
     bench = Bench(out, 20 if only == 'train' else 300)  # the demo makes all of them itself
     chance = random.Random(seed)
-    trials: List[Trial] = []
+    trials: list[Trial] = []
     for tool in [only] if only else TOOLS:
         bench.observe(tool)
         count = kills if only else round(kills * SHARES[tool])

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.config import config
@@ -46,7 +46,7 @@ class Plan:
     place: int = 0
     victim: str = 'self'
     record: Optional[str] = None
-    started: Dict[str, int] = field(default_factory=dict)
+    started: dict[str, int] = field(default_factory=dict)
 
 
 class _Watch:
@@ -173,7 +173,7 @@ def _wrap(module: Any, name: str, index: int, watch: _Watch) -> None:
 class _Popen:
     """The part of ``subprocess.Popen`` that the tools use, for tools: a fork, not a start."""
 
-    def __init__(self, args: List[str], **given: Any) -> None:
+    def __init__(self, args: list[str], **given: Any) -> None:
         self.returncode: Optional[int] = None
         self.stderr = None
         read, write = os.pipe() if given.get('stderr') == subprocess.PIPE else (None, None)
@@ -235,7 +235,7 @@ def _as_new() -> None:
     sys.stderr = _open(2, 'w', closefd=False)
 
 
-def run_tool(arguments: List[str], plan: Plan, process: str) -> None:
+def run_tool(arguments: list[str], plan: Plan, process: str) -> None:
     """Be a tool, in a fork made for it; never returns."""
     status: Any = 1
     try:

@@ -22,9 +22,10 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 import cv2
 import matplotlib.pyplot  # noqa: F401  what follows is the work that all runs share
@@ -99,7 +100,7 @@ def is_clear(tool: str, ended: Ended, names: Sequence[str]) -> bool:
     return len(said[0]) < 2000 and any(name in line for name in names for line in said)
 
 
-def files_of(folder: Path) -> Dict[str, Tuple[int, int]]:
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
     """Everything below a folder but what is in ``out``, with size and time."""
     found = {}
     for place, folders, files in os.walk(folder):
@@ -143,7 +144,7 @@ def is_json(path: Path) -> bool:
     return True
 
 
-def run_case(world: World, case: Case, number: int, peak: float) -> List[Verdict]:
+def run_case(world: World, case: Case, number: int, peak: float) -> list[Verdict]:
     """Write an input and give it to its tools, each in a folder of its own."""
     folder = world.root / 'cases' / str(number)
     folder.mkdir(parents=True)
@@ -169,7 +170,7 @@ def run_case(world: World, case: Case, number: int, peak: float) -> List[Verdict
 # ------------------------------------------------------------------------------ pictures
 
 
-def run_pictures(world: World, rng: random.Random, peak: float, limit: int) -> List[Verdict]:
+def run_pictures(world: World, rng: random.Random, peak: float, limit: int) -> list[Verdict]:
     """Give all image files to predict and to check at once, some to train and test alone."""
     every = list(pictures(rng).items())
     found = dict(rng.sample(every, min(limit, len(every))))
@@ -193,7 +194,7 @@ def write_pictures(folder: Path, found: dict) -> None:
     (folder / 'film.mp4').write_bytes(b'film')
 
 
-def predict_pictures(world: World, found: dict, peak: float) -> List[Verdict]:
+def predict_pictures(world: World, found: dict, peak: float) -> list[Verdict]:
     """Predict a folder: each image is predicted in its size, or named as failed."""
     folder = world.root / 'cases/predict'
     write_pictures(folder / 'in', found)
@@ -236,7 +237,7 @@ def _of_prediction(path: Path, done: dict, failed: dict, out: Path, broken: bool
     return 'silent' if broken or mask is None or mask.shape[:2] != size else 'right'
 
 
-def check_pictures(world: World, found: dict, peak: float, *, as_masks: bool) -> List[Verdict]:
+def check_pictures(world: World, found: dict, peak: float, *, as_masks: bool) -> list[Verdict]:
     """Check a data set of these files: each broken one is named on the page."""
     kind = 'mask' if as_masks else 'image'
     folder = world.root / f'cases/check_{kind}'
@@ -285,8 +286,8 @@ def _is_plain(name: str) -> bool:
 
 
 def train_picture(
-    world: World, name: str, content: Tuple[bytes, bool], peak: float, number: int
-) -> List[Verdict]:
+    world: World, name: str, content: tuple[bytes, bool], peak: float, number: int
+) -> list[Verdict]:
     """Train and test on the one image."""
 
     def write(folder: Path) -> None:
@@ -296,7 +297,7 @@ def train_picture(
         blank = np.zeros((SIZE, SIZE), np.uint8)
         cv2.imwrite(str(folder / 'data/masks' / f'{Path(name).stem}.png'), blank)
 
-    def runs(folder: Path) -> List[Tuple[str, List[object]]]:
+    def runs(folder: Path) -> list[tuple[str, list[object]]]:
         options = ['--cfg-options', 'max_iters=1', 'train_dataloader.batch_size=2']
         options += [f'{part}_dataloader.dataset.data_root={folder / "data"}' for part in
                     ('train', 'val', 'test')]  # fmt: skip
@@ -316,7 +317,7 @@ def _case(kind: str, name: str, names: Sequence[str]) -> Case:
     return Case(kind, name, lambda folder: None, lambda folder: [], names)
 
 
-def _told(verdicts: List[Verdict]) -> List[Verdict]:
+def _told(verdicts: list[Verdict]) -> list[Verdict]:
     for verdict in verdicts:
         if verdict.outcome not in GOOD:
             print(f'{verdict.outcome}: {verdict.tool}, {verdict.kind}: {verdict.name!r} '
@@ -329,7 +330,7 @@ def _told(verdicts: List[Verdict]) -> List[Verdict]:
 
 def table(verdicts: Sequence[Verdict]) -> str:
     """Count outcomes by kind of input and tool, as Markdown."""
-    counts: Dict[Tuple[str, str], collections.Counter] = {}
+    counts: dict[tuple[str, str], collections.Counter] = {}
     for verdict in verdicts:
         place = counts.setdefault((verdict.kind, verdict.tool), collections.Counter())
         place[verdict.outcome] += 1
@@ -358,9 +359,9 @@ def parse_args() -> argparse.Namespace:
     return cli.parse_args(parser)
 
 
-def choose(world: World, args: argparse.Namespace) -> List[Case]:
+def choose(world: World, args: argparse.Namespace) -> list[Case]:
     """Cases of the kinds that were asked for."""
-    found: List[Case] = []
+    found: list[Case] = []
     for name, make in MAKERS.items():
         if args.only and name not in args.only:
             continue
@@ -377,7 +378,7 @@ def main() -> int:
     world = build_world(args.out.absolute())
     peak = run_tool('report', ['--help'], world.root).peak
     cases = choose(world, args)
-    verdicts: List[Verdict] = []
+    verdicts: list[Verdict] = []
     inputs = len(cases)
     if not args.only or 'pictures' in args.only:
         verdicts += run_pictures(world, random.Random(args.seed), peak, args.cases or 10**6)
@@ -392,7 +393,7 @@ def main() -> int:
         f'{inputs} bad inputs, {len(verdicts)} runs in {minutes:.1f} minutes, seed {args.seed}: '
         f'{len(bad)} bad; at most {highest:.0f} MB, of which the imports take {peak:.0f}'
     )
-    result: Dict[str, Any] = dict(
+    result: dict[str, Any] = dict(
         seed=args.seed, inputs=inputs, bad=len(bad), verdicts=[asdict(v) for v in verdicts]
     )
     write_json(args.out / 'fuzz.json', result)

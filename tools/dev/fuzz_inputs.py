@@ -14,9 +14,10 @@ import shutil
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from PIL import Image
 
 from mmseg_ext.core.checkpoints import read_checkpoint
 
-Run = Tuple[str, List[object]]
+Run = tuple[str, list[object]]
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Case:
     kind: str
     name: str
     write: Callable[[Path], Any]
-    runs: Callable[[Path], List[Run]]
+    runs: Callable[[Path], list[Run]]
     names: Sequence[str]
     broken: bool = True
     lenient: Sequence[str] = ()
@@ -62,7 +63,7 @@ class Mark:
 # ------------------------------------------------------------------------------- bytes
 
 
-def broken_bytes(content: bytes, rng: random.Random) -> Dict[str, bytes]:
+def broken_bytes(content: bytes, rng: random.Random) -> dict[str, bytes]:
     """Ways in which a file is damaged as a whole."""
     found = {'empty': b'', 'text': b'no such thing\n' * 20, 'zeros': bytes(len(content))}
     for share in (0.02, 0.3, 0.7, 0.97):
@@ -77,9 +78,9 @@ def broken_bytes(content: bytes, rng: random.Random) -> Dict[str, bytes]:
 # ------------------------------------------------------------------------------ images
 
 
-def pictures(rng: random.Random) -> Dict[str, Tuple[bytes, bool]]:
+def pictures(rng: random.Random) -> dict[str, tuple[bytes, bool]]:
     """Name to content of an image file, and whether it is broken for certain."""
-    found: Dict[str, Tuple[bytes, bool]] = {}
+    found: dict[str, tuple[bytes, bool]] = {}
     for end in ('png', 'jpg', 'bmp', 'tif', 'webp', 'gif', 'ppm'):
         content = _encoded(rng, end)
         found[f'whole.{end}'] = content, False
@@ -134,7 +135,7 @@ def _bomb(end: str) -> bytes:
     return b'II*\0' + struct.pack('<IH', 8, len(tags)) + body + bytes(4)
 
 
-def _odd_pictures(rng: random.Random) -> Dict[str, Tuple[bytes, bool]]:
+def _odd_pictures(rng: random.Random) -> dict[str, tuple[bytes, bool]]:
     """Whole files of rare kinds."""
     found = {
         'cmyk.jpg': _encoded(rng, 'jpg', 'CMYK'),
@@ -184,7 +185,7 @@ def _pages(kind: str) -> bytes:
 def checkpoint_cases(world: World, rng: random.Random) -> Iterator[Case]:
     """Files that are given as weights."""
 
-    def runs(folder: Path) -> List[Run]:
+    def runs(folder: Path) -> list[Run]:
         weights = folder / 'w.pth'
         photo = world.data / 'images/0.png'
         out = folder / 'out'
@@ -226,7 +227,7 @@ _STARTS = (
 )  # fmt: skip
 
 
-def _changed_checkpoints() -> Dict[str, Tuple[Callable[[dict], Any], bool]]:
+def _changed_checkpoints() -> dict[str, tuple[Callable[[dict], Any], bool]]:
     def only(keep: slice) -> Callable[[dict], Any]:
         return lambda c: dict(c, state_dict=dict(list(c['state_dict'].items())[keep]))
 
@@ -334,9 +335,9 @@ def _data_case(world: World, name: str, files: dict, broken: bool, *, more: bool
             if text is not None:
                 path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def runs(folder: Path) -> List[Run]:
+    def runs(folder: Path) -> list[Run]:
         file = folder / 'data/my_data.yml'
-        found: List[Run] = [('dataset', ['check', file, '--out', folder / 'out/check.html'])]
+        found: list[Run] = [('dataset', ['check', file, '--out', folder / 'out/check.html'])]
         if more:
             words = ['--dataset', file]
             short = ['--cfg-options', 'max_iters=1']
@@ -351,7 +352,7 @@ def _data_case(world: World, name: str, files: dict, broken: bool, *, more: bool
     return Case('data file', name, write, runs, ('my_data', *files), broken)
 
 
-def _data_files(rng: random.Random) -> Iterator[Tuple[str, Any, bool]]:
+def _data_files(rng: random.Random) -> Iterator[tuple[str, Any, bool]]:
     for name, content in broken_bytes(DATA_FILE.encode(), rng).items():
         yield name, content, not name.startswith('cut')
     good = yaml.safe_load(DATA_FILE)
@@ -387,14 +388,14 @@ def _data_files(rng: random.Random) -> Iterator[Tuple[str, Any, bool]]:
         yield name, text, broken
 
 
-_VALUES: Dict[str, Any] = {
+_VALUES: dict[str, Any] = {
     'null': None, 'text': 'words', 'empty text': '', 'a number': -7, 'huge': 10**30,
     'a fraction': 0.5, 'not a number': float('nan'), 'a list': [1, 'x'], 'a dict': {'a': 1},
     'true': True, 'long': 'x' * 5000, 'nowhere': '../nowhere', 'null byte': 'a\0b',
 }  # fmt: skip
 
 
-def _mutations(content: Any) -> Iterator[Tuple[tuple, str, Any]]:
+def _mutations(content: Any) -> Iterator[tuple[tuple, str, Any]]:
     """Every place of a nested content, and what could stand there instead."""
     places = list(_places(content))
     for number, path in enumerate(places):
@@ -431,7 +432,7 @@ def _changed(content: Any, path: tuple, value: Any) -> Any:
     return changed
 
 
-def _lists(world: World, file: str, rng: random.Random) -> Iterator[Tuple[str, Any, bool]]:
+def _lists(world: World, file: str, rng: random.Random) -> Iterator[tuple[str, Any, bool]]:
     good = (world.data / file).read_text()
     yield 'absent', None, True
     yield 'empty', '', file != 'groups.csv'
@@ -514,7 +515,7 @@ def _config_case(world: World, name: str, text: Any) -> Case:
         elif text is not None:
             (folder / 'c.py').write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def runs(folder: Path) -> List[Run]:
+    def runs(folder: Path) -> list[Run]:
         config, out = folder / 'c.py', folder / 'out'
         short = ['--cfg-options', 'max_iters=1']
         photo = world.data / 'images/0.png'
@@ -528,7 +529,7 @@ def _config_case(world: World, name: str, text: Any) -> Case:
     return Case('config', name, write, runs, words, False)
 
 
-def _named_in(text: Any) -> List[str]:
+def _named_in(text: Any) -> list[str]:
     """Settings that a line is about: naming one of them is as clear as naming the file."""
     line = text.splitlines()[-1] if isinstance(text, str) and text.strip() else ''
     names = line.replace('(', ' ').replace('=', ' ').replace("'", ' ').replace(',', ' ').split()
@@ -575,8 +576,8 @@ def option_cases(world: World, rng: random.Random) -> Iterator[Case]:
         yield _option_case(world, name, words, 'predict')
 
 
-def _option_case(world: World, name: str, words: List[Any], tool: str) -> Case:
-    def runs(folder: Path) -> List[Run]:
+def _option_case(world: World, name: str, words: list[Any], tool: str) -> Case:
+    def runs(folder: Path) -> list[Run]:
         given = [folder / 'FILE' if word == 'FILE' else word for word in words]
         if tool == 'train':
             place = [] if '--work-dir' in words else ['--work-dir', folder / 'out']
@@ -615,11 +616,11 @@ def run_file_cases(world: World, rng: random.Random) -> Iterator[Case]:
     yield from _table_cases(world, rng)
 
 
-Runs = Callable[[Path], List[Run]]
+Runs = Callable[[Path], list[Run]]
 
 
 def _run_runs(world: World) -> Runs:
-    def runs(folder: Path) -> List[Run]:
+    def runs(folder: Path) -> list[Run]:
         page = folder / 'out/page.html'
         table = ['tiny', '1', '--report', '--ignore-tolerances', '--configs']
         table.append(world.root / 'papers')
@@ -635,7 +636,7 @@ def _run_runs(world: World) -> Runs:
 def _compare_runs(world: World) -> Runs:
     """What compares runs image by image: a page of one run reads no counts of images."""
 
-    def runs(folder: Path) -> List[Run]:
+    def runs(folder: Path) -> list[Run]:
         words = [
             folder / 'in/tiny_seed0',
             world.run,
@@ -661,7 +662,7 @@ def _file_cases(
     world: World, rng: random.Random, file: str, source: Path, runs: Runs, *, share: float
 ) -> Iterator[Case]:
     content = (source / file).read_bytes()
-    found: List[Tuple[str, Any, bool]] = [
+    found: list[tuple[str, Any, bool]] = [
         (name, text, file.endswith(('results.json', '.npz')) or source != world.run)
         for name, text in broken_bytes(content, rng).items()
     ]
@@ -695,7 +696,7 @@ def _copy_writer(world: World, source: Path, file: str, text: Any) -> Callable[[
 
 def _changed_json(
     content: bytes, rng: random.Random, file: str
-) -> Iterator[Tuple[str, bytes, bool]]:
+) -> Iterator[tuple[str, bytes, bool]]:
     good = json.loads(content)
     for path, name, value in _mutations(good):
         changed = _changed(good, path, value)
@@ -715,11 +716,11 @@ def _changed_json(
     del rng
 
 
-def _changed_arrays(content: bytes) -> Iterator[Tuple[str, bytes, bool]]:
+def _changed_arrays(content: bytes) -> Iterator[tuple[str, bytes, bool]]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for name, values in arrays.items():
-        changes: Dict[str, Any] = {
+        changes: dict[str, Any] = {
             'absent': None,
             'one number': np.array(3),
             'empty': np.zeros((0,)),
@@ -755,7 +756,7 @@ def _table_cases(world: World, rng: random.Random) -> Iterator[Case]:
             shutil.copytree(world.root / 'papers', folder / 'papers')
             (folder / 'papers/tiny/tables.yml').write_bytes(text)
 
-        def runs(folder: Path) -> List[Run]:
+        def runs(folder: Path) -> list[Run]:
             words = ['tiny', '1', '--report', '--ignore-tolerances']
             words += ['--configs', folder / 'papers']
             return [
@@ -769,7 +770,7 @@ def _table_cases(world: World, rng: random.Random) -> Iterator[Case]:
         yield Case('tables.yml', name, write, runs, names, False)
 
 
-MAKERS: Dict[str, Callable[[World, random.Random], Iterator[Case]]] = {
+MAKERS: dict[str, Callable[[World, random.Random], Iterator[Case]]] = {
     'checkpoints': checkpoint_cases,
     'data': data_file_cases,
     'configs': config_cases,

@@ -7,9 +7,10 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -160,7 +161,7 @@ def run_tool(
     return Ended(status, *texts, time.monotonic() - started, used.ru_maxrss / 1024)
 
 
-def _become(name: str, words: List[str], folder: Path, files: Sequence[Path], memory: int) -> None:
+def _become(name: str, words: list[str], folder: Path, files: Sequence[Path], memory: int) -> None:
     os.setsid()
     for stream, file in zip((1, 2), files):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
@@ -228,7 +229,7 @@ def settle(path: Path) -> None:
     write_json(path, {**read_json(path), **made})
 
 
-def fold_words(world: World, folder: Path) -> List[object]:
+def fold_words(world: World, folder: Path) -> list[object]:
     """Arguments that sum up a cross validation."""
     return [world.config, '--num-folds', 2, '--work-dir', folder, '--report']
 

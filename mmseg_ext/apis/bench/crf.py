@@ -3,9 +3,10 @@
 import importlib.metadata
 import multiprocessing
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Callable, Iterator, Sequence, Tuple, Union
+from typing import Union
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def crf(
                 )
 
 
-def _pictures(paths: Sequence[Union[str, Path]]) -> Iterator[Tuple[str, np.ndarray]]:
+def _pictures(paths: Sequence[Union[str, Path]]) -> Iterator[tuple[str, np.ndarray]]:
     for path in paths:
         yield Path(path).name, read_rgb(path)
     if not paths:

@@ -1,7 +1,7 @@
 """Benchmark of the memory that a training step takes; see ``benchmark``."""
 
 import time
-from typing import Callable, Dict, Iterator, Sequence, Tuple
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from ..run.live_bytes import LiveBytes
 from ..run.network import build
 from .timing import Case, register, training_loss
 
-Marks = Dict[str, int]
+Marks = dict[str, int]
 _MODES = (  # name, autocast, decoder recomputed
     ('float32', False, False),
     ('AMP', True, False),
@@ -50,7 +50,7 @@ def memory(
             )
 
 
-def _measure(compute_loss: Callable[[], Tensor], device: str, repeats: int) -> Tuple[Marks, float]:
+def _measure(compute_loss: Callable[[], Tensor], device: str, repeats: int) -> tuple[Marks, float]:
     compute_loss().backward()  # gradients exist from here on, as in every step but the first
     seconds = []
     for _ in range(repeats):

@@ -1,7 +1,8 @@
 """Benchmarks of whole-model inference and of the parts that fill one slot; see ``benchmark``."""
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Callable, Iterator, Sequence, Tuple
+from typing import Any
 
 import torch
 from mmengine.registry import init_default_scope
@@ -95,7 +96,7 @@ def attentions(
 
 @register
 def upsamplers(
-    repeats: int, *, batch: int = 1, size: int = 128, sites: Sequence[Tuple[int, int]] = SITES
+    repeats: int, *, batch: int = 1, size: int = 128, sites: Sequence[tuple[int, int]] = SITES
 ) -> Iterator[Case]:
     """Each upsampler against bilinear interpolation, at the sites of MFP; ``size`` is reached."""
     for (channels, scale), cfg in ((site, cfg) for site in sites for cfg in UPSAMPLERS):

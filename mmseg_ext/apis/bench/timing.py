@@ -8,8 +8,9 @@ import datetime
 import importlib.metadata
 import platform
 import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -26,8 +27,8 @@ from ..run.config import load_config
 from ..run.facts import git, hardware
 from ..run.network import build, channels_of, sizes_of
 
-Case = Dict[str, Any]
-BENCHMARKS: Dict[str, Callable[..., Iterator[Case]]] = {}
+Case = dict[str, Any]
+BENCHMARKS: dict[str, Callable[..., Iterator[Case]]] = {}
 _PACKAGES = ('torch', 'mmcv', 'mmcv-lite', 'mmengine', 'mmsegmentation', 'numpy')
 
 
@@ -123,7 +124,7 @@ def deform_conv(
     *,
     size: int = 32,
     batch: int = 1,
-    channels: Sequence[Tuple[int, int]] = ((2048, 256), (320, 256)),
+    channels: Sequence[tuple[int, int]] = ((2048, 256), (320, 256)),
     rates: Sequence[int] = (6, 24),
 ) -> Iterator[Case]:
     """``deform_conv2d`` against mmcv's compiled operator, or else against plain im2col."""
@@ -150,7 +151,7 @@ def deform_conv(
             )
 
 
-def _deform_reference() -> Tuple[Callable[..., Tensor], str]:
+def _deform_reference() -> tuple[Callable[..., Tensor], str]:
     if mmcv_full_available():
         from mmcv import ops
 
@@ -168,7 +169,7 @@ def _im2col(x: Tensor, offset: Tensor, weight: Tensor, rate: int) -> Tensor:
 
 
 def _step(
-    function: Callable[..., Tensor], inputs: Tuple[Tensor, ...], backward: bool
+    function: Callable[..., Tensor], inputs: tuple[Tensor, ...], backward: bool
 ) -> Callable[[], Any]:
     leaves = [t.detach().requires_grad_(backward) for t in inputs]
 

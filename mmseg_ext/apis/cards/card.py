@@ -5,9 +5,10 @@ come in, per cent go out.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 from ...core.files import read_json
 from ...evaluation.intervals import NONE, brackets
@@ -77,7 +78,7 @@ _OLD_NOTE = (
 )
 
 
-def read_records(folder: PathLike) -> List[Dict[str, Any]]:
+def read_records(folder: PathLike) -> list[dict[str, Any]]:
     """Read the collected runs of a paper, in order of their file names.
 
     Raises:
@@ -102,9 +103,9 @@ def _is_folds(record: dict) -> bool:
     return 'num_folds' in record
 
 
-def group(records: Sequence[dict]) -> List[List[dict]]:
+def group(records: Sequence[dict]) -> list[list[dict]]:
     """Put runs that differ in their seed only into one row."""
-    rows: Dict[Tuple, List[dict]] = {}
+    rows: dict[tuple, list[dict]] = {}
     for record in records:
         dataset = record.get('dataset') or {}
         key = (
@@ -138,7 +139,7 @@ def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
     return f'{values[0]:.1f}{between}{_OLD if between and not runs[0].get("intervals") else ""}'
 
 
-def seeds_interval(values: Sequence[float]) -> Tuple[float, float]:
+def seeds_interval(values: Sequence[float]) -> tuple[float, float]:
     """Compute the 95 % interval of a mean over seeds, by Student's t.
 
     Args:
@@ -171,7 +172,7 @@ def _starred(record: dict, part: str) -> str:
     return _STAR if any(given and given['part'] == part for given in converted) else ''
 
 
-def _star_note(records: Sequence[dict]) -> List[str]:
+def _star_note(records: Sequence[dict]) -> list[str]:
     notes = [converted_note(c) for record in records for c in _of_folds(record, 'converted')]
     if not any(notes):
         return []
@@ -181,7 +182,7 @@ def _star_note(records: Sequence[dict]) -> List[str]:
     ]
 
 
-def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> List[str]:
+def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> list[str]:
     """Say what to beware of in the intervals of a table, once for records that agree.
 
     Args:
@@ -194,7 +195,7 @@ def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> L
     return [line for note in dict.fromkeys(notes) for line in (note, '')]
 
 
-def _units(record: dict) -> Dict[str, Any]:
+def _units(record: dict) -> dict[str, Any]:
     """What the intervals of a record are over; older ones say how many images they are."""
     whole = record['pooled'] if _is_folds(record) else record
     if whole.get('intervals'):
@@ -217,7 +218,7 @@ def _tested_on(record: dict) -> str:
     return f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"}'
 
 
-def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
+def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> list[str]:
     first = runs[0]
     dataset = first.get('dataset') or {}
     constants = [run['constant_miou'] for run in runs if run.get('constant_miou') is not None]
@@ -240,7 +241,7 @@ def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> List[str]:
     ]
 
 
-def _of_folds(record: dict, key: str) -> List[Any]:
+def _of_folds(record: dict, key: str) -> list[Any]:
     """One value for each fold; it stands once in the record if all folds share it, as in a run."""
     value = record.get(key)
     return value if isinstance(value, list) else [value] * len(record.get('folds') or [0])
@@ -256,7 +257,7 @@ def _folds_done(record: dict) -> str:
     )
 
 
-def _folds_row(record: dict) -> List[str]:
+def _folds_row(record: dict) -> list[str]:
     folds = {
         name: [
             dict(metrics={name: dict(value=value)}) for value in record['per_fold'][name]['values']
@@ -293,7 +294,7 @@ def _line(cells: Sequence[str]) -> str:
     return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
 
 
-def _gallery(runs: Sequence[dict]) -> List[str]:
+def _gallery(runs: Sequence[dict]) -> list[str]:
     """Show the pictures of the first run of a row that has any."""
     run = next((run for run in runs if run.get('pictures')), None)
     if run is None:
@@ -337,7 +338,7 @@ def results_section(records: Sequence[dict]) -> str:
 
 def _table(
     head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[dict]
-) -> List[str]:
+) -> list[str]:
     """Write a table, its note and the commands behind it."""
     lines = [_line(head), '|' + ' --- |' * len(head), *map(_line, rows)]
     lines += ['', note, '', *_interval_notes(rows, records), *_star_note(records)]
@@ -347,7 +348,7 @@ def _table(
     return [*lines, '```', '']
 
 
-def generate(folder: PathLike) -> Tuple[str, str]:
+def generate(folder: PathLike) -> tuple[str, str]:
     """Generate the README of a paper.
 
     Args:

@@ -7,20 +7,20 @@ one seed little about a loss.
 
 import io
 import re
+from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Dict, List, Mapping, Sequence
 
 from ..draw.curves import COLOURS, STYLE
 from ..tables.values import spread
 
-Rows = List[List[dict]]
+Rows = list[list[dict]]
 _NOTE = (
     'Validation mIoU in per cent after so many iterations, mean ± standard deviation over the '
     'seeds, by the weights of that moment.'
 )
 
 
-def compared(rows: Sequence[Sequence[dict]]) -> Dict[str, Rows]:
+def compared(rows: Sequence[Sequence[dict]]) -> dict[str, Rows]:
     """Choose what can be compared.
 
     Args:
@@ -29,7 +29,7 @@ def compared(rows: Sequence[Sequence[dict]]) -> Dict[str, Rows]:
     Returns:
         Data set to its rows, in the order given; each kept record has ``validation_miou``.
     """
-    found: Dict[str, Rows] = {}
+    found: dict[str, Rows] = {}
     for runs in rows:
         runs = [run for run in runs if len(run.get('validation_miou') or ()) > 1]
         if len(runs) > 1:
@@ -42,9 +42,9 @@ def picture_name(dataset: str) -> str:
     return f'convergence_{re.sub("[^a-z0-9]+", "_", dataset.lower()).strip("_")}.png'
 
 
-def at_iterations(runs: Sequence[dict]) -> Dict[int, List[float]]:
+def at_iterations(runs: Sequence[dict]) -> dict[int, list[float]]:
     """Collect the seeds' scores of each validation, in per cent, by iteration."""
-    scores: Dict[int, List[float]] = {}
+    scores: dict[int, list[float]] = {}
     for run in runs:
         for iteration, value in run['validation_miou'].items():
             scores.setdefault(int(iteration), []).append(100 * value)
@@ -58,9 +58,9 @@ def _cell(values: Sequence[float]) -> str:
     return f'{middle:.1f}' if sd is None else f'{middle:.1f} ± {sd:.1f}'
 
 
-def section(rows: Sequence[Sequence[dict]]) -> List[str]:
+def section(rows: Sequence[Sequence[dict]]) -> list[str]:
     """Write table and picture of each comparison, as lines of Markdown; none is an empty list."""
-    lines: List[str] = []
+    lines: list[str] = []
     for dataset, chosen in compared(rows).items():
         scores = [at_iterations(runs) for runs in chosen]
         steps = sorted({step for row in scores for step in row})

@@ -6,7 +6,7 @@ that ``tools/kfold.py`` kept, options as they were typed.
 
 import shlex
 from pathlib import Path
-from typing import List, Union
+from typing import Union
 
 from ...core.files import read_json
 from ..folds.report import SUMMARY_FILE
@@ -35,7 +35,7 @@ _KEPT = (
 )
 
 
-def collect_all(work_dir: PathLike, folder: PathLike) -> List[Path]:
+def collect_all(work_dir: PathLike, folder: PathLike) -> list[Path]:
     """Copy the run, the cross validation, or both that a work folder holds into ``folder``.
 
     Returns:
@@ -53,7 +53,7 @@ def collect_all(work_dir: PathLike, folder: PathLike) -> List[Path]:
     return written
 
 
-def collect_folds(work_dir: PathLike, folder: PathLike) -> List[Path]:
+def collect_folds(work_dir: PathLike, folder: PathLike) -> list[Path]:
     """Copy a cross validation into ``configs/<paper>/results``.
 
     Args:

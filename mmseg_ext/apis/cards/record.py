@@ -6,8 +6,9 @@ changed on the command line is not lost.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
@@ -38,7 +39,7 @@ def count_parameters(cfg: Config) -> int:
     return tested_parameters(build(cfg))
 
 
-def _leaves(value: Any, name: str = '') -> Dict[str, Any]:
+def _leaves(value: Any, name: str = '') -> dict[str, Any]:
     """Flatten nested dicts and lists of dicts into dotted names."""
     if isinstance(value, dict):
         items = value.items()
@@ -46,7 +47,7 @@ def _leaves(value: Any, name: str = '') -> Dict[str, Any]:
         items = {str(index): item for index, item in enumerate(value)}.items()
     else:
         return {name: list(value) if isinstance(value, tuple) else value}
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, item in items:
         if key not in PRIVATE:
             found.update(_leaves(item, f'{name}.{key}' if name else str(key)))
@@ -64,7 +65,7 @@ _DECISIVE = (
 )
 
 
-def changed_settings(used: Config, written: Config) -> List[str]:
+def changed_settings(used: Config, written: Config) -> list[str]:
     """List what a run changed in its config, as arguments of ``--cfg-options``.
 
     Args:
@@ -95,7 +96,7 @@ def _converter(converted: dict) -> str:
     return f'deeplabv2.py {file}' if name == 'deeplabv2' else f'convert.py --source {name} {file}'
 
 
-def commands(config: PathLike, results: dict, used: Optional[Config]) -> List[str]:
+def commands(config: PathLike, results: dict, used: Optional[Config]) -> list[str]:
     """Write the commands that repeat a run, from the root of the repository."""
     name = Path(*Path(config).resolve().parts[-3:]).as_posix()  # configs/<paper>/<config>.py
     train = f'python tools/train.py {name}'
@@ -131,7 +132,7 @@ def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
     return record
 
 
-def validation_miou(curves: Mapping[str, Curve]) -> Dict[str, float]:
+def validation_miou(curves: Mapping[str, Curve]) -> dict[str, float]:
     """Keep the validations' mIoU by iteration, as fractions; a single one is no curve."""
     curve = curves.get('val/mIoU', {})
     return {str(k): round(v / 100, 4) for k, v in sorted(curve.items())} if len(curve) > 1 else {}
@@ -180,7 +181,7 @@ def write_record(record: dict, path: Path) -> Path:
     return write_bytes(path, text.encode('utf-8'))
 
 
-def collect(work_dir: PathLike, folder: PathLike) -> List[Path]:
+def collect(work_dir: PathLike, folder: PathLike) -> list[Path]:
     """Copy a run into ``configs/<paper>/results``.
 
     Args:

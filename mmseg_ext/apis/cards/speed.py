@@ -1,12 +1,13 @@
 """Write the benchmarks kept beside a paper's results into its README card."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 from ...core.files import read_json
 
-Case = Dict[str, Any]
-Columns = Sequence[Tuple[str, Callable[[Case], str]]]
+Case = dict[str, Any]
+Columns = Sequence[tuple[str, Callable[[Case], str]]]
 
 SPEED_FILES = 'benchmark_*.json'
 
@@ -56,7 +57,7 @@ _MEMORY: Columns = (
 )
 
 
-def speed_section(folder: Union[str, Path]) -> List[str]:
+def speed_section(folder: Union[str, Path]) -> list[str]:
     """Return the lines of the tables, none where nothing was measured.
 
     Args:
@@ -66,7 +67,7 @@ def speed_section(folder: Union[str, Path]) -> List[str]:
     Raises:
         ValueError: If a file is something else.
     """
-    lines: List[str] = []
+    lines: list[str] = []
     for path in sorted((Path(folder) / 'results').glob(SPEED_FILES)):
         record = read_json(path)
         absent = [key for key in ('command', 'hardware', 'versions', 'cases') if key not in record]
@@ -79,7 +80,7 @@ def speed_section(folder: Union[str, Path]) -> List[str]:
     return ['### Speed and memory', '', *lines] if lines else []
 
 
-def _table(record: dict) -> List[str]:
+def _table(record: dict) -> list[str]:
     columns = _MEMORY if 'peak' in record['cases'][0] else _TIME
     rows = [[write(case) for _, write in columns] for case in record['cases']]
     kept = [i for i in range(len(columns)) if any(row[i] != '–' for row in rows)]

@@ -3,8 +3,9 @@
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any, Optional
 
 from mmengine.config import DictAction
 
@@ -69,10 +70,10 @@ def parse_args(
     return parser.parse_intermixed_args(_files_first(words))
 
 
-def _files_first(words: Sequence[str]) -> List[str]:
+def _files_first(words: Sequence[str]) -> list[str]:
     """Move files that stand behind ``--cfg-options key=value`` before it: it would swallow them."""
-    kept: List[str] = []
-    files: List[str] = []
+    kept: list[str] = []
+    files: list[str] = []
     setting = False  # whether words are settings, of which there was one
     start = False
     for word in words:

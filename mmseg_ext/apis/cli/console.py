@@ -6,9 +6,9 @@ that is named as the file is. So a new tool needs no line here.
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Callable
 
 from . import errors as cli
 

@@ -7,7 +7,8 @@ import os
 import sys
 import traceback
 import warnings
-from typing import Callable, Optional
+from collections.abc import Callable
+from typing import Optional
 
 from ...core import refusals, signals
 from ...core.words import USER_ERRORS, message_of

@@ -12,8 +12,9 @@ import difflib
 import inspect
 import logging
 import textwrap
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Optional
 
 from mmengine import registry as roots
 from mmengine.config import Config

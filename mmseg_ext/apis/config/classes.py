@@ -1,6 +1,6 @@
 """What a config says of the classes of its data, and whether the network tells as many apart."""
 
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -9,7 +9,7 @@ from mmseg.registry import DATASETS
 from torch import nn
 
 
-def class_metas(cfg: Config, part: str = 'test') -> List[dict]:
+def class_metas(cfg: Config, part: str = 'test') -> list[dict]:
     """What a config says of the classes of a split, the setting before the data set's own.
 
     Args:
@@ -25,7 +25,7 @@ def class_metas(cfg: Config, part: str = 'test') -> List[dict]:
     return [dict(dataset.get('metainfo') or {}), getattr(found, 'METAINFO', {})]
 
 
-def known_classes(cfg: Config, part: str = 'test') -> Optional[List[str]]:
+def known_classes(cfg: Config, part: str = 'test') -> Optional[list[str]]:
     """Names of the classes of a split, ``None`` if the config does not tell."""
     for meta in class_metas(cfg, part):
         if meta.get('classes'):

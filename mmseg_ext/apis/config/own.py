@@ -5,8 +5,9 @@ mmengine keeps that text in each checkpoint and in the work folder. It consists 
 """
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
@@ -15,7 +16,7 @@ PathLike = Union[str, Path]
 
 def own_config(
     content: dict, checkpoint: PathLike, config: PathLike
-) -> Optional[Tuple[str, Config]]:
+) -> Optional[tuple[str, Config]]:
     """Find the config of the training that wrote a checkpoint.
 
     Args:
@@ -33,7 +34,7 @@ def own_config(
     return None
 
 
-def _texts(content: dict, checkpoint: Path, stem: str) -> Iterator[Tuple[str, str]]:
+def _texts(content: dict, checkpoint: Path, stem: str) -> Iterator[tuple[str, str]]:
     meta = content.get('meta')
     known = meta if isinstance(meta, dict) else {}
     for key in ('cfg', 'cfg_text'):
@@ -54,7 +55,7 @@ def read_settings(text: str) -> Optional[dict]:
         return None
 
 
-def _assignment(node: ast.stmt) -> Tuple[str, Any]:
+def _assignment(node: ast.stmt) -> tuple[str, Any]:
     if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
         raise ValueError('no assignment to a name')
     return node.targets[0].id, _value(node.value)

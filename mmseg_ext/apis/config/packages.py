@@ -5,7 +5,8 @@ another torch as an unknown operator, in a traceback.
 """
 
 import importlib
-from typing import Any, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from ...env import import_torchvision, version_of
 
@@ -34,7 +35,7 @@ def check_packages(model: Any) -> None:
             import_torchvision(user)
 
 
-def _types(cfg: Any, name: str) -> Iterator[Tuple[str, str]]:
+def _types(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(cfg, (list, tuple)):
         for index, part in enumerate(cfg):
             yield from _types(part, f'{name}.{index}')

@@ -5,7 +5,7 @@ itself leaves behind.
 """
 
 import logging
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
@@ -31,7 +31,7 @@ def pipeline_of(dataset: Any) -> Optional[list]:
     return pipeline_of(dataset.get('dataset') or (dataset.get('datasets') or [None])[0])
 
 
-def test_steps(cfg: Config) -> List[dict]:
+def test_steps(cfg: Config) -> list[dict]:
     """Steps by which the test of a config prepares an image, without those that read labels.
 
     Those of ``test_dataloader`` count; ``test_pipeline`` does where there is no loader. Where both
@@ -61,7 +61,7 @@ def test_steps(cfg: Config) -> List[dict]:
     return steps
 
 
-def _without_labels(steps: list) -> List[dict]:
+def _without_labels(steps: list) -> list[dict]:
     return [step for step in steps if not reads_labels(step)]
 
 

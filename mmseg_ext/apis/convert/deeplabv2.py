@@ -8,7 +8,8 @@ No value changes. The image preprocessing of those weights is BGR of 0..255 minu
 (104.008, 116.669, 122.675), in every config of ``configs/deeplabv2``.
 """
 
-from typing import Any, Dict, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 _BRANCHES = dict(reduce=1, conv3x3=2, increase=3)
 
 
-def name_table(num_blocks: Sequence[int] = (3, 4, 23, 3), *, num_rates: int = 4) -> Dict[str, str]:
+def name_table(num_blocks: Sequence[int] = (3, 4, 23, 3), *, num_rates: int = 4) -> dict[str, str]:
     """Modules of the public network, without its prefix, and ours, in the network's order.
 
     Args:
@@ -49,7 +50,7 @@ def name_table(num_blocks: Sequence[int] = (3, 4, 23, 3), *, num_rates: int = 4)
     return table
 
 
-def from_port(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def from_port(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give the weights of a public checkpoint our names.
 
     Args:
@@ -70,7 +71,7 @@ def from_port(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     return _rename(plain, table, 'a DeepLab-v2 checkpoint of kazuto1011/deeplab-pytorch')
 
 
-def to_port(state: Mapping[str, Tensor], *, prefix: str = 'base.') -> Dict[str, Tensor]:
+def to_port(state: Mapping[str, Tensor], *, prefix: str = 'base.') -> dict[str, Tensor]:
     """Give our weights the public names; the inverse of :func:`from_port`.
 
     Args:
@@ -87,7 +88,7 @@ def to_port(state: Mapping[str, Tensor], *, prefix: str = 'base.') -> Dict[str, 
     return {f'{prefix}{key}': value for key, value in renamed.items()}
 
 
-def keep_supervised(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def keep_supervised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Cut classifiers of 182 outputs to the 171 classes that COCO-Stuff supervises.
 
     The order is mmseg's, which is that of the ids. Classifiers of another width stay as they are.
@@ -104,14 +105,14 @@ def keep_supervised(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     }
 
 
-def needed_settings(state: Mapping[str, Tensor]) -> Dict[str, Any]:
+def needed_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """List the settings that converted weights need, for loading to compare with the config.
 
     Args:
         state: Weights under our names; without classifiers, they are a start.
     """
     images = dict(mean=[104.008, 116.669, 122.675], std=[1.0] * 3, bgr_to_rgb=False)
-    model: Dict[str, Any] = dict(backbone=dict(type='DeepLabResNet', depth=101))
+    model: dict[str, Any] = dict(backbone=dict(type='DeepLabResNet', depth=101))
     bias = state.get('decode_head.classifiers.0.bias')
     if bias is not None:
         model['decode_head'] = dict(
@@ -139,7 +140,7 @@ def _leaves(module: str) -> Sequence[str]:
 
 def _rename(
     state: Mapping[str, Tensor], table: Mapping[str, str], expected: str
-) -> Dict[str, Tensor]:
+) -> dict[str, Tensor]:
     # a batch norm's counter is optional: old files lack it, and it changes no output
     wanted = {f'{old}.{leaf}': new for old, new in table.items() for leaf in _leaves(old)}
     known = set(wanted) | {f'{old}.num_batches_tracked' for old in table if len(_leaves(old)) == 4}

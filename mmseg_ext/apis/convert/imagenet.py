@@ -5,14 +5,15 @@ Classifiers are left out. No value changes. Swin has a file of its own, ``conver
 """
 
 import re
-from typing import Any, Callable, Dict, Optional
+from collections.abc import Callable
+from typing import Any, Optional
 
 from .repositories import hrnet_extra, mobilenet_v2_table
 from .source import Source, State, by_table, count_modules
 
 _TORCHVISION = 'https://github.com/pytorch/vision'
 _TIMM = 'https://github.com/huggingface/pytorch-image-models'
-IMAGENET_RGB: Dict[str, Any] = dict(
+IMAGENET_RGB: dict[str, Any] = dict(
     images='RGB: mean 123.675, 116.28, 103.53, std 58.395, 57.12, 57.375',
     preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
 )
@@ -21,7 +22,7 @@ SIGNED_RGB = dict(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
 _NameOf = Callable[[str], Optional[str]]
 
 
-def _in_backbone(table: Dict[str, str]) -> _NameOf:
+def _in_backbone(table: dict[str, str]) -> _NameOf:
     return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
@@ -35,7 +36,7 @@ def _same_names(state: State, left_out: str) -> _NameOf:
 _SEPARABLE = {'conv_dw': 'depthwise', 'bn_dw': 'bn1', 'conv_pw': 'pointwise', 'bn_pw': 'bn2'}
 
 
-def _xception_table(num_blocks: int = 20) -> Dict[str, str]:
+def _xception_table(num_blocks: int = 20) -> dict[str, str]:
     table = {}
     for i in (0, 1):
         table.update({f'stem.{i}.conv': f'conv{i + 1}', f'stem.{i}.bn': f'bn{i + 1}'})
@@ -52,7 +53,7 @@ def _xception_table(num_blocks: int = 20) -> Dict[str, str]:
     return table
 
 
-def _xception_model(state: State) -> Dict[str, dict]:
+def _xception_model(state: State) -> dict[str, dict]:
     # the arguments are those of TensorFlow, where most of timm's weights come from
     flags = dict(exit_dilation=2, relu_identity=False, norm_eps=1e-3)
     return dict(backbone=dict(type='XceptionDeepLab', **flags))
@@ -63,7 +64,7 @@ def _xception_model(state: State) -> Dict[str, dict]:
 _VGG16 = (2, 2, 3, 3, 3)  # convolutions per stage
 
 
-def _vgg16_bn_table(num_stages: int) -> Dict[str, str]:
+def _vgg16_bn_table(num_stages: int) -> dict[str, str]:
     """Convolution, norm and ReLU count one each, and a pooling ends each stage."""
     table, index = {}, 0
     for stage, count in enumerate(_VGG16[:num_stages]):
@@ -80,12 +81,12 @@ def _need_batch_norm(state: State) -> None:
         raise KeyError('features.1.running_mean: take vgg16_bn, not vgg16')
 
 
-def _segnet_model(state: State) -> Dict[str, dict]:
+def _segnet_model(state: State) -> dict[str, dict]:
     _need_batch_norm(state)
     return dict(backbone=dict(type='SegNet', arch='vgg16'))
 
 
-def _res_segnet_model(state: State) -> Dict[str, dict]:
+def _res_segnet_model(state: State) -> dict[str, dict]:
     _need_batch_norm(state)
     return dict(backbone=dict(type='ResSegNet'))
 
@@ -112,7 +113,7 @@ _RESNETS = {
 }
 
 
-def _resnet_model(state: State) -> Dict[str, dict]:
+def _resnet_model(state: State) -> dict[str, dict]:
     blocks = tuple(count_modules(state, rf'layer{stage}\.(\d+)\.') for stage in (1, 2, 3, 4))
     kind = (blocks, 'layer1.0.conv3.weight' in state)
     if kind not in _RESNETS:
@@ -125,7 +126,7 @@ def _resnet_model(state: State) -> Dict[str, dict]:
 _HRNET_HEAD = r'(incre_modules|downsamp_modules|final_layer|classifier)\..*'
 
 
-def _hrnet_model(state: State) -> Dict[str, dict]:
+def _hrnet_model(state: State) -> dict[str, dict]:
     return dict(backbone=dict(type='HRNet', extra=hrnet_extra(state)))
 
 
@@ -141,7 +142,7 @@ _VIT_BLOCK = {
 _HEAD_WIDTH = 64  # of each attention head, in every size of ViT
 
 
-def _vit_model(state: State) -> Dict[str, dict]:
+def _vit_model(state: State) -> dict[str, dict]:
     width, _, patch, _ = state['patch_embed.proj.weight'].shape
     side = round((state['pos_embed'].shape[1] - 1) ** 0.5)
     return dict(
@@ -159,7 +160,7 @@ def _vit_model(state: State) -> Dict[str, dict]:
     )
 
 
-def vit_block_table(num_layers: int) -> Dict[str, str]:
+def vit_block_table(num_layers: int) -> dict[str, str]:
     """Modules of timm's transformer, and of mmseg's ``TransformerEncoderLayer``."""
     table = {}
     for block in range(num_layers):
@@ -177,7 +178,7 @@ def _vit_names(state: State) -> _NameOf:
     return _in_backbone({**table, **vit_block_table(count_modules(state, r'blocks\.(\d+)\.'))})
 
 
-SOURCES: Dict[str, Source] = {
+SOURCES: dict[str, Source] = {
     'timm_xception65': Source(
         title='xception65 of timm',
         origin=_TIMM,

@@ -5,12 +5,13 @@ Names and shapes were read in the model files of the repositories, at the commit
 """
 
 import re
-from typing import Any, Callable, Dict, Optional
+from collections.abc import Callable
+from typing import Any, Optional
 
 from .source import Option, Source, State, by_table, count_modules, rows
 
 _GITHUB = 'https://github.com/'
-_UNIT_RANGE: Dict[str, Any] = dict(
+_UNIT_RANGE: dict[str, Any] = dict(
     images='RGB of 0..1: mean 0, std 255',
     preprocessor=dict(mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True),
 )
@@ -27,7 +28,7 @@ _MOBILENET_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 _FLAT = {False: (0, 3), True: (0, 3, 6)}
 
 
-def mobilenet_v2_table(*, flat: bool) -> Dict[str, str]:
+def mobilenet_v2_table(*, flat: bool) -> dict[str, str]:
     """Modules of a public MobileNetV2, and mmseg's.
 
     Args:
@@ -57,7 +58,7 @@ def _mobilenet_v2(output_stride: int, out_indices: tuple) -> dict:
     return dict(type='MobileNetV2Dilated', **geometry, out_indices=out_indices)
 
 
-def _in_backbone(table: Dict[str, str]) -> Dict[str, str]:
+def _in_backbone(table: dict[str, str]) -> dict[str, str]:
     return {f'backbone.{theirs}': f'backbone.{ours}' for theirs, ours in table.items()}
 
 
@@ -68,7 +69,7 @@ def _is_xception(state: State) -> bool:
     return 'backbone.conv1.weight' in state
 
 
-def _deeplabv3plus_model(state: State, output_stride: int = 16) -> Dict[str, dict]:
+def _deeplabv3plus_model(state: State, output_stride: int = 16) -> dict[str, dict]:
     num_classes = rows(state, 'cls_conv.weight')
     if _is_xception(state):
         backbone: dict = dict(type='XceptionDeepLab', output_stride=output_stride)
@@ -114,7 +115,7 @@ def _psp_is_resnet(state: State) -> bool:
     return 'backbone.layer1.0.conv1.weight' in state
 
 
-def _psp_model(state: State, output_stride: int = 16) -> Dict[str, dict]:
+def _psp_model(state: State, output_stride: int = 16) -> dict[str, dict]:
     num_classes = rows(state, 'master_branch.1.weight')
     if _psp_is_resnet(state):
         backbone, middle, width = _resnet_v1c(output_stride), 1024, 2048
@@ -172,7 +173,7 @@ def _psp_names(state: State) -> Callable[[str], Optional[str]]:
     return lambda key: key if key.startswith('backbone.layer') else rename(key)
 
 
-def _psp_table(*, resnet: bool) -> Dict[str, str]:
+def _psp_table(*, resnet: bool) -> dict[str, str]:
     if resnet:
         table = {f'backbone.{k}': f'backbone.stem.{i}' for k, i in _DEEP_STEM.items()}
     else:
@@ -191,7 +192,7 @@ def _psp_table(*, resnet: bool) -> Dict[str, str]:
 # --- U-Net ----------------------------------------------------------------------------------------
 
 
-def _unet_model(state: State) -> Dict[str, dict]:
+def _unet_model(state: State) -> dict[str, dict]:
     head = dict(type='UNetVGGHead', num_classes=rows(state, 'final.weight'), align_corners=True)
     if 'resnet.conv1.weight' in state:
         widths = dict(in_channels=(64, 256, 512, 1024, 2048), widths=(64, 128, 256, 512))
@@ -245,7 +246,7 @@ def hrnet_extra(state: State, prefix: str = '') -> dict:
     return extra
 
 
-def _hrnet_model(state: State) -> Dict[str, dict]:
+def _hrnet_model(state: State) -> dict[str, dict]:
     prefix = 'backbone.model.'
     extra = hrnet_extra(state, prefix)
     widths = extra['stage4']['num_channels']
@@ -297,7 +298,7 @@ def _bubbliiiing(repository: str, networks: str, **parts: Any) -> Source:
     return Source(title=f'{networks} of {name}', origin=f'{_GITHUB}{name}', **_UNIT_RANGE, **parts)
 
 
-SOURCES: Dict[str, Source] = {
+SOURCES: dict[str, Source] = {
     'bubbliiiing_deeplabv3plus': _bubbliiiing(
         'deeplabv3-plus-pytorch',
         'DeepLabv3+ (Xception or MobileNetV2)',

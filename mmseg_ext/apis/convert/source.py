@@ -6,9 +6,10 @@ happens: results of converted weights are their authors', and the file says so i
 """
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from ..run.checkpoints import read_state_dict, write_checkpoint
 from ..run.settings import settings_of
 
 PathLike = Union[str, Path]
-State = Dict[str, Tensor]
+State = dict[str, Tensor]
 
 # Tensors that follow from the others or change no output; old files lack them.
 _COMPUTED = ('num_batches_tracked', 'relative_position_index')
@@ -73,7 +74,7 @@ class Source:
     title: str
     origin: str
     images: str
-    model: Callable[..., Dict[str, dict]]
+    model: Callable[..., dict[str, dict]]
     names: Callable[[State], Callable[[str], Optional[str]]]
     left_out: Sequence[str] = ()
     absent: Sequence[str] = ()
@@ -85,18 +86,18 @@ class Source:
     )
     options: Mapping[str, Option] = field(default_factory=dict)
 
-    def images_for(self, options: Mapping[str, int]) -> Dict[str, Any]:
+    def images_for(self, options: Mapping[str, int]) -> dict[str, Any]:
         """Return the arguments of the preprocessor."""
         given = self.preprocessor
         return dict(given(**options) if callable(given) else given)
 
 
-def _grey_unit_range(image_max: int = 255) -> Dict[str, Any]:
+def _grey_unit_range(image_max: int = 255) -> dict[str, Any]:
     return dict(mean=[0.0] * 3, std=[float(image_max)] * 3)
 
 
 # Networks of medical images, whose one channel is given three times.
-GREY_UNIT_RANGE: Dict[str, Any] = dict(
+GREY_UNIT_RANGE: dict[str, Any] = dict(
     images='one channel of 0..1 three times: mean 0, std the largest value of your images',
     preprocessor=_grey_unit_range,
     options=dict(image_max=Option((255, 1), 'images of values up to')),
@@ -112,10 +113,10 @@ class Converted:
     """
 
     state: State
-    model: Dict[str, dict]
-    left_out: List[str]
-    absent: List[str]
-    options: Dict[str, int] = field(default_factory=dict)
+    model: dict[str, dict]
+    left_out: list[str]
+    absent: list[str]
+    options: dict[str, int] = field(default_factory=dict)
 
 
 def convert(
@@ -151,7 +152,7 @@ def convert(
     return Converted(ours, model, left_out, absent, chosen)
 
 
-def choose_options(source: Source, given: Mapping[str, Any]) -> Dict[str, int]:
+def choose_options(source: Source, given: Mapping[str, Any]) -> dict[str, int]:
     """Give every option of a source its value.
 
     Args:
@@ -176,7 +177,7 @@ def choose_options(source: Source, given: Mapping[str, Any]) -> Dict[str, int]:
     return chosen
 
 
-def _rename(state: State, source: Source) -> Tuple[State, List[str], List[str]]:
+def _rename(state: State, source: Source) -> tuple[State, list[str], list[str]]:
     name_of = source.names(state)
     renamed: State = {}
     left_out, unknown = [], []
@@ -195,7 +196,7 @@ def _matches(key: str, patterns: Iterable[str]) -> bool:
     return any(re.fullmatch(pattern, key) for pattern in patterns)
 
 
-def _build_state(model: Dict[str, dict]) -> State:
+def _build_state(model: dict[str, dict]) -> State:
     return {
         f'{part}.{key}': value
         for part, cfg in model.items()
@@ -209,7 +210,7 @@ def _with_loss(cfg: Mapping[str, Any]) -> dict:
     return dict(cfg, loss_decode=loss) if 'num_classes' in cfg else dict(cfg)
 
 
-def _complete(renamed: State, wanted: State, patterns: Sequence[str]) -> Tuple[State, List[str]]:
+def _complete(renamed: State, wanted: State, patterns: Sequence[str]) -> tuple[State, list[str]]:
     """Put the tensors in our order, with those that are computed, and list those left random."""
     ours: State = {}
     absent = []
@@ -308,7 +309,7 @@ def _read_arrays(path: PathLike) -> State:
 
 def converted_meta(
     path: PathLike, *, source: str, origin: str, settings: Optional[Mapping[str, Any]] = None
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Say in a checkpoint where its weights come from; results and cards show it.
 
     Args:
@@ -317,7 +318,7 @@ def converted_meta(
         origin: Its address.
         settings: What loading compares with the config, see :mod:`.convert_settings`.
     """
-    came: Dict[str, Any] = dict(file=Path(path).name, source=source, origin=origin)
+    came: dict[str, Any] = dict(file=Path(path).name, source=source, origin=origin)
     if settings:
         came['settings'] = dict(settings)
     return dict(converted_from=came, note='training not reproduced')
@@ -381,7 +382,7 @@ def describe(converted: Converted, target: PathLike, source: Source) -> str:
     return Config(config).pretty_text.strip()
 
 
-def notes(converted: Converted, target: PathLike, source: Source) -> List[str]:
+def notes(converted: Converted, target: PathLike, source: Source) -> list[str]:
     """Say what a conversion did and what it assumed, a sentence a line; arguments as above."""
     lines = [
         f'{target}: {len(converted.state)} tensors written',

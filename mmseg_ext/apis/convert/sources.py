@@ -1,7 +1,6 @@
 """All kinds of public checkpoints that can be converted, by name."""
 
 import difflib
-from typing import Dict
 
 from . import imagenet as convert_imagenet
 from . import repositories as convert_repositories
@@ -9,7 +8,7 @@ from . import swin as convert_swin
 from . import transunet as convert_transunet
 from .source import Source
 
-SOURCES: Dict[str, Source] = {
+SOURCES: dict[str, Source] = {
     **convert_repositories.SOURCES,
     **convert_imagenet.SOURCES,
     **convert_swin.SOURCES,

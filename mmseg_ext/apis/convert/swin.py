@@ -4,7 +4,8 @@ The names are those of timm 1.0, of microsoft/Swin-Transformer and of HuCaoFight
 names alone: it has no licence). The order of the four pixels that patch merging joins changes.
 """
 
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
 
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from .source import GREY_UNIT_RANGE, Source, State, by_table, count_modules, row
 _NameOf = Callable[[str], Optional[str]]
 
 
-def _in_backbone(table: Dict[str, str]) -> _NameOf:
+def _in_backbone(table: dict[str, str]) -> _NameOf:
     return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
@@ -29,7 +30,7 @@ _BLOCK = {
 }
 
 
-def _swin_depths(state: State) -> Tuple[int, ...]:
+def _swin_depths(state: State) -> tuple[int, ...]:
     stages = range(count_modules(state, r'layers\.(\d+)\.blocks\.'))
     return tuple(count_modules(state, rf'layers\.{i}\.blocks\.(\d+)\.') for i in stages)
 
@@ -47,7 +48,7 @@ def _sizes(state: State) -> dict:
     )
 
 
-def _block_table(theirs: str, ours: str, depth: int) -> Dict[str, str]:
+def _block_table(theirs: str, ours: str, depth: int) -> dict[str, str]:
     table = {}
     for block in range(depth):
         for old, new in {**_BLOCK, f'attn.{_BIAS}': f'attn.w_msa.{_BIAS}'}.items():
@@ -55,7 +56,7 @@ def _block_table(theirs: str, ours: str, depth: int) -> Dict[str, str]:
     return table
 
 
-def _encoder_table(state: State, depths: Sequence[int]) -> Dict[str, str]:
+def _encoder_table(state: State, depths: Sequence[int]) -> dict[str, str]:
     # timm begins a stage with the merging that ends the one before in the authors' code
     first = 0 if 'layers.0.downsample.norm.weight' in state else 1
     table = {'patch_embed.proj': 'patch_embed.projection', 'patch_embed.norm': 'patch_embed.norm'}
@@ -70,7 +71,7 @@ def _encoder_table(state: State, depths: Sequence[int]) -> Dict[str, str]:
 # --- mmseg's Swin ---------------------------------------------------------------------------------
 
 
-def _swin_model(state: State) -> Dict[str, dict]:
+def _swin_model(state: State) -> dict[str, dict]:
     return dict(backbone=dict(type='SwinTransformer', **_sizes(state)))
 
 
@@ -103,7 +104,7 @@ _DEPTHS = (2, 2, 2, 2)  # of the public configuration
 _EXPAND = ('expand', 'norm')
 
 
-def _start_model(state: State) -> Dict[str, dict]:
+def _start_model(state: State) -> dict[str, dict]:
     return dict(backbone=dict(type='SwinUNet', **dict(_sizes(state), depths=_DEPTHS)))
 
 
@@ -130,7 +131,7 @@ def _inner(state: State) -> State:
     return {key.removeprefix(_PREFIX): value for key, value in state.items()}
 
 
-def _unet_model(state: State, **_: int) -> Dict[str, dict]:
+def _unet_model(state: State, **_: int) -> dict[str, dict]:
     inner = _inner(state)
     width, num_classes = rows(inner, 'patch_embed.proj.weight'), rows(inner, 'output.weight')
     head = dict(type='ConvSegHead', in_channels=width, kernel_size=1, bias=False, in_index=0)
@@ -158,11 +159,11 @@ def _unet_names(state: State) -> _NameOf:
 
 
 _BUFFERS = (r'.*\.attn_mask', r'.*\.relative_position_index')
-_IMAGENET: Dict[str, Any] = dict(
+_IMAGENET: dict[str, Any] = dict(
     origin='https://github.com/microsoft/Swin-Transformer',
     **IMAGENET_RGB,
 )
-SOURCES: Dict[str, Source] = {
+SOURCES: dict[str, Source] = {
     'imagenet_swin': Source(
         title='Swin of timm or of microsoft/Swin-Transformer',
         model=_swin_model,

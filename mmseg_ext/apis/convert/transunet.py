@@ -9,7 +9,8 @@ value become one tensor, and the class token is left out with its position. No v
 """
 
 import re
-from typing import Any, Callable, Dict, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ def _as_grid(positions: Tensor) -> Tensor:
 
 def _model(
     state: State, *, root: str, positions: str, block: str, units: Sequence[str]
-) -> Dict[str, dict]:
+) -> dict[str, dict]:
     """Read the network's sizes off the weights; the last two are patterns of numbered modules."""
     _, width, side, _ = state[positions].shape
     if width % _HEAD_WIDTH:
@@ -72,7 +73,7 @@ def _model(
 
 def _units_table(
     depths: Sequence[int], names: Sequence[str], name_of: Callable[[int, int, str], str]
-) -> Dict[str, str]:
+) -> dict[str, str]:
     return {
         name_of(stage, unit, old): f'stem.stages.{stage}.{unit}.{new}'
         for stage, depth in enumerate(depths)
@@ -107,7 +108,7 @@ def _turned(key: str, value: Tensor) -> Tensor:
     return value.t() if value.dim() == 2 else value
 
 
-def _google_model(state: State) -> Dict[str, dict]:
+def _google_model(state: State) -> dict[str, dict]:
     return _model(
         state,
         root='conv_root/kernel',
@@ -147,7 +148,7 @@ def _timm_prepare(state: State) -> State:
     return {key: _as_grid(value) if key == 'pos_embed' else value for key, value in state.items()}
 
 
-def _timm_model(state: State) -> Dict[str, dict]:
+def _timm_model(state: State) -> dict[str, dict]:
     prefix = re.escape(f'{_STEM}.stages.')
     return _model(
         state,
@@ -206,7 +207,7 @@ def _as_square(positions: Tensor) -> Tensor:
     return positions.transpose(1, 2).unflatten(2, (side, side))
 
 
-def _own_model(state: State, **_: int) -> Dict[str, dict]:
+def _own_model(state: State, **_: int) -> dict[str, dict]:
     prefix = re.escape(f'{_HYBRID}.body.')
     model = _model(
         state,
@@ -254,7 +255,7 @@ def _own_names(state: State) -> _NameOf:
     return lambda key: (rename(key) or '').replace('.in_proj.', '.in_proj_') or None
 
 
-_SHARED: Dict[str, Any] = dict(
+_SHARED: dict[str, Any] = dict(
     images='RGB of -1..1: mean 127.5, std 127.5',
     preprocessor=SIGNED_RGB,
     absent=(r'backbone\.(enter|decoder)\..*',),
@@ -262,7 +263,7 @@ _SHARED: Dict[str, Any] = dict(
     'projection has a group per channel; the weights were trained with padding at the end and 32 '
     'groups',
 )
-SOURCES: Dict[str, Source] = {
+SOURCES: dict[str, Source] = {
     'imagenet_r50vit_transunet': Source(
         title='R50+ViT-B_16.npz of google-research/vision_transformer, for TransUNet',
         origin='https://github.com/google-research/vision_transformer',

@@ -7,10 +7,11 @@ cent. A resumed run writes a second file; both belong to one curve here.
 
 import io
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
-Curve = Dict[int, float]
+Curve = dict[int, float]
 
 # One look for every figure: the page is dark on light and the text must be readable on a telephone.
 STYLE: Any = {
@@ -39,7 +40,7 @@ def read_records(path: Path) -> Iterator[dict]:
             yield record
 
 
-def _add_record(curves: Dict[str, Curve], record: Mapping) -> None:
+def _add_record(curves: dict[str, Curve], record: Mapping) -> None:
     is_training = 'iter' in record
     step = record.get('step', record.get('iter'))
     if step is None:
@@ -52,7 +53,7 @@ def _add_record(curves: Dict[str, Curve], record: Mapping) -> None:
             curves.setdefault(name, {})[int(step)] = float(value)
 
 
-def read_curves(work_dir: Union[str, Path]) -> Dict[str, Curve]:
+def read_curves(work_dir: Union[str, Path]) -> dict[str, Curve]:
     """Read every scalar that a training left in its work folder.
 
     Args:
@@ -66,11 +67,11 @@ def read_curves(work_dir: Union[str, Path]) -> Dict[str, Curve]:
     work_dir = Path(work_dir)
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     files += [work_dir / 'vis_data' / 'scalars.json']
-    curves: Dict[str, Curve] = {}
+    curves: dict[str, Curve] = {}
     for file in files:
         if not file.is_file():
             continue
-        part: Dict[str, Curve] = {}
+        part: dict[str, Curve] = {}
         for record in read_records(file):
             _add_record(part, record)
         first = min((min(curve) for curve in part.values()), default=None)
@@ -89,8 +90,8 @@ def draw_curves(
     series: Mapping[str, Curve],
     *,
     ylabel: str,
-    size: Tuple[float, float] = (4.0, 2.7),
-    baseline: Optional[Tuple[str, float]] = None,
+    size: tuple[float, float] = (4.0, 2.7),
+    baseline: Optional[tuple[str, float]] = None,
     from_zero: bool = True,
     file_format: str = 'svg',
 ) -> bytes:
@@ -175,14 +176,14 @@ def save_figure(figure: 'Figure', file_format: str = 'svg') -> bytes:  # type: i
     """Return a figure as the content of a file."""
     buffer = io.BytesIO()
     # Without a date the same curve gives the same bytes, so a committed picture does not churn.
-    metadata: Dict[str, None] = {'Date': None} if file_format == 'svg' else {}
+    metadata: dict[str, None] = {'Date': None} if file_format == 'svg' else {}
     figure.savefig(buffer, format=file_format, dpi=110, metadata=metadata)
     return buffer.getvalue()
 
 
 def curve_summary(curve: Curve) -> str:
     """Say in words what a curve shows, for those who cannot see it."""
-    steps: List[int] = sorted(curve)
+    steps: list[int] = sorted(curve)
     return (
         f'from {curve[steps[0]]:.4g} at iteration {steps[0]} '
         f'to {curve[steps[-1]]:.4g} at iteration {steps[-1]}'

@@ -3,8 +3,9 @@
 Rows are named by letters, which fit where their labels would not; the page explains them.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
@@ -14,7 +15,7 @@ COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f', '#7b4ea3', '#a8323e', '#127a7a', '#7
 _LINES = ('-', '--', ':', '-.')
 _SIZE = (4.0, 2.9)
 
-Marked = Sequence[Tuple[int, float, Optional[float], Optional[float]]]  # row, value, low, high
+Marked = Sequence[tuple[int, float, Optional[float], Optional[float]]]  # row, value, low, high
 
 
 def letter(index: int) -> str:
@@ -33,7 +34,7 @@ def _line(index: int) -> str:
 
 
 @contextmanager
-def _axes(size: Tuple[float, float] = _SIZE) -> Iterator[Any]:
+def _axes(size: tuple[float, float] = _SIZE) -> Iterator[Any]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # no pyplot: it would pick a window system
 
@@ -66,7 +67,7 @@ def draw_intervals(points: Marked, *, xlabel: str, zero: bool = False) -> bytes:
 
 
 def draw_tradeoff(
-    points: Sequence[Tuple[int, float, float, Optional[float], Optional[float]]],
+    points: Sequence[tuple[int, float, float, Optional[float], Optional[float]]],
     *,
     xlabel: str,
     ylabel: str,
@@ -180,5 +181,5 @@ def draw_matrix(shares: np.ndarray) -> np.ndarray:
         ``(K, K, 3)`` uint8.
     """
     dark = np.nan_to_num(shares)[..., None] ** 0.7
-    low: List[int] = [8, 72, 130]
+    low: list[int] = [8, 72, 130]
     return (255 + (np.array(low) - 255) * dark).round().astype(np.uint8)

@@ -4,8 +4,8 @@ The markup is well-formed XML as well, so that a test can parse it strictly.
 """
 
 import base64
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Iterable, Sequence
 
 STYLE = """
 :root { color-scheme: light; --ink: #1c2733; --soft: #55626f; --line: #d9dee3; --accent: #1b6ca8 }

@@ -5,8 +5,9 @@ integers. The error picture and the grid are this package's own; nothing is take
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import Optional, Union
 
 import numpy as np
 from PIL import Image
@@ -21,7 +22,7 @@ _STRIP = 1 << 20  # pixels that are painted at once
 Palette = Sequence[Sequence[int]]
 
 
-def voc_palette(num_classes: int) -> List[List[int]]:
+def voc_palette(num_classes: int) -> list[list[int]]:
     """Return the colours PASCAL VOC derives from the bits of a class index."""
     colours = []
     for index in range(num_classes):

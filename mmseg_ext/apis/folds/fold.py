@@ -9,7 +9,7 @@ import copy
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -83,14 +83,14 @@ def use_fold(
     )
 
 
-def _check_lists(pool: Pool, lists: Dict[str, List[str]]) -> Dict[str, List[str]]:
+def _check_lists(pool: Pool, lists: dict[str, list[str]]) -> dict[str, list[str]]:
     """Check that the data set reads exactly the listed ids; return them in its order."""
     with tempfile.TemporaryDirectory(prefix='mmseg_ext_folds_') as folder:
         paths = write_lists(folder, lists)
         return {name: _listed(pool, path, lists[name]) for name, path in zip(lists, paths)}
 
 
-def _listed(pool: Pool, ann_file: str, ids: List[str]) -> List[str]:
+def _listed(pool: Pool, ann_file: str, ids: list[str]) -> list[str]:
     built = list_dataset(dict(pool.dataset, ann_file=ann_file))
     infos = [built.get_data_info(index) for index in range(len(built))]
     name_of = {_absolute(pool.pairs[name]): name for name in ids}
@@ -110,7 +110,7 @@ def _absolute(pair: Pair) -> Pair:
     return os.path.abspath(image), mask and os.path.abspath(mask)
 
 
-def _keep_lists(folder: Path, lists: Dict[str, List[str]]) -> List[str]:
+def _keep_lists(folder: Path, lists: dict[str, list[str]]) -> list[str]:
     """Write the id lists unless they are there; absolute paths, as data sets join the others."""
     for name, ids in lists.items():
         path = folder / f'{name}.txt'
@@ -194,7 +194,7 @@ def add_surface_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def split_settings(cfg: Config, args: argparse.Namespace) -> Dict[str, Any]:
+def split_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
     """Read the arguments of :func:`add_split_arguments`, defaults filled in."""
     return dict(
         num_folds=args.num_folds,

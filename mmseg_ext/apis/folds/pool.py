@@ -6,8 +6,9 @@ pool a whole data set. A config whose protocol does says so: ``fold_pool = 'trai
 
 import copy
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -21,7 +22,7 @@ POOLS = ('train', 'train+val', 'train+val+test')
 # Settings that say which files belong to a split, and how they are prepared.
 _OF_THE_SPLIT = ('ann_file', 'data_prefix', 'group_file', 'pipeline', 'indices', 'test_mode')
 
-Pair = Tuple[str, Optional[str]]
+Pair = tuple[str, Optional[str]]
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Pool:
     """
 
     dataset: dict
-    pairs: Dict[str, Pair]
-    groups: Optional[Dict[str, str]] = None
-    labels: Optional[Dict[str, bool]] = None
+    pairs: dict[str, Pair]
+    groups: Optional[dict[str, str]] = None
+    labels: Optional[dict[str, bool]] = None
     note: str = ''
 
-    def folds(self, num_folds: int, split_seed: int) -> List[Fold]:
+    def folds(self, num_folds: int, split_seed: int) -> list[Fold]:
         """Cut the pool into folds; see :func:`mmseg_ext.datasets.kfold.split_folds`."""
         ids = list(self.pairs)
         return split_folds(
@@ -106,9 +107,9 @@ def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False
     return Pool(merged, pairs, groups or None, labels, _note(cfg, pool, built))
 
 
-def _note(cfg: Config, pool: str, built: List[Any]) -> str:
+def _note(cfg: Config, pool: str, built: list[Any]) -> str:
     """Count the images of the pool and the labelled ones beside it, each where it comes first."""
-    seen: Set[str] = set()
+    seen: set[str] = set()
     pooled = {part: _count_new(data, seen) for part, data in zip(pool.split('+'), built)}
     left_out, unknown = {}, []
     for part in POOLS[-1].split('+'):
@@ -129,7 +130,7 @@ def _note(cfg: Config, pool: str, built: List[Any]) -> str:
     )
 
 
-def _count_new(dataset: Any, seen: Set[str], *, labelled: bool = False) -> int:
+def _count_new(dataset: Any, seen: set[str], *, labelled: bool = False) -> int:
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     if labelled:
         infos = [info for info in infos if os.path.isfile(info.get('seg_map_path') or '')]
@@ -138,7 +139,7 @@ def _count_new(dataset: Any, seen: Set[str], *, labelled: bool = False) -> int:
     return len(new)
 
 
-def _counts(numbers: Dict[str, int]) -> str:
+def _counts(numbers: dict[str, int]) -> str:
     return ', '.join(f'{part} {number}' for part, number in numbers.items() if number)
 
 
@@ -160,7 +161,7 @@ def _plain_dataset(cfg: Config, part: str) -> dict:
     return dataset
 
 
-def _merge_datasets(configs: List[dict], built: List[Any], pool: str) -> dict:
+def _merge_datasets(configs: list[dict], built: list[Any], pool: str) -> dict:
     """One config that reads the images of all, from the innermost folders that they share."""
     merged = {k: v for k, v in configs[0].items() if k not in ('ann_file', 'pipeline', 'indices')}
     for other in configs[1:]:
@@ -186,7 +187,7 @@ def _merge_datasets(configs: List[dict], built: List[Any], pool: str) -> dict:
     return merged
 
 
-def _mask_folders(built: List[Any], tops: Dict[str, str]) -> Dict[str, str]:
+def _mask_folders(built: list[Any], tops: dict[str, str]) -> dict[str, str]:
     """Folder of images -> folder of masks, each below its top, where the two are not alike.
 
     That is so for ``train/images`` with ``train/masks`` and ``val/images`` with ``val/masks``.
@@ -219,7 +220,7 @@ def _id_of(path: str, prefix: str, suffixes: Union[str, Sequence[str]]) -> str:
     return name
 
 
-def _foreground(cfg: Config, datasets: List[Any]) -> Dict[str, bool]:
+def _foreground(cfg: Config, datasets: list[Any]) -> dict[str, bool]:
     """Read all masks; image path to whether it holds a class other than the background."""
     background = background_of(datasets[0].metainfo['classes'])
     if background is None:

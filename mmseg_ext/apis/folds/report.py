@@ -8,9 +8,10 @@ patient). Fractions in the data, per cent in the tables. Shape letters: N image,
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from prettytable import PrettyTable
@@ -46,15 +47,15 @@ class FoldResult:
         surfaces: ``hd95`` and ``surface_dice`` ``(N, C)``, ``spacing``, ``tolerance``; or nothing.
     """
 
-    split: Dict[str, Any]
-    results: Dict[str, Any]
+    split: dict[str, Any]
+    results: dict[str, Any]
     tp: np.ndarray
     pred: np.ndarray
     label: np.ndarray
-    surfaces: Optional[Dict[str, np.ndarray]] = None
+    surfaces: Optional[dict[str, np.ndarray]] = None
 
     @property
-    def units(self) -> List[str]:
+    def units(self) -> list[str]:
         """Group of each image, or its id where there are no groups."""
         return self.split['val_groups'] or self.split['val_ids']
 
@@ -91,7 +92,7 @@ def _check_names(names: np.ndarray, ids: Sequence[str], path: Path) -> None:
         raise ValueError(f'{path} is of other images than the fold: test the fold again')
 
 
-def read_folds(work_dir: PathLike) -> List[FoldResult]:
+def read_folds(work_dir: PathLike) -> list[FoldResult]:
     """Read the tested folds of a cross validation, in order.
 
     Raises:
@@ -112,7 +113,7 @@ def read_folds(work_dir: PathLike) -> List[FoldResult]:
     return folds
 
 
-def summarise_folds(folds: Sequence[FoldResult]) -> Dict[str, Any]:
+def summarise_folds(folds: Sequence[FoldResult]) -> dict[str, Any]:
     """Sum up folds.
 
     Args:
@@ -158,9 +159,9 @@ def _unit(folds: Sequence[FoldResult]) -> str:
     return 'group' if named in (None, 'image', 'frame') else str(named)
 
 
-def _videos(folds: Sequence[FoldResult]) -> Optional[Dict[str, int]]:
+def _videos(folds: Sequence[FoldResult]) -> Optional[dict[str, int]]:
     """Frames of each video, where the tests name videos that are not the units."""
-    frames: Dict[str, int] = {}
+    frames: dict[str, int] = {}
     for fold in folds:
         for name, count in ((fold.results.get('intervals') or {}).get('videos') or {}).items():
             frames[name] = frames.get(name, 0) + count
@@ -172,7 +173,7 @@ def _common(values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else list(values)
 
 
-def unit_rows(fold: FoldResult, background: Optional[int]) -> List[Dict[str, Any]]:
+def unit_rows(fold: FoldResult, background: Optional[int]) -> list[dict[str, Any]]:
     """Score each patient (or image) of a fold.
 
     The Dice takes all pixels of a unit together, as if its images were one; of several
@@ -208,7 +209,7 @@ def _plain(value: Any) -> Optional[float]:
     return None if math.isnan(value) else float(value)
 
 
-def _spread(values: Sequence[Optional[float]]) -> Dict[str, Any]:
+def _spread(values: Sequence[Optional[float]]) -> dict[str, Any]:
     """Mean and standard deviation (ddof=1) of what is defined."""
     known = [value for value in values if value is not None]
     return dict(
@@ -217,7 +218,7 @@ def _spread(values: Sequence[Optional[float]]) -> Dict[str, Any]:
     )
 
 
-def _over_units(score: str, values: Sequence[Optional[float]]) -> Dict[str, Any]:
+def _over_units(score: str, values: Sequence[Optional[float]]) -> dict[str, Any]:
     """Sum up a score of all units: the mean with its interval, and what else says how it varies."""
     known = [value for value in values if value is not None]
     low, high = mean_interval(np.array(known), bounded=score != 'HD95') if known else NONE
@@ -231,8 +232,8 @@ def _over_units(score: str, values: Sequence[Optional[float]]) -> Dict[str, Any]
     )
 
 
-def _per_fold(folds: Sequence[FoldResult], rows: List[Dict[str, Any]]) -> Dict[str, Any]:
-    scores: Dict[str, List[Optional[float]]] = {
+def _per_fold(folds: Sequence[FoldResult], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    scores: dict[str, list[Optional[float]]] = {
         name: [fold.results['metrics'].get(name, {}).get('value') for fold in folds]
         for name in folds[0].results['metrics']
     }
@@ -242,7 +243,7 @@ def _per_fold(folds: Sequence[FoldResult], rows: List[Dict[str, Any]]) -> Dict[s
     return {name: dict(values=values, **_spread(values)) for name, values in scores.items()}
 
 
-def _pooled(folds: Sequence[FoldResult], classes: List[str]) -> Dict[str, Any]:
+def _pooled(folds: Sequence[FoldResult], classes: list[str]) -> dict[str, Any]:
     matrix = np.sum([np.asarray(fold.results['confusion'], np.int64) for fold in folds], axis=0)
     rows = np.concatenate([np.stack([fold.tp, fold.pred, fold.label], 1) for fold in folds])
     groups = [unit for fold in folds for unit in fold.units]
@@ -260,7 +261,7 @@ def _scale(score: str) -> float:
     return 1 if score == 'HD95' else 100
 
 
-def fold_table(result: Dict[str, Any]) -> str:
+def fold_table(result: dict[str, Any]) -> str:
     """Print one line per fold, mean, standard deviation and the pooled scores."""
     scores = [name for name in (*SHOWN, *UNIT_SCORES) if name in result['per_fold']]
     table = PrettyTable(['Fold', 'Images', 'Checkpoint', *scores])
@@ -277,7 +278,7 @@ def fold_table(result: Dict[str, Any]) -> str:
     return table.get_string()
 
 
-def unit_table(result: Dict[str, Any]) -> str:
+def unit_table(result: dict[str, Any]) -> str:
     """Print the scores per patient or image."""
     table = PrettyTable(
         [
@@ -298,7 +299,7 @@ def unit_table(result: Dict[str, Any]) -> str:
     return table.get_string()
 
 
-def format_folds(result: Dict[str, Any]) -> str:
+def format_folds(result: dict[str, Any]) -> str:
     """Print everything about a cross validation that fits on a screen."""
     done, count = len(result['folds']), result['num_folds']
     lines = [
@@ -327,7 +328,7 @@ def format_folds(result: Dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def write_summary(work_dir: PathLike) -> Dict[str, Any]:
+def write_summary(work_dir: PathLike) -> dict[str, Any]:
     """Read the tested folds, and write ``kfold.json`` into the work folder.
 
     Raises:

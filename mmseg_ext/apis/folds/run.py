@@ -7,9 +7,10 @@ that fails is put on a list while the others go on. Run it again at any time.
 import hashlib
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 from zipfile import BadZipFile
 
 import numpy as np
@@ -55,10 +56,10 @@ class Plan:
     amp: bool = False
     deterministic: bool = False
     checkpoint: str = 'last'
-    options: Tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     dataset: Optional[str] = None
 
-    def split_arguments(self, fold: int) -> List[str]:
+    def split_arguments(self, fold: int) -> list[str]:
         """Arguments of the tools that choose a fold."""
         given = ['--fold', fold, '--num-folds', self.num_folds, '--split-seed', self.split_seed]
         return [*map(str, given), '--pool', self.pool, *(['--stratify'] if self.stratify else [])]
@@ -132,7 +133,7 @@ def run_folds(
     folds: Optional[Sequence[int]] = None,
     spacing: Sequence[float] = (1.0, 1.0),
     tolerance: float = 1.0,
-) -> List[Failed]:
+) -> list[Failed]:
     """Run the folds that are not finished.
 
     Args:
@@ -185,7 +186,7 @@ def _run_fold(
     fold: int,
     work_dir: Path,
     launch: Launch,
-    spacing: List[float],
+    spacing: list[float],
     tolerance: float,
 ) -> Optional[Failed]:
     folder = work_dir / f'fold{fold}'
@@ -217,7 +218,7 @@ def _failed(fold: int, step: str, folder: Path) -> Failed:
     return Failed(fold, step, log)
 
 
-def _training(plan: Plan, resume: bool) -> List[str]:
+def _training(plan: Plan, resume: bool) -> list[str]:
     arguments = [] if plan.seed is None else ['--seed', str(plan.seed)]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(plan, flag)]
     if not resume:

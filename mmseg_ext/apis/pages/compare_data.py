@@ -5,9 +5,10 @@ different ones, or both. Runs that together cover the test images once are a *re
 added up, replicas averaged. Fractions throughout. Shape letters: N image, K class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Optional, Protocol, Union
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Counts:
     """
 
     names: np.ndarray
-    arrays: Tuple[np.ndarray, ...]
+    arrays: tuple[np.ndarray, ...]
     groups: Optional[np.ndarray] = None
     histograms: Optional[np.ndarray] = None
 
@@ -81,11 +82,11 @@ class RunFiles:
     """One work folder: its ``results.json`` and, if it is there, ``per_image.npz``."""
 
     folder: Path
-    results: Dict[str, Any]
+    results: dict[str, Any]
     counts: Optional[Counts]
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         """Class names in order of their index."""
         return list(self.results['per_class']['IoU'])
 
@@ -115,13 +116,13 @@ class RowData:
     label: str
     config: str
     note: str = ''
-    replicas: List[List[RunFiles]] = field(default_factory=list)
-    metrics: Dict[str, Optional[float]] = field(default_factory=dict)
-    sds: Dict[str, float] = field(default_factory=dict)
-    intervals: Dict[str, Interval] = field(default_factory=dict)
-    units: Dict[str, Any] = field(default_factory=dict)
+    replicas: list[list[RunFiles]] = field(default_factory=list)
+    metrics: dict[str, Optional[float]] = field(default_factory=dict)
+    sds: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    units: dict[str, Any] = field(default_factory=dict)
     old_method: str = ''
-    class_iou: Dict[str, Tuple[Optional[float], Optional[float], Optional[float]]] = field(
+    class_iou: dict[str, tuple[Optional[float], Optional[float], Optional[float]]] = field(
         default_factory=dict
     )
     confusion: Optional[np.ndarray] = None
@@ -131,11 +132,11 @@ class RowData:
     difference: Optional[Difference] = None
     unpaired: str = ''
     p_holm: Optional[float] = None
-    cost: Optional[Dict[str, Any]] = None
-    counts: List[Counts] = field(default_factory=list)
+    cost: Optional[dict[str, Any]] = None
+    counts: list[Counts] = field(default_factory=list)
 
     @property
-    def runs(self) -> List[RunFiles]:
+    def runs(self) -> list[RunFiles]:
         """All runs that count."""
         return [run for replica in self.replicas for run in replica]
 
@@ -206,7 +207,7 @@ def read_rows(
     *,
     baseline: Optional[str] = None,
     main: str = 'mIoU',
-) -> List[RowData]:
+) -> list[RowData]:
     """Read, score and compare all rows.
 
     Args:
@@ -268,7 +269,7 @@ def _folders(runs: Sequence[RunFiles]) -> str:
     return ', '.join(str(run.folder) for run in runs)
 
 
-def replicas_of(runs: Sequence[RunFiles], label: str) -> Tuple[List[List[RunFiles]], str]:
+def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFiles]], str]:
     """Sort runs into replicas, by the images that they were tested on.
 
     Args:
@@ -281,7 +282,7 @@ def replicas_of(runs: Sequence[RunFiles], label: str) -> Tuple[List[List[RunFile
     Raises:
         ValueError: If two runs share some of their images only.
     """
-    parts: Dict[tuple, List[RunFiles]] = {}
+    parts: dict[tuple, list[RunFiles]] = {}
     for run in runs:
         names = (None,) if run.counts is None else tuple(run.counts.names.tolist())
         parts.setdefault(names, []).append(run)
@@ -320,7 +321,7 @@ def _policy(run: RunFiles) -> str:
     return run.results.get('absent_policy', 'skip')
 
 
-def _replica_scores(replica: Sequence[RunFiles]) -> Dict[str, Optional[float]]:
+def _replica_scores(replica: Sequence[RunFiles]) -> dict[str, Optional[float]]:
     """Scores of one replica: of its only run as written, of folds from the summed matrix."""
     written = [run.results['metrics'] for run in replica]
     scores = {name: _mean([metrics.get(name, {}).get('value') for metrics in written])
@@ -375,7 +376,7 @@ def _units(data: RowData) -> Units:
     if counts.groups is not None:
         named = first not in (None, 'image', 'frame') and all(s.get('unit') == first for s in said)
         return Units(len(np.unique(counts.groups)), str(first) if named else 'group')
-    videos: Dict[str, int] = {}
+    videos: dict[str, int] = {}
     for facts in said:
         for name, frames in (facts.get('videos') or {}).items():
             videos[name] = videos.get(name, 0) + frames

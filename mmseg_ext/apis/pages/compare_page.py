@@ -7,9 +7,10 @@
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 from mmengine.logging import print_log
 
@@ -28,7 +29,7 @@ PathLike = Union[str, Path]
 
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc', 'FWIoU')
 
-_FACTS: Dict[str, Callable[[dict], Any]] = {
+_FACTS: dict[str, Callable[[dict], Any]] = {
     'config': lambda r: r.get('config'),
     'tested on': lambda r: _tested_on(r),
     'start': lambda r: r.get('init'),
@@ -60,10 +61,10 @@ class RunRow:
 
     label: str
     config: str
-    runs: Tuple[Path, ...]
+    runs: tuple[Path, ...]
 
 
-def rows_of(work_dirs: Sequence[PathLike]) -> List[RunRow]:
+def rows_of(work_dirs: Sequence[PathLike]) -> list[RunRow]:
     """Make one row of each work folder, named by the folder.
 
     Raises:
@@ -124,12 +125,12 @@ def _lead(rows: Sequence[RowData]) -> str:
     return f'Semantic segmentation, {", ".join(known) or "unknown data"}'
 
 
-def _body(data: List[RowData], baseline: Optional[str], metrics: Sequence[str]) -> List[str]:
+def _body(data: list[RowData], baseline: Optional[str], metrics: Sequence[str]) -> list[str]:
     base, main = find_baseline(data, baseline), metrics[0]
     names = next(row.runs[0].classes for row in data if row.runs)
     shared, palette = shared_examples(data)
     palette = palette or voc_palette(len(names))
-    curves: Dict[int, List[Dict[str, Curve]]] = {
+    curves: dict[int, list[dict[str, Curve]]] = {
         place: [read_curves(run.folder) for run in row.runs] for place, row in enumerate(data)
     }
     return [
@@ -172,7 +173,7 @@ def write_report(table: Any, out: PathLike) -> Path:
     )
 
 
-def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> List[str]:
+def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> list[str]:
     """Predict example images, time the network and count calibration of each row, where absent.
 
     A row that fails does not stop the others.

@@ -4,8 +4,9 @@ Fractions come in, per cent go out. A section that has nothing to show is an emp
 letter: K class.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Optional
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def _name(place: int, row: RowData) -> str:
 
 
 def _grid(
-    head: Sequence[str], rows: Sequence[Tuple[str, Sequence[str], bool]], kind: str = 'rows'
+    head: Sequence[str], rows: Sequence[tuple[str, Sequence[str], bool]], kind: str = 'rows'
 ) -> str:
     """Lay out markup; a row is its heading, its cells, and whether it is the baseline."""
     columns = ''.join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
@@ -103,7 +104,7 @@ def _small(text: str) -> str:
     return f'<small>{text}</small>' if text else ''
 
 
-def _figures(figures: Sequence[Tuple[bytes, str, str]]) -> str:
+def _figures(figures: Sequence[tuple[bytes, str, str]]) -> str:
     """Lay out drawn figures: content, caption, and what it shows in words."""
     parts = [
         f'<figure>{picture(content, kind="svg+xml", alt=alt)}'
@@ -154,9 +155,9 @@ def _interval_note(rows: Rows) -> str:
     return ''.join(f'<p class="soft">{escape(text)}</p>' for text in paragraphs)
 
 
-def _unit_notes(rows: Rows) -> List[str]:
+def _unit_notes(rows: Rows) -> list[str]:
     """Say what the intervals are over; rows that were tested on the same images share a line."""
-    found: Dict[str, List[str]] = {}
+    found: dict[str, list[str]] = {}
     for place, row in enumerate(rows):
         if row.units:
             found.setdefault(units_note(row.units), []).append(letter(place))
@@ -186,7 +187,7 @@ def differences(rows: Rows, base: Optional[RowData], main: str) -> str:
     return section('Against the baseline', note + _grid(head, lines))
 
 
-def _difference_cells(row: RowData, base: RowData) -> List[str]:
+def _difference_cells(row: RowData, base: RowData) -> list[str]:
     found = row.difference
     if found is None:
         return ['–', '–', '–', '–', escape(row.unpaired)]
@@ -224,7 +225,7 @@ def _probability(p: Optional[float]) -> str:
 
 def intervals(rows: Rows, main: str) -> str:
     """Draw the main score and the differences with their intervals."""
-    scores: List[Tuple[int, float, Optional[float], Optional[float]]] = []
+    scores: list[tuple[int, float, Optional[float], Optional[float]]] = []
     for place, row in enumerate(rows):
         value = row.metrics.get(main)
         if value is not None:
@@ -291,7 +292,7 @@ def costs(rows: Rows, main: str) -> str:
     return section('Accuracy against cost', body)
 
 
-def _cost_cells(cost: dict) -> List[str]:
+def _cost_cells(cost: dict) -> list[str]:
     low, high = _three_digits(cost['latency_lowest_ms']), _three_digits(cost['latency_highest_ms'])
     flops = cost.get('flops')
     height, width = cost['size']
@@ -324,7 +325,7 @@ def classes(rows: Rows, colours: Mapping[str, Sequence[int]]) -> str:
     return section('IoU of each class', f'{note}<div class="classes">{"".join(cards)}</div>')
 
 
-def _bar(place: int, score: Tuple[Optional[float], Optional[float], Optional[float]]) -> str:
+def _bar(place: int, score: tuple[Optional[float], Optional[float], Optional[float]]) -> str:
     value, low, high = score
     parts = ''
     if value is not None:
@@ -385,7 +386,7 @@ def training(curves: Mapping[int, Sequence[Mapping[str, Curve]]]) -> str:
         ('lr', 'learning rate', 'Learning rate'),
         ('val/mIoU', 'mIoU in %', 'Mean IoU on the validation images'),
     ):
-        found: Dict[int, List[Curve]] = {}
+        found: dict[int, list[Curve]] = {}
         for place, runs in curves.items():
             drawn = [run[name] for run in runs if len(run.get(name, ())) > 1]
             if drawn:

@@ -4,9 +4,10 @@ Images are chosen by their place in the data set, never by a result. Shape lette
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from PIL import Image
@@ -38,10 +39,10 @@ class SharedExample:
     name: str
     image: np.ndarray
     truth: Optional[np.ndarray]
-    labels: Dict[int, np.ndarray]
+    labels: dict[int, np.ndarray]
 
 
-def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> List[Path]:
+def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> list[Path]:
     """Choose test images of a run at equal distances in its data set.
 
     Raises:
@@ -85,7 +86,7 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
     return len(absent)
 
 
-def _listing(folder: Path) -> Tuple[Dict[str, Path], Dict[str, Any]]:
+def _listing(folder: Path) -> tuple[dict[str, Path], dict[str, Any]]:
     """Image to mask of a run's predictions, and the whole list; both empty without any."""
     path = folder / 'predictions' / 'predictions.json'
     if not path.is_file():
@@ -96,7 +97,7 @@ def _listing(folder: Path) -> Tuple[Dict[str, Path], Dict[str, Any]]:
 
 def shared_examples(
     rows: Sequence[RowData], count: int = NUM_IMAGES
-) -> Tuple[List[SharedExample], List[List[int]]]:
+) -> tuple[list[SharedExample], list[list[int]]]:
     """Read the images that every row with predictions has predicted.
 
     Args:
@@ -106,10 +107,10 @@ def shared_examples(
     Returns:
         The examples and the palette; both empty if no image is shared.
     """
-    masks: Dict[int, Dict[str, Path]] = {}
-    palette: List[List[int]] = []
+    masks: dict[int, dict[str, Path]] = {}
+    palette: list[list[int]] = []
     for place, row in enumerate(rows):
-        found: Dict[str, Path] = {}
+        found: dict[str, Path] = {}
         for run in row.replicas[0] if row.replicas else ():
             listed, content = _listing(run.folder)
             found.update(listed)
@@ -128,8 +129,8 @@ def shared_examples(
     return [example for example in examples if example.labels], palette
 
 
-def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> Dict[str, np.ndarray]:
-    truths: Dict[str, np.ndarray] = {}
+def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> dict[str, np.ndarray]:
+    truths: dict[str, np.ndarray] = {}
     for run in runs:
         cfg = find_config(run.folder, run.results)
         try:
@@ -140,7 +141,7 @@ def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> Dict[str, np.nda
 
 
 def _example(
-    name: str, truth: Optional[np.ndarray], masks: Dict[int, Dict[str, Path]]
+    name: str, truth: Optional[np.ndarray], masks: dict[int, dict[str, Path]]
 ) -> SharedExample:
     image = read_rgb(name)
     labels = {place: read_mask(str(found[name])) for place, found in masks.items()}

@@ -5,9 +5,10 @@ Everything is read from the work folders: ``results.json`` (testing), ``*/vis_da
 What is absent is left out of the page; only ``results.json`` is required.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
@@ -37,20 +38,20 @@ class Run:
     """What a work folder holds."""
 
     folder: Path
-    results: Dict[str, Any]
+    results: dict[str, Any]
     cfg: Optional[Config] = None
-    curves: Dict[str, Curve] = field(default_factory=dict)
-    baselines: Dict[str, float] = field(default_factory=dict)
-    examples: List[Example] = field(default_factory=list)
-    palette: List[List[int]] = field(default_factory=list)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    baselines: dict[str, float] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+    palette: list[list[int]] = field(default_factory=list)
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         """Class names in order of their index."""
         return list(self.results['per_class']['IoU'])
 
 
-def find_baselines(results: dict, cfg: Optional[Config]) -> Dict[str, float]:
+def find_baselines(results: dict, cfg: Optional[Config]) -> dict[str, float]:
     """Score what needs no network: a constant and, on ``shapes``, a classifier of colours."""
     baselines = {}
     constant = constant_miou(results['confusion'])
@@ -86,7 +87,7 @@ def read_run(work_dir: PathLike) -> Run:
     )
 
 
-def _facts(run: Run) -> Dict[str, Any]:
+def _facts(run: Run) -> dict[str, Any]:
     results, dataset = run.results, describe_dataset(run.results, run.cfg)
     commit = results.get('commit')
     if commit and results.get('dirty'):

@@ -4,8 +4,9 @@ Fractions come in, per cent go out. A section that has nothing to show is an emp
 Shape letters: H row, W column, K class.
 """
 
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
@@ -243,7 +244,7 @@ def _cell(title: str, shown: np.ndarray, name: str, *, smooth: bool = False) -> 
     return f'<div class="{"photo" if smooth else "labels"}">{title}{image}</div>'
 
 
-def _occurring(example: Example, num_classes: int) -> List[int]:
+def _occurring(example: Example, num_classes: int) -> list[int]:
     found = set(np.unique(example.label).tolist())
     if example.truth is not None:
         found |= set(np.unique(example.truth).tolist()) - {IGNORE}
@@ -260,7 +261,7 @@ def _caption(example: Example) -> str:
     return f'{example.name}: {percent(float(right))} of the labelled pixels right'
 
 
-def comparison(runs: Sequence[Tuple[str, Dict[str, dict], Optional[Dict[str, Any]]]]) -> str:
+def comparison(runs: Sequence[tuple[str, dict[str, dict], Optional[dict[str, Any]]]]) -> str:
     """Compare labelled runs by their means; nothing for a single one.
 
     Args:

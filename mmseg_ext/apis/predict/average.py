@@ -5,8 +5,9 @@ classes. Shape letters: K class, H row, W column.
 """
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -48,7 +49,7 @@ class AveragedModel(nn.Module):
         self.cfg = models[0].cfg
         self.dataset_meta = models[0].dataset_meta
 
-    def test_step(self, data: Dict[str, Any]) -> List[Any]:
+    def test_step(self, data: dict[str, Any]) -> list[Any]:
         """Predict one batch.
 
         Args:
@@ -62,7 +63,7 @@ class AveragedModel(nn.Module):
         batches = [model.test_step(copy.deepcopy(data)) for model in models]
         return [self._mean(list(samples)) for samples in zip(*batches)]
 
-    def _mean(self, samples: List[Any]) -> Any:
+    def _mean(self, samples: list[Any]) -> Any:
         probs = [to_prob(sample.seg_logits.data) for sample in samples]
         mean_KHW = torch.stack(probs).mean(dim=0)
         sample = samples[0]
@@ -148,7 +149,7 @@ def run_average(
     seen: Sequence[PathLike] = (),
     prob: bool = False,
     source: Optional[dict] = None,
-) -> List[Failure]:
+) -> list[Failure]:
     """Predict images by averaged models, and score them where that is honest.
 
     Args:

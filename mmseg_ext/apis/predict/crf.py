@@ -8,10 +8,11 @@ Shape letters: K class, H row, W column, S setting.
 import itertools
 import multiprocessing
 import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from ..run.listing import LISTING, read_predictions
 from .predictor import Failure, Prediction, write_prediction
 
 PathLike = Union[str, Path]
-Setting = Dict[str, Any]
+Setting = dict[str, Any]
 SEARCHABLE = ('pos_w', 'pos_xy', 'bi_w', 'bi_xy', 'bi_rgb', 'iterations')
 
 
@@ -47,7 +48,7 @@ class Item:
     truth: Optional[Path] = None
 
 
-def read_listing(folder: PathLike, truth: Optional[PathLike] = None) -> Tuple[dict, List[Item]]:
+def read_listing(folder: PathLike, truth: Optional[PathLike] = None) -> tuple[dict, list[Item]]:
     """List the images of a folder of predictions.
 
     Args:
@@ -93,7 +94,7 @@ def _find_truth(folder: Path, name: str) -> Path:
     raise FileNotFoundError(f'no label map {name}.png in {folder}')
 
 
-def read_item(item: Item) -> Tuple[np.ndarray, np.ndarray]:
+def read_item(item: Item) -> tuple[np.ndarray, np.ndarray]:
     """Read an image's probabilities and picture.
 
     Returns:
@@ -141,7 +142,7 @@ def _counts(item: Item, prob: np.ndarray) -> np.ndarray:
 
 def _refine_item(
     item: Item, setting: Setting, out: Path, meta: dict, keep_prob: bool
-) -> Tuple[dict, Optional[np.ndarray]]:
+) -> tuple[dict, Optional[np.ndarray]]:
     """Refine and write one image; ``(2, K, K)`` counts before and after if there is a truth."""
     prob, picture = read_item(item)
     refined = refine(prob, picture, setting)
@@ -165,7 +166,7 @@ def _score_item(item: Item, settings: Sequence[Setting]) -> np.ndarray:
 # --- all images -----------------------------------------------------------------------------------
 
 
-def _guarded(function: Callable[[Item], Any], item: Item) -> Tuple[Item, Any]:
+def _guarded(function: Callable[[Item], Any], item: Item) -> tuple[Item, Any]:
     """Call in a worker; a bad file becomes a failure, and the others go on."""
     torch.set_num_threads(1)
     try:
@@ -180,12 +181,12 @@ def _guarded(function: Callable[[Item], Any], item: Item) -> Tuple[Item, Any]:
 
 def _in_parallel(
     function: Callable[[Item], Any], items: Sequence[Item], workers: int, title: str
-) -> Iterator[Tuple[Item, Any]]:
+) -> Iterator[tuple[Item, Any]]:
     from tqdm import tqdm
 
     if workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
-    job: Callable[[Item], Tuple[Item, Any]] = partial(_guarded, function)
+    job: Callable[[Item], tuple[Item, Any]] = partial(_guarded, function)
     with tqdm(total=len(items), desc=title, unit='image') as bar:
         for item, result in _results(job, items, min(workers, len(items))):
             bar.update()
@@ -194,7 +195,7 @@ def _in_parallel(
 
 def _results(
     job: Callable[[Item], Any], items: Sequence[Item], workers: int
-) -> Iterable[Tuple[Item, Any]]:
+) -> Iterable[tuple[Item, Any]]:
     if workers <= 1:
         yield from map(job, items)
         return
@@ -211,7 +212,7 @@ def refine_folder(
     truth: Optional[PathLike] = None,
     workers: int = 1,
     keep_prob: bool = False,
-) -> Tuple[Dict[str, dict], List[Failure]]:
+) -> tuple[dict[str, dict], list[Failure]]:
     """Refine all images of a folder of predictions into another, in the same form.
 
     Args:
@@ -250,7 +251,7 @@ def refine_folder(
     return dict(before=before, after=after), failures
 
 
-def settings_of(grid: Dict[str, Sequence[float]], base: Setting) -> List[Setting]:
+def settings_of(grid: dict[str, Sequence[float]], base: Setting) -> list[Setting]:
     """List every combination of a grid, the rest taken from ``base``.
 
     Raises:
@@ -270,13 +271,13 @@ def settings_of(grid: Dict[str, Sequence[float]], base: Setting) -> List[Setting
 def search(
     folder: PathLike,
     *,
-    grid: Dict[str, Sequence[float]],
+    grid: dict[str, Sequence[float]],
     base: Setting,
     truth: PathLike,
     images: int = 100,
     seed: int = 0,
     workers: int = 1,
-) -> Tuple[dict, List[Failure]]:
+) -> tuple[dict, list[Failure]]:
     """Choose the setting of highest mIoU on some images and score it on the others.
 
     Args:
@@ -321,7 +322,7 @@ def search(
 
 def _collect(
     items: Sequence[Item], settings: Sequence[Setting], workers: int, title: str
-) -> Tuple[np.ndarray, List[Failure]]:
+) -> tuple[np.ndarray, list[Failure]]:
     results = list(_in_parallel(partial(_score_item, settings=settings), items, workers, title))
     failures = [result for _, result in results if isinstance(result, Failure)]
     if len(failures) == len(items):

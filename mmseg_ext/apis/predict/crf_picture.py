@@ -1,7 +1,8 @@
 """Draw what a dense CRF changed: image, before, after and, where there is one, the truth."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -42,14 +43,14 @@ def draw(
     pictures = []
     for item in _chosen(items, names, rows):
         row = [read_rgb(item.image)]
-        files: List[Path] = [Path(f) / 'masks' / f'{item.name}.png' for f in (before, after)]
+        files: list[Path] = [Path(f) / 'masks' / f'{item.name}.png' for f in (before, after)]
         for file in (*files, *([item.truth] if item.truth else [])):
             row.append(colourise(read_mask(str(file)), listing['palette']))
         pictures.append(row)
     return picture_grid(pictures, cell=cell)
 
 
-def _chosen(items: Sequence[Item], names: Sequence[str], rows: int) -> List[Item]:
+def _chosen(items: Sequence[Item], names: Sequence[str], rows: int) -> list[Item]:
     if not names:
         return list(items[:rows])
     by_name = {item.name: item for item in items}

@@ -12,9 +12,10 @@ import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ class Failure:
     reason: str
 
 
-def find_images(inputs: Iterable[PathLike]) -> List[Path]:
+def find_images(inputs: Iterable[PathLike]) -> list[Path]:
     """List image files: each input is a file, or a folder that is searched to its bottom.
 
     A file that was named is taken whatever its suffix; a folder gives those of ``SUFFIXES``, in
@@ -94,7 +95,7 @@ def find_images(inputs: Iterable[PathLike]) -> List[Path]:
         FileNotFoundError: If an input does not exist.
         ValueError: If a folder holds no image.
     """
-    found: Dict[Path, Path] = {}  # one file may be named in several ways
+    found: dict[Path, Path] = {}  # one file may be named in several ways
     for item in map(Path, inputs):
         if item.is_dir():
             for path in _images_of(item):
@@ -106,7 +107,7 @@ def find_images(inputs: Iterable[PathLike]) -> List[Path]:
     return list(found.values())
 
 
-def _images_of(folder: Path) -> List[Path]:
+def _images_of(folder: Path) -> list[Path]:
     inside = sorted(path for path in folder.rglob('*') if not path.is_dir())
     inside = [path for path in inside if not _is_hidden(path.relative_to(folder))]
     images = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
@@ -197,7 +198,7 @@ def _predict_one(
     return Prediction(path, picture, label, None, uncertainty)
 
 
-def _read(pipeline: Compose, path: Path) -> Tuple[np.ndarray, dict]:
+def _read(pipeline: Compose, path: Path) -> tuple[np.ndarray, dict]:
     """Run the pipeline, keeping the picture as its first step, the loader, read it."""
     if not path.is_file():  # reading a pipe would wait for ever
         raise ValueError('it is no regular file')
@@ -237,7 +238,7 @@ def _first_line(error: Exception) -> str:
 
 def write_prediction(
     prediction: Prediction, out: PathLike, name: PathLike, *, meta: dict
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Write index mask, overlay and, if there are any, probabilities and uncertainty.
 
     The picture of the uncertainty is black at 0 and white at its largest value in this image,
@@ -272,7 +273,7 @@ def write_prediction(
     return entry
 
 
-def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> Dict[str, Any]:
+def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> dict[str, Any]:
     highest = float(values.max(initial=0))
     grey = np.round(255 * values / (highest or 1)).astype(np.uint8)
     buffer = io.BytesIO()
@@ -300,7 +301,7 @@ def predict_to_folder(
     *,
     prob: bool = False,
     source: Optional[dict] = None,
-) -> List[Failure]:
+) -> list[Failure]:
     """Predict images into a folder, with a progress bar, and list them in ``predictions.json``.
 
     The list says what is done and what failed, also of a run that was stopped.
@@ -349,8 +350,8 @@ class _Listing:
 
     def __init__(self, out: Path, about: dict) -> None:
         self.path, self.about = out / LISTING, about
-        self.entries: List[dict] = []
-        self.failures: List[Failure] = []
+        self.entries: list[dict] = []
+        self.failures: list[Failure] = []
         self._written = 0.0
 
     def __enter__(self) -> '_Listing':

@@ -11,10 +11,11 @@ import copy
 import math
 import os
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 _SMALL = 1 << 20  # pixels; what is smaller is predicted without asking
 _MARGIN = 1.3  # on what tensors take: operators take memory for themselves, too
@@ -150,7 +151,7 @@ class Memory:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self._known: Dict[Tuple[int, ...], float] = {}
+        self._known: dict[tuple[int, ...], float] = {}
 
     def plan(self, inputs: Tensor, meta: dict, *, keep_prob: bool = False) -> Optional[Windows]:
         """Choose windows for an image that would not fit.
@@ -231,7 +232,7 @@ def _device_of(model: Any) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device('cpu'))
 
 
-def _parts(model: Any) -> List[Any]:
+def _parts(model: Any) -> list[Any]:
     """The models whose answers are averaged, or the one."""
     return list(getattr(model, 'models', [model]))
 
@@ -285,7 +286,7 @@ def _batch(image: Tensor, meta: dict) -> dict:
     return dict(inputs=[image], data_samples=[SegDataSample(metainfo=own)])
 
 
-def starts(length: int, size: int, stride: int) -> List[int]:
+def starts(length: int, size: int, stride: int) -> list[int]:
     """Where windows start along one side: the last one ends with the image, as mmseg's do."""
     count = max(length - size + stride - 1, 0) // stride + 1
     return [max(min(index * stride + size, length) - size, 0) for index in range(count)]
@@ -337,7 +338,7 @@ class _Rows:
 
 def predict_windows(
     model: Any, inputs: Tensor, sample: Any, windows: Windows
-) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+) -> tuple[np.ndarray, Optional[np.ndarray]]:
     """Predict an image window by window.
 
     Args:
@@ -372,7 +373,7 @@ def predict_windows(
     return np.concatenate(labels), np.concatenate(uncertainties) if uncertainties else None
 
 
-def _maps(model: Any, cut: Tensor, meta: dict) -> Tuple[Tensor, bool]:
+def _maps(model: Any, cut: Tensor, meta: dict) -> tuple[Tensor, bool]:
     """What the model says of one window, ``(C, h, w)``, its uncertainty last, and if there is."""
     result = model.test_step(_batch(cut, meta))[0]
     maps, uncertain = result.seg_logits.data.float(), 'uncertainty' in result

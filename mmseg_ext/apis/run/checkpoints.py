@@ -4,8 +4,9 @@ How they are read stands in :mod:`mmseg_ext.core.checkpoints`, which files of a 
 :mod:`mmseg_ext.core.saved`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Optional
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
@@ -82,7 +83,7 @@ def check_start_weights(model: dict) -> None:
             )
 
 
-def _start_weights(cfg: Any, name: str) -> Iterator[Tuple[str, str]]:
+def _start_weights(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
     """Settings that start a module from a file, and the file."""
     if isinstance(cfg, (list, tuple)):
         for index, part in enumerate(cfg):

@@ -8,8 +8,9 @@ import contextlib
 import difflib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Optional, Union
+from typing import Optional, Union
 
 from mmengine import hub
 from mmengine.config import Config

@@ -7,7 +7,7 @@ come on top of it.
 
 import statistics
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -22,7 +22,7 @@ PathLike = Union[str, Path]
 COST_FILE = 'cost.json'
 
 
-def input_size(cfg: Config) -> Tuple[int, int]:
+def input_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the crops that a config trains on.
 
     Raises:
@@ -39,8 +39,8 @@ def input_size(cfg: Config) -> Tuple[int, int]:
 
 
 def measure_cost(
-    cfg: Config, *, size: Optional[Tuple[int, int]] = None, repeats: int = 9
-) -> Dict[str, Any]:
+    cfg: Config, *, size: Optional[tuple[int, int]] = None, repeats: int = 9
+) -> dict[str, Any]:
     """Count and time a config's network, on the GPU if there is one.
 
     Args:
@@ -75,13 +75,13 @@ def measure_cost(
     )
 
 
-def read_cost(work_dir: PathLike) -> Optional[Dict[str, Any]]:
+def read_cost(work_dir: PathLike) -> Optional[dict[str, Any]]:
     """Read ``cost.json``; ``None`` if nothing was measured."""
     path = Path(work_dir) / COST_FILE
     return read_json(path) if path.is_file() else None
 
 
-def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[Dict[str, Any]]:
+def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[dict[str, Any]]:
     """Measure a tested run unless that is done already.
 
     Returns:

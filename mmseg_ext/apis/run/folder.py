@@ -4,9 +4,10 @@
 into it. Shape letters: H row, W column.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -103,7 +104,7 @@ def test_dataset(cfg: Config) -> Any:
     return DATASETS.build(dict(cfg.test_dataloader.dataset, pipeline=[]))
 
 
-def load_truth(cfg: Config, images: Sequence[str]) -> Dict[str, np.ndarray]:
+def load_truth(cfg: Config, images: Sequence[str]) -> dict[str, np.ndarray]:
     """Load the labels of test images as the test sees them: mapped, 255 where ignored.
 
     Returns:
@@ -128,7 +129,7 @@ def load_truth(cfg: Config, images: Sequence[str]) -> Dict[str, np.ndarray]:
 
 def read_examples(
     work_dir: PathLike, cfg: Optional[Config], limit: int = 6
-) -> Tuple[List[Example], List[List[int]]]:
+) -> tuple[list[Example], list[list[int]]]:
     """Read the first predictions of a work folder with their images and labels.
 
     Returns:
@@ -139,7 +140,7 @@ def read_examples(
         return [], []
     content = read_predictions(listing)
     entries = [entry for entry in content['images'] if Path(entry['image']).is_file()][:limit]
-    truths: Dict[str, np.ndarray] = {}
+    truths: dict[str, np.ndarray] = {}
     if cfg is not None:
         try:
             truths = load_truth(cfg, [entry['image'] for entry in entries])
@@ -156,7 +157,7 @@ def read_examples(
     return examples, content['palette']
 
 
-def describe_dataset(results: dict, cfg: Optional[Config]) -> Dict[str, Any]:
+def describe_dataset(results: dict, cfg: Optional[Config]) -> dict[str, Any]:
     """Say what a run was tested on: ``name``, ``split`` and ``num_images``, ``None`` if unknown.
 
     The results come first; what they do not say is read off the config.

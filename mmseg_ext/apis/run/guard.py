@@ -8,9 +8,10 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, Iterator, Optional, Set, Type
+from typing import Optional
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -33,7 +34,7 @@ class Traces:
             becomes again what it was.
     """
 
-    def __init__(self, cfg: Config, folders: Dict[Path, bool]) -> None:
+    def __init__(self, cfg: Config, folders: dict[Path, bool]) -> None:
         self.dumped = Path(cfg.filename or 'config.py').name
         self.folders = folders
         self.before = {folder: _entries(folder) for folder in folders}
@@ -46,7 +47,7 @@ class Traces:
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
+        kind: Optional[type[BaseException]],
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
@@ -102,7 +103,7 @@ def is_first(launcher: str) -> bool:
     return launcher == 'none' or os.environ.get(_RANKS.get(launcher, 'RANK'), '0') == '0'
 
 
-def _entries(folder: Path) -> Set[str]:
+def _entries(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 

@@ -5,9 +5,10 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, List, Mapping, Optional, Sequence
+from typing import IO, Optional
 
 from ...core import locks, signals
 from ...core.files import short_path
@@ -29,7 +30,7 @@ class Launch:
     tools: Path
     gpus: int = 0
 
-    def command(self, name: str, *arguments: object) -> List[str]:
+    def command(self, name: str, *arguments: object) -> list[str]:
         """A tool with its arguments."""
         python, tool = str(short_path(sys.executable)), str(self.tools / f'{name}.py')
         words = [str(argument) for argument in arguments]
@@ -39,17 +40,17 @@ class Launch:
         torchrun = [str(short_path(TORCHRUN)), '--standalone', f'--nproc_per_node={self.gpus}']
         return [python, *torchrun, tool, *words, '--launcher', 'pytorch']
 
-    def run(self, command: List[str], title: str, log: Path) -> int:
+    def run(self, command: list[str], title: str, log: Path) -> int:
         """Run a command of :meth:`command`; see :func:`run_logged`."""
         return run_logged(command, title, log)
 
 
-def option_arguments(options: Sequence[str]) -> List[str]:
+def option_arguments(options: Sequence[str]) -> list[str]:
     """Hand on ``--cfg-options`` as they were typed."""
     return ['--cfg-options', *options] if options else []
 
 
-def run_logged(command: List[str], title: str, log: Path) -> int:
+def run_logged(command: list[str], title: str, log: Path) -> int:
     """Run a tool: its text goes to the log, progress and errors to the screen as well.
 
     Args:
@@ -74,7 +75,7 @@ def run_logged(command: List[str], title: str, log: Path) -> int:
 
 
 def run_child(
-    command: List[str],
+    command: list[str],
     *,
     stdout: IO[bytes],
     env: Mapping[str, str],

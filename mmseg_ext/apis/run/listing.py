@@ -4,7 +4,7 @@ The file may have been edited, or come from someone else: what it names must lie
 """
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Dict, List, Union
+from typing import Any, Union
 
 from ...core.files import read_json
 
@@ -14,7 +14,7 @@ _OUTPUTS = ('mask', 'overlay', 'prob', 'uncertainty')
 PathLike = Union[str, Path]
 
 
-def read_predictions(path: PathLike) -> Dict[str, Any]:
+def read_predictions(path: PathLike) -> dict[str, Any]:
     """Read a list of predictions.
 
     Args:
@@ -36,7 +36,7 @@ def read_predictions(path: PathLike) -> Dict[str, Any]:
     return content
 
 
-def _check_classes(content: Dict[str, Any], path: PathLike) -> None:
+def _check_classes(content: dict[str, Any], path: PathLike) -> None:
     classes, palette = content.get('classes'), content.get('palette')
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     colored = isinstance(palette, list) and all(map(_is_color, palette))
@@ -69,6 +69,6 @@ def is_inside(name: Any) -> bool:
     """Whether a name stays below the folder that it is joined to, on any system."""
     if not isinstance(name, str) or not name or '\0' in name:
         return False
-    parts: List[str] = [*PurePosixPath(name).parts, *PureWindowsPath(name).parts]
+    parts: list[str] = [*PurePosixPath(name).parts, *PureWindowsPath(name).parts]
     rooted = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     return not rooted and '..' not in parts

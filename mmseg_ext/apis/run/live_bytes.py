@@ -1,7 +1,7 @@
 """The memory of a forward or backward pass, counted from the tensors that it makes."""
 
 import weakref
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.live = self.peak = 0
-        self._known: Dict[int, int] = {}
+        self._known: dict[int, int] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: Optional[dict] = None

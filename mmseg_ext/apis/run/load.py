@@ -6,7 +6,7 @@ another model is refused instead of being loaded in part.
 
 import logging
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -48,7 +48,7 @@ def choose_device(name: str = 'auto') -> torch.device:
 
 def class_names(
     cfg: Config, checkpoint: dict, num_classes: int
-) -> Tuple[List[str], List[List[int]]]:
+) -> tuple[list[str], list[list[int]]]:
     """Find class names and RGB colours in the checkpoint or the config, else make them up."""
     known = (checkpoint.get('meta') or {}).get('dataset_meta')
     for meta in [known if isinstance(known, dict) else {}, *class_metas(cfg)]:
@@ -142,7 +142,7 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     return model
 
 
-def load_tested(work_dir: PathLike, results: dict) -> Tuple[nn.Module, Path]:
+def load_tested(work_dir: PathLike, results: dict) -> tuple[nn.Module, Path]:
     """Load the network of a tested run.
 
     Args:

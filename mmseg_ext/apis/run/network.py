@@ -2,7 +2,7 @@
 
 import copy
 import time
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
@@ -41,7 +41,7 @@ def sizes_of(network: BaseSegmentor, size: int) -> dict:
     )
 
 
-def flops_of_image(network: BaseSegmentor, size: Tuple[int, int]) -> Tuple[Optional[int], str]:
+def flops_of_image(network: BaseSegmentor, size: tuple[int, int]) -> tuple[Optional[int], str]:
     """Count the FLOPs of one image, a multiply-add being two.
 
     Returns:
@@ -70,7 +70,7 @@ def count_flops(module: nn.Module, x: Tensor, **kwargs: Any) -> int:
     return int(counter.get_total_flops())
 
 
-def time_images(network: BaseSegmentor, size: Tuple[int, int], *, repeats: int) -> List[float]:
+def time_images(network: BaseSegmentor, size: tuple[int, int], *, repeats: int) -> list[float]:
     """Time one image, on CUDA if there is one, after two calls that warm up.
 
     Args:

@@ -4,7 +4,8 @@ Two networks whose tensors have the same names and shapes may still differ in st
 padding, epsilons, activations, aligned corners; here those are compared on networks that are built.
 """
 
-from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, Literal, Optional
 
 import torch
 from mmseg.registry import MODELS
@@ -37,7 +38,7 @@ _ACTIVATIONS = ('Identity', *nn.modules.activation.__all__)
 
 def network_differences(
     given: Mapping[str, Any], config: Mapping, use: Use
-) -> List[Tuple[str, Any, Any]]:
+) -> list[tuple[str, Any, Any]]:
     """Compare facts with those of the network of a config, however that is written.
 
     Args:
@@ -120,9 +121,9 @@ def _build_on_cpu(config: dict) -> nn.Module:
         ) from error
 
 
-def facts(network: nn.Module) -> Dict[str, Any]:
+def facts(network: nn.Module) -> dict[str, Any]:
     """Plain attributes and kinds of all modules, by path."""
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for path, module in network.named_modules():
         kind = type(module).__name__
         if is_free(path):

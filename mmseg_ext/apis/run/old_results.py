@@ -5,7 +5,7 @@ bootstrap, which is too narrow for few images.
 """
 
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ...evaluation.units import Units, describe_units
 PathLike = Union[str, Path]
 
 
-def renew_intervals(results: Dict[str, Any], folder: PathLike) -> Dict[str, Any]:
+def renew_intervals(results: dict[str, Any], folder: PathLike) -> dict[str, Any]:
     """Give results that name no ``intervals`` those of their ``per_image.npz``.
 
     Args:

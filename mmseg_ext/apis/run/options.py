@@ -2,9 +2,10 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Optional, Sequence, Union
+from typing import Optional, Union
 
 import torch
 from mmengine.config import Config

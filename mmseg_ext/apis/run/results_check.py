@@ -1,8 +1,9 @@
 """Whether ``results.json`` says what the reports go by, so that no other place need ask."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Sequence, Union
+from typing import Any, Union
 
 PathLike = Union[str, Path]
 _DICTS = ('calibration', 'per_class_intervals')
@@ -46,7 +47,7 @@ def check_split(split: Any, path: PathLike) -> None:
     """
     if not isinstance(split, dict):
         raise ValueError(f'{path} describes no fold: run the fold again')
-    checks: Dict[str, Callable[[Any], bool]] = {
+    checks: dict[str, Callable[[Any], bool]] = {
         **dict.fromkeys(('fold', 'num_folds', 'split_seed'), lambda v: isinstance(v, int)),
         **dict.fromkeys(('pool', 'splitter'), lambda v: isinstance(v, str)),
         'val_ids': lambda v: v is not None and _are_texts(v),
@@ -60,8 +61,8 @@ def check_split(split: Any, path: PathLike) -> None:
         raise ValueError(f'{path}: val_groups is damaged: run the fold again')
 
 
-def _first_wrong(results: Dict[str, Any]) -> str:
-    checks: Dict[str, Callable[[Any], bool]] = {
+def _first_wrong(results: dict[str, Any]) -> str:
+    checks: dict[str, Callable[[Any], bool]] = {
         'metrics': _are_metrics,
         'per_class': _are_scores,
         'absent_classes': _are_texts,

@@ -7,18 +7,12 @@ of the setting in ``model``; whoever loads the file compares them with the netwo
 
 import inspect
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import (
     Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    Mapping,
     NamedTuple,
     Optional,
-    Sequence,
-    Tuple,
 )
 
 from mmengine.logging import print_log
@@ -36,7 +30,7 @@ from .network_facts import (
     same,
 )
 
-Settings = Dict[str, Any]
+Settings = dict[str, Any]
 
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
 _IMAGES = 'data_preprocessor'
@@ -77,7 +71,7 @@ def _effective(part: Any) -> Any:
     return {**_defaults(MODELS.get(part['type'])), **part}
 
 
-def _defaults(kind: Any) -> Dict[str, Any]:
+def _defaults(kind: Any) -> dict[str, Any]:
     """Defaults of a class's own arguments; what it hands on may be fixed by it."""
     if kind is None:  # of a package that is not here
         return {}
@@ -85,7 +79,7 @@ def _defaults(kind: Any) -> Dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
-def _flatten(value: Any, path: str) -> Iterator[Tuple[str, Any]]:
+def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _flatten(inner, f'{path}.{key}')
@@ -160,7 +154,7 @@ def check_starts(model: Mapping[str, Any]) -> None:
             _tell_of_images(model, recorded, path)
 
 
-def _start_files(part: Mapping) -> List[str]:
+def _start_files(part: Mapping) -> list[str]:
     start = part.get('init_cfg')
     inits = start if isinstance(start, (list, tuple)) else [start]
     paths = [i.get('checkpoint') for i in inits if isinstance(i, Mapping)]
@@ -222,7 +216,7 @@ def _differences(model: Mapping[str, Any], recorded: Settings, use: Use) -> Iter
         yield from _model_differences(model, recorded)
 
 
-def _part_differences(name: str, part: Mapping, recorded: Settings, use: Use) -> List[Difference]:
+def _part_differences(name: str, part: Mapping, recorded: Settings, use: Use) -> list[Difference]:
     """Differences of a part, told by the settings that explain them where there are any."""
     theirs = _nested(recorded).get(name)
     if theirs is None:
@@ -243,7 +237,7 @@ def _part_differences(name: str, part: Mapping, recorded: Settings, use: Use) ->
     return explained or [Difference(_path(name, path), *values) for path, *values in found]
 
 
-def _relation(theirs: str, ours: str) -> Tuple[bool, bool]:
+def _relation(theirs: str, ours: str) -> tuple[bool, bool]:
     """Whether a config's class is the file's or made of it, and whether that is made of it."""
     there, here = MODELS.get(theirs), MODELS.get(ours)
     if not inspect.isclass(there) or not inspect.isclass(here):
@@ -253,7 +247,7 @@ def _relation(theirs: str, ours: str) -> Tuple[bool, bool]:
 
 def _explaining(
     name: str, theirs: Mapping, part: Mapping, helps: Callable[[dict], bool]
-) -> List[Difference]:
+) -> list[Difference]:
     """Find the settings of a part whose repair brings the two networks closer."""
     configured, explained = _effective(part), []
     for key in (key for key in theirs if key != 'type'):
@@ -268,7 +262,7 @@ def _path(name: str, attribute: str) -> str:
     return f'{name} ({attribute})' if '.' in attribute else f'{name}.{attribute}'
 
 
-def _told(path: str, theirs: Any, ours: Any) -> List[Difference]:
+def _told(path: str, theirs: Any, ours: Any) -> list[Difference]:
     """Differences of a setting that may hold others."""
     given, configured = dict(_flatten(theirs, path)), dict(_flatten(ours, path))
     return [
@@ -289,7 +283,7 @@ def _map_differences(model: Mapping, recorded: Settings, use: Use) -> Iterator[D
                 yield Difference(f'{head}.in_index (maps of the backbone)', theirs, read)
 
 
-def _maps_read(model: Mapping, head: str) -> Optional[List[Any]]:
+def _maps_read(model: Mapping, head: str) -> Optional[list[Any]]:
     backbone, reader = _effective(model.get('backbone')), _effective(model[head])
     if not isinstance(backbone, Mapping):
         return None
@@ -318,7 +312,7 @@ def _image_differences(model: Mapping, recorded: Settings) -> Iterator[Differenc
                 yield Difference(path, recorded[path], plain_value(value))
 
 
-def _spread(a: Any, b: Any) -> Tuple[Any, Any]:
+def _spread(a: Any, b: Any) -> tuple[Any, Any]:
     """One value for all channels as many."""
     if not isinstance(a, list) or not isinstance(b, (list, tuple)):
         return a, b
@@ -335,8 +329,8 @@ def _model_differences(model: Mapping, recorded: Settings) -> Iterator[Differenc
             yield Difference(path, value, plain_value(configured.get(path)))
 
 
-def _nested(flat: Settings) -> Dict[str, Any]:
-    nested: Dict[str, Any] = {}
+def _nested(flat: Settings) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
     for path, value in flat.items():
         *folders, leaf = path.split('.')
         place = nested

@@ -5,8 +5,9 @@ All three come from the model that is built here, never from a paper.
 
 import contextlib
 import warnings
+from collections.abc import Sequence
 from statistics import median
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
@@ -19,7 +20,7 @@ from .rows import TableRun
 from .run import all_options, load_row
 
 
-def model_facts(cfg: Config, *, latency: int = 0) -> Dict[str, Any]:
+def model_facts(cfg: Config, *, latency: int = 0) -> dict[str, Any]:
     """Build a config's model with random weights and measure it.
 
     Args:
@@ -33,7 +34,7 @@ def model_facts(cfg: Config, *, latency: int = 0) -> Dict[str, Any]:
     """
     network = _build(cfg, real=bool(latency)).eval()
     size = _size(cfg)
-    facts: Dict[str, Any] = dict(parameters=tested_parameters(network), size=list(size))
+    facts: dict[str, Any] = dict(parameters=tested_parameters(network), size=list(size))
     flops, why_not = flops_of_image(network, size)
     facts['GFLOPs'] = None if flops is None else flops / 1e9
     if why_not:
@@ -53,7 +54,7 @@ def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
         return build(cfg)
 
 
-def _size(cfg: Config) -> Tuple[int, int]:
+def _size(cfg: Config) -> tuple[int, int]:
     try:
         return input_size(cfg)
     except ValueError:  # the config does not say
@@ -66,7 +67,7 @@ def table_models(
     options: Sequence[str] = (),
     dataset: Optional[str] = None,
     latency: int = 0,
-) -> Dict[str, Dict[str, Any]]:
+) -> dict[str, dict[str, Any]]:
     """Measure the model of every row that has a config.
 
     A model that cannot be built says why in ``remark``.
@@ -80,8 +81,8 @@ def table_models(
     Returns:
         Label to facts, with ``selects_on_test``: whether checkpoints are chosen on test images.
     """
-    found: Dict[str, Dict[str, Any]] = {}
-    known: Dict[str, Dict[str, Any]] = {}  # rows of one network, such as with and without a CRF
+    found: dict[str, dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}  # rows of one network, such as with and without a CRF
     for row in table.rows:
         if row.path is None:
             continue

@@ -7,9 +7,10 @@ metrics' names. Folders of runs are named by :func:`run_folder`.
 
 import difflib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import yaml
 
@@ -41,7 +42,7 @@ class Protocol:
     split: Optional[str] = None
     images: Optional[int] = None
     folds: Optional[int] = None
-    seeds: Tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (0,)
     checkpoint: str = 'best'
     note: str = ''
 
@@ -66,14 +67,14 @@ class Row:
 
     label: str
     config: str
-    printed: Dict[str, float] = field(default_factory=dict)
+    printed: dict[str, float] = field(default_factory=dict)
     tolerance: float = 1.0
-    unstated: Dict[str, str] = field(default_factory=dict)
-    options: Dict[str, Any] = field(default_factory=dict)
+    unstated: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     weights_of: Optional[str] = None
     note: str = ''
     path: Optional[Path] = None
-    runs: Tuple[Path, ...] = ()
+    runs: tuple[Path, ...] = ()
 
     @property
     def run_name(self) -> str:
@@ -100,8 +101,8 @@ class TableRun:
     paper: str
     table: str
     caption: str
-    rows: Tuple[Row, ...]
-    metrics: Tuple[str, ...] = ('mIoU',)
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...] = ('mIoU',)
     baseline: str = ''
     protocol: Protocol = Protocol()
     dataset: Optional[str] = None
@@ -128,12 +129,12 @@ def nearest(what: str, name: str, names: Iterable[str]) -> str:
     return f'no {what} {name!r}: {meant}there are {", ".join(map(repr, names))}'
 
 
-def papers(configs: PathLike) -> List[str]:
+def papers(configs: PathLike) -> list[str]:
     """Names of the papers that have tables."""
     return sorted(path.parent.name for path in Path(configs).glob(f'*/{MANIFEST}'))
 
 
-def read_tables(paper: str, configs: Optional[PathLike] = None) -> Dict[str, TableRun]:
+def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, TableRun]:
     """Read a paper's tables; their rows have no runs yet.
 
     Args:
@@ -168,7 +169,7 @@ def _check_keys(entry: dict, known: Sequence[str], where: str) -> None:
             raise ValueError(f'{where}: {nearest("key", str(key), known)}')
 
 
-def _names(kind: Any, *hidden: str) -> List[str]:
+def _names(kind: Any, *hidden: str) -> list[str]:
     return [item.name for item in fields(kind) if item.name not in hidden]
 
 
@@ -191,7 +192,7 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
     return TableRun(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
 
 
-_KINDS: Dict[str, Any] = {
+_KINDS: dict[str, Any] = {
     **dict.fromkeys(('label', 'config', 'note', 'weights_of', 'caption', 'baseline'), str),
     **dict.fromkeys(('printed', 'unstated', 'options'), dict),
     **dict.fromkeys(('metrics', 'seeds'), (list, tuple)),
@@ -226,7 +227,7 @@ def find_config(name: str, paper: str, configs: PathLike) -> Optional[Path]:
     return next(iter(sorted(Path(configs).glob(f'*/{name}.py'))), None)
 
 
-def choose_table(tables: Dict[str, TableRun], name: str) -> TableRun:
+def choose_table(tables: dict[str, TableRun], name: str) -> TableRun:
     """Choose a table.
 
     Raises:
@@ -335,7 +336,7 @@ def find_runs(
     """
     rows = []
     for row in table.rows:
-        runs: List[Path] = []
+        runs: list[Path] = []
         if row.config:
             for folder in _seed_folders(table, row, work_dirs, seeds):
                 pattern = 'fold*/results.json' if table.protocol.folds else 'results.json'
@@ -351,7 +352,7 @@ def row_folder(table: TableRun, row: Row, seed: Union[int, str], work_dirs: Path
 
 def _seed_folders(
     table: TableRun, row: Row, work_dirs: PathLike, seeds: Optional[Sequence[int]]
-) -> List[Path]:
+) -> list[Path]:
     if seeds is not None:
         return [row_folder(table, row, seed, work_dirs) for seed in seeds]
     pattern = row_folder(table, row, '*', work_dirs)

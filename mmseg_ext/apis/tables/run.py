@@ -6,10 +6,11 @@ fails is put on a list while the others go on. Run it again at any time.
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 from mmengine.config import Config
 
@@ -47,8 +48,8 @@ class Settings:
 
     launch: Launch
     work_dirs: Path
-    seeds: Tuple[int, ...]
-    options: Tuple[str, ...] = ()
+    seeds: tuple[int, ...]
+    options: tuple[str, ...] = ()
     dataset: Optional[str] = None
     amp: bool = False
     deterministic: bool = False
@@ -85,7 +86,7 @@ class Job:
     row: Row
     seed: int
     cfg: Config
-    options: Tuple[str, ...]
+    options: tuple[str, ...]
     weights: Optional[Path] = None
     start: Optional[Path] = None
 
@@ -100,7 +101,7 @@ class Job:
         return f'{self.row.label}, seed {self.seed}'
 
 
-def run_table(table: TableRun, settings: Settings) -> List[Failure]:
+def run_table(table: TableRun, settings: Settings) -> list[Failure]:
     """Run the rows that are not finished; all rows with the first seed, then with the next.
 
     Args:
@@ -175,7 +176,7 @@ def _start_config(table: TableRun, row: Row, cfg: Config) -> Optional[str]:
     return name if find_config(name, row.path.parent.name, row.path.parent.parent) else None
 
 
-def all_options(row: Row, options: Sequence[str]) -> Tuple[str, ...]:
+def all_options(row: Row, options: Sequence[str]) -> tuple[str, ...]:
     """Settings of the row, then the user's, which win."""
     return (*(f'{key}={value}' for key, value in row.options.items()), *options)
 
@@ -316,8 +317,8 @@ def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failu
     return None
 
 
-def _train_command(job: Job, settings: Settings, *, resume: bool) -> List[str]:
-    arguments: List[Any] = ['--work-dir', job.folder, '--seed', job.seed]
+def _train_command(job: Job, settings: Settings, *, resume: bool) -> list[str]:
+    arguments: list[Any] = ['--work-dir', job.folder, '--seed', job.seed]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(settings, flag)]
     options = job.options
     if resume:  # mmengine would resume from load_from, which is where the training started
@@ -342,7 +343,7 @@ def _start_of(job: Job) -> Path:
         ) from error
 
 
-def _dataset(settings: Settings) -> List[str]:
+def _dataset(settings: Settings) -> list[str]:
     return [] if settings.dataset is None else ['--dataset', settings.dataset]
 
 

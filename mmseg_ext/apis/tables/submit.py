@@ -12,9 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Optional
 
 from ...core.files import write_bytes
 from .rows import Row, TableRun, row_folder
@@ -44,7 +45,7 @@ class Submitted:
 
 def submit_table(
     table: TableRun, settings: Settings, *, tool: Path, arguments: Sequence[str] = ()
-) -> List[Submitted]:
+) -> list[Submitted]:
     """Submit the rows of a table.
 
     Args:
@@ -64,7 +65,7 @@ def submit_table(
     pairs = [(row, seed) for seed in settings.seeds for row in table.rows if row.path is not None]
     for row, seed in pairs:
         check_folder(make_job(table, row, seed, settings), settings, table.protocol.folds)
-    done: Dict[Tuple[str, int], Submitted] = {}
+    done: dict[tuple[str, int], Submitted] = {}
     for row, seed in sorted(pairs, key=lambda pair: pair[0].weights_of is not None):
         after = done.get((str(row.weights_of), seed))
         done[row.label, seed] = _submit(

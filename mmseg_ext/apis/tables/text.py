@@ -6,9 +6,10 @@ written from the plain data of :func:`as_data`.
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 from prettytable import PrettyTable
 
@@ -42,7 +43,7 @@ _LEGEND = (
 
 def as_data(
     values: TableValues, *, command: str = '', models: Optional[Mapping[str, Any]] = None
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Say everything about a table in what JSON can hold.
 
     Args:
@@ -99,7 +100,7 @@ def _number(value: Optional[float], metric: str, *, sign: bool = False) -> str:
     return f'{plus}{value:.1f}' if metric in COUNTS else f'{plus}{value:.2f}'
 
 
-def _cells(data: Mapping[str, Any]) -> Tuple[List[List[str]], List[str]]:
+def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
     """Cells of the table, and its numbered notes."""
     cells, notes = [], []
 
@@ -133,7 +134,7 @@ def _cells(data: Mapping[str, Any]) -> Tuple[List[List[str]], List[str]]:
     return cells, notes
 
 
-def _facts(data: Mapping[str, Any]) -> List[str]:
+def _facts(data: Mapping[str, Any]) -> list[str]:
     """What the runs say of themselves, each fact once if all rows share it."""
     found = {row['label']: row['facts'] for row in data['rows'] if row['facts']}
     lines = []
@@ -152,7 +153,7 @@ def _plain(value: Any) -> str:
     return ', '.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _remarks(data: Mapping[str, Any]) -> List[str]:
+def _remarks(data: Mapping[str, Any]) -> list[str]:
     """Sentences under the table, but for the numbered notes."""
     to_paper = 'Difference: ours less the paper.'
     to_baseline = (
@@ -240,13 +241,13 @@ def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
     return write_bytes(path, text.encode('utf-8'))
 
 
-def tables_section(folder: PathLike) -> List[str]:
+def tables_section(folder: PathLike) -> list[str]:
     """Lines of a card with the tables that were written, without any if there are none.
 
     Args:
         folder: ``configs/<paper>``.
     """
-    lines: List[str] = []
+    lines: list[str] = []
     for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
         lines += [format_markdown(read_json(path)), '']
     return lines
@@ -254,7 +255,7 @@ def tables_section(folder: PathLike) -> List[str]:
 
 def report_table(
     run: TableRun, *, models: Optional[Mapping[str, Mapping[str, Any]]] = None, command: str = ''
-) -> Tuple[TableValues, Dict[str, Any]]:
+) -> tuple[TableValues, dict[str, Any]]:
     """Read a table's runs and say everything about it.
 
     Args:

@@ -4,10 +4,11 @@ A printed number is never in our column. Fractions come from ``results.json``, p
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 from ...core.files import read_json
 from ..run.folder import RUN_FACTS
@@ -15,7 +16,7 @@ from ..run.results_check import check_results
 from .rows import Protocol, Row, TableRun
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
-Scores = Dict[Tuple[Any, str], float]  # per cent by seed and fold
+Scores = dict[tuple[Any, str], float]  # per cent by seed and fold
 COUNTS = ('parameters', 'GFLOPs', 'latency_ms')  # of the model, not of a run
 
 
@@ -39,7 +40,7 @@ class Line:
     label: str
     metric: str
     printed: Optional[float] = None
-    values: Tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
     mean: Optional[float] = None
     sd: Optional[float] = None
     difference: Optional[float] = None
@@ -60,20 +61,20 @@ class TableValues:
     """
 
     run: TableRun
-    lines: Tuple[Line, ...]
+    lines: tuple[Line, ...]
     on_paper_data: bool
-    facts: Dict[str, Dict[str, Any]] = field(default_factory=dict)
-    starred: Tuple[str, ...] = ()
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    starred: tuple[str, ...] = ()
 
     @property
-    def outside(self) -> List[Line]:
+    def outside(self) -> list[Line]:
         """Scores that miss the printed number; counts of the model do not decide."""
         return [
             line for line in self.lines if line.verdict == OUTSIDE and line.metric not in COUNTS
         ]
 
 
-def spread(values: Sequence[float]) -> Tuple[Optional[float], Optional[float]]:
+def spread(values: Sequence[float]) -> tuple[Optional[float], Optional[float]]:
     """Mean, and standard deviation with ddof=1 of two values or more."""
     if not values:
         return None, None
@@ -137,9 +138,9 @@ def _whole_pool(protocol: Protocol, results: Sequence[dict]) -> bool:
     return protocol.images is None or all(total == protocol.images for total in complete)
 
 
-def _images_by_seed(results: Sequence[dict]) -> Dict[Any, List[int]]:
+def _images_by_seed(results: Sequence[dict]) -> dict[Any, list[int]]:
     """Test images of each run of a seed; of a cross validation these are the folds."""
-    counts: Dict[Any, List[int]] = {}
+    counts: dict[Any, list[int]] = {}
     for result in results:
         images = (result.get('dataset') or {}).get('num_images') or 0
         counts.setdefault(result.get('seed'), []).append(images)
@@ -165,7 +166,7 @@ def table_values(
     on_paper_data = printed and matches(run.protocol, ran)
     scores = {row.label: _scores(run, row, results[row.label]) for row in run.rows}
     baseline = scores.get(run.baseline, {})
-    lines: List[Line] = []
+    lines: list[Line] = []
     for row in run.rows:
         for metric in run.metrics:
             reference = {} if row.label == run.baseline else baseline.get(metric, {})
@@ -177,8 +178,8 @@ def table_values(
     return TableValues(run, tuple(lines), on_paper_data, facts, starred)
 
 
-def _scores(run: TableRun, row: Row, results: Sequence[dict]) -> Dict[str, Scores]:
-    found: Dict[str, Scores] = {metric: {} for metric in run.metrics}
+def _scores(run: TableRun, row: Row, results: Sequence[dict]) -> dict[str, Scores]:
+    found: dict[str, Scores] = {metric: {} for metric in run.metrics}
     for place, (folder, result) in enumerate(zip(row.runs, results)):
         seed = f'run {place}' if result.get('seed') is None else result['seed']
         fold = folder.name if folder.name.startswith('fold') else ''
@@ -214,7 +215,7 @@ def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: 
     )
 
 
-def _against(baseline: Scores, scores: Scores) -> Tuple[Optional[float], str]:
+def _against(baseline: Scores, scores: Scores) -> tuple[Optional[float], str]:
     """Difference to the baseline over the runs that both have, so that no seed stands alone."""
     if not baseline:
         return None, ''
@@ -236,7 +237,7 @@ def _why_not_run(row: Row, metric: str) -> str:
     return f'{metric} is not in results.json' if row.runs else ''
 
 
-def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> List[Line]:
+def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> list[Line]:
     """Lines of the built model; a printed count must be met exactly."""
     lines = []
     for name in COUNTS:
@@ -262,14 +263,14 @@ def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> List[Lin
     return lines
 
 
-def run_facts(results: Sequence[dict]) -> Dict[str, Any]:
+def run_facts(results: Sequence[dict]) -> dict[str, Any]:
     """What a row's runs say of themselves: each fact once, or the list of its values.
 
     Returns:
         The facts of ``run_folder.RUN_FACTS``, ``dataset``, ``images``, ``checkpoints``, and
         ``converted``: whether the weights were made elsewhere.
     """
-    facts: Dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for name in RUN_FACTS:
         values = list(dict.fromkeys(str(result.get(name)) for result in results))
         facts[name] = values[0] if len(values) == 1 else values

@@ -7,10 +7,11 @@ the number of passes) stays the row's.
 
 import copy
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -25,7 +26,7 @@ from .record import record_data
 from .scan import MaskCount, median_size, pair_files, probe, probe_images, read_group_file
 
 PathLike = Union[str, Path]
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 _PROBED = 100  # masks of a split that are looked at before a run; all are, when they are loaded
 _COUNTED = 500  # masks that class weights are counted on
@@ -50,7 +51,7 @@ class UserData:
     size: Size
 
     @cached_property
-    def counts(self) -> List[MaskCount]:
+    def counts(self) -> list[MaskCount]:
         """Pixels of the classes in training masks, all or an even spread of them."""
         return probe(self.file, 'train', limit=_COUNTED)
 
@@ -60,7 +61,7 @@ class UserData:
         sizes = torch.tensor([count.size[0] * count.size[1] for count in self.counts])
         return torch.stack([own.sum(0), ((own > 0) * sizes[:, None]).sum(0)])
 
-    def positive(self) -> List[int]:
+    def positive(self) -> list[int]:
         """Ids of the classes that a two-class loss treats as the object.
 
         That is all but the background; without a class of that name, the classes with less than
@@ -188,7 +189,7 @@ def _steps(pipeline: Any) -> Iterator[dict]:
         yield from _steps(pipeline.get('transforms'))
 
 
-def _pipelines(cfg: Config) -> List[Any]:
+def _pipelines(cfg: Config) -> list[Any]:
     """All pipelines of a config."""
     loaders = [cfg.get(f'{part}_dataloader') for part in PARTS]
     found = [loader['dataset']['pipeline'] for loader in loaders if loader]
@@ -198,8 +199,8 @@ def _pipelines(cfg: Config) -> List[Any]:
 # ------------------------------------------------------------------------------ classes
 
 
-def _heads(cfg: Config) -> List[dict]:
-    found: List[dict] = []
+def _heads(cfg: Config) -> list[dict]:
+    found: list[dict] = []
     for key in ('decode_head', 'auxiliary_head'):
         head = cfg.model.get(key)
         found += list(head) if isinstance(head, (list, tuple)) else [head] if head else []
@@ -243,7 +244,7 @@ def _use_ignored(step: dict, file: DataFile) -> None:
         step['seg_pad_val'] = file.ignore_index
 
 
-def _set_everywhere(value: Any, settings: Dict[str, int]) -> None:
+def _set_everywhere(value: Any, settings: dict[str, int]) -> None:
     """Overwrite settings in every dict that has them."""
     if isinstance(value, (list, tuple)):
         for part in value:
@@ -256,29 +257,29 @@ def _set_everywhere(value: Any, settings: Dict[str, int]) -> None:
                 _set_everywhere(value[key], settings)
 
 
-def _losses(head: dict) -> List[dict]:
+def _losses(head: dict) -> list[dict]:
     """The losses of a head, also those below other keys than ``loss_decode``."""
-    found: List[dict] = []
+    found: list[dict] = []
     for key, value in head.items():
         if str(key).startswith('loss') and isinstance(value, (dict, list, tuple)):
             found += [value] if isinstance(value, dict) else list(value)
     return found
 
 
-def _use_losses(cfg: Config, data: UserData) -> List[str]:
+def _use_losses(cfg: Config, data: UserData) -> list[str]:
     """Replace what losses say about the row's classes.
 
     Weights of classes become median-frequency weights, counts those of the training masks, and
     the positive classes of a two-class loss those of :meth:`UserData.positive`.
     """
-    notes: List[str] = []
+    notes: list[str] = []
     for head in _heads(cfg):
         for loss in _losses(head):
             notes += _use_loss(loss, data, head.get('num_classes'))
     return list(dict.fromkeys(notes))
 
 
-def _use_loss(loss: dict, data: UserData, rows: Optional[int]) -> List[str]:
+def _use_loss(loss: dict, data: UserData, rows: Optional[int]) -> list[str]:
     notes = []
     classes = data.file.classes
     given = loss.get('class_weight')
@@ -308,7 +309,7 @@ def _has_positive(loss: dict) -> bool:
     return balanced and loss.get('mode', 'softmax') == 'softmax'
 
 
-def _median_weights(data: UserData) -> List[float]:
+def _median_weights(data: UserData) -> list[float]:
     own, of_images = data.pixels()
     weights = class_weights(own, method='median', image_pixels_K=of_images)
     return [round(weight, 4) for weight in weights.tolist()]
@@ -402,7 +403,7 @@ def _resize_step(step: dict, native: Size, before: Size, crop: Size) -> None:
         step['scale'] = (width, height)
 
 
-def _smaller_scales(scales: Sequence[Any], native: Size) -> List[Tuple[int, int]]:
+def _smaller_scales(scales: Sequence[Any], native: Size) -> list[tuple[int, int]]:
     """Scale a list of sizes down together, so that its median enlarges no image."""
     pairs = [(s, s) if isinstance(s, int) else (int(s[0]), int(s[1])) for s in scales]
     middle = sorted(pairs)[len(pairs) // 2]

@@ -5,9 +5,10 @@ Shape letters: K class, H row, W column.
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -61,9 +62,9 @@ class Sample(NamedTuple):
 
     part: str
     pair: Pair
-    problems: Tuple[Tuple[str, str], ...] = ()
-    notes: Tuple[Tuple[str, str], ...] = ()
-    size: Tuple[int, int] = (0, 0)
+    problems: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    size: tuple[int, int] = (0, 0)
     depth: str = ''
     digest: str = ''
     content: Optional[MaskCount] = None
@@ -94,11 +95,11 @@ class DataReport:
     """
 
     data: DataFile
-    samples: List[Sample]
-    errors: Dict[str, List[str]] = field(default_factory=dict)
-    warnings: Dict[str, List[str]] = field(default_factory=dict)
+    samples: list[Sample]
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
 
-    def of(self, part: str) -> List[Sample]:
+    def of(self, part: str) -> list[Sample]:
         """The samples of a split."""
         return [sample for sample in self.samples if sample.part == part]
 
@@ -168,7 +169,7 @@ def _look(data: DataFile, part: str, pair: Pair) -> Sample:
     )
 
 
-def _look_at_image(data: DataFile, sample: Sample) -> Tuple[Optional[np.ndarray], Sample]:
+def _look_at_image(data: DataFile, sample: Sample) -> tuple[Optional[np.ndarray], Sample]:
     path = sample.pair.image
     try:
         try:
@@ -203,7 +204,7 @@ def _notes_of(data: DataFile, path: str, picture: Picture) -> Iterator[str]:
         yield _BRIGHT
 
 
-def _add(place: Dict[str, List[str]], kind: str, messages: List[str]) -> None:
+def _add(place: dict[str, list[str]], kind: str, messages: list[str]) -> None:
     if messages:
         place.setdefault(kind, []).extend(messages)
 
@@ -213,7 +214,7 @@ def _add_problems(report: DataReport) -> None:
         for kind, text in sample.problems:
             _add(report.errors, kind, [text])
     pixels: Counter = Counter()
-    masks: Dict[Any, List[str]] = defaultdict(list)
+    masks: dict[Any, list[str]] = defaultdict(list)
     for sample in report.samples:
         for value, number in (sample.content.unknown if sample.content else {}).items():
             pixels[value] += number
@@ -227,7 +228,7 @@ def _add_problems(report: DataReport) -> None:
         _add(report.errors, _UNKNOWN, [more])
 
 
-def _add_unpaired(report: DataReport, found: Dict[str, Paired]) -> None:
+def _add_unpaired(report: DataReport, found: dict[str, Paired]) -> None:
     for part, paired in found.items():
         if paired.no_mask:
             text = f'{part}: {len(paired.no_mask)} images, {_names(paired.no_mask)}'
@@ -265,13 +266,13 @@ def _add_signs(report: DataReport) -> None:
         _add(place, sign.kind, [sign.text])
 
 
-def _names(names: List[str]) -> str:
+def _names(names: list[str]) -> str:
     return ', '.join(names[:_SHOWN]) + (' and more' if len(names) > _SHOWN else '')
 
 
 def _add_shared(report: DataReport) -> None:
     """Images whose pixels are the same, or that are the same file."""
-    same: Dict[str, List[Sample]] = defaultdict(list)
+    same: dict[str, list[Sample]] = defaultdict(list)
     for sample in report.samples:
         if sample.digest:
             same[sample.digest].append(sample)
@@ -294,7 +295,7 @@ def _add_groups(report: DataReport) -> None:
     if absent:
         text = f'{len(absent)} images, {_names(absent)}'
         _add(report.errors, 'images without a group', [text])
-    parts: Dict[str, set] = defaultdict(set)
+    parts: dict[str, set] = defaultdict(set)
     for sample in report.samples:
         if sample.pair.stem in groups:
             parts[groups[sample.pair.stem]].add(sample.part)
@@ -341,7 +342,7 @@ def as_text(report: DataReport) -> str:
     return '\n'.join(lines)
 
 
-def size_text(samples: List[Sample]) -> str:
+def size_text(samples: list[Sample]) -> str:
     """Sizes of images, height x width: all if they are few, else the smallest and the largest."""
     sizes = sorted({sample.size for sample in samples if sample.digest})
     if len(sizes) <= 3:
@@ -350,7 +351,7 @@ def size_text(samples: List[Sample]) -> str:
     return f'{len(sizes)} sizes from {min(heights)}x{min(widths)} to {max(heights)}x{max(widths)}'
 
 
-def class_rows(report: DataReport) -> List[List[str]]:
+def class_rows(report: DataReport) -> list[list[str]]:
     """Shares of pixels in per cent and masks that hold it, of each class and split."""
     rows = [[name] for name in (*report.data.classes, 'ignored')]
     for part in report.data.parts:
@@ -360,12 +361,12 @@ def class_rows(report: DataReport) -> List[List[str]]:
     return rows
 
 
-def class_head(report: DataReport) -> List[str]:
+def class_head(report: DataReport) -> list[str]:
     """The heading of :func:`class_rows`."""
     return ['class', *(f'{part} {what}' for part in report.data.parts for what in ('%', 'masks'))]
 
 
-def _class_lines(report: DataReport) -> List[str]:
+def _class_lines(report: DataReport) -> list[str]:
     table = [class_head(report), *class_rows(report)]
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     return [

@@ -25,9 +25,10 @@ import difflib
 import re
 import shlex
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Union
 
 from ...core.words import command
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
@@ -35,7 +36,7 @@ from ..draw.pixels import voc_palette
 from .yaml_text import read_yaml, shown
 
 PathLike = Union[str, Path]
-Color = Tuple[int, int, int]
+Color = tuple[int, int, int]
 
 PARTS = ('train', 'val', 'test')
 _KEYS = {
@@ -76,15 +77,15 @@ class DataFile:
     path: Path
     name: str
     root: Path
-    classes: Tuple[str, ...]
-    palette: Tuple[Color, ...]
-    values: Dict[Any, int]
-    parts: Dict[str, Dict[str, str]]
+    classes: tuple[str, ...]
+    palette: tuple[Color, ...]
+    values: dict[Any, int]
+    parts: dict[str, dict[str, str]]
     color_masks: bool = False
     mask_threshold: Optional[int] = None
-    image_suffix: Tuple[str, ...] = IMAGE_SUFFIXES
-    mask_suffix: Tuple[str, ...] = MASK_SUFFIXES
-    crop_size: Optional[Tuple[int, int]] = None
+    image_suffix: tuple[str, ...] = IMAGE_SUFFIXES
+    mask_suffix: tuple[str, ...] = MASK_SUFFIXES
+    crop_size: Optional[tuple[int, int]] = None
     group_file: str = ''
     image_max_value: Optional[int] = None
     image_channels: Optional[int] = None
@@ -95,25 +96,25 @@ class DataFile:
         return ignore_index_of(len(self.classes))
 
     @property
-    def image_loading(self) -> Dict[str, Any]:
+    def image_loading(self) -> dict[str, Any]:
         """Arguments of ``LoadImage``; empty if the rows' own loader reads the images."""
         if self.image_max_value is None and self.image_channels is None:
             return {}
         return dict(channels=self.image_channels or 3, max_value=self.image_max_value)
 
-    def part(self, name: str) -> Dict[str, str]:
+    def part(self, name: str) -> dict[str, str]:
         """Folders and list of a split; ``test`` is ``val`` where the file has none."""
         return self.parts[name] if name in self.parts else self.parts['val']
 
     def dataset_config(self, name: str, pipeline: Sequence[dict] = ()) -> dict:
         """Config of the ``FolderDataset`` that reads a split as the file says."""
         part = self.part(name)
-        meta: Dict[str, Any] = dict(
+        meta: dict[str, Any] = dict(
             classes=self.classes, palette=[list(color) for color in self.palette]
         )
         if self.ignore_index != 255:
             meta.update(ignore_index=self.ignore_index)
-        config: Dict[str, Any] = dict(
+        config: dict[str, Any] = dict(
             type='FolderDataset',
             data_root=str(self.root),
             data_prefix=dict(img_path=part['images'], seg_map_path=part['masks']),
@@ -328,7 +329,7 @@ def _color(value: Any, where: str) -> Color:
     return value[0], value[1], value[2]
 
 
-def _palette(classes: List[dict], kind: str) -> Tuple[Color, ...]:
+def _palette(classes: list[dict], kind: str) -> tuple[Color, ...]:
     without = [entry['name'] for entry in classes if entry.get('color') is None]
     if kind == 'colors' and without:
         raise ValueError(
@@ -342,10 +343,10 @@ def _palette(classes: List[dict], kind: str) -> Tuple[Color, ...]:
 
 
 def _values(
-    classes: List[dict], palette: Sequence[Color], ignored: Any, kind: str
-) -> Dict[Any, int]:
+    classes: list[dict], palette: Sequence[Color], ignored: Any, kind: str
+) -> dict[Any, int]:
     """Value (or colour) in the masks -> class id or the ignored label."""
-    table: Dict[Any, int] = {}
+    table: dict[Any, int] = {}
     for label, (entry, color) in enumerate(zip(classes, palette)):
         own = entry['value'] if isinstance(entry['value'], list) else [entry['value']]
         for value in [color] if kind == 'colors' else own:
@@ -375,7 +376,7 @@ def _ignored_values(ignored: Any, kind: str) -> list:
     return list(dict.fromkeys(_number(dict(ignore_value=v), 'ignore_value') for v in values))
 
 
-def _part(entry: Any, name: str) -> Dict[str, str]:
+def _part(entry: Any, name: str) -> dict[str, str]:
     part = _mapping(entry, _PART_KEYS, name)
     absent = [key for key in ('images', 'masks') if not part.get(key)]
     if absent:
@@ -383,14 +384,14 @@ def _part(entry: Any, name: str) -> Dict[str, str]:
     return {key: _path(value, f'{name}.{key}') for key, value in part.items() if value}
 
 
-def _suffixes(entries: Mapping[str, Any], key: str, default: Tuple[str, ...]) -> Tuple[str, ...]:
+def _suffixes(entries: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
     value = entries.get(key)
     if value is None:
         return default
     return tuple(_text(v, key).lower() for v in (value if isinstance(value, list) else [value]))
 
 
-def _crop_size(value: Any) -> Optional[Tuple[int, int]]:
+def _crop_size(value: Any) -> Optional[tuple[int, int]]:
     if value is None:
         return None
     sizes = value if isinstance(value, list) else [value, value]

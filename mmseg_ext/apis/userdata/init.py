@@ -4,8 +4,9 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Optional, Union
 
 from ...core.files import write_bytes
 from ...core.words import command
@@ -41,7 +42,7 @@ def init_data_file(
     images: str = '',
     masks: str = '',
     force: bool = False,
-) -> List[str]:
+) -> list[str]:
     """Look at a folder of images and masks and write its data set file. All masks are read.
 
     Args:
@@ -108,7 +109,7 @@ def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
     read_data_file(out)  # what we write, we can read
 
 
-def _read_masks(layout: Layout) -> List[MaskContent]:
+def _read_masks(layout: Layout) -> list[MaskContent]:
     """Read all masks; a few that cannot be read are left out of their splits, and named.
 
     Raises:
@@ -137,7 +138,7 @@ def _read_or_reason(path: str) -> Union[MaskContent, str]:
         return str(error)
 
 
-def _warnings(out: Path) -> List[str]:
+def _warnings(out: Path) -> list[str]:
     """What the check would say of images that are the masks."""
     data = read_data_file(out)
     pairs = spread(pair_files(data, 'train').pairs, _COMPARED)
@@ -145,7 +146,7 @@ def _warnings(out: Path) -> List[str]:
     return [] if sign is None else [f'warning, {sign.kind}: {sign.text}']
 
 
-def _mask_paths(layout: Layout) -> Dict[str, Tuple[str, str]]:
+def _mask_paths(layout: Layout) -> dict[str, tuple[str, str]]:
     """The masks of all splits -> split and stem."""
     paths = {}
     for name, part in layout.parts.items():

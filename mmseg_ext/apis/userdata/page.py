@@ -1,8 +1,9 @@
 """The check of a data set as a page that needs nothing else: findings, frequencies, thumbnails."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def write_page(report: DataReport, out: Path) -> Path:
     return write_bytes(out, text.encode('utf-8'))
 
 
-def _findings(heading: str, found: Dict[str, List[str]]) -> str:
+def _findings(heading: str, found: dict[str, list[str]]) -> str:
     parts = []
     for kind, messages in found.items():
         lines = ''.join(f'<li>{escape(message)}</li>' for message in messages)
@@ -86,7 +87,7 @@ def _legend(data: DataFile) -> str:
 
 def _problems(report: DataReport) -> str:
     broken = [sample for sample in report.samples if sample.kind]
-    kinds: Dict[str, List[Sample]] = {}
+    kinds: dict[str, list[Sample]] = {}
     for sample in broken:
         kinds.setdefault(sample.kind, []).append(sample)
     shown = [s for samples in kinds.values() for s in samples[: _BROKEN // len(kinds)]]
@@ -104,7 +105,7 @@ def _examples(report: DataReport, part: str) -> str:
     return section(heading, _grid(report.data, chosen) + _legend(report.data))
 
 
-def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> List[Sample]:
+def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> list[Sample]:
     """Choose samples that show as many classes as possible, rare ones first, then an even spread.
 
     Args:
@@ -115,7 +116,7 @@ def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> 
     if not samples:
         return []
     pixels = np.array([sample.content.pixels[:num_classes] for sample in samples if sample.content])
-    chosen: List[int] = []
+    chosen: list[int] = []
     for label in np.argsort((pixels > 0).sum(axis=0), kind='stable'):
         covered = any(pixels[index, label] for index in chosen)
         if not covered and pixels[:, label].any() and len(chosen) < limit:

@@ -3,7 +3,7 @@
 import ast
 import hashlib
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from mmengine.config import Config
 
@@ -46,11 +46,11 @@ def check_same_data(cfg: Config) -> None:
         )
 
 
-def _differing(before: Dict[str, Any], own: Dict[str, Any]) -> str:
+def _differing(before: dict[str, Any], own: dict[str, Any]) -> str:
     return 'classes' if before.get('classes') != own['classes'] else 'images'
 
 
-def _recorded(path: Path) -> Optional[Dict[str, Any]]:
+def _recorded(path: Path) -> Optional[dict[str, Any]]:
     """What a config in a work folder says of its data; nothing in it is executed."""
     try:
         tree = ast.parse(path.read_text(encoding='utf-8'))
@@ -62,7 +62,7 @@ def _recorded(path: Path) -> Optional[Dict[str, Any]]:
     return None
 
 
-def _literal(value: ast.expr) -> Optional[Dict[str, Any]]:
+def _literal(value: ast.expr) -> Optional[dict[str, Any]]:
     try:
         if isinstance(value, ast.Call):  # mmengine writes dict(name='...')
             return {k.arg: ast.literal_eval(k.value) for k in value.keywords if k.arg}

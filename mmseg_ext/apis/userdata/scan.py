@@ -5,8 +5,9 @@ Shape letters: K class, H row, W column.
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -52,9 +53,9 @@ class MaskCount(NamedTuple):
         unknown: Values (or colours) that the file does not name -> pixels.
     """
 
-    size: Tuple[int, int]
+    size: tuple[int, int]
     pixels: np.ndarray
-    unknown: Dict[Any, int]
+    unknown: dict[Any, int]
 
 
 class MaskLook(NamedTuple):
@@ -69,16 +70,16 @@ class MaskLook(NamedTuple):
 
     content: MaskCount
     facts: MaskFacts
-    forms: List[np.ndarray]
+    forms: list[np.ndarray]
     orientation: int = 1
 
 
 class Paired(NamedTuple):
     """Files of a split: the pairs, and stems of images without a mask and of the reverse."""
 
-    pairs: List[Pair]
-    no_mask: List[str]
-    no_image: List[str]
+    pairs: list[Pair]
+    no_mask: list[str]
+    no_image: list[str]
 
 
 def pair_files(data: DataFile, part: str) -> Paired:
@@ -110,7 +111,7 @@ def pair_files(data: DataFile, part: str) -> Paired:
     return Paired(pairs, [stem for stem in stems if stem not in masks], spare)
 
 
-def _listed(data: DataFile, part: str, images: Dict[str, str]) -> List[str]:
+def _listed(data: DataFile, part: str, images: dict[str, str]) -> list[str]:
     path = data.path.parent / data.part(part)['list']
     if not path.is_file():
         raise FileNotFoundError(
@@ -129,7 +130,7 @@ def _listed(data: DataFile, part: str, images: Dict[str, str]) -> List[str]:
     return stems
 
 
-def read_group_file(data: DataFile) -> Dict[str, str]:
+def read_group_file(data: DataFile) -> dict[str, str]:
     """Stem -> group of the data's group file; empty without one.
 
     Raises:
@@ -197,7 +198,7 @@ def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
     """Count the classes of a mask as stored, with what the file does not name beside them."""
     found = values_of(data, mask)
     pixels = np.zeros(len(data.classes) + 1, np.int64)
-    unknown: Dict[Any, int] = {}
+    unknown: dict[Any, int] = {}
     for value, number in found.items():
         label = data.values.get(value)
         if label is None:
@@ -208,7 +209,7 @@ def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
     return MaskCount((mask.shape[0], mask.shape[1]), pixels, unknown)
 
 
-def values_of(data: DataFile, mask: np.ndarray) -> Dict[Any, int]:
+def values_of(data: DataFile, mask: np.ndarray) -> dict[Any, int]:
     """Values of a mask, after the threshold if there is one, or its colours -> pixels."""
     if data.color_masks and mask.ndim == 2:  # greys only come without channels
         mask = np.repeat(mask[..., None], 3, axis=2)
@@ -220,7 +221,7 @@ def values_of(data: DataFile, mask: np.ndarray) -> Dict[Any, int]:
     return dict(zip(values.tolist(), numbers.tolist()))
 
 
-def count_colors(mask_HW3: np.ndarray) -> Dict[Any, int]:
+def count_colors(mask_HW3: np.ndarray) -> dict[Any, int]:
     """Colours of a mask -> pixels."""
     codes = mask_HW3.astype(np.int64) @ np.array([65536, 256, 1])
     values, numbers = np.unique(codes, return_counts=True)
@@ -228,7 +229,7 @@ def count_colors(mask_HW3: np.ndarray) -> Dict[Any, int]:
     return dict(zip(colors, numbers.tolist()))
 
 
-def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -> List[R]:
+def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -> list[R]:
     """Map over items with a thread per core; decoders release the interpreter's lock."""
     from tqdm import tqdm
 
@@ -237,14 +238,14 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -
         return list(tqdm(results, total=len(items), desc=title, disable=not title))
 
 
-def spread(items: Sequence[T], count: int) -> List[T]:
+def spread(items: Sequence[T], count: int) -> list[T]:
     """Pick at most ``count`` items, evenly spread: neighbours of a series are much alike."""
     if len(items) <= count:
         return list(items)
     return [items[(index * len(items)) // count] for index in range(count)]
 
 
-def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
+def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
     """Count some masks of a split and refuse what training would stumble over.
 
     Args:
@@ -275,7 +276,7 @@ def probe(data: DataFile, part: str, *, limit: int) -> List[MaskCount]:
     return counts
 
 
-def _refuse_signs(data: DataFile, part: str, pairs: List[Pair]) -> None:
+def _refuse_signs(data: DataFile, part: str, pairs: list[Pair]) -> None:
     looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
     facts = [look.facts for look in looks]
     compared = [
@@ -316,7 +317,7 @@ def shows_mask_of(data: DataFile, pair: Pair) -> bool:
         return False
 
 
-def signs_of(data: DataFile, facts: List[MaskFacts], same: List[bool]) -> List[Sign]:
+def signs_of(data: DataFile, facts: list[MaskFacts], same: list[bool]) -> list[Sign]:
     """The signs of masks, and of images that show them.
 
     Args:
@@ -330,7 +331,7 @@ def signs_of(data: DataFile, facts: List[MaskFacts], same: List[bool]) -> List[S
     return signs if shown is None else [*signs, shown]
 
 
-def unknown_text(data: DataFile, path: str, unknown: Dict[Any, int]) -> str:
+def unknown_text(data: DataFile, path: str, unknown: dict[Any, int]) -> str:
     """Say which values of a mask have no class, and what to do."""
     names = [str(list(v) if isinstance(v, tuple) else v) for v, _ in Counter(unknown).most_common()]
     shown = ', '.join(names[:6]) + (' and more' if len(names) > 6 else '')
@@ -357,7 +358,7 @@ def _ranges(values: Sequence[int]) -> str:
     return ', '.join(map(str, ordered[:8])) + (' and more' if len(ordered) > 8 else '')
 
 
-def median_size(counts: Sequence[MaskCount]) -> Tuple[int, int]:
+def median_size(counts: Sequence[MaskCount]) -> tuple[int, int]:
     """The median H and W of masks."""
     height, width = np.median([count.size for count in counts], axis=0)
     return int(height), int(width)

@@ -3,7 +3,8 @@
 Labels are read as in training, without the images. Shape letters: K class.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
@@ -16,7 +17,7 @@ from ...models.losses.class_weights import class_weights, count_pixels, normaliz
 _LOADERS = ('LoadLabels', 'LoadAnnotations')
 
 
-def count_split(cfg: Config, *, split: str = 'train') -> Dict[str, Any]:
+def count_split(cfg: Config, *, split: str = 'train') -> dict[str, Any]:
     """Count the pixels of every class in one split of a config's data.
 
     Args:
@@ -67,12 +68,12 @@ def _progress(places: Sequence[int]) -> Any:
 
 
 def weigh(
-    counts: Dict[str, Any],
+    counts: dict[str, Any],
     *,
     method: str = 'median',
     effective_beta: Optional[float] = None,
     normalize: bool = False,
-) -> List[float]:
+) -> list[float]:
     """Turn :func:`count_split`'s counts into weights; see ``models/losses/class_weights.py``.
 
     Args:
@@ -91,7 +92,7 @@ def weigh(
     return (normalize_weights(weights, pixels) if normalize else weights).tolist()
 
 
-def as_table(counts: Dict[str, Any], weights: Sequence[float]) -> str:
+def as_table(counts: dict[str, Any], weights: Sequence[float]) -> str:
     """Lay out classes, their pixels, shares in per cent and weights for reading."""
     total = max(sum(counts['pixels']), 1)
     width = max(map(len, [*counts['classes'], 'class']))

@@ -7,7 +7,8 @@ same maps where the input's size is 8n + 1, as 321 is; they differ at 240 (31, n
 last map), which is where the port's second scale ends up.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmseg.models.backbones import ResNet
 from mmseg.registry import MODELS

@@ -5,7 +5,7 @@ Source: https://arxiv.org/abs/1606.00915, section 4.1.1, and the authors' networ
 Differs from it: nothing.
 """
 
-from typing import Any, List, Tuple
+from typing import Any
 
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -34,7 +34,7 @@ class DeepLabVGG16(BaseModule):
 
     def __init__(self, init_cfg: Any = None) -> None:
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
-        layers: List[nn.Module] = []
+        layers: list[nn.Module] = []
         width = 3
         for count, channels, dilation, stride in _STAGES:
             for _ in range(count):
@@ -44,6 +44,6 @@ class DeepLabVGG16(BaseModule):
             layers.append(nn.MaxPool2d(3, stride, padding=1, ceil_mode=True))
         self.features = nn.Sequential(*layers)
 
-    def forward(self, x_N3HW: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x_N3HW: Tensor) -> tuple[Tensor, ...]:
         """Return the map after the fifth pooling."""
         return (self.features(x_N3HW),)

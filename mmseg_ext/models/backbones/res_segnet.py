@@ -8,7 +8,8 @@ settle most of it, and every reading is an argument (``configs/segnet/README.md`
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 from mmengine.model import BaseModule
@@ -108,7 +109,7 @@ class ResSegNet(BaseModule):
         self.fuse1 = _Fuse(c1, fuse_mode if last_fuse else 'none')
         self.out_channels = (c2, c1, 2 * c1 if last_concat else c1)
 
-    def forward(self, x_NCHW: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x_NCHW: Tensor) -> tuple[Tensor, ...]:
         """Return D3, D2 and the output."""
         encoded, switches, x = [], [], x_NCHW
         for convs in self.encoder:
@@ -122,7 +123,7 @@ class ResSegNet(BaseModule):
         out = self.fuse1(max_unpool(d2, switches[0], way=self.unpool), e1)
         return d3, d2, torch.cat([out, e1], dim=1) if self.last_concat else out
 
-    def vgg16_layers(self) -> List[Tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    def vgg16_layers(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
         """List the encoder's convolutions with their norms, in VGG16's order."""
         return conv_bn_pairs(self.encoder)
 

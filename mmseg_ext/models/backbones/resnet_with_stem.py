@@ -6,7 +6,7 @@ padding but rounds up. Parameters and their names are the same.
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import Any, Tuple
+from typing import Any
 
 from mmseg.models.backbones import ResNet
 from mmseg.registry import MODELS
@@ -26,7 +26,7 @@ class ResNetWithStem(ResNet):
         super().__init__(*args, **kwargs)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=0, ceil_mode=True)
 
-    def forward(self, x_N3HW: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x_N3HW: Tensor) -> tuple[Tensor, ...]:
         """Return the maps, strides ascending."""
         x = self.relu(self.norm1(self.conv1(x_N3HW)))
         maps = [x]

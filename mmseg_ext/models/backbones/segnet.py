@@ -8,7 +8,7 @@ so that any head may follow; the classifier is ``ConvSegHead``.
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import List, Optional, Tuple
+from typing import Optional
 
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -87,7 +87,7 @@ class SegNet(BaseModule):
             bayesian, len(stages), dropout
         )
 
-    def forward(self, x_NCHW: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x_NCHW: Tensor) -> tuple[Tensor, ...]:
         """Return the decoder's maps, coarse to fine."""
         x, switches = self.normalize(x_NCHW), []
         for convs, before, after in zip(self.encoder, self.before_pool, self.after_pool):
@@ -96,7 +96,7 @@ class SegNet(BaseModule):
             switches.append(where)
         return self._decode(x, switches)
 
-    def _decode(self, x: Tensor, switches: List[Switches]) -> Tuple[Tensor, ...]:
+    def _decode(self, x: Tensor, switches: list[Switches]) -> tuple[Tensor, ...]:
         maps = []
         for convs, after, where in zip(
             reversed(self.decoder), reversed(self.after_decoder), reversed(switches)
@@ -105,7 +105,7 @@ class SegNet(BaseModule):
             maps.append(x)
         return tuple(maps)
 
-    def vgg16_layers(self) -> List[Tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    def vgg16_layers(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
         """List the encoder's convolutions with their norms, in VGG16's order.
 
         Raises:
@@ -116,7 +116,7 @@ class SegNet(BaseModule):
         return conv_bn_pairs(self.encoder)
 
 
-def _stages(arch: str, num_stages: Optional[int]) -> Tuple[Tuple[int, int], ...]:
+def _stages(arch: str, num_stages: Optional[int]) -> tuple[tuple[int, int], ...]:
     if arch not in _ARCHS:
         raise ValueError(f'arch must be one of {sorted(_ARCHS)}, got {arch!r}')
     stages = _ARCHS[arch]
@@ -129,11 +129,11 @@ def _caffe_lrn() -> nn.Module:
     return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 
 
-def _dropouts(bayesian: Optional[str], num_stages: int, p: float) -> List[nn.ModuleList]:
+def _dropouts(bayesian: Optional[str], num_stages: int, p: float) -> list[nn.ModuleList]:
     """Build what stands before each pooling, after it, and after each decoder stage."""
     stages = range(num_stages)
     if bayesian is None:
-        places: Tuple[range, range, range] = (range(0), range(0), range(0))
+        places: tuple[range, range, range] = (range(0), range(0), range(0))
     elif bayesian == 'center':
         places = (range(0), stages[2:], stages[2:])
     elif bayesian == 'all':  # behind a decoder stage is before the next unpooling

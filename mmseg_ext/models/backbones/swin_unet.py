@@ -12,7 +12,8 @@ mmseg's, whose order of channels is that of mmseg's Swin checkpoints. The encode
 Shape letters: N image, C channel, H row, W column, B window, L pixel of a window.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -259,12 +260,12 @@ class SwinUNet(BaseModule):
         self.norm_up = nn.LayerNorm(embed_dims)
         self.final_expand = PatchExpand(embed_dims, embed_dims, scale=patch_size)
 
-    def forward(self, image_NCHW: Tensor) -> Tuple[Tensor]:
+    def forward(self, image_NCHW: Tensor) -> tuple[Tensor]:
         """Return the decoded map."""
         H, W = image_NCHW.shape[2:]
         x_NLC, size = self.patch_embed(pad_to_multiple(image_NCHW, self.divisor))
         x = x_NLC.unflatten(1, size)
-        skips: List[Tensor] = []
+        skips: list[Tensor] = []
         for stage in self.stages:
             skips.append(x)
             x = stage(x)
@@ -275,7 +276,7 @@ class SwinUNet(BaseModule):
         return (x.permute(0, 3, 1, 2)[..., :H, :W],)
 
 
-def _drop_paths(depths: Sequence[int], rate: float) -> List[List[float]]:
+def _drop_paths(depths: Sequence[int], rate: float) -> list[list[float]]:
     """Divide rates that grow linearly from 0 to ``rate`` among the stages."""
     total = sum(depths)
     rates = [rate * index / max(1, total - 1) for index in range(total)]

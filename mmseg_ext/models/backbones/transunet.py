@@ -12,7 +12,8 @@ paper (mmseg's encoder layer; the public code has 0 there).
 Shape letters: N image, C channel, H row, W column, L token.
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +100,7 @@ class HybridStem(BaseModule):
             rest = [Bottleneck(before, inner) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(first, *rest))
 
-    def forward(self, image_NCHW: Tensor) -> List[Tensor]:
+    def forward(self, image_NCHW: Tensor) -> list[Tensor]:
         """Return the maps, strides ascending."""
         maps = [self.root(image_NCHW).relu()]
         # Without padding, so that this map is one row and column short of a quarter; the public
@@ -204,7 +205,7 @@ class TransUNet(BaseModule):
         trunc_normal_(self.pos_embed, std=0.02)
         super().init_weights()
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # as in the forward pass: positions of another image size are of use here
         key = f'{prefix}pos_embed'
         given = state_dict.get(key)
@@ -212,7 +213,7 @@ class TransUNet(BaseModule):
             state_dict = {**state_dict, key: _resize_positions(given, self.pos_embed.shape[2:])}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, image_NCHW: Tensor) -> Tuple[Tensor]:
+    def forward(self, image_NCHW: Tensor) -> tuple[Tensor]:
         """Return the decoded map."""
         H, W = image_NCHW.shape[2:]
         *skips, x = self.stem(pad_to_multiple(image_NCHW, self.divisor))

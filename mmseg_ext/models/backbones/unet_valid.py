@@ -8,7 +8,8 @@ Differs from mmseg's ``UNet``, which pads every convolution and has batch norms.
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import List, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Union
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +98,7 @@ class UNetValid(BaseModule):
         )
         self.up = nn.ModuleList(_two_convs(2 * width, width, batch_norm) for width in widths[:-1])
 
-    def forward(self, x_NCHW: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x_NCHW: Tensor) -> tuple[Tensor, ...]:
         """Return the last map, in a tuple."""
         if self.mirror == 'always' or (self.mirror == 'test' and not self.training):
             size = x_NCHW.shape[2:]
@@ -106,7 +107,7 @@ class UNetValid(BaseModule):
 
     def _valid(self, x: Tensor) -> Tensor:
         self._check_size(x)
-        skips: List[Tensor] = []
+        skips: list[Tensor] = []
         for convs, drop in zip(self.down, self.drop):
             x = drop(convs(F.max_pool2d(x, 2) if skips else x))
             skips.append(x)
@@ -115,7 +116,7 @@ class UNetValid(BaseModule):
             x = convs(torch.cat([crop_centre(skip, x.shape[2:]), x], dim=1))
         return x
 
-    def sizes(self, deepest: int) -> Tuple[int, int]:
+    def sizes(self, deepest: int) -> tuple[int, int]:
         """Side of the image and of the map if the deepest stage ends at ``deepest`` pixels."""
         before = after = deepest
         for _ in self.enlarge:
@@ -155,14 +156,14 @@ class UNetValid(BaseModule):
 
 
 def _two_convs(in_channels: int, channels: int, batch_norm: bool) -> nn.Sequential:
-    layers: List[nn.Module] = []
+    layers: list[nn.Module] = []
     for width in (in_channels, channels):
         norm = [nn.BatchNorm2d(channels)] if batch_norm else []
         layers += [nn.Conv2d(width, channels, 3), *norm, nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
-def _gaussian(init_cfg: Union[dict, Sequence[dict], None]) -> List[dict]:
+def _gaussian(init_cfg: Union[dict, Sequence[dict], None]) -> list[dict]:
     after = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
     kaiming = dict(type='Kaiming', nonlinearity='relu')
     return [

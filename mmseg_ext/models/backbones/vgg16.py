@@ -10,7 +10,8 @@ Differs from mmcv's and mmpretrain's ``VGG``: taps before a pooling, which U-Net
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Optional, Union
 
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -73,8 +74,8 @@ class VGG16(BaseModule):
         self.out, self.batch_norm = tuple(out), batch_norm
         self.pad, fc_pad = _PADDINGS[padding]
         deepest = max(_TAPS.index(name) for name in out)
-        layers: List[nn.Module] = []
-        self.stops: List[Tuple[str, int]] = []  # where the map of a name is complete
+        layers: list[nn.Module] = []
+        self.stops: list[tuple[str, int]] = []  # where the map of a name is complete
         width = 3
         for index, (channels, count) in enumerate(_STAGES[: (min(deepest, 10) + 1) // 2], 1):
             for _ in range(count):
@@ -96,7 +97,7 @@ class VGG16(BaseModule):
                 Dropout(dropout),
             )
 
-    def forward(self, x_N3HW: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x_N3HW: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of ``out``."""
         x, start, maps = x_N3HW, 0, {'image': x_N3HW}
         for name, stop in self.stops:
@@ -107,12 +108,12 @@ class VGG16(BaseModule):
         return tuple(maps[name] for name in self.out)
 
 
-def _conv(width: int, channels: int, padding: int, *, batch_norm: bool) -> List[nn.Module]:
+def _conv(width: int, channels: int, padding: int, *, batch_norm: bool) -> list[nn.Module]:
     norm = [nn.BatchNorm2d(channels)] if batch_norm else []
     return [nn.Conv2d(width, channels, 3, padding=padding), *norm, nn.ReLU(inplace=True)]
 
 
-def _kaiming(init_cfg: Union[dict, Sequence[dict], None]) -> List[dict]:
+def _kaiming(init_cfg: Union[dict, Sequence[dict], None]) -> list[dict]:
     after = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
     kaiming = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
     return [kaiming, *(after or ())]

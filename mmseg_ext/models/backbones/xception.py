@@ -9,7 +9,8 @@ shortcut of identity blocks, which that code rectifies by its in-place ReLU, is 
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import Any, Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -70,7 +71,7 @@ class XceptionBlock(nn.Module):
     ) -> None:
         super().__init__()
         c1, c2, c3 = channels
-        args: Dict[str, Any] = dict(dilation=dilation, norm_cfg=norm_cfg)
+        args: dict[str, Any] = dict(dilation=dilation, norm_cfg=norm_cfg)
         self.sepconv1 = SeparableConv(in_channels, c1, **args)
         self.sepconv2 = SeparableConv(c1, c2, **args)
         self.sepconv3 = SeparableConv(c2, c3, stride=stride, **args)
@@ -81,7 +82,7 @@ class XceptionBlock(nn.Module):
             self.skip = nn.ReLU() if relu_identity else nn.Identity()
             self.skipbn = nn.Identity()
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sum and the map after the second convolution."""
         inner = self.sepconv2(self.sepconv1(x))
         return self.sepconv3(inner) + self.skipbn(self.skip(x)), inner
@@ -141,7 +142,7 @@ class XceptionDeepLab(BaseModule):
         self.taps = tuple(taps)
         wide = 2 if output_stride == 8 else 1  # dilation that replaces the stride of block 3
         norm_cfg = dict(eps=norm_eps, momentum=norm_momentum)
-        args: Dict[str, Any] = dict(relu_identity=relu_identity, norm_cfg=norm_cfg)
+        args: dict[str, Any] = dict(relu_identity=relu_identity, norm_cfg=norm_cfg)
         self.conv1 = nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False)
         self.bn1 = _norm(32, norm_cfg)
         self.conv2 = nn.Conv2d(32, 64, 3, 1, 1, bias=False)
@@ -155,18 +156,18 @@ class XceptionDeepLab(BaseModule):
             self.add_module(name, XceptionBlock(728, (728, 728, 728), dilation=wide, **args))
         # The exit block keeps its published name when there are fewer middle blocks.
         self.block20 = XceptionBlock(728, (728, 1024, 1024), dilation=wide, **args)
-        post: Dict[str, Any] = dict(
+        post: dict[str, Any] = dict(
             relu_first=False, dilation=exit_dilation * wide, norm_cfg=norm_cfg
         )
         self.conv3 = SeparableConv(1024, 1536, **post)
         self.conv4 = SeparableConv(1536, 1536, **post)
         self.conv5 = SeparableConv(1536, 2048, **post)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the chosen taps."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
-        maps: Dict[str, Tensor] = {}
+        maps: dict[str, Tensor] = {}
         x, _ = self.block1(x)
         x, maps['entry'] = self.block2(x)
         x, maps['e3pre'] = self.block3(x)

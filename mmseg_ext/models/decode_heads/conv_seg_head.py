@@ -7,7 +7,8 @@ classifier of 1x1.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS

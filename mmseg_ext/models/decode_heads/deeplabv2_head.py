@@ -10,7 +10,8 @@ is another network.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS

@@ -7,7 +7,8 @@ Differs from it: nothing in the graph.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
-from typing import Any, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -55,7 +56,7 @@ class RefiningHead(BaseDecodeHead):
         )
         self.with_cp = with_cp
 
-    def _transform_inputs(self, inputs: Sequence[Tensor]) -> List[Tensor]:
+    def _transform_inputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         maps = super()._transform_inputs(inputs)
         if torch.is_grad_enabled():  # training gains nothing by it
             return maps
@@ -134,7 +135,7 @@ class DeepLabV3PlusHead(RefiningHead):
         self.low_level = conv_bn_relu(low_level_width or in_channels[0], low_level_channels)
         self.add_decoder(channels + low_level_channels, dropout)
 
-    def enrich(self, maps: List[Tensor]) -> Tensor:
+    def enrich(self, maps: list[Tensor]) -> Tensor:
         """Return the low-level map; a subclass may add what other maps know."""
         return maps[0]
 

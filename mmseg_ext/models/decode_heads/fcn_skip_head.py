@@ -10,7 +10,8 @@ Differs from mmseg's ``FCNHead``, which is two convolutions on one map.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
-from typing import Any, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -129,7 +130,7 @@ def _row_after(row: float, stride: int, factor: int) -> float:
     return row - stride * (factor - 0.5) / factor
 
 
-def _add(x: Tensor, row: float, skip: Tensor, skip_row: float, stride: int) -> Tuple[Tensor, float]:
+def _add(x: Tensor, row: float, skip: Tensor, skip_row: float, stride: int) -> tuple[Tensor, float]:
     """Add two maps of one stride where both are; return the sum and the row of its pixel 0."""
     ahead = round((row - skip_row) / stride)  # pixels by which the skip begins earlier
     if ahead >= 0:

@@ -9,7 +9,8 @@ widths, and its text on several sizes; such choices are arguments with our readi
 Shape letters: N image, C channel, G group, H row, W column, K class.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModule
@@ -196,7 +197,7 @@ class InterestFlow(BaseModule):
                 f'channels={self.channels} is not the Entry width {entry}: set entry_lateral=True'
             )
         self.staged, self.align_corners = mode == 'staged', align_corners
-        lateral: Dict[str, Any] = dict(bias=False, relu=False)
+        lateral: dict[str, Any] = dict(bias=False, relu=False)
         self.exit = conv_bn_relu(exit_, self.channels, **lateral)
         self.middle = conv_bn_relu(middle, self.channels, **lateral)
         self.entry = (
@@ -294,7 +295,7 @@ class FMSIHead(DeepLabV3PlusHead):
             MODELS.build(dict(attention, channels=width)) if attention else nn.Identity()
         )
 
-    def enrich(self, maps: List[Tensor]) -> Tensor:
+    def enrich(self, maps: list[Tensor]) -> Tensor:
         """Return the low-level map after interest flow and attention."""
         low = maps[0] if self.flow is None else self.flow(*maps)
         return self.attention(low)

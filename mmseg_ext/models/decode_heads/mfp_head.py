@@ -8,7 +8,8 @@ as in the DeepLabv3+ repository it builds on.
 Shape letters: N image, C channel, h, w size of the finest map, K class.
 """
 
-from typing import Any, List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any, Optional, Union
 
 import torch
 from mmseg.registry import MODELS
@@ -109,7 +110,7 @@ def _check_lengths(count: int, **lists: Sequence) -> None:
             )
 
 
-def _one_each(cfg: Union[dict, Sequence[dict]], count: int) -> List[dict]:
+def _one_each(cfg: Union[dict, Sequence[dict]], count: int) -> list[dict]:
     if isinstance(cfg, dict):
         return [cfg] * count
     if len(cfg) != count:

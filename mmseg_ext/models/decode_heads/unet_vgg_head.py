@@ -8,7 +8,8 @@ even the two are the same. Convolutions start by Kaiming's rule, as VGG16's do.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead

@@ -6,7 +6,7 @@ Differs from it: the weighted sum is divided by the labelled pixels, which scale
 Shape letters: N image, K class, H row, W column.
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -38,8 +38,8 @@ class ValidSegHead(ConvSegHead):
         super().__init__(in_channels, kernel_size=kernel_size, **kwargs)
 
     def loss_by_feat(
-        self, seg_logits: Tensor, batch_data_samples: List[SegDataSample]
-    ) -> Dict[str, Tensor]:
+        self, seg_logits: Tensor, batch_data_samples: list[SegDataSample]
+    ) -> dict[str, Tensor]:
         """Return the losses on the part of the labels that the logits cover.
 
         Raises:
@@ -51,7 +51,7 @@ class ValidSegHead(ConvSegHead):
         if weight is not None:
             weight = _centre(weight, size).to(seg_logits.device)
         modules = self.loss_decode
-        losses: Dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for module in modules if isinstance(modules, nn.ModuleList) else [modules]:
             value = module(seg_logits, label, weight=weight, ignore_index=self.ignore_index)
             name = str(module.loss_name)
@@ -60,7 +60,7 @@ class ValidSegHead(ConvSegHead):
         return losses
 
 
-def _weights(samples: List[SegDataSample]) -> Optional[Tensor]:
+def _weights(samples: list[SegDataSample]) -> Optional[Tensor]:
     """Stack the weight maps, 0 where the preprocessor padded image and label."""
     if not all('gt_weight_map' in sample for sample in samples):
         return None

@@ -7,7 +7,8 @@ Differs from the paper: dense instead of separable 3x3 convolutions, as that rep
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -117,7 +118,7 @@ class ASPP(BaseModule):
             raise ValueError('rates is empty: give at least one dilation, for example (6, 12, 18)')
         if attention_on not in ('fused', 'concat'):
             raise ValueError(f"attention_on must be 'fused' or 'concat', got {attention_on!r}")
-        branches: List[nn.Module] = []
+        branches: list[nn.Module] = []
         if with_1x1:
             branches.append(conv_bn_relu(in_channels, channels, bias=bias))
         for rate in rates:

@@ -6,7 +6,8 @@ https://arxiv.org/abs/1502.01852, which Caffe calls MSRA, and the shift of 0.001
 SegNet. Differs from them: nothing.
 """
 
-from typing import Iterable, List, Optional, Sequence, Tuple, Union
+from collections.abc import Iterable, Sequence
+from typing import Optional, Union
 
 from torch import nn
 
@@ -36,7 +37,7 @@ def conv_stack(
     )
 
 
-def conv_bn_pairs(stacks: Iterable[nn.Module]) -> List[Tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def conv_bn_pairs(stacks: Iterable[nn.Module]) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """List the convolutions of stacks, in order, each with the norm that follows it."""
     layers = [layer for stack in stacks for layer in stack.modules()]
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
@@ -44,7 +45,7 @@ def conv_bn_pairs(stacks: Iterable[nn.Module]) -> List[Tuple[nn.Conv2d, nn.Batch
     return list(zip(convs, norms))
 
 
-def msra(init_cfg: Union[dict, Sequence[dict], None] = None) -> List[dict]:
+def msra(init_cfg: Union[dict, Sequence[dict], None] = None) -> list[dict]:
     """Initialise convolutions by fan-in and shifts with 0.001, then as ``init_cfg`` says."""
     after: Optional[Sequence[dict]] = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
     kaiming = dict(type='Kaiming', nonlinearity='relu')

@@ -8,14 +8,14 @@ its 4x4 output pixels; the other twelve see no input at all and are the constant
 Shape letters: N image, C channel, H row, W column; SH is S * H.
 """
 
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 
-def deconv_geometry(kernel_size: int, scale_factor: int) -> Dict[str, Any]:
+def deconv_geometry(kernel_size: int, scale_factor: int) -> dict[str, Any]:
     """Return the arguments with which ``nn.ConvTranspose2d`` makes H into exactly S * H.
 
     A kernel wider than S is cropped evenly, one more pixel at the top and left if it must be.

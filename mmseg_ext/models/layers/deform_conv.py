@@ -19,7 +19,7 @@ Legend: N image, C channel, H row, W column, K kernel tap, D deform group, P out
 """
 
 from math import prod
-from typing import Optional, Tuple, Union
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,7 @@ from .deform_sampling import (
 )
 from .grid_sampling import exporting, traced
 
-Size = Union[int, Tuple[int, int]]
+Size = Union[int, tuple[int, int]]
 _CORNER_COST = 32  # four corners; one gathered value costs about 8 multiply-adds of a GEMM
 
 

@@ -10,7 +10,7 @@ On the CPU each tap is projected only over the box that its samples touch.
 Legend: N image, C channel, H row, W column, K kernel tap, D deform group, P output position (H*W).
 """
 
-from typing import List, Optional, Tuple
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +20,10 @@ from torch.autograd.function import once_differentiable
 from .deform_sampling import OUTSIDE, Points, to_maps
 from .grid_sampling import traced
 
-Box = Tuple[int, int, int, int]  # first row, last row, first column, last column, all included
+Box = tuple[int, int, int, int]  # first row, last row, first column, last column, all included
 
 
-def _corners(points: Points, limits: Tuple[int, int]) -> Tuple[Tensor, Tensor, Tensor]:
+def _corners(points: Points, limits: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Split points into their four pixels.
 
     Returns:
@@ -67,7 +67,7 @@ def project_by_gather(x: Tensor, weight: Tensor, points: Points) -> Tensor:
     return to_maps(out, x.shape[0], points.size).to(table.dtype)
 
 
-def _touched_boxes(rows: Tensor, columns: Tensor, points: Points) -> List[Box]:
+def _touched_boxes(rows: Tensor, columns: Tensor, points: Points) -> list[Box]:
     """Bound the pixels that each (deform group, tap) reads in any image, D-major.
 
     At rate 24 on a 32x32 map a corner tap touches 9x9 pixels of 1024, so this saves most of it.
@@ -83,7 +83,7 @@ def _touched_boxes(rows: Tensor, columns: Tensor, points: Points) -> List[Box]:
 
 
 def _table_index(
-    rows: Tensor, columns: Tensor, boxes: Optional[List[Box]], limits: Tuple[int, int]
+    rows: Tensor, columns: Tensor, boxes: Optional[list[Box]], limits: tuple[int, int]
 ) -> Tensor:
     """Number the table rows of all corners: (N, P, D, K, 2, 2)."""
     count, _, groups, taps = rows.shape[:4]
@@ -111,7 +111,7 @@ def _project_all(x: Tensor, weight: Tensor, groups: int) -> Tensor:
     return torch.matmul(x.transpose(0, 1), kernels).transpose(0, 1).reshape(-1, c_out)
 
 
-def _project_boxes(x: Tensor, weight: Tensor, boxes: List[Box]) -> Tensor:
+def _project_boxes(x: Tensor, weight: Tensor, boxes: list[Box]) -> Tensor:
     """Each tap at the pixels of its box: (sum of N * box area, C_out)."""
     dtype = _autocast_dtype(x)
     x = x.to(dtype).permute(0, 2, 3, 1).contiguous()
@@ -132,7 +132,7 @@ class _BoxProjection(torch.autograd.Function):
     """
 
     @staticmethod
-    def _parts(x: Tensor, weight: Tensor, boxes: List[Box]):
+    def _parts(x: Tensor, weight: Tensor, boxes: list[Box]):
         """Yield, per (deform group, tap): index into weight, into x, and into the table."""
         taps_w, taps = weight.shape[3], weight.shape[2] * weight.shape[3]
         width, start = x.shape[3] * taps // len(boxes), 0
@@ -145,7 +145,7 @@ class _BoxProjection(torch.autograd.Function):
             start = stop
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, boxes: List[Box]) -> Tensor:
+    def forward(ctx, x: Tensor, weight: Tensor, boxes: list[Box]) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.boxes = boxes
         parts = list(_BoxProjection._parts(x, weight, boxes))

@@ -7,7 +7,7 @@ and all other gradients agree with the gather path.
 Legend: N image, C channel, H row, W column, K kernel tap, D deform group, P output position (H*W).
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +21,13 @@ OUTSIDE = -2.0  # a coordinate at which every corner is outside and no gradient 
 class Geometry(NamedTuple):
     """The sliding window; every field is (rows, columns)."""
 
-    limits: Tuple[int, int]
-    kernel: Tuple[int, int]
-    stride: Tuple[int, int]
-    padding: Tuple[int, int]
-    dilation: Tuple[int, int]
+    limits: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
 
-    def output_size(self) -> Tuple[int, int]:
+    def output_size(self) -> tuple[int, int]:
         """Return (H_out, W_out)."""
         rows, columns = (
             (limit + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
@@ -51,7 +51,7 @@ class Points(NamedTuple):
     y: Tensor
     x: Tensor
     mask: Optional[Tensor]
-    size: Tuple[int, int]  # P = H_out * W_out
+    size: tuple[int, int]  # P = H_out * W_out
 
 
 def sampling_points(offset: Tensor, mask: Optional[Tensor], geometry: Geometry) -> Points:
@@ -81,7 +81,7 @@ def sampling_points(offset: Tensor, mask: Optional[Tensor], geometry: Geometry) 
     return Points(y, x, None if mask is None else split(mask), size)
 
 
-def _grid(points: Points, limits: Tuple[int, int]) -> Tensor:
+def _grid(points: Points, limits: tuple[int, int]) -> Tensor:
     """Normalise to grid_sample's coordinates, border to border: (N, D, K, P, 2)."""
     both = ((points.x, limits[1]), (points.y, limits[0]))
     grid = torch.stack([(2 * value + 1) / limit - 1 for value, limit in both], -1)
@@ -113,7 +113,7 @@ def columns_by_grid(x: Tensor, points: Points) -> Tensor:
 
 
 def multiply_columns(
-    columns: Tensor, weight: Tensor, size: Tuple[int, int], groups: int, dtype: torch.dtype
+    columns: Tensor, weight: Tensor, size: tuple[int, int], groups: int, dtype: torch.dtype
 ) -> Tensor:
     """Apply the kernel to sampled columns (N, C_in, K, P)."""
     count, channels, taps, positions = columns.shape
@@ -126,6 +126,6 @@ def multiply_columns(
     return torch.matmul(kernels, columns).reshape(count, weight.shape[0], *size)
 
 
-def to_maps(rows: Tensor, count: int, size: Tuple[int, int]) -> Tensor:
+def to_maps(rows: Tensor, count: int, size: tuple[int, int]) -> Tensor:
     """Turn (N * P, C) into (N, C, H_out, W_out), which lies in memory as channels_last."""
     return rows.view(count, *size, -1).permute(0, 3, 1, 2)

@@ -12,8 +12,9 @@ that are nowhere probable may be left out; the kernels are those of ``permutohed
 Shape letters: N image, C class, H row, W column; P pixel = H * W.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -26,12 +27,12 @@ NORMALIZATIONS = ('symmetric', 'after', 'before', 'mean', 'none')
 _SUM_TOLERANCE = 0.01  # float16 probabilities of many classes
 _TINY = 1e-20
 
-Kernel = Tuple[Union[float, Tensor], Callable[[Tensor], Tensor]]
+Kernel = tuple[Union[float, Tensor], Callable[[Tensor], Tensor]]
 
 
 def _setting(
     pos_w: float, pos_xy: float, bi_w: float, bi_xy: float, bi_rgb: float
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     return dict(pos_w=pos_w, pos_xy=pos_xy, bi_w=bi_w, bi_xy=bi_xy, bi_rgb=bi_rgb)
 
 
@@ -121,7 +122,7 @@ def normalise(lattice: PermutohedralLattice, mode: str) -> PermutohedralLattice:
 
 
 def mean_field(
-    unary_PC: Tensor, kernels: List[Kernel], iterations: int, *, chunk: int = 24, prune: float = 0
+    unary_PC: Tensor, kernels: list[Kernel], iterations: int, *, chunk: int = 24, prune: float = 0
 ) -> Tensor:
     """Iterate ``Q = softmax(-U + sum of w K Q)`` from ``Q = softmax(-U)``.
 
@@ -169,14 +170,14 @@ def _highest(q: Tensor, rows: int = 64) -> Tensor:
     return highest
 
 
-def _step(unary: Tensor, q: Tensor, kernels: List[Kernel], chunk: int) -> Tensor:
+def _step(unary: Tensor, q: Tensor, kernels: list[Kernel], chunk: int) -> Tensor:
     for weight, kernel in kernels:
         unary = unary + weight * _in_chunks(kernel, q, chunk)
     return unary
 
 
 def _step_in_place(
-    unary: Tensor, q: Tensor, total: Tensor, kernels: List[Kernel], chunk: int
+    unary: Tensor, q: Tensor, total: Tensor, kernels: list[Kernel], chunk: int
 ) -> None:
     """Update ``q`` without allocating anything as large as it, which costs more than filtering."""
     parts = -(-q.shape[1] // chunk)
@@ -283,8 +284,8 @@ class DenseCRF(BaseModule):
         q = mean_field(unary, kernels, self.iterations, chunk=self.chunk, prune=self.prune)
         return q.t().reshape(classes, height, width)
 
-    def _kernels(self, image: Tensor, dtype: torch.dtype) -> List[Kernel]:
-        kernels: List[Kernel] = []
+    def _kernels(self, image: Tensor, dtype: torch.dtype) -> list[Kernel]:
+        kernels: list[Kernel] = []
         if isinstance(self.pos_w, Tensor) or self.pos_w:
             height, width = image.shape[1:]
             place = position_kernel(

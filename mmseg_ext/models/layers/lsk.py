@@ -8,7 +8,8 @@ blocks are not part of the module, and are not here.
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 from mmengine.model import BaseModule

@@ -8,7 +8,7 @@ true width, lands in a wrong pixel without an error.
 Shape letters: N image, C channel, H row, W column, L = H * W.
 """
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +28,10 @@ class Switches(NamedTuple):
     """
 
     indices: Tensor
-    size: Tuple[int, int]
+    size: tuple[int, int]
 
 
-def max_pool(x_NCHW: Tensor, *, ceil_mode: bool = True) -> Tuple[Tensor, Switches]:
+def max_pool(x_NCHW: Tensor, *, ceil_mode: bool = True) -> tuple[Tensor, Switches]:
     """Keep the maximum of each window of 2x2, and where it stood.
 
     Args:

@@ -5,13 +5,11 @@ mean; here it is the mean and then the length of what is left.
 Shape letters: N image, C channel, H row, W column.
 """
 
-from typing import Tuple
-
 import torch
 from torch import Tensor
 
 
-def mean_and_deviation(x_NCHW: Tensor) -> Tuple[Tensor, Tensor]:
+def mean_and_deviation(x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
     """Return both over H and W.
 
     The deviation divides by the number of pixels: it is 0 at one pixel, where the other definition

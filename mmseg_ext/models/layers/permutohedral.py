@@ -13,7 +13,7 @@ Shape letters: D dimension, N point, M vertex, C channel.
 
 import copy
 import math
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +93,7 @@ class PermutohedralLattice:
         result._back = result._there if same else self._scale(after_N, before_N)
         return result
 
-    def _scale(self, before: Optional[Tensor], after: Optional[Tensor]) -> Tuple[_Bags, _Bags]:
+    def _scale(self, before: Optional[Tensor], after: Optional[Tensor]) -> tuple[_Bags, _Bags]:
         splat, slice_ = self._there
         if before is not None:
             splat = splat.scaled(before[splat.indices.long()])
@@ -128,14 +128,14 @@ class _Filter(torch.autograd.Function):
         return lattice._filter(values, there)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         return _Filter.apply(grad, ctx.lattice, not ctx.there), None, None
 
 
 # --- which vertices, which weights ----------------------------------------------------------------
 
 
-def _simplices(features: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Find the simplex around each point.
 
     Returns:
@@ -166,7 +166,7 @@ def _simplices(features: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
 def _elevate(features: Tensor) -> Tensor:
     """Map ``(D, N)`` onto the hyperplane of D + 1 coordinates that sum to zero."""
     dim = len(features)
-    rows: List[Tensor] = []
+    rows: list[Tensor] = []
     total = torch.zeros_like(features[0])
     for j in range(dim, 0, -1):
         scaled = features[j - 1] * (math.sqrt(2 / 3) * (dim + 1) / math.sqrt(j * (j + 1)))
@@ -175,7 +175,7 @@ def _elevate(features: Tensor) -> Tensor:
     return torch.stack([total, *reversed(rows)])
 
 
-def _steps(corner: Tensor) -> List[int]:
+def _steps(corner: Tensor) -> list[int]:
     """Choose a linear map from coordinates to keys, different for each vertex.
 
     The digits of a key are the vertex's position along each feature: coordinates 0 to j - 1 minus j
@@ -197,7 +197,7 @@ def _steps(corner: Tensor) -> List[int]:
     return [(step + 2**63) % 2**64 - 2**63 for step in steps]
 
 
-def _vertex_keys(corner: Tensor, rank: Tensor, steps: List[int]) -> Tensor:
+def _vertex_keys(corner: Tensor, rank: Tensor, steps: list[int]) -> Tensor:
     """Compute the keys ``(D + 1, N)`` of the vertices, in the order of their weights.
 
     Vertex k adds k to every coordinate and takes D + 1 from the k of highest rank; the former
@@ -212,7 +212,7 @@ def _vertex_keys(corner: Tensor, rank: Tensor, steps: List[int]) -> Tensor:
     return keys
 
 
-def _blur(keys: Tensor, steps: List[int], dtype: torch.dtype) -> List[_Bags]:
+def _blur(keys: Tensor, steps: list[int], dtype: torch.dtype) -> list[_Bags]:
     """Link each vertex with its neighbours; those that are not there count as zero.
 
     A neighbour along axis j has D more at coordinate j and 1 less at the others, or the opposite.

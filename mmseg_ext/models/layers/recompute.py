@@ -5,9 +5,10 @@ https://arxiv.org/abs/1604.06174, as ``torch.utils.checkpoint`` has it.
 Differs from it: batch norms do not count the same batch a second time.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Callable, ContextManager, Iterator, Tuple
+from typing import ContextManager
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -25,7 +26,7 @@ def recompute(function: Callable[..., Tensor], owner: nn.Module, *inputs: Tensor
     return checkpoint(function, *inputs, use_reentrant=False, context_fn=partial(_passes, owner))  # type: ignore[no-any-return]
 
 
-def _passes(owner: nn.Module) -> Tuple[ContextManager, ContextManager]:
+def _passes(owner: nn.Module) -> tuple[ContextManager, ContextManager]:
     return nullcontext(), _statistics_kept(owner)
 
 

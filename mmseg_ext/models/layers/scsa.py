@@ -10,7 +10,8 @@ gate are not here.
 Shape letters: N image, C channel, A head, D = C / A, H row, W column, L window.
 """
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn.functional as F

@@ -8,7 +8,7 @@ Shape letters: N image, C channel, S scale factor, H row, W column.
 
 import difflib
 import inspect
-from typing import Any, Dict, List, Set, Union
+from typing import Any, Union
 
 from mmcv.cnn import build_upsample_layer
 from mmengine.registry import MODELS
@@ -29,7 +29,7 @@ _TYPES = (
 )
 
 
-def build_upsampler(cfg: Dict[str, Any], channels: int, scale_factor: int) -> nn.Module:
+def build_upsampler(cfg: dict[str, Any], channels: int, scale_factor: int) -> nn.Module:
     """Build a module that makes ``(N, C, H, W)`` into ``(N, C, S * H, S * W)``.
 
     Args:
@@ -83,7 +83,7 @@ def _find(kind: Union[str, type]) -> type:
         found = registry.get(kind) if isinstance(kind, str) else None
     if inspect.isclass(found) and _enlarges(found):
         return found
-    types: List[str] = [name for name in _TYPES if name != 'carafe' or mmcv_full_available()]
+    types: list[str] = [name for name in _TYPES if name != 'carafe' or mmcv_full_available()]
     near = difflib.get_close_matches(str(kind).lower(), types, n=1)
     hint = f'; did you mean {near[0]!r}?' if near else ''
     raise ValueError(f'no upsampler has the type {kind!r}; there are {", ".join(types)}{hint}')
@@ -94,7 +94,7 @@ def _enlarges(module: type) -> bool:
     return named or issubclass(module, nn.ConvTranspose2d)
 
 
-def _accepted(kind: Union[str, type], upsampler: type) -> Set[str]:
+def _accepted(kind: Union[str, type], upsampler: type) -> set[str]:
     accepted = set(inspect.signature(upsampler).parameters)
     if upsampler is nn.Upsample:  # the type is the mode, and torch refuses the rest at run time
         accepted &= {'scale_factor', 'align_corners'} if kind == 'bilinear' else {'scale_factor'}
@@ -102,8 +102,8 @@ def _accepted(kind: Union[str, type], upsampler: type) -> Set[str]:
 
 
 def _settings(
-    upsampler: type, accepted: Set[str], options: Dict[str, Any], channels: int, scale_factor: int
-) -> Dict[str, Any]:
+    upsampler: type, accepted: set[str], options: dict[str, Any], channels: int, scale_factor: int
+) -> dict[str, Any]:
     """Return what the contract leaves no choice in, by the names that the type has for it."""
     widths = dict.fromkeys(('channels', 'in_channels', 'out_channels'), channels)
     settings = dict(widths, scale_factor=scale_factor)

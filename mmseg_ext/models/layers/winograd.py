@@ -11,7 +11,7 @@ Shape letters: N image, C channel, D output channel, H, W size, R, S tile row an
 a, b row and column in the transformed 6x6 tile, i, j row and column of a tile's 4x4 outputs.
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

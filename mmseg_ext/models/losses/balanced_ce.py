@@ -8,7 +8,8 @@ Differs from it: the paper has two classes; the three modes are three readings f
 Shape letters: N image, K class, H row, W column.
 """
 
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Optional, Union
 
 import torch
 import torch.nn.functional as F

@@ -1,6 +1,7 @@
 """What the losses share: the name in mmseg's log and the reduction over pixels."""
 
-from typing import Callable, Optional
+from collections.abc import Callable
+from typing import Optional
 
 from torch import Tensor, nn
 

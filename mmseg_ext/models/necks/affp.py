@@ -10,7 +10,8 @@ gate keeps the sigmoid where it is below one half (``gate='public'``).
 Shape letters: N image, C channel, D output channel, H row, W column.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +77,7 @@ class FSM(BaseModule):
         half = x_NCHW.shape[1] // 2
         return rich + torch.cat([poor[:, half:], poor[:, :half]], dim=1)
 
-    def _split(self, x_NCHW: Tensor) -> Tuple[Tensor, Tensor]:
+    def _split(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         weight_C = self.norm.weight / self.norm.weight.sum()
         score = self.norm(x_NCHW) * weight_C[:, None, None]
         if self.gate == 'public':
@@ -143,7 +144,7 @@ class FRM(BaseModule):
         weight_wide, weight_cheap = self._weights(wide, cheap)
         return weight_wide * wide + weight_cheap * cheap
 
-    def _weights(self, wide: Tensor, cheap: Tensor) -> Tuple[Tensor, Tensor]:
+    def _weights(self, wide: Tensor, cheap: Tensor) -> tuple[Tensor, Tensor]:
         means = [m.mean(dim=(2, 3), keepdim=True) for m in (wide, cheap)]
         if self.merge == 'joint':
             first, second = torch.cat(means, dim=1).softmax(dim=1).chunk(2, dim=1)
@@ -233,7 +234,7 @@ class AFFP(BaseModule):
         super().__init__(init_cfg)
         if not rates:
             raise ValueError('rates is empty: give at least one dilation, for example (6, 12, 18)')
-        branches: List[nn.Module] = [conv_bn_relu(in_channels, channels)]
+        branches: list[nn.Module] = [conv_bn_relu(in_channels, channels)]
         for rate in rates:
             refine = [FRM(in_channels, dilation=rate, merge=merge)] if with_frm else []
             branches.append(nn.Sequential(FSM(in_channels, gate=gate), *refine))

@@ -6,7 +6,7 @@ which the mean was subtracted and wraps them around as bytes; here the file is r
 Shape letters: C class, H row, W column, of the original image.
 """
 
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -64,8 +64,8 @@ class CRFEncoderDecoder(EncoderDecoder):
             self._refining = False
 
     def predict(
-        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
-    ) -> List[SegDataSample]:
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
         """Predict as the network does and, within ``test_step``, refine.
 
         Args:

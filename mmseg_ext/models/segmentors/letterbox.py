@@ -5,7 +5,7 @@ bars off, bilinear resize of the probabilities (cv2, ``align_corners=False``), a
 Differs from it: nothing.
 """
 
-from typing import List, Optional
+from typing import Optional
 
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
@@ -24,8 +24,8 @@ class LetterboxEncoderDecoder(EncoderDecoder):
     align_corners: bool
 
     def postprocess_result(
-        self, seg_logits: Tensor, data_samples: Optional[List[SegDataSample]] = None
-    ) -> List[SegDataSample]:
+        self, seg_logits: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
         """Soften, cut, resize, argmax.
 
         Args:

@@ -10,7 +10,8 @@ pixels belong to no instance and count as background: torchvision cannot ignore 
 Shape letters: N image, I instance, K class, H row, W column.
 """
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -66,7 +67,7 @@ def instance_targets(
     background_index: int = 0,
     ignore_index: int = 255,
     min_pixels: int = 16,
-) -> Dict[str, Tensor]:
+) -> dict[str, Tensor]:
     """Cut a label map into what torchvision's detectors learn from.
 
     Args:
@@ -97,7 +98,7 @@ def instance_targets(
     return {name: value.to(label_HW.device) for name, value in target.items()}
 
 
-Found = List[Tuple[int, np.ndarray]]
+Found = list[tuple[int, np.ndarray]]
 
 
 def _connected(label: np.ndarray, things: np.ndarray) -> Found:
@@ -119,13 +120,13 @@ def _given(label: np.ndarray, ids: np.ndarray, things: np.ndarray, ignore_index:
     return found
 
 
-def _box(mask: np.ndarray) -> List[int]:
+def _box(mask: np.ndarray) -> list[int]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     edges = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     return [int(edge) for edge in edges]
 
 
-def coco_label_map(categories: List[str]) -> Dict[int, int]:
+def coco_label_map(categories: list[str]) -> dict[int, int]:
     """Map a COCO detector's labels to PASCAL VOC's class ids; others have no class there.
 
     Args:
@@ -193,11 +194,11 @@ class MaskRCNNSegmentor(BaseSegmentor):
         self.label_map = _label_map(label_map, num_classes, background_index)
         self.trains = label_map is None
 
-    def extract_feat(self, inputs: Tensor) -> Dict[str, Tensor]:
+    def extract_feat(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the detector's feature pyramid."""
         return self.detector.backbone(inputs)
 
-    def loss(self, inputs: Tensor, data_samples: List[SegDataSample]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Return torchvision's five losses.
 
         Raises:
@@ -208,7 +209,7 @@ class MaskRCNNSegmentor(BaseSegmentor):
         targets = [self._target(sample) for sample in data_samples]
         return self.detector(list(inputs), targets)
 
-    def _target(self, sample: SegDataSample) -> Dict[str, Tensor]:
+    def _target(self, sample: SegDataSample) -> dict[str, Tensor]:
         label_HW = sample.gt_sem_seg.data[0]
         instances = sample.get('gt_instance_map')
         target = instance_targets(
@@ -222,12 +223,12 @@ class MaskRCNNSegmentor(BaseSegmentor):
         target['labels'] += (target['labels'] < self.background_index).long()
         return target
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: Optional[List[dict]] = None) -> Tensor:
+    def encode_decode(self, inputs: Tensor, batch_img_metas: Optional[list[dict]] = None) -> Tensor:
         """Return the logarithm of the painted scores."""
         with torch.no_grad():
             return torch.stack([self._paint(found) for found in self.detector(list(inputs))])
 
-    def _paint(self, found: Dict[str, Tensor]) -> Tensor:
+    def _paint(self, found: dict[str, Tensor]) -> Tensor:
         table = self.label_map.to(found['labels'].device)
         labels_I = table[found['labels'].clamp_max(len(table) - 1)]  # its last entry: no class
         painted_KHW = paint_instances(
@@ -240,13 +241,13 @@ class MaskRCNNSegmentor(BaseSegmentor):
         return painted_KHW.clamp_min(1e-6).log()
 
     def predict(
-        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
-    ) -> List[SegDataSample]:
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
         """Return samples with the class map and its logits at the original size."""
         return self.postprocess_result(self.encode_decode(inputs), data_samples)
 
     def _forward(
-        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
     ) -> Tensor:
         return self.encode_decode(inputs)
 

@@ -7,8 +7,9 @@ Differs from it: nothing. Any model with dropout may be used, mmseg's heads have
 Shape letters: N image, K class, H row, W column.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Optional
 
 import torch
 from mmengine.structures import PixelData
@@ -53,8 +54,8 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
         self.num_passes = num_passes
 
     def predict(
-        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
-    ) -> List[SegDataSample]:
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
         """Average the passes.
 
         Args:
@@ -72,8 +73,8 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
         return results
 
     def monte_carlo(
-        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
-    ) -> Tuple[Tensor, Tensor]:
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> tuple[Tensor, Tensor]:
         """Run the passes.
 
         Returns:
@@ -91,13 +92,13 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
         return mean, squares.mean(1, keepdim=True) / self.num_passes
 
 
-def _plain_metas(inputs: Tensor) -> List[dict]:
+def _plain_metas(inputs: Tensor) -> list[dict]:
     size = inputs.shape[2:]
     meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
     return [meta] * len(inputs)
 
 
-def _dropouts(model: nn.Module) -> List[Any]:
+def _dropouts(model: nn.Module) -> list[Any]:
     return [layer for layer in model.modules() if isinstance(layer, _DropoutNd)]
 
 

@@ -25,8 +25,9 @@ is no integer, its ``scale_factor`` means other coordinates since, and other log
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ DEFINITIONS = ('port', 'caffe', 'full')
 
 def scaled_size(
     size: Sequence[int], scale: float, *, align_corners: bool = False
-) -> Tuple[int, int]:
+) -> tuple[int, int]:
     """Size of an image at a scale, at least 1: ``int(n s)``, or ``int((n - 1) s) + 1`` if aligned.
 
     Args:
@@ -133,17 +134,17 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
         self.scales = tuple(scales)
         self.loss_definition = loss_definition
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: List[dict]) -> Tensor:
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Return fused logits at the input's size, ``(N, K, H, W)``."""
         return self.decode_head.predict_by_feat(self._forward(inputs), batch_img_metas)
 
     def _forward(
-        self, inputs: Tensor, data_samples: Optional[List[SegDataSample]] = None
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
     ) -> Tensor:
         logits = {s: self.decode_head.forward(self._features(inputs, s)) for s in self.scales}
         return self._fuse(logits)
 
-    def loss(self, inputs: Tensor, data_samples: List[SegDataSample]) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Return the losses of all scales and of their maximum.
 
         Args:
@@ -152,7 +153,7 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
         """
         features = {s: self._features(inputs, s) for s in self.scales}
         logits = {s: self.decode_head.forward(x) for s, x in features.items()}
-        losses: Dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         for name, z in self._terms(logits).items():
             samples = self._fit_labels(data_samples, z)
             losses.update(add_prefix(self.decode_head.loss_by_feat(z, samples), f'decode_{name}'))
@@ -169,11 +170,11 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
             return x
         return F.interpolate(x, tuple(size), mode='bilinear', align_corners=self.align_corners)
 
-    def _fuse(self, logits: Dict[float, Tensor]) -> Tensor:
+    def _fuse(self, logits: dict[float, Tensor]) -> Tensor:
         size = logits[1].shape[2:]
         return reduce(torch.maximum, [self._resize(z, size) for z in logits.values()])
 
-    def _terms(self, logits: Dict[float, Tensor]) -> Dict[str, Tensor]:
+    def _terms(self, logits: dict[float, Tensor]) -> dict[str, Tensor]:
         """Logits of each loss term, at the size at which labels are compared with them."""
         terms = dict(logits)
         if self.loss_definition == 'caffe':
@@ -186,7 +187,7 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
         named = {f'x{s:g}': z for s, z in terms.items()}
         return named if len(named) == 1 else {**named, 'max': self._fuse(logits)}
 
-    def _fit_labels(self, samples: List[SegDataSample], logits: Tensor) -> List[SegDataSample]:
+    def _fit_labels(self, samples: list[SegDataSample], logits: Tensor) -> list[SegDataSample]:
         if self.loss_definition == 'full':
             return samples  # the head enlarges the logits instead
         size = logits.shape[2:]

@@ -1,9 +1,10 @@
 """Find out from masks what their classes are: values, or colours, and what is no class."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from .signs import (
     palettes_disagree,
 )
 
-Color = Tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _MAX_COLORS = 64  # more than any data set has classes with colours told apart by eye
 _MAX_VALUES = 256
@@ -45,10 +46,10 @@ class MaskContent(NamedTuple):
         palette: Colours of a palette, in the order of its values.
     """
 
-    values: Dict[Any, int]
-    colors: Dict[Any, int]
+    values: dict[Any, int]
+    colors: dict[Any, int]
     facts: MaskFacts
-    palette: List[Color]
+    palette: list[Color]
 
 
 @dataclass
@@ -64,12 +65,12 @@ class Classes:
         notes: What was guessed, a line each.
     """
 
-    names: List[str]
-    values: List[int]
-    colors: List[Color]
-    ignored: List[Any] = field(default_factory=list)
+    names: list[str]
+    values: list[int]
+    colors: list[Color]
+    ignored: list[Any] = field(default_factory=list)
     threshold: Optional[int] = None
-    notes: List[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def find_classes(
@@ -108,12 +109,12 @@ def read_content(path: str) -> MaskContent:
     return MaskContent(counts, colors, facts_of(path, mask, used), _flat(stored))
 
 
-def _flat(stored: StoredMask) -> List[Color]:
+def _flat(stored: StoredMask) -> list[Color]:
     palette = [] if stored.palette is None else stored.palette.tolist()
     return [(red, green, blue) for red, green, blue in palette]
 
 
-def _in_colors(counts: Dict[int, int], palette: Dict[int, Color]) -> Dict[Color, int]:
+def _in_colors(counts: dict[int, int], palette: dict[int, Color]) -> dict[Color, int]:
     colors: Counter = Counter()
     for value, number in counts.items():
         colors[palette.get(value, (value,) * 3)] += number
@@ -166,7 +167,7 @@ def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
         raise ValueError(f'{numbered.kind}: {numbered.text}')
 
 
-def _holds_colors(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
+def _holds_colors(contents: Sequence[MaskContent]) -> tuple[bool, str]:
     """Whether the colours of the masks are their classes, and why, if it is not plain.
 
     Raises:
@@ -188,7 +189,7 @@ def _holds_colors(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
     return True, f'the colours of the palettes are read: {disagree.text.split(":")[0]}'
 
 
-def _greys_beside_palettes(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
+def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:
     """Masks of values 0 and 255 beside those of a palette that shows 0 and 1 as black and white."""
     plain = {color for content in contents if not content.palette for color in content.colors}
     shown = {color for content in contents if content.palette for color in content.colors}
@@ -203,7 +204,7 @@ def _greys_beside_palettes(contents: Sequence[MaskContent]) -> Tuple[bool, str]:
     )
 
 
-def _blends(facts: Sequence[MaskFacts], counts: Counter) -> Tuple[List[Any], str]:
+def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str]:
     """Values, or colours, that interpolation made, and a note on them.
 
     Raises:
@@ -233,7 +234,7 @@ def _blends(facts: Sequence[MaskFacts], counts: Counter) -> Tuple[List[Any], str
 
 def _of_values(
     facts: Sequence[MaskFacts], counts: Counter, path: str, listed: Listed, *, named: bool
-) -> Tuple[Classes, str]:
+) -> tuple[Classes, str]:
     """Classes of masks that hold values."""
     numbered = None if named or _match_names(sorted(counts), listed) else instance_numbers(facts)
     if numbered is not None:
@@ -247,7 +248,7 @@ def _of_values(
 # ------------------------------------------------------------------------------- values
 
 
-def _by_value(counts: Counter, blends: List[int], path: str, listed: Listed) -> Classes:
+def _by_value(counts: Counter, blends: list[int], path: str, listed: Listed) -> Classes:
     values = sorted(value for value in counts if value not in blends)
     if len(values) > _MAX_VALUES or values[0] < 0:
         raise ValueError(
@@ -278,7 +279,7 @@ def _by_value(counts: Counter, blends: List[int], path: str, listed: Listed) -> 
     return Classes(names, values, _colors(len(values)), [*ignored, *blends], notes=notes)
 
 
-def _no_label(values: List[int], counts: Counter, listed: Listed) -> Tuple[List[int], List[str]]:
+def _no_label(values: list[int], counts: Counter, listed: Listed) -> tuple[list[int], list[str]]:
     """The largest value, if it says that there is no label, and a note on it."""
     last = values[-1]
     known = {name.value for name in listed.names}
@@ -290,7 +291,7 @@ def _no_label(values: List[int], counts: Counter, listed: Listed) -> Tuple[List[
     return [last], [f'the value {last} ({share:.1f} % of pixels) is taken as ignored']
 
 
-def _unused_names(values: List[int], listed: Listed) -> List[str]:
+def _unused_names(values: list[int], listed: Listed) -> list[str]:
     """A note on a file of names that do not fit."""
     if not listed.source:
         return []
@@ -302,7 +303,7 @@ def _unused_names(values: List[int], listed: Listed) -> List[str]:
     ]
 
 
-def _is_scale(values: List[int]) -> bool:
+def _is_scale(values: list[int]) -> bool:
     """Whether values are greys at even distances, as 0, 128, 255, which ids are not."""
     steps = np.diff(values)
     return len(steps) > 1 and int(steps.min()) >= 16 and int(steps.max() - steps.min()) <= 2
@@ -337,7 +338,7 @@ def _made_up(value: int, counts: Counter, binary: bool) -> str:
     return 'foreground' if binary else f'class_{value}'
 
 
-def _match_names(values: List[int], listed: Listed) -> Optional[Tuple[List[int], List[str]]]:
+def _match_names(values: list[int], listed: Listed) -> Optional[tuple[list[int], list[str]]]:
     """Values and their names: by the values in the list, else by the order of its lines."""
     by_value = {entry.value: entry.name for entry in listed.names if entry.value is not None}
     if not by_value:
@@ -355,7 +356,7 @@ def _match_names(values: List[int], listed: Listed) -> Optional[Tuple[List[int],
 # ------------------------------------------------------------------------------ colours
 
 
-def _by_color(counts: Counter, blends: List[Color], path: str, listed: Listed) -> Classes:
+def _by_color(counts: Counter, blends: list[Color], path: str, listed: Listed) -> Classes:
     known = {entry.color: entry.name for entry in listed.names if entry.color}
     ignored = [color for color in blends if color not in known]
     unknown = [color for color in counts if color not in known and color not in ignored]
@@ -397,7 +398,7 @@ def _use_palette(found: Classes, contents: Sequence[MaskContent], *, colored: bo
             found.colors = colors
 
 
-def _colors(count: int) -> List[Color]:
+def _colors(count: int) -> list[Color]:
     return [(red, green, blue) for red, green, blue in voc_palette(count)]
 
 

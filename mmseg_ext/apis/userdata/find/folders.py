@@ -3,9 +3,9 @@
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, Sequence, Tuple
 
 from ....datasets.folder import IMAGE_SUFFIXES, walk_files
 
@@ -42,10 +42,10 @@ class Kind:
     role: str
     split: str
     top: str
-    key: Tuple[str, ...]
+    key: tuple[str, ...]
 
 
-Kinds = Dict[str, Kind]
+Kinds = dict[str, Kind]
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Tree:
     """
 
     root: Path
-    files: Dict[str, List[str]]
+    files: dict[str, list[str]]
     others: Counter
 
     def found(self, folders: Sequence[str] = ()) -> str:
@@ -80,7 +80,7 @@ def look_below(root: Path, own: Sequence[Path] = ()) -> Tree:
     Raises:
         ValueError: If there is none.
     """
-    files: Dict[str, List[str]] = defaultdict(list)
+    files: dict[str, list[str]] = defaultdict(list)
     others: Counter = Counter()
     for path in data_files(root, own):
         if path.name.lower().endswith(IMAGE_SUFFIXES):
@@ -96,7 +96,7 @@ def look_below(root: Path, own: Sequence[Path] = ()) -> Tree:
     return tree
 
 
-def data_files(root: Path, own: Sequence[Path] = ()) -> List[Path]:
+def data_files(root: Path, own: Sequence[Path] = ()) -> list[Path]:
     """All files below a folder, but for those in folders that init wrote."""
     paths = [
         path for path in walk_files(root) if not path.name.startswith('.') or path.name == MADE
@@ -138,7 +138,7 @@ def kind_of(folder: str) -> Kind:
     )
 
 
-def read_name(part: str) -> Tuple[str, str, str]:
+def read_name(part: str) -> tuple[str, str, str]:
     """Role and split that the name of a folder, or a file, suggests, and the rest of the name."""
     role, split, left = '', '', []
     text = re.sub(r'ground[_\-. ]?truth', 'groundtruth', part.lower())
@@ -157,7 +157,7 @@ def read_name(part: str) -> Tuple[str, str, str]:
     return role, split, '_'.join(left)
 
 
-def _cut_split(word: str) -> Tuple[str, str]:
+def _cut_split(word: str) -> tuple[str, str]:
     """Take the name of a split off a word: ``trainannot`` is ``annot`` of ``train``."""
     plain = re.sub(r'\d{4}$', '', word)  # train2017
     if plain in SPLITS:

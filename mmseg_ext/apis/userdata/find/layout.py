@@ -16,9 +16,10 @@ import os
 import re
 import shlex
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Optional
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def has_masks(root: Path, own: Sequence[Path] = ()) -> bool:
     return named or bool(_paired_endings(names))
 
 
-def _by_role(kinds: Kinds) -> Tuple[Kinds, Kinds]:
+def _by_role(kinds: Kinds) -> tuple[Kinds, Kinds]:
     images = {f: k for f, k in kinds.items() if k.role == 'image'}
     return images, {f: k for f, k in kinds.items() if k.role == 'mask'}
 
@@ -166,9 +167,9 @@ def _refuse_cases(tree: Tree, kinds: Kinds, what: str) -> None:
     )
 
 
-def _groups(kinds: Kinds) -> List[Kinds]:
+def _groups(kinds: Kinds) -> list[Kinds]:
     """Folders whose names say nothing, those of one name together, as tops of their own."""
-    found: Dict[Tuple[str, ...], Kinds] = defaultdict(dict)
+    found: dict[tuple[str, ...], Kinds] = defaultdict(dict)
     for folder, kind in kinds.items():
         below = PurePosixPath(folder).relative_to(kind.top).parts[:1]
         top = PurePosixPath(kind.top, *below).as_posix()

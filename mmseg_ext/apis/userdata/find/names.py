@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple, Optional
 
 from .folders import data_files
 
-Color = Tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _TEXTS = (
     'classes.txt', 'class_names.txt', 'classnames.txt', 'names.txt', 'labels.txt', 'labelmap.txt',
@@ -33,7 +34,7 @@ class Name(NamedTuple):
 class Listed(NamedTuple):
     """Names of classes, and the file that they are from, or that has none that are understood."""
 
-    names: List[Name]
+    names: list[Name]
     source: str = ''
 
 
@@ -50,7 +51,7 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     """
     if folder is None:
         return Listed([])
-    found: Dict[str, List[Path]] = {}
+    found: dict[str, list[Path]] = {}
     for path in data_files(folder, own):
         found.setdefault(path.name.lower(), []).append(path)
     unread = ''
@@ -63,13 +64,13 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     return Listed([], unread)
 
 
-def _from_text(path: Path) -> List[Name]:
+def _from_text(path: Path) -> list[Name]:
     text = path.read_text(encoding='utf-8-sig', errors='replace')
     lines = [line.strip() for line in text.splitlines()]
     return [entry for line in lines if line and line[0] != '#' for entry in _line(line)]
 
 
-def _line(line: str) -> List[Name]:
+def _line(line: str) -> list[Name]:
     words = [word for word in re.split(r'[\s,;:]+', line) if word]
     numbers = [int(word) for word in words if re.fullmatch(r'\d{1,3}', word)]
     names = [word for word in words if not re.fullmatch(r'\d{1,3}', word)]
@@ -79,7 +80,7 @@ def _line(line: str) -> List[Name]:
     return [Name(' '.join(names), numbers[0] if len(numbers) == 1 else None, color)]
 
 
-def _from_json(path: Path) -> List[Name]:
+def _from_json(path: Path) -> list[Name]:
     try:
         content = json.loads(path.read_text(encoding='utf-8-sig'))
     except (ValueError, OSError, RecursionError):
@@ -87,7 +88,7 @@ def _from_json(path: Path) -> List[Name]:
     return _names_of(content)
 
 
-def _names_of(content: Any) -> List[Name]:
+def _names_of(content: Any) -> list[Name]:
     if isinstance(content, list):
         found = [_entry(item) for item in content]
         return [name for name in found if name] if all(found) else []

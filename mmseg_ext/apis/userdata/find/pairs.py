@@ -3,9 +3,10 @@
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, Optional, Sequence, Set, Tuple
+from typing import Optional
 
 from .folders import Kinds, Tree
 
@@ -26,7 +27,7 @@ class Folders:
 
     images: str
     masks: str
-    stems: List[str] = field(default_factory=list)
+    stems: list[str] = field(default_factory=list)
     whole: bool = True
 
 
@@ -44,10 +45,10 @@ class Layout:
     """
 
     root: Path
-    parts: Dict[str, Folders]
-    image_suffix: List[str]
-    mask_suffix: List[str]
-    notes: List[str]
+    parts: dict[str, Folders]
+    image_suffix: list[str]
+    mask_suffix: list[str]
+    notes: list[str]
     split_by: str = ''
 
 
@@ -88,7 +89,7 @@ def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
     return layout
 
 
-def _names(tree: Tree, folders: Kinds) -> List[str]:
+def _names(tree: Tree, folders: Kinds) -> list[str]:
     return [name for folder in folders for name in tree.files[folder]]
 
 
@@ -120,16 +121,16 @@ def match(part: Folders, layout: Layout, tree: Tree) -> None:
             layout.notes.append(f'{folder}: {len(spare)} {kind} left out, such as {spare[0]}')
 
 
-def _files_of_masks(masks: Set[str], layout: Layout) -> Set[str]:
+def _files_of_masks(masks: set[str], layout: Layout) -> set[str]:
     """What the stems of images would be if masks were images."""
     ends = [(mask, image) for mask in layout.mask_suffix for image in layout.image_suffix]
     shared = {mask[: len(mask) - len(image)] for mask, image in ends if mask.endswith(image)}
     return {stem + end for stem in masks for end in shared}
 
 
-def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> Set[str]:
+def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> set[str]:
     """Paths below a folder without their endings; a stem must have one file."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for place, names in tree.files.items():
         if folder not in ('.', place) and not place.startswith(f'{folder}/'):
             continue
@@ -148,7 +149,7 @@ def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> Set[str]:
     return set(found)
 
 
-def _suffixes(tree: Tree, folders: Kinds, end: str) -> List[str]:
+def _suffixes(tree: Tree, folders: Kinds, end: str) -> list[str]:
     kinds = {os.path.splitext(name)[1].lower() for name in _names(tree, folders)}
     return sorted(f'{end.lower()}{kind}' for kind in kinds)
 
@@ -156,7 +157,7 @@ def _suffixes(tree: Tree, folders: Kinds, end: str) -> List[str]:
 # ------------------------------------------------------------------------------ endings
 
 
-def _endings(images: Sequence[str], masks: Sequence[str], notes: List[str]) -> Tuple[str, str]:
+def _endings(images: Sequence[str], masks: Sequence[str], notes: list[str]) -> tuple[str, str]:
     """What image and mask names have behind the stem that they share, suffix aside."""
     image_stems = {os.path.splitext(name)[0] for name in images}
     mask_stems = {os.path.splitext(name)[0] for name in masks}
@@ -179,14 +180,14 @@ def _endings(images: Sequence[str], masks: Sequence[str], notes: List[str]) -> T
     return '', ''  # nothing fits: the caller says so with examples
 
 
-def _common_end(stems: Set[str]) -> str:
+def _common_end(stems: set[str]) -> str:
     """The ending that all stems share, from a separator on."""
     shared = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]
     found = re.search(r'[_\-. ].*', shared)
     return found.group(0) if found else ''
 
 
-def _rest_of(stem: str, beginnings: Set[str]) -> Optional[str]:
+def _rest_of(stem: str, beginnings: set[str]) -> Optional[str]:
     """What follows the longest beginning that is known."""
     for length in range(len(stem), 0, -1):
         if stem[:length] in beginnings:
@@ -197,7 +198,7 @@ def _rest_of(stem: str, beginnings: Set[str]) -> Optional[str]:
 def _best_end(ends: Counter) -> str:
     """The commonest ending; of equally common ones the one that sounds most like class ids."""
 
-    def rank(end: str) -> Tuple[int, int, str]:
+    def rank(end: str) -> tuple[int, int, str]:
         sounds = [i for i, word in enumerate(_PREFERRED) if word in end.lower().replace('_', '')]
         return -ends[end], sounds[0] if sounds else len(_PREFERRED), end
 

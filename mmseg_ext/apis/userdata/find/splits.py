@@ -3,8 +3,9 @@
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import NamedTuple, Optional
 
 from ....datasets.folder import read_list
 from ....datasets.splits import split_ids
@@ -113,10 +114,10 @@ def _hold_out(layout: Layout, how: SplitBy) -> None:
 # -------------------------------------------------------------------------------- lists
 
 
-def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> Dict[str, Folders]:
+def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> dict[str, Folders]:
     """Splits by text files called train.txt, val.txt, test.txt, whose lines name the images."""
     known = set(whole.stems)
-    best: Dict[str, List[str]] = {}
+    best: dict[str, list[str]] = {}
     source, unknown = '', 0
     for folder, paths in sorted(_lists_below(layout.root, own).items()):
         read = {split: _listed_stems(path, known) for split, path in paths.items()}
@@ -152,13 +153,13 @@ def _say_unused(layout: Layout, own: Sequence[Path]) -> None:
         )
 
 
-def _size(found: Dict[str, List[str]]) -> int:
+def _size(found: dict[str, list[str]]) -> int:
     return sum(len(stems) for stems in found.values())
 
 
-def _lists_below(root: Path, own: Sequence[Path]) -> Dict[Path, Dict[str, Path]]:
+def _lists_below(root: Path, own: Sequence[Path]) -> dict[Path, dict[str, Path]]:
     """Folder -> split -> list."""
-    found: Dict[Path, Dict[str, Path]] = defaultdict(dict)
+    found: dict[Path, dict[str, Path]] = defaultdict(dict)
     for path in data_files(root, own):
         split = SPLITS.get(path.stem.lower())
         if path.suffix.lower() == '.txt' and split:
@@ -166,7 +167,7 @@ def _lists_below(root: Path, own: Sequence[Path]) -> Dict[Path, Dict[str, Path]]
     return found
 
 
-def _listed_stems(path: Path, known: Set[str]) -> Tuple[List[str], int]:
+def _listed_stems(path: Path, known: set[str]) -> tuple[list[str], int]:
     """Stems that a list names, as such, as file names or as paths; none if many are unknown.
 
     Returns:
@@ -194,11 +195,11 @@ def _listed_stems(path: Path, known: Set[str]) -> Tuple[List[str], int]:
 
 def _by_chance(
     stems: Sequence[str], *, ratio: float, seed: int, groups: str
-) -> Tuple[List[str], List[str]]:
+) -> tuple[list[str], list[str]]:
     if not groups:
         return _split(stems, 'images with a mask', ratio=ratio, seed=seed)
     pattern = re.compile(groups)
-    members: Dict[str, List[str]] = defaultdict(list)
+    members: dict[str, list[str]] = defaultdict(list)
     for stem in stems:
         found = pattern.search(stem)
         group = found and found.group(1 if found.re.groups else 0)
@@ -214,7 +215,7 @@ def _by_chance(
 
 def _split(
     names: Sequence[str], what: str, *, ratio: float, seed: int
-) -> Tuple[List[str], List[str]]:
+) -> tuple[list[str], list[str]]:
     if int(len(names) * ratio) == 0:
         raise ValueError(
             f'there is no val, and {len(names)} {what} ({names[0]}, ...) cannot be split at '

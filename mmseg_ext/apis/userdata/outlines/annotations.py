@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Optional
 
 from ....datasets.folder import IMAGE_SUFFIXES
 from ..find.folders import data_files
@@ -53,7 +54,7 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
 def _content(path: Path) -> Any:
     """The content of a JSON file, ``None`` if it is none."""
     try:
-        content: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8-sig'))
+        content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8-sig'))
     except (ValueError, OSError, RecursionError):
         return None
     return content

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
 
 
-def read_coco(files: Dict[str, Any], images: List[str]) -> Drawn:
+def read_coco(files: dict[str, Any], images: list[str]) -> Drawn:
     """Read the objects of COCO's JSON files.
 
     Several files, such as those of three splits, may number their categories differently: their
@@ -29,9 +29,9 @@ def read_coco(files: Dict[str, Any], images: List[str]) -> Drawn:
     Raises:
         ValueError: If a file contradicts itself, or no object has an outline.
     """
-    names: Dict[str, None] = {}
-    drawings: List[Drawing] = []
-    notes: List[str] = []
+    names: dict[str, None] = {}
+    drawings: list[Drawing] = []
+    notes: list[str] = []
     for path in sorted(files, key=lambda path: (split_of(path) != 'train', path)):
         content = files[path]
         try:
@@ -48,15 +48,15 @@ def read_coco(files: Dict[str, Any], images: List[str]) -> Drawn:
 def _add_file(
     path: str,
     content: dict,
-    images: List[str],
-    names: Dict[str, None],
-    drawings: List[Drawing],
-    notes: List[str],
+    images: list[str],
+    names: dict[str, None],
+    drawings: list[Drawing],
+    notes: list[str],
 ) -> None:
     _refuse_twice(path, content)
     categories = {c['id']: str(c['name']) for c in sorted(content['categories'], key=_id)}
     names.update(dict.fromkeys(categories.values()))
-    objects: Dict[Any, List[Region]] = {entry['id']: [] for entry in content['images']}
+    objects: dict[Any, list[Region]] = {entry['id']: [] for entry in content['images']}
     boxes = 0
     for item in content['annotations']:
         if item['category_id'] not in categories or item['image_id'] not in objects:
@@ -96,11 +96,11 @@ def _refuse_twice(path: str, content: dict) -> None:
             raise ValueError(f'{path}: two {kind} have the id {twice[0]}: which one is meant?')
 
 
-def _id(category: dict) -> Tuple[bool, Any]:
+def _id(category: dict) -> tuple[bool, Any]:
     return isinstance(category['id'], str), category['id']
 
 
-def _find(name: str, path: str, images: List[str]) -> Optional[str]:
+def _find(name: str, path: str, images: list[str]) -> Optional[str]:
     """The image that an entry names: beside its file, below the root, or anywhere."""
     name = Path(name.replace('\\', '/')).as_posix()
     known = set(images)
@@ -158,14 +158,14 @@ class _Segmentation:
         return values.reshape(size[1], size[0]).T
 
 
-def decode_counts(text: str) -> List[int]:
+def decode_counts(text: str) -> list[int]:
     """Read COCO's compressed run lengths.
 
     A number is written in groups of five bits, the lowest first, as characters from '0' on; the
     sixth bit says that another group follows, the fifth of the last one is the sign. From the
     fourth number on, the difference to the last but one is written.
     """
-    counts: List[int] = []
+    counts: list[int] = []
     number, shift = 0, 0
     for character in text:
         group = ord(character) - 48

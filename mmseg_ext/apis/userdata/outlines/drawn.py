@@ -9,8 +9,9 @@ import io
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 from PIL import Image
@@ -22,7 +23,7 @@ from ..find.classes import Classes
 from ..find.folders import MADE, read_name
 from ..find.pairs import Folders, Layout
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 IGNORED = '__ignore__'  # the name of what has no label
 _BACKGROUND = ('background', '_background_')
@@ -55,7 +56,7 @@ class Drawing(NamedTuple):
     image: str
     size: Optional[Size]
     split: str
-    regions: List[Region]
+    regions: list[Region]
 
 
 class Drawn(NamedTuple):
@@ -67,9 +68,9 @@ class Drawn(NamedTuple):
         notes: What was left out, a line each.
     """
 
-    drawings: List[Drawing]
-    names: List[str]
-    notes: List[str]
+    drawings: list[Drawing]
+    names: list[str]
+    notes: list[str]
 
 
 def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
@@ -95,7 +96,7 @@ def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
     return (np.cumsum(crossed, axis=1)[:, :width] % 2).astype(bool)
 
 
-def find_names(drawn: Drawn) -> Tuple[List[str], bool]:
+def find_names(drawn: Drawn) -> tuple[list[str], bool]:
     """Classes that occur, background first, and whether some pixels are to be ignored.
 
     Raises:
@@ -223,7 +224,7 @@ def _paint_all(drawn: Drawn, root: Path, folder: Path) -> None:
     write_bytes(folder / MADE, b'')
 
 
-def paint(drawing: Drawing, size: Size, ids: Dict[str, int]) -> np.ndarray:
+def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
     """The mask of an image, ``(H, W)`` uint8."""
     labels = np.zeros(size, np.uint8)
     painted = [(region.paint(size), region.name) for region in drawing.regions]

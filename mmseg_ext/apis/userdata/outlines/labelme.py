@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 from pathlib import PurePosixPath
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ def is_labelme(content: Any) -> bool:
     return isinstance(content, dict) and isinstance(content.get('shapes'), list)
 
 
-def read_labelme(files: Dict[str, Any], images: List[str]) -> Drawn:
+def read_labelme(files: dict[str, Any], images: list[str]) -> Drawn:
     """Read the objects of LabelMe's JSON files: polygons, rectangles, circles and masks.
 
     Args:
@@ -57,7 +57,7 @@ def read_labelme(files: Dict[str, Any], images: List[str]) -> Drawn:
     return Drawn(drawings, names, notes)
 
 
-def _image_of(path: str, content: dict, images: List[str]) -> Optional[str]:
+def _image_of(path: str, content: dict, images: list[str]) -> Optional[str]:
     """The image that a file names, or the one of its own name, beside it or anywhere."""
     folder = PurePosixPath(path).parent
     named = PurePosixPath(str(content.get('imagePath') or '').replace('\\', '/')).name
