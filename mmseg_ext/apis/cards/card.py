@@ -8,17 +8,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
-from ...core.files import read_json
+from ...core.files import PathLike, read_json
 from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, units_warnings
 from ..run.folder import converted_note
 from ..tables.text import TABLE_FILES, tables_section
 from . import convergence
 from .speed import SPEED_FILES, speed_section
-
-PathLike = Union[str, Path]
 
 START, END = '<!-- results:start -->', '<!-- results:end -->'
 _HEAD = (

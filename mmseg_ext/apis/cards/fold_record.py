@@ -6,15 +6,12 @@ that ``tools/kfold.py`` kept, options as they were typed.
 
 import shlex
 from pathlib import Path
-from typing import Union
 
-from ...core.files import read_json
+from ...core.files import PathLike, read_json
 from ..folds.report import SUMMARY_FILE
 from ..folds.run import PLAN_FILE
 from ..run.folder import RUN_FACTS
 from .record import PRIVATE, collect, find_written_config, write_record
-
-PathLike = Union[str, Path]
 
 _KEPT = (
     *RUN_FACTS,

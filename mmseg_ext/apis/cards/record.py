@@ -8,11 +8,11 @@ changed on the command line is not lost.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from mmengine.config import Config
 
-from ...core.files import write_bytes
+from ...core.files import PathLike, write_bytes
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, draw_overview, read_curves
 from ..draw.pixels import colourise, encode_below, error_picture, picture_grid
@@ -25,8 +25,6 @@ from ..run.folder import (
     training_config,
 )
 from ..run.network import build, tested_parameters
-
-PathLike = Union[str, Path]
 
 _KEPT = (*RUN_FACTS, 'metrics', 'absent_classes')
 _MAX_BYTES = 100_000

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from mmengine.config import Config
+from mmengine.config import Configfrom ...core.files import PathLike
 
-PathLike = Union[str, Path]
+
 
 
 def own_config(

@@ -17,10 +17,10 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.files import PathLike
 from ..run.checkpoints import read_state_dict, write_checkpoint
 from ..run.settings import settings_of
 
-PathLike = Union[str, Path]
 State = dict[str, Tensor]
 
 # Tensors that follow from the others or change no output; old files lack them.

@@ -11,12 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 from prettytable import PrettyTable
 
-from ...core.files import write_json
+from ...core.files import PathLike, write_json
 from ...evaluation.confusion import metrics_from_counts, nanmean
 from ...evaluation.image_counts import read_counts
 from ...evaluation.intervals import NONE, brackets, mean_interval, score_intervals
@@ -26,8 +26,6 @@ from ...evaluation.units import Units
 from ..run.folder import RUN_FACTS, read_results
 from .fold import read_split
 from .run import SURFACE_FILE
-
-PathLike = Union[str, Path]
 
 SUMMARY_FILE = 'kfold.json'
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc')

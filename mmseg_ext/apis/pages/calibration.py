@@ -4,16 +4,14 @@ It is what ``tools/test.py --calibration`` counts, without testing the other sco
 """
 
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import torch
 from mmengine.runner import Runner
 
-from ...core.files import write_json
+from ...core.files import PathLike, write_json
 from ...evaluation.calibration_metric import PER_IMAGE_FILE, CalibrationMetric
 from ..run.folder import read_results
-
-PathLike = Union[str, Path]
 
 
 def ensure_calibration(work_dir: PathLike) -> bool:

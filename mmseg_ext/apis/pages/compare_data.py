@@ -8,10 +8,11 @@ added up, replicas averaged. Fractions throughout. Shape letters: N image, K cla
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Protocol, Union
+from typing import Any, Optional, Protocol
 
 import numpy as np
 
+from ...core.files import PathLike
 from ...evaluation.calibration_metric import (
     PARTS,
     PER_IMAGE_FILE,
@@ -26,8 +27,6 @@ from ...evaluation.units import OLD_METHOD, Units, describe_units
 from ..folds.fold import SPLIT_FILE, read_split
 from ..run.cost import read_cost
 from ..run.folder import read_results
-
-PathLike = Union[str, Path]
 
 
 class TableRow(Protocol):

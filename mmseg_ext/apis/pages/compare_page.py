@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from mmengine.logging import print_log
 
-from ...core.files import write_bytes
+from ...core.files import PathLike, write_bytes
 from ..draw.curves import Curve, read_curves
 from ..draw.html import page
 from ..draw.pixels import voc_palette
@@ -24,8 +24,6 @@ from . import compare_sections as parts
 from .calibration import ensure_calibration
 from .compare_data import RowData, TableRow, find_baseline, read_rows, read_run, replicas_of
 from .examples import NUM_IMAGES, ensure_predictions, example_images, shared_examples
-
-PathLike = Union[str, Path]
 
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc', 'FWIoU')
 

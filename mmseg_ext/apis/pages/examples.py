@@ -7,19 +7,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
 
+from ...core.files import PathLike
 from ...core.reading import read_mask
 from ..draw.html import picture
 from ..draw.pixels import colourise, encode, error_picture, read_rgb, shrink
 from ..run.folder import find_config, load_truth, read_results, test_dataset
 from ..run.listing import read_predictions
 from .compare_data import RowData, RunFiles
-
-PathLike = Union[str, Path]
 
 NUM_IMAGES = 6
 _RED = (214, 39, 40)

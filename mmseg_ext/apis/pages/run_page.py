@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 
 from mmengine.config import Config
 
-from ...core.files import write_bytes
+from ...core.files import PathLike, write_bytes
 from ..draw.curves import Curve, read_curves
 from ..draw.html import page
 from ..draw.pixels import voc_palette
@@ -26,8 +26,6 @@ from ..run.folder import (
     read_results,
 )
 from . import run_sections as parts
-
-PathLike = Union[str, Path]
 
 CONSTANT = 'one class everywhere'
 COLOUR = 'classifier of single colours'

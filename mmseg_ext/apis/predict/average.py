@@ -7,7 +7,7 @@ classes. Shape letters: K class, H row, W column.
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
@@ -17,12 +17,11 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from torch import nn
 
+from ...core.files import PathLike
 from ..run.folder import test_dataset
 from ..run.load import load_model
 from ..run.options import metrics_of
 from .predictor import Failure, find_images, predict_to_folder, to_prob
-
-PathLike = Union[str, Path]
 
 
 class AveragedModel(nn.Module):

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 import torch
 
 from ...core import refusals
-from ...core.files import write_json
+from ...core.files import PathLike, write_json
 from ...core.reading import read_mask
 from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ...models.layers.dense_crf import DenseCRF
@@ -26,7 +26,6 @@ from ..draw.pixels import read_rgb
 from ..run.listing import LISTING, read_predictions
 from .predictor import Failure, Prediction, write_prediction
 
-PathLike = Union[str, Path]
 Setting = dict[str, Any]
 SEARCHABLE = ('pos_w', 'pos_xy', 'bi_w', 'bi_xy', 'bi_rgb', 'iterations')
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional
 
 import numpy as np
 
+from ...core.files import PathLike
 from ...core.reading import read_mask
 from ..draw.pixels import colourise, picture_grid, read_rgb
 from .crf import Item, read_listing
-
-PathLike = Union[str, Path]
 
 
 def draw(

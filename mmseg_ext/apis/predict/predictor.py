@@ -24,7 +24,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from PIL import Image
 
-from ...core.files import output_names, write_bytes, write_json
+from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...datasets.folder import IMAGE_SUFFIXES
 from ...evaluation.probabilities import to_prob
 from ..config.pipelines import test_steps
@@ -54,8 +54,6 @@ _OF_ONE_NAME = (
     errno.EINVAL,
     errno.EILSEQ,
 )
-
-PathLike = Union[str, Path]
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,17 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional
 
 from mmengine import hub
 from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ...core import refusals, signals
+from ...core.files import PathLike
 from ..config.check import check_config, check_numbers, check_options
 from ..config.schedule import set_max_iters, set_val_interval, short_schedule
 from ..userdata.apply import apply_dataset, run_name
-
-PathLike = Union[str, Path]
 
 
 def load_config(

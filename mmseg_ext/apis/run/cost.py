@@ -7,17 +7,15 @@ come on top of it.
 
 import statistics
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
 
-from ...core.files import read_json, write_json
+from ...core.files import PathLike, read_json, write_json
 from .facts import hardware
 from .folder import find_config, read_results
 from .network import build, flops_of_image, tested_parameters, time_images
-
-PathLike = Union[str, Path]
 
 COST_FILE = 'cost.json'
 

@@ -8,17 +8,15 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional
 
 import torch
 from mmengine.config import Config
 
-from ...core.files import read_json, write_json
+from ...core.files import PathLike, read_json, write_json
 from ...evaluation.intervals import NONE, Interval
 from .checkpoints import read_checkpoint, settings_of
 from .folder import describe_dataset
-
-PathLike = Union[str, Path]
 
 
 def git(*arguments: str) -> Optional[str]:

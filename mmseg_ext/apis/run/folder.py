@@ -7,21 +7,19 @@ into it. Shape letters: H row, W column.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
-from ...core.files import read_json
+from ...core.files import PathLike, read_json
 from ...core.reading import read_mask
 from ..draw.pixels import read_rgb
 from .listing import read_predictions
 from .old_results import renew_intervals
 from .results_check import check_results
-
-PathLike = Union[str, Path]
 
 # What ``results.json`` says of how a run came about.
 RUN_FACTS = (

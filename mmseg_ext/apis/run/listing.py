@@ -3,15 +3,13 @@
 The file may have been edited, or come from someone else: what it names must lie in its folder.
 """
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Union
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
-from ...core.files import read_json
+from ...core.files import PathLike, read_json
 
 LISTING = 'predictions.json'
 _OUTPUTS = ('mask', 'overlay', 'prob', 'uncertainty')
-
-PathLike = Union[str, Path]
 
 
 def read_predictions(path: PathLike) -> dict[str, Any]:

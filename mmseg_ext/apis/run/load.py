@@ -6,7 +6,7 @@ another model is refused instead of being loaded in part.
 
 import logging
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
 
+from ...core.files import PathLike
 from ..config.classes import class_metas, known_classes
 from ..config.own import own_config
 from ..config.packages import check_packages
@@ -24,8 +25,6 @@ from .checkpoints import check_classes, check_weights, read_checkpoint, weights_
 from .config import explained, load_config, override
 from .folder import find_config
 from .settings import check_settings
-
-PathLike = Union[str, Path]
 
 
 def choose_device(name: str = 'auto') -> torch.device:

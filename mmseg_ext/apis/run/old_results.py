@@ -5,16 +5,15 @@ bootstrap, which is too narrow for few images.
 """
 
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
+from ...core.files import PathLike
 from ...evaluation.confusion import counts_from_confusion
 from ...evaluation.image_counts import read_counts
 from ...evaluation.intervals import NONE, as_json, score_intervals
 from ...evaluation.units import Units, describe_units
-
-PathLike = Union[str, Path]
 
 
 def renew_intervals(results: dict[str, Any], folder: PathLike) -> dict[str, Any]:

@@ -5,17 +5,17 @@ import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ...core.files import PathLike
 from ...engine.distributed import start_cpu_group
 from ...engine.lost_process import waiting_time
 from ...evaluation.calibration_metric import PER_IMAGE_FILE
 
-PathLike = Union[str, Path]
 _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Union
 
-PathLike = Union[str, Path]
 _DICTS = ('calibration', 'per_class_intervals')
 _TEXTS = ('config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'date', 'absent_policy')
-_COUNTS = ('num_images', 'iterations', 'fold', 'num_folds')
+_COUNTS = ('num_images', 'iterations', 'fold', 'num_folds')from ...core.files import PathLike
+
 
 
 _NEEDED = ('metrics', 'per_class', 'confusion')

@@ -1,13 +1,13 @@
 """Test a config with a checkpoint: what ``tools/test.py`` does, callable from Python."""
 
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from ...core.files import output_names
+from ...core.files import PathLike, output_names
 from ...engine import lost_process
 from ...evaluation import CalibrationMetric
 from ..config.classes import check_num_classes
@@ -19,8 +19,6 @@ from .guard import guarded
 from .options import metrics_of, process_limit
 from .settings import check_settings
 from .training import build_runner
-
-PathLike = Union[str, Path]
 
 
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:

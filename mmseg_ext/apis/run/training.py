@@ -7,12 +7,12 @@ belong to the arguments given.
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from ...core.files import PathLike
 from ...core.saved import began_with
 from ...engine import lost_process
 from ...engine.stop_hook import StopHook
@@ -32,7 +32,6 @@ from .guard import guarded
 from .options import process_limit, use_nan, use_seed
 from .settings import check_settings, check_starts
 
-PathLike = Union[str, Path]
 _RUNS: Counter[str] = Counter()  # that this process has built, by name
 
 

@@ -16,9 +16,8 @@ import yaml
 
 import mmseg_ext
 
+from ...core.files import PathLike
 from ..userdata.file import read_data_file
-
-PathLike = Union[str, Path]
 
 MANIFEST = 'tables.yml'
 

@@ -9,15 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from prettytable import PrettyTable
 
-from ...core.files import read_json, write_bytes
+from ...core.files import PathLike, read_json, write_bytes
 from .rows import TableRun
 from .values import COUNTS, TableValues, table_values
-
-PathLike = Union[str, Path]
 
 TABLE_FILES = 'table_*.json'
 HEAD = ('row', 'score', 'paper', 'ours', 'runs', 'difference', 'verdict')

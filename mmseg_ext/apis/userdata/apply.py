@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ...core.files import PathLike
 from ...evaluation.surface_metric import background_of
 from ...models.losses.class_weights import class_weights
 from ..config.pipelines import pipeline_of
@@ -25,7 +26,6 @@ from .file import PARTS, DataFile, read_data_file
 from .record import record_data
 from .scan import MaskCount, median_size, pair_files, probe, probe_images, read_group_file
 
-PathLike = Union[str, Path]
 Size = tuple[int, int]
 
 _PROBED = 100  # masks of a split that are looked at before a run; all are, when they are loaded

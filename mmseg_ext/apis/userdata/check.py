@@ -7,11 +7,11 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from ...core.files import PathLike
 from ...core.reading import Picture, UnfitImageError, read_picture
 from ...datasets.loading import size_mismatch
 from ...datasets.signs import MaskFacts
@@ -30,7 +30,6 @@ from .scan import (
     unknown_text,
 )
 
-PathLike = Union[str, Path]
 _SHOWN = 5  # files that a message names
 _UNREADABLE, _UNFIT, _UNKNOWN = (
     'unreadable files', 'images that the rows cannot read', 'values without a class'

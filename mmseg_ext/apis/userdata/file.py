@@ -28,14 +28,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
+from ...core.files import PathLike
 from ...core.words import command
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from ..draw.pixels import voc_palette
 from .yaml_text import read_yaml, shown
 
-PathLike = Union[str, Path]
 Color = tuple[int, int, int]
 
 PARTS = ('train', 'val', 'test')

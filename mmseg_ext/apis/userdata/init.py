@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from ...core.files import write_bytes
+from ...core.files import PathLike, write_bytes
 from ...core.words import command
 from ...datasets.splits import write_lists
 from .file import PARTS, as_name, read_data_file
@@ -25,7 +25,6 @@ from .scan import in_threads, pair_files, shows_mask_of, spread
 
 __all__ = ['find_classes', 'init_data_file']
 
-PathLike = Union[str, Path]
 
 _UNREADABLE = 0.2  # share of the masks: more are no accident
 _COMPARED = 20  # images that are compared with their masks
