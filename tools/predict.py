@@ -1,4 +1,4 @@
-"""Predict images: index masks, coloured overlays and, on request, probabilities.
+"""Predict images: index masks, colored overlays and, on request, probabilities.
 
 Example:
     python tools/predict.py CONFIG.py work_dirs/NAME/iter_1000.pth photo.jpg photos/ --out OUT

@@ -1,5 +1,5 @@
 # Augmentation of DeepLab-v2: one of five scales of the original size, a crop of 321, a flip; no
-# change of colours. Smaller images are padded by the preprocessor: mean and 255, right and below.
+# change of colors. Smaller images are padded by the preprocessor: mean and 255, right and below.
 deeplabv2_crop = (321, 321)
 deeplabv2_pipeline = [
     dict(type='LoadImageFromFile'),

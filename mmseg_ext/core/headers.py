@@ -222,7 +222,7 @@ def _tiff_color(page: Any, kinds: Any) -> str:
     if page.photometric in (kinds.MINISBLACK, kinds.MINISWHITE):
         return 'grey'
     known = {kinds.RGB: 'rgb', kinds.PALETTE: 'palette'}
-    name = getattr(page.photometric, 'name', 'unknown colours')
+    name = getattr(page.photometric, 'name', 'unknown colors')
     return str(known.get(page.photometric, name))
 
 

@@ -3,18 +3,18 @@
 Images of the rows, 8-bit BGR (``read_color``):
 
 - JPEG, PNG, WebP, BMP, GIF and what else OpenCV knows give the pixels that mmcv's loader gives. An
-  orientation tag is obeyed, in any format; opacity is dropped; a palette gives its colours, CMYK
+  orientation tag is obeyed, in any format; opacity is dropped; a palette gives its colors, CMYK
   becomes RGB, one bit black and white.
 - 16 bits give the upper eight. Where these hold next to nothing (12-bit data arrive as 0 to 15),
-  the file is refused, as are signed, 32-bit and floating-point files, and channels beyond colour
+  the file is refused, as are signed, 32-bit and floating-point files, and channels beyond color
   and opacity: they are for ``LoadImage``.
 - Several pages, or frames, are no image.
 
 Images of any depth (``read_image``, for ``LoadImage``): the same files, with all channels and bits;
 the grey pages of a TIFF are channels. Pixels that are no numbers are refused.
 
-Masks (``read_mask``): one value, or one colour, a pixel. A palette gives its indices, or, where
-colours are asked for, its colours; the orientation tag is obeyed as for images; opacity is dropped,
+Masks (``read_mask``): one value, or one color, a pixel. A palette gives its indices, or, where
+colors are asked for, its colors; the orientation tag is obeyed as for images; opacity is dropped,
 and a mask that holds nothing else is refused, as are several pages, further channels (one per
 class) and fractions.
 
@@ -64,8 +64,8 @@ class StoredMask(NamedTuple):
     """A mask as stored.
 
     Args:
-        values: Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colours.
-        palette: Colours of the values, ``(256, 3)`` RGB; ``None`` without a palette.
+        values: Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colors.
+        palette: Colors of the values, ``(256, 3)`` RGB; ``None`` without a palette.
         orientation: By which the file says that it is to be turned, as it was; 1 is upright.
     """
 
@@ -74,13 +74,13 @@ class StoredMask(NamedTuple):
     orientation: int = 1
 
     def in_colors(self) -> np.ndarray:
-        """The colours of the mask, ``(H, W, 3)`` RGB, greys included."""
+        """The colors of the mask, ``(H, W, 3)`` RGB, greys included."""
         if self.palette is not None:
             return self.palette[self.values]
         return self.values if self.values.ndim == 3 else np.repeat(self.values[..., None], 3, 2)
 
     def used_palette(self) -> dict[int, tuple[int, int, int]]:
-        """The palette's colour of each value that occurs; none, if each is its own grey."""
+        """The palette's color of each value that occurs; none, if each is its own grey."""
         if self.palette is None:
             return {}
         used = {int(v): tuple(self.palette[v].tolist()) for v in np.unique(self.values)}
@@ -109,7 +109,7 @@ def read_color(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
     """Read an image as the rows see it, ``(H, W, 3)`` uint8 BGR, upright.
 
     Raises:
-        UnfitImageError: If it is more than 8-bit grey or colour.
+        UnfitImageError: If it is more than 8-bit grey or color.
         ValueError: If the file cannot be decoded.
     """
     return read_color_picture(path, backend_args=backend_args).pixels
@@ -142,7 +142,7 @@ def _refuse_unfit(path: str, header: Header) -> None:
         )
     if header.dtype not in ('bool', 'uint8', 'uint16'):
         raise UnfitImageError(
-            f'{path}: the image is {header.depth}, and the rows read 8-bit colour or grey: use '
+            f'{path}: the image is {header.depth}, and the rows read 8-bit color or grey: use '
             f'LoadImage({_channels(header)}max_value=...) {_CUSTOM}, image_max_value in a data set '
             'file, or convert it to 8 bits'
         )
@@ -157,7 +157,7 @@ def _channels(header: Header) -> str:
 
 def _unfit_channels(path: str, header: Header) -> str:
     return (
-        f'{path}: the image is {header.depth}, and the rows read 8-bit colour or grey: use '
+        f'{path}: the image is {header.depth}, and the rows read 8-bit color or grey: use '
         f'LoadImage(channels={header.channels}) {_CUSTOM} (image_channels: {header.channels} in a '
         'data set file), or save the channels that are meant'
     )
@@ -246,7 +246,7 @@ def _refuse_not_finite(path: str, image: np.ndarray) -> None:
 
 
 def _decode(data: bytes, header: Header) -> np.ndarray:
-    """Decode with all channels and bits, ``(H, W, C)``, colours as BGR."""
+    """Decode with all channels and bits, ``(H, W, C)``, colors as BGR."""
     if header.format == 'TIFF':
         image = read_tiff(data, header)
         image = image if image.ndim == 3 else image[..., None]
@@ -275,11 +275,11 @@ def read_mask(
 
     Args:
         path: Its file.
-        colors: Take the colours of a palette instead of its indices.
+        colors: Take the colors of a palette instead of its indices.
         backend_args: Arguments of mmengine's file backend.
 
     Returns:
-        Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colours, or
+        Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colors, or
         ``colors`` asks for them.
 
     Raises:
@@ -317,13 +317,13 @@ def _refuse_no_mask(path: str, header: Header) -> None:
         )
     if header.color not in _PLAIN:
         raise ValueError(
-            f'{path}: a mask in {header.color} holds no class ids and no colours that can be '
+            f'{path}: a mask in {header.color} holds no class ids and no colors that can be '
             'compared: save class ids, or RGB'
         )
     plain = _PLAIN[header.color] + header.alpha
     if header.channels != plain:
         raise ValueError(
-            f'{path}: the mask has {header.channels} channels, where one value, or one colour, a '
+            f'{path}: the mask has {header.channels} channels, where one value, or one color, a '
             'pixel is expected: save one channel of class ids (of one channel for each class, the '
             'number of the channel that is set)'
         )
@@ -344,7 +344,7 @@ def _decode_mask(data: bytes, header: Header) -> StoredMask:
 
 
 def _narrowed(image: np.ndarray) -> np.ndarray:
-    """Colours of 16 bits that are those of 8 bits stretched, as 8 bits; ids stay as they are."""
+    """Colors of 16 bits that are those of 8 bits stretched, as 8 bits; ids stay as they are."""
     colors = image[..., :3]
     if (colors == colors[..., :1]).all() or (image % 257).any():
         return image
@@ -367,7 +367,7 @@ def _without_opacity(path: str, values: np.ndarray) -> np.ndarray:
     opacity, rest = values[..., -1], values[..., :-1]
     if (opacity != opacity[0, 0]).any() and (rest == rest[:1, :1]).all():
         raise ValueError(
-            f'{path}: the mask is of one colour, and its content is in the opacity (alpha), which '
+            f'{path}: the mask is of one color, and its content is in the opacity (alpha), which '
             'is not read: save the alpha channel as a grey image'
         )
     return rest

@@ -1,6 +1,6 @@
 """The pixels of a TIFF file, whatever its depth, channels, order of bytes and compression.
 
-Pillow reads the usual kinds, LZW, JPEG and fax compression among them. It cuts 16-bit colours to 8
+Pillow reads the usual kinds, LZW, JPEG and fax compression among them. It cuts 16-bit colors to 8
 bits and does not know further channels: these are read by tifffile, which needs a package of its
 own for some compressions (OpenCV helps out with 16 bits), and fills up what a damaged file lacks,
 so that is looked for before.
@@ -27,10 +27,10 @@ def read_tiff(data: bytes, header: Header, *, indices: bool = False) -> np.ndarr
     Args:
         data: The file.
         header: What it says of itself.
-        indices: Take the indices of a palette instead of its colours.
+        indices: Take the indices of a palette instead of its colors.
 
     Returns:
-        ``(H, W)`` or ``(H, W, C)``, colours as RGB; one bit as bool with ``indices``, else as 0
+        ``(H, W)`` or ``(H, W, C)``, colors as RGB; one bit as bool with ``indices``, else as 0
         and 255. Grey pages are channels.
 
     Raises:
@@ -94,7 +94,7 @@ def _refuse_gaps(file: Any, size: int) -> None:
 
 
 def _by_opencv(data: bytes, header: Header, error: Exception) -> np.ndarray:
-    """Help out where tifffile lacks a codec: OpenCV reads grey pages and three colours rightly."""
+    """Help out where tifffile lacks a codec: OpenCV reads grey pages and three colors rightly."""
     known = header.channels == 1 or (header.color == 'rgb' and header.channels == 3)
     if not known or header.orientation != 1:  # which OpenCV would obey, unlike tifffile
         raise error

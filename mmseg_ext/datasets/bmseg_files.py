@@ -2,7 +2,7 @@
 
 Masks become 0 and 1, PNG images 8 bit; both are lossless. Nothing is resized. Grey masks with soft
 edges, left by lossy compression or interpolation, are thresholded; masks that look like anything
-else (class ids, several grey levels, colours) are refused.
+else (class ids, several grey levels, colors) are refused.
 Shape letters: H row, W column, C channel.
 """
 
@@ -167,10 +167,10 @@ def binary_mask(
         The mask, ``(H, W)`` uint8, and the number of pixels that were neither black nor white.
 
     Raises:
-        ValueError: If the mask holds colours or fractions, or values that the settings exclude.
+        ValueError: If the mask holds colors or fractions, or values that the settings exclude.
     """
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
-        kind = 'colours' if mask.ndim == 3 else f'values of type {mask.dtype}'
+        kind = 'colors' if mask.ndim == 3 else f'values of type {mask.dtype}'
         raise ValueError(f'{path}: the mask holds {kind}: save it as grey, 8 or 16 bit')
     grey = mask / 257 if mask.max(initial=0) > 255 else mask
     soft = (grey != 0) & (grey != 255)

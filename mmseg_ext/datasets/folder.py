@@ -31,9 +31,9 @@ class FolderDataset(CheckedSegDataset):
              metainfo=dict(classes=('background', 'bone'), palette=[[0, 0, 0], [255, 0, 0]]),
              label_map={255: 1})
 
-    Masks hold class ids (grey, or palette PNG, whose indices count), or colours with
+    Masks hold class ids (grey, or palette PNG, whose indices count), or colors with
     ``mask_format='color'``. Everything is done by ``LoadLabels``, in this order: threshold or
-    colours, ``reduce_zero_label``, ``label_map``.
+    colors, ``reduce_zero_label``, ``label_map``.
 
     Args:
         metainfo: ``classes`` (names in the order of their ids) and, if wanted, ``palette`` (RGB).
@@ -45,9 +45,9 @@ class FolderDataset(CheckedSegDataset):
         label_map: Value in the file -> class id or ``ignore_index``; other values stay as they
             are. ``{255: 1}`` for binary masks of 0 and 255.
         strict_label_map: Values that ``label_map`` leaves out are errors.
-        mask_format: ``'index'``, or ``'color'`` for masks in the colours of the palette.
+        mask_format: ``'index'``, or ``'color'`` for masks in the colors of the palette.
         mask_threshold: Make the mask binary: 1 where it is at least this, for grey or lossy masks.
-        void_colors: Colours (RGB) to ignore with ``mask_format='color'``.
+        void_colors: Colors (RGB) to ignore with ``mask_format='color'``.
         reduce_zero_label: Ignore label 0 and move all others down by one; not with ``label_map``,
             which can say the same in plain sight.
         kwargs: As for ``CheckedSegDataset``.
@@ -193,7 +193,7 @@ class FolderDataset(CheckedSegDataset):
                 raise ValueError(f'{folder}, {sign.kind}: {sign.text}')
 
     def _ignored_values(self) -> set:
-        """Values, or colours, that are read as ignored."""
+        """Values, or colors, that are read as ignored."""
         void = {tuple(color) for color in self.mask_reading.get('void_colors', ())}
         mapped = (self.mask_label_map or {}).items()
         return void | {value for value, label in mapped if label == self.ignore_index}

@@ -1,7 +1,7 @@
 """Reading label masks, with the checks that mmseg's ``LoadAnnotations`` lacks.
 
 Differs from mmseg: sizes and label ids are checked; masks of 16 bit and masks that are stored as
-colours are read; a sample without ``seg_map_path`` passes through, so that mmseg's inference
+colors are read; a sample without ``seg_map_path`` passes through, so that mmseg's inference
 functions, which remove ``LoadAnnotations`` by its name, work with these pipelines.
 Shape letters: H row, W column.
 """
@@ -19,7 +19,7 @@ _NO_CLASS = -1
 
 
 def colors_to_ids(mask_HW3: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Replace each RGB colour by its position in the palette, an unknown colour by -1."""
+    """Replace each RGB color by its position in the palette, an unknown color by -1."""
     weights = np.array([65536, 256, 1])
     codes = mask_HW3.astype(np.int64) @ weights
     ids = np.full(codes.shape, _NO_CLASS, np.int64)
@@ -57,7 +57,7 @@ def size_mismatch(
 class LoadLabels(BaseTransform):
     """Load the mask of a sample into ``gt_seg_map`` and check it against image and classes.
 
-    What the data set says is applied in this order: threshold or colours, ``reduce_zero_label``,
+    What the data set says is applied in this order: threshold or colors, ``reduce_zero_label``,
     ``label_map``; then the labels must be ids of classes, or ``ignore_index``. A pipeline may hold
     it before or after a resize of the image: the size is compared with that of the image file.
 
@@ -123,7 +123,7 @@ class LoadLabels(BaseTransform):
             return ids
         if mask.ndim == 3:
             raise ValueError(
-                f'{path}: the mask holds colours, where class ids are expected: save ids (8-bit '
+                f'{path}: the mask holds colors, where class ids are expected: save ids (8-bit '
                 "grey or palette PNG), or use FolderDataset with mask_format='color' and metainfo "
                 'with the palette'
             )
@@ -139,12 +139,12 @@ class LoadLabels(BaseTransform):
 
 
 def _void_or_error(colors_N3: np.ndarray, path: str, results: dict, ignore_index: int) -> int:
-    """Return ``ignore_index`` if all of these colours were declared void, else raise."""
+    """Return ``ignore_index`` if all of these colors were declared void, else raise."""
     found = {tuple(color) for color in np.unique(colors_N3, axis=0).tolist()}
     unknown = sorted(found - {tuple(color) for color in results.get('void_colors', ())})
     if unknown:
         raise ValueError(
-            f'{path}: the colours (RGB) {unknown[:5]} are not in the palette: add '
+            f'{path}: the colors (RGB) {unknown[:5]} are not in the palette: add '
             'them to metainfo, or to void_colors of the data set to ignore them'
         )
     return ignore_index

@@ -19,7 +19,7 @@ _DTYPE_MAX = {'uint8': 255.0, 'uint16': 65535.0}
 class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
     """mmcv's loader, whose name configs and mmseg's inferencer ask for, through the one reader.
 
-    Differs from mmcv: the pixels of 8-bit grey and colour images are the same, bit by bit. What
+    Differs from mmcv: the pixels of 8-bit grey and color images are the same, bit by bit. What
     mmcv reads in part (the first page, three of four channels, the upper bits of 12) or wrongly
     (signed integers) is refused, as ``reading.py`` says, and so is a damaged file, by a
     ``ValueError`` that names it. Of a TIFF the opacity is dropped, not multiplied in.

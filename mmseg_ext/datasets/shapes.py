@@ -3,7 +3,7 @@
 Source: our own; no third-party images, so that it can be made anywhere. Each class is a family of
 hues *and* a texture, with a preferred outline. The five hue ranges overlap and hold four classes
 each, four textures hold five classes each, and the outline follows the class in 70 % of the
-objects: colour alone, texture alone and outline alone all leave a class undecided.
+objects: color alone, texture alone and outline alone all leave a class undecided.
 Shape letters: H row, W column; here H = W = size. Images are BGR.
 """
 
@@ -83,7 +83,7 @@ def _paint_object(rng: np.random.Generator, image: np.ndarray, label: np.ndarray
 
 
 def _surface(rng: np.random.Generator, size: int, hue: int, texture: int) -> np.ndarray:
-    """A coloured sheet of the image's size: the class's hue range and texture."""
+    """A colored sheet of the image's size: the class's hue range and texture."""
     middle_hue = hue * _HUE_STEP + rng.uniform(-_HUE_SPREAD, _HUE_SPREAD)
     hues = middle_hue + 4 * _smooth_noise(rng, size, 5)
     saturation = rng.uniform(90, 220) + 15 * _smooth_noise(rng, size, 5)

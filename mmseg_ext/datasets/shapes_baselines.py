@@ -23,11 +23,11 @@ def constant_miou(root: str, *, split: str = 'val') -> float:
     return _miou(confusion)
 
 
-def colour_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> float:
-    """Return the mIoU of the most frequent class of each single pixel's colour.
+def color_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> float:
+    """Return the mIoU of the most frequent class of each single pixel's color.
 
     Frequencies are counted on the train split, over ``bins`` steps of each of blue, green and red.
-    A colour that was never seen is called background.
+    A color that was never seen is called background.
     """
     counts = np.zeros(bins**3 * _K, np.int64)
     for color_N, label_N in _pixels(root, 'train', bins=bins):
@@ -40,7 +40,7 @@ def colour_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> 
 
 
 def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the colour bin and the label of every labelled pixel, image by image."""
+    """Yield the color bin and the label of every labelled pixel, image by image."""
     base = Path(root)
     for name in (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').read_text().split():
         label = read_mask(str(base / 'SegmentationClass' / f'{name}.png')).astype(np.int64)

@@ -126,7 +126,7 @@ def _write_images(root: Path, num: int, size: int, seed: int, progress: bool) ->
         folder.mkdir(parents=True)
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(CLASSES)] = PascalVOCDataset.METAINFO['palette']
-    palette[255] = (224, 224, 192)  # VOC's colour of borders
+    palette[255] = (224, 224, 192)  # VOC's color of borders
     for index in tqdm(range(num), desc='shapes', unit='image', disable=not progress):
         image, label = draw_image(index, size=size, seed=seed)
         name = _name(index)

@@ -1,6 +1,6 @@
 """Signs that masks, or images, are not what they seem to be: found from counts, said in a sentence.
 
-A data set may be read without an error and still teach nothing: palettes that number colours
+A data set may be read without an error and still teach nothing: palettes that number colors
 differently, masks scaled with interpolation, numbers of objects instead of classes, images that
 are the masks. Every function here looks at what was read and returns a sign, or ``None``.
 Shape letters: H row, W column.
@@ -25,7 +25,7 @@ _FEW_VALUES = 3  # fewer blends than these may be thin classes, such as borders
 _MANY_NUMBERS = 8  # fewer values than these are taken for classes
 _NO_CLASSES = 64  # values that hardly ever recur, as numbers of a whole data set do
 _KEPT = 500  # values of a mask that are kept: a photograph would fill the memory
-_NO_RECURRENCE = 24  # values of a single mask, or colours of one mask each: fewer may be classes
+_NO_RECURRENCE = 24  # values of a single mask, or colors of one mask each: fewer may be classes
 _NEAR = 40  # of 255: what JPEG may change far from an edge
 _EVEN = 4  # of 255: how even the objects of a drawing are, and those of no photograph
 _SAME, _SAME_EACH = 0.85, 0.6  # share of all pixels, and of those of every value, that are as near
@@ -50,8 +50,8 @@ class MaskFacts(NamedTuple):
 
     Args:
         path: Its file.
-        values: Value, or colour (RGB) of masks in colours -> pixels; the 500 most frequent.
-        palette: Colour that the file's palette gives to each value it holds; empty without one.
+        values: Value, or color (RGB) of masks in colors -> pixels; the 500 most frequent.
+        palette: Color that the file's palette gives to each value it holds; empty without one.
         blends: Value -> pixels that lie between two others in a narrow run, as interpolation
             makes them.
         whole: Values whose pixels are in one piece.
@@ -69,7 +69,7 @@ def mask_facts(path: str, *, colors: bool = False) -> MaskFacts:
 
     Args:
         path: Its file.
-        colors: Take the colours of a palette image instead of its values.
+        colors: Take the colors of a palette image instead of its values.
 
     Raises:
         ValueError: If it cannot be read as a mask.
@@ -85,7 +85,7 @@ def facts_of(path: str, mask: np.ndarray, palette: dict[int, Color]) -> MaskFact
     Args:
         path: Its file.
         mask: ``(H, W)``, or ``(H, W, 3)`` in RGB.
-        palette: Colours of the values.
+        palette: Colors of the values.
     """
     codes = _codes(mask)
     found, places, numbers = _count(codes)
@@ -175,7 +175,7 @@ def mask_signs(facts: Sequence[MaskFacts]) -> list[Sign]:
 
 
 def palettes_disagree(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Palettes of the masks that show one value in different colours."""
+    """Palettes of the masks that show one value in different colors."""
     seen: dict[int, Counter] = defaultdict(Counter)
     for fact in facts:
         for value, color in fact.palette.items():
@@ -188,23 +188,23 @@ def palettes_disagree(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     with_palette = sum(bool(fact.palette) for fact in facts)
     return Sign(
         'palettes that disagree',
-        f'the value {value} is the colour {list(first)} in {most} masks and {list(second)} in '
+        f'the value {value} is the color {list(first)} in {most} masks and {list(second)} in '
         f'{others}, of {with_palette} masks with a palette: its number does not say its class; '
-        'read their colours (masks: colors), or save all masks with one palette, or without any '
+        'read their colors (masks: colors), or save all masks with one palette, or without any '
         'if the numbers are right',
     )
 
 
 def palette_beside_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Masks with a palette beside masks in colours."""
+    """Masks with a palette beside masks in colors."""
     palettes = [fact for fact in facts if fact.palette]
     colored = [fact for fact in facts if _is_colored(fact)]
     if not palettes or not colored:
         return None
     return Sign(
-        'masks with a palette beside masks in colours',
+        'masks with a palette beside masks in colors',
         f'{len(palettes)} of {len(facts)} masks have a palette, such as {palettes[0].path}, and '
-        f'{len(colored)} hold colours, such as {colored[0].path}: read the colours of all '
+        f'{len(colored)} hold colors, such as {colored[0].path}: read the colors of all '
         '(masks: colors), or save them in one way',
     )
 
@@ -214,14 +214,14 @@ def _is_colored(fact: MaskFacts) -> bool:
 
 
 def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Values, or colours, that only occur between others along edges."""
+    """Values, or colors, that only occur between others along edges."""
     off = blended_values(facts)
     if not off:
         return None
     pixels = _pixels(facts)
     share = sum(pixels[value] for value in off) / sum(pixels.values())
     rest = sorted(set(pixels) - set(off))
-    what = 'colours' if isinstance(off[0], tuple) else 'values'
+    what = 'colors' if isinstance(off[0], tuple) else 'values'
     shown = ', '.join(str(list(v) if isinstance(v, tuple) else v) for v in rest[:8])
     holders = sum(any(value in fact.values for value in off) for fact in facts)
     return Sign(
@@ -235,7 +235,7 @@ def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def blended_values(facts: Sequence[MaskFacts]) -> list[Any]:
-    """Values, or colours, that only occur between others along edges; none if they are few."""
+    """Values, or colors, that only occur between others along edges; none if they are few."""
     pixels = _pixels(facts)
     blends: Counter = Counter()
     for fact in facts:
@@ -270,7 +270,7 @@ def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> list[
 
 
 def _farthest(off: Sequence[Any], rest: Sequence[Any]) -> float:
-    """The largest distance of a value, or colour, to the nearest that is a class."""
+    """The largest distance of a value, or color, to the nearest that is a class."""
     one = np.array(off, np.int64).reshape(len(off), -1)
     two = np.array(rest, np.int64).reshape(len(rest), -1)
     distances = np.sqrt(((one[:, None] - two[None]) ** 2).sum(axis=2))
@@ -303,7 +303,7 @@ def instance_numbers(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def object_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Colours that each belong to one object of one image."""
+    """Colors that each belong to one object of one image."""
     masks: Counter = Counter()
     pieces: Counter = Counter()
     for fact in filter(_is_colored, facts):
@@ -316,8 +316,8 @@ def object_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     if not _mostly(single, pieces, masks):
         return None
     return Sign(
-        'masks of object colours',
-        f'{len(single)} of {len(masks)} colours are in one of {len(facts)} masks each, nearly all '
+        'masks of object colors',
+        f'{len(single)} of {len(masks)} colors are in one of {len(facts)} masks each, nearly all '
         'in one piece: each is an object, as it seems, not a class; save masks of class ids, such '
         'as 0 and 1',
     )
@@ -360,13 +360,13 @@ def _are_counted(facts: Sequence[MaskFacts]) -> bool:
 def is_same_picture(image_HW3: np.ndarray, shown_masks: Sequence[np.ndarray]) -> bool:
     """Whether an image shows its mask, also after lossy compression.
 
-    Most pixels of every value of the mask must have nearly the grey, or colour, of that value; the
+    Most pixels of every value of the mask must have nearly the grey, or color, of that value; the
     objects of a photograph may be brighter than the rest, but are not that even.
 
     Args:
         image_HW3: uint8.
         shown_masks: What the mask may look like, each ``(H, W)`` or ``(H, W, 3)``, in the
-            image's order of channels: as stored, in its colours, stretched to 0..255.
+            image's order of channels: as stored, in its colors, stretched to 0..255.
     """
     scaled = _scaled_to(image_HW3, shown_masks)
     if scaled is not None and _shows(image_HW3, scaled, most=_EVEN):
@@ -408,11 +408,11 @@ def _shows(image: np.ndarray, shown: np.ndarray, *, most: float = _NEAR) -> bool
 
 
 def shown_forms(mask: np.ndarray, palette_colors: Optional[np.ndarray] = None) -> list[np.ndarray]:
-    """What a picture of a mask may look like: as stored, in its colours, stretched to 0..255.
+    """What a picture of a mask may look like: as stored, in its colors, stretched to 0..255.
 
     Args:
         mask: ``(H, W)``, or ``(H, W, 3)`` in RGB.
-        palette_colors: The same in the colours of its palette, ``(H, W, 3)`` RGB.
+        palette_colors: The same in the colors of its palette, ``(H, W, 3)`` RGB.
 
     Returns:
         Each ``(H, W)``, or ``(H, W, 3)`` in BGR, as images are loaded.

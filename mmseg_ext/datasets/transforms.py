@@ -3,7 +3,7 @@
 Source: https://github.com/bubbliiiing/deeplabv3-plus-pytorch (90dee27), utils/dataloader.py, whose
 defaults the FMSI paper's numbers point to; described in words, written anew.
 Differs from it: works on BGR arrays, as mmseg loads them (blue and red change places in no step but
-the colour one, which converts from BGR); random numbers come from numpy's global generator, which
+the color one, which converts from BGR); random numbers come from numpy's global generator, which
 mmengine seeds in each worker.
 ``SaltPepper`` is the usual impulse noise; albumentations, which mmseg wraps, has it from 2.0 only.
 Shape letters: H row, W column. All sizes are ``(H, W)`` in pixels.
@@ -74,7 +74,7 @@ def fit_inside(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
 
 @TRANSFORMS.register_module()
 class RepoAugment(BaseTransform):
-    """Change aspect and scale, flip, paste on grey, at times blur and rotate, shift colours.
+    """Change aspect and scale, flip, paste on grey, at times blur and rotate, shift colors.
 
     In this order: aspect times ``U(a) / U(a)``; ``U(scale_range)`` of the network size on the
     longer side, bicubic; flip; paste at a random place on grey 128, cropping what is larger,

@@ -88,7 +88,7 @@ class InflatedPretrained:
                       checkpoint='weights/mobilenet_v2_imagenet.pth', prefix='backbone.'))
 
     ``bgr_to_rgb`` of the preprocessor keeps three channels only: leave it off with any other number
-    and say with ``rgb_index`` where the colours are.
+    and say with ``rgb_index`` where the colors are.
 
     Args:
         checkpoint: File or address of the weights.

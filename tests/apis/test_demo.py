@@ -227,7 +227,7 @@ def test_the_real_tools_work_together(tmp_path, tiny_config, python_tool) -> Non
     assert [re.split(r'\d', card)[0] for card in cards] == [
         'this model',
         'one class everywhere',
-        'classifier of single colours',
+        'classifier of single colors',
     ]
     assert len(tree.findall(".//div[@class='examples']/figure")) == 6
     again = python_tool(*command, timeout=1800)

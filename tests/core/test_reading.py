@@ -135,7 +135,7 @@ def test_pixels_are_those_of_other_decoders(collection, trained):
 
 
 def test_all_channels_and_bits_are_upright_too(collection):
-    """``LoadImage`` turns as ``LoadImageFromFile`` does, and gives the same 8-bit colours."""
+    """``LoadImage`` turns as ``LoadImageFromFile`` does, and gives the same 8-bit colors."""
     folder, odd, _ = collection
     compared = 0
     for stem, (side, item) in odd.items():
@@ -166,7 +166,7 @@ def test_report_and_page_name_every_broken_file(collection):
     assert cv2.imread(str(folder / 'images' / '000.jpg')) is not None
 
 
-def test_masks_of_one_colour_for_each_class_say_so(collection):
+def test_masks_of_one_color_for_each_class_say_so(collection):
     folder, odd, _ = collection
     for kind, words in (
         ('mask pages', r'the mask has \d pages'),

@@ -292,7 +292,7 @@ def test_masks_that_are_something_else_are_refused():
         binary_mask(lesion(3, white=1), 'm.png')
     done = binary_mask(lesion(3, white=1), 'm.png', threshold=1)[0]
     np.testing.assert_array_equal(done, lesion(3, white=1))
-    with pytest.raises(ValueError, match=r'm\.png: the mask holds colours'):
+    with pytest.raises(ValueError, match=r'm\.png: the mask holds colors'):
         binary_mask(np.zeros((2, 2, 3), np.uint8), 'm.png')
     with pytest.raises(ValueError, match=r'm\.png: the mask holds values of type float32'):
         binary_mask(np.zeros((2, 2), np.float32), 'm.png')
@@ -316,7 +316,7 @@ def test_masks_that_are_something_else_are_refused():
     (lambda root: write(root / 'images/c_1.tif', grey()), ValueError,
      r'c_1\.tif have the same stem'),
     (lambda root: write(root / 'masks/c_1.png', np.dstack([lesion(4), lesion(0), lesion(0)])),
-     ValueError, r'masks/c_1\.png: the mask holds colours'),
+     ValueError, r'masks/c_1\.png: the mask holds colors'),
     (lambda root: write(root / 'masks/c_1.png', soft_mask()), ValueError,
      r'masks/c_1\.png: 60 pixels have the values \[12, 240\]'),
 ])  # fmt: skip

@@ -65,7 +65,7 @@ def test_tiff_pages_are_channels_compressed_with_lzw_or_not(tmp_path):
     np.testing.assert_array_equal(read_image(path), image)
 
 
-def test_lzw_colours_come_blue_first(tmp_path):
+def test_lzw_colors_come_blue_first(tmp_path):
     image = noise(3, np.uint8)
     path = str(tmp_path / 'a.tif')
     cv2.imwrite(path, image)  # OpenCV takes blue first and writes LZW
@@ -198,7 +198,7 @@ def test_color_masks(tmp_path):
     )
     with pytest.raises(ValueError, match=r'c\.png.*\(9, 9, 9\).*palette'):
         load(path, **setting)
-    with pytest.raises(ValueError, match=r'c\.png.*colours.*mask_format'):
+    with pytest.raises(ValueError, match=r'c\.png.*colors.*mask_format'):
         load(path, num_classes=3)
     black = save_mask(tmp_path / 'black.png', np.zeros((2, 2)))
     np.testing.assert_array_equal(load(black, **setting), np.zeros((2, 2)))

@@ -11,7 +11,7 @@ from PIL import Image
 from support.paths import ROOT
 
 from mmseg_ext.datasets.shapes import CLASSES, HUES, TEXTURES, class_of, draw_image
-from mmseg_ext.datasets.shapes_baselines import colour_classifier_miou, constant_miou
+from mmseg_ext.datasets.shapes_baselines import color_classifier_miou, constant_miou
 from mmseg_ext.datasets.shapes_files import MANIFEST, checksum, write_shapes
 
 
@@ -85,10 +85,10 @@ def test_every_class_is_in_both_splits_and_background_is_the_largest(full):
         assert 0.5 < counts[0] / counts[:21].sum() < 0.8
 
 
-def test_colour_of_single_pixels_says_something_but_not_much(full):
+def test_color_of_single_pixels_says_something_but_not_much(full):
     constant = constant_miou(full[0])
     for bins in (8, 16, 32):
-        ratio = colour_classifier_miou(full[0], bins=bins) / constant
+        ratio = color_classifier_miou(full[0], bins=bins) / constant
         assert 1.3 < ratio < 3
 
 
@@ -99,7 +99,7 @@ def test_constant_miou_against_the_background_fraction(full):
     assert constant_miou(full[0]) == pytest.approx((known == 0).mean() / 21, rel=1e-12)
 
 
-def test_colour_classifier_against_a_loop_over_pixels(tmp_path):
+def test_color_classifier_against_a_loop_over_pixels(tmp_path):
     root = tmp_path / 'shapes'
     write_shapes(root, num=5, size=32, progress=False)
     seen = {}
@@ -127,7 +127,7 @@ def test_colour_classifier_against_a_loop_over_pixels(tmp_path):
         union = sum(k in pair for pair in pairs)
         if union:
             ious.append(sum(pair == (k, k) for pair in pairs) / union)
-    assert colour_classifier_miou(root, bins=4) == pytest.approx(np.mean(ious), rel=1e-12)
+    assert color_classifier_miou(root, bins=4) == pytest.approx(np.mean(ious), rel=1e-12)
 
 
 def test_complete_folder_is_reused_and_a_damaged_one_is_made_again(tmp_path):

@@ -26,7 +26,7 @@ def test_equal_channels_give_the_grey_response_exactly(channels):
         torch.testing.assert_close(got, want, rtol=0, atol=1e-12)
 
 
-def test_colours_keep_their_filters_where_they_are():
+def test_colors_keep_their_filters_where_they_are():
     weight = torch.randn(4, 3, 3, 3)
     torch.testing.assert_close(inflate_conv(weight, 3), weight)
     torch.testing.assert_close(inflate_conv(weight, 3, rgb_index=(2, 1, 0)), weight.flip(1))

@@ -311,7 +311,7 @@ def _wrong_masks(rng):
     broken[2, 2] = np.inf
     yield Odd('mask infinite', '.tif', tiff(broken), 'refused')
     yield Odd('mask complex', '.tif', tiff(_ids(rng).astype('c8')), 'refused')
-    yield Odd('mask colours', '.png', save(Image.fromarray(_photo(rng)), 'PNG'), 'refused')
+    yield Odd('mask colors', '.png', save(Image.fromarray(_photo(rng)), 'PNG'), 'refused')
     yield Odd('mask value', '.png', save(Image.fromarray(_ids(rng) * 77), 'PNG'), 'refused')
     other = save(Image.fromarray(_ids(rng)[:-1]), 'PNG')
     yield Odd('mask size', '.png', other, 'refused')

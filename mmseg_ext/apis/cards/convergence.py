@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from ..draw.curves import COLOURS, STYLE
+from ..draw.curves import COLORS, STYLE
 from ..tables.values import spread
 
 Rows = list[list[dict]]
@@ -95,13 +95,13 @@ def draw(rows: Sequence[Sequence[dict]]) -> bytes:
         figure = Figure(figsize=(6.4, 3.6), layout='constrained')
         axes = figure.add_subplot()
         for index, runs in enumerate(rows):
-            colour, dashes = COLOURS[index % len(COLOURS)], ('-', '--', ':')[index // len(COLOURS)]
+            color, dashes = COLORS[index % len(COLORS)], ('-', '--', ':')[index // len(COLORS)]
             scores = at_iterations(runs)
             steps = list(scores)
             low, high = ([end(scores[step]) for step in steps] for end in (min, max))
-            axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
             label = f'{runs[0]["config"]} ({len(runs)} seeds)'
-            axes.plot(steps, [mean(scores[step]) for step in steps], dashes, color=colour,
+            axes.plot(steps, [mean(scores[step]) for step in steps], dashes, color=color,
                       label=label, linewidth=1.4, marker='o', markersize=3.5)  # fmt: skip
         axes.set(xlabel='iteration', ylabel='validation mIoU in %')
         axes.set_ylim(bottom=0)

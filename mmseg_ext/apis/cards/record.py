@@ -15,7 +15,7 @@ from mmengine.config import Config
 from ...core.files import PathLike, write_bytes
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, draw_overview, read_curves
-from ..draw.pixels import colourise, encode_below, error_picture, picture_grid
+from ..draw.pixels import colorize, encode_below, error_picture, picture_grid
 from ..run.folder import (
     RUN_FACTS,
     constant_miou,
@@ -146,8 +146,8 @@ def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) ->
     pictures = [
         [
             example.image,
-            colourise(example.truth, palette),
-            colourise(example.label, palette),
+            colorize(example.truth, palette),
+            colorize(example.label, palette),
             error_picture(example.image, example.label, example.truth),
         ]
         for example in examples

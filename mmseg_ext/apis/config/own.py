@@ -7,11 +7,11 @@ mmengine keeps that text in each checkpoint and in the work folder. It consists 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
-from mmengine.config import Configfrom ...core.files import PathLike
+from mmengine.config import Config
 
-
+from ...core.files import PathLike
 
 
 def own_config(

@@ -8,5 +8,5 @@ from ...core.exports import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     curves='draw_curves draw_overview read_curves',
-    pixels='colourise encode encode_below error_picture overlay picture_grid shrink',
+    pixels='colorize encode encode_below error_picture overlay picture_grid shrink',
 )

@@ -26,7 +26,7 @@ STYLE: Any = {
     'svg.hashsalt': 'mmseg_ext',
     'legend.frameon': False,
 }
-COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f')
+COLORS = ('#1b6ca8', '#c2570c', '#3f7f3f')
 
 
 def read_records(path: Path) -> Iterator[dict]:
@@ -114,8 +114,8 @@ def draw_curves(
     with rc_context(STYLE):
         figure = Figure(figsize=size, layout='constrained')
         axes = figure.add_subplot()
-        for colour, (label, curve) in zip(COLOURS, series.items()):
-            _plot(axes, curve, colour, label)
+        for color, (label, curve) in zip(COLORS, series.items()):
+            _plot(axes, curve, color, label)
         if baseline is not None:
             axes.axhline(
                 baseline[1], color='#777777', linestyle='--', linewidth=1, label=baseline[0]
@@ -148,19 +148,19 @@ def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> O
     with rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(panels), 2.5), layout='constrained')
         for axes, (name, label) in zip(_row(figure, len(panels)), panels):
-            _plot(axes, curves[name], COLOURS[0])
+            _plot(axes, curves[name], COLORS[0])
             axes.set(xlabel='iteration', ylabel=label)
             axes.set_ylim(bottom=0)
         return save_figure(figure, file_format)
 
 
-def _plot(axes: Any, curve: Curve, colour: str, label: Optional[str] = None) -> None:
+def _plot(axes: Any, curve: Curve, color: str, label: Optional[str] = None) -> None:
     steps = sorted(curve)
     marker = 'o' if len(steps) < 12 else None  # few points are worth seeing one by one
     axes.plot(
         steps,
         [curve[step] for step in steps],
-        color=colour,
+        color=color,
         label=label,
         linewidth=1.4,
         marker=marker,

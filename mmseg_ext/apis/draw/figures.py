@@ -11,7 +11,7 @@ import numpy as np
 
 from .curves import STYLE, Curve, save_figure
 
-COLOURS = ('#1b6ca8', '#c2570c', '#3f7f3f', '#7b4ea3', '#a8323e', '#127a7a', '#7d6400', '#55606b')
+COLORS = ('#1b6ca8', '#c2570c', '#3f7f3f', '#7b4ea3', '#a8323e', '#127a7a', '#7d6400', '#55606b')
 _LINES = ('-', '--', ':', '-.')
 _SIZE = (4.0, 2.9)
 
@@ -24,13 +24,13 @@ def letter(index: int) -> str:
     return (letter(first - 1) if first else '') + chr(ord('A') + last)
 
 
-def colour(index: int) -> str:
-    """Colour of a row; from the ninth on they repeat with other lines."""
-    return COLOURS[index % len(COLOURS)]
+def color(index: int) -> str:
+    """Color of a row; from the ninth on they repeat with other lines."""
+    return COLORS[index % len(COLORS)]
 
 
 def _line(index: int) -> str:
-    return _LINES[index // len(COLOURS) % len(_LINES)]
+    return _LINES[index // len(COLORS) % len(_LINES)]
 
 
 @contextmanager
@@ -56,8 +56,8 @@ def draw_intervals(points: Marked, *, xlabel: str, zero: bool = False) -> bytes:
     with _axes((4.0, 0.9 + 0.27 * len(points))) as axes:
         for place, (row, value, low, high) in enumerate(points):
             if low is not None and high is not None:
-                axes.plot([low, high], [place, place], color=colour(row), linewidth=2)
-            axes.plot([value], [place], 'o', color=colour(row), markersize=5)
+                axes.plot([low, high], [place, place], color=color(row), linewidth=2)
+            axes.plot([value], [place], 'o', color=color(row), markersize=5)
         axes.set_yticks(range(len(points)), [letter(row) for row, *_ in points])
         axes.set_ylim(len(points) - 0.4, -0.6)
         axes.set_xlabel(xlabel)
@@ -85,8 +85,8 @@ def draw_tradeoff(
     with _axes() as axes:
         for row, cost, value, low, high in points:
             if low is not None and high is not None:
-                axes.plot([cost, cost], [low, high], color=colour(row), linewidth=1.2, alpha=0.6)
-            axes.plot([cost], [value], 'o', color=colour(row), markersize=5)
+                axes.plot([cost, cost], [low, high], color=color(row), linewidth=1.2, alpha=0.6)
+            axes.plot([cost], [value], 'o', color=color(row), markersize=5)
             axes.annotate(letter(row), (cost, value), (5, 4), textcoords='offset points')
         costs = [cost for _, cost, *_ in points]
         if min(costs) > 0 and max(costs) > 10 * min(costs):
@@ -129,7 +129,7 @@ def draw_row_curves(
                 axes.plot(
                     steps,
                     [curve[step] for step in steps],
-                    color=colour(row),
+                    color=color(row),
                     linestyle=_line(row),
                     linewidth=1.3 if len(runs) == 1 else 0.9,
                     marker='o' if len(steps) < 12 else None,
@@ -160,7 +160,7 @@ def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
             axes.plot(
                 100 * confidence[filled] / count[filled],
                 100 * right[filled] / count[filled],
-                color=colour(row),
+                color=color(row),
                 linestyle=_line(row),
                 linewidth=1.3,
                 marker='o',

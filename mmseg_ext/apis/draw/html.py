@@ -116,7 +116,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def swatch(colour: Sequence[int]) -> str:
-    """Show a small square of a colour."""
-    red, green, blue = colour
+def swatch(color: Sequence[int]) -> str:
+    """Show a small square of a color."""
+    red, green, blue = color
     return f'<span class="swatch" style="background:rgb({red},{green},{blue})"></span>'

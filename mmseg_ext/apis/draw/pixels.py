@@ -1,4 +1,4 @@
-"""Pictures of label maps: colours, overlays, errors, grids.
+"""Pictures of label maps: colors, overlays, errors, grids.
 
 Shape letters: H row, W column; pictures are ``(H, W, 3)`` uint8 in RGB, label maps ``(H, W)``
 integers. The error picture and the grid are this package's own; nothing is taken from a paper.
@@ -23,16 +23,16 @@ Palette = Sequence[Sequence[int]]
 
 
 def voc_palette(num_classes: int) -> list[list[int]]:
-    """Return the colours PASCAL VOC derives from the bits of a class index."""
-    colours = []
+    """Return the colors PASCAL VOC derives from the bits of a class index."""
+    colors = []
     for index in range(num_classes):
-        colour, rest = [0, 0, 0], index
+        color, rest = [0, 0, 0], index
         for shift in range(7, -1, -1):
             for channel in range(3):
-                colour[channel] |= ((rest >> channel) & 1) << shift
+                color[channel] |= ((rest >> channel) & 1) << shift
             rest >>= 3
-        colours.append(colour)
-    return colours
+        colors.append(color)
+    return colors
 
 
 def read_rgb(path: Union[str, Path]) -> np.ndarray:
@@ -67,7 +67,7 @@ def to_display(image: np.ndarray) -> np.ndarray:
     return np.nan_to_num(scaled * 255).round().astype(np.uint8)
 
 
-def colourise(label: np.ndarray, palette: Palette) -> np.ndarray:
+def colorize(label: np.ndarray, palette: Palette) -> np.ndarray:
     """Paint a label map; the ignored index 255 and other unknown indices become light grey."""
     size = max(256, len(palette), int(label.max(initial=0)) + 1)
     table = np.full((size, 3), _VOID, np.uint8)
@@ -88,8 +88,8 @@ def overlay(
     Args:
         picture: The image.
         label: Label map of the same height and width.
-        palette: One RGB colour a class.
-        opacity: Weight of the colour, between 0 and 1.
+        palette: One RGB color a class.
+        opacity: Weight of the color, between 0 and 1.
         clear: Class that leaves the image untouched, such as a background.
     """
     painted = np.empty(picture.shape, np.uint8)
@@ -99,7 +99,7 @@ def overlay(
         weight = np.full(label[strip].shape + (1,), opacity)
         if clear is not None:
             weight[label[strip] == clear] = 0
-        blend = picture[strip] * (1 - weight) + colourise(label[strip], palette) * weight
+        blend = picture[strip] * (1 - weight) + colorize(label[strip], palette) * weight
         painted[strip] = blend.round()
     return painted
 

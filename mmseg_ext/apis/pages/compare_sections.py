@@ -15,7 +15,7 @@ from ...evaluation.units import OLD_METHOD, counted, units_note
 from ..draw.curves import Curve
 from ..draw.figures import (
     Marked,
-    colour,
+    color,
     draw_intervals,
     draw_matrix,
     draw_reliability,
@@ -71,8 +71,8 @@ details { margin: .5rem 0 } summary { cursor: pointer; padding: .25rem 0 }
 
 
 def key(place: int) -> str:
-    """The letter of a row on its colour."""
-    return f'<span class="key" style="background:{colour(place)}">{letter(place)}</span>'
+    """The letter of a row on its color."""
+    return f'<span class="key" style="background:{color(place)}">{letter(place)}</span>'
 
 
 def _name(place: int, row: RowData) -> str:
@@ -310,14 +310,14 @@ def _three_digits(value: float) -> str:
     return f'{float(f"{value:.3g}"):,.10g}'
 
 
-def classes(rows: Rows, colours: Mapping[str, Sequence[int]]) -> str:
+def classes(rows: Rows, colors: Mapping[str, Sequence[int]]) -> str:
     """Show the IoU of each class as one bar a row, with its interval."""
     known = [(place, row) for place, row in enumerate(rows) if row.class_iou]
     names = list(dict.fromkeys(name for _, row in known for name in row.class_iou))
     cards = []
     for name in names:
         lines = [_bar(place, row.class_iou[name]) for place, row in known if name in row.class_iou]
-        square = swatch(colours[name]) if name in colours else ''
+        square = swatch(colors[name]) if name in colors else ''
         cards.append(f'<div><h4>{square}{escape(name)}</h4>{"".join(lines)}</div>')
     if not cards:
         return ''
@@ -329,7 +329,7 @@ def _bar(place: int, score: tuple[Optional[float], Optional[float], Optional[flo
     value, low, high = score
     parts = ''
     if value is not None:
-        fill = f'width:{100 * value:.1f}%;background:{colour(place)}'
+        fill = f'width:{100 * value:.1f}%;background:{color(place)}'
         parts = f'<span class="fill" style="{fill}"></span>'
     if low is not None and high is not None:
         place_of = f'left:{100 * low:.1f}%;width:{max(0.4, 100 * (high - low)):.1f}%'

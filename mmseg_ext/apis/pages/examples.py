@@ -15,7 +15,7 @@ from PIL import Image
 from ...core.files import PathLike
 from ...core.reading import read_mask
 from ..draw.html import picture
-from ..draw.pixels import colourise, encode, error_picture, read_rgb, shrink
+from ..draw.pixels import colorize, encode, error_picture, read_rgb, shrink
 from ..run.folder import find_config, load_truth, read_results, test_dataset
 from ..run.listing import read_predictions
 from .compare_data import RowData, RunFiles
@@ -164,8 +164,8 @@ def photo(example: SharedExample, width: int) -> str:
 def label_picture(
     label: np.ndarray, palette: Sequence[Sequence[int]], width: int, *, alt: str
 ) -> str:
-    """Markup of a label map in the colours of its classes."""
-    shown = shrink(colourise(label, palette), width, smooth=False)
+    """Markup of a label map in the colors of its classes."""
+    shown = shrink(colorize(label, palette), width, smooth=False)
     return picture(encode(shown), kind='png', alt=alt)
 
 
@@ -177,7 +177,7 @@ def errors_markup(example: SharedExample, place: int, width: int, *, alt: str) -
 
 
 def encode_errors(shown: np.ndarray) -> bytes:
-    """Encode grey and red with a palette of 33 colours: a third of the size of the full PNG."""
+    """Encode grey and red with a palette of 33 colors: a third of the size of the full PNG."""
     indices = shown[..., 0] // 8
     indices[(shown == _RED).all(axis=-1)] = 32
     greys = [[8 * level + 4] * 3 for level in range(32)]

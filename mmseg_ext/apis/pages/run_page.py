@@ -28,7 +28,7 @@ from ..run.folder import (
 from . import run_sections as parts
 
 CONSTANT = 'one class everywhere'
-COLOUR = 'classifier of single colours'
+COLOR = 'classifier of single colors'
 
 
 @dataclass
@@ -50,17 +50,17 @@ class Run:
 
 
 def find_baselines(results: dict, cfg: Optional[Config]) -> dict[str, float]:
-    """Score what needs no network: a constant and, on ``shapes``, a classifier of colours."""
+    """Score what needs no network: a constant and, on ``shapes``, a classifier of colors."""
     baselines = {}
     constant = constant_miou(results['confusion'])
     if constant is not None:
         baselines[CONSTANT] = constant
     dataset = cfg.test_dataloader.dataset if cfg is not None else {}
     if 'shapes' in str(dataset.get('type', '')).lower():
-        from ...datasets.shapes_baselines import colour_classifier_miou
+        from ...datasets.shapes_baselines import color_classifier_miou
 
         if Path(dataset['data_root']).is_dir():
-            baselines[COLOUR] = float(colour_classifier_miou(dataset['data_root']))
+            baselines[COLOR] = float(color_classifier_miou(dataset['data_root']))
     return baselines
 
 
@@ -116,7 +116,7 @@ def _facts(run: Run) -> dict[str, Any]:
 
 def _run_body(run: Run, *, heading: bool) -> str:
     results = run.results
-    colours = dict(zip(run.classes, run.palette))
+    colors = dict(zip(run.classes, run.palette))
     note = 'Chosen by their place in the list, not by their result.'
     body = [
         parts.headline(results['metrics'], run.baselines, results.get('intervals')),
@@ -124,7 +124,7 @@ def _run_body(run: Run, *, heading: bool) -> str:
         parts.training(run.curves, run.baselines.get(CONSTANT)),
         parts.class_bars(
             results['per_class']['IoU'],
-            colours,
+            colors,
             (results.get('per_class_intervals') or {}).get('IoU') or {},
         ),
         parts.confusion_table(results['confusion'], run.classes),

@@ -14,7 +14,7 @@ from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, counted, units_note
 from ..draw.curves import Curve, curve_summary, draw_curves
 from ..draw.html import picture, section, swatch, table
-from ..draw.pixels import IGNORE, colourise, encode, error_picture, shrink
+from ..draw.pixels import IGNORE, colorize, encode, error_picture, shrink
 from ..run.folder import Example
 
 _WIDTH = 480  # pixels of an embedded picture; the widest place for it is about 270
@@ -143,14 +143,14 @@ def training(curves: Mapping[str, Curve], constant: Optional[float]) -> str:
 
 def class_bars(
     scores: Mapping[str, Optional[float]],
-    colours: Mapping[str, Sequence[int]],
+    colors: Mapping[str, Sequence[int]],
     ends: Mapping[str, Sequence[Optional[float]]],
 ) -> str:
     """Show the IoU of each class as a bar, best first; undefined ones come last.
 
     Args:
         scores: Class to IoU.
-        colours: Class to colour.
+        colors: Class to color.
         ends: Class to its interval, where there is one.
     """
     order = sorted(scores, key=lambda name: -1.0 if scores[name] is None else scores[name] or 0.0)
@@ -158,7 +158,7 @@ def class_bars(
     for name in reversed(order):
         score, (low, high) = scores[name], ends.get(name, NONE)
         between = f'<td class="ends">{brackets((low, high), digits=1).strip()}</td>' if ends else ''
-        square = swatch(colours[name]) if name in colours else ''
+        square = swatch(colors[name]) if name in colors else ''
         bar = '' if score is None else f'<span class="bar" style="width:{100 * score:.1f}%"></span>'
         lines.append(
             f'<tr><th scope="row">{square}{escape(name)}</th><td class="num">{percent(score)}</td>'
@@ -182,7 +182,7 @@ def row_shares(matrix: Sequence[Sequence[int]]) -> np.ndarray:
 def confusion_cells(
     matrix: Sequence[Sequence[int]], names: Sequence[str], label: str = 'confusion matrix'
 ) -> str:
-    """Lay a confusion matrix out as a coloured table."""
+    """Lay a confusion matrix out as a colored table."""
     head = ''.join(f'<th scope="col">{escape(name)}</th>' for name in names)
     lines = []
     for name, row in zip(names, row_shares(matrix)):
@@ -221,8 +221,8 @@ def examples_section(
 def _figure(example: Example, names: Sequence[str], palette: Sequence[Sequence[int]]) -> str:
     cells = [_cell('image', example.image, example.name, smooth=True)]
     if example.truth is not None:
-        cells.append(_cell('truth', colourise(example.truth, palette), example.name))
-    cells.append(_cell('prediction', colourise(example.label, palette), example.name))
+        cells.append(_cell('truth', colorize(example.truth, palette), example.name))
+    cells.append(_cell('prediction', colorize(example.label, palette), example.name))
     if example.truth is not None:
         wrong = error_picture(example.image, example.label, example.truth)
         cells.append(_cell('errors', wrong, example.name))

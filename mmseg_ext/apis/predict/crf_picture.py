@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.files import PathLike
 from ...core.reading import read_mask
-from ..draw.pixels import colourise, picture_grid, read_rgb
+from ..draw.pixels import colorize, picture_grid, read_rgb
 from .crf import Item, read_listing
 
 
@@ -44,7 +44,7 @@ def draw(
         row = [read_rgb(item.image)]
         files: list[Path] = [Path(f) / 'masks' / f'{item.name}.png' for f in (before, after)]
         for file in (*files, *([item.truth] if item.truth else [])):
-            row.append(colourise(read_mask(str(file)), listing['palette']))
+            row.append(colorize(read_mask(str(file)), listing['palette']))
         pictures.append(row)
     return picture_grid(pictures, cell=cell)
 

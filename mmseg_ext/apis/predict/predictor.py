@@ -283,7 +283,7 @@ def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> dict[st
 
 
 def _encode_mask(label: np.ndarray, palette: Sequence[Sequence[int]]) -> bytes:
-    """Encode class indices as PNG: with a palette, so that a viewer shows colours, up to 256."""
+    """Encode class indices as PNG: with a palette, so that a viewer shows colors, up to 256."""
     image = Image.fromarray(label)
     if label.dtype == np.uint8:
         image.putpalette(bytes(np.asarray(palette, np.uint8).ravel()))

@@ -48,15 +48,15 @@ def choose_device(name: str = 'auto') -> torch.device:
 def class_names(
     cfg: Config, checkpoint: dict, num_classes: int
 ) -> tuple[list[str], list[list[int]]]:
-    """Find class names and RGB colours in the checkpoint or the config, else make them up."""
+    """Find class names and RGB colors in the checkpoint or the config, else make them up."""
     known = (checkpoint.get('meta') or {}).get('dataset_meta')
     for meta in [known if isinstance(known, dict) else {}, *class_metas(cfg)]:
         names = list(meta.get('classes') or ())
         if len(names) == num_classes:
-            colours = meta.get('palette')
-            known = _are_colors(colours, num_classes)
-            colours = [list(map(int, colour)) for colour in colours or ()] if known else []
-            return list(map(str, names)), colours or voc_palette(num_classes)
+            colors = meta.get('palette')
+            known = _are_colors(colors, num_classes)
+            colors = [list(map(int, color)) for color in colors or ()] if known else []
+            return list(map(str, names)), colors or voc_palette(num_classes)
     return [f'class {index}' for index in range(num_classes)], voc_palette(num_classes)
 
 
@@ -133,8 +133,8 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     check_settings(cfg.model, content.get('meta'), checkpoint)
     model.load_state_dict(state, strict=False)
     num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
-    names, colours = class_names(cfg, content, num_classes)
-    model.dataset_meta = dict(classes=names, palette=colours)
+    names, colors = class_names(cfg, content, num_classes)
+    model.dataset_meta = dict(classes=names, palette=colors)
     # mmseg's inference functions prepare an image by this variable
     cfg.test_pipeline = test_steps(cfg)
     model.cfg = cfg

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Union
+from typing import Any
+
+from ...core.files import PathLike
 
 _DICTS = ('calibration', 'per_class_intervals')
 _TEXTS = ('config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'date', 'absent_policy')
-_COUNTS = ('num_images', 'iterations', 'fold', 'num_folds')from ...core.files import PathLike
-
+_COUNTS = ('num_images', 'iterations', 'fold', 'num_folds')
 
 
 _NEEDED = ('metrics', 'per_class', 'confusion')

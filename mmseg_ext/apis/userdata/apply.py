@@ -170,7 +170,7 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
 
 
 def _use_image_loading(cfg: Config, file: DataFile) -> None:
-    """Let ``LoadImage`` read what is more than 8-bit colour, wherever the rows' loader stands."""
+    """Let ``LoadImage`` read what is more than 8-bit color, wherever the rows' loader stands."""
     for pipeline in _pipelines(cfg) if file.image_loading else []:
         for step in _steps(pipeline):
             if step['type'] == _IMAGE_LOADER:

@@ -240,7 +240,7 @@ def _add_unpaired(report: DataReport, found: dict[str, Paired]) -> None:
 _EXPLAINED = {
     _TURNED: 'training turns them, as viewers do; masks drawn on the pixels as stored do not fit',
     _TURNED_MASKS: 'training turns them, too; those drawn on upright images do not fit',
-    _CLEAR: 'it is dropped, and the colours below it are what training sees',
+    _CLEAR: 'it is dropped, and the colors below it are what training sees',
     _BRIGHT: 'more than 1 % of their values are whiter than white in training; raise it to the '
     'largest value of all images',
     _DIM: 'training sees them nearly black; give all images the same bits',

@@ -8,7 +8,7 @@
     classes:                   # in the order of their ids
     - {name: background, value: 0, color: [0, 0, 0]}
     - {name: bone, value: 255, color: [255, 0, 0]}
-    ignore_value: 128          # a value (a colour, if masks: colors), a list of them, or null
+    ignore_value: 128          # a value (a color, if masks: colors), a list of them, or null
     train: {images: images/train, masks: masks/train}
     val: {images: images/val, masks: masks/val}
     test: {images: images, masks: masks, list: test.txt}
@@ -17,7 +17,7 @@
 lists of stems to the file itself; without ``test``, ``val`` is tested. Optional: ``image_suffix``,
 ``mask_suffix``, ``mask_threshold`` (grey masks become 0 and 1), ``crop_size`` (height, width),
 ``group_file``, ``name`` (else that of the file, or of its folder if the file is my_data.yml);
-``image_max_value`` and ``image_channels`` for images that are more than 8-bit colour: the value
+``image_max_value`` and ``image_channels`` for images that are more than 8-bit color: the value
 that is to count as white, such as 4095, and their channels if not 3 (read by ``LoadImage``).
 """
 
@@ -60,18 +60,18 @@ class DataFile:
         name: Of the data set.
         root: Folder that the folders of images and masks are relative to.
         classes: Names, in the order of their ids.
-        palette: A colour (RGB) for each class.
+        palette: A color (RGB) for each class.
         values: Value in the masks -> class id or ``ignore_index``; with ``color_masks`` the values
-            are colours.
+            are colors.
         parts: ``train``, ``val`` and, if given, ``test``: folders and list of each.
-        color_masks: Whether masks hold colours.
+        color_masks: Whether masks hold colors.
         mask_threshold: Masks become 1 where they are at least this.
         image_suffix: Endings of image files.
         mask_suffix: Endings of mask files.
         crop_size: Height and width of training crops; ``None`` leaves it to the row.
         group_file: CSV file of stems and groups, relative to ``root``.
         image_max_value: Value of the images that counts as white; ``None`` leaves it to their type.
-        image_channels: Channels of the images; ``None`` for colour or grey.
+        image_channels: Channels of the images; ``None`` for color or grey.
     """
 
     path: Path
@@ -324,7 +324,7 @@ def _color(value: Any, where: str) -> Color:
     whole = isinstance(value, list) and len(value) == 3
     if not whole or not all(type(v) is int and 0 <= v <= 255 for v in value):
         raise ValueError(
-            f'{where}: a colour is [red, green, blue], 0 to 255 each, got {shown(value)}'
+            f'{where}: a color is [red, green, blue], 0 to 255 each, got {shown(value)}'
         )
     return value[0], value[1], value[2]
 
@@ -333,7 +333,7 @@ def _palette(classes: list[dict], kind: str) -> tuple[Color, ...]:
     without = [entry['name'] for entry in classes if entry.get('color') is None]
     if kind == 'colors' and without:
         raise ValueError(
-            f'with masks: colors each class needs its colour, as {{name: {without[0]}, color: '
+            f'with masks: colors each class needs its color, as {{name: {without[0]}, color: '
             f'[255, 0, 0]}}; {shown(without)} have none'
         )
     spare = voc_palette(len(classes))
@@ -345,7 +345,7 @@ def _palette(classes: list[dict], kind: str) -> tuple[Color, ...]:
 def _values(
     classes: list[dict], palette: Sequence[Color], ignored: Any, kind: str
 ) -> dict[Any, int]:
-    """Value (or colour) in the masks -> class id or the ignored label."""
+    """Value (or color) in the masks -> class id or the ignored label."""
     table: dict[Any, int] = {}
     for label, (entry, color) in enumerate(zip(classes, palette)):
         own = entry['value'] if isinstance(entry['value'], list) else [entry['value']]
@@ -353,7 +353,7 @@ def _values(
             if value in table:
                 raise ValueError(
                     f'classes {classes[table[value]]["name"]!r} and {entry["name"]!r} have the '
-                    f'same {"colour" if kind == "colors" else "value"} {value}'
+                    f'same {"color" if kind == "colors" else "value"} {value}'
                 )
             table[value] = label
     for value in _ignored_values(ignored, kind):

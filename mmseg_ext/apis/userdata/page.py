@@ -12,7 +12,7 @@ from ...core.reading import read_mask
 from ...datasets.loading import colors_to_ids
 from ...evaluation.surface_metric import background_of
 from ..draw.html import page, picture, section, swatch, table
-from ..draw.pixels import colourise, encode, overlay, read_rgb, shrink
+from ..draw.pixels import colorize, encode, overlay, read_rgb, shrink
 from .check import DataReport, Sample, class_head, class_rows, size_text
 from .file import DataFile
 
@@ -159,7 +159,7 @@ def _image(sample: Sample) -> Optional[np.ndarray]:
 
 
 def _mask(data: DataFile, sample: Sample) -> Optional[np.ndarray]:
-    """The mask's colours over its image, or alone where it has another size."""
+    """The mask's colors over its image, or alone where it has another size."""
     try:
         labels = labels_of(data, read_mask(sample.pair.mask, colors=data.color_masks))
     except (ValueError, OSError):
@@ -168,7 +168,7 @@ def _mask(data: DataFile, sample: Sample) -> Optional[np.ndarray]:
     unknown = labels < 0
     labels[unknown] = data.ignore_index
     if image is None or image.shape[:2] != labels.shape:
-        shown = colourise(labels, data.palette)
+        shown = colorize(labels, data.palette)
     else:
         clear = background_of(data.classes)
         shown = overlay(image, labels, data.palette, clear=clear)

@@ -50,7 +50,7 @@ class MaskCount(NamedTuple):
     Args:
         size: H and W.
         pixels: Pixels of each class, and of the ignored label at the end, ``(K + 1,)``.
-        unknown: Values (or colours) that the file does not name -> pixels.
+        unknown: Values (or colors) that the file does not name -> pixels.
     """
 
     size: tuple[int, int]
@@ -174,7 +174,7 @@ def read_as_trained(data: DataFile, path: str) -> Picture:
     """Read an image as training with ``--dataset`` does.
 
     Raises:
-        UnfitImageError: If it is more than 8-bit colour, or other than the file says of images.
+        UnfitImageError: If it is more than 8-bit color, or other than the file says of images.
         ValueError: If the file cannot be decoded.
     """
     if not data.image_loading:
@@ -210,10 +210,10 @@ def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
 
 
 def values_of(data: DataFile, mask: np.ndarray) -> dict[Any, int]:
-    """Values of a mask, after the threshold if there is one, or its colours -> pixels."""
+    """Values of a mask, after the threshold if there is one, or its colors -> pixels."""
     if data.color_masks and mask.ndim == 2:  # greys only come without channels
         mask = np.repeat(mask[..., None], 3, axis=2)
-    if mask.ndim == 3:  # colours are unknown values, if values are expected
+    if mask.ndim == 3:  # colors are unknown values, if values are expected
         return count_colors(mask)
     if data.mask_threshold is not None:
         mask = (mask >= data.mask_threshold).astype(np.uint8)
@@ -222,7 +222,7 @@ def values_of(data: DataFile, mask: np.ndarray) -> dict[Any, int]:
 
 
 def count_colors(mask_HW3: np.ndarray) -> dict[Any, int]:
-    """Colours of a mask -> pixels."""
+    """Colors of a mask -> pixels."""
     codes = mask_HW3.astype(np.int64) @ np.array([65536, 256, 1])
     values, numbers = np.unique(codes, return_counts=True)
     colors = [(code >> 16, (code >> 8) & 255, code & 255) for code in values.tolist()]
@@ -338,10 +338,10 @@ def unknown_text(data: DataFile, path: str, unknown: dict[Any, int]) -> str:
     colors = isinstance(next(iter(unknown)), tuple)
     if colors and not data.color_masks:
         return (
-            f'{path}: the mask holds colours ({shown}), where {data.path} expects values: say '
+            f'{path}: the mask holds colors ({shown}), where {data.path} expects values: say '
             'masks: colors and give each class its color, or save class ids'
         )
-    what = 'colours (RGB)' if colors else 'values'
+    what = 'colors (RGB)' if colors else 'values'
     listed = [value for value, label in data.values.items() if label != data.ignore_index]
     known = '' if colors else f' with the values {_ranges(listed)}'
     return (

@@ -82,7 +82,7 @@ def position_kernel(
 def bilateral_kernel(
     image_CHW: Tensor, sigma_xy: float, sigma_rgb: float, normalization: str, dtype: torch.dtype
 ) -> PermutohedralLattice:
-    """Build the kernel over position and colour.
+    """Build the kernel over position and color.
 
     Args:
         image_CHW: ``(3, H, W)``, values of 0 to 255.
@@ -198,7 +198,7 @@ def _in_chunks(kernel: Callable[[Tensor], Tensor], q: Tensor, chunk: int) -> Ten
 
 @MODELS.register_module()
 class DenseCRF(BaseModule):
-    """Refine class probabilities by the colours of the image.
+    """Refine class probabilities by the colors of the image.
 
     The defaults are DeepLab-v2's for ResNet-101; ``SETTINGS`` has others. With both weights at zero
     it returns its input, clipped and normalised.
@@ -293,8 +293,8 @@ class DenseCRF(BaseModule):
             )
             kernels.append((self.pos_w, place.filter))
         if isinstance(self.bi_w, Tensor) or self.bi_w:
-            colour = bilateral_kernel(image, self.bi_xy, self.bi_rgb, self.normalization, dtype)
-            kernels.append((self.bi_w, colour.filter))
+            color = bilateral_kernel(image, self.bi_xy, self.bi_rgb, self.normalization, dtype)
+            kernels.append((self.bi_w, color.filter))
         return kernels
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ def pad_to_multiple(x_NCHW: Tensor, divisor: int) -> Tensor:
     """Add zeros below and on the right until H and W are multiples of ``divisor``.
 
     Args:
-        x_NCHW: A normalised image, whose zero is the mean colour, or a map.
+        x_NCHW: A normalised image, whose zero is the mean color, or a map.
         divisor: In pixels; at least one multiple of it comes back.
     """
     below, right = (-size % divisor for size in x_NCHW.shape[2:])

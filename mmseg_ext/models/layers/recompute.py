@@ -8,7 +8,6 @@ Differs from it: batch norms do not count the same batch a second time.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import ContextManager
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -26,7 +25,7 @@ def recompute(function: Callable[..., Tensor], owner: nn.Module, *inputs: Tensor
     return checkpoint(function, *inputs, use_reentrant=False, context_fn=partial(_passes, owner))  # type: ignore[no-any-return]
 
 
-def _passes(owner: nn.Module) -> tuple[ContextManager, ContextManager]:
+def _passes(owner: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
     return nullcontext(), _statistics_kept(owner)
 
 

@@ -175,9 +175,9 @@ def test_convergence_picture_shows_the_seeds(folder, monkeypatch) -> None:
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert('RGB'))
     assert pixels.shape[1] == 704  # 6.4 inches at 110 dots
-    for colour in ('#1b6ca8', '#c2570c'):
-        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-        assert (abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 50, colour
+    for color in ('#1b6ca8', '#c2570c'):
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 50, color
     assert f'(results/{path.name})' in (folder / 'README.md').read_text()
 
 
@@ -302,7 +302,7 @@ def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_pat
     assert Image.open(written[1]).width == 396  # 3.6 inches: one validation makes no second curve
     picture = Image.open(written[0])
     assert picture.size == (4 * 200 + 3 * 4, 200)
-    # the second column is the truth, whose palette has a single colour, the first row is void
+    # the second column is the truth, whose palette has a single color, the first row is void
     column = np.asarray(picture)[:, 204:404]
     assert abs(column[100:].astype(int) - 9).max() < 12 and column[0].min() > 200
 
@@ -492,8 +492,8 @@ def test_parameters_are_counted_without_auxiliary_heads(tiny_config) -> None:
 
 
 def test_grid_places_pictures_and_stays_below_its_limit() -> None:
-    colours = [[np.full((10, 20, 3), 60 * (2 * r + c), np.uint8) for c in (0, 1)] for r in (0, 1)]
-    grid = picture_grid(colours, cell=40, gap=4)
+    colors = [[np.full((10, 20, 3), 60 * (2 * r + c), np.uint8) for c in (0, 1)] for r in (0, 1)]
+    grid = picture_grid(colors, cell=40, gap=4)
     assert grid.shape == (20 + 4 + 20, 40 + 4 + 40, 3)
     assert [grid[5, 5, 0], grid[5, 60, 0], grid[30, 5, 0], grid[30, 60, 0]] == [0, 60, 120, 180]
     assert (grid[:, 40:44] == 255).all() and (grid[20:24] == 255).all()
@@ -502,7 +502,7 @@ def test_grid_places_pictures_and_stays_below_its_limit() -> None:
     with pytest.raises(ValueError, match='300x300 does not fit into 1000 bytes'):
         encode_below(noise, 1000)
     with pytest.raises(ValueError, match=r'equal length, got \[2, 1\]'):
-        picture_grid([colours[0], colours[1][:1]])
+        picture_grid([colors[0], colors[1][:1]])
 
 
 def _cells(records: list) -> dict:

@@ -26,8 +26,8 @@ def case(tmp_path):
         g = torch.Generator().manual_seed(index)
         coarse = torch.randint(3, (1, 1, 4, 4), generator=g).float()
         label = F.interpolate(coarse, (24, 32))[0, 0].long()
-        colours = torch.tensor([[20, 30, 40], [200, 60, 90], [90, 220, 10]])
-        picture = (colours[label] + torch.randint(-9, 10, (24, 32, 3), generator=g)).byte().numpy()
+        colors = torch.tensor([[20, 30, 40], [200, 60, 90], [90, 220, 10]])
+        picture = (colors[label] + torch.randint(-9, 10, (24, 32, 3), generator=g)).byte().numpy()
         logits = 2 * F.one_hot(label, 3).permute(2, 0, 1) + 1.5 * torch.randn(
             3, 24, 32, generator=g
         )

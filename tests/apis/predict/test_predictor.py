@@ -121,7 +121,7 @@ def test_a_model_without_uncertainty_writes_none(model, tmp_path) -> None:
     assert not (tmp_path / 'out/uncertainty').exists()
 
 
-def test_files_hold_indices_colours_and_probabilities(model, tmp_path) -> None:
+def test_files_hold_indices_colors_and_probabilities(model, tmp_path) -> None:
     images = [_picture(tmp_path / 'in' / name, 20, 30) for name in ('a.png', 'sub/b.jpg')]
     assert predict_to_folder(model, images, tmp_path / 'out', prob=True) == []
     listing = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
@@ -130,7 +130,7 @@ def test_files_hold_indices_colours_and_probabilities(model, tmp_path) -> None:
     for path, entry in zip(images, listing['images']):
         mask = Image.open(tmp_path / 'out' / entry['mask'])
         expected = next(predict(model, [path]))
-        assert mask.mode == 'P'  # a viewer shows colours, a program reads indices
+        assert mask.mode == 'P'  # a viewer shows colors, a program reads indices
         np.testing.assert_array_equal(np.asarray(mask), expected.label)
         assert mask.getpalette()[:9] == [9, 8, 7] * 3
         painted = np.asarray(Image.open(tmp_path / 'out' / entry['overlay']))
@@ -257,8 +257,8 @@ def test_class_names_come_from_the_config_when_the_checkpoint_has_none(tiny_conf
     cfg = Config.fromfile(tiny_config)
     assert class_names(cfg, {}, 3)[0] == ['sky', 'tree', 'road']
     assert class_names(cfg, {}, 3)[1][0] == [0, 0, 255]
-    names, colours = class_names(cfg, {}, 4)  # the data set has three classes, the model four
-    assert names[3] == 'class 3' and colours == pictures.voc_palette(4)
+    names, colors = class_names(cfg, {}, 4)  # the data set has three classes, the model four
+    assert names[3] == 'class 3' and colors == pictures.voc_palette(4)
 
 
 def test_absent_device_is_refused() -> None:

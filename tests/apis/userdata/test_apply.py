@@ -397,17 +397,17 @@ def test_a_file_that_does_not_fit_is_refused(folder, old, new, message):
     assert sorted(folder.rglob('*')) == before
 
 
-def test_colour_masks_of_an_unknown_palette_are_refused(tmp_path):
+def test_color_masks_of_an_unknown_palette_are_refused(tmp_path):
     folder = write_folder(tmp_path / 'data', counts=(2, 1))
     for path in (folder / 'masks').rglob('*.png'):
         Image.fromarray(np.full((*SIZE, 3), [200, 30, 7], np.uint8)).save(path)
-    with pytest.raises(ValueError, match=r'holds colours \(\[200, 30, 7\]\), where .* expects'):
+    with pytest.raises(ValueError, match=r'holds colors \(\[200, 30, 7\]\), where .* expects'):
         apply_dataset(_config('segnet_basic_camvid'), folder / 'mine.yml')
     text = TEXT.replace('value: 7, color: [255, 0, 0]', 'color: [1, 1, 1]')
     text = text.replace('value: 0', 'color: [0, 0, 0]').replace('value: 9', 'color: [2, 2, 2]')
     text = text.replace('ignore_value: 255', 'masks: colors')
     (folder / 'mine.yml').write_text(text)
-    with pytest.raises(ValueError, match=r'colours \(RGB\) \[200, 30, 7\], and .* names 3 classes'):
+    with pytest.raises(ValueError, match=r'colors \(RGB\) \[200, 30, 7\], and .* names 3 classes'):
         apply_dataset(_config('segnet_basic_camvid'), folder / 'mine.yml')
 
 

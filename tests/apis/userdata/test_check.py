@@ -227,7 +227,7 @@ BAD = {
     'classes: [{name: a, value: 1}, b]': "'a' and 'b' have the same value 1",
     'classes: [{nam: a}, b]': "has no entry 'nam'; did you mean name?",
     'clases: [a, b]': "the file has no entry 'clases'; did you mean classes?",
-    'masks: colors': 'each class needs its colour',
+    'masks: colors': 'each class needs its color',
     'masks: rgb': 'masks must be values or colors',
     'ignore_value: 1': "ignore_value 1 is the value of class 'tree', too",
     'name: a/b': "name must be of letters, digits, _, - and ., got 'a/b'",
@@ -277,7 +277,7 @@ def test_missing_things_are_named(folder):
         check_data(folder / 'm.yml')
 
 
-def test_colour_masks(folder):
+def test_color_masks(folder):
     colors = dict(sky=[1, 2, 3], tree=[9, 9, 9], car=[200, 0, 0])
     lines = [f'- {{name: {name}, color: {color}}}' for name, color in colors.items()]
     text = '\n'.join(['masks: colors', 'classes:', *lines, 'ignore_value: [5, 5, 5]'])
@@ -298,8 +298,8 @@ def test_colour_masks(folder):
     _save(folder / 'masks/val/e.png', np.full((*SIZE, 3), [7, 8, 9]))
     report = check_data(folder / 'c.yml')
     (message,) = report.errors['values without a class']
-    assert 'the mask holds the colours (RGB) [7, 8, 9]' in message
-    # colours where values are expected
+    assert 'the mask holds the colors (RGB) [7, 8, 9]' in message
+    # colors where values are expected
     (message, *_) = check_data(folder / 'mine.yml').errors['values without a class']
     assert 'masks: colors and give each class its color' in message
 
@@ -317,7 +317,7 @@ def test_a_run_ends_at_once_where_the_rows_cannot_read_images(folder):
 
 
 def test_more_classes_than_a_byte_holds(folder):
-    """300 classes: counts, colours, page."""
+    """300 classes: counts, colors, page."""
     shape = (10, 40)
     for part, stems in (('train', 'abcd'), ('val', 'ef')):
         for index, stem in enumerate(stems):

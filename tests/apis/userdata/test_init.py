@@ -234,7 +234,7 @@ def test_many_ids_and_void_are_no_soft_mask(tmp_path):
     assert found.threshold is None and len(found.names) == 21 and found.ignored == [255]
 
 
-def test_palette_images_give_their_colours(tmp_path):
+def test_palette_images_give_their_colors(tmp_path):
     palette = [0, 0, 0, 200, 10, 20, 30, 250, 40]
     image = Image.fromarray(IDS.astype(np.uint8), mode='P')
     image.putpalette(palette)
@@ -247,7 +247,7 @@ def test_palette_images_give_their_colours(tmp_path):
 COLORS = np.array([[0, 0, 0], [128, 64, 128], [70, 70, 70]])
 
 
-def test_colours_are_classes(tmp_path):
+def test_colors_are_classes(tmp_path):
     found = find_classes([str(_save(tmp_path / 'm.png', COLORS[IDS]))])
     assert found.values == [] and set(found.colors) == {tuple(c) for c in COLORS.tolist()}
     assert found.names == ['background', 'color_70_70_70', 'color_128_64_128']
@@ -255,7 +255,7 @@ def test_colours_are_classes(tmp_path):
 
 def test_a_palette_that_is_none_is_refused(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3))
-    with pytest.raises(ValueError, match='256 different colours, which is no palette of classes'):
+    with pytest.raises(ValueError, match='256 different colors, which is no palette of classes'):
         find_classes([str(_save(tmp_path / 'm.png', noise))])
 
 
@@ -545,7 +545,7 @@ def _blobs(index, ids=(1, 2), side=48):
 INKS = np.array([[0, 0, 0], [200, 30, 10], [20, 180, 40]])
 
 
-def test_palettes_that_number_colours_differently(tmp_path):
+def test_palettes_that_number_colors_differently(tmp_path):
     paths, wanted = [], []
     for index in range(8):
         mask = _blobs(index) if index % 2 else _blobs(index) * (_blobs(index) == 2)
@@ -557,10 +557,10 @@ def test_palettes_that_number_colours_differently(tmp_path):
     assert set(data.palette) == {tuple(c) for c in INKS.tolist()} and data.color_masks
     for label, colors in zip(loaded, wanted):
         assert (np.array(data.palette)[label] == colors).all()
-    assert any('the colours of the palettes are read' in note for note in notes)
+    assert any('the colors of the palettes are read' in note for note in notes)
 
 
-def test_palettes_beside_colours_and_beside_greys(tmp_path):
+def test_palettes_beside_colors_and_beside_greys(tmp_path):
     paths = [
         _paletted(tmp_path / f'{i}.png', _blobs(i), INKS) if i % 2
         else _save(tmp_path / f'{i}.png', INKS[_blobs(i)]) for i in range(8)
@@ -587,7 +587,7 @@ def test_palettes_that_say_nothing_stop(tmp_path):
         find_classes(paths)
 
 
-@pytest.mark.parametrize('inks', [INKS, np.array([0, 90, 210])], ids=['colours', 'greys'])
+@pytest.mark.parametrize('inks', [INKS, np.array([0, 90, 210])], ids=['colors', 'greys'])
 def test_interpolated_masks_give_the_classes_and_ignore_the_blends(tmp_path, inks):
     paths, exact = [], []
     for index in range(6):
@@ -649,7 +649,7 @@ def test_layers_of_few_pixels_are_classes(tmp_path):
     assert (found.values, found.ignored) == (list(range(10)), [])
 
 
-def test_a_colour_for_each_object_stops(tmp_path):
+def test_a_color_for_each_object_stops(tmp_path):
     random = np.random.default_rng(5)
     paths = []
     for index in range(5):
@@ -657,7 +657,7 @@ def test_a_colour_for_each_object_stops(tmp_path):
         for column in range(6):
             mask[5:30, 10 * column : 10 * column + 7] = random.integers(1, 256, 3)
         paths.append(str(_save(tmp_path / f'{index}.png', mask)))
-    with pytest.raises(ValueError, match='object colours: 30 of 31 colours are in one of 5 masks'):
+    with pytest.raises(ValueError, match='object colors: 30 of 31 colors are in one of 5 masks'):
         find_classes(paths)
 
 

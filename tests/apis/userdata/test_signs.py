@@ -110,17 +110,17 @@ def test_thin_lines_between_classes_are_classes(tmp_path):
 # ----------------------------------------------------------------------------- palettes
 
 
-def test_palettes_that_number_colours_differently(tmp_path):
+def test_palettes_that_number_colors_differently(tmp_path):
     masks = [np.minimum(_blobs(seed, 2), 2) for seed in range(5)]
     order = {0: ((0, 0, 0), RED, GREEN), 1: ((0, 0, 0), GREEN, RED)}
     palettes = {index: order[index in (1, 4)] for index in range(5)}
     path = _data(tmp_path, masks, '[a, b, c]', palettes=palettes)
     text = _found(path, 'palettes that disagree')
-    assert f'is the colour {list(RED)} in 3 masks and {list(GREEN)} in 2, of 5 masks' in text
+    assert f'is the color {list(RED)} in 3 masks and {list(GREEN)} in 2, of 5 masks' in text
     assert 'masks: colors' in text
 
 
-def test_palettes_are_read_by_their_colours(tmp_path):
+def test_palettes_are_read_by_their_colors(tmp_path):
     """With masks: colors the same files train, and red is one class whatever its number."""
     masks = [np.minimum(_blobs(seed, 2), 2) for seed in range(4)]
     order = {0: ((0, 0, 0), RED, GREEN), 1: ((0, 0, 0), GREEN, RED)}
@@ -148,7 +148,7 @@ def test_palettes_are_read_by_their_colours(tmp_path):
     assert report.pixels('train')[:3].tolist() == counted.tolist()
 
 
-def test_palette_beside_colours(tmp_path):
+def test_palette_beside_colors(tmp_path):
     palette = ((0, 0, 0), RED, GREEN, BLUE)
     for index in range(6):
         mask = _blobs(index)
@@ -157,7 +157,7 @@ def test_palette_beside_colours(tmp_path):
         else:
             _save(tmp_path / f'masks/{index}.png', np.array(palette, np.uint8)[mask])
     sign = palette_beside_colors(_facts(tmp_path))
-    assert sign.text.startswith('4 of 6 masks have a palette') and '2 hold colours' in sign.text
+    assert sign.text.startswith('4 of 6 masks have a palette') and '2 hold colors' in sign.text
     assert palette_beside_colors(_facts(tmp_path, colors=True)) is None
     assert palettes_disagree(_facts(tmp_path)) is None
 
@@ -267,7 +267,7 @@ def test_many_classes_of_few_pieces_are_no_instances(tmp_path):
 # ------------------------------------------------------------------------------- images
 
 
-@pytest.mark.parametrize('kind', ['ids', 'shown', 'inverted', 'palette', 'jpeg', 'colours'])
+@pytest.mark.parametrize('kind', ['ids', 'shown', 'inverted', 'palette', 'jpeg', 'colors'])
 def test_images_that_are_the_masks(tmp_path, kind):
     masks = [_blobs(seed, 2) for seed in range(5)]
     palette = ((0, 0, 0), (128, 0, 0), (0, 128, 0))
@@ -275,17 +275,17 @@ def test_images_that_are_the_masks(tmp_path, kind):
     images = {
         'ids': masks, 'shown': shown, 'jpeg': shown, 'inverted': [255 - s for s in shown],
         'palette': [np.array(palette, np.uint8)[m] for m in masks],
-        'colours': [np.array(palette, np.uint8)[m] for m in masks],
+        'colors': [np.array(palette, np.uint8)[m] for m in masks],
     }[kind]  # fmt: skip
     suffix = '.jpg' if kind == 'jpeg' else '.png'
     palettes = dict.fromkeys(range(5), palette) if kind == 'palette' else {}
-    masks_as_stored = images if kind == 'colours' else masks
+    masks_as_stored = images if kind == 'colors' else masks
     classes = ', '.join(
         f'{{name: {name}, color: {list(color)}}}' for name, color in zip('abc', palette)
     )
     path = _data(
         tmp_path, masks_as_stored, f'[{classes}]', images=images, suffix=suffix,
-        palettes=palettes, more='masks: colors' if kind == 'colours' else '',
+        palettes=palettes, more='masks: colors' if kind == 'colors' else '',
     )  # fmt: skip
     text = _found(path, 'images that are the masks')
     assert text.startswith('image and mask are the same picture in 5 of 5 pairs')

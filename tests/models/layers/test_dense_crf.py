@@ -20,13 +20,13 @@ except ImportError:
 
 
 def _scene(height, width, classes, *, seed=0, sure=3.0):
-    """Coloured patches with noise, and blurred, partly wrong probabilities of their classes."""
+    """Colored patches with noise, and blurred, partly wrong probabilities of their classes."""
     g = torch.Generator().manual_seed(seed)
     coarse = torch.randint(classes, (1, 1, 5, 6), generator=g).float()
     label = F.interpolate(coarse, (height, width))[0, 0].long()
-    colours = torch.randint(256, (classes, 3), generator=g).float()
+    colors = torch.randint(256, (classes, 3), generator=g).float()
     shade = F.interpolate(torch.randn(1, 3, 4, 4, generator=g), (height, width), mode='bicubic')
-    image = colours[label].permute(2, 0, 1) + 12 * shade[0]
+    image = colors[label].permute(2, 0, 1) + 12 * shade[0]
     image += 4 * torch.randn(3, height, width, generator=g)
     logits = sure * F.one_hot(label, classes).permute(2, 0, 1).float()
     noise = F.interpolate(torch.randn(1, classes, 8, 9, generator=g), (height, width))[0]
@@ -47,12 +47,12 @@ def _exact(prob, image, setting, *, iterations=10, normalization='symmetric', cl
     _, c, h, w = prob.shape
     y, x = torch.meshgrid(torch.arange(h).double(), torch.arange(w).double(), indexing='ij')
     place = torch.stack((x.flatten(), y.flatten()), 1)
-    colour = image[0].double().flatten(1).t()
+    color = image[0].double().flatten(1).t()
     kernels = (
         (setting['pos_w'], _exact_matrix(place / setting['pos_xy'])),
         (
             setting['bi_w'],
-            _exact_matrix(torch.cat((place / setting['bi_xy'], colour / setting['bi_rgb']), 1)),
+            _exact_matrix(torch.cat((place / setting['bi_xy'], color / setting['bi_rgb']), 1)),
         ),
     )
     u = prob[0].double().clamp(min=clip).log().reshape(c, -1)
@@ -249,7 +249,7 @@ def test_a_grey_image_is_one_with_equal_channels():
 
 
 @pytest.mark.parametrize('value', [0, 117, 255])
-def test_an_image_of_one_colour(value):
+def test_an_image_of_one_color(value):
     """Only positions are left: the exact mean field says what follows."""
     prob, _ = _scene(24, 30, 4)
     image = torch.full((1, 3, 24, 30), value, dtype=torch.uint8)

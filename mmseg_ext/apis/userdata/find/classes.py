@@ -1,4 +1,4 @@
-"""Find out from masks what their classes are: values, or colours, and what is no class."""
+"""Find out from masks what their classes are: values, or colors, and what is no class."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ from .signs import (
 
 Color = tuple[int, int, int]
 
-_MAX_COLORS = 64  # more than any data set has classes with colours told apart by eye
+_MAX_COLORS = 64  # more than any data set has classes with colors told apart by eye
 _MAX_VALUES = 256
-_MAX_IGNORED = 1000  # values, or colours, that a file can list as ignored
+_MAX_IGNORED = 1000  # values, or colors, that a file can list as ignored
 _BLENDED = 0.15  # of the pixels: with more of them ignored, not enough would be left
 _STRAY = 0.001  # of the pixels: beside blends, a rarer value is one, too
 _NO_LABEL = (255, 65535)  # the largest value of a mask means so, unless it is one of a scale
@@ -40,10 +40,10 @@ class MaskContent(NamedTuple):
     """What one mask holds.
 
     Args:
-        values: Values, or colours if it has no values -> pixels.
-        colors: Colours -> pixels, also of a palette and of greys.
+        values: Values, or colors if it has no values -> pixels.
+        colors: Colors -> pixels, also of a palette and of greys.
         facts: What signs are found from, as stored.
-        palette: Colours of a palette, in the order of its values.
+        palette: Colors of a palette, in the order of its values.
     """
 
     values: dict[Any, int]
@@ -58,9 +58,9 @@ class Classes:
 
     Args:
         names: Of the classes, in the order of their values.
-        values: Value of each; empty if the masks hold colours.
+        values: Value of each; empty if the masks hold colors.
         colors: RGB of each.
-        ignored: Values or colours without a class.
+        ignored: Values or colors without a class.
         threshold: Masks become 1 from this value on.
         notes: What was guessed, a line each.
     """
@@ -84,7 +84,7 @@ def find_classes(
         folder: Where a file of names may lie.
 
     Raises:
-        ValueError: If a mask cannot be read, the masks hold too many values or colours to be
+        ValueError: If a mask cannot be read, the masks hold too many values or colors to be
             classes, or there are not as many names as values.
     """
     contents = in_threads(read_content, paths)
@@ -122,7 +122,7 @@ def _in_colors(counts: dict[int, int], palette: dict[int, Color]) -> dict[Color,
 
 
 def _colored(content: MaskContent) -> MaskFacts:
-    """Facts of a mask in colours."""
+    """Facts of a mask in colors."""
     facts = content.facts
     if content.palette:
         return mask_facts(facts.path, colors=True)
@@ -157,10 +157,10 @@ def classes_of(
 
 
 def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
-    """Refuse masks in which every object has a colour of its own.
+    """Refuse masks in which every object has a color of its own.
 
     Raises:
-        ValueError: If so, and no list names the colours.
+        ValueError: If so, and no list names the colors.
     """
     numbered = object_colors([content.facts for content in contents])
     if numbered is not None and not any(entry.color for entry in listed.names):
@@ -168,15 +168,15 @@ def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
 
 
 def _holds_colors(contents: Sequence[MaskContent]) -> tuple[bool, str]:
-    """Whether the colours of the masks are their classes, and why, if it is not plain.
+    """Whether the colors of the masks are their classes, and why, if it is not plain.
 
     Raises:
-        ValueError: If neither the values nor the colours of palettes can be the classes.
+        ValueError: If neither the values nor the colors of palettes can be the classes.
     """
     facts = [content.facts for content in contents]
     beside = palette_beside_colors(facts)
     if beside is not None:
-        return True, f'the colours of all masks are read: {beside.text.split(":")[0]}'
+        return True, f'the colors of all masks are read: {beside.text.split(":")[0]}'
     if any(isinstance(value, tuple) for content in contents for value in content.values):
         return True, ''
     disagree = palettes_disagree(facts)
@@ -186,7 +186,7 @@ def _holds_colors(contents: Sequence[MaskContent]) -> tuple[bool, str]:
     shared = sum(number > 1 for number in times.values())
     if len(times) > _MAX_COLORS or 2 * shared < len(times):
         raise ValueError(f'palettes that disagree: {disagree.text}')
-    return True, f'the colours of the palettes are read: {disagree.text.split(":")[0]}'
+    return True, f'the colors of the palettes are read: {disagree.text.split(":")[0]}'
 
 
 def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:
@@ -205,7 +205,7 @@ def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:
 
 
 def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str]:
-    """Values, or colours, that interpolation made, and a note on them.
+    """Values, or colors, that interpolation made, and a note on them.
 
     Raises:
         ValueError: If they are too many to be ignored.
@@ -226,7 +226,7 @@ def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str
         raise ValueError(f'masks scaled with interpolation: {text}')
     rare = f', {len(stray)} of them as rare as blends {sorted(stray)[:4]}' if stray else ''
     note = (
-        f'{len(off)} of {len(counts)} values or colours are taken as ignored ({100 * share:.2f} % '
+        f'{len(off)} of {len(counts)} values or colors are taken as ignored ({100 * share:.2f} % '
         f'of the pixels{rare}): {text}'
     )
     return sorted(off), note
@@ -353,7 +353,7 @@ def _match_names(values: list[int], listed: Listed) -> Optional[tuple[list[int],
     return values, [by_value[value] for value in values]
 
 
-# ------------------------------------------------------------------------------ colours
+# ------------------------------------------------------------------------------ colors
 
 
 def _by_color(counts: Counter, blends: list[Color], path: str, listed: Listed) -> Classes:
@@ -362,10 +362,10 @@ def _by_color(counts: Counter, blends: list[Color], path: str, listed: Listed) -
     unknown = [color for color in counts if color not in known and color not in ignored]
     if len(unknown) > _MAX_COLORS:
         raise ValueError(
-            f'{path} and others hold {len(counts)} different colours, which is no palette of '
+            f'{path} and others hold {len(counts)} different colors, which is no palette of '
             'classes: if they were compressed (JPEG) or scaled with interpolation, make them anew '
-            'as PNG; if every object has a colour of its own, save masks of class ids; if some '
-            'colours do have a class, list them in a file classes.txt in the folder, a line "red '
+            'as PNG; if every object has a color of its own, save masks of class ids; if some '
+            'colors do have a class, list them in a file classes.txt in the folder, a line "red '
             'green blue name" each, and clean the masks of all others'
         )
     notes = []
@@ -375,11 +375,11 @@ def _by_color(counts: Counter, blends: list[Color], path: str, listed: Listed) -
     colors = [color for color in known if color in counts or not unknown]
     colors += sorted(color for color in unknown if color not in ignored)
     names = [known.get(color) or _color_name(color, counts) for color in colors]
-    notes.insert(0, f'the colours of the masks are classes; {len(colors)} were found')
+    notes.insert(0, f'the colors of the masks are classes; {len(colors)} were found')
     if len(known) < len(colors):
-        notes.append('the names of the classes are made up from their colours: change them')
+        notes.append('the names of the classes are made up from their colors: change them')
     if len(colors) < 2:
-        raise ValueError(f'the masks hold the colour {colors} only: nothing to tell apart')
+        raise ValueError(f'the masks hold the color {colors} only: nothing to tell apart')
     return Classes(names, [], colors, ignored, notes=notes)
 
 
@@ -390,7 +390,7 @@ def _color_name(color: Color, counts: Counter) -> str:
 
 
 def _use_palette(found: Classes, contents: Sequence[MaskContent], *, colored: bool) -> None:
-    """Take the colours of palette images, if they tell the classes apart."""
+    """Take the colors of palette images, if they tell the classes apart."""
     palette = next((content.palette for content in contents if content.palette), None)
     if palette and not colored and found.threshold is None and max(found.values) < len(palette):
         colors = [palette[value] for value in found.values]

@@ -24,7 +24,7 @@ _NAMES = ('name', 'title', 'label', 'class', 'class_name')
 
 
 class Name(NamedTuple):
-    """A name of a class, with its value or colour if the file says it."""
+    """A name of a class, with its value or color if the file says it."""
 
     name: str
     value: Optional[int] = None
@@ -42,8 +42,8 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     """Names from the first usual file of a folder that holds some.
 
     Lines of text are ``name``, ``id name``, ``r g b name``, or ``name,r,g,b`` and ``name:r,g,b::``.
-    JSON is a list of names, or of dicts of a name and its value or colour; or a dict from names
-    to values or colours, or from values to names (``dataset.json`` of nnU-Net).
+    JSON is a list of names, or of dicts of a name and its value or color; or a dict from names
+    to values or colors, or from values to names (``dataset.json`` of nnU-Net).
 
     Args:
         folder: Searched with its subfolders.
@@ -113,7 +113,7 @@ def _entry(item: Any) -> Optional[Name]:
 
 
 def _item(key: str, value: Any) -> Optional[Name]:
-    """An item of a dict: value to name, name to value, or name to colour."""
+    """An item of a dict: value to name, name to value, or name to color."""
     if re.fullmatch(r'\d{1,5}', key) and isinstance(value, str):
         return Name(value, int(key))
     if type(value) is int:
