@@ -4,6 +4,8 @@ import ast
 import importlib
 from pathlib import Path
 
+import pytest
+
 import mmseg_ext
 
 ROOT = Path(mmseg_ext.__file__).parent
@@ -21,6 +23,16 @@ ALLOWED = {
     'evaluation': set(),
     'engine': set(),
 }
+# The rooms of apis, from the ground up: a room imports those below it, and none beside it.
+FLOORS = (
+    {'config', 'draw'},
+    {'userdata'},
+    {'run'},
+    {'predict', 'folds', 'convert'},
+    {'pages', 'bench', 'cli', 'demo'},
+    {'tables'},
+    {'cards'},
+)
 HEAVY = ('torchvision', 'mmpretrain', 'mmdet', 'timm')
 
 
@@ -52,7 +64,7 @@ def _layer(module):
 
 def _files():
     files = sorted(p for p in ROOT.rglob('*.py') if '.mim' not in p.parts)
-    assert len(files) > 30
+    assert len(files) > 200
     return files
 
 
@@ -73,6 +85,58 @@ def test_dependencies_point_one_way():
                 wrong.append(f'{path.relative_to(ROOT)} imports {name}')
     assert edges > 20
     assert wrong == []
+
+
+def _room(module):
+    parts = module.split('.')
+    return parts[2] if module.startswith('mmseg_ext.apis.') else None
+
+
+def test_rooms_import_downwards():
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    arrows = {(_room(_module(path)), _room(name)) for path in _files() for name in _imports(path)}
+    arrows = {(one, other) for one, other in arrows if one and other and one != other}
+    assert {room for arrow in arrows for room in arrow} == set(
+        floor
+    )  # all are built, none left out
+    assert len(arrows) > 20
+    assert sorted((a, b) for a, b in arrows if floor[a] <= floor[b]) == []
+
+
+def test_below_apis_nobody_imports_it():
+    wrong = [f'{p.relative_to(ROOT)}: {n}' for p in _files() if _layer(_module(p))
+             for n in _imports(p) if n.startswith('mmseg_ext.apis')]  # fmt: skip
+    assert wrong == []
+
+
+def test_files_of_apis_lie_in_rooms():
+    loose = {p.stem for p in (ROOT / 'apis').glob('*.py')}
+    assert loose == {'__init__', 'demo'}
+
+
+def test_a_room_says_what_it_is_for_and_opens_no_wrong_door():
+    rooms = sorted(p.parent for p in (ROOT / 'apis').glob('*/__init__.py'))
+    assert len(rooms) == 12
+    for room in rooms:
+        module = importlib.import_module(f'mmseg_ext.apis.{room.name}')
+        assert len(module.__doc__.strip().splitlines()) == 3, room  # two lines, a blank between
+        assert module.__all__, room
+        assert set(module.__all__).isdisjoint(p.stem for p in room.glob('*.py')), room
+        for name in module.__all__:
+            assert getattr(module, name).__doc__ or name.isupper(), f'{room.name}.{name}'
+
+
+def test_the_public_names_are_documented_and_are_no_modules():
+    from mmseg_ext import apis
+
+    names = set(apis.__all__)
+    assert 10 <= len(names) <= 16
+    assert names.isdisjoint({p.name for p in (ROOT / 'apis').iterdir()})
+    undocumented = [name for name in names if len(getattr(apis, name).__doc__ or '') < 40]
+    assert undocumented == []
+    assert names <= set(dir(apis))
+    with pytest.raises(AttributeError, match='no attribute'):
+        apis.trian  # noqa: B018
 
 
 def test_nobody_imports_configs_tools_or_tests():
