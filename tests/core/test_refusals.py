@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.tiny import write_tiny_config
 
 from mmseg_ext.apis import cli
 from mmseg_ext.core import refusals, words
 from mmseg_ext.core.files import replacing, write_json
-from tests.conftest import write_tiny_config
 
 
 def by_json(path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.hooks import EMAHook
 from support.paths import ROOT
+from support.tiny import write_tiny_config
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.run.launch import run_logged
@@ -49,8 +50,6 @@ STEADY = "custom_hooks = [dict(type='IterSeedHook')]\n"
 @pytest.fixture
 def config(tmp_path, tiny_data):
     """The function that writes a config which asks itself to end."""
-    from tests.conftest import write_tiny_config
-
     (tmp_path / 'ask_hook.py').write_text(ASK)
 
     def write(extra: str = '', **ask) -> Path:
