@@ -2,13 +2,16 @@
 
 import ast
 import importlib
-from pathlib import Path
+import re
+import sys
 
 import pytest
+from support.paths import ROOT as CHECKOUT
 
-import mmseg_ext
+sys.path.insert(0, str(CHECKOUT / 'tools/dev'))
 
-ROOT = Path(mmseg_ext.__file__).parent
+import draw_rooms  # noqa: E402
+from imports import ROOT, files, imports_of, module_of  # noqa: E402
 
 # layer -> layers of ours that it may import, besides itself and core
 ALLOWED = {
@@ -36,26 +39,6 @@ FLOORS = (
 HEAVY = ('torchvision', 'mmpretrain', 'mmdet', 'timm')
 
 
-def _module(path):
-    parts = path.relative_to(ROOT.parent).with_suffix('').parts
-    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
-
-
-def _imports(path, top_level_only=False):
-    """Absolute names of everything a file imports."""
-    package = _module(path).split('.')
-    if path.name != '__init__.py':
-        package = package[:-1]
-    tree = ast.parse(path.read_text(encoding='utf-8'))
-    for node in tree.body if top_level_only else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            stem = '.'.join([*base, *([node.module] if node.module else [])])
-            yield from (f'{stem}.{alias.name}' for alias in node.names)
-
-
 def _layer(module):
     name = module.removeprefix('mmseg_ext.')
     found = [layer for layer in ALLOWED if name == layer or name.startswith(f'{layer}.')]
@@ -63,18 +46,18 @@ def _layer(module):
 
 
 def _files():
-    files = sorted(p for p in ROOT.rglob('*.py') if '.mim' not in p.parts)
-    assert len(files) > 200
-    return files
+    found = files()
+    assert len(found) > 200
+    return found
 
 
 def test_dependencies_point_one_way():
     edges, wrong = 0, []
     for path in _files():
-        layer = _layer(_module(path))
+        layer = _layer(module_of(path))
         if layer is None:
             continue
-        for name in _imports(path):
+        for name in imports_of(path):
             if not name.startswith('mmseg_ext'):
                 continue
             edges += 1
@@ -94,7 +77,9 @@ def _room(module):
 
 def test_rooms_import_downwards():
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-    arrows = {(_room(_module(path)), _room(name)) for path in _files() for name in _imports(path)}
+    arrows = {
+        (_room(module_of(path)), _room(name)) for path in _files() for name in imports_of(path)
+    }
     arrows = {(one, other) for one, other in arrows if one and other and one != other}
     assert {room for arrow in arrows for room in arrow} == set(
         floor
@@ -104,8 +89,8 @@ def test_rooms_import_downwards():
 
 
 def test_below_apis_nobody_imports_it():
-    wrong = [f'{p.relative_to(ROOT)}: {n}' for p in _files() if _layer(_module(p))
-             for n in _imports(p) if n.startswith('mmseg_ext.apis')]  # fmt: skip
+    wrong = [f'{p.relative_to(ROOT)}: {n}' for p in _files() if _layer(module_of(p))
+             for n in imports_of(p) if n.startswith('mmseg_ext.apis')]  # fmt: skip
     assert wrong == []
 
 
@@ -140,13 +125,13 @@ def test_the_public_names_are_documented_and_are_no_modules():
 
 
 def test_nobody_imports_configs_tools_or_tests():
-    wrong = [f'{p.name}: {n}' for p in _files() for n in _imports(p)
+    wrong = [f'{p.name}: {n}' for p in _files() for n in imports_of(p)
              if n.split('.')[0] in ('configs', 'tools', 'tests')]  # fmt: skip
     assert wrong == []
 
 
 def test_heavy_packages_are_imported_lazily():
-    wrong = [f'{p.name}: {n}' for p in _files() for n in _imports(p, top_level_only=True)
+    wrong = [f'{p.name}: {n}' for p in _files() for n in imports_of(p, top_level_only=True)
              if n.split('.')[0] in HEAVY]  # fmt: skip
     assert wrong == []
 
@@ -175,3 +160,45 @@ def test_every_package_and_public_class_is_documented():
                          if isinstance(n, (ast.ClassDef, ast.FunctionDef))
                          and not n.name.startswith('_') and not ast.get_docstring(n)]  # fmt: skip
     assert undocumented == []
+
+
+def test_the_map_of_the_rooms_is_current():
+    for path, text in draw_rooms.current().items():
+        assert path.read_text() == text, f'{path.name}: python tools/dev/draw_rooms.py'
+
+
+def test_rooms_are_drawn_from_imports(tmp_path, monkeypatch):
+    package = tmp_path / 'mmseg_ext'
+    for name, text in {
+        'core/__init__': '',
+        'core/a': 'from . import b',
+        'apis/low/__init__': 'from ...core import a',
+        'apis/high/__init__': 'if 1:\n    from ..low import x\n    from mmseg_ext.core import y',
+    }.items():
+        path = package / f'{name}.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(draw_rooms, 'ROOT', package)
+    monkeypatch.setattr(draw_rooms, 'APIS', package / 'apis')
+    monkeypatch.setattr(draw_rooms, 'files', lambda: files(package))
+    monkeypatch.setattr(draw_rooms, 'module_of', lambda p: module_of(p, package))
+    monkeypatch.setattr(draw_rooms, 'imports_of', lambda p: imports_of(p, root=package))
+    arrows = draw_rooms.read_arrows()
+    assert arrows == {'core': set(), 'low': {'core'}, 'high': {'low', 'core'}}
+    assert draw_rooms.floors_of(arrows) == {'core': 0, 'low': 1, 'high': 2}
+    assert draw_rooms.reduced(arrows)['high'] == {'low'}
+    assert draw_rooms.draw(arrows).count('<polyline') == 2
+
+
+def test_files_and_functions_that_the_map_names_exist():
+    text = (CHECKOUT / 'docs/architecture.md').read_text()
+    named = re.findall(r'`([\w/]+\.py)`(?: `(\w+)`)?', text)
+    assert len(named) > 50
+    assert sum(bool(name) for _, name in named) >= 20
+    missing = []
+    for file, name in named:
+        places = [p for p in (ROOT / file, ROOT / 'apis' / file, CHECKOUT / file) if p.is_file()]
+        trees = [ast.parse(p.read_text()) for p in places]
+        if not any(not name or name in [getattr(n, 'name', '') for n in t.body] for t in trees):
+            missing.append((file, name))
+    assert missing == []
