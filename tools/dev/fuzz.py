@@ -38,6 +38,7 @@ from fuzz_inputs import MAKERS, Case, pictures
 from fuzz_world import CLASSES, SIZE, Ended, World, build_world, run_tool
 
 from mmseg_ext.apis import cli
+from mmseg_ext.apis.draw.markdown import markdown_table
 from mmseg_ext.core.files import write_json
 from mmseg_ext.core.reading import read_color
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES
@@ -336,7 +337,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
         place[verdict.outcome] += 1
     names = {'clear': 'one clear line', 'silent': 'accepted', 'lost': 'lost'}
     head = ['input', 'tool', 'runs', *(names.get(outcome, outcome) for outcome in OUTCOMES)]
-    lines = [head, ['---'] * len(head)]
+    lines = []
     total: collections.Counter = collections.Counter()
     for (kind, tool), found in counts.items():
         total += found
@@ -344,7 +345,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
         lines.append([kind, tool, str(sum(found.values())), *map(str, numbers)])
     numbers = [total[outcome] for outcome in OUTCOMES]
     lines.append(['all', '', str(sum(total.values())), *map(str, numbers)])
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return '\n'.join(markdown_table(head, lines))
 
 
 def parse_args() -> argparse.Namespace:

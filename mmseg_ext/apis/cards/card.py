@@ -13,6 +13,7 @@ from typing import Any, Optional
 from ...core.files import PathLike, read_json
 from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, units_warnings
+from ..draw.markdown import markdown_table
 from ..run.folder import converted_note
 from ..tables.text import TABLE_FILES, tables_section
 from . import convergence
@@ -288,10 +289,6 @@ def _foreground(runs: Sequence[dict]) -> str:
     return f' ({name} {100 * mean(values):.1f})' if values else ''
 
 
-def _line(cells: Sequence[str]) -> str:
-    return '| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |'
-
-
 def _gallery(runs: Sequence[dict]) -> list[str]:
     """Show the pictures of the first run of a row that has any."""
     run = next((run for run in runs if run.get('pictures')), None)
@@ -338,8 +335,14 @@ def _table(
     head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[dict]
 ) -> list[str]:
     """Write a table, its note and the commands behind it."""
-    lines = [_line(head), '|' + ' --- |' * len(head), *map(_line, rows)]
-    lines += ['', note, '', *_interval_notes(rows, records), *_star_note(records)]
+    lines = [
+        *markdown_table(head, rows),
+        '',
+        note,
+        '',
+        *_interval_notes(rows, records),
+        *_star_note(records),
+    ]
     lines += ['The commands, row by row:', '', '```sh']
     for record in records:
         lines += record['commands']

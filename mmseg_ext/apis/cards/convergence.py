@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from ..draw.curves import COLORS, STYLE
+from ..draw.markdown import markdown_table
 from ..tables.values import spread
 
 Rows = list[list[dict]]
@@ -65,14 +66,12 @@ def section(rows: Sequence[Sequence[dict]]) -> list[str]:
         scores = [at_iterations(runs) for runs in chosen]
         steps = sorted({step for row in scores for step in row})
         lines += [f'### Convergence on {dataset}', '']
-        lines += [
-            '| ' + ' | '.join(['config', 'seeds', *map(str, steps)]) + ' |',
-            '|' + ' --- |' * (2 + len(steps)),
-        ]
+        table = []
         for runs, row in zip(chosen, scores):
             cells = [f'`{runs[0]["config"]}`', ', '.join(str(run['seed']) for run in runs)]
             cells += [_cell(row.get(step, [])) for step in steps]
-            lines.append('| ' + ' | '.join(cells) + ' |')
+            table.append(cells)
+        lines += markdown_table(['config', 'seeds', *map(str, steps)], table)
         title = f'{dataset}: validation mIoU over training; band: lowest and highest seed'
         lines += ['', _NOTE, '', f'![{title}](results/{picture_name(dataset)})', '', f'*{title}*']
         lines.append('')

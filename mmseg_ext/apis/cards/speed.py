@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from ...core.files import read_json
+from ..draw.markdown import markdown_table
 
 Case = dict[str, Any]
 Columns = Sequence[tuple[str, Callable[[Case], str]]]
@@ -89,9 +90,7 @@ def _table(record: dict) -> list[str]:
     return [
         f'`{record["command"]}`',
         '',
-        '| ' + ' | '.join(titles) + ' |',
-        '|' + ' --- |' * len(titles),
-        *('| ' + ' | '.join(row[i] for i in kept) + ' |' for row in rows),
+        *markdown_table(titles, [[row[i] for i in kept] for row in rows]),
         '',
         f'{record["hardware"]}, {record["threads"]} threads of torch '
         f'{record["versions"]["torch"]}, {record["date"]}, commit {commit}; medians of '

@@ -8,5 +8,6 @@ from ...core.exports import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     curves='draw_curves draw_overview read_curves',
+    markdown='markdown_table',
     pixels='colorize encode encode_below error_picture overlay picture_grid shrink',
 )

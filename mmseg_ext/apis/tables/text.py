@@ -6,7 +6,7 @@ written from the plain data of :func:`as_data`.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
@@ -14,6 +14,7 @@ from typing import Any, Optional
 from prettytable import PrettyTable
 
 from ...core.files import PathLike, read_json, write_bytes
+from ..draw.markdown import markdown_table
 from .rows import TableRun
 from .values import COUNTS, TableValues, table_values
 
@@ -196,12 +197,7 @@ def format_text(data: Mapping[str, Any]) -> str:
 def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
     """Write a table as Markdown, under a heading."""
     cells, notes = _cells(data)
-
-    def line(words: Sequence[str]) -> str:
-        return '| ' + ' | '.join(word.replace('|', '\\|') for word in words) + ' |'
-
-    lines = [f'{"#" * level} {_title(data)}', '', line(HEAD), '|' + ' --- |' * len(HEAD)]
-    lines += [*map(line, cells), '']
+    lines = [f'{"#" * level} {_title(data)}', '', *markdown_table(HEAD, cells), '']
     for place, note in enumerate(notes, start=1):
         lines += [f'[{place}] {note}', '']
     for remark in [*_remarks(data), '; '.join(_facts(data))]:
