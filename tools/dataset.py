@@ -13,6 +13,7 @@ from mmseg_ext.apis import cli
 from mmseg_ext.apis.userdata.check import as_text, check_data
 from mmseg_ext.apis.userdata.init import init_data_file
 from mmseg_ext.apis.userdata.page import write_page
+from mmseg_ext.core.words import command
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,7 +64,7 @@ def main() -> int:
             force=args.force,
         )
         print('\n'.join(notes))
-        print(f'next: {cli.command("dataset")} check {shlex.quote(args.out)}')
+        print(f'next: {command("dataset")} check {shlex.quote(args.out)}')
         return 0
     report = check_data(args.file, progress=True)
     path = Path(args.file)

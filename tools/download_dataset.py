@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 from mmseg_ext.apis import cli
+from mmseg_ext.core.words import message_of
 from mmseg_ext.datasets.download import ARCHIVES, fetch_dataset
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     try:
         folder, fetched = fetch_dataset(archive, args.out, keep_archive=args.keep_archive)
     except (OSError, ValueError) as error:
-        sys.exit(f'error: {cli.message_of(error)}')
+        sys.exit(f'error: {message_of(error)}')
     print(f'{folder}: {"complete" if fetched else "complete already, left as it is"}')
 
 

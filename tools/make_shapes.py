@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from mmseg_ext.apis import cli
+from mmseg_ext.core.words import message_of
 from mmseg_ext.datasets.shapes_files import write_shapes
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     try:
         written = write_shapes(args.out, num=args.num, size=args.size, seed=args.seed)
     except (OSError, ValueError) as error:
-        sys.exit(f'error: {cli.message_of(error)}')
+        sys.exit(f'error: {message_of(error)}')
     print(f'{args.out}: {"written" if written else "complete already, left as it is"}')
 
 

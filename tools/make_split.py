@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
+from mmseg_ext.core.words import message_of
 from mmseg_ext.datasets.splits import split_ids, write_lists
 
 
@@ -36,7 +37,7 @@ def main() -> None:
         lists = {f'{args.name}_train': train, f'{args.name}_val': val}
         paths = write_lists(folder, lists)
     except OSError as error:
-        sys.exit(f'error: {cli.message_of(error)}')
+        sys.exit(f'error: {message_of(error)}')
     except ValueError as error:
         sys.exit(f'error: {args.list}: {error}')
     for path, part in zip(paths, (train, val)):

@@ -195,6 +195,6 @@ def test_one_module_opens_pictures():
     readers = {'core/headers.py', 'core/reading.py', 'core/tiff.py'}
     others = {
         'datasets/bmseg_files.py',  # PNG's check sums, before the one reader reads
-        'apis/data_labelme.py',  # bitmaps inside of a JSON file
+        'apis/userdata/outlines/labelme.py',  # bitmaps inside of a JSON file
     }
     assert readers <= found <= readers | others

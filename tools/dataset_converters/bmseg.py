@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from mmseg_ext.apis import cli
+from mmseg_ext.core.words import message_of
 from mmseg_ext.datasets.bmseg_files import convert_bmseg, describe
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     try:
         summary = convert_bmseg(**vars(args))
     except (OSError, ValueError) as error:
-        sys.exit(f'error: {cli.message_of(error)}')
+        sys.exit(f'error: {message_of(error)}')
     print('\n'.join([f'{args.out}: written', *describe(summary, image_max=args.image_max)]))
 
 

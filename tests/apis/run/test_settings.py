@@ -109,7 +109,7 @@ def test_the_remedy_is_one(monkeypatch):
     options = re.search(r'--cfg-options (.*), or the config', str(refused.value))[1].split()
     assert options == ['model.backbone.strides=[1,2,2,2,1,1,1]',
                        'model.decode_head.align_corners=True']  # fmt: skip
-    from mmseg_ext.apis.cli.errors import parse_options
+    from mmseg_ext.apis.cli.arguments import parse_options
 
     cfg = Config(dict(model=_changed('psp', changes)))
     cfg.merge_from_dict(parse_options(options))
