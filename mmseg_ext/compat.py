@@ -45,7 +45,7 @@ class _MissingOps(ModuleType):
         def missing(*args: Any, **kwargs: Any) -> None:
             raise RuntimeError(
                 f'the operator {name} needs the compiled mmcv, and only mmcv-lite is installed: '
-                'see "Compiled mmcv" in docs/install.md, or choose a module without compiled operators'
+                'see "Compiled mmcv" in docs/install.md, or choose a module without such operators'
             )
 
         return missing
