@@ -1,13 +1,17 @@
 """What is said to a user: one line for an error, the name that was meant, how a tool is called."""
 
+import difflib
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import refusals
 
 USER_ERRORS = (ValueError, KeyError, OSError, ImportError)
 _LONG = 1000  # no name is longer
+_WORD = 100  # letters of a name that are compared, which takes time by their square
+_OFFERED = 2  # names
 
 
 def message_of(error: BaseException) -> str:
@@ -25,6 +29,38 @@ def message_of(error: BaseException) -> str:
     # a file may hold a word of any length, and its message repeats it
     words = [word if len(word) < _LONG else f'{word[:100]}...{word[-50:]}' for word in text.split()]
     return ' '.join(words) or type(error).__name__
+
+
+def nearest(word: object, known: Iterable[str], *, likeness: float = 0.6) -> list[str]:
+    """Names that are most like a misspelt one, the best first; upper and lower case count alike.
+
+    Args:
+        word: What was given.
+        known: What there is.
+        likeness: From 0 to 1, for the same name; what is less alike is left out.
+    """
+    spelt = {name.lower(): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(str(word)[:_WORD].lower(), spelt, n=_OFFERED, cutoff=likeness)
+    return [spelt[name] for name in close]
+
+
+def did_you_mean(names: Iterable[object]) -> str:
+    """``'did you mean depth or width?'``, or nothing without names."""
+    text = ' or '.join(map(str, names))
+    return text and f'did you mean {text}?'
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """Say that there is no such name, which one may have been meant, and what there is.
+
+    Args:
+        what: Kind of the thing, as in ``'no WHAT NAME'``.
+        name: What was given.
+        known: What there is, in the order in which it is listed.
+    """
+    known = list(known)
+    hint = did_you_mean(nearest(name, known, likeness=0.4))
+    return f'no {what} {name!r}: {hint and hint + " "}there are {", ".join(map(repr, known))}'
 
 
 def command(tool: str) -> str:

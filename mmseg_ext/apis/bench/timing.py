@@ -21,6 +21,7 @@ from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...core.words import unknown
 from ...evaluation.confusion import confusion_matrix
 from ...models.layers import deform_conv2d
 from ..run.config import load_config
@@ -54,7 +55,7 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
         ValueError: If the name is unknown or ``threads`` or ``repeats`` are below 1.
     """
     if name not in BENCHMARKS:
-        raise ValueError(f'no benchmark {name!r}: choose from {", ".join(BENCHMARKS)}')
+        raise ValueError(unknown('benchmark', name, BENCHMARKS))
     for setting, value in (('threads', threads), ('repeats', repeats)):
         if value is not None and value < 1:
             raise ValueError(f'{setting} must be at least 1, got {value}')

@@ -8,7 +8,6 @@ What cannot be decided is accepted, unless it is nearly the name of an argument.
 """
 
 import ast
-import difflib
 import inspect
 import logging
 import textwrap
@@ -24,6 +23,8 @@ from mmengine.runner import LogProcessor, Runner
 from mmseg import registry
 from torch import nn
 from torch.utils.data import DataLoader
+
+from ...core.words import did_you_mean, nearest
 
 # What is built from which top-level key; the first match wins.
 _REGISTRIES = {
@@ -115,8 +116,8 @@ def _kind_problems(key: str, value: Any) -> Iterator[str]:
 
 
 def _suggest(word: str, known: Any, cutoff: float = 0.6) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=cutoff)
-    return f', did you mean {" or ".join(close)}?' if close else ''
+    hint = did_you_mean(nearest(word, known, likeness=cutoff))
+    return hint and f', {hint}'
 
 
 def _hint(word: str, known: Any, cutoff: float = 0.6) -> str:
@@ -129,7 +130,7 @@ def _hint(word: str, known: Any, cutoff: float = 0.6) -> str:
 def _top_level_problems(cfg: Config) -> Iterator[str]:
     """Misspelt Runner settings; other top-level names are the file's own variables."""
     for key in cfg:
-        if key not in _RUNNER_KEYS:
+        if key not in _RUNNER_KEYS and not key.isupper():  # constants of the file
             hint = _suggest(key, _RUNNER_KEYS, cutoff=0.92)
             if hint:
                 yield f'{key} is no setting of the Runner{hint}'

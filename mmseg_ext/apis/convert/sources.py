@@ -1,7 +1,6 @@
 """All kinds of public checkpoints that can be converted, by name."""
 
-import difflib
-
+from ...core.words import unknown
 from . import imagenet as convert_imagenet
 from . import repositories as convert_repositories
 from . import swin as convert_swin
@@ -22,8 +21,6 @@ def find_source(name: str) -> Source:
     Raises:
         ValueError: If there is none of that name; the message suggests the nearest.
     """
-    if name in SOURCES:
-        return SOURCES[name]
-    close = difflib.get_close_matches(name, SOURCES, n=2, cutoff=0.4)
-    hint = f'did you mean {" or ".join(close)}?' if close else f'choose from {", ".join(SOURCES)}'
-    raise ValueError(f'no source {name}: {hint}')
+    if name not in SOURCES:
+        raise ValueError(unknown('source', name, SOURCES))
+    return SOURCES[name]

@@ -5,7 +5,6 @@ The priority is mmseg's: command line, then file, then the file's name.
 
 import ast
 import contextlib
-import difflib
 import logging
 import os
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from mmengine.logging import print_log
 
 from ...core import refusals, signals
 from ...core.files import PathLike
+from ...core.words import did_you_mean, nearest
 from ..config.check import check_config, check_numbers, check_options
 from ..config.schedule import set_max_iters, set_val_interval, short_schedule
 from ..userdata.apply import apply_dataset, run_name
@@ -105,9 +105,9 @@ def _similar(path: Path) -> str:
     """Names of configs in the same tree that look like a missing one."""
     papers = [folder for folder in path.parents if folder.name == 'configs' and folder.is_dir()]
     root = next(iter(papers), path.parent if path.parent.is_dir() else Path('configs'))
-    names = {p.name: p for p in root.rglob('*.py')}
-    close = difflib.get_close_matches(path.name, names, n=3)
-    return f'; did you mean {", ".join(str(names[n]) for n in close)}?' if close else ''
+    paths = {p.name: p for p in root.rglob('*.py')}
+    hint = did_you_mean(paths[name] for name in nearest(path.name, paths))
+    return hint and f'; {hint}'
 
 
 def override(cfg: Config, options: Optional[dict]) -> None:

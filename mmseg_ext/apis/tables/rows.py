@@ -5,9 +5,8 @@
 metrics' names. Folders of runs are named by :func:`run_folder`.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -17,6 +16,7 @@ import yaml
 import mmseg_ext
 
 from ...core.files import PathLike
+from ...core.words import unknown
 from ..userdata.file import read_data_file
 
 MANIFEST = 'tables.yml'
@@ -119,15 +119,6 @@ def configs_folder() -> Path:
     return checkout if checkout.is_dir() else package / '.mim' / 'configs'
 
 
-def nearest(what: str, name: str, names: Iterable[str]) -> str:
-    """Say that a name does not exist, which ones do, and which one may have been meant."""
-    names = list(names)
-    low = {other.lower(): other for other in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), low, n=1, cutoff=0.4)
-    meant = f'did you mean {low[close[0]]!r}? ' if close else ''
-    return f'no {what} {name!r}: {meant}there are {", ".join(map(repr, names))}'
-
-
 def papers(configs: PathLike) -> list[str]:
     """Names of the papers that have tables."""
     return sorted(path.parent.name for path in Path(configs).glob(f'*/{MANIFEST}'))
@@ -148,7 +139,7 @@ def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, Tab
     """
     root = Path(configs) if configs is not None else configs_folder()
     if paper not in papers(root):
-        raise ValueError(nearest('paper with tables', paper, papers(root)))
+        raise ValueError(unknown('paper with tables', paper, papers(root)))
     path = root / paper / MANIFEST
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
@@ -165,7 +156,7 @@ def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, Tab
 def _check_keys(entry: dict, known: Sequence[str], where: str) -> None:
     for key in entry:
         if key not in known:
-            raise ValueError(f'{where}: {nearest("key", str(key), known)}')
+            raise ValueError(f'{where}: {unknown("key", str(key), known)}')
 
 
 def _names(kind: Any, *hidden: str) -> list[str]:
@@ -185,7 +176,7 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
         raise ValueError(f'table {name}: labels must be unique and without a comma: {labels}')
     for label in [row.weights_of for row in rows] + [entry.get('baseline')]:
         if label and label not in labels:
-            raise ValueError(f'table {name}: {nearest("row", label, labels)}')
+            raise ValueError(f'table {name}: {unknown("row", label, labels)}')
     entry['metrics'] = tuple(entry.get('metrics', ('mIoU',)))
     entry.setdefault('baseline', labels[0])
     return TableRun(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
@@ -233,7 +224,7 @@ def choose_table(tables: dict[str, TableRun], name: str) -> TableRun:
         ValueError: If there is none of that name, with the nearest one.
     """
     if name not in tables:
-        raise ValueError(nearest('table', name, tables))
+        raise ValueError(unknown('table', name, tables))
     return tables[name]
 
 
@@ -257,7 +248,7 @@ def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
                  if name.lower() in (row.label.lower(), row.config.lower())]  # fmt: skip
         if not found:
             labels = [row.label for row in table.rows]
-            raise ValueError(nearest(f'row of table {table.table}', name, labels))
+            raise ValueError(unknown(f'row of table {table.table}', name, labels))
         wanted.update(found)
     wanted.update(row.weights_of for row in table.rows if row.label in wanted and row.weights_of)
     rows = tuple(row for row in table.rows if row.label in wanted)

@@ -21,7 +21,6 @@ lists of stems to the file itself; without ``test``, ``val`` is tested. Optional
 that is to count as white, such as 4095, and their channels if not 3 (read by ``LoadImage``).
 """
 
-import difflib
 import re
 import shlex
 from collections import Counter
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ...core.files import PathLike
-from ...core.words import command
+from ...core.words import command, did_you_mean, nearest
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from ..draw.pixels import voc_palette
 from .yaml_text import read_yaml, shown
@@ -241,8 +240,7 @@ def _mapping(value: Any, known: set, where: str) -> Mapping[str, Any]:
         raise ValueError(f'{where} must hold "key: value" lines, got {shown(value)}')
     for key in value:
         if key not in known:
-            close = difflib.get_close_matches(str(key)[:40], known, n=1)
-            hint = f'did you mean {close[0]}?' if close else f'it has {", ".join(sorted(known))}'
+            hint = did_you_mean(nearest(key, known)) or f'it has {", ".join(sorted(known))}'
             raise ValueError(f'{where} has no entry {shown(key)}; {hint}')
     return value
 

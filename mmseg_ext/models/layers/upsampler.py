@@ -6,7 +6,6 @@ types disagree on their arguments: interpolation takes no channels, mmcv's ``dec
 Shape letters: N image, C channel, S scale factor, H row, W column.
 """
 
-import difflib
 import inspect
 from typing import Any, Union
 
@@ -15,6 +14,7 @@ from mmengine.registry import MODELS
 from mmengine.utils.dl_utils import mmcv_full_available
 from torch import nn
 
+from ...core.words import unknown
 from .deconv import deconv_geometry
 
 _TYPES = (
@@ -84,9 +84,7 @@ def _find(kind: Union[str, type]) -> type:
     if inspect.isclass(found) and _enlarges(found):
         return found
     types: list[str] = [name for name in _TYPES if name != 'carafe' or mmcv_full_available()]
-    near = difflib.get_close_matches(str(kind).lower(), types, n=1)
-    hint = f'; did you mean {near[0]!r}?' if near else ''
-    raise ValueError(f'no upsampler has the type {kind!r}; there are {", ".join(types)}{hint}')
+    raise ValueError(unknown('upsampler', kind, types))
 
 
 def _enlarges(module: type) -> bool:

@@ -113,7 +113,7 @@ def test_wrong_arguments_end_with_one_line(python_tool):
 @pytest.mark.parametrize(
     'name, settings, message',
     [
-        ('speed', dict(), "no benchmark 'speed': choose from deform_conv"),
+        ('speed', dict(), "no benchmark 'speed': there are 'deform_conv"),
         ('metric', dict(repeats=0), 'repeats must be at least 1, got 0'),
         ('metric', dict(threads=-1), 'threads must be at least 1, got -1'),
         ('model', dict(configs=['a.py']), 'two configs or more, got 1'),

@@ -658,9 +658,9 @@ def test_two_tensors_for_one_place_are_refused():
 
 
 def test_an_unknown_source_suggests_the_nearest():
-    with pytest.raises(ValueError, match='no source bubbling_hrnet: did you mean bubbliiiing_hrn'):
+    with pytest.raises(ValueError, match="'bubbling_hrnet': did you mean bubbliiiing_hrnet"):
         find_source('bubbling_hrnet')
-    with pytest.raises(ValueError, match='no source qq: choose from bubbliiiing_deeplabv3plus, '):
+    with pytest.raises(ValueError, match="no source 'qq': there are 'bubbliiiing_deeplabv3plus', "):
         find_source('qq')
 
 
