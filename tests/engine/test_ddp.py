@@ -89,7 +89,9 @@ import torch
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
-from mmseg_ext.apis import training
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.options import use_launcher
 
 PAIRS = {pairs!r}
 
@@ -202,7 +204,9 @@ import pickle
 import torch
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
-from mmseg_ext.apis import training
+from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.options import use_launcher
 
 
 @HOOKS.register_module()
