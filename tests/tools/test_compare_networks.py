@@ -5,11 +5,15 @@ import json
 import sys
 
 import pytest
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from support.paths import ROOT
+from torch import nn
 
 sys.path.insert(0, str(ROOT / 'tools/dev'))
 
 import compare_networks as tool
+import config_facts
 from tiny_model import TINY_MODEL
 
 SETTINGS = (
@@ -174,3 +178,37 @@ def test_no_configs_and_no_record_are_one_line(tmp_path, capsys):
     assert 'holds no config' in capsys.readouterr().err and not out.exists()
     assert tool.main(['compare', str(out), str(out)]) == 2
     assert 'out.json is no record' in capsys.readouterr().err
+
+
+class Saturated:
+    """A segmentor whose results are one of two whatever the size of its logits."""
+
+    data_preprocessor, num_classes, ignore_index = None, 2, 255
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def eval(self):
+        return self
+
+    def inference(self, images):
+        return self.factor * images[0].float()
+
+    def test_step(self, data):
+        logits = self.inference(data['inputs'])
+        return [SegDataSample(seg_logits=PixelData(data=(logits > 0).float()))]
+
+
+def test_logits_count_before_what_hides_them():
+    at_some_size = config_facts._at_some_size
+    texts = [at_some_size(config_facts.logits_of, Saturated(factor)) for factor in (1, 1, 2)]
+    assert texts[0] == texts[1] and texts[2][:16] != texts[0][:16]
+    assert texts[0].split(', ')[1] == '3x96x128'
+
+
+def test_what_starts_at_zero_is_moved_and_variances_stay_positive():
+    norm = nn.BatchNorm2d(50)
+    nn.init.zeros_(norm.weight)
+    config_facts._perturb(norm)
+    assert norm.weight.std() > 0.05 and norm.running_mean.std() > 0.05
+    assert norm.running_var.min() > 0 and norm.num_batches_tracked == 0

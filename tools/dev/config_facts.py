@@ -167,7 +167,7 @@ def weights_of(network: nn.Module) -> dict[str, str]:
     """Count parameters; digest the names and the values of a state dict, in their order."""
     state, values = network.state_dict(), hashlib.sha256()
     for value in state.values():
-        values.update(np.ascontiguousarray(value.numpy()))
+        values.update(value.contiguous().numpy().tobytes())
     keys = [f'{key} {tuple(value.shape)} {value.dtype}' for key, value in state.items()]
     parameters = list(network.parameters())
     return dict(
@@ -190,7 +190,7 @@ def _perturb(network: nn.Module) -> None:
                 value.abs_()
 
 
-def _at_some_size(run: Callable[[nn.Module, tuple[int, int]], str], network: nn.Module) -> str:
+def _at_some_size(run: Callable[[Any, tuple[int, int]], str], network: nn.Module) -> str:
     reason = ''
     for size in SIZES:
         _seed()
@@ -201,7 +201,7 @@ def _at_some_size(run: Callable[[nn.Module, tuple[int, int]], str], network: nn.
     return f'none: {reason}'
 
 
-def _batch(network: nn.Module, size: tuple[int, int], count: int) -> dict[str, list]:
+def _batch(network: Any, size: tuple[int, int], count: int) -> dict[str, list]:
     """Draw images and labels, as a loader hands them over."""
     mean = getattr(network.data_preprocessor, 'mean', None)
     head = getattr(network, 'decode_head', network)
@@ -215,17 +215,46 @@ def _batch(network: nn.Module, size: tuple[int, int], count: int) -> dict[str, l
     return dict(inputs=list(images.to(torch.uint8)), data_samples=samples)
 
 
-@torch.no_grad()
-def logits_of(network: nn.Module, size: tuple[int, int]) -> str:
-    """Digest what ``test_step`` gives for one image; shape and range are for a reader."""
-    logits = network.eval().test_step(_batch(network, size, 1))[0].seg_logits.data.float()
-    low, mean, high = (f'{f(logits).item():.6g}' for f in (torch.min, torch.mean, torch.max))
-    shape = 'x'.join(map(str, logits.shape))
-    return f'{digest(logits.contiguous().numpy())}, {shape}, {low} to {high}, mean {mean}'
+@contextlib.contextmanager
+def _inferred(network: Any) -> Iterator[list[torch.Tensor]]:
+    """Give a list that receives what the network's ``inference`` returns, if it has that method."""
+    found: list[torch.Tensor] = []
+    infer = getattr(network, 'inference', None)
+
+    def keep(*args: Any) -> torch.Tensor:
+        found.append(infer(*args))
+        return found[-1]
+
+    if infer is None:
+        yield found
+        return
+    network.inference = keep
+    try:
+        yield found
+    finally:
+        del network.inference
 
 
 @torch.no_grad()
-def losses_of(network: nn.Module, size: tuple[int, int]) -> str:
+def logits_of(network: Any, size: tuple[int, int]) -> str:
+    """Digest the logits of a test step and what becomes of them; shape and range are to be read.
+
+    Args:
+        network: A segmentor. What its ``inference`` gives counts as well: a softmax or a CRF behind
+            it can hide what changed.
+        size: Height and width of the image.
+    """
+    with _inferred(network.eval()) as found:
+        found.append(network.test_step(_batch(network, size, 1))[0].seg_logits.data)
+    first = found[0].float()
+    low, mean, high = (f'{f(first).item():.6g}' for f in (torch.min, torch.mean, torch.max))
+    shape = 'x'.join(map(str, first.shape))
+    all_of_them = b''.join(part.float().contiguous().numpy().tobytes() for part in found)
+    return f'{digest(all_of_them)}, {shape}, {low} to {high}, mean {mean}'
+
+
+@torch.no_grad()
+def losses_of(network: Any, size: tuple[int, int]) -> str:
     """Tell the losses of a training batch of two, to the last bit."""
     preprocessor = network.train().data_preprocessor
     if getattr(preprocessor, 'size', None) is not None:
