@@ -1,12 +1,10 @@
 # Trained on VOC 2012 aug (10,582), scored on val (1,449) at original size.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py',
-    '../_base_/schedules/sgd_poly_deeplabv2.py', '../_base_/models/deeplabv2_r101_msc.py',
-    './_base_augment.py'
+    '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py', './_base_augment.py',
+    '../_base_/schedules/sgd_poly_deeplabv2.py', '../_base_/models/deeplabv2_r101_msc.py'
 ]
 crop_size = {{_base_.deeplabv2_crop}}
-train_dataloader = dict(
-    batch_size=10, dataset=dict(pipeline={{_base_.deeplabv2_pipeline}}))
+train_dataloader = dict(batch_size=10, dataset=dict(pipeline={{_base_.deeplabv2_pipeline}}))
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.deeplabv2_crop}}),
     decode_head=dict(

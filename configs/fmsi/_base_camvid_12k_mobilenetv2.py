@@ -1,11 +1,8 @@
-# CamVid with MobileNetV2 from ImageNet at the length that published recipes train for: 12000
-# iterations of batch 8 at 256x256 show as many pixels as 100 epochs of batch 4 at 480x360. About
-# four and a half hours on one CPU core, so that checkpoints are close and two of them are kept.
-_base_ = './_base_camvid_mobilenetv2.py'
-max_iters = 12000
-val_interval = 1000
-param_scheduler = [
-    dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters, val_interval=val_interval)
-default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=2))
+# CamVid at the length of published recipes, with MobileNetV2 from ImageNet; rows add the head.
+_base_ = ['../_base_/protocols/camvid_12k.py', '../_base_/models/mobilenetv2_os16.py']
+model = dict(
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
+    decode_head=dict(
+        # With True, maps of even size are stretched: at stride 4, by 3 pixels across the image.
+        align_corners=False,
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -1,16 +1,5 @@
-# CamVid with MobileNetV2 from ImageNet, output stride 16: 2000 iterations of batch 8 at 256x256,
-# tested at full size. A budget for two CPU cores (about 25 minutes), not the paper's protocol.
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/camvid.py',
-    '../_base_/schedules/cpu_mobilenetv2.py', '../_base_/models/mobilenetv2_os16.py'
-]
-max_iters = 2000
-val_interval = max_iters
-param_scheduler = [
-    dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)
-]
-train_cfg = dict(max_iters=max_iters, val_interval=val_interval)
-default_hooks = dict(checkpoint=dict(interval=val_interval))
+# CamVid with MobileNetV2 from ImageNet, output stride 16; rows add the head.
+_base_ = ['../_base_/protocols/camvid_2k.py', '../_base_/models/mobilenetv2_os16.py']
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(

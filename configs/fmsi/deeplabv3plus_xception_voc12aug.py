@@ -1,2 +1,2 @@
-_base_ = './_base_voc.py'
+_base_ = './_base_voc12aug_xception.py'
 model = dict(decode_head=dict(type='DeepLabV3PlusHead', context=dict(type='ASPP')))

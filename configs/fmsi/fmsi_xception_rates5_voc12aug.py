@@ -1,5 +1,6 @@
-_base_ = './_base_voc.py'
-# the control that the paper lacks: its row "Def-Conv" changes rates, deformation and branches at once
+_base_ = './_base_voc12aug_xception.py'
+# the control that the paper lacks: its row "Def-Conv" changes rates, deformation and branches at
+# once
 model = dict(
     decode_head=dict(
         type='FMSIHead',

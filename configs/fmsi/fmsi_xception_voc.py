@@ -1,4 +1,4 @@
-_base_ = './_base_voc.py'
+_base_ = './_base_voc12aug_xception.py'
 model = dict(
     decode_head=dict(
         type='FMSIHead',

@@ -1,5 +1,5 @@
 # Table 1, HRNet: the repository's, without 270 biases before a batch norm.
-_base_ = ['./_base_voc_protocol.py', '../_base_/models/hrnet_w18.py']
+_base_ = ['./_base_voc12aug.py', '../_base_/models/hrnet_w18.py']
 model = dict(
     type='LetterboxEncoderDecoder',
     data_preprocessor={{_base_.letterbox_preprocessor}},

@@ -1,19 +1,7 @@
-# Table 1, U-Net: VGG16's maps before its poolings; no batch norm, so that it needs its start.
-_base_ = './_base_voc_protocol.py'
-init_note = 'backbone ImageNet-1k (torchvision vgg16), head random'
+# Table 1, U-Net.
+_base_ = ['./_base_voc12aug.py', '../_base_/models/unet_vgg16.py']
 model = dict(
     type='LetterboxEncoderDecoder',
     data_preprocessor={{_base_.letterbox_preprocessor}},
-    backbone=dict(
-        type='VGG16',
-        out=('conv1', 'conv2', 'conv3', 'conv4', 'conv5'),
-        init_cfg=dict(
-            type='VGG16Pretrained',
-            checkpoint='{{$MMSEG_EXT_WEIGHTS:weights}}/vgg16-397923af.pth')),
     decode_head=dict(
-        type='UNetVGGHead',
-        in_channels=(64, 128, 256, 512, 512),
-        num_classes={{_base_.num_classes}},
-        ignore_index={{_base_.ignore_index}},
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    test_cfg=dict(mode='whole'))
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -1,7 +1,7 @@
 # A short budget for two CPU cores on 24 slices of BM-Seg: a check that it learns, not a benchmark.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/bmseg24.py',
-    '../_base_/schedules/cpu_mobilenetv2.py', '../_base_/models/mobilenetv2_os16.py'
+    '../_base_/schedules/cpu_mobilenetv2.py'
 ]
 max_iters = 250
 # A lesion covers one pixel in fifty: with cross entropy alone, and at the rate of other rows, the
@@ -18,8 +18,3 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=val_interval)
 default_hooks = dict(checkpoint=dict(interval=val_interval))
-model = dict(
-    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
-    decode_head=dict(
-        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}},
-        loss_decode=losses))

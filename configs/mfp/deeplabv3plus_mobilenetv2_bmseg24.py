@@ -1,2 +1,7 @@
-_base_ = './_base_bmseg24.py'
-model = dict(decode_head=dict(type='DeepLabV3PlusHead', context=dict(type='ASPP')))
+_base_ = ['./_base_bmseg24.py', './_base_deeplabv3plus.py']
+model = dict(
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
+    decode_head=dict(
+        context=dict(type='ASPP'),
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}},
+        loss_decode={{_base_.losses}}))

@@ -1,2 +1,2 @@
-_base_ = './_base_vertebra.py'
-model = dict(decode_head=dict(type='DeepLabV3PlusHead', context=dict(type='ASPP')))
+_base_ = './_base_vertebra_deeplabv3plus.py'
+model = dict(decode_head=dict(context=dict(type='ASPP')))

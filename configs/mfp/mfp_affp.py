@@ -1,3 +1,3 @@
 # Tables 1 and 5, AFFP on the baseline's decoder.
-_base_ = './_base_bmseg.py'
-model = dict(decode_head=dict(type='DeepLabV3PlusHead', context=dict(type='AFFP')))
+_base_ = './_base_bmseg_deeplabv3plus.py'
+model = dict(decode_head=dict(context=dict(type='AFFP')))

@@ -1,5 +1,3 @@
 # Table 2: AFFP and an attention on the baseline's decoder.
-_base_ = './_base_bmseg.py'
-model = dict(
-    decode_head=dict(
-        type='DeepLabV3PlusHead', context=dict(type='AFFP', attention=dict(type='CBAM'))))
+_base_ = './_base_bmseg_deeplabv3plus.py'
+model = dict(decode_head=dict(context=dict(type='AFFP', attention=dict(type='CBAM'))))

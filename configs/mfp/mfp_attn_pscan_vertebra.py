@@ -1,5 +1,3 @@
 # Table 5's row on vertebra CT.
-_base_ = './_base_vertebra.py'
-model = dict(
-    decode_head=dict(
-        type='DeepLabV3PlusHead', context=dict(type='AFFP', attention=dict(type='PSCAN'))))
+_base_ = './_base_vertebra_deeplabv3plus.py'
+model = dict(decode_head=dict(context=dict(type='AFFP', attention=dict(type='PSCAN'))))

@@ -1,13 +1,7 @@
 # The budget of the DeepLabv3+ baseline on CamVid (2000 iterations at full size), for two CPU cores.
-_base_ = '../fmsi/_base_camvid_mobilenetv2.py'
+_base_ = ['../_base_/protocols/camvid_2k.py', './_base_mfp.py']
 model = dict(
-    backbone=dict(out_indices=(1, 2, 3, 6)),
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(
-        _delete_=True,
-        type='MFPHead',  # AFFP, PSCAN and DySample are its defaults
-        in_channels=(24, 32, 64, 320),
-        in_index=(0, 1, 2, 3),
         align_corners=False,
-        num_classes={{_base_.num_classes}},
-        ignore_index={{_base_.ignore_index}},
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)))
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -1,9 +1,9 @@
-# ResSegNet on CamVid: whole images at 480x360, mirrored at random, batch 8, 40k iterations of SGD at
-# 0.01 with the poly policy. The paper has no CamVid; this protocol is ours. Rows add the loss and what
-# differs in the backbone.
+# ResSegNet on CamVid: whole images at 480x360, mirrored at random, batch 8, 40k iterations of SGD
+# at 0.01 with the poly policy. The paper has no CamVid; this protocol is ours. Rows add the loss
+# and what differs in the backbone.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/camvid.py',
-    '../_base_/schedules/sgd_poly.py', './_base_resegnet.py'
+    '../_base_/schedules/sgd_poly.py', '../_base_/models/resegnet.py'
 ]
 crop_size = (360, 480)
 train_pipeline = [

@@ -1,4 +1,4 @@
-_base_ = './_base_resegnet_voc.py'
+_base_ = './_base_resegnet_voc12aug.py'
 model = dict(
     decode_head=dict(
         in_channels=128,

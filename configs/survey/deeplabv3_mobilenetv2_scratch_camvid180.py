@@ -1,33 +1,8 @@
-# DeepLabv3 at output stride 16 on MobileNetV2, in the CPU protocol, from random weights.
-_base_ = '../segnet/_base_camvid180.py'
-init_note = 'random'
-norm_cfg = dict(type='BN', requires_grad=True)
+# DeepLabv3 on MobileNetV2, in the CPU protocol, from random weights.
+_base_ = [
+    '../_base_/protocols/camvid180_scratch.py', '../_base_/models/deeplabv3_mobilenetv2.py'
+]
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val={{_base_.ignore_index}},
-        size={{_base_.crop_size}}),
-    backbone=dict(
-        type='MobileNetV2Dilated',
-        strides=(1, 2, 2, 2, 1, 1, 1),
-        dilations=(1, 1, 1, 1, 1, 2, 2),
-        out_indices=(4, 6),  # a single map would come without its tuple
-        norm_cfg=norm_cfg),
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(
-        type='ASPPHead',
-        in_channels=320,
-        in_index=1,
-        channels=256,
-        dilations=(1, 6, 12, 18),
-        dropout_ratio=0.1,
-        num_classes={{_base_.num_classes}},
-        ignore_index={{_base_.ignore_index}},
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    test_cfg=dict(mode='whole'))
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

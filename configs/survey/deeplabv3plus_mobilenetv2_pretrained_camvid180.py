@@ -1,3 +1,8 @@
 # Transfer learning, with: the backbone starts from ImageNet.
-_base_ = '../fmsi/deeplabv3plus_mobilenetv2_camvid180.py'
+_base_ = ['../_base_/protocols/camvid180_400.py', '../_base_/models/mobilenetv2_os16.py']
 test_evaluator = [dict(type='SegMetric'), dict(type='BoundaryF1Metric')]
+model = dict(
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
+    decode_head=dict(
+        type='DeepLabV3PlusHead', context=dict(type='ASPP'),
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -1,4 +1,4 @@
-_base_ = './_base_fcn_voc.py'
+_base_ = './_base_fcn.py'
 model = dict(
     backbone=dict(out=('image', 'fc7')),
     decode_head=dict(in_channels=(3, 4096)))

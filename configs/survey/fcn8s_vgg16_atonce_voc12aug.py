@@ -1,5 +1,6 @@
-_base_ = './_base_fcn_voc.py'
-# all three scores from the start, three times as long; the scales shrink pool3 and pool4 to what fc7 is
+_base_ = './_base_fcn.py'
+# all three scores from the start, three times as long; the scales shrink pool3 and pool4 to what
+# fc7 is
 max_iters = 300000
 val_interval = max_iters // 25
 param_scheduler = [

@@ -1,4 +1,4 @@
-_base_ = './_base_fcn_voc.py'
+_base_ = './_base_fcn.py'
 # continues FCN-16s, at a hundredth of its rate
 load_from = 'work_dirs/fcn16s_vgg16_voc12aug/iter_100000.pth'
 init_note = 'fcn16s_vgg16_voc12aug after 100,000 iterations'

@@ -1,27 +1,6 @@
-# FCN-8s in the CPU protocol, in one go from random weights: with batch norms, for which VGG16 was too
-# early, with fc6 and fc7 of 512 channels instead of 4096, and without the border of 100 pixels.
-_base_ = '../segnet/_base_camvid180.py'
-init_note = 'random'
+# FCN-8s in the CPU protocol.
+_base_ = ['../_base_/protocols/camvid180_scratch.py', '../_base_/models/fcn8s_vgg16bn.py']
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val={{_base_.ignore_index}},
-        size={{_base_.crop_size}}),
-    backbone=dict(
-        type='VGG16',
-        out=('image', 'pool3', 'pool4', 'fc7'),
-        batch_norm=True,
-        ceil_mode=True,
-        fc_channels=512),
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(
-        type='FCNSkipHead',
-        in_channels=(3, 256, 512, 512),
-        num_classes={{_base_.num_classes}},
-        ignore_index={{_base_.ignore_index}},
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    test_cfg=dict(mode='whole'))
+        num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -1,5 +1,5 @@
 # Non-local of the zoo.
-_base_ = ['./_base_voc.py', '../_base_/models/nonlocal_r50.py']
+_base_ = ['../_base_/protocols/voc12aug_40k.py', '../_base_/models/nonlocal_r50.py']
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(

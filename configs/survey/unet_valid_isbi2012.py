@@ -1,22 +1,12 @@
-# The published U-Net on its own task: one slice a step, mirrored at its border, momentum 0.99, borders between cells
-# weighted. The rate is not stated.
+# The published U-Net on its own task: one slice a step, mirrored at its border, momentum 0.99,
+# borders between cells weighted. The rate is not stated.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/isbi2012.py',
     '../_base_/schedules/sgd_poly.py', './_base_unet_valid.py'
 ]
-crop_size = (512, 512)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadLabels'),
-    dict(type='RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
-    dict(type='ElasticDeform', sigma=10.0, grid=3),
-    dict(type='BorderWeight', w0=10.0, sigma=5.0),
-    dict(type='PackWeightedSegInputs'),
-]
-train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=1)
 optim_wrapper = dict(optimizer=dict(lr=1e-3, momentum=0.99, weight_decay=0.0))
 model = dict(
-    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size=crop_size),
+    data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(
         num_classes={{_base_.num_classes}}, ignore_index={{_base_.ignore_index}}))

@@ -2,7 +2,7 @@
 
 Source: ``get_lr_scheduler`` ("cos") of bubbliiiing/deeplabv3-plus-pytorch (90dee27): three epochs
 of quadratic warm-up from a tenth, cosine, flat at the end; the rate is set once per epoch.
-Differs from it: nothing. The schedulers of ``_base_/schedules/sgd_warmup_cosine_100e.py`` give the
+Differs from it: nothing. The schedulers of ``configs/fmsi/_base_voc12aug.py`` give the
 same curve for a run that starts at epoch 0; this hook also serves one that starts later.
 """
 

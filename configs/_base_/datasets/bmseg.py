@@ -1,7 +1,6 @@
-# BM-Seg, lesions, at 512x512, as tools/dataset_converters/bmseg.py lays it out; the two lists are its
-# 9:1 split by patient. MFP-DeepLabv3+ augments by CLAHE, salt-and-pepper noise and mirroring; how
-# often and how much is not stated: half of the images each, clip limit 2, 2 % of the pixels.
-_base_ = './loaders.py'
+# BM-Seg, lesions, at 512x512, as tools/dataset_converters/bmseg.py lays it out; the two lists are
+# its 9:1 split by patient. MFP-DeepLabv3+ augments by CLAHE, salt-and-pepper noise and mirroring;
+# how often and how much is not stated: half of the images each, clip limit 2, 2 % of the pixels.
 dataset_type = 'BMSegDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/bmseg'
 num_classes = 2
@@ -26,8 +25,11 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
     drop_last=True,  # batch norm cannot train on a last batch of one
-    sampler=dict(type='DefaultSampler'),
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -37,6 +39,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -46,3 +52,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

@@ -1,8 +1,7 @@
 # 24 slices of BM-Seg with lesion masks, 512x512, to try things on: no benchmark. Patients are not
-# named, and neighbours in the order of the stems are often slices of one patient. So the 6 val images
-# are one range of stems, 0240 to 0297, and the 18 train images (0026 to 0233, 0339 to 0389) the rest;
-# at both ends of the range the body in the picture changes.
-_base_ = './loaders.py'
+# named, and neighbours in the order of the stems are often slices of one patient. So the 6 val
+# images are one range of stems, 0240 to 0297, and the 18 train images (0026 to 0233, 0339 to 0389)
+# the rest; at both ends of the range the body in the picture changes.
 dataset_type = 'BMSegDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/bmseg24'
 split_root = '{{fileDirname}}/../splits/bmseg24'
@@ -29,6 +28,10 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -39,6 +42,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -49,3 +56,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

@@ -1,7 +1,7 @@
-# Slices of brain MRI, 240x240, grey or three sequences as RGB, in any folder of images and masks. The
-# masks hold BraTS's labels: 1 necrotic core, 2 oedema, 4 enhancing tumour (3 in later years). Split by
-# patient: neighbouring slices look alike. `group_file` names the patients for cross validation.
-_base_ = './loaders.py'
+# Slices of brain MRI, 240x240, grey or three sequences as RGB, in any folder of images and masks.
+# The masks hold BraTS's labels: 1 necrotic core, 2 oedema, 4 enhancing tumour (3 in later years).
+# Split by patient: neighbouring slices look alike. `group_file` names the patients for cross
+# validation.
 dataset_type = 'FolderDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/brain_mri'
 num_classes = 4
@@ -25,6 +25,10 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -35,6 +39,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -45,3 +53,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

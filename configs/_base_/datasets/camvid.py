@@ -1,6 +1,5 @@
 # CamVid, 11 classes at 480x360. Images smaller than the crop are padded by the preprocessor, whose
 # `size` must be crop_size: image with the mean, labels with ignore_index.
-_base_ = './loaders.py'
 dataset_type = 'CamVidDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/camvid'
 num_classes = 11
@@ -24,6 +23,10 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -32,6 +35,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -40,6 +47,10 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -47,3 +58,5 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

@@ -1,7 +1,6 @@
 # COCO-Stuff on all of COCO 2017: 118287 train and 5000 val images, 171 classes. The layout is what
 # mmseg's tools/dataset_converters/coco_stuff164k.py leaves.
 # Images smaller than the crop are padded by the preprocessor, whose `size` must be crop_size.
-_base_ = './loaders.py'
 dataset_type = 'CheckedCOCOStuffDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/coco_stuff164k'
 num_classes = 171
@@ -27,6 +26,9 @@ test_pipeline = [
 
 train_dataloader = dict(
     batch_size=4,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -36,6 +38,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -45,3 +51,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

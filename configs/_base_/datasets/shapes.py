@@ -1,6 +1,5 @@
 # The embedded data set: 240 train and 60 val images of 160x160; `python tools/make_shapes.py`
 # makes it. No separate test split: it exists to show that training works.
-_base_ = './loaders.py'
 dataset_type = 'ShapesDataset'
 data_root = 'data/shapes'
 num_classes = 21
@@ -23,6 +22,10 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -32,6 +35,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -41,3 +48,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

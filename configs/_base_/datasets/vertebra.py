@@ -1,6 +1,5 @@
-# Vertebrae in CT: 3394 train and 365 val slices, grey, 128 to 148 pixels wide and high; 77 masks are
-# empty. The same augmentation as BM-Seg. No patient is named, so the two splits may share some.
-_base_ = './loaders.py'
+# Vertebrae in CT: 3394 train and 365 val slices, grey, 128 to 148 pixels wide and high; 77 masks
+# are empty. The same augmentation as BM-Seg. No patient is named, so the two splits may share some.
 dataset_type = 'FolderDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/vertebra_ct'
 num_classes = 2
@@ -28,6 +27,10 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -38,6 +41,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -48,3 +55,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

@@ -1,6 +1,5 @@
 # 437 train and 223 val images of PASCAL VOC 2012, mostly animals, person and background. Images
 # smaller than the crop are padded by the preprocessor, whose `size` must be crop_size.
-_base_ = './loaders.py'
 dataset_type = 'VOCDataset'
 data_root = '{{$MMSEG_EXT_DATA:data}}/voc12_subset'
 num_classes = 21
@@ -23,6 +22,10 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -32,6 +35,10 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -41,3 +48,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+val_evaluator = dict(type='SegMetric')
+test_evaluator = dict(type='SegMetric')

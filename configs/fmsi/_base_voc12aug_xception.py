@@ -1,5 +1,5 @@
 # The protocol of FMSI-DeepLab's Tables 1-3 with its backbone; rows add the head.
-_base_ = './_base_voc_protocol.py'
+_base_ = './_base_voc12aug.py'
 # The start is not stated. The reference repository starts from a checkpoint already trained on VOC;
 # give yours with --cfg-options load_from=FILE, and results.json names it.
 init_note = 'random unless load_from is given'

@@ -1,5 +1,5 @@
-# The network of all ResSegNet rows, from random weights: with (2, 2, 3) convolutions the encoder could
-# start from VGG16's first three stages, of which the paper says nothing.
+# The network of all ResSegNet rows, from random weights: with (2, 2, 3) convolutions the encoder
+# could start from VGG16's first three stages, of which the paper says nothing.
 init_note = 'random'
 model = dict(
     type='EncoderDecoder',

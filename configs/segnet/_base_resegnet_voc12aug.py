@@ -1,4 +1,4 @@
-_base_ = ['./_base_voc.py', './_base_resegnet.py']
+_base_ = ['../_base_/protocols/voc12aug_40k.py', '../_base_/models/resegnet.py']
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(

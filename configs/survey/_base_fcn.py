@@ -1,6 +1,6 @@
 # FCN on VOC 2012 with SBD's masks, as its authors train: one whole image a step, a loss summed over
-# pixels, momentum 0.99, a fixed rate, biases at twice the rate without decay. Rows add what the skips
-# need.
+# pixels, momentum 0.99, a fixed rate, biases at twice the rate without decay. Rows add what the
+# skips need.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/voc12aug.py',
     '../_base_/schedules/sgd_poly.py'

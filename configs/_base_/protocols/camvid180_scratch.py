@@ -1,9 +1,9 @@
-# CamVid at half resolution (240x180), 400 iterations of batch 4 at 128x128 from random weights: what
-# the CPU rows share. Predictions are scaled back and scored on the full-size labels. Validated often,
-# on every third image, as the rows are compared by how fast they converge.
+# CamVid at half resolution (240x180), 400 iterations of batch 4 at 128x128 from random weights:
+# what the CPU rows share. Predictions are scaled back and scored on the full-size labels. Validated
+# often, on every third image, as the rows are compared by how fast they converge.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/camvid180.py',
-    '../_base_/schedules/cpu_scratch.py'
+    '../default_runtime.py', '../datasets/camvid180.py',
+    '../schedules/cpu_scratch.py'
 ]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
