@@ -21,7 +21,7 @@ from mmseg_ext.apis.cards.card import generate
 from mmseg_ext.apis.run.launch import Launch, option_arguments
 from mmseg_ext.apis.tables.models import table_models
 from mmseg_ext.apis.tables.rows import (
-    TableRun,
+    Table,
     choose_table,
     configs_folder,
     find_runs,
@@ -78,7 +78,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def choose(args: argparse.Namespace) -> list[TableRun]:
+def choose(args: argparse.Namespace) -> list[Table]:
     rows = None if args.rows is None else args.rows.split(',')
     tables = read_tables(args.paper, args.configs)
     return [
@@ -88,7 +88,7 @@ def choose(args: argparse.Namespace) -> list[TableRun]:
     ]  # fmt: skip
 
 
-def settings_of(args: argparse.Namespace, table: TableRun) -> Settings:
+def settings_of(args: argparse.Namespace, table: Table) -> Settings:
     return Settings(
         launch=Launch(TOOLS, gpus=args.gpus), work_dirs=Path(args.work_dirs),
         seeds=tuple(args.seeds or table.protocol.seeds), options=tuple(args.cfg_options),
@@ -106,7 +106,7 @@ def passed_on(args: argparse.Namespace) -> list[str]:
     return [word for part in words for word in part] + option_arguments(args.cfg_options)
 
 
-def report(args: argparse.Namespace, table: TableRun) -> bool:
+def report(args: argparse.Namespace, table: Table) -> bool:
     """Print a table; returns whether every score that counts is within its tolerance."""
     table = find_runs(table, args.work_dirs, seeds=args.seeds)
     models = table_models(

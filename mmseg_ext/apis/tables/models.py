@@ -16,7 +16,7 @@ from mmseg.models import BaseSegmentor
 from ...core.words import USER_ERRORS, message_of
 from ..run.cost import input_size
 from ..run.network import build, flops_of_image, tested_parameters, time_images
-from .rows import TableRun
+from .rows import Table
 from .run import all_options, load_row
 
 
@@ -62,7 +62,7 @@ def _size(cfg: Config) -> tuple[int, int]:
 
 
 def table_models(
-    table: TableRun,
+    table: Table,
     *,
     options: Sequence[str] = (),
     dataset: Optional[str] = None,

@@ -1,7 +1,7 @@
 """The papers' tables: what each row is, and which folders hold its runs.
 
 ``configs/<paper>/tables.yml`` is the only place for printed numbers; its keys are those of
-:class:`Protocol`, :class:`Row` and :class:`TableRun`. Scores are in per cent as printed, under our
+:class:`Protocol`, :class:`Row` and :class:`Table`. Scores are in per cent as printed, under our
 metrics' names. Folders of runs are named by :func:`run_folder`.
 """
 
@@ -82,7 +82,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class TableRun:
+class Table:
     """A table with the runs that there are.
 
     Args:
@@ -124,7 +124,7 @@ def papers(configs: PathLike) -> list[str]:
     return sorted(path.parent.name for path in Path(configs).glob(f'*/{MANIFEST}'))
 
 
-def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, TableRun]:
+def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, Table]:
     """Read a paper's tables; their rows have no runs yet.
 
     Args:
@@ -163,8 +163,8 @@ def _names(kind: Any, *hidden: str) -> list[str]:
     return [item.name for item in fields(kind) if item.name not in hidden]
 
 
-def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> TableRun:
-    _check_keys(entry, _names(TableRun, 'paper', 'table', 'dataset'), f'table {name}')
+def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Table:
+    _check_keys(entry, _names(Table, 'paper', 'table', 'dataset'), f'table {name}')
     _check_kinds(entry, f'table {name}')
     protocol = dict(shared, **entry.pop('protocol', {}))
     _check_kinds(protocol, f'protocol of table {name}')
@@ -179,7 +179,7 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
             raise ValueError(f'table {name}: {unknown("row", label, labels)}')
     entry['metrics'] = tuple(entry.get('metrics', ('mIoU',)))
     entry.setdefault('baseline', labels[0])
-    return TableRun(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
+    return Table(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
 
 
 _KINDS: dict[str, Any] = {
@@ -217,7 +217,7 @@ def find_config(name: str, paper: str, configs: PathLike) -> Optional[Path]:
     return next(iter(sorted(Path(configs).glob(f'*/{name}.py'))), None)
 
 
-def choose_table(tables: dict[str, TableRun], name: str) -> TableRun:
+def choose_table(tables: dict[str, Table], name: str) -> Table:
     """Choose a table.
 
     Raises:
@@ -228,7 +228,7 @@ def choose_table(tables: dict[str, TableRun], name: str) -> TableRun:
     return tables[name]
 
 
-def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
+def choose_rows(table: Table, names: Optional[Sequence[str]]) -> Table:
     """Keep some rows of a table, in its order, and those that they take their weights from.
 
     Without the baseline among them the first one becomes the baseline.
@@ -258,13 +258,13 @@ def choose_rows(table: TableRun, names: Optional[Sequence[str]]) -> TableRun:
 
 
 def select(
-    table: TableRun,
+    table: Table,
     *,
     rows: Optional[Sequence[str]] = None,
     folds: Optional[int] = None,
     checkpoint: Optional[str] = None,
     dataset: Optional[PathLike] = None,
-) -> TableRun:
+) -> Table:
     """Change a table as the arguments of ``tools/table.py`` say; what is not given stays.
 
     Args:
@@ -311,9 +311,7 @@ def run_folder(
     return Path(work_dirs) / f'{name}{split}_seed{seed}'
 
 
-def find_runs(
-    table: TableRun, work_dirs: PathLike, *, seeds: Optional[Sequence[int]] = None
-) -> TableRun:
+def find_runs(table: Table, work_dirs: PathLike, *, seeds: Optional[Sequence[int]] = None) -> Table:
     """Look for the tested runs of a table. Writes nothing.
 
     Args:
@@ -335,13 +333,13 @@ def find_runs(
     return replace(table, rows=tuple(rows))
 
 
-def row_folder(table: TableRun, row: Row, seed: Union[int, str], work_dirs: PathLike) -> Path:
+def row_folder(table: Table, row: Row, seed: Union[int, str], work_dirs: PathLike) -> Path:
     """Name the folder of a row's run as :func:`run_folder`, by what its table says."""
     return run_folder(row, seed, work_dirs, folds=table.protocol.folds, dataset=table.dataset)
 
 
 def _seed_folders(
-    table: TableRun, row: Row, work_dirs: PathLike, seeds: Optional[Sequence[int]]
+    table: Table, row: Row, work_dirs: PathLike, seeds: Optional[Sequence[int]]
 ) -> list[Path]:
     if seeds is not None:
         return [row_folder(table, row, seed, work_dirs) for seed in seeds]

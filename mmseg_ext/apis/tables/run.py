@@ -27,7 +27,7 @@ from ..run.folder import training_config
 from ..run.launch import Launch, option_arguments
 from ..run.state import is_half_trained, is_trained, tested_with
 from ..userdata.apply import read_user_data
-from .rows import Row, TableRun, find_config, row_folder
+from .rows import Row, Table, find_config, row_folder
 
 STAMP = 'table_row.json'
 
@@ -101,7 +101,7 @@ class Job:
         return f'{self.row.label}, seed {self.seed}'
 
 
-def run_table(table: TableRun, settings: Settings) -> list[Failure]:
+def run_table(table: Table, settings: Settings) -> list[Failure]:
     """Run the rows that are not finished; all rows with the first seed, then with the next.
 
     Args:
@@ -140,7 +140,7 @@ def run_table(table: TableRun, settings: Settings) -> list[Failure]:
     return failures
 
 
-def make_job(table: TableRun, row: Row, seed: int, settings: Settings) -> Job:
+def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
     """Load a row's config as the tools will. Writes nothing.
 
     Raises:
@@ -167,7 +167,7 @@ def _names_start(options: Sequence[str]) -> bool:
     return any(option.startswith('load_from=') for option in options)
 
 
-def _start_config(table: TableRun, row: Row, cfg: Config) -> Optional[str]:
+def _start_config(table: Table, row: Row, cfg: Config) -> Optional[str]:
     """The config whose run this one goes on from: ``load_from='work_dirs/<config>/<file>'``."""
     named = re.fullmatch(r'work_dirs/([^/]+)/[^/]+', str(cfg.get('load_from')))
     if named is None or row.path is None:
@@ -258,7 +258,7 @@ def _read_foreign(folder: Path, job: Job) -> dict:
     return dict(config=f'unknown ({others[0]})')
 
 
-def _run_job(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
+def _run_job(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
     try:
         with locked(job.folder):
             if table.protocol.folds is not None:
@@ -269,7 +269,7 @@ def _run_job(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]
         return Failure(job.row.label, job.seed, 'starting', reason=message_of(error))
 
 
-def _run_folds(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
+def _run_folds(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
     protocol = table.protocol
     plan = Plan(
         config=str(job.row.path),
@@ -293,7 +293,7 @@ def _run_folds(job: Job, table: TableRun, settings: Settings) -> Optional[Failur
     return Failure(job.row.label, job.seed, step, failed[0].log)
 
 
-def _run_single(job: Job, table: TableRun, settings: Settings) -> Optional[Failure]:
+def _run_single(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
     source, trained = job.weights or job.folder, job.folder / 'train.log'
     begun = job.weights is None and is_half_trained(job.folder, job.cfg)
     if not begun and is_tested(job.folder, source, table.protocol.checkpoint):

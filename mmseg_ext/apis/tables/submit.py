@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Optional
 
 from ...core.files import write_bytes
-from .rows import Row, TableRun, row_folder
+from .rows import Row, Table, row_folder
 from .run import Settings, check_folder, make_job
 
 JOB_FILE = 'slurm_job.txt'
@@ -44,7 +44,7 @@ class Submitted:
 
 
 def submit_table(
-    table: TableRun, settings: Settings, *, tool: Path, arguments: Sequence[str] = ()
+    table: Table, settings: Settings, *, tool: Path, arguments: Sequence[str] = ()
 ) -> list[Submitted]:
     """Submit the rows of a table.
 
@@ -79,7 +79,7 @@ def submit_table(
 
 
 def _submit(
-    table: TableRun,
+    table: Table,
     row: Row,
     seed: int,
     settings: Settings,

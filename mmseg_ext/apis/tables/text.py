@@ -15,7 +15,7 @@ from prettytable import PrettyTable
 
 from ...core.files import PathLike, read_json, write_bytes
 from ..draw.markdown import markdown_table
-from .rows import TableRun
+from .rows import Table
 from .values import COUNTS, TableValues, table_values
 
 TABLE_FILES = 'table_*.json'
@@ -85,7 +85,7 @@ def _best(values: TableValues, label: str) -> bool:
     return any(str(name).startswith('best') for name in names)
 
 
-def _incomplete(run: TableRun, runs: int) -> str:
+def _incomplete(run: Table, runs: int) -> str:
     folds = run.protocol.folds
     return f'{runs % folds} of {folds} folds' if folds and runs % folds else ''
 
@@ -248,7 +248,7 @@ def tables_section(folder: PathLike) -> list[str]:
 
 
 def report_table(
-    run: TableRun, *, models: Optional[Mapping[str, Mapping[str, Any]]] = None, command: str = ''
+    run: Table, *, models: Optional[Mapping[str, Mapping[str, Any]]] = None, command: str = ''
 ) -> tuple[TableValues, dict[str, Any]]:
     """Read a table's runs and say everything about it.
 

@@ -13,7 +13,7 @@ from typing import Any, Optional
 from ...core.files import read_json
 from ..run.folder import RUN_FACTS
 from ..run.results_check import check_results
-from .rows import Protocol, Row, TableRun
+from .rows import Protocol, Row, Table
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
 Scores = dict[tuple[Any, str], float]  # per cent by seed and fold
@@ -60,7 +60,7 @@ class TableValues:
         starred: Labels of rows with converted weights, whose training was not reproduced.
     """
 
-    run: TableRun
+    run: Table
     lines: tuple[Line, ...]
     on_paper_data: bool
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -148,7 +148,7 @@ def _images_by_seed(results: Sequence[dict]) -> dict[Any, list[int]]:
 
 
 def table_values(
-    run: TableRun, models: Optional[Mapping[str, Mapping[str, Any]]] = None
+    run: Table, models: Optional[Mapping[str, Mapping[str, Any]]] = None
 ) -> TableValues:
     """Read the runs of a table and compare them.
 
@@ -178,7 +178,7 @@ def table_values(
     return TableValues(run, tuple(lines), on_paper_data, facts, starred)
 
 
-def _scores(run: TableRun, row: Row, results: Sequence[dict]) -> dict[str, Scores]:
+def _scores(run: Table, row: Row, results: Sequence[dict]) -> dict[str, Scores]:
     found: dict[str, Scores] = {metric: {} for metric in run.metrics}
     for place, (folder, result) in enumerate(zip(row.runs, results)):
         seed = f'run {place}' if result.get('seed') is None else result['seed']

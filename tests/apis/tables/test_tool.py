@@ -13,7 +13,7 @@ from mmengine.config import Config
 from support.paths import ROOT
 
 from mmseg_ext.apis.tables.models import model_facts, table_models
-from mmseg_ext.apis.tables.rows import Row, TableRun, read_tables
+from mmseg_ext.apis.tables.rows import Row, Table, read_tables
 
 TABLES = """
 protocol: {dataset: BaseSegDataset, images: 6, seeds: [0]}
@@ -81,7 +81,7 @@ def test_the_facts_of_a_model(paper) -> None:
 def test_models_of_a_table(paper) -> None:
     table = read_tables('toy', paper)['1']
     absent = Row('Absent', 'absent')
-    models = table_models(TableRun('toy', '1', '', (*table.rows, absent)))
+    models = table_models(Table('toy', '1', '', (*table.rows, absent)))
     assert set(models) == {'Tiny', 'Broken', 'Wide'}
     assert models['Wide']['parameters'] > models['Tiny']['parameters']
     assert models['Tiny']['selects_on_test'] is True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_ext.apis.tables.rows import Protocol, Row, TableRun
+from mmseg_ext.apis.tables.rows import Protocol, Row, Table
 from mmseg_ext.apis.tables.text import as_data, format_markdown, format_text, write_table
 from mmseg_ext.apis.tables.values import run_facts, spread, table_values, verdict
 
@@ -26,7 +26,7 @@ def write_run(
 
 
 @pytest.fixture
-def table(tmp_path) -> TableRun:
+def table(tmp_path) -> Table:
     """Base at 50, 53, 56; Better at 60 once; Odd with a disputed number; Never without a run."""
     runs = [
         write_run(tmp_path / f'base_seed{seed}', 'base', seed, dict(mIoU=value, mPA=70))
@@ -43,7 +43,7 @@ def table(tmp_path) -> TableRun:
         Row('Absent', 'absent', dict(mIoU=70)),
     )
     protocol = Protocol(dataset='VOCDataset', split='val', images=1449)
-    return TableRun('toy', '3', 'a toy', rows, ('mIoU', 'mPA'), 'Base', protocol)
+    return Table('toy', '3', 'a toy', rows, ('mIoU', 'mPA'), 'Base', protocol)
 
 
 def by_row(values) -> dict:
@@ -106,7 +106,7 @@ def test_on_the_papers_data_differences_are_to_the_paper(table) -> None:
     assert [(line.label, line.metric) for line in values.outside] == [('Base', 'mPA')]
 
 
-def on_other_data(table: TableRun, **changes: object) -> TableRun:
+def on_other_data(table: Table, **changes: object) -> Table:
     """Rewrite one run as if it had been tested on other data."""
     path = table.rows[1].runs[0] / 'results.json'
     content = json.loads(path.read_text())
@@ -166,7 +166,7 @@ def test_folds_count_together(tmp_path) -> None:
     ]  # fmt: skip
     row = Row('Base', 'base', dict(mIoU=82), path=Path('x.py'), runs=tuple(runs))
     protocol = Protocol(dataset='BMSegDataset', images=1517, folds=5)
-    table = TableRun('toy', '5', 'folds', (row,), protocol=protocol, baseline='Base')
+    table = Table('toy', '5', 'folds', (row,), protocol=protocol, baseline='Base')
     line = table_values(table).lines[0]
     assert (line.mean, line.verdict) == (pytest.approx(82), 'within')
     assert line.difference == pytest.approx(0, abs=1e-9)
