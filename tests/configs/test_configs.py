@@ -111,7 +111,8 @@ TOKENS = {
     'segformer': lambda c: c.model.decode_head.type == 'SegformerHead',
     'b0': lambda c: c.model.backbone.embed_dims == 32,
     'unet': lambda c: (
-        c.model.backbone.type in ('UNet', 'UNetValid') or c.model.decode_head.type == 'UNetVGGHead'
+        c.model.backbone.type in ('UNet', 'UnpaddedUNet')
+        or c.model.decode_head.type == 'UNetVGGHead'
     ),
     's5d16': lambda c: c.model.backbone.num_stages == 5,
     'bmseg': lambda c: c.data_root.endswith('bmseg') and tuple(c.crop_size) == (512, 512),
@@ -153,7 +154,7 @@ TOKENS = {
         tuple(c.model.decode_head.skip_scales) == (1e-4, 1e-2) and not c.get('load_from')
     ),
     'vgg16bn': lambda c: c.model.backbone.type == 'VGG16' and c.model.backbone.batch_norm is True,
-    'valid': lambda c: c.model.backbone.type == 'UNetValid',
+    'valid': lambda c: c.model.backbone.type == 'UnpaddedUNet',
     'bn': lambda c: c.model.backbone.batch_norm is True,
     'isbi2012': lambda c: c.data_root.endswith('isbi2012'),
     'deeplabv3': lambda c: c.model.decode_head.type == 'ASPPHead',
@@ -300,7 +301,7 @@ def test_builds_takes_a_step_and_predicts(name, model):
         model.backbone.num_middle_blocks = 1  # the integers of test_fmsi_head cover all 16
     if backbone.get('type') == 'DeepLabResNet':
         model.backbone.depth = 50  # test_deeplabv2_parts counts all of 101
-    if backbone.get('type') == 'UNetValid':  # test_unet_valid counts the paper's widths
+    if backbone.get('type') == 'UnpaddedUNet':  # test_unpadded_unet counts the paper's widths
         model.backbone.widths = (4, 8, 16, 32, 64)
         model.decode_head.in_channels = 4
     if 'fc7' in backbone.get('out', ()):  # test_fcn has 4096 channels and pad100
@@ -339,9 +340,9 @@ def test_builds_takes_a_step_and_predicts(name, model):
     ('pspnet_mobilenetv2_voc12aug', 2_377_413),
     ('hrnet_w18_voc12aug', 9_641_391),  # the repository's has 270 biases more
     ('fcn8s_vgg16bn_camvid180', 27_849_345),
-    ('unet_valid_bn_voc12aug', 31_044_821),
-    ('unet_valid_bn_camvid180', 31_044_171),
-    ('unet_valid_isbi2012', 31_031_810),
+    ('unet_unpadded_bn_voc12aug', 31_044_821),
+    ('unet_unpadded_bn_camvid180', 31_044_171),
+    ('unet_unpadded_isbi2012', 31_031_810),
     ('deeplabv3_mobilenetv2_camvid180', 7_142_411),
     ('swinunet_voc12aug', 27_170_052),
     ('transunet_voc12aug', 105_278_821 + (20**2 - 14**2) * 768),  # positions for 320 pixels

@@ -9,7 +9,7 @@ from .resnet_with_stem import ResNetWithStem
 from .segnet import SegNet
 from .swin_unet import SwinUNet
 from .transunet import TransUNet
-from .unet_valid import UNetValid
+from .unpadded_unet import UnpaddedUNet
 from .vgg16 import VGG16
 from .xception import XceptionDeepLab
 
@@ -21,7 +21,7 @@ __all__ = [
     'ResNetWithStem',
     'ResSegNet',
     'SegNet',
-    'UNetValid',
+    'UnpaddedUNet',
     'VGG16',
     'SwinUNet',
     'TransUNet',

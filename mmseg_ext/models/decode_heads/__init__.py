@@ -7,7 +7,7 @@ from .fcn_skip_head import FCNSkipHead
 from .fmsi_head import GGCA, MSEA, DeformASPP, FMSIHead, InterestFlow
 from .mfp_head import MFPHead
 from .unet_vgg_head import UNetVGGHead
-from .valid_seg_head import ValidSegHead
+from .unpadded_seg_head import UnpaddedSegHead
 
 __all__ = [
     'ConvSegHead',
@@ -21,5 +21,5 @@ __all__ = [
     'MFPHead',
     'MSEA',
     'UNetVGGHead',
-    'ValidSegHead',
+    'UnpaddedSegHead',
 ]

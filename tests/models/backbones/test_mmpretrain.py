@@ -112,7 +112,7 @@ BACKBONES = dict(
         out_indices=(1, 2, 3, 4)),
 )  # fmt: skip
 # All our heads but two, which need what these backbones do not give: FCNSkipHead the image among
-# the maps, ValidSegHead a map without the borders.
+# the maps, UnpaddedSegHead a map without the borders.
 HEADS = [
     dict(type='DeepLabV3PlusHead', in_channels=(64, 512), in_index=(0, 3), channels=32),
     dict(type='FMSIHead', in_channels=(64, 256, 512), in_index=(0, 2, 3), channels=32,

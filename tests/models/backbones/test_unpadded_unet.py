@@ -15,8 +15,8 @@ from mmseg_ext.datasets.border_weight import (
     border_weights,
 )
 from mmseg_ext.datasets.elastic import ElasticDeform, deform
-from mmseg_ext.models.backbones.unet_valid import UNetValid, mirror
-from mmseg_ext.models.decode_heads.valid_seg_head import ValidSegHead
+from mmseg_ext.models.backbones.unpadded_unet import UnpaddedUNet, mirror
+from mmseg_ext.models.decode_heads.unpadded_seg_head import UnpaddedSegHead
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 SMALL = (2, 3, 4, 5, 6)
@@ -25,7 +25,7 @@ SMALL = (2, 3, 4, 5, 6)
 def test_572_becomes_388():
     """Figure 1 of the paper."""
     with torch.device('meta'):
-        net = UNetValid(1, mirror='never')
+        net = UnpaddedUNet(1, mirror='never')
         assert net(torch.zeros(1, 1, 572, 572))[0].shape == (1, 64, 388, 388)
     assert net.sizes(28) == (572, 388)
 
@@ -34,7 +34,7 @@ def test_572_becomes_388():
 def test_parameter_integers(channels, classes, expected):
     """31,030,658 is also the sum over figure 1: 9 c d + d per 3x3, 4 c d + d per enlargement."""
     with torch.device('meta'):
-        parts = UNetValid(channels), ValidSegHead(64, num_classes=classes)
+        parts = UnpaddedUNet(channels), UnpaddedSegHead(64, num_classes=classes)
     assert sum(p.numel() for part in parts for p in part.parameters()) == expected
     widths, total = (64, 128, 256, 512, 1024), 0
     for before, after in zip((channels, *widths), widths):
@@ -62,7 +62,7 @@ def _restated(net, x):
 
 
 def test_network_is_the_papers():
-    net = UNetValid(3, widths=SMALL, mirror='never').eval()
+    net = UnpaddedUNet(3, widths=SMALL, mirror='never').eval()
     net.init_weights()
     x = torch.randn(2, 3, 188, 188)
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_mirror_is_numpys_reflection():
 
 def test_mirrored_image_agrees_with_a_tile_of_it():
     """The paper's tiles: where the tile's context is the image's own, both ways are one."""
-    net = UNetValid(1, widths=SMALL, mirror='always').eval()
+    net = UnpaddedUNet(1, widths=SMALL, mirror='always').eval()
     net.init_weights()
     image = torch.randn(1, 1, 212, 212)  # 92 more on each side: 396 = 16 * 17 + 124, nothing left
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_mirrored_image_agrees_with_a_tile_of_it():
 
 @pytest.mark.parametrize('size', [(1, 1), (17, 40)])
 def test_any_size_when_mirrored(size):
-    net = UNetValid(3, widths=SMALL, mirror='test').eval()
+    net = UnpaddedUNet(3, widths=SMALL, mirror='test').eval()
     with torch.no_grad():
         assert net(torch.zeros(1, 3, *size))[0].shape == (1, 2, *size)
     with pytest.raises(ValueError, match=r'sides must be 188 or differ from it by multiples of 16'):
@@ -104,7 +104,7 @@ def test_any_size_when_mirrored(size):
 
 
 def test_batch_norm_and_gradients():
-    net = UNetValid(3, widths=SMALL, mirror='always', batch_norm=True)
+    net = UnpaddedUNet(3, widths=SMALL, mirror='always', batch_norm=True)
     assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules()) == 18
     net(torch.randn(2, 3, 16, 16))[0].square().sum().backward()
     assert [n for n, p in net.named_parameters() if p.grad is None] == []
@@ -113,8 +113,8 @@ def test_batch_norm_and_gradients():
 @pytest.mark.parametrize(
     'build, words',
     [
-        (lambda: UNetValid(mirror='yes'), "'never', 'test' or 'always', got 'yes'"),
-        (lambda: UNetValid(widths=(8,)), r'two stages or more, got \[8\]'),
+        (lambda: UnpaddedUNet(mirror='yes'), "'never', 'test' or 'always', got 'yes'"),
+        (lambda: UnpaddedUNet(widths=(8,)), r'two stages or more, got \[8\]'),
         (lambda: BorderWeight(sigma=0), 'sigma must be above 0'),
         (lambda: ElasticDeform(grid=0), 'grid at least 1, got 10.0 and 0'),
     ],
@@ -227,7 +227,7 @@ def _sample(label, weight=None):
 @pytest.mark.parametrize('weighted', [False, True])
 def test_loss_sees_the_centre(weighted):
     torch.manual_seed(0)
-    head = ValidSegHead(
+    head = UnpaddedSegHead(
         2, num_classes=3, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)
     )
     logits = torch.randn(1, 3, 4, 4)
@@ -250,6 +250,6 @@ def test_loss_sees_the_centre(weighted):
 
 
 def test_logits_larger_than_the_labels():
-    head = ValidSegHead(2, num_classes=3)
+    head = UnpaddedSegHead(2, num_classes=3)
     with pytest.raises(ValueError, match=r'\(9, 9\) pixels are larger than the labels, \(6, 8\)'):
         head.loss_by_feat(torch.zeros(1, 3, 9, 9), [_sample(LABELS)])

@@ -46,7 +46,7 @@ def mirror(x_NCHW: Tensor, top: int, left: int, size: Sequence[int]) -> Tensor:
 
 
 @MODELS.register_module()
-class UNetValid(BaseModule):
+class UnpaddedUNet(BaseModule):
     """Map an image to the last map of U-Net's expansive path, smaller by a border or mirrored.
 
     Args:
@@ -56,7 +56,7 @@ class UNetValid(BaseModule):
         batch_norm: Put a batch norm behind each 3x3 convolution; the paper has none, and without it
             training from random weights needs a careful rate.
         mirror: When to extend the image by its mirror image, so that the map has the image's size:
-            ``'test'``, where training compares the centre of a tile only (:class:`ValidSegHead`
+            ``'test'``, where training compares the centre of a tile only (:class:`UnpaddedSegHead`
             crops the labels); ``'always'``; or ``'never'``.
         init_cfg: mmengine initialisation after the paper's.
 

@@ -2,7 +2,7 @@
 # borders between cells weighted. The rate is not stated.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/isbi2012.py',
-    '../_base_/schedules/sgd_poly.py', './_base_unet_valid.py'
+    '../_base_/schedules/sgd_poly.py', './_base_unet_unpadded.py'
 ]
 train_dataloader = dict(batch_size=1)
 optim_wrapper = dict(optimizer=dict(lr=1e-3, momentum=0.99, weight_decay=0.0))

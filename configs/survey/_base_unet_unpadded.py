@@ -9,9 +9,9 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0),
-    backbone=dict(type='UNetValid', mirror='always'),
+    backbone=dict(type='UnpaddedUNet', mirror='always'),
     decode_head=dict(
-        type='ValidSegHead',
+        type='UnpaddedSegHead',
         in_channels=64,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     test_cfg=dict(mode='whole'))

@@ -19,7 +19,7 @@ from .conv_seg_head import ConvSegHead
 
 
 @MODELS.register_module()
-class ValidSegHead(ConvSegHead):
+class UnpaddedSegHead(ConvSegHead):
     """:class:`ConvSegHead` whose loss sees the labels' centre and the weights beside them.
 
     Samples may hold ``gt_weight_map``, as :class:`BorderWeight` and ``PackWeightedSegInputs`` leave
