@@ -6,7 +6,7 @@ crop_size = {{_base_.crop_size}}
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadLabels'),
-    dict(type='RepoAugment', size=crop_size),  # fills labels with background, not 255
+    dict(type='LetterboxAugment', size=crop_size),  # fills labels with background, not 255
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [

@@ -7,6 +7,6 @@ optim_wrapper = dict(optimizer=dict(lr=0.0035))
 param_scheduler = []
 train_cfg = dict(max_epochs=max_epochs)
 custom_hooks = [
-    dict(type='RepoLrHook', lr_max=0.0035, lr_min=0.000035),
+    dict(type='FlatCosineLrHook', lr_max=0.0035, lr_min=0.000035),
     dict(type='FreezeBackboneHook', until_epoch=max_epochs),
 ]

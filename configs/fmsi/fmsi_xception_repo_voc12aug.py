@@ -6,4 +6,4 @@ load_from = 'work_dirs/fmsi_xception_repo_frozen_voc12aug/epoch_50.pth'
 init_note = 'fmsi_xception_repo_frozen_voc12aug after 50 epochs'
 param_scheduler = []
 train_cfg = dict(max_epochs=max_epochs)
-custom_hooks = [dict(type='RepoLrHook', lr_max=0.00175, lr_min=0.0000175, first_epoch=50)]
+custom_hooks = [dict(type='FlatCosineLrHook', lr_max=0.00175, lr_min=0.0000175, first_epoch=50)]

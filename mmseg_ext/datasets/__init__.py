@@ -12,7 +12,7 @@ from .instances import LoadInstances, PackInstanceInputs
 from .loading import LoadLabels
 from .multichannel import LoadImage, LoadImageFromFile
 from .shapes_files import ShapesDataset
-from .transforms import Letterbox, RepoAugment, SaltPepper
+from .transforms import Letterbox, LetterboxAugment, SaltPepper
 from .voc import VOCDataset
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     'LoadLabels',
     'PackWeightedSegInputs',
     'PackInstanceInputs',
-    'RepoAugment',
+    'LetterboxAugment',
     'SaltPepper',
     'ShapesDataset',
     'VOCDataset',

@@ -73,7 +73,7 @@ def fit_inside(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
 
 
 @TRANSFORMS.register_module()
-class RepoAugment(BaseTransform):
+class LetterboxAugment(BaseTransform):
     """Change aspect and scale, flip, paste on grey, at times blur and rotate, shift colors.
 
     In this order: aspect times ``U(a) / U(a)``; ``U(scale_range)`` of the network size on the
@@ -128,8 +128,8 @@ class RepoAugment(BaseTransform):
         image, label = results['img'], results['gt_seg_map']
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
-                f'{results.get("img_path")}: RepoAugment needs 8-bit images of three channels, got '
-                f'{image.dtype} {image.shape}: use RandomResize, RandomCrop and RandomFlip instead'
+                f'{results.get("img_path")}: LetterboxAugment needs 8-bit images of three channels, '
+                f'got {image.dtype} {image.shape}: use RandomResize, RandomCrop and RandomFlip instead'
             )
         image, label = self._resize(image, label)
         flip = bool(np.random.rand() < self.flip_prob)

@@ -2,12 +2,12 @@
 
 from . import (
     checkpoint_hook,
+    flat_cosine_lr,
     hooks,
     inflate,
     nonfinite,
     optim_wrapper,
     progress,
-    repo_lr,
     stop_hook,
     val_loss,
     vgg,
@@ -20,7 +20,7 @@ __all__ = [
     'nonfinite',
     'optim_wrapper',
     'progress',
-    'repo_lr',
+    'flat_cosine_lr',
     'stop_hook',
     'val_loss',
     'vgg',

@@ -62,7 +62,7 @@ TOKENS = {
     'ggca': lambda c: c.model.decode_head.context.attention.type == 'GGCA',
     'lr7e3': lambda c: c.optim_wrapper.optimizer.lr == 7e-3,
     'mid4': lambda c: c.model.backbone.num_middle_blocks == 4,
-    'repo': lambda c: any(h.type == 'RepoLrHook' for h in c.custom_hooks),
+    'repo': lambda c: any(h.type == 'FlatCosineLrHook' for h in c.custom_hooks),
     'frozen': lambda c: any(h.type == 'FreezeBackboneHook' for h in c.custom_hooks),
     'camvid180': lambda c: (
         c.scale == (240, 180) and c.train_dataloader.dataset.type == 'CamVidDataset'
@@ -232,7 +232,7 @@ def test_numbers_agree(path):
     crop = tuple(cfg.crop_size)
     assert tuple(cfg.model.data_preprocessor.size) == crop
     steps = {t['type']: t for t in cfg.train_dataloader.dataset.pipeline}
-    keys = dict(RandomCrop='crop_size', RepoAugment='size', AlignedResize='scale')
+    keys = dict(RandomCrop='crop_size', LetterboxAugment='size', AlignedResize='scale')
     sizes = [tuple(steps[s][k]) for s, k in keys.items() if s in steps]
     assert sizes == [crop]
     others = cfg.model.get('auxiliary_head', [])
@@ -243,7 +243,7 @@ def test_numbers_agree(path):
         losses = head.loss_decode if isinstance(head.loss_decode, list) else [head.loss_decode]
         means = [loss for loss in losses if loss.type != 'SoftDiceLoss']  # Dice has no pixel mean
         assert means and all(loss.avg_non_ignore is True for loss in means)
-    if 'RepoAugment' not in steps:  # which leaves nothing to pad
+    if 'LetterboxAugment' not in steps:  # which leaves nothing to pad
         assert cfg.model.data_preprocessor.seg_pad_val == cfg.ignore_index
     assert cfg.custom_imports.imports == ['mmseg_ext'] and cfg.default_scope == 'mmseg'
     assert cfg.init_note

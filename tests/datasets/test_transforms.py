@@ -1,4 +1,4 @@
-"""RepoAugment and Letterbox: exact properties, and a plain re-statement of each step."""
+"""LetterboxAugment and Letterbox: exact properties, and a plain re-statement of each step."""
 
 import colorsys
 
@@ -11,7 +11,7 @@ from PIL import Image
 import mmseg_ext  # noqa: F401
 from mmseg_ext.datasets.transforms import (
     Letterbox,
-    RepoAugment,
+    LetterboxAugment,
     fit_inside,
     paste,
     resize_bicubic,
@@ -51,7 +51,7 @@ def test_paste_against_a_loop(offset):
 
 def test_augment_without_randomness_is_a_centred_resize_on_grey_and_background():
     data = sample(40, 80)
-    done = RepoAugment((64, 64), **STILL).transform(dict(data))
+    done = LetterboxAugment((64, 64), **STILL).transform(dict(data))
     # 80x40 is wider than high, so it becomes 64 wide and 32 high, somewhere within the 64 rows.
     filled = np.flatnonzero((done['gt_seg_map'] > 0).any(axis=1))
     assert len(filled) == 32 and filled[-1] - filled[0] == 31
@@ -65,7 +65,7 @@ def test_augment_without_randomness_is_a_centred_resize_on_grey_and_background()
 
 
 def test_augment_is_repeatable_by_seed_and_varies_without_it():
-    augment = RepoAugment((48, 48))
+    augment = LetterboxAugment((48, 48))
     np.random.seed(5)
     first, other = augment.transform(sample()), augment.transform(sample())
     np.random.seed(5)
@@ -77,7 +77,7 @@ def test_augment_is_repeatable_by_seed_and_varies_without_it():
 
 def test_scale_range_and_aspect_range_are_those_of_the_network_size(monkeypatch):
     seen = []
-    augment = RepoAugment((100, 100))
+    augment = LetterboxAugment((100, 100))
     monkeypatch.setattr(augment, '_paste', lambda image, label: seen.append(label.shape) or (
         np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100), np.uint8)))  # fmt: skip
     np.random.seed(0)
@@ -93,15 +93,15 @@ def test_scale_range_and_aspect_range_are_those_of_the_network_size(monkeypatch)
 def test_flip_always_mirrors_image_and_labels():
     still = dict(STILL, flip_prob=1)
     data = sample(64, 64)
-    plain = RepoAugment((64, 64), **STILL).transform(dict(data))
-    done = RepoAugment((64, 64), **still).transform(dict(data))
+    plain = LetterboxAugment((64, 64), **STILL).transform(dict(data))
+    done = LetterboxAugment((64, 64), **still).transform(dict(data))
     assert done['flip'] and not plain['flip']
     np.testing.assert_array_equal(done['gt_seg_map'], plain['gt_seg_map'][:, ::-1])
     np.testing.assert_array_equal(done['img'], plain['img'][:, ::-1])
 
 
 def test_rotation_by_known_angle(monkeypatch):
-    augment = RepoAugment((65, 65), **dict(STILL, rotate_prob=1))
+    augment = LetterboxAugment((65, 65), **dict(STILL, rotate_prob=1))
     label = np.zeros((65, 65), np.uint8)
     label[32, 52] = label[31:34, 51:54] = 3  # 20 pixels right of the centre
     monkeypatch.setattr(np.random, 'randint', lambda low, high: 10)
@@ -113,7 +113,7 @@ def test_rotation_by_known_angle(monkeypatch):
 
 
 def test_rotation_fills_with_grey_and_background(monkeypatch):
-    augment = RepoAugment((64, 64), **dict(STILL, rotate_prob=1))
+    augment = LetterboxAugment((64, 64), **dict(STILL, rotate_prob=1))
     monkeypatch.setattr(np.random, 'randint', lambda low, high: 10)
     data = dict(img=np.full((64, 64, 3), 200, np.uint8), gt_seg_map=np.full((64, 64), 7, np.uint8))
     done = augment.transform(data)
@@ -141,7 +141,7 @@ def test_augment_of_grey_gains_keeps_grey_grey():
 
 def test_augment_refuses_what_it_would_ruin():
     with pytest.raises(ValueError, match='a.tif.*three channels.*RandomCrop'):
-        RepoAugment((8, 8)).transform(
+        LetterboxAugment((8, 8)).transform(
             dict(
                 img=np.zeros((8, 8, 5), np.uint8),
                 gt_seg_map=np.zeros((8, 8), np.uint8),

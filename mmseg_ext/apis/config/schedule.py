@@ -105,7 +105,7 @@ def _count_iterations(cfg: Config) -> None:
     """Turn a loop of epochs into one of as many iterations, to be rescaled."""
     loop = cfg.get('train_cfg') or {}
     hooks = [hook.get('type') for hook in cfg.get('custom_hooks') or []]
-    if 'max_epochs' not in loop or 'dynamic_intervals' in loop or 'RepoLrHook' in hooks:
+    if 'max_epochs' not in loop or 'dynamic_intervals' in loop or 'FlatCosineLrHook' in hooks:
         raise ValueError(
             f'max_iters cannot rescale this config (train_cfg.type={loop.get("type")}, '
             f'custom_hooks {hooks}): set train_cfg.max_epochs and the schedulers instead'

@@ -238,7 +238,7 @@ def _use_classes(cfg: Config, data: UserData) -> str:
 def _use_ignored(step: dict, file: DataFile) -> None:
     if 'ignore_index' in step or step['type'] in ('RandomCrop', 'BorderWeight'):
         step['ignore_index'] = file.ignore_index
-    elif step['type'] == 'RepoAugment':  # its repository fills up with background
+    elif step['type'] == 'LetterboxAugment':  # its repository fills up with background
         step['label_fill'] = 0 if background_of(file.classes) == 0 else file.ignore_index
     if 'seg_pad_val' in step:
         step['seg_pad_val'] = file.ignore_index
@@ -389,7 +389,7 @@ def _resize_step(step: dict, native: Size, before: Size, crop: Size) -> None:
     kind = step['type']
     if kind == 'RandomCrop':
         step['crop_size'] = crop
-    elif kind in ('RepoAugment', 'Letterbox'):
+    elif kind in ('LetterboxAugment', 'Letterbox'):
         step['size'] = crop
     elif kind == 'RandomChoiceResize' and step.get('scales'):
         step['scales'] = _smaller_scales(step['scales'], native)

@@ -136,7 +136,7 @@ def test_max_iters_rescales_everything_written_from_it(cfg):
     with pytest.raises(ValueError, match='positive integer'):
         set_max_iters(cfg, 0)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)
-    cfg.custom_hooks = [dict(type='RepoLrHook')]
+    cfg.custom_hooks = [dict(type='FlatCosineLrHook')]
     with pytest.raises(ValueError, match='train_cfg.max_epochs'):
         set_max_iters(cfg, 3)
 

@@ -149,7 +149,7 @@ def _check_crop(cfg, row):
     assert crop == (before if fixed else (min(96, small[0]), min(128, small[1])))
     assert tuple(cfg.crop_size) == crop and cfg.model.data_preprocessor.seg_pad_val == 255
     steps = {step['type']: step for step in cfg.train_dataloader.dataset.pipeline}
-    keys = dict(RandomCrop='crop_size', RepoAugment='size', AlignedResize='scale')
+    keys = dict(RandomCrop='crop_size', LetterboxAugment='size', AlignedResize='scale')
     sizes = [tuple(steps[s][k]) for s, k in keys.items() if s in steps]
     assert sizes == [crop if 'AlignedResize' not in steps else crop[::-1]]
 
@@ -225,7 +225,7 @@ def test_positive_classes(folder, tmp_path):
         assert cfg.model.decode_head.loss_decode.positive == [1, 2]
     cfg = _config('fmsi_xception_voc')  # fills up with background, which these data lack
     apply_dataset(cfg, other / 'mine.yml')
-    assert [s.label_fill for s in cfg.train_pipeline if s.type == 'RepoAugment'] == [255]
+    assert [s.label_fill for s in cfg.train_pipeline if s.type == 'LetterboxAugment'] == [255]
 
 
 def test_a_head_of_one_channel_gets_one_for_each_class(folder):

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 
-def repo_lr(
+def flat_cosine_lr(
     epoch: int, lr_max: float, lr_min: float, *, epochs: int = 100, flat: int = 15, warmup: int = 3
 ) -> float:
     """Learning rate of one epoch.
@@ -35,8 +35,8 @@ def repo_lr(
 
 
 @HOOKS.register_module()
-class RepoLrHook(Hook):
-    """Set the rate of all groups by :func:`repo_lr` before each epoch; there are no multipliers.
+class FlatCosineLrHook(Hook):
+    """Set the rate of all groups by :func:`flat_cosine_lr` before each epoch, without multipliers.
 
     Args:
         lr_max: Largest rate, already scaled to the batch.
@@ -63,6 +63,6 @@ class RepoLrHook(Hook):
     def before_train_epoch(self, runner: Any) -> None:
         """Set the rate of the coming epoch."""
         epoch = self.first_epoch + runner.epoch
-        rate = repo_lr(epoch, self.lr_max, self.lr_min, epochs=self.epochs, flat=self.flat)
+        rate = flat_cosine_lr(epoch, self.lr_max, self.lr_min, epochs=self.epochs, flat=self.flat)
         for group in runner.optim_wrapper.param_groups:
             group['lr'] = rate

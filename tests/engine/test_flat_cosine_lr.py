@@ -7,7 +7,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 import mmseg_ext
-from mmseg_ext.engine.repo_lr import RepoLrHook, repo_lr
+from mmseg_ext.engine.flat_cosine_lr import FlatCosineLrHook, flat_cosine_lr
 
 CONFIGS = mmseg_ext.__path__[0] + '/../configs/fmsi/'
 
@@ -25,11 +25,11 @@ CONFIGS = mmseg_ext.__path__[0] + '/../configs/fmsi/'
     ],
 )
 def test_points_of_the_unfrozen_curve(epoch, expected):
-    assert repo_lr(epoch, 1.75e-3, 1.75e-5) == pytest.approx(expected, rel=1e-4)
+    assert flat_cosine_lr(epoch, 1.75e-3, 1.75e-5) == pytest.approx(expected, rel=1e-4)
 
 
 def test_last_frozen_epoch():
-    assert repo_lr(49, 3.5e-3, 3.5e-5) == pytest.approx(1.4376e-3, rel=1e-4)
+    assert flat_cosine_lr(49, 3.5e-3, 3.5e-5) == pytest.approx(1.4376e-3, rel=1e-4)
 
 
 def _scheduled(cfg, epochs):
@@ -50,7 +50,7 @@ def test_the_configs_schedulers_reproduce_the_formula_at_every_epoch(name, lr_ma
     rates = list(_scheduled(cfg, cfg.train_cfg.max_epochs))
     assert len(rates) == 100
     for epoch, rate in enumerate(rates):
-        assert rate == pytest.approx(repo_lr(epoch, lr_max, lr_max / 100), rel=1e-12), epoch
+        assert rate == pytest.approx(flat_cosine_lr(epoch, lr_max, lr_max / 100), rel=1e-12), epoch
 
 
 def test_the_two_runs_of_preset_repo_continue_one_curve():
@@ -63,12 +63,12 @@ def test_the_two_runs_of_preset_repo_continue_one_curve():
         pass
 
     def rate(cfg, epoch):
-        settings = next(dict(h) for h in cfg.custom_hooks if h.type == 'RepoLrHook')
+        settings = next(dict(h) for h in cfg.custom_hooks if h.type == 'FlatCosineLrHook')
         settings.pop('type')
         runner = Runner()
         runner.epoch = epoch
         runner.optim_wrapper = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-        RepoLrHook(**settings).before_train_epoch(runner)
+        FlatCosineLrHook(**settings).before_train_epoch(runner)
         return runner.optim_wrapper.param_groups[0]['lr']
 
     assert rate(first, 49) == pytest.approx(1.4376e-3, rel=1e-4)
