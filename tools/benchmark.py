@@ -65,7 +65,7 @@ def show(record: dict) -> None:
         for side, prefix in (('ours', ''), ('reference', 'reference_')):
             if f'{prefix}parameters' in case:
                 parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
-                print(f'  {side}: {parameters:,} parameters, {flops / 2e9:.4g} GMAC an image')
+                print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.4g} GFLOPs an image')
 
 
 def main() -> None:

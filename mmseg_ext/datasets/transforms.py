@@ -128,8 +128,9 @@ class LetterboxAugment(BaseTransform):
         image, label = results['img'], results['gt_seg_map']
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
-                f'{results.get("img_path")}: LetterboxAugment needs 8-bit images of three channels, '
-                f'got {image.dtype} {image.shape}: use RandomResize, RandomCrop and RandomFlip instead'
+                f'{results.get("img_path")}: LetterboxAugment needs 8-bit images of three '
+                f'channels, got {image.dtype} {image.shape}: use RandomResize, RandomCrop and '
+                'RandomFlip instead'
             )
         image, label = self._resize(image, label)
         flip = bool(np.random.rand() < self.flip_prob)

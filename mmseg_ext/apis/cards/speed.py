@@ -13,9 +13,9 @@ Columns = Sequence[tuple[str, Callable[[Case], str]]]
 SPEED_FILES = 'benchmark_*.json'
 
 
-def _gmac(case: Case, side: str = '') -> str:
+def _gflops(case: Case, side: str = '') -> str:
     flops = case.get(f'{side}flops')
-    return '–' if flops is None else f'{flops / 2e9:.4g}'
+    return '–' if flops is None else f'{flops / 1e9:.4g}'
 
 
 def _count(case: Case, side: str = '') -> str:
@@ -41,8 +41,8 @@ _TIME: Columns = (
     ('case', lambda c: c['case']),
     ('against', lambda c: c['reference']),
     ('parameters', _count),
-    ('GMAC', _gmac),
-    ('GMAC of the other', lambda c: _gmac(c, 'reference_')),
+    ('GFLOPs', _gflops),
+    ('GFLOPs of the other', lambda c: _gflops(c, 'reference_')),
     ('ms', lambda c: f'{c["ours_ms"]:.3g}'),
     ('ms of the other', lambda c: f'{c["reference_ms"]:.3g}'),
     ('times as long', _times),

@@ -283,7 +283,7 @@ def costs(rows: Rows, main: str) -> str:
             )
             figures.append((drawn, f'{main} against {label}', f'{main} over {label}: {words}'))
     lines = [(_name(place, row), _cost_cells(row.cost or {}), False) for place, row in known]
-    head = ('row', 'parameters', 'GMAC', 'latency, ms', 'input', 'on')
+    head = ('row', 'parameters', 'GFLOPs', 'latency, ms', 'input', 'on')
     note = (
         '<p class="soft">One forward pass of one image of the training’s crop size: median, with '
         'lowest and highest. Compare only what was timed on the same machine.</p>'
@@ -298,7 +298,7 @@ def _cost_cells(cost: dict) -> list[str]:
     height, width = cost['size']
     return [
         f'{cost["parameters"]:,}',
-        '–' if flops is None else f'{flops / 2e9:.4g}',
+        '–' if flops is None else f'{flops / 1e9:.4g}',
         f'{_three_digits(cost["latency_ms"])}{_small(f"{low} to {high}")}',
         f'{height}\u00d7{width}',
         escape(str(cost.get('hardware') or '')),
