@@ -154,7 +154,7 @@ TOKENS = {
         tuple(c.model.decode_head.skip_scales) == (1e-4, 1e-2) and not c.get('load_from')
     ),
     'vgg16bn': lambda c: c.model.backbone.type == 'VGG16' and c.model.backbone.batch_norm is True,
-    'valid': lambda c: c.model.backbone.type == 'UnpaddedUNet',
+    'unpadded': lambda c: c.model.backbone.type == 'UnpaddedUNet',
     'bn': lambda c: c.model.backbone.batch_norm is True,
     'isbi2012': lambda c: c.data_root.endswith('isbi2012'),
     'deeplabv3': lambda c: c.model.decode_head.type == 'ASPPHead',
