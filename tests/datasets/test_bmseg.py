@@ -1,6 +1,5 @@
 """BMSegDataset, groups, the converter on files made here and on real ones, and the base configs."""
 
-import importlib.util
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from support.paths import ROOT
+from support.tools import load_tool
 
 from mmseg_ext.apis.folds.pool import read_pool
 from mmseg_ext.datasets.bmseg_files import binary_mask, convert_bmseg, describe
@@ -330,9 +330,7 @@ def test_bad_sources_leave_nothing_behind(raw, change, error, message):
 
 def refusal(root, *arguments, monkeypatch):
     """The line with which the tool ends; ``sys.exit`` prints it and gives status 1."""
-    spec = importlib.util.spec_from_file_location('bmseg_tool', ROOT / TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('dataset_converters/bmseg')
     folders = [root / name for name in ('images', 'masks', 'out')]
     monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, (*folders, *arguments))])
     with pytest.raises(SystemExit) as exit_:

@@ -1,20 +1,13 @@
 """A part of the simulation of intervals and tests: they hold, and it sees when they do not."""
 
-import importlib.util
-
 import numpy as np
 import pytest
-from support.paths import ROOT
-
-TOOL = ROOT / 'tools' / 'dev' / 'interval_simulation.py'
+from support.tools import load_tool
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('interval_simulation', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('dev/interval_simulation')
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """tools/train.py and tools/test.py as a user starts them, and mmseg's own with our config."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,16 +8,10 @@ import mmseg
 import pytest
 import torch
 from support.paths import ROOT
+from support.tools import load_tool
 
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.options import use_seed
-
-
-def load_tool(name: str):
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_train_then_test(tiny_config, tmp_path, python_tool):

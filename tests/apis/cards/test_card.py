@@ -1,6 +1,5 @@
 """README cards: the table against hand-computed values, collecting a run, the check."""
 
-import importlib.util
 import json
 import re
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.paths import ROOT
+from support.tools import load_tool
 
 from mmseg_ext.apis.cards import convergence
 from mmseg_ext.apis.cards.card import END, START, generate, group, results_section
@@ -195,11 +195,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _tool(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    spec = importlib.util.spec_from_file_location('card_tool', ROOT / 'tools' / 'card.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr(sys, 'argv', ['card.py', *map(str, arguments)])
-    return module.main()
+    return load_tool('card').main()
 
 
 def test_check_fails_until_the_card_is_written(folder, monkeypatch, capsys) -> None:

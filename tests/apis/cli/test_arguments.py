@@ -1,17 +1,14 @@
 """Command lines: options may stand anywhere, and what is read from them is the same."""
 
-import importlib.util
 import itertools
 import sys
 
 import pytest
-from support.paths import ROOT
+from support.tools import load_tool
 
 
 def arguments_of(tool: str, *words: str):
-    spec = importlib.util.spec_from_file_location(f'tool_{tool}', ROOT / f'tools/{tool}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool(tool)
     before, sys.argv = sys.argv, [tool, *words]
     try:
         return module.parse_args()

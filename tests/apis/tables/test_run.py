@@ -1,6 +1,5 @@
 """Which tools run for which row, with stand-ins for them: order, resuming, failing, submitting."""
 
-import importlib.util
 import json
 import os
 import runpy
@@ -10,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.paths import ROOT
+from support.tools import load_tool
 
 from mmseg_ext.apis.cli.arguments import parse_options
 from mmseg_ext.apis.run.launch import Launch
@@ -413,9 +412,7 @@ def test_slurm_that_is_absent_is_named(setup, monkeypatch):
 @pytest.fixture
 def tool(setup, monkeypatch):
     """tools/table.py in this process, with the stand-ins."""
-    spec = importlib.util.spec_from_file_location('table_tool', ROOT / 'tools' / 'table.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool('table')
     monkeypatch.setattr(module, 'TOOLS', setup.tools)
     monkeypatch.setattr(module, 'table_models', lambda *a, **k: {})
 

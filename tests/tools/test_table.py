@@ -1,0 +1,110 @@
+"""One table from nothing, by the real tools: train, test, table, page; counted again by hand."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from PIL import Image
+from support.tiny import write_tiny_config
+from support.tools import load_tool
+
+CLASSES = ('sky', 'tree', 'road')
+TABLES = """
+protocol: {{dataset: BaseSegDataset, images: 6, seeds: [3], checkpoint: last}}
+tables:
+  1:
+    caption: Toys of two steps
+    rows: [{{label: Tiny <net>, config: toy_net, printed: {{mIoU: 50}}, tolerance: {tolerance}}}]
+"""
+
+
+@pytest.fixture(scope='module')
+def done(tmp_path_factory, tiny_data, python_tool):
+    """What the tool leaves of one row of two iterations, and how it ended."""
+    root = tmp_path_factory.mktemp('table')
+    paper = root / 'configs' / 'toy'
+    paper.mkdir(parents=True)
+    write_tiny_config(paper / 'toy_net.py', tiny_data, extra="init_note = 'random'\n")
+    (paper / 'tables.yml').write_text(TABLES.format(tolerance=100))
+    places = ['--configs', root / 'configs', '--work-dirs', root / 'work']
+    words = ['--cfg-options', 'max_iters=2', '--html', root / 'page.html', '--out', root / 't.md']
+    ended = python_tool('tools/table.py', 'toy', 1, *places, *words)
+    run = root / 'work' / 'toy_net_seed3'
+    results = json.loads((run / 'results.json').read_text())
+    return SimpleNamespace(ended=ended, root=root, run=run, results=results, places=places)
+
+
+@pytest.fixture(scope='module')
+def counted(done, tiny_data):
+    """Pixels by true and by predicted class: the network by hand, image by image."""
+    cfg = Config.fromfile(done.root / 'configs/toy/toy_net.py')
+    init_default_scope('mmseg')
+    model = MODELS.build(cfg.model).eval()
+    model.load_state_dict(torch.load(done.run / 'iter_2.pth')['state_dict'])
+    counts = np.zeros((3, 3), int)
+    for path in sorted((tiny_data / 'img').iterdir()):
+        image = torch.from_numpy(cv2.imread(str(path))[..., ::-1].copy()).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            logits = model.decode_head(model.backbone((image - 127.5) / 127.5))
+        logits = torch.nn.functional.interpolate(logits, (40, 40), mode='bilinear')
+        label = logits.argmax(1)[0].numpy()
+        shown = np.asarray(Image.open(done.run / 'predictions/masks' / path.name))  # numbers
+        assert (label == shown).all()
+        mask = cv2.imread(str(tiny_data / 'mask' / path.name), 0)
+        for true, found in zip(mask[mask != 255], label[mask != 255]):
+            counts[true, found] += 1
+    return counts
+
+
+def test_it_trains_and_tests_the_two_iterations(done):
+    assert done.ended.returncode == 0 and 'Traceback' not in done.ended.stderr
+    assert torch.load(done.run / 'iter_2.pth')['meta']['iter'] == 2
+    told = {key: done.results[key] for key in ('config', 'seed', 'iterations', 'checkpoint')}
+    assert told == dict(config='toy_net', seed=3, iterations=2, checkpoint='iter_2.pth')
+    order = [line.split(':')[1].strip() for line in done.ended.stdout.splitlines()
+             if line.startswith('Tiny <net>, seed 3:')]  # fmt: skip
+    assert order == ['train', 'test']
+
+
+def test_the_counts_are_those_counted_by_hand(done, counted):
+    assert counted.sum() == 6 * 39 * 40  # the first line of each mask is ignored
+    assert done.results['confusion'] == counted.tolist()
+    right = np.diag(counted)
+    ious = right / (counted.sum(0) + counted.sum(1) - right)
+    assert done.results['per_class']['IoU'] == pytest.approx(dict(zip(CLASSES, ious)))
+    assert done.results['metrics']['mIoU']['value'] == pytest.approx(ious.mean())
+    assert done.results['metrics']['aAcc']['value'] == pytest.approx(right.sum() / counted.sum())
+
+
+def test_table_and_page_hold_the_row(done, counted):
+    right = np.diag(counted)
+    ours = 100 * (right / (counted.sum(0) + counted.sum(1) - right)).mean()
+    row = ['Tiny <net>', 'mIoU', '50.00', f'{ours:.2f}', '1', f'{ours - 50:.2f}', 'within']
+    written = (done.root / 't.md').read_text()
+    lines = [line.strip('|').split('|') for line in written.splitlines() if 'net>' in line]
+    assert [[cell.strip() for cell in line] for line in lines] == [['Tiny &lt;net>', *row[1:]]]
+    assert [cell.strip() for line in done.ended.stdout.splitlines() if line.startswith('| Tiny')
+            for cell in line.strip('|').split('|')] == row  # fmt: skip
+    page = (done.root / 'page.html').read_text()
+    assert 'Tiny &lt;net&gt;' in page and '<net>' not in page and f'{ours:.2f}' in page
+    assert 'Toys of two steps' in page and page.rstrip().endswith('</html>')
+
+
+def test_again_it_runs_nothing_and_a_row_outside_fails(done, monkeypatch, capsys):
+    """In this process, and with another tolerance: the folder is finished and stays as it is."""
+    (done.root / 'configs/toy/tables.yml').write_text(TABLES.format(tolerance=1))
+    before = {path: path.read_bytes() for path in done.run.rglob('*') if path.is_file()}
+    arguments = ['toy', 1, *done.places, '--cfg-options', 'max_iters=2']
+    monkeypatch.setattr(sys, 'argv', ['table.py', *map(str, arguments)])
+    assert load_tool('table').main() == 1
+    told = capsys.readouterr().out
+    assert 'Tiny <net>, seed 3: finished already' in told and 'outside' in told
+    after = {path: path.read_bytes() for path in done.run.rglob('*') if path.is_file()}
+    assert len(before) > 10 and after == before
