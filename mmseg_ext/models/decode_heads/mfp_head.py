@@ -12,18 +12,21 @@ from collections.abc import Sequence
 from typing import Any, Optional, Union
 
 import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import conv_bn_relu, upsample
+from ..layers.channel_order import channels_last_without_graph
+from ..layers.decoder import at_least_single, build_fusion
+from ..layers.recompute import recompute
 from ..layers.upsampler import build_upsampler
-from .deeplabv3plus_head import RefiningHead
 
 _AFFP, _PSCAN, _DYSAMPLE = (dict(type=name) for name in ('AFFP', 'PSCAN', 'dysample'))
 
 
 @MODELS.register_module()
-class MFPHead(RefiningHead):
+class MFPHead(BaseDecodeHead):
     """Fuse an attended context map with one skip of each earlier map.
 
     Args:
@@ -38,8 +41,9 @@ class MFPHead(RefiningHead):
         upsample_cfg: Upsampler of every map but the first, see :func:`build_upsampler`; or one
             for each.
         dropout: Element-wise dropout after the two decoder convolutions.
-        kwargs: ``with_cp`` of :class:`RefiningHead`, and arguments of mmseg's ``BaseDecodeHead``,
-            ``num_classes`` among them.
+        with_cp: In training, compute the decoder a second time for the gradient instead of keeping
+            its activations: less memory, the same gradients, more time.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
 
     Shape:
         Backbone maps to logits ``(N, K, h, w)`` at the first map's size. Where a size is no
@@ -62,11 +66,21 @@ class MFPHead(RefiningHead):
         upsample_cfg: Union[dict, Sequence[dict]] = _DYSAMPLE,
         dropout: Sequence[float] = (0.5, 0.1),
         align_corners: bool = True,
+        with_cp: bool = False,
         **kwargs: Any,
     ) -> None:
         count = len(in_channels)
         _check_lengths(count, skip_channels=skip_channels, scale_factors=scale_factors)
-        super().__init__(in_channels, in_index, channels, align_corners=align_corners, **kwargs)
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=list(in_index),
+            input_transform='multiple_select',
+            dropout_ratio=0,
+            align_corners=align_corners,
+            **kwargs,
+        )
+        self.with_cp = with_cp
         self.context = MODELS.build(dict(context, in_channels=in_channels[-1], channels=channels))
         self.attention: nn.Module = nn.Identity()
         if attention is not None:
@@ -79,15 +93,16 @@ class MFPHead(RefiningHead):
         self.skips = nn.ModuleList(
             conv_bn_relu(*site) for site in zip(in_channels[:-1], skip_channels)
         )
-        self.add_decoder(channels + sum(skip_channels), dropout)
+        self.fuse1, self.fuse2 = build_fusion(channels + sum(skip_channels), channels, dropout)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return logits at the first map's size."""
-        *maps, deepest = self._transform_inputs(inputs)
-        return self.decode(*maps, self.attention(self.context(deepest)))
+        *maps, deepest = channels_last_without_graph(self._transform_inputs(inputs))
+        context = self.attention(self.context(deepest))
+        refined = recompute(self._refine, self, *maps, context, when=self.with_cp)
+        return at_least_single(self.cls_seg(refined))
 
-    def refine(self, *maps: Tensor) -> Tensor:
-        """Return the decoded map of the skips, finest first, and the context."""
+    def _refine(self, *maps: Tensor) -> Tensor:
         return self.fuse2(self.fuse1(self._stack(*maps)))
 
     def _stack(self, first: Tensor, *coarse: Tensor) -> Tensor:

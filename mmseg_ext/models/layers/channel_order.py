@@ -1,6 +1,8 @@
 """Where channels lie in memory on the CPU, which changes times and no values."""
 
-from torch import Tensor, channels_last
+from collections.abc import Sequence
+
+from torch import Tensor, channels_last, is_grad_enabled
 
 from .grid_sampling import traced
 
@@ -14,3 +16,8 @@ def channels_last_on_cpu(x_NCHW: Tensor) -> Tensor:
     if x_NCHW.device.type != 'cpu' or traced():
         return x_NCHW
     return x_NCHW.contiguous(memory_format=channels_last)
+
+
+def channels_last_without_graph(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Reorder maps with :func:`channels_last_on_cpu`, but in training: it gains nothing by it."""
+    return list(maps) if is_grad_enabled() else [channels_last_on_cpu(x) for x in maps]

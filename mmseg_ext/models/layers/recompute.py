@@ -9,19 +9,24 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
-from torch import Tensor, nn
+from torch import Tensor, is_grad_enabled, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def recompute(function: Callable[..., Tensor], owner: nn.Module, *inputs: Tensor) -> Tensor:
+def recompute(
+    function: Callable[..., Tensor], owner: nn.Module, *inputs: Tensor, when: bool = True
+) -> Tensor:
     """Return ``function(*inputs)``; what it computes inside is computed again for the gradient.
 
     Args:
         function: Calls layers of ``owner`` only. Random numbers are the same both times.
         owner: Whose batch norms keep their running statistics in the second pass.
         inputs: Kept until then.
+        when: ``False`` keeps what is computed, as usual; so does a pass without a gradient.
     """
+    if not (when and is_grad_enabled()):
+        return function(*inputs)
     return checkpoint(function, *inputs, use_reentrant=False, context_fn=partial(_passes, owner))  # type: ignore[no-any-return]
 
 
