@@ -18,6 +18,7 @@ from typing import Optional
 from mmengine.config import Config
 
 from ..core.files import read_json, short_path, sweep, write_json
+from ..core.labels import evenly
 from ..core.locks import LOCK_FILE, locked
 from .run.launch import run_child
 from .run.state import is_trained, tested_with
@@ -106,9 +107,8 @@ def images(cfg: Config) -> list[Path]:
     listed = root / dataset.ann_file
     # Before the first step there is no list; the plan is made again after it.
     names = listed.read_text().split() if listed.is_file() else []
-    count = min(NUM_IMAGES, len(names))
-    chosen = [names[index * len(names) // count] for index in range(count)]
-    return [root / dataset.data_prefix.img_path / f'{name}.jpg' for name in chosen]
+    folder = root / dataset.data_prefix.img_path
+    return [folder / f'{name}.jpg' for name in evenly(names, NUM_IMAGES)]
 
 
 def run_step(step: Step, title: str, logs: Path) -> None:

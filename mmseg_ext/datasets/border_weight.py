@@ -18,6 +18,8 @@ from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
+from ..core.labels import IGNORE
+
 
 def border_weights(
     label_HW: np.ndarray,
@@ -25,7 +27,7 @@ def border_weights(
     w0: float = 10.0,
     sigma: float = 5.0,
     background: int = 0,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
     class_weight: Optional[Sequence[float]] = None,
 ) -> np.ndarray:
     """Compute w for each pixel.
@@ -87,7 +89,7 @@ class BorderWeight(BaseTransform):
         w0: float = 10.0,
         sigma: float = 5.0,
         background: int = 0,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE,
         class_weight: Optional[Sequence[float]] = None,
     ) -> None:
         if sigma <= 0 or w0 < 0:

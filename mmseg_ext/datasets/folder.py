@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 import numpy as np
 from mmseg.registry import DATASETS
 
+from ..core.labels import IGNORE, evenly
 from ..core.reading import read_mask
 from .checked import CheckedSegDataset
 from .signs import facts_without, mask_facts, mask_signs
@@ -124,7 +125,7 @@ class FolderDataset(CheckedSegDataset):
         ]
         if masks is not None:
             # Spread over the list: the first masks of a medical series are often empty.
-            some = [s['seg_map_path'] for s in samples[:: max(1, len(samples) // _PROBED_MASKS)]]
+            some = [sample['seg_map_path'] for sample in evenly(samples, _PROBED_MASKS)]
             self._refuse_hidden_foreground(some)
             self._refuse_signs(some)
         return samples
@@ -202,7 +203,7 @@ class FolderDataset(CheckedSegDataset):
         plain = len(self.mask_reading) == 1 and self.mask_reading['mask_format'] == 'index'
         changed = self.mask_label_map or self.reduce_zero_label
         two = len(self._metainfo['classes']) == 2
-        return plain and not changed and two and self.ignore_index == 255
+        return plain and not changed and two and self.ignore_index == IGNORE
 
 
 def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:

@@ -13,6 +13,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ..core.labels import IGNORE
 from ..core.reading import read_mask
 
 _NO_CLASS = -1
@@ -36,7 +37,7 @@ def map_labels(mask: np.ndarray, label_map: dict[int, int]) -> np.ndarray:
     return mapped
 
 
-def shift_zero_label(mask: np.ndarray, *, ignore_index: int = 255) -> np.ndarray:
+def shift_zero_label(mask: np.ndarray, *, ignore_index: int = IGNORE) -> np.ndarray:
     """Make label 0 ignored and move every other label down by one, as mmseg does."""
     shifted = np.where(mask == 0, ignore_index, mask - 1)
     return np.where(mask == ignore_index, ignore_index, shifted)
@@ -92,7 +93,7 @@ class LoadLabels(BaseTransform):
         if path is None:
             return results
         ignore_index = self._setting('ignore_index', results)
-        ignore_index = 255 if ignore_index is None else ignore_index
+        ignore_index = IGNORE if ignore_index is None else ignore_index
         colors = results.get('mask_format', 'index') == 'color'
         mask = read_mask(path, colors=colors, backend_args=self.backend_args)
         self._check_size(mask, path, results)

@@ -12,11 +12,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from ..core.labels import IGNORE
+
 HUES = ('red', 'lime', 'teal', 'blue', 'violet')
 TEXTURES = ('plain', 'stripes', 'checks', 'dots')
 OUTLINES = ('round', 'box', 'star', 'ring')
 CLASSES = ('background', *(f'{hue}_{texture}' for hue in HUES for texture in TEXTURES))
-IGNORE_INDEX = 255
 
 _HUE_STEP = 36  # of OpenCV's 180 hues
 _HUE_SPREAD = 25  # more than half of a step: neighbouring ranges overlap
@@ -184,5 +185,5 @@ def _with_borders(label: np.ndarray) -> np.ndarray:
     """Mark both sides of every border between labels with 255, as VOC does."""
     kernel = np.ones((3, 3), np.uint8)
     bordered = label.copy()
-    bordered[cv2.dilate(label, kernel) != cv2.erode(label, kernel)] = IGNORE_INDEX
+    bordered[cv2.dilate(label, kernel) != cv2.erode(label, kernel)] = IGNORE
     return bordered

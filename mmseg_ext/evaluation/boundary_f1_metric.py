@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from mmseg.registry import METRICS
 
+from ..core.labels import IGNORE
 from .confusion import nanmean
 from .label_map_metric import LabelMapMetric
 
@@ -41,7 +42,7 @@ def boundary_f1(
     num_classes: int,
     *,
     tolerance: float = 0.0075,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> np.ndarray:
     """Score the outlines of one image.
 

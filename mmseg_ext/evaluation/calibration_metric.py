@@ -21,6 +21,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from ..core.files import replacing
+from ..core.labels import IGNORE
 from .intervals import (
     LEVEL,
     MIN_UNITS,
@@ -40,7 +41,7 @@ PER_IMAGE_FILE = 'per_image_calibration.npz'  # in the work folder, as the tools
 
 
 def confidence_histogram(
-    prob_KHW: Tensor, label_HW: Tensor, *, num_bins: int = 15, ignore_index: int = 255
+    prob_KHW: Tensor, label_HW: Tensor, *, num_bins: int = 15, ignore_index: int = IGNORE
 ) -> np.ndarray:
     """Sort the labelled pixels of an image by how sure the model is.
 

@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.labels import IGNORE
+
 ABSENT = {'skip': float('nan'), 'zero': 0.0, 'one': 1.0}
 MEANS = ('aAcc', 'mIoU', 'mPA', 'mPrecision', 'mF1', 'mDice', 'FWIoU')
 PER_CLASS = ('IoU', 'Acc', 'Precision', 'F1', 'Dice')
@@ -117,7 +119,7 @@ def _count_on_device(
 
 
 def confusion_matrix(
-    pred: Labels, label: Labels, num_classes: int, ignore_index: int = 255
+    pred: Labels, label: Labels, num_classes: int, ignore_index: int = IGNORE
 ) -> np.ndarray:
     """Count pixels by (true class, predicted class).
 

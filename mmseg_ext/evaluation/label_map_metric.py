@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from ..core.labels import IGNORE
 from .confusion import nanmean
 from .intervals import Interval, brackets, mean_interval
 from .units import Units, choose_units, units_note
@@ -36,7 +37,7 @@ class LabelMapMetric(BaseMetric):
         """Label of pixels that do not count."""
         if self.ignore_index is not None:
             return self.ignore_index
-        return int((self.dataset_meta or {}).get('ignore_index', 255))
+        return int((self.dataset_meta or {}).get('ignore_index', IGNORE))
 
     @property
     def class_names(self) -> list[str]:

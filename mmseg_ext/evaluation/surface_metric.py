@@ -22,16 +22,11 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
 from ..core.files import replacing
+from ..core.labels import background_of
 from .confusion import nanmean
 from .label_map_metric import LabelMapMetric
 
 MISSING = 'HD95 and surface Dice need MONAI: pip install "mmsegmentation-ext[medical]"'
-
-
-def background_of(classes: Sequence[str]) -> Optional[int]:
-    """Index of the class that is called background, ``None`` if there is none."""
-    names = [str(name).strip('_').lower() for name in classes]
-    return names.index('background') if 'background' in names else None
 
 
 def _distances() -> tuple[Any, Any]:

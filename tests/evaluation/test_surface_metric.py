@@ -9,7 +9,7 @@ import torch
 from mmseg.registry import METRICS
 
 from mmseg_ext.evaluation.intervals import logit_interval, t_interval
-from mmseg_ext.evaluation.surface_metric import background_of, surface_scores
+from mmseg_ext.evaluation.surface_metric import surface_scores
 
 pytest.importorskip('monai')
 
@@ -166,11 +166,6 @@ def test_several_classes_and_no_background():
     # 0 in the first image; in the second 3 pixels are 1 away and 3 are 2: 2 at the 95 %.
     assert scores['HD95.sky'] == scores['HD95.tree'] == scores['HD95'] == 1
     assert math.isnan(scores['HD95.road'])
-
-
-def test_background_is_found_by_name():
-    assert background_of(('bone', '_Background_')) == 1
-    assert background_of(('sky', 'tree')) is None
 
 
 def test_mistakes(monkeypatch):

@@ -13,9 +13,10 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import TRANSFORMS
 
+from ...core.labels import LOADERS
 from ...datasets.loading import LoadLabels
 
-_NAMED = ('LoadAnnotations', 'LoadBiomedicalAnnotation', 'LoadDepthAnnotation', 'LoadLabels')
+_NAMED = (*LOADERS, 'LoadBiomedicalAnnotation', 'LoadDepthAnnotation')
 
 
 def pipeline_of(dataset: Any) -> Optional[list]:
@@ -63,6 +64,11 @@ def test_steps(cfg: Config) -> list[dict]:
 
 def _without_labels(steps: list) -> list[dict]:
     return [step for step in steps if not reads_labels(step)]
+
+
+def label_loader(steps: list) -> dict:
+    """The first step of a pipeline that reads a mask; mmseg's own if there is none."""
+    return next((s for s in steps if s['type'] in LOADERS), dict(type='LoadAnnotations'))
 
 
 def reads_labels(step: dict) -> bool:

@@ -12,27 +12,14 @@ from typing import Optional, Union
 import numpy as np
 from PIL import Image
 
+from ...core.labels import IGNORE
 from ...core.reading import read_shown
 
-IGNORE = 255
 _VOID = (224, 224, 224)
 _WRONG = (214, 39, 40)
 _STRIP = 1 << 20  # pixels that are painted at once
 
 Palette = Sequence[Sequence[int]]
-
-
-def voc_palette(num_classes: int) -> list[list[int]]:
-    """Return the colors PASCAL VOC derives from the bits of a class index."""
-    colors = []
-    for index in range(num_classes):
-        color, rest = [0, 0, 0], index
-        for shift in range(7, -1, -1):
-            for channel in range(3):
-                color[channel] |= ((rest >> channel) & 1) << shift
-            rest >>= 3
-        colors.append(color)
-    return colors
 
 
 def read_rgb(path: Union[str, Path]) -> np.ndarray:

@@ -15,8 +15,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
+from ...core.labels import background_of
 from ...datasets.kfold import Fold, split_folds
-from ...evaluation.surface_metric import background_of
+from ..config.pipelines import label_loader
 
 POOLS = ('train', 'train+val', 'train+val+test')
 # Settings that say which files belong to a split, and how they are prepared.
@@ -228,9 +229,7 @@ def _foreground(cfg: Config, datasets: list[Any]) -> dict[str, bool]:
             'stratifying spreads the images without foreground over the folds, and none of the '
             'classes is called background: leave --stratify out'
         )
-    steps = cfg.train_dataloader.dataset.pipeline
-    step = next((s for s in steps if s['type'] in ('LoadAnnotations', 'LoadLabels')), None)
-    load = TRANSFORMS.build(step or dict(type='LoadAnnotations'))
+    load = TRANSFORMS.build(label_loader(cfg.train_dataloader.dataset.pipeline))
     found = {}
     for dataset in datasets:
         for index in range(len(dataset)):

@@ -17,11 +17,12 @@ import numpy as np
 from prettytable import PrettyTable
 
 from ...core.files import PathLike, write_json
+from ...core.labels import background_of
 from ...evaluation.confusion import metrics_from_counts, nanmean
 from ...evaluation.image_counts import read_counts
 from ...evaluation.intervals import NONE, brackets, mean_interval, score_intervals
 from ...evaluation.summary import class_table, mean_table, summary
-from ...evaluation.surface_metric import MISSING, background_of
+from ...evaluation.surface_metric import MISSING
 from ...evaluation.units import Units
 from ..run.folder import RUN_FACTS, read_results
 from .fold import read_split

@@ -15,9 +15,9 @@ from typing import Any, Optional
 from mmengine.logging import print_log
 
 from ...core.files import PathLike, write_bytes
+from ...core.labels import voc_palette
 from ..draw.curves import Curve, read_curves
 from ..draw.html import page
-from ..draw.pixels import voc_palette
 from ..run.cost import ensure_cost
 from ..run.folder import converted_note, describe_dataset, read_results
 from . import compare_sections as parts

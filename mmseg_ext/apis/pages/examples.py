@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...core.files import PathLike
+from ...core.labels import IGNORE, evenly
 from ...core.reading import read_mask
 from ..draw.html import picture
 from ..draw.pixels import colorize, encode, error_picture, read_rgb, shrink
@@ -52,8 +53,7 @@ def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> list[Path]:
     if cfg is None:
         raise ValueError(f'{work_dir} holds no config: its test images are unknown')
     dataset = test_dataset(cfg)
-    number = min(count, len(dataset))
-    places = [index * len(dataset) // number for index in range(number)]
+    places = evenly(range(len(dataset)), count)
     return [Path(dataset.get_data_info(place)['img_path']) for place in places]
 
 
@@ -121,8 +121,7 @@ def shared_examples(
     first, *others = masks.values()
     shared = [name for name in first
               if all(name in other for other in others) and Path(name).is_file()]  # fmt: skip
-    number = min(count, len(shared))
-    chosen = [shared[index * len(shared) // number] for index in range(number)]
+    chosen = evenly(shared, count)
     truths = _truths(rows[next(iter(masks))].replicas[0], chosen)
     examples = [_example(name, truths.get(name), masks) for name in chosen]
     return [example for example in examples if example.labels], palette
@@ -150,7 +149,7 @@ def _example(
 
 def share_right(label: np.ndarray, truth: np.ndarray) -> Optional[float]:
     """Share of the labelled pixels that are right; ``None`` without any."""
-    counted = truth != 255
+    counted = truth != IGNORE
     return float((label == truth)[counted].mean()) if counted.any() else None
 
 

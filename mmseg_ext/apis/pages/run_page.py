@@ -13,9 +13,9 @@ from typing import Any, Optional, Union
 from mmengine.config import Config
 
 from ...core.files import PathLike, write_bytes
+from ...core.labels import voc_palette
 from ..draw.curves import Curve, read_curves
 from ..draw.html import page
-from ..draw.pixels import voc_palette
 from ..run.folder import (
     Example,
     constant_miou,

@@ -10,11 +10,12 @@ from typing import Any, Optional
 
 import numpy as np
 
+from ...core.labels import IGNORE
 from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, counted, units_note
 from ..draw.curves import Curve, curve_summary, draw_curves
 from ..draw.html import picture, section, swatch, table
-from ..draw.pixels import IGNORE, colorize, encode, error_picture, shrink
+from ..draw.pixels import colorize, encode, error_picture, shrink
 from ..run.folder import Example
 
 _WIDTH = 480  # pixels of an embedded picture; the widest place for it is about 270

@@ -25,6 +25,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from ...core.files import PathLike, output_names, write_bytes, write_json
+from ...core.labels import background_of
 from ...datasets.folder import IMAGE_SUFFIXES
 from ...evaluation.probabilities import to_prob
 from ..config.pipelines import test_steps
@@ -258,7 +259,7 @@ def write_prediction(
         overlay=f'overlays/{name}.png',
     )
     write_bytes(out / entry['mask'], _encode_mask(prediction.label, palette))
-    clear = classes.index('background') if 'background' in classes else None
+    clear = background_of(classes)
     painted = overlay(prediction.picture, prediction.label, palette, clear=clear)
     write_bytes(out / entry['overlay'], encode(painted))
     if prediction.prob is not None:

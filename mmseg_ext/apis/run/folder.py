@@ -16,6 +16,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 
 from ...core.files import PathLike, read_json
 from ...core.reading import read_mask
+from ..config.pipelines import label_loader
 from ..draw.pixels import read_rgb
 from .listing import read_predictions
 from .old_results import renew_intervals
@@ -109,12 +110,7 @@ def load_truth(cfg: Config, images: Sequence[str]) -> dict[str, np.ndarray]:
         Image path to ``(H, W)`` labels, for those images that belong to the test set.
     """
     dataset = test_dataset(cfg)
-    steps = cfg.test_dataloader.dataset.pipeline
-    loader = next(
-        (step for step in steps if step['type'] in ('LoadAnnotations', 'LoadLabels')),
-        dict(type='LoadAnnotations'),
-    )
-    load = TRANSFORMS.build(loader)
+    load = TRANSFORMS.build(label_loader(cfg.test_dataloader.dataset.pipeline))
     wanted = {str(Path(image).absolute()): image for image in images}
     truths = {}
     for index in range(len(dataset)):

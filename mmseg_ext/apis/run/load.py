@@ -16,11 +16,11 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from ...core.files import PathLike
+from ...core.labels import voc_palette
 from ..config.classes import class_metas, known_classes
 from ..config.own import own_config
 from ..config.packages import check_packages
 from ..config.pipelines import test_steps
-from ..draw.pixels import voc_palette
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained, load_config, override
 from .folder import find_config

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ...core.files import PathLike
-from ...evaluation.surface_metric import background_of
+from ...core.labels import LOADERS, background_of
 from ...models.losses.class_weights import class_weights
 from ..config.pipelines import pipeline_of
 from ..config.schedule import set_max_iters
@@ -32,7 +32,6 @@ _PROBED = 100  # masks of a split that are looked at before a run; all are, when
 _COUNTED = 500  # masks that class weights are counted on
 _MIN_ITERS = 1000  # no data set is so small that fewer steps would do, unless the row has fewer
 _MULTIPLE, _SMALLEST = 32, 64  # of a crop that is cut down to the images
-_LOADERS = ('LoadAnnotations', 'LoadLabels')
 _IMAGE_LOADER = 'LoadImageFromFile'
 
 
@@ -151,7 +150,7 @@ def _use_loaders(cfg: Config, data: UserData) -> str:
         if pipeline is None:
             raise ValueError(f'{part}_dataloader.dataset has no pipeline that could be kept')
         for step in _steps(pipeline):
-            if step['type'] in _LOADERS:
+            if step['type'] in LOADERS:
                 kept = {k: step[k] for k in ('backend_args',) if k in step}
                 step.clear()
                 step.update(type='LoadLabels', **kept)

@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ...core.files import PathLike
+from ...core.labels import IGNORE, voc_palette
 from ...core.words import command, did_you_mean, nearest
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
-from ..draw.pixels import voc_palette
 from .yaml_text import read_yaml, shown
 
 Color = tuple[int, int, int]
@@ -111,7 +111,7 @@ class DataFile:
         meta: dict[str, Any] = dict(
             classes=self.classes, palette=[list(color) for color in self.palette]
         )
-        if self.ignore_index != 255:
+        if self.ignore_index != IGNORE:
             meta.update(ignore_index=self.ignore_index)
         config: dict[str, Any] = dict(
             type='FolderDataset',
@@ -144,7 +144,7 @@ class DataFile:
 
 def ignore_index_of(num_classes: int) -> int:
     """The label of pixels that do not count: 255, or the last of 16 bits for more classes."""
-    return 255 if num_classes <= 255 else 65535
+    return IGNORE if num_classes <= IGNORE else 65535
 
 
 def read_data_file(path: PathLike) -> DataFile:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from ...core.files import PathLike, write_bytes
+from ...core.labels import evenly
 from ...core.words import command
 from ...datasets.splits import write_lists
 from .file import PARTS, as_name, read_data_file
@@ -21,7 +22,7 @@ from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
 from .outlines.annotations import find_annotations
 from .outlines.drawn import classes_of_drawn, layout_of_drawn, paint_masks
-from .scan import in_threads, pair_files, shows_mask_of, spread
+from .scan import in_threads, pair_files, shows_mask_of
 
 __all__ = ['find_classes', 'init_data_file']
 
@@ -140,7 +141,7 @@ def _read_or_reason(path: str) -> Union[MaskContent, str]:
 def _warnings(out: Path) -> list[str]:
     """What the check would say of images that are the masks."""
     data = read_data_file(out)
-    pairs = spread(pair_files(data, 'train').pairs, _COMPARED)
+    pairs = evenly(pair_files(data, 'train').pairs, _COMPARED)
     sign = images_are_masks(in_threads(lambda pair: shows_mask_of(data, pair), pairs))
     return [] if sign is None else [f'warning, {sign.kind}: {sign.text}']
 

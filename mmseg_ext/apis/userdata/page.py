@@ -8,9 +8,9 @@ from typing import Optional
 import numpy as np
 
 from ...core.files import write_bytes
+from ...core.labels import background_of, evenly
 from ...core.reading import read_mask
 from ...datasets.loading import colors_to_ids
-from ...evaluation.surface_metric import background_of
 from ..draw.html import page, picture, section, swatch, table
 from ..draw.pixels import colorize, encode, overlay, read_rgb, shrink
 from .check import DataReport, Sample, class_head, class_rows, size_text
@@ -121,8 +121,7 @@ def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> 
         covered = any(pixels[index, label] for index in chosen)
         if not covered and pixels[:, label].any() and len(chosen) < limit:
             chosen.append(int(pixels[:, label].argmax()))
-    for index in range(limit):
-        place = index * len(samples) // limit
+    for place in evenly(range(len(samples)), limit):
         if place not in chosen and len(chosen) < limit:
             chosen.append(place)
     return [samples[index] for index in sorted(chosen)]

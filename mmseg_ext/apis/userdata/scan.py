@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ...core.labels import evenly
 from ...core.reading import Picture, read_color_picture, read_mask, read_picture, read_stored_mask
 from ...datasets.folder import files_by_stem, read_list
 from ...datasets.groups import read_groups
@@ -238,13 +239,6 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -
         return list(tqdm(results, total=len(items), desc=title, disable=not title))
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Pick at most ``count`` items, evenly spread: neighbours of a series are much alike."""
-    if len(items) <= count:
-        return list(items)
-    return [items[(index * len(items)) // count] for index in range(count)]
-
-
 def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
     """Count some masks of a split and refuse what training would stumble over.
 
@@ -265,8 +259,8 @@ def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
             f'{data.path}: split {part} has no mask for the image {found.no_mask[0]!r}'
             f'{_more(found.no_mask)}: add it, or list the stems to be read under {part}.list'
         )
-    pairs = spread(found.pairs, limit)
-    _refuse_signs(data, part, spread(found.pairs, _SIGNED))  # they say why values are unknown
+    pairs = evenly(found.pairs, limit)
+    _refuse_signs(data, part, evenly(found.pairs, _SIGNED))  # they say why values are unknown
     counts = in_threads(
         lambda pair: count_mask(data, read_mask(pair.mask, colors=data.color_masks)), pairs
     )
@@ -280,7 +274,7 @@ def _refuse_signs(data: DataFile, part: str, pairs: list[Pair]) -> None:
     looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
     facts = [look.facts for look in looks]
     compared = [
-        shows_mask(data, pair, look) for pair, look in spread(list(zip(pairs, looks)), _COMPARED)
+        shows_mask(data, pair, look) for pair, look in evenly(list(zip(pairs, looks)), _COMPARED)
     ]
     for sign in signs_of(data, facts, compared):
         if sign.wrong:
@@ -297,7 +291,7 @@ def probe_images(data: DataFile, part: str) -> None:
         FileNotFoundError: As :func:`pair_files`.
         ValueError: As :func:`pair_files`, and as :func:`read_as_trained`.
     """
-    some = spread(pair_files(data, part).pairs, _COMPARED)
+    some = evenly(pair_files(data, part).pairs, _COMPARED)
     in_threads(lambda pair: read_as_trained(data, pair.image).pixels.shape, some)
 
 

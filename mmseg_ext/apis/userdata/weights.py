@@ -12,9 +12,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 from torch import Tensor
 
+from ...core.labels import LOADERS
 from ...models.losses.class_weights import class_weights, count_pixels, normalize_weights
-
-_LOADERS = ('LoadLabels', 'LoadAnnotations')
 
 
 def count_split(cfg: Config, *, split: str = 'train') -> dict[str, Any]:
@@ -33,10 +32,10 @@ def count_split(cfg: Config, *, split: str = 'train') -> dict[str, Any]:
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     settings = cfg[f'{split}_dataloader'].dataset
-    loaders = [step for step in settings.get('pipeline') or [] if step['type'] in _LOADERS]
+    loaders = [step for step in settings.get('pipeline') or [] if step['type'] in LOADERS]
     if len(loaders) != 1:
         raise ValueError(
-            f'{split}_dataloader.dataset.pipeline must load labels once, by one of {_LOADERS}; a '
+            f'{split}_dataloader.dataset.pipeline must load labels once, by one of {LOADERS}; a '
             'wrapped data set (ConcatDataset, RepeatDataset) is counted by its parts'
         )
     data, load = DATASETS.build(settings), TRANSFORMS.build(loaders[0])

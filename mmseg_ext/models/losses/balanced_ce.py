@@ -17,6 +17,7 @@ from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.labels import IGNORE
 from .class_weights import METHODS, class_weights, count_pixels, normalize_weights
 from .pixel_loss import NamedLoss, reduce_pixels
 
@@ -25,7 +26,7 @@ _BOUNDS = (0.05, 0.95)  # of an automatic beta: a class that is absent must not 
 
 
 def weighted_cross_entropy(
-    logits_NKHW: Tensor, label_NHW: Tensor, weight_K: Tensor, *, ignore_index: int = 255
+    logits_NKHW: Tensor, label_NHW: Tensor, weight_K: Tensor, *, ignore_index: int = IGNORE
 ) -> Tensor:
     """Multiply the softmax cross entropy of each pixel by the weight of its class, in float32.
 
@@ -39,7 +40,7 @@ def weighted_cross_entropy(
 
 
 def one_vs_rest_cross_entropy(
-    logits_NKHW: Tensor, label_NHW: Tensor, beta_K: Tensor, *, ignore_index: int = 255
+    logits_NKHW: Tensor, label_NHW: Tensor, beta_K: Tensor, *, ignore_index: int = IGNORE
 ) -> Tensor:
     """Balance each class against all others: -b y log s(x) - (1 - b) (1 - y) log(1 - s(x)).
 
@@ -138,7 +139,7 @@ class BalancedCrossEntropyLoss(NamedLoss):
         weight: Optional[Tensor] = None,
         avg_factor: Optional[float] = None,
         reduction_override: Optional[str] = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE,
     ) -> Tensor:
         """Compute the loss as mmseg's heads call it.
 
@@ -170,7 +171,7 @@ class BalancedCrossEntropyLoss(NamedLoss):
             lambda: counted.sum().clamp(min=1),
         )
 
-    def balance(self, label: Tensor, num_classes: int, ignore_index: int = 255) -> Tensor:
+    def balance(self, label: Tensor, num_classes: int, ignore_index: int = IGNORE) -> Tensor:
         """Return beta of each class for ``'ovr'``, else the weight of each class, ``(K,)``."""
         if self.mode == 'per_class':
             return self._weights(label, num_classes, ignore_index)

@@ -13,10 +13,12 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from ...core.labels import IGNORE
+
 METHODS = ('median', 'effective', 'complement')
 
 
-def count_pixels(label_NHW: Tensor, num_classes: int, *, ignore_index: int = 255) -> Tensor:
+def count_pixels(label_NHW: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:
     """Count the pixels of each class, and those of the images in which the class occurs.
 
     Args:

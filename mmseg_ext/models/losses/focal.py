@@ -19,6 +19,7 @@ from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.labels import IGNORE
 from .pixel_loss import NamedLoss, reduce_pixels
 
 _TINY = 1e-8  # keeps the slope of (1 - p)^gamma finite at p = 1 when gamma < 1
@@ -30,7 +31,7 @@ def softmax_focal_loss(
     *,
     gamma: float = 2.0,
     class_weight: Optional[Tensor] = None,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
 ) -> Tensor:
     """Compute the loss of each pixel, in float32.
 
@@ -106,7 +107,7 @@ class SoftmaxFocalLoss(NamedLoss):
         weight: Optional[Tensor] = None,
         avg_factor: Optional[float] = None,
         reduction_override: Optional[str] = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE,
     ) -> Tensor:
         """Compute the loss as mmseg's heads call it.
 

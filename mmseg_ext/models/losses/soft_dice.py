@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.labels import IGNORE
 from .pixel_loss import NamedLoss
 
 
@@ -22,7 +23,7 @@ def soft_dice_loss(
     label_NHW: Tensor,
     *,
     smooth: float = 1e-5,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
     weight_NHW: Optional[Tensor] = None,
     count_ignored: bool = False,
     squared: bool = False,
@@ -89,7 +90,7 @@ class SoftDiceLoss(NamedLoss):
         cls_score: Tensor,
         label: Tensor,
         weight: Optional[Tensor] = None,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE,
     ) -> Tensor:
         """Compute the loss as mmseg's heads call it; see :func:`soft_dice_loss` for the shapes."""
         return self.loss_weight * soft_dice_loss(

@@ -21,6 +21,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...core.labels import IGNORE
 from ...env import import_torchvision
 
 # COCO's categories, as torchvision names them, in the order of PASCAL VOC's classes 1 to 20.
@@ -65,7 +66,7 @@ def instance_targets(
     instance_HW: Optional[Tensor] = None,
     *,
     background_index: int = 0,
-    ignore_index: int = 255,
+    ignore_index: int = IGNORE,
     min_pixels: int = 16,
 ) -> dict[str, Tensor]:
     """Cut a label map into what torchvision's detectors learn from.
@@ -174,7 +175,7 @@ class MaskRCNNSegmentor(BaseSegmentor):
         *,
         num_classes: int = 21,
         background_index: int = 0,
-        ignore_index: int = 255,
+        ignore_index: int = IGNORE,
         arch: str = 'maskrcnn_resnet50_fpn',
         detector: Optional[dict] = None,
         label_map: Any = None,

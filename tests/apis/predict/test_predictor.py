@@ -21,6 +21,7 @@ from mmseg_ext.apis.predict.predictor import (
 from mmseg_ext.apis.run.checkpoints import read_checkpoint
 from mmseg_ext.apis.run.load import choose_device, class_names, load_model
 from mmseg_ext.core.files import output_names
+from mmseg_ext.core.labels import voc_palette
 
 
 @pytest.fixture(scope='module')
@@ -155,12 +156,6 @@ def test_error_picture_marks_wrong_and_ignored_pixels() -> None:
     assert shown.tolist() == [[[140, 140, 140], [214, 39, 40], [224, 224, 224]]]
 
 
-def test_voc_palette_is_vocs() -> None:
-    from mmseg.datasets import PascalVOCDataset
-
-    assert pictures.voc_palette(21) == [list(c) for c in PascalVOCDataset.METAINFO['palette']]
-
-
 def test_to_display_reorders_and_stretches() -> None:
     bgr = np.array([[[1, 2, 3]]], np.uint8)
     assert pictures.to_display(bgr).tolist() == [[[3, 2, 1]]]
@@ -258,7 +253,7 @@ def test_class_names_come_from_the_config_when_the_checkpoint_has_none(tiny_conf
     assert class_names(cfg, {}, 3)[0] == ['sky', 'tree', 'road']
     assert class_names(cfg, {}, 3)[1][0] == [0, 0, 255]
     names, colors = class_names(cfg, {}, 4)  # the data set has three classes, the model four
-    assert names[3] == 'class 3' and colors == pictures.voc_palette(4)
+    assert names[3] == 'class 3' and colors == voc_palette(4)
 
 
 def test_absent_device_is_refused() -> None:
@@ -406,7 +401,7 @@ def test_rows_predict_as_they_test(tmp_path, config, options) -> None:
     model = MODELS.build(cfg.model).eval()
     torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=9.0)
     classes = [str(index) for index in range(max(2, model.num_classes))]
-    model.dataset_meta = dict(classes=classes, palette=pictures.voc_palette(len(classes)))
+    model.dataset_meta = dict(classes=classes, palette=voc_palette(len(classes)))
     cfg.test_dataloader.dataset = dict(
         type='FolderDataset',
         data_root=str(root),

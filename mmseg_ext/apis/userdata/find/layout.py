@@ -23,9 +23,9 @@ from typing import Optional
 
 import numpy as np
 
+from ....core.labels import evenly
 from ....core.reading import read_stored_mask
 from ....datasets.folder import IMAGE_SUFFIXES
-from ..scan import spread
 from .folders import MASK_WORDS, Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
 from .pairs import Folders, Layout, match, pair_folders
 from .splits import SplitBy, add_splits
@@ -338,7 +338,7 @@ def _by_content(tree: Tree, kinds: Kinds) -> Optional[Layout]:
 def _looks_like_masks(tree: Tree, kinds: Kinds) -> bool:
     """Whether the files of some folders hold few values, or nearly only the two ends of a scale."""
     paths = [tree.root / folder / name for folder in kinds for name in tree.files[folder]]
-    return all(_is_flat(path) for path in spread(paths, _LOOKED))
+    return all(_is_flat(path) for path in evenly(paths, _LOOKED))
 
 
 def _is_flat(path: Path) -> bool:

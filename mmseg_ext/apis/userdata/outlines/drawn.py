@@ -18,7 +18,7 @@ from PIL import Image
 
 from ....core.files import write_bytes
 from ....core.headers import read_bytes, read_header
-from ...draw.pixels import voc_palette
+from ....core.labels import IGNORE, is_background, voc_palette
 from ..find.classes import Classes
 from ..find.folders import MADE, read_name
 from ..find.pairs import Folders, Layout
@@ -26,8 +26,6 @@ from ..find.pairs import Folders, Layout
 Size = tuple[int, int]
 
 IGNORED = '__ignore__'  # the name of what has no label
-_BACKGROUND = ('background', '_background_')
-_VOID = 255
 _MOST = 254  # classes of an 8-bit mask, besides background and ignored
 
 
@@ -103,7 +101,7 @@ def find_names(drawn: Drawn) -> tuple[list[str], bool]:
         ValueError: If there are too many, or none.
     """
     seen = Counter(region.name for drawing in drawn.drawings for region in drawing.regions)
-    used = [n for n in drawn.names if seen[n] and n.lower() not in _BACKGROUND and n != IGNORED]
+    used = [n for n in drawn.names if seen[n] and not is_background(n) and n != IGNORED]
     if not used:
         raise ValueError('no annotation outlines an object: nothing to tell apart')
     if len(used) > _MOST:
@@ -125,11 +123,11 @@ def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:
     if names and len(names) != len(own):
         raise ValueError(f'{len(names)} names for the {len(own)} classes {own}')
     known = (*own, *([IGNORED] if ignored else []))
-    unused = [n for n in drawn.names if n not in known and n.lower() not in _BACKGROUND]
+    unused = [n for n in drawn.names if n not in known and not is_background(n)]
     notes = [f'no object is of the class {", ".join(unused[:8])}: left out'] if unused else []
     colors = [(red, green, blue) for red, green, blue in voc_palette(len(own))]
     values = list(range(len(own)))
-    return Classes(list(names) or own, values, colors, [_VOID] * ignored, notes=notes)
+    return Classes(list(names) or own, values, colors, [IGNORE] * ignored, notes=notes)
 
 
 def layout_of_drawn(drawn: Drawn, root: Path, masks: str) -> Layout:
@@ -229,7 +227,7 @@ def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
     labels = np.zeros(size, np.uint8)
     painted = [(region.paint(size), region.name) for region in drawing.regions]
     for pixels, name in sorted(painted, key=lambda pair: -int(pair[0].sum())):
-        labels[pixels] = _VOID if name == IGNORED else ids.get(name, 0)
+        labels[pixels] = IGNORE if name == IGNORED else ids.get(name, 0)
     return labels
 
 

@@ -1,0 +1,38 @@
+"""Labels, wherever they are read, scored or shown: what is ignored, the background, colors."""
+
+from collections.abc import Sequence
+from typing import Optional, TypeVar
+
+IGNORE = 255  # the label of pixels that do not count, in mmseg and here
+LOADERS = ('LoadAnnotations', 'LoadLabels')  # steps of a pipeline that read a mask
+
+T = TypeVar('T')
+
+
+def is_background(name: object) -> bool:
+    """Whether a class is called background, as ``_background_`` of LabelMe is, too."""
+    return str(name).strip('_').lower() == 'background'
+
+
+def background_of(classes: Sequence[str]) -> Optional[int]:
+    """Index of the class that is called background, ``None`` if there is none."""
+    return next((index for index, name in enumerate(classes) if is_background(name)), None)
+
+
+def voc_palette(num_classes: int) -> list[list[int]]:
+    """Return the colors PASCAL VOC derives from the bits of a class index."""
+    colors = []
+    for index in range(num_classes):
+        color, rest = [0, 0, 0], index
+        for shift in range(7, -1, -1):
+            for channel in range(3):
+                color[channel] |= ((rest >> channel) & 1) << shift
+            rest >>= 3
+        colors.append(color)
+    return colors
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """Pick at most ``count`` items at equal distances: neighbours of a series are much alike."""
+    count = min(count, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
