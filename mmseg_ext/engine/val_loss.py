@@ -22,28 +22,9 @@ from mmengine.runner import ValLoop, autocast
 from mmseg.registry import LOOPS
 from torch import Tensor, nn
 
+from ..core.probabilities import as_logits
+
 Record = tuple[int, dict[str, float]]
-
-
-def as_logits(scores_KHW: Tensor) -> Tensor:
-    """Undo the sigmoid or softmax that a segmentor applied to its final scores.
-
-    mmseg's one-channel heads return probabilities, and so may segmentors that resize probabilities.
-    log p is as good as the logits were, because the softmax of log p is p.
-
-    Args:
-        scores_KHW: Final scores of one image.
-
-    Returns:
-        Logits in float32, same shape.
-    """
-    scores_KHW = scores_KHW.float()
-    if scores_KHW.shape[0] == 1:
-        return scores_KHW.logit(eps=1e-7)
-    sums = scores_KHW.sum(0)
-    if scores_KHW.min() >= 0 and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
-        return scores_KHW.clamp(min=1e-12).log()
-    return scores_KHW
 
 
 def image_losses(head: Any, scores_KHW: Tensor, label_HW: Tensor) -> Record:

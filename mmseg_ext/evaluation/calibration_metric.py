@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..core.files import replacing
 from ..core.labels import IGNORE
+from ..core.probabilities import as_probabilities
 from .intervals import (
     LEVEL,
     MIN_UNITS,
@@ -33,7 +34,6 @@ from .intervals import (
     sum_by_group,
 )
 from .label_map_metric import LabelMapMetric
-from .probabilities import to_prob
 from .units import units_note
 
 PARTS = ('count', 'right', 'confidence')
@@ -185,7 +185,10 @@ class CalibrationMetric(LabelMapMetric):
             label = sample['gt_sem_seg']['data'].squeeze(0).to(logits.device)
             try:
                 histogram = confidence_histogram(
-                    to_prob(logits), label, num_bins=self.num_bins, ignore_index=self.ignored
+                    as_probabilities(logits),
+                    label,
+                    num_bins=self.num_bins,
+                    ignore_index=self.ignored,
                 )
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None

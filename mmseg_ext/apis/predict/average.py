@@ -18,10 +18,11 @@ from mmengine.structures import PixelData
 from torch import nn
 
 from ...core.files import PathLike
+from ...core.probabilities import as_probabilities
 from ..run.folder import test_dataset
 from ..run.load import load_model
 from ..run.options import metrics_of
-from .predictor import Failure, find_images, predict_to_folder, to_prob
+from .predictor import Failure, find_images, predict_to_folder
 
 
 class AveragedModel(nn.Module):
@@ -63,7 +64,7 @@ class AveragedModel(nn.Module):
         return [self._mean(list(samples)) for samples in zip(*batches)]
 
     def _mean(self, samples: list[Any]) -> Any:
-        probs = [to_prob(sample.seg_logits.data) for sample in samples]
+        probs = [as_probabilities(sample.seg_logits.data) for sample in samples]
         mean_KHW = torch.stack(probs).mean(dim=0)
         sample = samples[0]
         single = len(sample.seg_logits.data) == 1

@@ -26,8 +26,8 @@ from PIL import Image
 
 from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...core.labels import background_of
+from ...core.probabilities import as_probabilities
 from ...datasets.folder import IMAGE_SUFFIXES
-from ...evaluation.probabilities import to_prob
 from ..config.pipelines import test_steps
 from ..draw.pixels import encode, overlay, to_display
 from ..run.listing import LISTING
@@ -41,7 +41,6 @@ __all__ = [
     'load_model',
     'predict',
     'predict_to_folder',
-    'to_prob',
 ]
 
 SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
@@ -223,7 +222,7 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
     if logits.isnan().any():
         raise ValueError('the model answers with NaN')
     label = label.astype(np.uint8 if max(len(logits), 2) <= 256 else np.uint16)
-    prob = to_prob(logits).cpu().numpy().astype(np.float16) if keep_prob else None
+    prob = as_probabilities(logits).cpu().numpy().astype(np.float16) if keep_prob else None
     uncertainty = None
     if 'uncertainty' in sample:
         uncertainty = sample.uncertainty.data[0].float().cpu().numpy()

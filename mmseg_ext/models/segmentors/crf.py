@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...core.probabilities import as_probabilities
 from ...core.reading import read_color
 
 
@@ -113,23 +114,6 @@ class CRFEncoderDecoder(EncoderDecoder):
         size = tuple(sample.seg_logits.data.shape[1:])
         image = F.interpolate(image[None], size, mode='bilinear', align_corners=False)[0]
         return image.clamp(0, 255)
-
-
-def as_probabilities(logits_CHW: Tensor) -> Tensor:
-    """Turn what mmseg calls logits into probabilities, two classes at least.
-
-    Of a single class they are the sigmoid already; some segmentors hand out probabilities.
-
-    Args:
-        logits_CHW: ``(C, H, W)``.
-    """
-    logits = logits_CHW.float()
-    if len(logits) == 1:
-        return torch.cat((1 - logits, logits))
-    total = logits.sum(0)
-    if logits.min() >= 0 and torch.allclose(total, torch.ones_like(total), atol=1e-3):
-        return logits
-    return logits.softmax(0)
 
 
 def read_rgb(path: str) -> Tensor:

@@ -85,17 +85,6 @@ def test_single_logit_gives_two_probabilities(model, tmp_path) -> None:
     np.testing.assert_array_equal(result.label, [[0, 1]])
 
 
-def test_probabilities_are_not_softened_twice() -> None:
-    """A segmentor that refines probabilities returns those as its logits."""
-    from mmseg_ext.apis.predict.predictor import to_prob
-
-    given = torch.tensor([[[0.7, 0.0]], [[0.3, 1.0]]])
-    assert torch.equal(to_prob(given), given)
-    logits = torch.tensor([[[0.0]], [[3.0]]])
-    expected = torch.tensor([[[1 / (1 + np.e**3)]], [[1 / (1 + np.e**-3)]]])
-    torch.testing.assert_close(to_prob(logits), expected.float(), atol=1e-6, rtol=1e-5)
-
-
 def test_uncertainty_is_written(tiny_config, checkpoint, tmp_path) -> None:
     options = {
         'model.type': 'MonteCarloEncoderDecoder',

@@ -18,7 +18,7 @@ from mmseg.structures import SegDataSample
 from mmseg_ext.apis.run import testing
 from mmseg_ext.apis.run.options import use_output
 from mmseg_ext.models.layers.dense_crf import DenseCRF
-from mmseg_ext.models.segmentors.crf import as_probabilities, read_rgb
+from mmseg_ext.models.segmentors.crf import read_rgb
 
 CRF = dict(type='DenseCRF', iterations=3, bi_xy=10, bi_rgb=20)
 
@@ -130,14 +130,6 @@ def test_a_single_logit_stays_a_probability(tiny_config, photo):
     (result,) = model.test_step(_data(photo))
     assert result.seg_logits.data.shape == (1, 40, 40)
     assert torch.equal(result.pred_sem_seg.data, (result.seg_logits.data > 0.4).float())
-
-
-def test_as_probabilities():
-    prob = torch.rand(3, 2, 2).softmax(0)
-    assert torch.equal(as_probabilities(prob), prob)
-    torch.testing.assert_close(as_probabilities(prob.log()), prob)
-    half = torch.full((1, 1, 1), 0.2)
-    torch.testing.assert_close(as_probabilities(half).flatten(), torch.tensor([0.8, 0.2]))
 
 
 def test_bad_images_are_named(tiny_config, photo, tmp_path):
