@@ -76,35 +76,53 @@ if __name__ == '__main__':
         long_description=read_readme(),
         long_description_content_type='text/markdown',
         license='Apache-2.0',
+        license_files=['LICENSE'],
         packages=find_packages(include=['mmseg_ext', 'mmseg_ext.*']),
         include_package_data=True,
         python_requires='>=3.10,<3.14',
+        # Lower bounds are versions that the tests were run with on Python 3.11 and torch 2.13; what
+        # fails below them, or with them, is said. No upper bound where each year or release has a
+        # new first number. tests/test_requirements.py compares the lists with the imports.
         install_requires=[
             'torch>=2.6,<2.15',
-            'numpy>=1.24',
+            'numpy>=2.0,<3',
             'mmengine>=0.10.7,<0.11',
             'mmsegmentation>=1.2.2,<1.3',
-            'setuptools<82',
-            'ftfy',
-            'regex',
-            'tifffile',
-            'tqdm',
-            'pyyaml',
+            # mmengine and mmcv ask for this one of OpenCV's distributions: opencv-python-headless
+            # would install into the same folder. Before 4.13 no GIF is read; before 5 enlarged
+            # masks take the other of two pixels that are equally near.
+            'opencv-python>=4.13,<6',
+            'Pillow>=10.1',  # before 13 TIFF files in YCbCr are refused
+            'tifffile>=2024.5.22',
+            'matplotlib>=3.9,<4',
+            'prettytable>=3.14,<4',  # add_divider
+            'jinja2>=3.1,<4',
+            'pyyaml>=6.0,<7',
+            'tqdm>=4.62,<5',
             'scikit-learn>=1.6,<2',
-            'scipy>=1.9',
+            'scipy>=1.13,<2',  # before 1.15 quantiles of t differ from the tenth digit on
+            'setuptools>=64,<82',  # mmengine imports pkg_resources, which 82 has not
+            'ftfy>=6.0,<7',  # mmseg imports it and regex, and declares neither
+            'regex>=2022.1.18',
         ],
         extras_require={
             'lite': ['mmcv-lite>=2.1,<2.2'],
             'full': ['mmcv>=2.1,<2.2'],
-            'pretrain': ['mmpretrain>=1.2,<1.3', 'torchvision'],
-            'export': ['onnx', 'onnxscript', 'onnxruntime'],
-            'crf': ['pydensecrf2'],
+            # other people's backbones and weights; each torchvision fits one torch
+            'pretrain': [
+                'mmpretrain>=1.2,<1.3',
+                'timm>=1.0,<2',
+                'torchvision>=0.21,<0.30',
+                'safetensors>=0.4,<1',
+            ],
+            'export': ['onnx>=1.17,<2', 'onnxscript>=0.6,<1', 'onnxruntime>=1.20,<2'],
+            'crf': ['pydensecrf2>=1.1,<2'],
             'medical': ['monai>=1.4,<2'],
-            'test': ['pytest', 'pytest-xdist', 'monai>=1.4,<2'],
-            'lint': ['ruff', 'mypy', 'pre-commit'],
+            'test': ['pytest>=9,<10', 'pytest-xdist>=3.8,<4', 'monai>=1.4,<2'],
+            'lint': ['ruff>=0.17,<0.18', 'mypy>=2.4,<3', 'pre-commit>=4.6,<5'],
             # other people's code to compare with, see "make test-full"
-            'oracle-mmcv': ['pydensecrf2', 'torch==2.13.0'],
-            'oracle-torch214': ['timm', 'torch==2.14.1', 'torchvision==0.29.1'],
+            'oracle-mmcv': ['pydensecrf2>=1.1,<2', 'torch==2.13.0'],
+            'oracle-torch214': ['torch==2.14.1', 'torchvision==0.29.1'],
         },
         entry_points={'console_scripts': list_commands()},
     )

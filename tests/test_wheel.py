@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -99,7 +100,7 @@ def wheel(tmp_path_factory) -> Path:
     skip = shutil.ignore_patterns('.mim', '__pycache__', '*.egg-info')
     for name in ('mmseg_ext', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name, ignore=skip)
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml', 'LICENSE'):
         shutil.copy(ROOT / name, source)
     call(sys.executable, '-m', 'pip', 'wheel', *OPTIONS, '--no-deps', '--no-build-isolation',
          '--no-index', '-w', source / 'out', source, cwd=source)  # fmt: skip
@@ -175,6 +176,23 @@ def test_a_wheel_has_one_package(names):
     tops = {name.split('/')[0] for name in names}
     assert tops == {'mmseg_ext', f'mmsegmentation_ext-{mmseg_ext.__version__}.dist-info'}
     assert not [name for name in names if 'work_dirs' in name or name.endswith('.pyc')]
+
+
+def test_a_wheel_and_its_source_carry_the_licence(wheel):
+    licence = (ROOT / 'LICENSE').read_bytes()
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = [name for name in archive.namelist() if name.endswith('.dist-info/METADATA')]
+    lines = archive.read(metadata).decode().splitlines()
+    assert 'License-File: LICENSE' in lines
+    assert {'License: Apache-2.0', 'License-Expression: Apache-2.0'} & set(lines)
+    (held,) = [n for n in archive.namelist() if '.dist-info/' in n and n.endswith('/LICENSE')]
+    assert archive.read(held) == licence
+    source = wheel.parents[1]
+    call(sys.executable, 'setup.py', '-q', 'sdist', '--dist-dir', 'sdist', cwd=source)
+    (path,) = (source / 'sdist').glob('*.tar.gz')
+    with tarfile.open(path) as files:
+        member = files.extractfile(f'{path.name.removesuffix(".tar.gz")}/LICENSE')
+        assert member is not None and member.read() == licence
 
 
 @pytest.fixture(scope='module')
