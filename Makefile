@@ -1,11 +1,12 @@
 # make demo        install into .venv, make the embedded data set, train, test, write a report
 # make test        install into .venv, run the tests
+# make test-fast   only the mathematics: models, losses and metrics, without a process or a training
 # make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, minutes
 # make lint        ruff and mypy
 # PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full lint install clean
+.PHONY: demo test test-fast test-full lint install clean
 
 VENV ?= .venv
 TORCH ?= torch==2.13.0
@@ -14,6 +15,7 @@ PYTEST_ARGS ?=
 # Two workers with one thread each beat one worker with two; a module's tests stay with one, which
 # makes their fixtures once, until the other has none left.
 WORKERS ?= 2
+MATHS := tests/models tests/evaluation
 
 BUILD := "setuptools<82" wheel
 METADATA := setup.py mmseg_ext/version.py
@@ -25,7 +27,12 @@ demo: $(VENV)/.stamp-install
 	MMSEG_EXT_PROGRESS=1 $(VENV)/bin/python tools/demo.py --work-dir work_dirs/demo
 
 test: $(VENV)/.stamp-install
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal \
+	    --durations=30 $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.stamp-install
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist worksteal \
+	    -m 'not runs' $(MATHS) $(PYTEST_ARGS)
 
 lint: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff check .

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from support import selection
 from support.browser import browser_view
 from support.checkpoints import random_weights, whole_checkpoint
 from support.export import onnx_export
@@ -38,15 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Outcomes(path))
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the marks
 def pytest_collection_modifyitems(items: list) -> None:
-    """Skip slow tests and those for a GPU where they cannot run."""
-    slow = pytest.mark.skip(reason='slow: run by make test-full')
-    gpu = pytest.mark.skip(reason='needs a CUDA device')
-    for item in items:
-        if 'slow' in item.keywords and os.environ.get('MMSEG_EXT_SLOW') != '1':
-            item.add_marker(slow)
-        if 'gpu' in item.keywords and not torch.cuda.is_available():
-            item.add_marker(gpu)
+    selection.mark(items)
 
 
 def pytest_collection_finish() -> None:

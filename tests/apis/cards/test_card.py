@@ -530,7 +530,7 @@ def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
     path = folder / 'results' / 'benchmark_parts.json'
     path.write_text(json.dumps(record))
     text = generate(folder)[1]
-    row = ['ours', 'theirs', '1,234', '1.5', '2', '4', '0.50 (0.25 to 1.00)']
+    row = ['ours', 'theirs', '1,234', '3', '2', '4', '0.50 (0.25 to 1.00)']
     assert row in _rows(text) and 'commit ccccccc+' in text
     held = dict(case='ours', device='cpu', activations=2.5e9, peak=3e9, seconds_per_image=1.25)
     path.write_text(json.dumps(dict(record, cases=[held])))
