@@ -300,11 +300,11 @@ def test_builds_takes_a_step_and_predicts(name, model):
     if 'num_middle_blocks' not in backbone and backbone.get('type') == 'XceptionDeepLab':
         model.backbone.num_middle_blocks = 1  # the integers of test_fmsi_head cover all 16
     if backbone.get('type') == 'DeepLabResNet':
-        model.backbone.depth = 50  # test_deeplabv2_parts counts all of 101
+        model.backbone.depth = 50  # test_deeplabv2_head counts all of 101
     if backbone.get('type') == 'UnpaddedUNet':  # test_unpadded_unet counts the paper's widths
         model.backbone.widths = (4, 8, 16, 32, 64)
         model.decode_head.in_channels = 4
-    if 'fc7' in backbone.get('out', ()):  # test_fcn has 4096 channels and pad100
+    if 'fc7' in backbone.get('out', ()):  # test_fcn_skip_head has 4096 channels and pad100
         model.backbone.update(fc_channels=16, padding='same')
         model.decode_head.padding = 'same'
         model.decode_head.in_channels = (*model.decode_head.in_channels[:-1], 16)
