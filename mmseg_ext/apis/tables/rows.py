@@ -143,7 +143,7 @@ def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, Tab
     path = root / paper / MANIFEST
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
-        _check_keys(content, ('protocol', 'tables'), 'the file')
+        _check_keys(content, ('protocol', 'tables', 'collections'), 'the file')
         shared = content.get('protocol') or {}
         return {
             str(name): _table(paper, str(name), dict(entry), shared, root)
