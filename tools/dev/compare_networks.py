@@ -135,8 +135,8 @@ def _compare(args: argparse.Namespace) -> int:
     if args.renamed:
         before = rename(before, read_names(args.renamed))
     result = compare(before, after)
-    print(*result.lines, *(result.variables if args.variables else ()), sep='\n')
-    print(f'{len(before)} configs before, {len(after)} after', *result.counts(), sep='\n')
+    counts = [f'{len(before)} configs before, {len(after)} after', *result.counts()]
+    print(*result.lines, *(result.variables if args.variables else ()), *counts, sep='\n')
     return int(bool(result.lines))
 
 
