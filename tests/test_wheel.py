@@ -170,6 +170,9 @@ def test_a_wheel_carries_configs_and_tools(wheel, names):
     assert len(ours) > 100 and ROOT / 'tools/dist_train.sh' in ours
     expected = {f'mmseg_ext/.mim/{path.relative_to(ROOT).as_posix()}' for path in ours}
     assert expected | {'mmseg_ext/.mim/model-index.yml'} <= names
+    templates = {p.name for p in (ROOT / 'mmseg_ext/apis/draw/templates').iterdir()}
+    assert templates == {'blocks.html', 'page.css', 'page.html', 'page.js'}
+    assert {f'mmseg_ext/apis/draw/templates/{name}' for name in templates} <= names
 
 
 def test_a_wheel_has_one_package(names):

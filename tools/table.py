@@ -11,19 +11,18 @@ exit status is 1 if a row failed or, on the paper's data, is outside its toleran
 """
 
 import argparse
-import importlib
 import shlex
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli
+from mmseg_ext.apis import cli, pages
 from mmseg_ext.apis.cards.card import generate
+from mmseg_ext.apis.config.written import configs_folder
 from mmseg_ext.apis.run.launch import Launch, option_arguments
 from mmseg_ext.apis.tables.models import table_models
 from mmseg_ext.apis.tables.rows import (
     Table,
     choose_table,
-    configs_folder,
     find_runs,
     read_tables,
     select,
@@ -120,10 +119,9 @@ def report(args: argparse.Namespace, table: Table) -> bool:
     if args.out:
         written.append(write_bytes(Path(args.out), format_markdown(data).encode('utf-8')))
     if args.html:
-        pages = importlib.import_module('mmseg_ext.apis.pages.compare_page')  # draws: needs more
         if not args.report:  # predictions of the images that it shows, into the work folders
             pages.complete_runs(table.rows)
-        written.append(pages.write_report(table, args.html))
+        written.append(pages.write_paper_report(table, args.html))
     if args.write and (args.table or values.facts):  # of all tables those that were run
         folder = Path(args.configs or configs_folder()) / args.paper
         written.append(write_table(data, folder / 'results'))

@@ -18,8 +18,7 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     **{
         'folds.fold': 'use_fold',
-        'pages.compare_page': 'write_table_report',
-        'pages.run_page': 'write_report',
+        'pages.report': 'write_report write_table_report',
         'predict.fast': 'fast_form',
         'predict.predictor': 'predict_to_folder',
         'run.config': 'load_config',

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ _FRAME = """<html><body>
 window.onload = () => {{
   const page = document.getElementById('f').contentDocument;
   const images = [...page.images];
+  const probed = (() => {{ {probe} }})();
   document.getElementById('out').textContent = JSON.stringify({{
-    width: page.documentElement.scrollWidth,
+    width: page.documentElement.scrollWidth, probed,
     broken: images.filter(image => image.naturalWidth === 0).length, images: images.length}});
 }};
 </script></body></html>"""
@@ -31,17 +33,20 @@ def browser_view(tmp_path: Path):
     flags += ['--disable-component-update', '--disable-sync', f'--user-data-dir={tmp_path}/user']
     flags += ['--enable-logging=stderr', '--allow-file-access-from-files', '--dump-dom']
 
-    def view(html: Path, width: int) -> dict:
-        """Return the width that the page takes, its images, the broken ones, console errors."""
+    def view(html: Path, width: int, probe: str = 'return null') -> dict:
+        """Return the width that the page takes, its images, the broken ones, console errors.
+
+        ``probe`` is the body of a function that may look at and click in ``page``.
+        """
         shutil.copy(html, tmp_path / 'page.html')
         frame = tmp_path / 'frame.html'  # a window itself cannot be as narrow as a telephone
-        frame.write_text(_FRAME.format(width=width))
+        frame.write_text(_FRAME.format(width=width, probe=probe))
         done = subprocess.run(
             [chromium, *flags, frame.as_uri()], capture_output=True, text=True, timeout=120
         )
-        found = re.search(r'<p id="out">(.+?)</p>', done.stdout)
+        found = re.search(r'<p id="out">(.+?)</p>', done.stdout, re.DOTALL)
         assert found, done.stderr[-2000:]
         errors = [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
-        return dict(json.loads(found.group(1)), errors=errors)
+        return dict(json.loads(unescape(found.group(1))), errors=errors)
 
     return view

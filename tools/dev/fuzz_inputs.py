@@ -626,7 +626,7 @@ def _run_runs(world: World) -> Runs:
         table.append(world.root / 'papers')
         return [
             ('report', [folder / 'in/tiny_seed0', '--out', page]),
-            ('report', [folder / 'in/tiny_seed0', world.run, '--compare', '--out', page]),
+            ('report', [folder / 'in/tiny_seed0', world.run, '--out', page]),
             ('table', [*table, '--work-dirs', folder / 'in', '--out', folder / 'out/t.md']),
         ]
 
@@ -634,16 +634,10 @@ def _run_runs(world: World) -> Runs:
 
 
 def _compare_runs(world: World) -> Runs:
-    """What compares runs image by image: a page of one run reads no counts of images."""
+    """What compares runs image by image."""
 
     def runs(folder: Path) -> list[Run]:
-        words = [
-            folder / 'in/tiny_seed0',
-            world.run,
-            '--compare',
-            '--out',
-            folder / 'out/page.html',
-        ]
+        words = [folder / 'in/tiny_seed0', world.run, '--out', folder / 'out/page.html']
         return [('report', words)]
 
     return runs

@@ -86,49 +86,6 @@ def read_curves(work_dir: Union[str, Path]) -> dict[str, Curve]:
     return {name: curve for name, curve in curves.items() if curve}
 
 
-def draw_curves(
-    series: Mapping[str, Curve],
-    *,
-    ylabel: str,
-    size: tuple[float, float] = (4.0, 2.7),
-    baseline: Optional[tuple[str, float]] = None,
-    from_zero: bool = True,
-    file_format: str = 'svg',
-) -> bytes:
-    """Draw curves that share both axes.
-
-    Args:
-        series: Label to curve; the label is shown only if there are several.
-        ylabel: What the vertical axis shows, with its unit.
-        size: Width and height in inches; text is 9 points whatever the size.
-        baseline: Label and height of a dashed horizontal line to compare with.
-        from_zero: Start the vertical axis at zero.
-        file_format: ``'svg'`` or ``'png'``.
-
-    Returns:
-        The file's content.
-    """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure  # no pyplot: it would pick a window system
-
-    with rc_context(STYLE):
-        figure = Figure(figsize=size, layout='constrained')
-        axes = figure.add_subplot()
-        for color, (label, curve) in zip(COLORS, series.items()):
-            _plot(axes, curve, color, label)
-        if baseline is not None:
-            axes.axhline(
-                baseline[1], color='#777777', linestyle='--', linewidth=1, label=baseline[0]
-            )
-        axes.set_xlabel('iteration')
-        axes.set_ylabel(ylabel)
-        if from_zero:
-            axes.set_ylim(bottom=0)
-        if len(series) > 1 or baseline is not None:
-            axes.legend(fontsize=8)
-        return save_figure(figure, file_format)
-
-
 def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> Optional[bytes]:
     """Draw loss and validation mIoU beside each other in one picture, for a README card.
 

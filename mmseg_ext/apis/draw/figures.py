@@ -110,14 +110,14 @@ def _use_log(axes: Any, span: float) -> None:
 
 
 def draw_row_curves(
-    curves: Mapping[int, Sequence[Curve]], *, ylabel: str, from_zero: bool = True
+    curves: Mapping[int, Sequence[Curve]], *, ylabel: str, baseline: Optional[float] = None
 ) -> bytes:
-    """Draw one curve for each run, those of a row alike.
+    """Draw one curve for each run, those of a row alike, from zero on.
 
     Args:
         curves: Row to the curves of its runs.
         ylabel: What the vertical axis shows, with its unit.
-        from_zero: Start the vertical axis at zero.
+        baseline: Height of a dashed line to compare with, the score of one class everywhere.
 
     Returns:
         An SVG file.
@@ -138,9 +138,12 @@ def draw_row_curves(
                 )
         axes.set_xlabel('iteration')
         axes.set_ylabel(ylabel)
-        if from_zero:
-            axes.set_ylim(bottom=0)
-        axes.legend(fontsize=8, ncols=1 + (len(curves) - 1) // 4)
+        axes.set_ylim(bottom=0)
+        if baseline is not None:
+            axes.axhline(baseline, color='#777777', linestyle='--', linewidth=1)
+            axes.annotate('one class everywhere', (steps[0], baseline), fontsize=8, va='bottom')
+        if len(curves) > 1:
+            axes.legend(fontsize=8, ncols=1 + (len(curves) - 1) // 4)
         return save_figure(axes.figure)
 
 
@@ -170,7 +173,8 @@ def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
         axes.set(xlim=(0, 100), ylim=(0, 100))
         axes.set_xlabel('probability of the predicted class in %')
         axes.set_ylabel('pixels right in %')
-        axes.legend(fontsize=8, ncols=1 + (len(histograms) - 1) // 6)
+        if len(histograms) > 1:
+            axes.legend(fontsize=8, ncols=1 + (len(histograms) - 1) // 6)
         return save_figure(axes.figure)
 
 

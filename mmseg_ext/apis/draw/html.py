@@ -1,122 +1,319 @@
-"""The frame of the report: one HTML file that needs nothing else, on any screen.
+"""Pages: one HTML file that needs nothing else, rendered by Jinja2 from plain values.
 
-The markup is well-formed XML as well, so that a test can parse it strictly.
+A page is sections, a section is blocks, and a block is shown by the macro of its name in
+``templates/blocks.html``. All markup stands there. Autoescape is on and nothing is marked as safe:
+a name is text, whatever it holds; pictures are embedded as data. The markup is well-formed XML as
+well, so that a test can parse it strictly.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
-from html import escape
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Optional, Union
 
-STYLE = """
-:root { color-scheme: light; --ink: #1c2733; --soft: #55626f; --line: #d9dee3; --accent: #1b6ca8 }
-* { box-sizing: border-box }
-body { margin: 0; background: #f4f6f8; color: var(--ink); overflow-wrap: anywhere;
-  font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
-main, header, footer { max-width: 1140px; margin: 0 auto; padding: 0 1rem }
-header { padding-top: 1.5rem }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem }
-h2 { font-size: 1.35rem; margin: 2rem 0 .5rem }
-h3 { font-size: 1.08rem; margin: 0 0 .6rem }
-p { margin: .4rem 0 } .soft, footer { color: var(--soft); font-size: .92rem }
-section { background: #fff; border: 1px solid var(--line); border-radius: 8px;
-  padding: 1rem 1.2rem; margin: 1rem 0 }
-.cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr));
-  padding: 0; margin: 0; list-style: none }
-.cards li { border: 1px solid var(--line); border-radius: 8px; padding: .7rem 1rem }
-.cards .first { border: 2px solid var(--accent) }
-.cards strong { display: block; font-size: 2rem; line-height: 1.25 }
-.scroll { overflow-x: auto; max-width: 100% }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal }
-th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line) }
-th:first-child { text-align: left; font-weight: 500 }
-thead th { color: var(--soft); font-weight: 600; font-size: .88rem; vertical-align: bottom }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 0 }
-dt { color: var(--soft) } dd { margin: 0 }
-pre { background: #f4f6f8; border-radius: 6px; padding: .7rem; overflow-x: auto; margin: .4rem 0;
-  font-size: .88rem }
-.curves { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)) }
-figure { margin: 0 } img { display: block; width: 100%; height: auto }
-figcaption { font-size: .9rem; margin-top: .3rem }
-.bars { width: 100%; table-layout: fixed } .bars th { width: 9.5rem } .bars .num { width: 4.4rem }
-.bars .ends { width: 6.2rem; color: var(--soft); font-size: .82rem }
-.bars td { border: 0; padding: .1rem .3rem } .bars th { border: 0; padding: .1rem .3rem .1rem 0 }
-.bar { display: block; height: .95rem; border-radius: 2px; background: var(--accent);
-  min-width: 1px }
-.swatch { display: inline-block; width: .85rem; height: .85rem; border-radius: 2px;
-  border: 1px solid #00000055; margin-right: .35rem; vertical-align: -.08rem }
-.matrix { font-size: .74rem; border-collapse: separate; border-spacing: 1px }
-.matrix th, .matrix td { border: 0; padding: .12rem .2rem }
-.matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left;
-  font-weight: 500; font-size: .74rem; color: var(--ink); padding: .2rem .12rem }
-.matrix tbody th { position: sticky; left: 0; background: #fff; white-space: nowrap;
-  text-align: right; z-index: 1 }
-.matrix td { min-width: 1.75rem; text-align: center } .matrix .dark { color: #fff }
-.examples { display: grid; gap: 1.4rem }
-.strip { display: grid; gap: .4rem; grid-template-columns: repeat(4, 1fr) }
-.strip div { font-size: .85rem; color: var(--soft) }
-.labels img { image-rendering: pixelated }
-.legend { display: flex; flex-wrap: wrap; gap: .1rem .9rem; list-style: none; padding: 0;
-  margin: .3rem 0 0; font-size: .88rem }
-@media (max-width: 640px) {
-  section { padding: .8rem } .strip { grid-template-columns: repeat(2, 1fr) }
-  .bars th { width: 8rem; font-size: .82rem } h1 { font-size: 1.35rem }
-  dl { grid-template-columns: 1fr } dt { margin-top: .35rem }
-}
-""".strip()
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+Color = Sequence[int]
+
+# What XML has no place for: controls, and bytes of names that are no text.
+_NO_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
-def page(*, title: str, lead: str, body: str, footer: str, style: str = '') -> str:
-    """Put the parts into one document; all but ``body`` and ``style`` are plain text."""
-    heading = escape(title).replace('_', '_<wbr/>')  # a telephone may break a long name there
-    text = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<title>{escape(title)}</title>
-<link rel="icon" href="data:,"/>
-<style>
-{STYLE}
-{style}
-</style>
-</head>
-<body>
-<header><h1>{heading}</h1><p class="soft">{escape(lead)}</p></header>
-<main>
-{body}
-</main>
-<footer><p>{escape(footer)}</p></footer>
-</body>
-</html>
-"""
-    return text.encode('utf-8', 'backslashreplace').decode()  # names may be bytes that are no text
+class Block:
+    """Something that a section shows."""
+
+    @property
+    def kind(self) -> str:
+        """The macro that shows it."""
+        return type(self).__name__.lower()
 
 
-def section(heading: str, body: str) -> str:
-    """Wrap markup under a heading of the third level."""
-    return f'<section>\n<h3>{escape(heading)}</h3>\n{body}\n</section>'
+@dataclass(frozen=True)
+class Key:
+    """The letter of a row, on the row's color."""
+
+    letter: str
+    color: str
 
 
-def picture(content: bytes, *, kind: str, alt: str) -> str:
-    """Embed a picture; ``kind`` is its media type without ``image/``."""
-    data = base64.b64encode(content).decode('ascii')
-    return f'<img alt="{escape(alt)}" src="data:image/{kind};base64,{data}"/>'
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Args:
+        text: As shown.
+        small: Smaller lines below it.
+        style: ``'soft'`` is grey, for what must not be read as sure; ``'words'`` may be broken.
+    """
+
+    text: str
+    small: tuple[str, ...] = ()
+    style: str = ''
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out plain text; the first cell of each row is its heading."""
-    columns = ''.join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    lines = []
-    for first, *others in rows:
-        cells = ''.join(f'<td>{escape(cell)}</td>' for cell in others)
-        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
-    return (
-        f'<div class="scroll"><table><thead><tr>{columns}</tr></thead>\n'
-        f'<tbody>{"".join(lines)}</tbody></table></div>'
-    )
+@dataclass(frozen=True)
+class Line:
+    """A row of a table: its heading, its cells, and whether the others are compared with it."""
+
+    name: Cell
+    cells: Sequence[Cell]
+    key: Optional[Key] = None
+    base: bool = False
 
 
-def swatch(color: Sequence[int]) -> str:
-    """Show a small square of a color."""
+@dataclass(frozen=True)
+class Picture:
+    """A picture to embed.
+
+    Args:
+        content: The file.
+        kind: Its media type without ``image/``.
+        alt: What it shows, for those who cannot see it.
+        role: ``'photo'``; ``'labels'`` may be laid over the photo of its figure.
+        ground: Color behind what is transparent.
+    """
+
+    content: bytes
+    kind: str
+    alt: str
+    role: str = ''
+    ground: Optional[Color] = None
+
+    @property
+    def source(self) -> str:
+        """The picture as an address."""
+        return f'data:image/{self.kind};base64,{base64.b64encode(self.content).decode("ascii")}'
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """A small square of a color, where it is known, and what has it."""
+
+    name: str
+    color: Optional[Color]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading."""
+
+    heading: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a page says."""
+
+    title: str
+    lead: str
+    sections: Sequence[Section]
+    footer: str
+
+
+@dataclass(frozen=True)
+class Note(Block):
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Cards(Block):
+    """Large values beside each other: what it is, the value, a remark; the first one stands out."""
+
+    cards: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Table(Block):
+    """A table; ``prose`` has cells of words, not numbers."""
+
+    head: Sequence[str]
+    lines: Sequence[Line]
+    label: str
+    prose: bool = False
+
+    def is_words(self, column: int) -> bool:
+        """Whether a column has words, which begin at its left."""
+        return any(line.cells[column - 1].style == 'words' for line in self.lines if column)
+
+
+@dataclass(frozen=True)
+class Facts(Block):
+    """Names and values below each other."""
+
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Figures(Block):
+    """Drawings with captions, side by side where there is room."""
+
+    figures: Sequence[tuple[Picture, str]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share as a bar, with its interval; fractions."""
+
+    value: Optional[float]
+    low: Optional[float]
+    high: Optional[float]
+    color: str
+    key: Optional[Key] = None
+
+
+@dataclass(frozen=True)
+class Bars(Block):
+    """For each class its bars."""
+
+    groups: Sequence[tuple[Swatch, Sequence[Bar]]]
+
+
+@dataclass(frozen=True)
+class Matrix(Block):
+    """A square table of shares, darker for more; NaN is empty."""
+
+    names: Sequence[str]
+    shares: Sequence[Sequence[float]]
+    label: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Pictures that belong together, and what they are."""
+
+    title: str
+    pictures: Sequence[Picture]
+    key: Optional[Key] = None
+    missing: str = ''
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image with what is known and predicted of it."""
+
+    caption: str
+    pairs: Sequence[Pair]
+    legend: Sequence[Swatch] = ()
+    warning: str = ''
+
+    @property
+    def columns(self) -> int:
+        """Pairs side by side on a wide screen: five at most, rows of a figure equally full."""
+        rows = -(-len(self.pairs) // 5)
+        return -(-len(self.pairs) // rows)
+
+    @property
+    def bare(self) -> bool:
+        """Whether no pair has two pictures: they need half of the place."""
+        return all(len(pair.pictures) == 1 for pair in self.pairs)
+
+
+@dataclass(frozen=True)
+class Examples(Block):
+    """Images, each in its figure; ``over`` says whether labels start over the photograph."""
+
+    examples: Sequence[Example]
+    over: bool = False
+
+    @property
+    def layout(self) -> str:
+        """Few pairs lie flat, so that their pictures are small; single ones share a line."""
+        return {1: 'one', 2: 'few'}.get(max(len(example.pairs) for example in self.examples), '')
+
+
+@dataclass(frozen=True)
+class Legend(Block):
+    """What has which color."""
+
+    items: Sequence[Swatch]
+
+
+@dataclass(frozen=True)
+class Listing(Block):
+    """Short lines."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Fold(Block):
+    """Blocks that can be folded away under a summary."""
+
+    summary: str
+    blocks: Sequence[Block]
+    opened: bool = False
+    key: Optional[Key] = None
+    remark: str = ''
+
+
+def table_or_facts(head: Sequence[str], lines: Sequence[Line], label: str) -> Union[Table, Facts]:
+    """Lay lines out as a table, and a single one without a key as facts, which need no width."""
+    if len(lines) > 1 or any(line.key for line in lines):
+        return Table(head, lines, label)
+    cells = [cell for line in lines for cell in line.cells]
+    texts = [
+        f'{cell.text} ({", ".join(cell.small)})' if cell.small else cell.text for cell in cells
+    ]
+    return Facts(dict(zip(head[1:], texts)))
+
+
+def plain(*texts: str) -> list[Cell]:
+    """Make cells of text alone."""
+    return [Cell(text) for text in texts]
+
+
+def rgb(color: Color) -> str:
+    """Write a color as a style wants it."""
     red, green, blue = color
-    return f'<span class="swatch" style="background:rgb({red},{green},{blue})"></span>'
+    return f'rgb({red:d},{green:d},{blue:d})'
+
+
+def percentage(share: float, least: float = 0.0) -> str:
+    """Write a share as a length: per cent of the place that there is."""
+    return f'{max(least, 100 * share):.1f}%'
+
+
+def shade(share: float) -> str:
+    """Choose the color of a share, from white to dark blue."""
+    return rgb([round(255 + (low - 255) * share**0.7) for low in (8, 72, 130)])
+
+
+@cache
+def environment() -> Environment:
+    """Set up the one engine."""
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = dict(rgb=rgb, percentage=percentage, shade=shade)
+    made.filters.update(filters)
+    return made
+
+
+def render(page: Page) -> bytes:
+    """Render a page as a file's content."""
+    return as_xml(environment().get_template('page.html').render(page=page)).encode('utf-8')
+
+
+def as_xml(text: str) -> str:
+    """Write characters that no page may hold by their number."""
+    return _NO_XML.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def embed(content: bytes, caption: str, alt: str) -> tuple[Picture, str]:
+    """Make a figure of a drawing."""
+    return Picture(content, 'svg+xml', alt), caption
+
+
+def section(heading: str, *blocks: Optional[Block]) -> Section:
+    """Put those blocks that there are under a heading."""
+    return Section(heading, [block for block in blocks if block is not None])

@@ -108,6 +108,29 @@ def encode(picture: np.ndarray, *, file_format: str = 'PNG', quality: int = 85) 
     return buffer.getvalue()
 
 
+def encode_flat(picture: np.ndarray, clear: Optional[np.ndarray] = None) -> bytes:
+    """Encode a picture of few colors as PNG: with a palette if they are 256 at most.
+
+    Args:
+        picture: As all here.
+        clear: ``(H, W)``, what is to be transparent.
+    """
+    shown = np.full(picture.shape[:2] + (4,), 255, np.uint8)
+    shown[..., :3] = picture
+    if clear is not None:
+        shown[clear] = 0
+    colors, places = np.unique(shown.view(np.uint32)[..., 0], return_inverse=True)
+    buffer = io.BytesIO()
+    if len(colors) > 256:
+        Image.fromarray(shown).save(buffer, format='PNG', optimize=True)
+        return buffer.getvalue()
+    table = colors[:, None].view(np.uint8)
+    image = Image.fromarray(places.reshape(shown.shape[:2]).astype(np.uint8))
+    image.putpalette(table[:, :3].tobytes())
+    image.save(buffer, format='PNG', optimize=True, transparency=table[:, 3].tobytes())
+    return buffer.getvalue()
+
+
 def shrink(picture: np.ndarray, width: int, *, smooth: bool) -> np.ndarray:
     """Scale a picture down to a width in pixels; smaller ones stay as they are."""
     if picture.shape[1] <= width:

@@ -7,6 +7,6 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
-    compare_page='write_table_report',
-    run_page='write_report',
+    complete='complete_runs',
+    report='rows_of write_paper_report write_report write_table_report',
 )

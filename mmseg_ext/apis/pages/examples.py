@@ -3,23 +3,28 @@
 Images are chosen by their place in the data set, never by a result. Shape letters: H row, W column.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from PIL import Image
 
 from ...core.files import PathLike
 from ...core.labels import IGNORE, evenly
 from ...core.reading import read_mask
-from ..draw.html import picture
-from ..draw.pixels import colorize, encode, error_picture, read_rgb, shrink
+from ..draw.html import Color, Picture
+from ..draw.pixels import (
+    colorize,
+    encode,
+    encode_flat,
+    error_picture,
+    read_rgb,
+    shrink,
+)
 from ..run.folder import find_config, load_truth, read_results, test_dataset
 from ..run.listing import read_predictions
-from .compare_data import RowData, RunFiles
+from .gather import RowData, RunFiles
 
 NUM_IMAGES = 6
 _RED = (214, 39, 40)
@@ -130,9 +135,8 @@ def shared_examples(
 def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> dict[str, np.ndarray]:
     truths: dict[str, np.ndarray] = {}
     for run in runs:
-        cfg = find_config(run.folder, run.results)
         try:
-            truths.update(load_truth(cfg, images) if cfg is not None else {})
+            truths.update(load_truth(run.cfg, images) if run.cfg is not None else {})
         except (OSError, ValueError):  # the data have moved: the predictions are shown still
             continue
     return truths
@@ -153,35 +157,39 @@ def share_right(label: np.ndarray, truth: np.ndarray) -> Optional[float]:
     return float((label == truth)[counted].mean()) if counted.any() else None
 
 
-def photo(example: SharedExample, width: int) -> str:
-    """Markup of the image itself."""
-    small = shrink(example.image, width, smooth=True)
-    content = encode(small, file_format='JPEG', quality=80)
-    return picture(content, kind='jpeg', alt=f'image {example.name}')
+def photo(image: np.ndarray, width: int, *, alt: str) -> Picture:
+    """The image itself."""
+    content = encode(shrink(image, width, smooth=True), file_format='JPEG', quality=80)
+    return Picture(content, 'jpeg', alt, 'photo')
 
 
-def label_picture(
-    label: np.ndarray, palette: Sequence[Sequence[int]], width: int, *, alt: str
-) -> str:
-    """Markup of a label map in the colors of its classes."""
-    shown = shrink(colorize(label, palette), width, smooth=False)
-    return picture(encode(shown), kind='png', alt=alt)
+def labels(
+    label: np.ndarray, palette: Sequence[Color], width: int, *, alt: str, clear: Optional[int]
+) -> Picture:
+    """A label map in the colors of its classes, which may be laid over the photograph.
+
+    Args:
+        label: ``(H, W)``.
+        palette: Color of each class.
+        width: In pixels, at most.
+        alt: What it is.
+        clear: Class whose pixels are left out and stand as the ground, such as a background.
+    """
+    small = shrink(label.astype(np.int32), width, smooth=False)
+    content = encode_flat(colorize(small, palette), None if clear is None else small == clear)
+    return Picture(content, 'png', alt, 'labels', None if clear is None else palette[clear])
 
 
-def errors_markup(example: SharedExample, place: int, width: int, *, alt: str) -> str:
-    """Markup of a row's wrong pixels, red on a faded image."""
+def errors(example: SharedExample, place: int, width: int, *, alt: str) -> Picture:
+    """A row's wrong pixels, red on a faded image."""
     assert example.truth is not None
     shown = error_picture(example.image, example.labels[place], example.truth)
-    return picture(encode_errors(shrink(shown, width, smooth=False)), kind='png', alt=alt)
+    return Picture(encode_errors(shrink(shown, width, smooth=False)), 'png', alt)
 
 
 def encode_errors(shown: np.ndarray) -> bytes:
-    """Encode grey and red with a palette of 33 colors: a third of the size of the full PNG."""
-    indices = shown[..., 0] // 8
-    indices[(shown == _RED).all(axis=-1)] = 32
-    greys = [[8 * level + 4] * 3 for level in range(32)]
-    image = Image.fromarray(indices.astype(np.uint8))
-    image.putpalette(bytes(sum([*greys, list(_RED)], [])))
-    buffer = io.BytesIO()
-    image.save(buffer, format='PNG', optimize=True)
-    return buffer.getvalue()
+    """Encode grey and red with 32 greys: a third of the size of the full PNG."""
+    greys = shown // 8 * 8 + 4
+    wrong = (shown == _RED).all(axis=-1)
+    greys[wrong] = _RED
+    return encode_flat(greys)

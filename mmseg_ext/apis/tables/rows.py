@@ -13,10 +13,9 @@ from typing import Any, Optional, Union
 
 import yaml
 
-import mmseg_ext
-
 from ...core.files import PathLike
 from ...core.words import unknown
+from ..config.written import configs_folder
 from ..userdata.file import read_data_file
 
 MANIFEST = 'tables.yml'
@@ -110,13 +109,6 @@ class Table:
 def slug(label: str) -> str:
     """Write a label as part of a file name."""
     return re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
-
-
-def configs_folder() -> Path:
-    """The configs of the checkout, or those that an installed package carries."""
-    package = Path(mmseg_ext.__file__).parent
-    checkout = package.parent / 'configs'
-    return checkout if checkout.is_dir() else package / '.mim' / 'configs'
 
 
 def papers(configs: PathLike) -> list[str]:

@@ -1,7 +1,6 @@
 """The check of a data set as a page that needs nothing else: findings, frequencies, thumbnails."""
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Optional
 
@@ -11,8 +10,27 @@ from ...core.files import write_bytes
 from ...core.labels import background_of, evenly
 from ...core.reading import read_mask
 from ...datasets.loading import colors_to_ids
-from ..draw.html import page, picture, section, swatch, table
-from ..draw.pixels import colorize, encode, overlay, read_rgb, shrink
+from ..draw.html import (
+    Cell,
+    Example,
+    Examples,
+    Facts,
+    Fold,
+    Legend,
+    Line,
+    Listing,
+    Note,
+    Page,
+    Pair,
+    Picture,
+    Section,
+    Swatch,
+    Table,
+    plain,
+    render,
+    section,
+)
+from ..draw.pixels import colorize, encode, encode_flat, read_rgb, shrink
 from .check import DataReport, Sample, class_head, class_rows, size_text
 from .file import DataFile
 
@@ -28,81 +46,76 @@ def write_page(report: DataReport, out: Path) -> Path:
     errors = sum(map(len, report.errors.values()))
     warnings = sum(map(len, report.warnings.values()))
     parts = ', '.join(f'{part} {len(report.of(part))}' for part in data.parts)
-    body = [
-        _findings('To be put right', report.errors) if errors else section(
-            'Errors', '<p>None: every file can be read, and every value has a class.</p>'
-        ),
-        _findings('To be known', report.warnings) if warnings else '',
+    none = Note('None: every file can be read, and every value has a class.')
+    sections = [
+        _findings('To be put right', report.errors) if errors else section('Errors', none),
+        _findings('To be known', report.warnings) if warnings else None,
         _frequencies(report),
         _problems(report),
         *(_examples(report, part) for part in data.parts),
-    ]  # fmt: skip
-    text = page(
+    ]
+    page = Page(
         title=f'Data set {data.name}',
         lead=f'{data.path}: {errors} errors, {warnings} warnings; {parts} images',
-        body='\n'.join(part for part in body if part),
+        sections=[part for part in sections if part is not None],
         footer='Written by python tools/dataset.py check.',
     )
-    return write_bytes(out, text.encode('utf-8'))
+    return write_bytes(out, render(page))
 
 
-def _findings(heading: str, found: dict[str, list[str]]) -> str:
-    parts = []
-    for kind, messages in found.items():
-        lines = ''.join(f'<li>{escape(message)}</li>' for message in messages)
-        shown = ' open' if len(messages) <= _OPEN else ''
-        parts.append(
-            f'<details{shown}><summary><strong>{escape(kind)}</strong> ({len(messages)})</summary>'
-            f'<ul>{lines}</ul></details>'
+def _findings(heading: str, found: dict[str, list[str]]) -> Section:
+    folds = [
+        Fold(
+            kind,
+            [Listing(messages)],
+            opened=len(messages) <= _OPEN,
+            remark=f'({len(messages)})',
         )
-    return section(heading, '\n'.join(parts))
+        for kind, messages in found.items()
+    ]
+    return section(heading, *folds)
 
 
-def _frequencies(report: DataReport) -> str:
-    sizes = ''.join(
-        f'<dt>{escape(part)}</dt><dd>{len(report.of(part))} images of '
-        f'{escape(size_text(report.of(part)))}</dd>'
-        for part in report.data.parts
-    )
+def _frequencies(report: DataReport) -> Section:
+    of = {part: report.of(part) for part in report.data.parts}
+    sizes = {part: f'{len(found)} images of {size_text(found)}' for part, found in of.items()}
+    lines = [Line(Cell(name), plain(*cells)) for name, *cells in class_rows(report)]
     note = (
-        '<p class="soft">Share of all pixels in per cent, and in how many masks the class occurs. '
-        'tools/class_weights.py turns shares into weights of a loss.</p>'
+        'Share of all pixels in per cent, and in how many masks the class occurs. '
+        'tools/class_weights.py turns shares into weights of a loss.'
     )
-    rows = class_rows(report)
     return section(
         'Classes',
-        f'<dl>{sizes}</dl>{table(class_head(report), rows)}{note}{_legend(report.data)}',
+        Facts(sizes),
+        Table(class_head(report), lines, 'classes'),
+        Note(note),
+        _legend(report.data),
     )
 
 
-def _legend(data: DataFile) -> str:
-    items = ''.join(
-        f'<li>{swatch(color)}{escape(name)}</li>' for name, color in zip(data.classes, data.palette)
-    )
-    return (
-        f'<ul class="legend">{items}<li>{swatch((224, 224, 224))}ignored</li>'
-        f'<li>{swatch(_UNKNOWN)}no class</li></ul>'
-    )
+def _legend(data: DataFile) -> Legend:
+    items = [Swatch(name, color) for name, color in zip(data.classes, data.palette)]
+    return Legend([*items, Swatch('ignored', (224, 224, 224)), Swatch('no class', _UNKNOWN)])
 
 
-def _problems(report: DataReport) -> str:
+def _problems(report: DataReport) -> Optional[Section]:
     broken = [sample for sample in report.samples if sample.kind]
     kinds: dict[str, list[Sample]] = {}
     for sample in broken:
         kinds.setdefault(sample.kind, []).append(sample)
     shown = [s for samples in kinds.values() for s in samples[: _BROKEN // len(kinds)]]
     if not shown:
-        return ''
-    return section('Files with a problem', _grid(report.data, shown))
+        return None
+    return section('Files with a problem', _thumbnails(report.data, shown))
 
 
-def _examples(report: DataReport, part: str) -> str:
+def _examples(report: DataReport, part: str) -> Optional[Section]:
     good = [sample for sample in report.of(part) if sample.content is not None and not sample.kind]
     chosen = choose_examples(good, len(report.data.classes), _EXAMPLES)
     if not chosen:
-        return ''
+        return None
     heading = f'{part}: {len(chosen)} of {len(report.of(part))} images, chosen to show every class'
-    return section(heading, _grid(report.data, chosen) + _legend(report.data))
+    return section(heading, _thumbnails(report.data, chosen), _legend(report.data))
 
 
 def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> list[Sample]:
@@ -127,27 +140,26 @@ def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> 
     return [samples[index] for index in sorted(chosen)]
 
 
-def _grid(data: DataFile, samples: Sequence[Sample]) -> str:
-    return f'<div class="curves">{"".join(_figure(data, sample) for sample in samples)}</div>'
+def _thumbnails(data: DataFile, samples: Sequence[Sample]) -> Examples:
+    return Examples([_example(data, sample) for sample in samples], over=True)
 
 
-def _figure(data: DataFile, sample: Sample) -> str:
+def _example(data: DataFile, sample: Sample) -> Example:
     """An image and its mask side by side, as far as they can be read."""
-    cells = []
-    for alt, shown in (('image', _image(sample)), ('mask', _mask(data, sample))):
-        if shown is None:
-            cells.append(f'<div>{alt}: unreadable</div>')
-        else:
-            small = shrink(shown, _WIDTH, smooth=alt == 'image')
-            content = encode(small, file_format='JPEG')
-            text = f'{alt} of {sample.pair.stem}'
-            cells.append(f'<div>{picture(content, kind="jpeg", alt=text)}</div>')
-    problem = f' <strong>{escape(sample.kind)}</strong>' if sample.kind else ''
-    caption = f'{escape(sample.part)}: {escape(sample.pair.stem)}{problem}'
-    return (
-        '<figure><div style="display:grid;grid-template-columns:1fr 1fr;gap:.4rem">'
-        f'{"".join(cells)}</div><figcaption>{caption}</figcaption></figure>'
-    )
+    image, mask, name = _image(sample), _mask(data, sample), sample.pair.stem
+    pictures, missing = [], []
+    if image is None:
+        missing.append('image: unreadable')
+    else:
+        content = encode(shrink(image, _WIDTH, smooth=True), file_format='JPEG')
+        pictures.append(Picture(content, 'jpeg', f'image of {name}', 'photo'))
+    if mask is None:
+        missing.append('mask: unreadable')
+    else:
+        fits = image is not None and image.shape[:2] == mask.shape
+        pictures.append(_painted(data, mask, f'mask of {name}', 'labels' if fits else ''))
+    pair = Pair('image and mask', pictures, missing='; '.join(missing))
+    return Example(f'{sample.part}: {name}', [pair], warning=sample.kind)
 
 
 def _image(sample: Sample) -> Optional[np.ndarray]:
@@ -158,21 +170,20 @@ def _image(sample: Sample) -> Optional[np.ndarray]:
 
 
 def _mask(data: DataFile, sample: Sample) -> Optional[np.ndarray]:
-    """The mask's colors over its image, or alone where it has another size."""
     try:
-        labels = labels_of(data, read_mask(sample.pair.mask, colors=data.color_masks))
+        return labels_of(data, read_mask(sample.pair.mask, colors=data.color_masks))
     except (ValueError, OSError):
         return None
-    image = _image(sample)
-    unknown = labels < 0
-    labels[unknown] = data.ignore_index
-    if image is None or image.shape[:2] != labels.shape:
-        shown = colorize(labels, data.palette)
-    else:
-        clear = background_of(data.classes)
-        shown = overlay(image, labels, data.palette, clear=clear)
-    shown[unknown] = _UNKNOWN
-    return shown
+
+
+def _painted(data: DataFile, mask: np.ndarray, alt: str, role: str) -> Picture:
+    """A mask in its colors; the background may be seen through."""
+    small = shrink(mask.astype(np.int32), _WIDTH, smooth=False)
+    shown = colorize(np.where(small < 0, data.ignore_index, small), data.palette)
+    shown[small < 0] = _UNKNOWN
+    clear = background_of(data.classes)
+    content = encode_flat(shown, None if clear is None else small == clear)
+    return Picture(content, 'png', alt, role, None if clear is None else data.palette[clear])
 
 
 def labels_of(data: DataFile, mask: np.ndarray) -> np.ndarray:

@@ -7,10 +7,12 @@ added up, replicas averaged. Fractions throughout. Shape letters: N image, K cla
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Protocol
 
 import numpy as np
+from mmengine.config import Config
 
 from ...core.files import PathLike
 from ...evaluation.calibration_metric import (
@@ -24,9 +26,10 @@ from ...evaluation.image_counts import read_counts
 from ...evaluation.intervals import Interval, score_intervals, unit_counts
 from ...evaluation.paired import Difference, holm, paired_difference
 from ...evaluation.units import OLD_METHOD, Units, describe_units
+from ..draw.curves import Curve, read_curves
 from ..folds.fold import SPLIT_FILE, read_split
 from ..run.cost import read_cost
-from ..run.folder import read_results
+from ..run.folder import find_config, read_results
 
 
 class TableRow(Protocol):
@@ -84,6 +87,16 @@ class RunFiles:
     results: dict[str, Any]
     counts: Optional[Counts]
 
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """What the training logged."""
+        return read_curves(self.folder)
+
+    @cached_property
+    def cfg(self) -> Optional[Config]:
+        """The config that the training left, if it is there."""
+        return find_config(self.folder, self.results)
+
     @property
     def classes(self) -> list[str]:
         """Class names in order of their index."""
@@ -98,6 +111,7 @@ class RowData:
         label: As printed.
         config: Name of the config.
         note: Why something is missing; empty if nothing is.
+        training: What is to be known of how long its runs were trained; empty if nothing is.
         replicas: Each covers the test images once.
         metrics: Score to its mean over replicas.
         sds: Score to its standard deviation (ddof=1) over replicas, if there are several.
@@ -115,6 +129,7 @@ class RowData:
     label: str
     config: str
     note: str = ''
+    training: str = ''
     replicas: list[list[RunFiles]] = field(default_factory=list)
     metrics: dict[str, Optional[float]] = field(default_factory=dict)
     sds: dict[str, float] = field(default_factory=dict)
@@ -390,6 +405,8 @@ def _use_own_intervals(data: RowData) -> None:
     data.units = {key: v for key, v in (results.get('intervals') or {}).items()}
     for name, entry in results['metrics'].items():
         data.intervals[name] = (entry.get('low'), entry.get('high'))
+    for name, ends in (results.get('per_class_intervals') or {}).get('IoU', {}).items():
+        data.class_iou[name] = (data.class_iou[name][0], *ends)
     if not data.units and any(low is not None for low, _ in data.intervals.values()):
         data.old_method = OLD_METHOD
 

@@ -1,0 +1,58 @@
+// The numbers need none of this: it says where a table goes on, lays labels over their photograph,
+// and enlarges pictures. Without the characters that XML would want escaped.
+'use strict';
+
+function sayWhatIsWide() {
+  for (const box of document.querySelectorAll('.scroll')) {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    box.previousElementSibling.hidden = !wide;
+    box.tabIndex = wide ? 0 : -1;
+  }
+}
+
+function layOver(part, over) {
+  for (const old of part.querySelectorAll('.under')) old.remove();
+  if (!over) return;
+  for (const figure of part.querySelectorAll('figure')) {
+    const photo = figure.querySelector('.photo img');
+    for (const button of photo === null ? [] : figure.querySelectorAll('.labels')) {
+      const under = photo.cloneNode();
+      under.className = 'under';
+      under.alt = '';
+      button.prepend(under);
+    }
+  }
+}
+
+function offerOverlay(part) {
+  if (part.querySelector('.labels') === null || part.querySelector('.photo') === null) return;
+  const offer = part.querySelector('.over');
+  const box = offer.querySelector('input');
+  offer.hidden = false;
+  box.addEventListener('change', () => layOver(part, box.checked));
+  layOver(part, box.checked);
+}
+
+function enlarge(button) {
+  const dialog = document.getElementById('large');
+  const place = dialog.querySelector('div');
+  const shown = button.querySelector('img:not(.under)');
+  const ratio = shown.naturalWidth / shown.naturalHeight;
+  place.className = button.className.replace('zoom', '');
+  place.style.width = Math.min(innerWidth * 0.92, innerHeight * 0.82 * ratio) + 'px';
+  place.style.background = button.style.background;
+  place.replaceChildren(...[...button.children].map(image => image.cloneNode()));
+  dialog.querySelector('p').textContent = shown.alt;
+  dialog.showModal();
+}
+
+document.addEventListener('click', event => {
+  const button = event.target.closest('.zoom');
+  if (button !== null) enlarge(button);
+});
+document.querySelector('#large div').addEventListener('click', () => {
+  document.getElementById('large').close();
+});
+document.querySelectorAll('.examples').forEach(offerOverlay);
+new ResizeObserver(() => requestAnimationFrame(sayWhatIsWide)).observe(document.body);
+sayWhatIsWide();

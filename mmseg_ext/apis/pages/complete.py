@@ -1,0 +1,47 @@
+"""What a page shows beyond a test, made where it is absent: predictions, cost, calibration."""
+
+import logging
+from collections.abc import Sequence
+
+from mmengine.logging import print_log
+
+from ..run.cost import ensure_cost
+from .calibration import ensure_calibration
+from .examples import NUM_IMAGES, ensure_predictions, example_images
+from .gather import TableRow, read_run, replicas_of
+
+
+def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> list[str]:
+    """Predict example images, time the network and count calibration of each row, where absent.
+
+    A row that fails does not stop the others.
+
+    Args:
+        rows: Their folders get ``predictions``, ``cost.json`` and ``calibration`` in
+            ``results.json``.
+        num_images: Over all folds of a row.
+
+    Returns:
+        What failed, one line each.
+    """
+    failures = []
+    for row in rows:
+        try:
+            _complete(row, num_images)
+        except (OSError, ValueError, RuntimeError) as error:
+            failures.append(f'{row.label}: {error}')
+            print_log(f'left out of the report: {failures[-1]}', 'current', logging.WARNING)
+    return failures
+
+
+def _complete(row: TableRow, num_images: int) -> None:
+    runs = [read_run(folder) for folder in row.runs]
+    replicas = replicas_of(runs, row.label)[0] if runs else []
+    first = replicas[0] if replicas else []
+    for run in first[:num_images]:
+        count = -(-num_images // len(first))
+        ensure_predictions(run.folder, example_images(run.folder, count))
+    for run in first[:1]:
+        ensure_cost(run.folder)
+    for run in (run for replica in replicas for run in replica):
+        ensure_calibration(run.folder)

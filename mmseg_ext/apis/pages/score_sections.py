@@ -1,0 +1,261 @@
+"""Sections about scores: the result, all means, differences with their verdicts, costs.
+
+From gathered rows to blocks of plain values. A section that has nothing to show is ``None``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
+from ...evaluation.intervals import METHOD
+from ...evaluation.units import OLD_METHOD, counted, units_note
+from ..draw.figures import Marked, color, draw_intervals, draw_tradeoff, letter
+from ..draw.html import (
+    Cards,
+    Cell,
+    Figures,
+    Key,
+    Line,
+    Note,
+    Picture,
+    Section,
+    Table,
+    embed,
+    plain,
+    section,
+    table_or_facts,
+)
+from .gather import RowData
+from .numbers import NONE, between, hundredfold, percent, points, probability, three_digits
+from .verdict import verdict
+
+Rows = Sequence[RowData]
+Figure = tuple[Picture, str]
+
+_NAMES = {
+    'mIoU': 'mean IoU',
+    'aAcc': 'pixels right',
+    'mPA': 'mean class accuracy',
+    'mPrecision': 'mean precision',
+    'mF1': 'macro F1',
+    'mDice': 'mean Dice',
+    'FWIoU': 'frequency-weighted IoU',
+}
+_STAR = '* Converted weights: training not reproduced, see The runs.'
+
+
+def key(place: int, rows: Rows) -> Optional[Key]:
+    """Letter and color of a row; a single one needs none."""
+    return Key(letter(place), color(place)) if len(rows) > 1 else None
+
+
+def result(rows: Rows, main: str, baselines: Mapping[str, float]) -> Optional[Section]:
+    """Show the score of a single row beside what a trivial method reaches on the same images."""
+    if len(rows) > 1:
+        return None
+    (row,) = rows
+    value, ends = row.metrics.get(main), between(row.intervals.get(main, (None, None)))
+    over = f', {counted(row.units["units"], row.units["unit"])}' if row.units else ''
+    interval = f'{ends}\u00a0%{_dagger(row)}' if ends else NONE
+    remark = f'{_NAMES.get(main, main)}, 95 % interval {interval}{over}'
+    cards = [('this model', percent(value), remark)]
+    for name, base in baselines.items():
+        times = f'the model has {value / base:.1f} times as much' if value and base else ''
+        cards.append((name, percent(base), times))
+    return section('Result', Cards(cards), Note(row.training) if row.training else None)
+
+
+def _dagger(row: RowData) -> str:
+    return '\u00a0†' if row.old_method else ''
+
+
+def numbers(
+    rows: Rows, metrics: Sequence[str], base: Optional[RowData], baselines: Mapping[str, float]
+) -> Section:
+    """List the scores of every row with their intervals and spreads; of one, below each other."""
+    shown = [name for name in metrics if any(row.metrics.get(name) is not None for row in rows)]
+    table = _of_one(rows[0], shown) if len(rows) == 1 else _of_several(rows, shown, base)
+    trivial = ', '.join(f'{name} {percent(value)}' for name, value in baselines.items())
+    return section(
+        'Scores',
+        *map(Note, _interval_notes(rows)),
+        table,
+        Note(f'mIoU without a network: {trivial}.') if trivial and len(rows) > 1 else None,
+        Note(_STAR) if any(row.converted for row in rows) else None,
+    )
+
+
+def _of_one(row: RowData, shown: Sequence[str]) -> Table:
+    lines = []
+    for name in shown:
+        title = f'{_NAMES[name]} ({name})' if name in _NAMES else name
+        ends = between(row.intervals.get(name, (None, None)))
+        cells = [_score(row, name, row.metrics.get(name)), Cell(f'{ends}{_dagger(row)}' or NONE)]
+        lines.append(Line(Cell(title), cells if ends else [cells[0], Cell(NONE)]))
+    return Table(('score', 'value, %', '95 % interval'), lines, 'scores')
+
+
+def _of_several(rows: Rows, shown: Sequence[str], base: Optional[RowData]) -> Table:
+    lines = []
+    for place, row in enumerate(rows):
+        remarks = tuple(text for text in (row.note, row.training) if text)
+        name = Cell(row.label + (' *' if row.converted else ''), remarks)
+        cells = [_score(row, score, row.metrics.get(score), inside=True) for score in shown]
+        lines.append(Line(name, cells, key(place, rows), row is base))
+    return Table(('row', *(f'{name}, %' for name in shown)), lines, 'scores of each row')
+
+
+def _score(row: RowData, name: str, value: Optional[float], *, inside: bool = False) -> Cell:
+    """A score with its spread over trainings below it and, if asked for, its interval."""
+    if value is None:
+        return Cell(NONE)
+    ends = between(row.intervals.get(name, (None, None)))
+    small = [f'{ends}{_dagger(row)}'] if ends and inside else []
+    if name in row.sds:
+        small.append(f'±\u00a0{100 * row.sds[name]:.1f} (n\u00a0=\u00a0{len(row.replicas)})')
+    return Cell(f'{100 * value:.1f}', tuple(small))
+
+
+def _interval_notes(rows: Rows) -> list[str]:
+    methods = dict.fromkeys(row.units.get('method') or METHOD for row in rows if row.units)
+    notes = [
+        f'Beside each score its 95 % interval ({", ".join(methods) or METHOD}). It says how far '
+        'the score depends on the choice of test images, not on the training.'
+    ]
+    if any(row.sds for row in rows):
+        notes[0] += ' ± is the standard deviation (ddof=1) over n trainings; scores are means.'
+    notes += _unit_notes(rows)
+    if any(row.old_method for row in rows):
+        notes.append(
+            f'† {OLD_METHOD}, as an older test wrote it: too narrow for few images. Test again to '
+            'get an interval that holds.'
+        )
+    return notes
+
+
+def _unit_notes(rows: Rows) -> list[str]:
+    """Say what the intervals are over; rows that were tested on the same images share a line."""
+    found: dict[str, list[str]] = {}
+    for place, row in enumerate(rows):
+        if row.units:
+            found.setdefault(units_note(row.units), []).append(letter(place))
+    if len(found) == 1:
+        return list(found)
+    return [f'{", ".join(letters)}: {text}' for text, letters in found.items()]
+
+
+def differences(rows: Rows, base: Optional[RowData], main: str) -> Optional[Section]:
+    """Say which rows differ from the baseline by more than the choice of images explains."""
+    if base is None:
+        words = 'The baseline was not run: there is nothing to compare with.'
+        return section('Against the baseline', Note(words))
+    others = [(place, row) for place, row in enumerate(rows) if row is not base and row.runs]
+    if not others:
+        return None
+    compared = sum(row.difference is not None for _, row in others)
+    note = (
+        f'Against {letter(list(rows).index(base))} {base.label}. Paired permutation: the counts of '
+        'the two rows are swapped image by image, or group by group; p is two-sided and no smaller '
+        'than 2 / 2ⁿ for n of them, and Holm’s correction accounts for '
+        f'{counted(compared, "comparison")}. It knows nothing of how much another seed would '
+        'change. A grey p is of too few images or trainings to go by.'
+    )
+    lines = [Line(Cell(row.label), _compared(row, base), key(place, rows)) for place, row in others]
+    head = ('row', 'verdict at 5 %', f'{main}, points', '95 % interval', 'p', 'p (Holm)')
+    return section('Against the baseline', Note(note), Table(head, lines, 'differences'))
+
+
+def _compared(row: RowData, base: RowData) -> list[Cell]:
+    found = row.difference
+    if found is None:
+        return [Cell(row.unpaired, style='words'), *plain(NONE, NONE, NONE, NONE)]
+    known = found.low is not None and found.high is not None
+    trainings = [len(data.replicas) for data in (row, base)]
+    said = verdict(found.value, row.p_holm, row.units, trainings)
+    beside = [row.training, base.training and f'baseline: {base.training}']
+    return [
+        Cell(said.text, tuple(filter(None, beside)), 'words'),
+        Cell(points(found.value)),
+        Cell(f'{points(found.low)} to {points(found.high)}' if known else NONE),
+        Cell(probability(found.p), style='' if said.enough else 'soft'),
+        Cell(probability(row.p_holm), style='' if said.enough else 'soft'),
+    ]
+
+
+def intervals(rows: Rows, main: str) -> Optional[Section]:
+    """Draw the main score and the differences of several rows with their intervals."""
+    scores: list[tuple[int, float, Optional[float], Optional[float]]] = []
+    for place, row in enumerate(rows):
+        value = row.metrics.get(main)
+        if value is not None:
+            low, high = row.intervals.get(main, (None, None))
+            scores.append((place, 100 * value, hundredfold(low), hundredfold(high)))
+    if not scores or len(rows) == 1:
+        return None
+    drawn = draw_intervals(scores, xlabel=f'{main} in %')
+    figures = [embed(drawn, f'{main} with its 95 % interval', f'{main}: {_in_words(scores)}')]
+    compared = [
+        (place, 100 * found.value, hundredfold(found.low), hundredfold(found.high))
+        for place, found in enumerate(row.difference for row in rows)
+        if found is not None and found.low is not None
+    ]
+    if compared:
+        drawn = draw_intervals(compared, xlabel=f'difference of {main} in points', zero=True)
+        caption = f'{main} above the baseline, with its 95 % interval'
+        figures.append(embed(drawn, caption, f'Difference: {_in_words(compared)}'))
+    return section(f'{main} at a glance', Figures(figures))
+
+
+def _in_words(marked: Marked) -> str:
+    return ', '.join(f'{letter(place)} {value:.1f}' for place, value, *_ in marked)
+
+
+def costs(rows: Rows, main: str) -> Optional[Section]:
+    """Show the main score against latency and parameters."""
+    known = [(place, row) for place, row in enumerate(rows) if row.cost]
+    if not known:
+        return None
+    drawn = [
+        _tradeoff(known, main, *axis)
+        for axis in (
+            ('latency_ms', 'latency in ms', 1.0),
+            ('parameters', 'parameters in millions', 1e-6),
+        )
+    ]
+    figures = [figure for figure in drawn if figure is not None] if len(rows) > 1 else []
+    lines = [Line(Cell(row.label), _cost(row.cost or {}), key(place, rows)) for place, row in known]
+    head = ('row', 'parameters', 'GFLOPs', 'latency, ms', 'input', 'on')
+    note = (
+        'One forward pass of one image of the training’s crop size: median, with lowest and '
+        'highest. Compare only what was timed on the same machine.'
+    )
+    shown = Figures(figures) if figures else None
+    return section('Accuracy against cost', shown, Note(note), table_or_facts(head, lines, 'costs'))
+
+
+def _tradeoff(
+    known: Sequence[tuple[int, RowData]], main: str, name: str, label: str, scale: float
+) -> Optional[Figure]:
+    marked = []
+    for place, row in known:
+        value, cost = row.metrics.get(main), (row.cost or {}).get(name)
+        if value is not None and cost is not None:
+            low, high = (hundredfold(end) for end in row.intervals.get(main, (None, None)))
+            marked.append((place, scale * cost, 100 * value, low, high))
+    if not marked:
+        return None
+    words = ', '.join(f'{letter(p)} {v:.1f} at {three_digits(c)}' for p, c, v, *_ in marked)
+    drawn = draw_tradeoff(marked, xlabel=label, ylabel=f'{main} in %')
+    return embed(drawn, f'{main} against {label}', f'{main} over {label}: {words}')
+
+
+def _cost(cost: Mapping) -> list[Cell]:
+    ends = [three_digits(cost[f'latency_{end}_ms']) for end in ('lowest', 'highest')]
+    flops = cost.get('flops')
+    height, width = cost['size']
+    return [
+        Cell(f'{cost["parameters"]:,}'),
+        Cell(NONE if flops is None else f'{flops / 1e9:.4g}'),
+        Cell(three_digits(cost['latency_ms']), (' to '.join(ends),)),
+        Cell(f'{height}\u00d7{width}'),
+        Cell(str(cost.get('hardware') or '')),
+    ]
