@@ -7,39 +7,34 @@ look-up on to mmseg's.
 
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import Registry
-from mmseg import registry as mmseg_registry
+from mmseg import registry as mmseg
 
-_NODES = (
-    'DATASETS',
-    'DATA_SAMPLERS',
-    'EVALUATOR',
-    'HOOKS',
-    'INFERENCERS',
-    'LOG_PROCESSORS',
-    'LOOPS',
-    'METRICS',
-    'MODELS',
-    'MODEL_WRAPPERS',
-    'OPTIMIZERS',
-    'OPTIM_WRAPPERS',
-    'OPTIM_WRAPPER_CONSTRUCTORS',
-    'PARAM_SCHEDULERS',
-    'RUNNERS',
-    'RUNNER_CONSTRUCTORS',
-    'TASK_UTILS',
-    'TRANSFORMS',
-    'VISBACKENDS',
-    'VISUALIZERS',
-    'WEIGHT_INITIALIZERS',
-)
 
-for _node in _NODES:
-    _parent = getattr(mmseg_registry, _node)
-    globals()[_node] = Registry(
-        _parent.name, parent=_parent, scope='mmseg_ext', locations=['mmseg_ext']
-    )
+def _child_of(parent: Registry) -> Registry:
+    return Registry(parent.name, parent=parent, scope='mmseg_ext', locations=['mmseg_ext'])
+
+
+DATASETS = _child_of(mmseg.DATASETS)
+DATA_SAMPLERS = _child_of(mmseg.DATA_SAMPLERS)
+EVALUATOR = _child_of(mmseg.EVALUATOR)
+HOOKS = _child_of(mmseg.HOOKS)
+INFERENCERS = _child_of(mmseg.INFERENCERS)
+LOG_PROCESSORS = _child_of(mmseg.LOG_PROCESSORS)
+LOOPS = _child_of(mmseg.LOOPS)
+METRICS = _child_of(mmseg.METRICS)
+MODELS = _child_of(mmseg.MODELS)
+MODEL_WRAPPERS = _child_of(mmseg.MODEL_WRAPPERS)
+OPTIMIZERS = _child_of(mmseg.OPTIMIZERS)
+OPTIM_WRAPPERS = _child_of(mmseg.OPTIM_WRAPPERS)
+OPTIM_WRAPPER_CONSTRUCTORS = _child_of(mmseg.OPTIM_WRAPPER_CONSTRUCTORS)
+PARAM_SCHEDULERS = _child_of(mmseg.PARAM_SCHEDULERS)
+RUNNERS = _child_of(mmseg.RUNNERS)
+RUNNER_CONSTRUCTORS = _child_of(mmseg.RUNNER_CONSTRUCTORS)
+TASK_UTILS = _child_of(mmseg.TASK_UTILS)
+TRANSFORMS = _child_of(mmseg.TRANSFORMS)
+VISBACKENDS = _child_of(mmseg.VISBACKENDS)
+VISUALIZERS = _child_of(mmseg.VISUALIZERS)
+WEIGHT_INITIALIZERS = _child_of(mmseg.WEIGHT_INITIALIZERS)
 
 # collate functions, which mmseg has no registry for
-FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='mmseg_ext')
-
-__all__ = [*_NODES, 'FUNCTIONS']
+FUNCTIONS = _child_of(MMENGINE_FUNCTIONS)

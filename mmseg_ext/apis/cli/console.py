@@ -10,27 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from . import errors as cli
+from . import errors
 
 # A link to the checkout's folder after ``pip install -e``, a copy in a wheel.
 TOOLS = Path(__file__).resolve().parents[2] / '.mim' / 'tools'
 
 
-def load_tool(name: str) -> ModuleType:
-    """Import a tool, under a name of its own.
+def tools() -> dict[str, Path]:
+    """Name of every tool to its file; those of sub-folders are among them."""
+    return {path.stem: path for path in sorted(TOOLS.rglob('*.py'))}
 
-    Args:
-        name: Its file without the suffix; sub-folders are searched, too.
 
-    Raises:
-        FileNotFoundError: If the installation has no such tool, or two of that name.
-    """
-    found = sorted(TOOLS.rglob(f'{name}.py'))
-    if len(found) != 1:
-        raise FileNotFoundError(
-            f'{len(found)} tools {name} in {TOOLS}: install mmsegmentation-ext again'
-        )
-    spec = importlib.util.spec_from_file_location(f'mmseg_ext_tool_{name}', found[0])
+def load_tool(path: Path) -> ModuleType:
+    """Import a tool, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(f'mmseg_ext_tool_{path.stem}', path)
     assert spec is not None and spec.loader is not None  # a file that exists, ending in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its classes may be pickled
@@ -41,4 +34,11 @@ def load_tool(name: str) -> ModuleType:
 def __getattr__(name: str) -> Callable[[], None]:
     if name.startswith('_'):  # import machinery and inspect probe for these
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return lambda: cli.run_tool(lambda: load_tool(name).main())
+    path = tools().get(name)
+    if path is None:
+        raise AttributeError(f'no tool {name} in {TOOLS}: install mmsegmentation-ext again')
+    return lambda: errors.run_tool(lambda: load_tool(path).main())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *tools()})
