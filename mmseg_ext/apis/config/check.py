@@ -204,12 +204,13 @@ def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
 
     Returns:
         The names, and whether any other name may be taken as well: ``**kwargs`` that do more than
-        go to the parent.
+        go to the parent. A function says in ``passes_on_to`` to which class, or a kind of it.
     """
     if not inspect.isclass(kind):
         names, swallow = _own_arguments(kind)
-        return names, swallow is not None
-    names, chosen = frozenset(), False
+        target = getattr(kind, 'passes_on_to', None)
+        return names | (arguments_of(target)[0] if target else names), swallow is not None
+    names = frozenset()
     for parent in kind.__mro__:
         if parent in (object, nn.Module):
             break  # takes nothing
@@ -220,11 +221,9 @@ def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
         names |= own
         if swallow is None:
             break
-        # __new__ may choose another class, whose arguments the rest are
-        chosen = chosen or '__new__' in parent.__dict__
         if not _only_passed_on(init, swallow):
             return names, True
-    return names, chosen
+    return names, False
 
 
 def _own_arguments(function: Callable) -> tuple:

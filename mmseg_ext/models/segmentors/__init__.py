@@ -1,15 +1,16 @@
 """Segmentors that differ from mmseg's in their training or inference flow."""
 
-from .crf import CRFEncoderDecoder
+from .crf import CRFRefined, crf_encoder_decoder
 from .letterbox import LetterboxEncoderDecoder
 from .mask_rcnn import MaskRCNNSegmentor
 from .monte_carlo import MonteCarloEncoderDecoder
 from .multi_scale import MultiScaleEncoderDecoder
 
 __all__ = [
-    'CRFEncoderDecoder',
+    'CRFRefined',
     'LetterboxEncoderDecoder',
     'MaskRCNNSegmentor',
     'MonteCarloEncoderDecoder',
     'MultiScaleEncoderDecoder',
+    'crf_encoder_decoder',
 ]

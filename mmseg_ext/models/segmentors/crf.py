@@ -21,9 +21,8 @@ from ...core.probabilities import as_probabilities
 from ...core.reading import read_color
 
 
-@MODELS.register_module()
-class CRFEncoderDecoder(EncoderDecoder):
-    """``EncoderDecoder``, or one of its kind, followed by a dense CRF in testing.
+class CRFRefined(EncoderDecoder):
+    """``EncoderDecoder``, or a kind of it that stands behind this class, refined in testing.
 
     Training and validation during training are the network's own; ``test_step`` refines, and so do
     prediction and test-time augmentation. The parameters, and so checkpoints, are the network's.
@@ -34,24 +33,14 @@ class CRFEncoderDecoder(EncoderDecoder):
 
     Args:
         crf: Config of the CRF, such as ``dict(type='DenseCRF', **SETTINGS['deeplabv2_vgg16'])``.
-        segmentor: Registered name of the segmentor to extend, a kind of ``EncoderDecoder``.
-        model: That segmentor's arguments.
+        model: The segmentor's arguments.
 
     Raises:
-        ValueError: If ``segmentor`` is no kind of ``EncoderDecoder``; in testing, if an image
-            cannot be read again, or differs in size from what was predicted.
+        ValueError: In testing, if an image cannot be read again, or differs in size from what was
+            predicted.
     """
 
-    def __new__(cls, *args: Any, segmentor: str = 'EncoderDecoder', **model: Any) -> Any:
-        """Extend the class that ``segmentor`` names."""
-        base = MODELS.get(segmentor)
-        if not (isinstance(base, type) and issubclass(base, EncoderDecoder)):
-            raise ValueError(f'segmentor={segmentor!r} is not a registered kind of EncoderDecoder')
-        if not issubclass(cls, base):
-            cls = type(f'CRF{segmentor}', (cls, base), {})
-        return super().__new__(cls)
-
-    def __init__(self, *, crf: dict, segmentor: str = 'EncoderDecoder', **model: Any) -> None:
+    def __init__(self, *, crf: dict, **model: Any) -> None:
         super().__init__(**model)
         self.crf = MODELS.build(crf)
         self._refining = False
@@ -114,6 +103,29 @@ class CRFEncoderDecoder(EncoderDecoder):
         size = tuple(sample.seg_logits.data.shape[1:])
         image = F.interpolate(image[None], size, mode='bilinear', align_corners=False)[0]
         return image.clamp(0, 255)
+
+
+@MODELS.register_module(name='CRFEncoderDecoder')
+def crf_encoder_decoder(
+    *, crf: dict, segmentor: str = 'EncoderDecoder', **model: Any
+) -> CRFRefined:
+    """Build a segmentor whose predictions a dense CRF refines, see :class:`CRFRefined`.
+
+    Args:
+        crf: Config of the CRF.
+        segmentor: Registered name of the segmentor to refine, a kind of ``EncoderDecoder``.
+        model: That segmentor's arguments.
+
+    Raises:
+        ValueError: If ``segmentor`` is no kind of ``EncoderDecoder``.
+    """
+    base = MODELS.get(segmentor)
+    if not (isinstance(base, type) and issubclass(base, EncoderDecoder)):
+        raise ValueError(f'segmentor={segmentor!r} is not a registered kind of EncoderDecoder')
+    return type(f'CRF{segmentor}', (CRFRefined, base), {})(crf=crf, **model)
+
+
+crf_encoder_decoder.passes_on_to = EncoderDecoder  # type: ignore[attr-defined]
 
 
 def read_rgb(path: str) -> Tensor:
