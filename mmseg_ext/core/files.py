@@ -7,6 +7,8 @@ import contextlib
 import json
 import math
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,6 +53,38 @@ def replacing(path: PathLike) -> Iterator[Path]:
     _flush(path.parent)  # the new name, too, must outlive the machine
 
 
+@contextlib.contextmanager
+def replacing_folder(path: PathLike) -> Iterator[Path]:
+    """Make a folder to fill; when the block ends, it takes the place of ``path``, which goes.
+
+    If the block raises, ``path`` stays as it was and the unfinished folder goes.
+
+    Args:
+        path: Target; the folder that it lies in is made.
+
+    Yields:
+        An empty folder beside it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f'.{path.name}-', dir=path.parent))
+    old = unfinished.with_name(f'{unfinished.name}-old')
+    try:
+        yield unfinished
+        unfinished.chmod(0o755)  # mkdtemp gives it to its owner alone
+        if path.exists():
+            path.rename(old)
+        try:
+            unfinished.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _flush(path: Path) -> None:
     """Wait until a file's content, or a folder's names, are on the disk."""
     if path.is_dir() and os.name == 'nt':  # Windows opens no folders
@@ -72,13 +106,18 @@ def write_bytes(path: PathLike, content: bytes) -> Path:
     return Path(path)
 
 
-def write_json(path: PathLike, data: Any) -> Path:
+def write_json(path: PathLike, data: Any, **options: Any) -> Path:
     """Write plain data as JSON, whole or not at all.
+
+    Args:
+        path: Target.
+        data: Dicts, lists, text, numbers.
+        options: Of ``json.dumps``, such as ``ensure_ascii=False`` for a file to be read by people.
 
     Raises:
         ValueError: If the data hold NaN or an infinity, which JSON does not know.
     """
-    text = json.dumps(data, indent=1, allow_nan=False)
+    text = json.dumps(data, indent=1, allow_nan=False, **options)
     return write_bytes(path, f'{text}\n'.encode())
 
 
@@ -86,6 +125,19 @@ def short_path(path: object) -> Path:
     """Write a path below the current folder as a user would type it."""
     relative = os.path.relpath(str(path))
     return Path(str(path) if relative.startswith('..') else relative)
+
+
+def path_below(path: PathLike, folder: PathLike) -> str:
+    """Write a path as seen from a folder, with ``/`` on every system, as files hold it."""
+    return os.path.relpath(path, folder).replace(os.sep, '/')
+
+
+def stem_below(path: PathLike, folder: PathLike, suffixes: Union[str, Sequence[str]]) -> str:
+    """As :func:`path_below`, without the first of the suffixes that it ends in, of any case."""
+    name = path_below(path, folder)
+    every = (suffixes,) if isinstance(suffixes, str) else suffixes
+    ending = next((suffix for suffix in every if name.lower().endswith(suffix.lower())), '')
+    return name[: len(name) - len(ending)]
 
 
 def read_json(path: PathLike) -> Any:
@@ -99,6 +151,14 @@ def read_json(path: PathLike) -> Any:
         return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
         raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
+
+
+def read_foreign_json(path: PathLike) -> Any:
+    """Content of a file that we did not write, ``None`` if it is no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding='utf-8-sig'))
+    except (ValueError, OSError, RecursionError):
+        return None
 
 
 def _finite(text: str) -> float:

@@ -8,8 +8,6 @@ Shape letters: H row, W column, C channel.
 
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from ..core.files import replacing_folder
 from ..core.reading import read_image, read_mask
 from .bmseg import GROUPS, IMAGES, MASKS
 from .folder import IMAGE_SUFFIXES, files_by_stem
@@ -94,9 +93,7 @@ def convert_bmseg(
     reader = _MaskReader(threshold, strict)
     largest = 0
 
-    target_folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f'.{target_folder.name}-', dir=target_folder.parent))
-    try:
+    with replacing_folder(target_folder) as work:
         for stem, path in tqdm(pairs.items(), desc='bmseg', unit='image', disable=not progress):
             image, brightest = _read_8_bit(path, image_max or 65535)
             largest = max(largest, brightest)
@@ -109,12 +106,8 @@ def convert_bmseg(
         if groups:
             write_groups(work / GROUPS, groups, name='patient')
         write_lists(str(work), split)
-        work.chmod(0o755)  # mkdtemp gives it to its owner alone
         if target_folder.exists():
-            target_folder.rmdir()
-        os.replace(work, target_folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            target_folder.rmdir()  # which fails if somebody has put files there
     return dict(
         images=len(pairs),
         patients=len(set(groups.values())),

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 from mmseg.datasets import BaseSegDataset
 
+from ..core.files import stem_below
 from ..core.reading import read_image, read_mask
 from .groups import group_unit, groups_of, read_groups
 
@@ -93,10 +94,7 @@ class CheckedSegDataset(BaseSegDataset):
 
     def stem_of(self, img_path: str) -> str:
         """Name an image as split and group files do: its path below the folder, no suffix."""
-        name = os.path.relpath(img_path, self.data_prefix['img_path'] or '.').replace(os.sep, '/')
-        suffixes = (self.img_suffix,) if isinstance(self.img_suffix, str) else self.img_suffix
-        ending = next((s for s in suffixes if name.lower().endswith(s.lower())), '')
-        return name[: len(name) - len(ending)]
+        return stem_below(img_path, self.data_prefix['img_path'] or '.', self.img_suffix)
 
     def _check_folders(self) -> None:
         # From the outermost inwards, so that the message names the real cause.

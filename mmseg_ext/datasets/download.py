@@ -217,16 +217,14 @@ def unpack(
         OSError: If the disk is too small.
     """
     target = Path(out) / inner
-    work = Path(tempfile.mkdtemp(prefix='.unpack-', dir=out))
-    try:
-        _extract(path, work, progress)
-        missing = [name for name in ('', *holds) if not (work / inner / name).exists()]
+    with tempfile.TemporaryDirectory('', '.unpack-', out, ignore_cleanup_errors=True) as work:
+        unpacked = Path(work, inner)
+        _extract(path, Path(work), progress)
+        missing = [part for part in ('', *holds) if not (unpacked / part).exists()]
         if missing:
             raise ValueError(f'{path}: holds no {inner}/{missing[0]}: it is another archive')
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(work / inner, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        os.replace(unpacked, target)
 
 
 _OPENERS = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}

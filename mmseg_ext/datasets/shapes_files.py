@@ -1,10 +1,6 @@
 """The embedded data set on disk, in VOC's layout, and its dataset class."""
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -16,6 +12,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 from tqdm import tqdm
 
+from ..core.files import read_json, replacing_folder, write_json
 from .checked import CheckedSegDataset
 from .shapes import CLASSES, draw_image
 
@@ -74,16 +71,9 @@ def write_shapes(
         )
     if found is not None and _is_complete(target, found, wanted):
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f'.{target.name}-', dir=target.parent))
-    try:
+    with replacing_folder(target) as work:
         _write_images(work, num, size, seed, progress)
-        manifest = dict(wanted, sha256=checksum(work))
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n')
-        work.chmod(0o755)  # mkdtemp gives it to its owner alone
-        _replace_folder(work, target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        write_json(work / MANIFEST, dict(wanted, sha256=checksum(work)))
     return True
 
 
@@ -108,7 +98,7 @@ def _drawing(size: int, seed: int) -> str:
 
 def _read_manifest(target: Path) -> Optional[dict]:
     try:
-        manifest = json.loads((target / MANIFEST).read_text())
+        manifest = read_json(target / MANIFEST)
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and 'drawing' in manifest else None
@@ -153,19 +143,3 @@ def _ids(split: str, num: int) -> Iterator[str]:
     for index in range(num):
         if (index % _VAL_EVERY == _VAL_EVERY - 1) == (split == 'val'):
             yield _name(index)
-
-
-def _replace_folder(work: Path, target: Path) -> None:
-    """Give ``work`` the name ``target``; an older data set there is removed afterwards."""
-    old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f'.{target.name}-old-', dir=target.parent))
-        os.replace(target, old)
-    try:
-        os.replace(work, target)
-    except OSError:
-        if old is not None:
-            os.replace(old, target)
-        raise
-    if old is not None:
-        shutil.rmtree(old)

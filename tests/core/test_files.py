@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,69 @@ def test_what_an_ended_process_left_is_swept_before_it_is_collected(tmp_path):
     files.sweep(tmp_path)
     os.waitpid(child, 0)
     assert mine.exists() and not theirs.exists()
+
+
+def _tree(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.rglob('*')}
+
+
+def test_a_folder_takes_the_place_of_another_at_the_end(tmp_path):
+    target = tmp_path / 'new' / 'data'
+    for name in ('first', 'second'):
+        with files.replacing_folder(target) as unfinished:
+            (unfinished / name).write_text(name)
+            assert target.exists() == (name == 'second')
+        assert _tree(tmp_path) == {'new', 'new/data', f'new/data/{name}'}
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_failing_block_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatch):
+    target = tmp_path / 'data'
+    target.mkdir()
+    (target / 'old').touch()
+    with pytest.raises(KeyboardInterrupt), files.replacing_folder(target) as unfinished:
+        (unfinished / 'new').touch()
+        raise KeyboardInterrupt
+    assert _tree(tmp_path) == {'data', 'data/old'}
+    rename = Path.rename
+
+    def refuse(self, to):
+        if Path(to) == target and not self.name.endswith('-old'):
+            raise OSError('no')
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, 'rename', refuse)
+    with pytest.raises(OSError, match='no'), files.replacing_folder(target) as unfinished:
+        (unfinished / 'new').touch()
+    assert _tree(tmp_path) == {'data', 'data/old'}
+
+
+def test_a_path_as_seen_from_a_folder(tmp_path):
+    assert files.path_below(tmp_path / 'a' / 'b.png', tmp_path) == 'a/b.png'
+    assert files.path_below(tmp_path, tmp_path / 'a') == '..'
+    assert files.stem_below(tmp_path / 'a' / 'b.PNG', tmp_path, '.png') == 'a/b'
+    assert files.stem_below(tmp_path / 'b.nii.gz', tmp_path, ('.png', '.nii.gz')) == 'b'
+    assert files.stem_below(tmp_path / 'b.jpg', tmp_path, ('.png', '')) == 'b.jpg'
+
+
+def test_a_foreign_file_is_json_or_nothing(tmp_path):
+    path = tmp_path / 'notes.json'
+    assert files.read_foreign_json(path) is None
+    for text, content in (('\ufeff{"a": [1]}', {'a': [1]}), ('{', None), ('[' * 10**5, None)):
+        path.write_text(text, encoding='utf-8')
+        assert files.read_foreign_json(path) == content
+    path.write_bytes(b'\xff\xfe\x00')
+    assert files.read_foreign_json(path) is None
+
+
+def test_a_path_is_written_as_a_user_would_type_it(tmp_path, monkeypatch):
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    assert files.short_path(tmp_path / 'here' / 'a.py') == Path('a.py')
+    assert files.short_path(tmp_path / 'a.py') == tmp_path / 'a.py'
+
+
+def test_json_keeps_letters_where_people_read_it(tmp_path):
+    path = files.write_json(tmp_path / 'a.json', {'mean': 'größe'}, ensure_ascii=False)
+    assert path.read_bytes() == '{\n "mean": "größe"\n}\n'.encode()
+    assert files.read_json(path) == {'mean': 'größe'}

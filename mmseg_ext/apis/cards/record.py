@@ -5,14 +5,13 @@ config that mmengine left in the work folder, against the one in the repository,
 changed on the command line is not lost.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
 
-from ...core.files import PathLike, write_bytes
+from ...core.files import PathLike, write_bytes, write_json
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, draw_overview, read_curves
 from ..draw.pixels import colorize, encode_below, error_picture, picture_grid
@@ -175,8 +174,7 @@ def find_written_config(work_dir: PathLike, results: dict, folder: PathLike) -> 
 
 def write_record(record: dict, path: Path) -> Path:
     """Write what a card reads, in one step."""
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
-    return write_bytes(path, text.encode('utf-8'))
+    return write_json(path, record, ensure_ascii=False)
 
 
 def collect(work_dir: PathLike, folder: PathLike) -> list[Path]:

@@ -6,15 +6,15 @@ pool a whole data set. A config whose protocol does says so: ``fold_pool = 'trai
 
 import copy
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
+from ...core.files import path_below, stem_below
 from ...core.labels import background_of
 from ...datasets.kfold import Fold, split_folds
 from ..config.pipelines import label_loader
@@ -92,7 +92,7 @@ def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False
     for dataset in built:
         for index in range(len(dataset)):
             info = dataset.get_data_info(index)
-            name = _id_of(info['img_path'], prefix, dataset.img_suffix)
+            name = stem_below(info['img_path'], prefix, dataset.img_suffix)
             pairs[name] = (info['img_path'], info.get('seg_map_path'))
             if info.get('group') is not None:
                 groups[name] = str(info['group'])
@@ -195,30 +195,17 @@ def _mask_folders(built: list[Any], tops: dict[str, str]) -> dict[str, str]:
     """
     if 'seg_map_path' not in tops:
         return {}
-    pairs = [
-        tuple(
-            os.path.relpath(d.data_prefix[key], tops[key]) for key in ('img_path', 'seg_map_path')
-        )
-        for d in built
-    ]
-    if all(images == masks for images, masks in pairs):
-        return {}
-    return {images.replace(os.sep, '/'): masks.replace(os.sep, '/') for images, masks in pairs}
+    images, masks = (
+        [path_below(dataset.data_prefix[key], tops[key]) for dataset in built]
+        for key in ('img_path', 'seg_map_path')
+    )
+    return {} if images == masks else dict(zip(images, masks))
 
 
 def _below(path: str, root: str) -> str:
     """Write a folder relative to the data set's root, to which it will be joined."""
     inside = root and not os.path.relpath(path, root).startswith(os.pardir)
     return os.path.relpath(path, root) if inside else path
-
-
-def _id_of(path: str, prefix: str, suffixes: Union[str, Sequence[str]]) -> str:
-    """The path of an image below its folder, without its suffix."""
-    name = os.path.relpath(path, prefix).replace(os.sep, '/')
-    for suffix in (suffixes,) if isinstance(suffixes, str) else suffixes:
-        if name.lower().endswith(suffix.lower()):
-            return name[: -len(suffix)]
-    return name
 
 
 def _foreground(cfg: Config, datasets: list[Any]) -> dict[str, bool]:

@@ -4,7 +4,6 @@ One line for each score of each row: paper, ours, difference, and one of four wo
 written from the plain data of :func:`as_data`.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from typing import Any, Optional
 
 from prettytable import PrettyTable
 
-from ...core.files import PathLike, read_json, write_bytes
+from ...core.files import PathLike, read_json, write_json
 from ..draw.markdown import markdown_table
 from .rows import Table
 from .values import COUNTS, TableValues, table_values
@@ -231,8 +230,7 @@ def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
                 f'{path} has runs of {", ".join(gone)}, which are not in the work folders: give '
                 'their --work-dirs, or remove that file'
             )
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False, default=str) + '\n'
-    return write_bytes(path, text.encode('utf-8'))
+    return write_json(path, data, ensure_ascii=False, default=str)
 
 
 def tables_section(folder: PathLike) -> list[str]:

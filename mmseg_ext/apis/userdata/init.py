@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, Union
 
-from ...core.files import PathLike, write_bytes
+from ...core.files import PathLike, path_below, write_bytes
 from ...core.labels import evenly
 from ...core.words import command
 from ...datasets.splits import write_lists
@@ -81,7 +81,7 @@ def init_data_file(
         drawn = find_annotations(root, own)
     if drawn is not None:
         found = classes_of_drawn(drawn, classes)
-        layout = layout_of_drawn(drawn, root, _below(own[1], root))
+        layout = layout_of_drawn(drawn, root, path_below(own[1], root))
         add_splits(layout, how, own=own)
         paint_masks(drawn, root, own[1])
     else:
@@ -92,11 +92,6 @@ def init_data_file(
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
     notes = [*layout.notes, *found.notes, *_warnings(out)]
     return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
-
-
-def _below(folder: Path, root: Path) -> str:
-    """A folder as a path from the root of the data."""
-    return Path(os.path.relpath(folder.absolute(), root.absolute())).as_posix()
 
 
 def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
@@ -177,7 +172,7 @@ def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
     home = out.parent.absolute()
     root = layout.root.absolute()
     inside = root == home or home in root.parents
-    shown = Path(os.path.relpath(root, home)).as_posix() if inside else root.as_posix()
+    shown = path_below(root, home) if inside else root.as_posix()
     kind = 'values' if found.values else 'colors'
     lines = [
         f'# What {command("dataset")} init found; correct what is wrong, then',

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ....core.files import path_below
 from ....datasets.folder import IMAGE_SUFFIXES, walk_files
 
 SPLITS = {
@@ -84,7 +85,7 @@ def look_below(root: Path, own: Sequence[Path] = ()) -> Tree:
     others: Counter = Counter()
     for path in data_files(root, own):
         if path.name.lower().endswith(IMAGE_SUFFIXES):
-            folder = PurePosixPath(os.path.relpath(path.parent, root)).as_posix()
+            folder = path_below(path.parent, root)
             files[folder].append(path.name)
         else:
             ends = ''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix

@@ -1,11 +1,11 @@
 """Names of classes that came with the data: text files, and JSON of several makers."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from ....core.files import read_foreign_json
 from .folders import data_files
 
 Color = tuple[int, int, int]
@@ -57,7 +57,7 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     unread = ''
     for name in (*_TEXTS, *_JSONS):
         for path in sorted(found.get(name, [])):
-            names = _from_json(path) if name in _JSONS else _from_text(path)
+            names = _names_of(read_foreign_json(path)) if name in _JSONS else _from_text(path)
             if names:
                 return Listed(names, path.relative_to(folder).as_posix())
             unread = unread or path.relative_to(folder).as_posix()
@@ -78,14 +78,6 @@ def _line(line: str) -> list[Name]:
         return []
     color = (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
     return [Name(' '.join(names), numbers[0] if len(numbers) == 1 else None, color)]
-
-
-def _from_json(path: Path) -> list[Name]:
-    try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
-    except (ValueError, OSError, RecursionError):
-        return []  # of another kind
-    return _names_of(content)
 
 
 def _names_of(content: Any) -> list[Name]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
+from ....core.files import path_below
 from ....datasets.folder import read_list
 from ....datasets.splits import split_ids
 from .folders import SPLITS, data_files
@@ -123,7 +124,7 @@ def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> dict[str, 
         read = {split: _listed_stems(path, known) for split, path in paths.items()}
         found = {split: stems for split, (stems, _) in read.items() if stems}
         if 'train' in found and _size(found) > _size(best):
-            best, source = found, PurePosixPath(os.path.relpath(folder, layout.root)).as_posix()
+            best, source = found, path_below(folder, layout.root)
             unknown = sum(number for stems, number in read.values() if stems)
     if not best:
         _say_unused(layout, own)
@@ -146,7 +147,7 @@ def _say_unused(layout: Layout, own: Sequence[Path]) -> None:
     named = [path for path in data_files(layout.root, own) if path.stem.lower() in SPLITS]
     unused = sorted(path for path in named if path.suffix.lower() in ('.txt', '.csv'))
     if unused:
-        names = [PurePosixPath(os.path.relpath(path, layout.root)).as_posix() for path in unused]
+        names = [path_below(path, layout.root) for path in unused]
         layout.notes.append(
             f'not used as lists of a split: {", ".join(names[:4])}; a list is a .txt with the stem '
             'of an image that has a mask in each line, and there must be one for train'

@@ -1,11 +1,10 @@
 """Files that describe objects in place of masks: which ones lie in a folder, and what they say."""
 
-import json
-import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, Optional
+from pathlib import Path
+from typing import Optional
 
+from ....core.files import path_below, read_foreign_json
 from ....datasets.folder import IMAGE_SUFFIXES
 from ..find.folders import data_files
 from .coco import is_coco, read_coco
@@ -29,11 +28,11 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
     Raises:
         ValueError: If a file contradicts itself, or the images.
     """
-    paths = [
-        PurePosixPath(os.path.relpath(path, root)).as_posix() for path in data_files(root, own)
-    ]
+    paths = [path_below(path, root) for path in data_files(root, own)]
     images = [path for path in paths if path.lower().endswith(IMAGE_SUFFIXES)]
-    contents = {path: _content(root / path) for path in paths if path.lower().endswith('.json')}
+    contents = {
+        path: read_foreign_json(root / path) for path in paths if path.lower().endswith('.json')
+    }
     for is_kind, read in _KINDS:
         files = {path: content for path, content in contents.items() if is_kind(content)}
         if files:
@@ -49,12 +48,3 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
             )
             return drawn._replace(notes=[text, *drawn.notes])
     return None
-
-
-def _content(path: Path) -> Any:
-    """The content of a JSON file, ``None`` if it is none."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8-sig'))
-    except (ValueError, OSError, RecursionError):
-        return None
-    return content
