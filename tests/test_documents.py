@@ -5,7 +5,7 @@ import re
 import pytest
 from support.paths import ROOT
 
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')),
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')),
          *sorted((ROOT / 'configs').glob('*/README.md'))]  # fmt: skip
 
 

@@ -1,15 +1,14 @@
-"""LICENSE is Apache-2.0 to the letter; CITATION.cff cites this version; links lead somewhere."""
+"""LICENSE is Apache-2.0 to the letter; CITATION.cff cites this version."""
 
 import hashlib
 import re
 from datetime import date
-from pathlib import Path
 
 import yaml
+from support.paths import ROOT
 
 import mmseg_ext
 
-ROOT = Path(__file__).resolve().parents[1]
 # of https://www.apache.org/licenses/LICENSE-2.0.txt
 APACHE = 'cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30'
 
