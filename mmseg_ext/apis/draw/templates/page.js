@@ -39,7 +39,8 @@ function enlarge(button) {
   const shown = button.querySelector('img:not(.under)');
   const ratio = shown.naturalWidth / shown.naturalHeight;
   place.className = button.className.replace('zoom', '');
-  place.style.width = Math.min(innerWidth * 0.92, innerHeight * 0.82 * ratio) + 'px';
+  const room = document.documentElement.clientWidth * 0.92;
+  place.style.width = Math.min(room, innerHeight * 0.82 * ratio) + 'px';
   place.style.background = button.style.background;
   place.replaceChildren(...[...button.children].map(image => image.cloneNode()));
   dialog.querySelector('p').textContent = shown.alt;
