@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from mmengine import hub
 from mmengine.config import Config
@@ -9,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
 from support.paths import ROOT
 
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.registry import MODELS
 
 NAME = 'fmsi/fmsi_mobilenetv2_camvid.py'
@@ -17,6 +19,11 @@ NAME = 'fmsi/fmsi_mobilenetv2_camvid.py'
 def test_configs_are_found_by_package():
     cfg = hub.get_config(f'mmseg_ext::{NAME}')
     assert cfg.to_dict() == Config.fromfile(ROOT / 'configs' / NAME).to_dict()
+
+
+def test_a_config_that_a_package_lacks_leads_to_a_similar_one():
+    with pytest.raises(ValueError, match=r'does not exist; did you mean .*hrnet_w18_voc12aug\.py'):
+        load_config('mmseg_ext::fmsi/hrnet_w18_voc.py')
 
 
 def test_models_are_built_by_package():

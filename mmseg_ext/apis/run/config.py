@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Optional
 
@@ -93,12 +94,21 @@ def _read(path: str) -> Config:
     except (Exception, SystemExit) as error:  # a config is a program, which may end us
         where = error.lineno if isinstance(error, SyntaxError) else None
         line = '' if where is None else f', line {where}'
+        hint = _similar(_packaged(path)) if packaged and isinstance(error, OSError) else ''
         raise ValueError(
-            f'config {path}{line} cannot be read: {type(error).__name__}: {error}'
+            f'config {path}{line} cannot be read: {type(error).__name__}: {error}{hint}'
         ) from error
     if not isinstance(cfg.get('model'), dict):
         raise ValueError(f'config {path} has no model: a part of a config, or something else')
     return cfg
+
+
+def _packaged(path: str) -> Path:
+    """Where ``package::path`` lies, as mmengine looks for it."""
+    package, _, name = path.partition('::')
+    spec = find_spec(package)
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    return folder / '.mim' / 'configs' / name
 
 
 def _similar(path: Path) -> str:

@@ -239,8 +239,8 @@ def choose_rows(table: Table, names: Optional[Sequence[str]]) -> Table:
         found = [row.label for row in table.rows
                  if name.lower() in (row.label.lower(), row.config.lower())]  # fmt: skip
         if not found:
-            labels = [row.label for row in table.rows]
-            raise ValueError(unknown(f'row of table {table.table}', name, labels))
+            known = [*(row.label for row in table.rows), *(row.config for row in table.rows)]
+            raise ValueError(unknown(f'row of table {table.table}', name, filter(None, known)))
         wanted.update(found)
     wanted.update(row.weights_of for row in table.rows if row.label in wanted and row.weights_of)
     rows = tuple(row for row in table.rows if row.label in wanted)

@@ -1,6 +1,7 @@
 """tables.yml of every paper, choosing tables and rows, and finding runs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,9 @@ def test_names_that_do_not_exist_say_which_one_is_near(tmp_path):
         choose_table(tables, '11')
     with pytest.raises(ValueError, match="no row of table 1 'othr': did you mean Other?"):
         choose_rows(tables['1'], ['othr'])
+    rows = tuple(replace(row, config='deep_net_voc12aug') for row in tables['1'].rows)
+    with pytest.raises(ValueError, match="'deep_net_voc': did you mean deep_net_voc12aug?"):
+        choose_rows(replace(tables['1'], rows=rows), ['deep_net_voc'])
     with pytest.raises(ValueError, match="no table 'x': there are '1'"):
         choose_table(tables, 'x')
 
