@@ -127,7 +127,7 @@ class CalibrationMetric(LabelMapMetric):
     """Report ECE and mean confidence, in per cent, beside :class:`SegMetric`.
 
     Needs ``seg_logits`` of the samples; test-time augmentation of mmseg gives none. The tools write
-    :attr:`summary` into ``results.json`` as ``calibration``.
+    :attr:`calibration` into ``results.json`` as ``calibration``.
 
     Args:
         num_bins: M.
@@ -139,7 +139,7 @@ class CalibrationMetric(LabelMapMetric):
         prefix: Put before the names of the scores.
 
     Attributes:
-        summary: After ``evaluate`` on the main process: ``num_bins``, ``ECE`` with
+        calibration: After ``evaluate`` on the main process: ``num_bins``, ``ECE`` with
             ``ECE_interval``, ``accuracy`` and mean ``confidence``, fractions, and ``bins``, the
             three parts of the summed histogram.
 
@@ -161,7 +161,7 @@ class CalibrationMetric(LabelMapMetric):
             raise ValueError(f'num_bins must be at least 1, got {num_bins}')
         self.num_bins = num_bins
         self.per_image_file = per_image_file
-        self.summary: Optional[dict] = None
+        self.calibration: Optional[dict] = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -214,8 +214,8 @@ class CalibrationMetric(LabelMapMetric):
             _save(Path(self.per_image_file), names, histograms)
         units = self.units_of(names, [group for _, group, _ in results])
         ends = self.intervals['ECE'] = calibration_interval(histograms, units.groups)
-        self.summary = dict(calibration_summary(histograms.sum(0)), ECE_interval=list(ends))
-        shown = {key: _percent(self.summary[key]) for key in ('ECE', 'confidence', 'accuracy')}
+        self.calibration = dict(calibration_summary(histograms.sum(0)), ECE_interval=list(ends))
+        shown = {key: _percent(self.calibration[key]) for key in ('ECE', 'confidence', 'accuracy')}
         print_log(
             f'calibration: ECE {shown["ECE"]:.2f}{brackets(ends)} % ({self.num_bins} bins), mean '
             f'confidence {shown["confidence"]:.2f} %, pixels right {shown["accuracy"]:.2f} %. '

@@ -86,9 +86,9 @@ def test_metric_adds_images_up(tmp_path):
         metric.process(None, [_sample(name, _prob(), torch.tensor(LABEL))])
     report = metric.evaluate(2)
     assert report == dict(ECE=pytest.approx(100 * ECE), confidence=pytest.approx(100 * 3.75 / 5))
-    assert metric.summary['bins']['count'] == [2 * c for c in COUNT]
-    assert metric.summary['bins']['right'] == [2 * c for c in RIGHT]
-    assert metric.summary['accuracy'] == pytest.approx(3 / 5)
+    assert metric.calibration['bins']['count'] == [2 * c for c in COUNT]
+    assert metric.calibration['bins']['right'] == [2 * c for c in RIGHT]
+    assert metric.calibration['accuracy'] == pytest.approx(3 / 5)
     with np.load(tmp_path / 'new' / 'cal.npz') as file:
         assert file['names'].tolist() == ['1.png', '2.png']
         assert file['count'].tolist() == [COUNT, COUNT] and file['right'].dtype == np.int64
@@ -102,8 +102,8 @@ def test_logits_are_made_probabilities():
     metric.process(None, [_sample('x.png', logits, label)])
     metric.evaluate(1)
     expected = confidence_histogram(logits.softmax(0), label)
-    assert metric.summary['bins']['count'] == expected[0].tolist()
-    assert metric.summary['ECE'] == pytest.approx(calibration_error(expected))
+    assert metric.calibration['bins']['count'] == expected[0].tolist()
+    assert metric.calibration['ECE'] == pytest.approx(calibration_error(expected))
 
 
 def test_a_single_logit_is_two_classes():
@@ -111,14 +111,14 @@ def test_a_single_logit_is_two_classes():
     prob = torch.tensor([[[0.75, 0.25]]])  # mmseg hands out the sigmoid
     metric.process(None, [_sample('x.png', prob, torch.tensor([[1, 1]]))])
     metric.evaluate(1)
-    assert metric.summary['bins'] == dict(count=[0, 2], right=[0, 1], confidence=[0.0, 1.5])
-    assert metric.summary['ECE'] == pytest.approx(abs(1 - 1.5) / 2)
+    assert metric.calibration['bins'] == dict(count=[0, 2], right=[0, 1], confidence=[0.0, 1.5])
+    assert metric.calibration['ECE'] == pytest.approx(abs(1 - 1.5) / 2)
 
 
 def test_without_a_labelled_pixel_it_is_undefined():
     metric = _build(ignore_index=0)
     metric.process(None, [_sample('x.png', _prob(), torch.zeros(2, 3, dtype=torch.long))])
-    assert np.isnan(metric.evaluate(1)['ECE']) and metric.summary['ECE'] is None
+    assert np.isnan(metric.evaluate(1)['ECE']) and metric.calibration['ECE'] is None
 
 
 def test_messages():

@@ -17,7 +17,7 @@ from mmengine.logging import print_log
 from ...core.files import read_json, write_json
 from ...datasets.kfold import check_fold, splitter_name
 from ...datasets.splits import write_lists
-from ..run.options import metrics_of
+from ..config.metrics import add_facts, metrics_of
 from ..run.results_check import check_split
 from .pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
 
@@ -73,9 +73,7 @@ def use_fold(
         pool=pool,
         splitter=splitter_name(grouped=found.groups is not None, stratified=stratify),
     )
-    for metric in metrics_of(cfg):
-        if metric.get('type') == 'SegMetric':
-            metric.extra = dict(metric.get('extra') or {}, **facts)
+    add_facts(metrics_of(cfg), facts)
     groups = None if found.groups is None else [found.groups[name] for name in order]
     write_json(
         Path(cfg.work_dir, SPLIT_FILE),

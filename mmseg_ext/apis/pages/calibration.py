@@ -43,5 +43,5 @@ def ensure_calibration(work_dir: PathLike) -> bool:
             samples = [sample.to_dict() for sample in model.test_step(batch)]
             metric.process(batch, samples)
     metric.evaluate(len(loader.dataset))
-    write_json(folder / 'results.json', dict(results, calibration=metric.summary))
+    write_json(folder / 'results.json', dict(results, calibration=metric.calibration))
     return True

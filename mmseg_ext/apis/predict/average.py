@@ -19,9 +19,9 @@ from torch import nn
 
 from ...core.files import PathLike
 from ...core.probabilities import as_probabilities
+from ..config.metrics import metrics_of, result_files
 from ..run.folder import test_dataset
 from ..run.load import load_model
-from ..run.options import metrics_of
 from .predictor import Failure, find_images, predict_to_folder
 
 
@@ -126,11 +126,7 @@ def score_average(model: AveragedModel, cfg: Config, folder: PathLike) -> dict:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     metrics = copy.deepcopy(metrics_of(cfg))
     for metric in metrics:
-        if metric.get('type') == 'SegMetric':
-            metric.update(
-                summary_file=str(Path(folder, 'results.json')),
-                per_image_file=str(Path(folder, 'per_image.npz')),
-            )
+        metric.update(result_files(metric, folder))
     loader = Runner.build_dataloader(copy.deepcopy(cfg.test_dataloader))
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = loader.dataset.metainfo

@@ -21,7 +21,8 @@ from ...core.files import PathLike
 from ...core.words import did_you_mean, nearest
 from ..config.check import check_config, check_numbers, check_options
 from ..config.schedule import set_max_iters, set_val_interval, short_schedule
-from ..userdata.apply import apply_dataset, run_name
+from ..userdata.apply import apply_dataset
+from ..userdata.starts import run_name
 
 
 def load_config(
@@ -39,7 +40,7 @@ def load_config(
             it wins, and ``val_interval`` is that of the loop.
         work_dir: Wins over the file's own; without either ``work_dirs/<config name>``, and with a
             ``dataset`` ``work_dirs/<config name>-<data set name>``.
-        dataset: File of the user's data, see :func:`~.user_dataset.apply_dataset`.
+        dataset: File of the user's data, see :func:`~..userdata.apply.apply_dataset`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -50,7 +51,7 @@ def load_config(
     cfg = _read(path)
     name = Path(path.split('::')[-1]).stem
     if dataset is not None:
-        name = run_name(path, apply_dataset(cfg, dataset, options))
+        name = run_name(path, apply_dataset(cfg, dataset, options).name)
     override(cfg, options)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)

@@ -15,6 +15,7 @@ from ...core.files import PathLike
 from ...engine.distributed import start_cpu_group
 from ...engine.lost_process import waiting_time
 from ...evaluation.calibration_metric import PER_IMAGE_FILE
+from ..config.metrics import metrics_of, takes
 
 _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
 
@@ -120,19 +121,12 @@ def use_drawing(
         cfg.visualizer.save_dir = str(show_dir)
 
 
-def metrics_of(cfg: Config) -> list:
-    """List the configs of the test's metrics."""
-    evaluator = cfg.test_evaluator
-    return list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
-
-
 def use_output(cfg: Config, folder: PathLike) -> None:
     """Write the predicted masks into a folder; a metric with a prefix writes into one within."""
     for metric in metrics_of(cfg):
-        if metric.get('type') in ('BoundaryF1Metric', 'CalibrationMetric', 'SurfaceMetric'):
-            continue
-        metric.update(output_dir=str(Path(folder, metric.get('prefix') or '')))
-        if metric.get('type') == 'IoUMetric':
+        if takes(metric, 'output_dir'):
+            metric.update(output_dir=str(Path(folder, metric.get('prefix') or '')))
+        if takes(metric, 'keep_results'):  # else mmseg's Cityscapes metric deletes them again
             metric.update(keep_results=True)
 
 

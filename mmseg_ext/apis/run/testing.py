@@ -9,14 +9,14 @@ from mmengine.runner import Runner
 
 from ...core.files import PathLike, output_names
 from ...engine import lost_process
-from ...evaluation import CalibrationMetric
 from ..config.classes import check_num_classes
+from ..config.metrics import metrics_of, result_files
 from ..config.packages import check_packages
 from .checkpoints import best_or_last, check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained
 from .facts import add_run_facts
 from .guard import guarded
-from .options import metrics_of, process_limit
+from .options import process_limit
 from .settings import check_settings
 from .training import build_runner
 
@@ -44,14 +44,10 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     summary = Path(cfg.work_dir, 'results.json')
     ours = False
     for metric in metrics_of(cfg):
-        if metric.get('type') != 'SegMetric':
-            continue
-        # Of several, the one without a prefix is the run's; the others have files of their own.
-        prefix = metric.get('prefix')
-        ending = f'_{prefix}' if prefix else ''
-        metric.setdefault('summary_file', str(Path(cfg.work_dir, f'results{ending}.json')))
-        metric.setdefault('per_image_file', str(Path(cfg.work_dir, f'per_image{ending}.npz')))
-        if not prefix:
+        files = result_files(metric, cfg.work_dir)
+        for key, path in files.items():
+            metric.setdefault(key, path)
+        if files and not metric.get('prefix'):
             summary, ours = Path(metric['summary_file']), True
     with guarded(cfg, cfg.get('visualizer', {}).get('save_dir'), shared=True):
         runner = build_runner(cfg)
@@ -119,9 +115,9 @@ def _name_outputs(runner: Runner) -> None:
 
 
 def _calibration(runner: Runner) -> Optional[dict]:
-    """What a CalibrationMetric of the test has found."""
+    """How sure the model was and how often right, if a metric of the test counts it."""
     metrics = runner.test_loop.evaluator.metrics
-    return next((m.summary for m in metrics if isinstance(m, CalibrationMetric)), None)
+    return next((m.calibration for m in metrics if hasattr(m, 'calibration')), None)
 
 
 def _intervals(runner: Runner) -> dict:

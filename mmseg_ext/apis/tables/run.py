@@ -5,7 +5,6 @@ fails is put on a list while the others go on. Run it again at any time.
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -26,7 +25,8 @@ from ..run.config import load_config
 from ..run.folder import training_config
 from ..run.launch import Launch, option_arguments
 from ..run.state import is_half_trained, is_trained, tested_with
-from ..userdata.apply import read_user_data
+from ..userdata.data import read_user_data
+from ..userdata.starts import row_start
 from .rows import Row, Table, find_config, row_folder
 
 STAMP = 'table_row.json'
@@ -168,12 +168,12 @@ def _names_start(options: Sequence[str]) -> bool:
 
 
 def _start_config(table: Table, row: Row, cfg: Config) -> Optional[str]:
-    """The config whose run this one goes on from: ``load_from='work_dirs/<config>/<file>'``."""
-    named = re.fullmatch(r'work_dirs/([^/]+)/[^/]+', str(cfg.get('load_from')))
-    if named is None or row.path is None:
+    """The config whose run this one goes on from, if it is one of ours."""
+    start = row_start(cfg, table.dataset)
+    if start is None or row.path is None:
         return None
-    name = named[1].removesuffix(f'-{table.dataset}')
-    return name if find_config(name, row.path.parent.name, row.path.parent.parent) else None
+    found = find_config(start.config, row.path.parent.name, row.path.parent.parent)
+    return start.config if found else None
 
 
 def all_options(row: Row, options: Sequence[str]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 import mmseg_ext  # noqa: F401
-from mmseg_ext.apis.userdata.apply import read_user_data
 from mmseg_ext.apis.userdata.check import check_data
+from mmseg_ext.apis.userdata.data import read_user_data
 from mmseg_ext.apis.userdata.file import read_data_file
 from mmseg_ext.apis.userdata.find.signs import (
     images_are_masks,

@@ -1,0 +1,84 @@
+"""A user's data as a run sees them: what the file says, with sizes and counts of what it names."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Optional
+
+import torch
+
+from ...core.files import PathLike
+from ...core.labels import background_of
+from ...models.losses.class_weights import class_weights
+from .file import DataFile, read_data_file
+from .scan import MaskCount, median_size, pair_files, probe, read_group_file
+
+Size = tuple[int, int]
+
+_PROBED = 100  # masks of a split that are looked at before a run; all are, when they are loaded
+_COUNTED = 500  # masks that class weights are counted on
+
+
+@dataclass(frozen=True)
+class UserData:
+    """A data set file with what a run needs to know about its files.
+
+    Args:
+        file: What the user wrote.
+        num_train: Training images.
+        size: Median H and W of the training images.
+    """
+
+    file: DataFile
+    num_train: int
+    size: Size
+
+    @cached_property
+    def counts(self) -> list[MaskCount]:
+        """Pixels of the classes in training masks, all or an even spread of them."""
+        return probe(self.file, 'train', limit=_COUNTED)
+
+    @property
+    def background(self) -> Optional[int]:
+        """Id of the background, ``None`` if no class has such a name."""
+        return background_of(self.file.classes)
+
+    def pixels(self) -> torch.Tensor:
+        """Pixels of each class, and of the images in which it occurs, int64 ``(2, K)``."""
+        own = torch.stack([torch.from_numpy(count.pixels[:-1]) for count in self.counts])
+        sizes = torch.tensor([count.size[0] * count.size[1] for count in self.counts])
+        return torch.stack([own.sum(0), ((own > 0) * sizes[:, None]).sum(0)])
+
+    def median_weights(self) -> list[float]:
+        """Median-frequency weight of each class, K numbers."""
+        own, of_images = self.pixels()
+        weights = class_weights(own, method='median', image_pixels_K=of_images)
+        return [round(weight, 4) for weight in weights.tolist()]
+
+    def positive(self) -> list[int]:
+        """Ids of the classes that a two-class loss treats as the object.
+
+        That is all but the background; without a class of that name, the classes with less than
+        an equal share of the pixels.
+        """
+        classes = range(len(self.file.classes))
+        if self.background is not None:
+            return [k for k in classes if k != self.background]
+        pixels = self.pixels()[0].tolist()
+        rare = [k for k in classes if pixels[k] * len(pixels) < sum(pixels)]
+        return rare or list(classes)[1:]
+
+
+def read_user_data(path: PathLike) -> UserData:
+    """Read a data set file and look at its files, up to 100 masks of each split. Writes nothing.
+
+    Args:
+        path: The data set file.
+
+    Raises:
+        FileNotFoundError: If the file, a folder, a list or a mask is absent.
+        ValueError: If the file contradicts itself or the masks, or a split is empty.
+    """
+    file = read_data_file(path)
+    read_group_file(file)
+    counts = {part: probe(file, part, limit=_PROBED) for part in file.parts}
+    return UserData(file, len(pair_files(file, 'train').pairs), median_size(counts['train']))
