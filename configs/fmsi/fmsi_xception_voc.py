@@ -1,3 +1,4 @@
+# Table 1, "Ours", on voc12aug; documented commands call it by this name.
 _base_ = './_base_voc12aug_xception.py'
 model = dict(
     decode_head=dict(

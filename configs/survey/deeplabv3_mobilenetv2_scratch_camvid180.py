@@ -1,7 +1,5 @@
 # DeepLabv3 on MobileNetV2, in the CPU protocol, from random weights.
-_base_ = [
-    '../_base_/protocols/camvid180_scratch.py', '../_base_/models/deeplabv3_mobilenetv2.py'
-]
+_base_ = ['../_base_/protocols/camvid180_scratch.py', '../_base_/models/deeplabv3_mobilenetv2.py']
 model = dict(
     data_preprocessor=dict(seg_pad_val={{_base_.ignore_index}}, size={{_base_.crop_size}}),
     decode_head=dict(

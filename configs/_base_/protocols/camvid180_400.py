@@ -1,10 +1,7 @@
 # CamVid at half resolution, fine-tuned: 400 iterations of batch 8 at 128x128. A short budget that
 # lets all ablation rows train on two CPU cores, no paper's protocol. Rows add a model with
 # pretrained weights.
-_base_ = [
-    '../default_runtime.py', '../datasets/camvid180.py',
-    '../schedules/cpu_mobilenetv2.py'
-]
+_base_ = ['../default_runtime.py', '../datasets/camvid180.py', '../schedules/cpu_mobilenetv2.py']
 max_iters = 400
 val_interval = max_iters
 param_scheduler = [

@@ -1,10 +1,7 @@
 # CamVid at half resolution (240x180), 400 iterations of batch 4 at 128x128 from random weights:
 # what the CPU rows share. Predictions are scaled back and scored on the full-size labels. Validated
 # often, on every third image, as the rows are compared by how fast they converge.
-_base_ = [
-    '../default_runtime.py', '../datasets/camvid180.py',
-    '../schedules/cpu_scratch.py'
-]
+_base_ = ['../default_runtime.py', '../datasets/camvid180.py', '../schedules/cpu_scratch.py']
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadLabels'),

@@ -1,9 +1,7 @@
 # CamVid, fine-tuned at the length that published recipes train for: 12000 iterations of batch 8 at
 # 256x256 show as many pixels as 100 epochs of batch 4 at 480x360. About four and a half hours on
 # one CPU core with MobileNetV2, so that checkpoints are close and two of them are kept.
-_base_ = [
-    '../default_runtime.py', '../datasets/camvid.py', '../schedules/cpu_mobilenetv2.py'
-]
+_base_ = ['../default_runtime.py', '../datasets/camvid.py', '../schedules/cpu_mobilenetv2.py']
 max_iters = 12000
 val_interval = 1000
 param_scheduler = [

@@ -1,9 +1,6 @@
 # VOC 2012 with SBD's masks: crops of 320, batch 8, 40k iterations of SGD at 0.01 with the poly
 # policy, tested at full size. This protocol is ours.
-_base_ = [
-    '../default_runtime.py', '../datasets/voc12aug.py',
-    '../schedules/sgd_poly.py'
-]
+_base_ = ['../default_runtime.py', '../datasets/voc12aug.py', '../schedules/sgd_poly.py']
 crop_size = (320, 320)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
