@@ -17,8 +17,8 @@ from pathlib import Path
 
 from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.folds.pool import read_pool
-from mmseg_ext.apis.folds.report import SUMMARY_FILE, format_folds, write_summary
-from mmseg_ext.apis.folds.run import Plan, choose_checkpoint, run_folds
+from mmseg_ext.apis.folds.report import format_folds, write_summary
+from mmseg_ext.apis.folds.run import Plan, run_folds
 from mmseg_ext.apis.predict.average import load_average, run_average
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.core.files import short_path
@@ -62,13 +62,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
+def average(args: argparse.Namespace, result: dict, folder: run.RunFolder) -> int:
     """Predict with the models of the tested folds; returns the number of failures."""
     options = cli.parse_options(args.cfg_options)
     cfg = run.load_config(args.config, options=options, dataset=args.dataset)
-    weights = [
-        choose_checkpoint(work_dir / f'fold{fold}', args.checkpoint) for fold in result['folds']
-    ]
+    weights = [folder.fold(fold).checkpoint(args.checkpoint) for fold in result['folds']]
     model = load_average(
         args.config,
         weights,
@@ -77,17 +75,16 @@ def average(args: argparse.Namespace, result: dict, work_dir: Path) -> int:
         dataset=args.dataset,
     )
     pool = read_pool(cfg, pool=result['pool'])
-    folder = work_dir / 'average'
     failures = run_average(
         model,
         cfg,
-        folder,
+        folder.average,
         inputs=args.average,
         seen=[image for image, _ in pool.pairs.values()],
         prob=args.prob,
         source=dict(config=args.config, checkpoints=[str(path) for path in weights]),
     )
-    print(f'average of {len(weights)} models: {folder}')
+    print(f'average of {len(weights)} models: {folder.average}')
     for failure in failures:
         print(f'  {failure.reason}', file=sys.stderr)
     return len(failures)
@@ -101,7 +98,7 @@ def main() -> int:
         work_dir=args.work_dir,
         dataset=args.dataset,
     )
-    work_dir, failed = Path(cfg.work_dir), []
+    folder, failed = run.RunFolder.of(cfg), []
     if not args.report:
         plan = Plan(
             config=args.config,
@@ -117,13 +114,13 @@ def main() -> int:
             plan, cfg, launch=Launch(TOOLS), folds=args.folds, spacing=args.spacing,
             tolerance=args.tolerance)  # fmt: skip
     problems = len(failed)
-    if failed and not list(work_dir.glob('fold*/results.json')):
+    if failed and not folder.tested_folds():
         print('no fold was tested, nothing to sum up', file=sys.stderr)
     else:
-        result = write_summary(work_dir)
-        print(f'{format_folds(result)}\nwritten to {work_dir / SUMMARY_FILE}')
+        result = write_summary(folder.path)
+        print(f'{format_folds(result)}\nwritten to {folder.folds_file}')
         if args.average is not None:
-            problems += average(args, result, work_dir)
+            problems += average(args, result, folder)
     for failure in failed:
         print(f'error: fold {failure.fold} failed in {failure.step}, see {failure.log}',
               file=sys.stderr)  # fmt: skip

@@ -8,7 +8,6 @@ import argparse
 import os
 
 from mmseg_ext.apis import cli, folds, run
-from mmseg_ext.apis.run.checkpoints import last_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,7 +72,7 @@ def main() -> None:
     run.use_launcher(cfg, args.launcher)
     checkpoint = args.checkpoint
     if checkpoint is None and args.fold is not None:  # the best was chosen on the held-out images
-        checkpoint = last_checkpoint(cfg.work_dir)
+        checkpoint = run.RunFolder.of(cfg).last_checkpoint()
     run.test(cfg, checkpoint)
 
 

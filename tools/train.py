@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the newest whole checkpoint in the work dir',
+        help='go on from the last whole checkpoint in the work dir',
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on CUDA, bfloat16 on a CPU'

@@ -7,7 +7,8 @@ Each name is imported at first use::
     cfg = apis.load_config('mmseg_ext::fmsi/fmsi_xception_voc.py', options=dict(max_iters=1000))
     apis.train(cfg)
     scores = apis.test(cfg)
-    model, checkpoint = apis.load_tested(cfg.work_dir, apis.read_results(cfg.work_dir))
+    print(apis.RunFolder(cfg.work_dir).results().metrics['mIoU'].value)
+    model, checkpoint = apis.load_tested(cfg.work_dir)
 
 The rooms below ``apis`` and who may import whom: ``docs/architecture.md``.
 """
@@ -22,8 +23,9 @@ __getattr__, __dir__, __all__ = door(
         'predict.fast': 'fast_form',
         'predict.predictor': 'predict_to_folder',
         'run.config': 'load_config',
-        'run.folder': 'read_results',
+        'run.folder': 'RunFolder',
         'run.load': 'load_model load_tested',
+        'run.results': 'RunResults',
         'run.testing': 'test',
         'run.training': 'train',
         'userdata.check': 'check_data',

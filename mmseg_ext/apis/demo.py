@@ -20,8 +20,9 @@ from mmengine.config import Config
 from ..core.files import read_json, short_path, sweep, write_json
 from ..core.labels import evenly
 from ..core.locks import LOCK_FILE, locked
+from ..core.saved import final_name
+from .run.folder import RunFolder
 from .run.launch import run_child
-from .run.state import is_trained, tested_with
 
 STAMP = 'demo.json'
 NUM_IMAGES = 6
@@ -67,8 +68,8 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]
         tools: Folder of the tools.
     """
     python = str(short_path(sys.executable))
-    weights = work_dir / f'iter_{cfg.train_cfg.max_iters}.pth'
-    results, listing = work_dir / 'results.json', work_dir / 'predictions' / 'predictions.json'
+    folder = RunFolder(work_dir)
+    weights, listing = folder.weights / final_name(cfg.train_cfg), folder.listing_file
     root = Path(cfg.test_dataloader.dataset.data_root)
 
     def tool(name: str, *arguments: object) -> list[str]:
@@ -80,23 +81,23 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]
             'train',
             tool('train', config, '--work-dir', work_dir, '--resume'),
             weights,
-            is_whole=lambda: is_trained(work_dir, cfg),
+            is_whole=lambda: folder.is_trained(cfg),
         ),
         Step(
             'test',
             tool('test', config, weights, '--work-dir', work_dir),
-            results,
+            folder.results_file(),
             (weights,),
-            lambda: tested_with(work_dir) == weights.name,
+            lambda: folder.tested_with() == weights.name,
         ),
         Step(
             'predict',
-            tool('predict', config, weights, *images(cfg), '--out', work_dir / 'predictions'),
+            tool('predict', config, weights, *images(cfg), '--out', folder.predictions),
             listing,
             (weights,),
             lambda: lists_all(listing, len(images(cfg))),
         ),
-        Step('report', tool('report', work_dir, '--out', work_dir / 'report.html')),
+        Step('report', tool('report', work_dir, '--out', folder.page_file)),
     ]
 
 
@@ -183,11 +184,11 @@ def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
         put_aside(work_dir, digest)
     with locked(work_dir):
         check_ours(work_dir)
-        for folder in work_dir.glob('predictions/**/'):  # what a kill has left
+        for folder in RunFolder(work_dir).predictions.glob('**/'):  # what a kill has left
             sweep(folder)
         write_json(work_dir / STAMP, dict(config=digest))
         for index in range(len(plan(cfg, config, work_dir, tools=tools))):
             steps = plan(cfg, config, work_dir, tools=tools)  # anew: the data decide on the images
             title = f'[{index + 1}/{len(steps)}] {steps[index].name}'
             run_step(steps[index], title, work_dir / 'logs')
-    return (work_dir / 'report.html').absolute()
+    return RunFolder(work_dir).page_file.absolute()

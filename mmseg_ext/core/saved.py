@@ -4,6 +4,7 @@ Only a file that can be read to its last byte counts, whatever names or dates sa
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any, Optional
 
 from .checkpoints import read_checkpoint, settings_of, weights_of
 from .files import PathLike
+
+LAST_NOTE = 'last_checkpoint'  # file in a run's folder that names its last checkpoint
+# In a checkpoint's message hub: iteration of the last validation that is done. mmengine logs what
+# begins with 'val'.
+VALIDATED = 'last_validation'
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,14 @@ class Resumable:
         skipped: Newer ones that are not, each with the reason.
         iteration: Steps that ``path`` has behind it.
         meta: What ``path`` says of itself.
+        validated: Iteration of its last validation that was done, ``None`` without any.
     """
 
     path: Optional[Path]
     skipped: tuple[tuple[Path, str], ...] = ()
     iteration: int = 0
     meta: Optional[dict] = None
+    validated: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class _Facts:
     lacking: str = ''
     best: tuple[str, ...] = ()
     meta: Optional[dict] = None
+    validated: Optional[int] = None
 
 
 def find_resumable(folder: PathLike) -> Resumable:
@@ -55,7 +64,7 @@ def find_resumable(folder: PathLike) -> Resumable:
         facts = _facts(path)
         problem = facts.problem or facts.lacking
         if not problem:
-            return Resumable(path, tuple(skipped), facts.iteration, facts.meta)
+            return Resumable(path, tuple(skipped), facts.iteration, facts.meta, facts.validated)
         skipped.append((path, problem))
     return Resumable(None, tuple(skipped))
 
@@ -88,10 +97,9 @@ def best_checkpoint(folder: PathLike) -> Path:
     Raises:
         FileNotFoundError: If there is none.
     """
-    folder = Path(folder)
-    found = sorted(folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = sorted(best_files(folder), key=lambda path: path.stat().st_mtime, reverse=True)
     if len(found) > 1:
-        noted = _noted_best(folder)
+        noted = _noted_best(Path(folder))
         found.sort(key=lambda path: path.name not in noted)  # stable: the noted one comes first
     broken = []
     for path in found:
@@ -101,6 +109,26 @@ def best_checkpoint(folder: PathLike) -> Path:
         broken.append(problem)
     told = ''.join(f'; {problem}' for problem in broken)
     raise FileNotFoundError(f'no best checkpoint (best_*.pth) in {folder}{told}')
+
+
+def best_or_last(folder: PathLike) -> Path:
+    """The best checkpoint of a run, else the last, else the only one there is.
+
+    Raises:
+        FileNotFoundError: If none is whole.
+    """
+    for choose in (best_checkpoint, last_checkpoint):
+        try:
+            return choose(folder)
+        except FileNotFoundError as error:
+            told = error
+    others = sorted(Path(folder).glob('*.pth'), key=lambda path: path.stat().st_mtime)
+    known = [path for path in others if not path.name.startswith(('best_', 'iter_', 'epoch_'))]
+    if known:
+        return known[-1]
+    if others:
+        raise told
+    raise FileNotFoundError(f'no checkpoint (*.pth) in {folder}: train first, or name one')
 
 
 def _noted_best(folder: Path) -> tuple[str, ...]:
@@ -121,6 +149,21 @@ def number_of(path: Path) -> int:
     """Iterations, or epochs, in the name of a checkpoint that a run writes at intervals; else 0."""
     named = re.fullmatch(r'(?:iter|epoch)_(\d+)', path.stem)
     return int(named[1]) if named else 0
+
+
+def final_name(loop: Mapping[str, Any]) -> str:
+    """Name of the checkpoint with which a training ends.
+
+    Args:
+        loop: The config's ``train_cfg``.
+    """
+    length = loop.get('max_iters')
+    return f'epoch_{loop.get("max_epochs")}.pth' if length is None else f'iter_{length}.pth'
+
+
+def best_files(folder: PathLike) -> list[Path]:
+    """Checkpoints that a run has kept for their score, whole or not."""
+    return sorted(Path(folder).glob('best_*.pth'))
 
 
 def regular_checkpoints(folder: PathLike) -> list[Path]:
@@ -151,7 +194,8 @@ def _read_facts(path: Path, *_: int) -> _Facts:
     meta: Any = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     step = meta.get('iter') if _is_count(meta.get('iter')) else 0
-    return _Facts('', step, lacking(path, content), _best(content), meta)
+    info = _runtime_info(content)
+    return _Facts('', step, lacking(path, content), _best(info), meta, info.get(VALIDATED))
 
 
 def _is_count(value: Any) -> bool:
@@ -195,8 +239,11 @@ def _is_curve(value: Any) -> bool:
     return plain and len(lists[0]) == len(lists[1]) and _is_count(value.get('max_length'))
 
 
-def _best(content: dict) -> tuple[str, ...]:
+def _runtime_info(content: dict) -> dict:
     hub: Any = content.get('message_hub')
     info = hub.get('runtime_info') if isinstance(hub, dict) else None
-    notes = info.items() if isinstance(info, dict) else ()
-    return tuple(Path(str(v)).name for k, v in notes if str(k).startswith('best_ckpt') and v)
+    return info if isinstance(info, dict) else {}
+
+
+def _best(info: dict) -> tuple[str, ...]:
+    return tuple(Path(str(v)).name for k, v in info.items() if str(k).startswith('best_ckpt') and v)

@@ -16,12 +16,15 @@ from mmengine.runner.base_loop import BaseLoop
 from mmseg.registry import HOOKS
 
 from ..core.files import sweep, write_bytes
-from ..core.saved import is_whole, number_of, regular_checkpoints
+from ..core.saved import (
+    LAST_NOTE,
+    VALIDATED,
+    best_files,
+    is_whole,
+    number_of,
+    regular_checkpoints,
+)
 from . import resume
-
-# In the message hub: iteration of the last validation that is done. mmengine logs what begins with
-# 'val'.
-VALIDATED = 'last_validation'
 
 
 @HOOKS.register_module()
@@ -81,7 +84,7 @@ class CheckpointHook(_CheckpointHook):
         """
         folder, step = Path(self.out_dir), self._step(runner)
         older = [path for path in regular_checkpoints(folder) if number_of(path) > step]
-        older += folder.glob('best_*.pth') if step == 0 else []
+        older += best_files(folder) if step == 0 else []
         for path in older:
             path.replace(f'{path}.old')
             runner.logger.warning(f'{path.name} is from another run: it is now {path.name}.old')
@@ -136,7 +139,7 @@ class CheckpointHook(_CheckpointHook):
         )
         self._noted = True
         if is_main_process():
-            write_bytes(Path(runner.work_dir, 'last_checkpoint'), str(self.last_ckpt).encode())
+            write_bytes(Path(runner.work_dir, LAST_NOTE), str(self.last_ckpt).encode())
         self._remove_outdated(runner)
 
     def _remove_outdated(self, runner: Any) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.checkpoints import check_classes, check_finite, check_fit, settings_of, weights_of
 from ..core.files import PathLike
-from ..core.saved import began_with, find_resumable, lacking
+from ..core.saved import began_with, best_files, find_resumable, lacking
 
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # of a scheduler's state
 GRADIENTS = 'waiting_gradients'  # in a checkpoint
@@ -50,7 +50,7 @@ def choose(runner: Any, folder: PathLike) -> bool:
         runner.logger.warning(f'no checkpoint in {folder} is whole: starting at 0')
     else:
         runner.logger.info(f'no checkpoint in {folder} to go on from: starting at 0')
-    best = sorted(path.name for path in Path(folder).glob('best_*.pth'))
+    best = [path.name for path in best_files(folder)]
     if best:
         runner.logger.warning(
             f'{best[-1]} holds no state of the optimiser and is kept as {best[-1]}.old: to start '

@@ -37,7 +37,6 @@ from .label_map_metric import LabelMapMetric
 from .units import units_note
 
 PARTS = ('count', 'right', 'confidence')
-PER_IMAGE_FILE = 'per_image_calibration.npz'  # in the work folder, as the tools call it
 
 
 def confidence_histogram(

@@ -16,6 +16,7 @@ from support.paths import ROOT
 
 from mmseg_ext.apis.demo import StepError, run_demo
 from mmseg_ext.apis.draw.curves import read_curves
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.core.locks import locked
 
 # Stands in for every tool: writes down how it was called and makes what the tool would make.
@@ -220,7 +221,7 @@ def test_the_real_tools_work_together(tmp_path, tiny_config, python_tool) -> Non
     assert (work / 'last_checkpoint').read_text().endswith('/iter_3.pth')
     done = python_tool(*command, timeout=1800)
     assert 'Auto resumed from the latest checkpoint' in (work / 'logs' / 'train.log').read_text()
-    assert sorted(read_curves(work)['loss']) == [2, 4, 6]
+    assert sorted(read_curves(RunFolder(work).curve_files())['loss']) == [2, 4, 6]
     assert f'report: {work}/report.html' in done.stdout
     tree = ElementTree.fromstring((work / 'report.html').read_text(encoding='utf-8'))
     cards = [''.join(card.itertext()) for card in tree.iterfind(".//ul[@class='cards']/li")]

@@ -16,13 +16,9 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmseg_ext.apis.run import training
-from mmseg_ext.apis.run.checkpoints import (
-    best_checkpoint,
-    find_resumable,
-    last_checkpoint,
-    settings_of,
-)
 from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.core.checkpoints import settings_of
+from mmseg_ext.core.saved import best_checkpoint, find_resumable, last_checkpoint
 from mmseg_ext.engine import resume
 from mmseg_ext.engine.checkpoint_hook import CheckpointHook
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmseg.registry import METRICS
 
-from mmseg_ext.apis.run.cost import COST_FILE
+from mmseg_ext.apis.run.folder import RunFolder
 
 CLASSES = ('sky', 'tree & <bush>', 'road')
 PALETTE = [[0, 0, 255], [0, 255, 0], [99, 99, 99]]
@@ -94,5 +94,5 @@ def write_run(
     _scalars(folder / '20260901_1', 3 + seed)
     cost = dict(parameters=round(1e6 * (1 + wrong)), flops=2000000, size=[32, 48])
     cost.update(latency_ms=12.5 + seed, latency_lowest_ms=12, latency_highest_ms=19)
-    (folder / COST_FILE).write_text(json.dumps(cost))
+    RunFolder(folder).cost_file.write_text(json.dumps(cost))
     return folder

@@ -37,10 +37,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from crashing import ROOT, Plan, run_tool
 from tiny_model import TINY_MODEL
 
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.core.checkpoints import read_checkpoint
 from mmseg_ext.core.saved import best_checkpoint, last_checkpoint
 from mmseg_ext.datasets.shapes_files import write_shapes
 
+_RUN = RunFolder('.')
+RECORDS = {
+    path.name for path in (_RUN.results_file(), _RUN.folds_file, _RUN.listing_file, _RUN.row_file)
+}
 TOOLS = ('train', 'kfold', 'table', 'demo')
 SHARES = dict(train=0.4, kfold=0.2, table=0.2, demo=0.2)
 LIMIT_S = 300
@@ -276,7 +281,7 @@ def state_of(work: Path) -> dict:
         if path.suffix == '.npz':
             with np.load(path) as arrays:
                 state[name] = digest({key: arrays[key] for key in arrays.files})
-        elif path.name in ('results.json', 'kfold.json', 'predictions.json', 'table_row.json'):
+        elif path.name in RECORDS:
             state[name] = plain(json.loads(path.read_text()), work)
         elif path.suffix == '.png' and 'masks' in path.parts:
             state[name] = hashlib.sha256(path.read_bytes()).hexdigest()

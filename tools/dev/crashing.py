@@ -25,6 +25,7 @@ from mmengine.config import config
 from mmengine.runner import ValLoop
 
 from mmseg_ext.core import locks, signals
+from mmseg_ext.core.saved import LAST_NOTE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,7 +95,7 @@ def kind_of(path: str) -> str:
     ):
         if re.match(pattern, name):
             return re.sub(pattern, kind, name)
-    return name if '.' in name or name == 'last_checkpoint' else 'folder'
+    return name if '.' in name or name == LAST_NOTE else 'folder'
 
 
 _open = builtins.open

@@ -39,6 +39,7 @@ from fuzz_world import CLASSES, SIZE, Ended, World, build_world, run_tool
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.draw.markdown import markdown_table
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.core.files import write_json
 from mmseg_ext.core.reading import read_color
 from mmseg_ext.datasets.folder import IMAGE_SUFFIXES
@@ -109,7 +110,10 @@ def files_of(folder: Path) -> dict[str, tuple[int, int]]:
             folders.remove('out')
         for name in (*files, *folders):
             path = os.path.join(place, name)
-            if name in ('kfold.json', '.lock'):  # a cross validation writes into its folder
+            if name in (
+                RunFolder('.').folds_file.name,
+                '.lock',
+            ):  # a cross validation writes into its folder
                 continue
             state = os.lstat(path)
             found[path] = (state.st_size, 0 if name in folders else state.st_mtime_ns)

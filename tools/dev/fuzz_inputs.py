@@ -25,7 +25,13 @@ import yaml
 from fuzz_world import DATA_FILE, SIZE, TABLES, World, fold_words
 from PIL import Image
 
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.core.checkpoints import read_checkpoint
+
+_RUN = RunFolder('.')
+_RESULTS, _COUNTS, _SPLIT = (
+    path.name for path in (_RUN.results_file(), _RUN.counts_file(), _RUN.split_file)
+)
 
 Run = tuple[str, list[object]]
 
@@ -599,12 +605,12 @@ def _option_case(world: World, name: str, words: list[Any], tool: str) -> Case:
 def run_file_cases(world: World, rng: random.Random) -> Iterator[Case]:
     """What a run has left, read by report, table, kfold and crf."""
     for file, offer in (
-        ('results.json', _run_runs),
-        ('per_image.npz', _compare_runs),
+        (_RESULTS, _run_runs),
+        (_COUNTS, _compare_runs),
         ('predictions/predictions.json', _run_runs),
     ):
         yield from _file_cases(world, rng, file, world.run, offer(world), share=0.35)
-    for file in ('fold0/results.json', 'fold1/split.json', 'fold0/per_image.npz'):
+    for file in (f'fold0/{_RESULTS}', f'fold1/{_SPLIT}', f'fold0/{_COUNTS}'):
         yield from _file_cases(world, rng, file, world.folds, _fold_runs(world), share=0.3)
     yield from _file_cases(
         world, rng, 'predictions.json', world.predictions, _crf_runs(world), share=1.0
@@ -657,7 +663,7 @@ def _file_cases(
 ) -> Iterator[Case]:
     content = (source / file).read_bytes()
     found: list[tuple[str, Any, bool]] = [
-        (name, text, file.endswith(('results.json', '.npz')) or source != world.run)
+        (name, text, file.endswith((_RESULTS, '.npz')) or source != world.run)
         for name, text in broken_bytes(content, rng).items()
     ]
     made = _changed_arrays(content) if file.endswith('.npz') else _changed_json(content, rng, file)

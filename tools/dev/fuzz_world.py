@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from tiny_model import TINY_MODEL
 
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.core.files import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,7 +210,7 @@ def build_world(root: Path) -> World:
     work = ['--work-dir', world.run]
     _must(run_tool('train', [world.config, *work, '--seed', 0], root))
     _must(run_tool('test', [world.config, world.weights, *work], root))
-    settle(world.run / 'results.json')
+    settle(RunFolder(world.run).results_file())
     photos = [world.data / 'images/0.png', world.data / 'images/1.png']
     words = [world.config, world.weights, *photos, '--out', world.predictions, '--prob']
     _must(run_tool('predict', words, root))
@@ -218,7 +219,7 @@ def build_world(root: Path) -> World:
         _must(run_tool('train', [world.config, *words, '--seed', 0], root))
         last = world.folds / f'fold{fold}/iter_2.pth'
         _must(run_tool('test', [world.config, last, *words], root))
-        settle(world.folds / f'fold{fold}/results.json')
+        settle(RunFolder(world.folds).fold(fold).results_file())
     _must(run_tool('kfold', fold_words(world, world.folds), root))
     return world
 

@@ -14,7 +14,7 @@ from ...core.files import PathLike, read_json
 from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, units_warnings
 from ..draw.markdown import markdown_table
-from ..run.folder import converted_note
+from ..run.results import converted_note
 from ..tables.text import TABLE_FILES, tables_section
 from . import convergence
 from .speed import SPEED_FILES, speed_section

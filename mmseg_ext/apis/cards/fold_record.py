@@ -8,9 +8,8 @@ import shlex
 from pathlib import Path
 
 from ...core.files import PathLike, read_json
-from ..folds.report import SUMMARY_FILE
-from ..folds.run import PLAN_FILE
-from ..run.folder import RUN_FACTS
+from ..run.folder import RunFolder
+from ..run.results import RUN_FACTS
 from .record import PRIVATE, collect, find_written_config, write_record
 
 _KEPT = (
@@ -42,10 +41,11 @@ def collect_all(work_dir: PathLike, folder: PathLike) -> list[Path]:
         FileNotFoundError: As :func:`collect` and :func:`collect_folds`.
         ValueError: As :func:`collect_folds`.
     """
-    if not (Path(work_dir) / SUMMARY_FILE).is_file():
+    run = RunFolder(work_dir)
+    if not run.folds_file.is_file():
         return collect(work_dir, folder)
     written = collect_folds(work_dir, folder)
-    if (Path(work_dir) / 'results.json').is_file():
+    if run.results_file().is_file():
         written += collect(work_dir, folder)
     return written
 
@@ -64,21 +64,21 @@ def collect_folds(work_dir: PathLike, folder: PathLike) -> list[Path]:
         FileNotFoundError: If there is no such config, or nothing says how the folds were run.
         ValueError: If ``kfold.json`` lacks what a card prints.
     """
-    work_dir = Path(work_dir)
-    summary = read_json(work_dir / SUMMARY_FILE)
+    run = RunFolder(work_dir)
+    summary = read_json(run.folds_file)
     absent = [key for key in ('per_fold', 'pooled', 'num_folds', 'folds') if key not in summary]
     if absent:
         raise ValueError(
-            f'{work_dir / SUMMARY_FILE} lacks {", ".join(absent)}: write it again with '
+            f'{run.folds_file} lacks {", ".join(absent)}: write it again with '
             'tools/kfold.py CONFIG --num-folds K --report'
         )
-    config = find_written_config(work_dir, summary, folder)
-    if not (work_dir / PLAN_FILE).is_file():
+    config = find_written_config(work_dir, summary.get('config'), folder)
+    if not run.plan_file.is_file():
         raise FileNotFoundError(
-            f'{work_dir / PLAN_FILE} does not exist, so that the command is unknown: run '
+            f'{run.plan_file} does not exist, so that the command is unknown: run '
             'tools/kfold.py, which writes it and skips the folds that are finished'
         )
-    plan = read_json(work_dir / PLAN_FILE)
+    plan = read_json(run.plan_file)
     record = {key: summary.get(key) for key in _KEPT}
     per_class = {score: summary['pooled']['per_class'][score] for score in ('IoU', 'Dice')}
     record['pooled'] = dict(metrics=summary['pooled']['metrics'], per_class=per_class)

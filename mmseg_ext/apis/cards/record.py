@@ -6,6 +6,7 @@ changed on the command line is not lost.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,15 +16,10 @@ from ...core.files import PathLike, write_bytes, write_json
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, draw_overview, read_curves
 from ..draw.pixels import colorize, encode_below, error_picture, picture_grid
-from ..run.folder import (
-    RUN_FACTS,
-    constant_miou,
-    describe_dataset,
-    read_examples,
-    read_results,
-    training_config,
-)
+from ..run.examples import read_examples
+from ..run.folder import RunFolder
 from ..run.network import build, tested_parameters
+from ..run.results import RUN_FACTS, RunResults
 
 _KEPT = (*RUN_FACTS, 'metrics', 'absent_classes')
 _MAX_BYTES = 100_000
@@ -93,11 +89,11 @@ def _converter(converted: dict) -> str:
     return f'deeplabv2.py {file}' if name == 'deeplabv2' else f'convert.py --source {name} {file}'
 
 
-def commands(config: PathLike, results: dict, used: Optional[Config]) -> list[str]:
+def commands(config: PathLike, results: RunResults, used: Optional[Config]) -> list[str]:
     """Write the commands that repeat a run, from the root of the repository."""
     name = Path(*Path(config).resolve().parts[-3:]).as_posix()  # configs/<paper>/<config>.py
     train = f'python tools/train.py {name}'
-    seed, folder = results.get('seed'), f'work_dirs/{Path(config).stem}'
+    seed, folder = results.seed, f'work_dirs/{Path(config).stem}'
     if seed is not None:
         train += f' --seed {seed}'
     if seed:  # the config's own folder holds the first seed; named as tools/table.py does
@@ -106,23 +102,24 @@ def commands(config: PathLike, results: dict, used: Optional[Config]) -> list[st
     changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
     if changed:
         train += ' --cfg-options ' + ' '.join(changed)
-    checkpoint = f'{folder}/{results.get("checkpoint")}'
-    converted = results.get('converted') or {}
+    checkpoint = f'{folder}/{results.checkpoint}'
+    converted = results.converted or {}
     if converted.get('part') == 'model':
         train = f'python tools/model_converters/{_converter(converted)} {checkpoint}'
     test = f'python tools/test.py {name} {checkpoint}'
     return [train, test + (f' --work-dir {folder}' if seed else '')]
 
 
-def slim(results: dict, *, config: PathLike, used: Optional[Config]) -> dict:
+def slim(results: RunResults, *, config: PathLike, used: Optional[Config]) -> dict:
     """Keep what a card prints, and add what needs the model or the arrays."""
-    record = {key: results.get(key) for key in _KEPT}
-    if results.get('intervals'):
-        record['intervals'] = results['intervals']
-    record['dataset'] = describe_dataset(results, used)
+    content = results.as_content()
+    record = {key: content[key] for key in _KEPT}
+    if results.intervals:
+        record['intervals'] = results.intervals
+    record['dataset'] = asdict(results.described(used))
     kept = ('IoU', 'Dice', 'BF')  # a card shows the foreground's Dice
-    record['per_class'] = {k: v for k, v in results['per_class'].items() if k in kept}
-    record['constant_miou'] = constant_miou(results['confusion'])
+    record['per_class'] = {k: v for k, v in results.per_class.items() if k in kept}
+    record['constant_miou'] = results.constant_miou()
     record['params'] = count_parameters(used if used is not None else Config.fromfile(config))
     record['max_iters'] = used.train_cfg.get('max_iters') if used is not None else None
     record['commands'] = commands(config, results, used)
@@ -141,7 +138,7 @@ def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) ->
     Returns:
         A JPEG file, or ``None`` if nothing was predicted or no labels were found.
     """
-    examples, palette = read_examples(work_dir, cfg)
+    examples, palette = read_examples(RunFolder(work_dir), cfg)
     pictures = [
         [
             example.image,
@@ -157,16 +154,16 @@ def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) ->
     return encode_below(picture_grid(pictures[:rows], cell=200), _MAX_BYTES)
 
 
-def find_written_config(work_dir: PathLike, results: dict, folder: PathLike) -> Path:
+def find_written_config(work_dir: PathLike, name: Optional[str], folder: PathLike) -> Path:
     """Find the config of a run beside the results folder.
 
     Raises:
         FileNotFoundError: If it is not there.
     """
-    config = Path(folder).parent / f'{results.get("config")}.py'
+    config = Path(folder).parent / f'{name}.py'
     if not config.is_file():
         raise FileNotFoundError(
-            f'{work_dir} is a run of {results.get("config")}, but {config} does not exist: collect '
+            f'{work_dir} is a run of {name}, but {config} does not exist: collect '
             'it into the results folder beside its config'
         )
     return config
@@ -190,9 +187,10 @@ def collect(work_dir: PathLike, folder: PathLike) -> list[Path]:
     Raises:
         FileNotFoundError: If the run was not tested, or its config is not in the parent folder.
     """
-    results, folder = read_results(work_dir), Path(folder)
-    config = find_written_config(work_dir, results, folder)
-    used = training_config(work_dir, results)
+    run, folder = RunFolder(work_dir), Path(folder)
+    results = run.results()
+    config = find_written_config(work_dir, results.config, folder)
+    used = run.training_config(results.config)
     record = slim(results, config=config, used=used)
     seed = record['seed']
     stem = config.stem if seed is None else f'{config.stem}_seed{seed}'
@@ -200,7 +198,7 @@ def collect(work_dir: PathLike, folder: PathLike) -> list[Path]:
     grid = example_grid(work_dir, used)
     if grid is not None:
         pictures[f'{stem}_predictions.jpg'] = grid
-    curves = read_curves(work_dir)
+    curves = read_curves(run.curve_files())
     record['validation_miou'] = validation_miou(curves)
     overview = draw_overview(curves)
     if overview is not None:

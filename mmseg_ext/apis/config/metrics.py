@@ -6,13 +6,11 @@ results of a run. So nothing here, nor in what reads it, knows a metric by its n
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from ...core.files import PathLike
 from .check import arguments_of
 
 
@@ -37,26 +35,6 @@ def takes(metric: dict, argument: str) -> bool:
     kind: Any = metric.get('type')
     kind = METRICS.get(kind) if isinstance(kind, str) else kind
     return kind is not None and argument in arguments_of(kind)[0]
-
-
-def result_files(metric: dict, folder: PathLike) -> dict[str, str]:
-    """Where a metric that writes the results of a run is to write them; empty for any other.
-
-    Of several, the one without a prefix is the run's; the others have files of their own.
-
-    Args:
-        metric: Settings with their ``type``.
-        folder: Gets ``results.json`` and ``per_image.npz``, or ``results_<prefix>.json`` and so on.
-
-    Returns:
-        Argument of the metric to path.
-    """
-    if not takes(metric, 'summary_file'):
-        return {}
-    prefix = metric.get('prefix')
-    ending = f'_{prefix}' if prefix else ''
-    names = dict(summary_file=f'results{ending}.json', per_image_file=f'per_image{ending}.npz')
-    return {key: str(Path(folder, name)) for key, name in names.items() if takes(metric, key)}
 
 
 def add_facts(metrics: Iterable[dict], facts: dict[str, Any]) -> None:

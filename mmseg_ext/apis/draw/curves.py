@@ -1,4 +1,4 @@
-"""Training curves: read them from a work folder, draw them.
+"""Training curves: read them, draw them.
 
 Source: mmengine 0.10.7 writes one JSON object a line to ``<time>/vis_data/scalars.json``; a record
 of the training loop has the key ``iter``, one of a validation has ``step`` and the metrics in per
@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 Curve = dict[int, float]
 
@@ -53,24 +53,19 @@ def _add_record(curves: dict[str, Curve], record: Mapping) -> None:
             curves.setdefault(name, {})[int(step)] = float(value)
 
 
-def read_curves(work_dir: Union[str, Path]) -> dict[str, Curve]:
+def read_curves(files: Sequence[Path]) -> dict[str, Curve]:
     """Read every scalar that a training left in its work folder.
 
     Args:
-        work_dir: Folder of one training, with all its resumed parts. Where two parts log the same
+        files: Of one training, one for each of its resumed parts. Where two parts log the same
             steps, the later one counts: it is the one that the final weights come from.
 
     Returns:
         Name to ``{iteration: value}``; values of validations are named ``val/<metric>`` and stay in
         per cent. Empty if nothing was logged.
     """
-    work_dir = Path(work_dir)
-    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    files += [work_dir / 'vis_data' / 'scalars.json']
     curves: dict[str, Curve] = {}
     for file in files:
-        if not file.is_file():
-            continue
         part: dict[str, Curve] = {}
         for record in read_records(file):
             _add_record(part, record)

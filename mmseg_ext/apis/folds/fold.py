@@ -8,20 +8,45 @@ import argparse
 import copy
 import os
 import tempfile
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ...core.files import read_json, write_json
+from ...core.files import PathLike, read_json, write_json
 from ...datasets.kfold import check_fold, splitter_name
 from ...datasets.splits import write_lists
 from ..config.metrics import add_facts, metrics_of
+from ..run.folder import RunFolder
 from ..run.results_check import check_split
 from .pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
 
-SPLIT_FILE = 'split.json'
+
+@dataclass(frozen=True)
+class Split:
+    """How the images of a fold were chosen: the entries of ``split.json``.
+
+    Args:
+        fold: Which one is held out.
+        num_folds: Of how many.
+        split_seed: Seed of the split.
+        pool: Where the images come from.
+        splitter: How they were split.
+        val_ids: Images held out, in the order of the data set.
+        val_groups: Group of each, ``None`` without groups.
+        num_train: Images that train.
+    """
+
+    fold: int
+    num_folds: int
+    split_seed: int
+    pool: str
+    splitter: str
+    val_ids: list[str]
+    val_groups: Optional[list[str]] = None
+    num_train: Optional[int] = None
 
 
 def use_fold(
@@ -60,13 +85,14 @@ def use_fold(
     print_log(found.note, 'current')
     train, val = found.folds(num_folds, split_seed)[fold]
     order = _check_lists(found, dict(train=train, val=val))['val']
-    cfg.work_dir = os.path.join(cfg.work_dir, f'fold{fold}')
-    paths = _keep_lists(Path(cfg.work_dir), dict(split_train=train, split_val=val))
+    folder = RunFolder.of(cfg).fold(fold)
+    cfg.work_dir = str(folder.path)
+    paths = _keep_lists(folder.path, dict(split_train=train, split_val=val))
     for part, path in zip(('train', 'val', 'test'), (paths[0], paths[1], paths[1])):
         loader = cfg.get(f'{part}_dataloader')
         if loader:
             loader.dataset = _subset(found.dataset, path, loader.dataset)
-    facts = dict(
+    facts: dict[str, Any] = dict(
         fold=fold,
         num_folds=num_folds,
         split_seed=split_seed,
@@ -75,10 +101,8 @@ def use_fold(
     )
     add_facts(metrics_of(cfg), facts)
     groups = None if found.groups is None else [found.groups[name] for name in order]
-    write_json(
-        Path(cfg.work_dir, SPLIT_FILE),
-        dict(facts, num_train=len(train), val_ids=order, val_groups=groups),
-    )
+    split = Split(**facts, num_train=len(train), val_ids=order, val_groups=groups)
+    write_json(folder.split_file, asdict(split))
 
 
 def _check_lists(pool: Pool, lists: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -135,19 +159,19 @@ def _subset(dataset: dict, ann_file: str, written: dict) -> dict:
     return dict(subset, ann_file=ann_file, **kept)
 
 
-def read_split(work_dir: Union[str, Path]) -> dict:
+def read_split(work_dir: PathLike) -> Split:
     """Read the ``split.json`` that :func:`use_fold` left in a fold's work folder.
 
     Raises:
         FileNotFoundError: If there is none.
         ValueError: If it is damaged.
     """
-    path = Path(work_dir) / SPLIT_FILE
+    path = RunFolder(work_dir).split_file
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist: {work_dir} is no fold of a run')
     split = read_json(path)
     check_split(split, path)
-    return split
+    return Split(**{item.name: split.get(item.name) for item in fields(Split)})
 
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:

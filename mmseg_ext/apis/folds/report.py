@@ -24,11 +24,11 @@ from ...evaluation.intervals import NONE, brackets, mean_interval, score_interva
 from ...evaluation.summary import class_table, mean_table, summary
 from ...evaluation.surface_metric import MISSING
 from ...evaluation.units import Units
-from ..run.folder import RUN_FACTS, read_results
-from .fold import read_split
-from .run import SURFACE_FILE
+from ..run.folder import RunFolder
+from ..run.results import RUN_FACTS, RunResults
+from .fold import Split, read_split
 
-SUMMARY_FILE = 'kfold.json'
+_OF_THE_SPLIT = ('num_folds', 'split_seed', 'pool', 'splitter')  # folds of one run share these
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc')
 UNIT_SCORES = ('foreground_Dice', 'HD95', 'surface_Dice')
 
@@ -38,16 +38,16 @@ class FoldResult:
     """What a tested fold left in its folder, images in one order throughout.
 
     Args:
-        split: Content of ``split.json``.
-        results: Content of ``results.json``.
+        split: How its images were chosen.
+        results: Of its test.
         tp: True-positive pixels, ``(N, K)``.
         pred: Predicted pixels, ``(N, K)``.
         label: Labelled pixels, ``(N, K)``.
         surfaces: ``hd95`` and ``surface_dice`` ``(N, C)``, ``spacing``, ``tolerance``; or nothing.
     """
 
-    split: dict[str, Any]
-    results: dict[str, Any]
+    split: Split
+    results: RunResults
     tp: np.ndarray
     pred: np.ndarray
     label: np.ndarray
@@ -56,28 +56,27 @@ class FoldResult:
     @property
     def units(self) -> list[str]:
         """Group of each image, or its id where there are no groups."""
-        return self.split['val_groups'] or self.split['val_ids']
+        return self.split.val_groups or self.split.val_ids
 
 
-def read_fold(folder: PathLike) -> FoldResult:
+def read_fold(folder: RunFolder) -> FoldResult:
     """Read a tested fold.
 
     Raises:
         FileNotFoundError: If it was not tested.
         ValueError: If the counts per image are not those of the fold's images.
     """
-    folder = Path(folder)
-    split, results = read_split(folder), read_results(folder)
-    counts_file = folder / 'per_image.npz'
+    split, results = read_split(folder.path), folder.results()
+    counts_file = folder.counts_file()
     if not counts_file.is_file():
         raise FileNotFoundError(f'{counts_file} does not exist: test the fold with SegMetric')
     counts = read_counts(counts_file)
-    _check_names(counts.names, split['val_ids'], counts_file)
+    _check_names(counts.names, split.val_ids, counts_file)
     tp, pred, label = np.moveaxis(counts.rows, 1, 0)
     surfaces = None
-    if (folder / SURFACE_FILE).is_file():
-        with np.load(folder / SURFACE_FILE) as file:
-            _check_names(file['names'], split['val_ids'], folder / SURFACE_FILE)
+    if folder.surface_file.is_file():
+        with np.load(folder.surface_file) as file:
+            _check_names(file['names'], split.val_ids, folder.surface_file)
             surfaces = {name: file[name] for name in file.files}
     return FoldResult(split, results, tp, pred, label, surfaces)
 
@@ -98,15 +97,15 @@ def read_folds(work_dir: PathLike) -> list[FoldResult]:
         FileNotFoundError: If there is none.
         ValueError: If they belong to different splits or hold an image twice.
     """
-    folders = [path.parent for path in Path(work_dir).glob('fold*/results.json')]
-    folds = sorted(map(read_fold, folders), key=lambda fold: fold.split['fold'])
+    folders = RunFolder(work_dir).tested_folds()
+    folds = sorted(map(read_fold, folders), key=lambda fold: fold.split.fold)
     if not folds:
         raise FileNotFoundError(f'{work_dir} holds no tested fold (fold*/results.json)')
-    for key in ('num_folds', 'split_seed', 'pool', 'splitter'):
-        values = {fold.split[key] for fold in folds}
+    for key in _OF_THE_SPLIT:
+        values = {getattr(fold.split, key) for fold in folds}
         if len(values) > 1:
             raise ValueError(f'{work_dir} holds folds of different splits: {key} is {values}')
-    ids = [name for fold in folds for name in fold.split['val_ids']]
+    ids = [name for fold in folds for name in fold.split.val_ids]
     if len(set(ids)) < len(ids):
         raise ValueError(f'{work_dir} holds folds that share held-out images: run them anew')
     return folds
@@ -127,17 +126,20 @@ def summarise_folds(folds: Sequence[FoldResult]) -> dict[str, Any]:
         its units.
     """
     first = folds[0]
-    classes = list(first.results['per_class']['IoU'])
+    classes = first.results.classes
     rows = [row for fold in folds for row in unit_rows(fold, background_of(classes))]
-    done = [fold.split['fold'] for fold in folds]
+    done = [fold.split.fold for fold in folds]
     surfaces = next((fold.surfaces for fold in folds if fold.surfaces), None)
     return dict(
-        {key: _common([fold.results.get(key) for fold in folds]) for key in RUN_FACTS},
-        dataset=(first.results.get('dataset') or {}).get('name'),
-        **{key: first.split[key] for key in ('num_folds', 'split_seed', 'pool', 'splitter')},
+        {key: _common([fold.results.facts()[key] for fold in folds]) for key in RUN_FACTS},
+        dataset=first.results.dataset.name,
+        **{
+            key: getattr(first.split, key)
+            for key in ('num_folds', 'split_seed', 'pool', 'splitter')
+        },
         folds=done,
-        missing=[number for number in range(first.split['num_folds']) if number not in done],
-        checkpoints=[fold.results.get('checkpoint') for fold in folds],
+        missing=[number for number in range(first.split.num_folds) if number not in done],
+        checkpoints=[fold.results.checkpoint for fold in folds],
         num_images=[len(fold.tp) for fold in folds],
         unit=_unit(folds),
         spacing=None if surfaces is None else surfaces['spacing'].tolist(),
@@ -151,9 +153,9 @@ def summarise_folds(folds: Sequence[FoldResult]) -> dict[str, Any]:
 
 def _unit(folds: Sequence[FoldResult]) -> str:
     """Say what a unit is: what the tests called the groups, if there are groups."""
-    if folds[0].split['val_groups'] is None:
+    if folds[0].split.val_groups is None:
         return 'image'
-    units = {(fold.results.get('intervals') or {}).get('unit') for fold in folds}
+    units = {fold.results.intervals.get('unit') for fold in folds}
     named = units.pop() if len(units) == 1 else None
     return 'group' if named in (None, 'image', 'frame') else str(named)
 
@@ -162,7 +164,7 @@ def _videos(folds: Sequence[FoldResult]) -> Optional[dict[str, int]]:
     """Frames of each video, where the tests name videos that are not the units."""
     frames: dict[str, int] = {}
     for fold in folds:
-        for name, count in ((fold.results.get('intervals') or {}).get('videos') or {}).items():
+        for name, count in (fold.results.intervals.get('videos') or {}).items():
             frames[name] = frames.get(name, 0) + count
     return frames or None
 
@@ -186,7 +188,7 @@ def unit_rows(fold: FoldResult, background: Optional[int]) -> list[dict[str, Any
         sums = [counts[member].sum(0) for counts in (fold.tp, fold.pred, fold.label)]
         row = dict(
             name=str(unit),
-            fold=fold.split['fold'],
+            fold=fold.split.fold,
             images=int(member.sum()),
             foreground_Dice=_foreground_dice(sums, background),
             HD95=None,
@@ -233,20 +235,19 @@ def _over_units(score: str, values: Sequence[Optional[float]]) -> dict[str, Any]
 
 def _per_fold(folds: Sequence[FoldResult], rows: list[dict[str, Any]]) -> dict[str, Any]:
     scores: dict[str, list[Optional[float]]] = {
-        name: [fold.results['metrics'].get(name, {}).get('value') for fold in folds]
-        for name in folds[0].results['metrics']
+        name: [fold.results.value(name) for fold in folds] for name in folds[0].results.metrics
     }
     for score in UNIT_SCORES:
-        by_fold = [[row[score] for row in rows if row['fold'] == f.split['fold']] for f in folds]
+        by_fold = [[row[score] for row in rows if row['fold'] == f.split.fold] for f in folds]
         scores[score] = [_spread(values)['mean'] for values in by_fold]
     return {name: dict(values=values, **_spread(values)) for name, values in scores.items()}
 
 
 def _pooled(folds: Sequence[FoldResult], classes: list[str]) -> dict[str, Any]:
-    matrix = np.sum([np.asarray(fold.results['confusion'], np.int64) for fold in folds], axis=0)
+    matrix = np.sum([fold.results.matrix for fold in folds], axis=0)
     rows = np.concatenate([np.stack([fold.tp, fold.pred, fold.label], 1) for fold in folds])
     groups = [unit for fold in folds for unit in fold.units]
-    absent = folds[0].results.get('absent_policy', 'skip')
+    absent = folds[0].results.absent_policy
     intervals = score_intervals(rows, groups=groups, absent=absent)
     units = Units(len(set(groups)), _unit(folds), videos=_videos(folds))
     return summary(matrix, classes, intervals=intervals, units=units, absent=absent)
@@ -335,5 +336,5 @@ def write_summary(work_dir: PathLike) -> dict[str, Any]:
         ValueError: If the folds do not belong together.
     """
     result = summarise_folds(read_folds(work_dir))
-    write_json(Path(work_dir) / SUMMARY_FILE, result)
+    write_json(RunFolder(work_dir).folds_file, result)
     return result

@@ -1,6 +1,6 @@
 """Train and test all folds of a cross validation, each by the tools a user would call.
 
-A fold that was tested is skipped, one that was stopped goes on from its newest checkpoint, one
+A fold that was tested is skipped, one that was stopped goes on from its last checkpoint, one
 that fails is put on a list while the others go on. Run it again at any time.
 """
 
@@ -20,13 +20,10 @@ from ...core.files import read_json, write_json
 from ...core.locks import locked
 from ...datasets.kfold import check_fold
 from ...evaluation.surface_metric import check_spacing
-from ..run.checkpoints import best_checkpoint, check_start_weights, find_resumable, last_checkpoint
+from ..run.checkpoints import check_start_weights
+from ..run.folder import RunFolder
 from ..run.launch import Launch, option_arguments
-from ..run.state import tested_with
 from .pool import read_pool
-
-PLAN_FILE = 'kfold_plan.json'
-SURFACE_FILE = 'per_image_surface.npz'
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,7 @@ def keep_plan(plan: Plan, cfg: Config) -> None:
     Raises:
         ValueError: If the folder holds folds that were run otherwise.
     """
-    work_dir = Path(cfg.work_dir)
-    path = work_dir / PLAN_FILE
+    path = RunFolder.of(cfg).plan_file
     new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
     new['config'] = Path(plan.config).name
     if path.is_file():
@@ -119,7 +115,7 @@ def keep_plan(plan: Plan, cfg: Config) -> None:
         if different:
             changed = [f'{key} was {old.get(key)} and is {new[key]}' for key in different]
             raise ValueError(
-                f'{work_dir} holds folds that were run otherwise ({"; ".join(changed)}): give '
+                f'{path.parent} holds folds that were run otherwise ({"; ".join(changed)}): give '
                 'another --work-dir, or remove that folder'
             )
     write_json(path, new)
@@ -158,8 +154,9 @@ def run_folds(
     check_spacing(spacing, tolerance)
     _check_best(plan, cfg)
     lengths = [*map(float, spacing)], float(tolerance)
-    folders = [Path(cfg.work_dir, f'fold{fold}') for fold in chosen]
-    if not all(is_finished(folder, plan.checkpoint, *lengths) for folder in folders):
+    folder = RunFolder.of(cfg)
+    folders = [folder.fold(fold) for fold in chosen]
+    if not all(is_finished(fold, plan.checkpoint, *lengths) for fold in folders):
         check_start_weights(cfg.model)
     # Whatever is wrong with the data shows here once, and not in every fold.
     pool = read_pool(cfg, pool=plan.pool, stratify=plan.stratify)
@@ -169,7 +166,7 @@ def run_folds(
     print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
     with locked(cfg.work_dir):
         keep_plan(plan, cfg)
-        results = [_run_fold(plan, fold, Path(cfg.work_dir), launch, *lengths) for fold in chosen]
+        results = [_run_fold(plan, fold, folder, launch, *lengths) for fold in chosen]
     return [result for result in results if result is not None]
 
 
@@ -184,36 +181,36 @@ def _check_best(plan: Plan, cfg: Config) -> None:
 def _run_fold(
     plan: Plan,
     fold: int,
-    work_dir: Path,
+    parent: RunFolder,
     launch: Launch,
     spacing: list[float],
     tolerance: float,
 ) -> Optional[Failed]:
-    folder = work_dir / f'fold{fold}'
+    folder = parent.fold(fold)
     if is_finished(folder, plan.checkpoint, spacing, tolerance):
-        print(f'fold {fold}: finished already, see {folder}', flush=True)
+        print(f'fold {fold}: finished already, see {folder.path}', flush=True)
         return None
-    resumed = find_resumable(folder).path
+    resumed = folder.resumable().path
     note = f' from {resumed.name}' if resumed is not None else ''
-    shared = [*plan.split_arguments(fold), '--work-dir', str(work_dir)]
+    shared = [*plan.split_arguments(fold), '--work-dir', str(parent.path)]
     shared += [] if plan.dataset is None else ['--dataset', plan.dataset]
     training = _training(plan, resumed is not None)
     command = launch.command('train', plan.config, *shared, *training)
-    if launch.run(command, f'fold {fold}: train{note}', folder / 'train.log') != 0:
+    if launch.run(command, f'fold {fold}: train{note}', folder.log_file('train')) != 0:
         return _failed(fold, 'train', folder)
-    weights = choose_checkpoint(folder, plan.checkpoint)
+    weights = folder.checkpoint(plan.checkpoint)
     command = launch.command('test', plan.config, weights, *shared)
     if has_surfaces():
         lengths = [*map(str, spacing), '--tolerance', str(tolerance)]
         command += ['--surfaces', '--spacing', *lengths]
     command += option_arguments(plan.options)
-    if launch.run(command, f'fold {fold}: test', folder / 'test.log') != 0:
+    if launch.run(command, f'fold {fold}: test', folder.log_file('test')) != 0:
         return _failed(fold, 'test', folder)
     return None
 
 
-def _failed(fold: int, step: str, folder: Path) -> Failed:
-    log = folder / f'{step}.log'
+def _failed(fold: int, step: str, folder: RunFolder) -> Failed:
+    log = folder.log_file(step)
     print(f'fold {fold}: failed, see {log}', flush=True)
     return Failed(fold, step, log)
 
@@ -227,11 +224,13 @@ def _training(plan: Plan, resume: bool) -> list[str]:
     return [*arguments, '--resume', *option_arguments([*plan.options, 'load_from=None'])]
 
 
-def is_finished(folder: Path, checkpoint: str, spacing: Sequence[float], tolerance: float) -> bool:
+def is_finished(
+    folder: RunFolder, checkpoint: str, spacing: Sequence[float], tolerance: float
+) -> bool:
     """Whether a fold was tested with the right checkpoint, and its surfaces with these lengths."""
-    tested = wanted = tested_with(folder)
+    tested = wanted = folder.tested_with()
     try:
-        wanted = choose_checkpoint(folder, checkpoint).name
+        wanted = folder.checkpoint(checkpoint).name
     except FileNotFoundError:  # the weights were deleted to save space: the results still hold
         pass
     if tested is None or tested != wanted:
@@ -239,21 +238,8 @@ def is_finished(folder: Path, checkpoint: str, spacing: Sequence[float], toleran
     if not has_surfaces():
         return True
     try:
-        with np.load(folder / SURFACE_FILE) as surfaces:
+        with np.load(folder.surface_file) as surfaces:
             same = surfaces['spacing'].tolist() == list(spacing)
             return same and float(surfaces['tolerance']) == tolerance
     except (FileNotFoundError, ValueError, KeyError, BadZipFile):  # damaged: tested again
         return False
-
-
-def choose_checkpoint(folder: Path, kind: str) -> Path:
-    """The checkpoint of a fold that is reported.
-
-    Args:
-        folder: Of the fold.
-        kind: ``'last'`` or ``'best'``.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    return last_checkpoint(folder) if kind == 'last' else best_checkpoint(folder)

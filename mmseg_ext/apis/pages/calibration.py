@@ -3,15 +3,15 @@
 It is what ``tools/test.py --calibration`` counts, without testing the other scores again.
 """
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.runner import Runner
 
-from ...core.files import PathLike, write_json
-from ...evaluation.calibration_metric import PER_IMAGE_FILE, CalibrationMetric
-from ..run.folder import read_results
+from ...core.files import PathLike
+from ...evaluation.calibration_metric import CalibrationMetric
+from ..run.folder import RunFolder
 
 
 def ensure_calibration(work_dir: PathLike) -> bool:
@@ -28,20 +28,20 @@ def ensure_calibration(work_dir: PathLike) -> bool:
         FileNotFoundError: If the run was not tested, or its checkpoint or data are gone.
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
-    folder = Path(work_dir)
-    results = read_results(folder)
-    if results.get('calibration') and (folder / PER_IMAGE_FILE).is_file():
+    folder = RunFolder(work_dir)
+    results = folder.results()
+    if results.calibration and folder.calibration_file.is_file():
         return False
     from ..run.load import load_tested  # pages without it need no network
 
-    model: Any = load_tested(folder, results)[0]
+    model: Any = load_tested(work_dir)[0]
     loader = Runner.build_dataloader(model.cfg.test_dataloader)
-    metric = CalibrationMetric(per_image_file=str(folder / PER_IMAGE_FILE))
+    metric = CalibrationMetric(per_image_file=str(folder.calibration_file))
     metric.dataset_meta = loader.dataset.metainfo
     with torch.no_grad():
         for batch in loader:
             samples = [sample.to_dict() for sample in model.test_step(batch)]
             metric.process(batch, samples)
     metric.evaluate(len(loader.dataset))
-    write_json(folder / 'results.json', dict(results, calibration=metric.calibration))
+    replace(results, calibration=metric.calibration).write(folder.results_file())
     return True

@@ -22,7 +22,8 @@ from ..draw.pixels import (
     read_rgb,
     shrink,
 )
-from ..run.folder import find_config, load_truth, read_results, test_dataset
+from ..run.examples import load_truth, test_dataset
+from ..run.folder import RunFolder
 from ..run.listing import read_predictions
 from .gather import RowData, RunFiles
 
@@ -54,7 +55,8 @@ def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> list[Path]:
         FileNotFoundError: If the run was not tested, or its data are not there.
         ValueError: If the work folder holds no config.
     """
-    cfg = find_config(work_dir, read_results(work_dir))
+    folder = RunFolder(work_dir)
+    cfg = folder.tested_config(folder.results().config)
     if cfg is None:
         raise ValueError(f'{work_dir} holds no config: its test images are unknown')
     dataset = test_dataset(cfg)
@@ -76,23 +78,23 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
         FileNotFoundError: If the run was not tested, or its checkpoint is gone.
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
-    listed = set(_listing(Path(work_dir))[0])
+    folder = RunFolder(work_dir)
+    listed = set(_listing(folder)[0])
     absent = [path for path in images if str(path.absolute()) not in listed]
     if absent:
         from ..predict.predictor import predict_to_folder
         from ..run.load import load_tested
 
-        results = read_results(work_dir)
-        model, checkpoint = load_tested(work_dir, results)
+        model, checkpoint = load_tested(work_dir)
         known = [Path(path) for path in listed if Path(path).is_file()]
-        source = dict(config=results.get('config'), checkpoint=str(checkpoint))
-        predict_to_folder(model, [*known, *absent], Path(work_dir) / 'predictions', source=source)
+        source = dict(config=folder.results().config, checkpoint=str(checkpoint))
+        predict_to_folder(model, [*known, *absent], folder.predictions, source=source)
     return len(absent)
 
 
-def _listing(folder: Path) -> tuple[dict[str, Path], dict[str, Any]]:
+def _listing(folder: RunFolder) -> tuple[dict[str, Path], dict[str, Any]]:
     """Image to mask of a run's predictions, and the whole list; both empty without any."""
-    path = folder / 'predictions' / 'predictions.json'
+    path = folder.listing_file
     if not path.is_file():
         return {}, {}
     content = read_predictions(path)
@@ -116,7 +118,7 @@ def shared_examples(
     for place, row in enumerate(rows):
         found: dict[str, Path] = {}
         for run in row.replicas[0] if row.replicas else ():
-            listed, content = _listing(run.folder)
+            listed, content = _listing(RunFolder(run.folder))
             found.update(listed)
             palette = palette or content.get('palette', [])
         if found:

@@ -1,10 +1,11 @@
 """How a run came about, how far it was trained, and what it has to beat."""
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from ..config.written import written_length
-from ..run.folder import constant_miou, converted_note, describe_dataset, training_config
+from ..run.folder import RunFolder
+from ..run.results import RunResults, converted_note
 from .gather import RunFiles
 from .verdict import shortfall
 
@@ -18,35 +19,34 @@ def run_facts(run: RunFiles) -> dict[str, str]:
     Args:
         run: Its folder; what its results do not say of the data is read off its config.
     """
-    results, dataset = run.results, describe_dataset(run.results, run.cfg)
-    size = dataset['num_images']
+    results, dataset = run.results, run.results.described(run.cfg)
+    size = dataset.num_images
     facts = {
-        'config': results.get('config'),
-        'data set': dataset['name'],
-        'tested on': f'{dataset["split"] or "test"}, {size} images' if size else dataset['split'],
-        'starting weights': results.get('init'),
-        'converted weights': converted_note(results.get('converted')),
-        'seed': results.get('seed'),
-        'iterations': results.get('iterations'),
+        'config': results.config,
+        'data set': dataset.name,
+        'tested on': f'{dataset.split or "test"}, {size} images' if size else dataset.split,
+        'starting weights': results.init,
+        'converted weights': converted_note(results.converted),
+        'seed': results.seed,
+        'iterations': results.iterations,
         'training': training_note(run),
         'training time': _training_time(run),
-        'hardware': results.get('hardware'),
-        'torch': results.get('torch'),
+        'hardware': results.hardware,
+        'torch': results.torch,
         'commit': _commit(results),
-        'date': results.get('date'),
-        'checkpoint': results.get('checkpoint'),
+        'date': results.date,
+        'checkpoint': results.checkpoint,
     }
     return {name: str(value) for name, value in facts.items() if value not in (None, '')}
 
 
-def _commit(results: dict[str, Any]) -> Optional[str]:
-    commit = results.get('commit')
-    changed = ' with local changes' if results.get('dirty') else ''
-    return f'{commit[:12]}{changed}' if commit else None
+def _commit(results: RunResults) -> Optional[str]:
+    changed = ' with local changes' if results.dirty else ''
+    return f'{results.commit[:12]}{changed}' if results.commit else None
 
 
 def _training_time(run: RunFiles) -> Optional[str]:
-    seconds, iterations = run.curves.get('time'), run.results.get('iterations')
+    seconds, iterations = run.curves.get('time'), run.results.iterations
     if not seconds or not iterations:
         return None
     mean = sum(seconds.values()) / len(seconds)
@@ -59,10 +59,10 @@ def training_note(run: RunFiles) -> str:
     Compared is the config of the package, or where it has none of the name the run's own: an option
     may have shortened the one, a stop the other.
     """
-    trained = max([run.results.get('iterations') or 0, *run.curves.get('loss', {})])
-    scheduled = written_length(str(run.results.get('config') or ''))
+    trained = max([run.results.iterations or 0, *run.curves.get('loss', {})])
+    scheduled = written_length(run.results.config or '')
     if scheduled is None:
-        cfg = training_config(run.folder, run.results)
+        cfg = RunFolder(run.folder).training_config(run.results.config)
         scheduled = (cfg.get('train_cfg') or {}).get('max_iters') if cfg is not None else None
     return shortfall(trained, scheduled)
 
@@ -70,7 +70,7 @@ def training_note(run: RunFiles) -> str:
 def find_baselines(run: RunFiles) -> dict[str, float]:
     """Score what needs no network: a constant and, on ``shapes``, a classifier of colors."""
     baselines = {}
-    constant = constant_miou(run.results['confusion'])
+    constant = run.results.constant_miou()
     if constant is not None:
         baselines[CONSTANT] = constant
     dataset = run.cfg.test_dataloader.dataset if run.cfg is not None else {}

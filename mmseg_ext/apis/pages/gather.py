@@ -17,7 +17,6 @@ from mmengine.config import Config
 from ...core.files import PathLike
 from ...evaluation.calibration_metric import (
     PARTS,
-    PER_IMAGE_FILE,
     calibration_error,
     calibration_interval,
 )
@@ -27,9 +26,10 @@ from ...evaluation.intervals import Interval, score_intervals, unit_counts
 from ...evaluation.paired import Difference, holm, paired_difference
 from ...evaluation.units import OLD_METHOD, Units, describe_units
 from ..draw.curves import Curve, read_curves
-from ..folds.fold import SPLIT_FILE, read_split
+from ..folds.fold import read_split
 from ..run.cost import read_cost
-from ..run.folder import find_config, read_results
+from ..run.folder import RunFolder
+from ..run.results import RunResults
 
 
 class TableRow(Protocol):
@@ -45,7 +45,7 @@ class TableRow(Protocol):
 
     @property
     def runs(self) -> Sequence[Path]:
-        """Work folders, each with ``results.json``; none if the row was not run."""
+        """Work folders, each tested; none if the row was not run."""
 
 
 @dataclass
@@ -81,26 +81,26 @@ class Counts:
 
 @dataclass
 class RunFiles:
-    """One work folder: its ``results.json`` and, if it is there, ``per_image.npz``."""
+    """One work folder: its results and, if they are there, the counts of each image."""
 
     folder: Path
-    results: dict[str, Any]
+    results: RunResults
     counts: Optional[Counts]
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
         """What the training logged."""
-        return read_curves(self.folder)
+        return read_curves(RunFolder(self.folder).curve_files())
 
     @cached_property
     def cfg(self) -> Optional[Config]:
-        """The config that the training left, if it is there."""
-        return find_config(self.folder, self.results)
+        """The config of the test, if it is there."""
+        return RunFolder(self.folder).tested_config(self.results.config)
 
     @property
     def classes(self) -> list[str]:
         """Class names in order of their index."""
-        return list(self.results['per_class']['IoU'])
+        return self.results.classes
 
 
 @dataclass
@@ -157,7 +157,7 @@ class RowData:
     @property
     def converted(self) -> bool:
         """Whether a run used weights that others trained, or started from such."""
-        return any(run.results.get('converted') for run in self.runs)
+        return any(run.results.converted for run in self.runs)
 
     @property
     def num_units(self) -> Optional[int]:
@@ -172,21 +172,22 @@ def read_run(folder: PathLike) -> RunFiles:
         FileNotFoundError: If it was not tested.
         ValueError: If its files do not belong together.
     """
-    folder = Path(folder)
-    results = read_results(folder)
-    run = RunFiles(folder, results, _read_counts(folder))
+    place = RunFolder(folder)
+    results = place.results()
+    run = RunFiles(place.path, results, _read_counts(place))
     if run.counts is not None:
-        expected = counts_from_confusion(np.asarray(results['confusion'], np.int64))
+        expected = counts_from_confusion(results.matrix)
         counted = [array.sum(0) for array in run.counts.arrays]
         if not all(map(np.array_equal, counted, expected)):
             raise ValueError(
-                f'{folder}: per_image.npz and results.json are of different tests: test again'
+                f'{folder}: {place.counts_file().name} and {place.results_file().name} are of '
+                'different tests: test again'
             )
     return run
 
 
-def _read_counts(folder: Path) -> Optional[Counts]:
-    path = folder / 'per_image.npz'
+def _read_counts(folder: RunFolder) -> Optional[Counts]:
+    path = folder.counts_file()
     if not path.is_file():
         return None
     names, rows, groups = read_counts(path)
@@ -199,16 +200,14 @@ def _read_counts(folder: Path) -> Optional[Counts]:
     return counts.take(np.argsort(counts.names)) if unique else counts
 
 
-def _groups_of_fold(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
+def _groups_of_fold(folder: RunFolder, names: np.ndarray) -> Optional[np.ndarray]:
     """Groups that a fold's ``split.json`` names, for tests that did not write them themselves."""
-    path = folder / SPLIT_FILE
-    split = read_split(path.parent) if path.is_file() else {}
-    groups = split.get('val_groups')
+    groups = read_split(folder.path).val_groups if folder.split_file.is_file() else None
     return None if groups is None or len(groups) != len(names) else np.array(groups, str)
 
 
-def _read_histograms(folder: Path, names: np.ndarray) -> Optional[np.ndarray]:
-    path = folder / PER_IMAGE_FILE
+def _read_histograms(folder: RunFolder, names: np.ndarray) -> Optional[np.ndarray]:
+    path = folder.calibration_file
     if not path.is_file():
         return None
     with np.load(path) as file:
@@ -267,7 +266,7 @@ def _read_row(row: TableRow) -> RowData:
     if len({tuple(run.classes) for run in runs}) > 1:
         raise ValueError(f'{row.label}: its runs have different classes: {_folders(runs)}')
     data.replicas, data.note = replicas_of(runs, row.label)
-    data.confusion = np.sum([run.results['confusion'] for run in data.runs], 0).astype(np.int64)
+    data.confusion = np.sum([run.results.matrix for run in data.runs], 0)
     data.cost = next(filter(None, (read_cost(run.folder) for run in runs)), None)
     _score(data)
     if all(run.counts is not None for run in data.runs):
@@ -332,17 +331,16 @@ def _joined(replica: Sequence[RunFiles]) -> Counts:
 
 
 def _policy(run: RunFiles) -> str:
-    return run.results.get('absent_policy', 'skip')
+    return run.results.absent_policy
 
 
 def _replica_scores(replica: Sequence[RunFiles]) -> dict[str, Optional[float]]:
     """Scores of one replica: of its only run as written, of folds from the summed matrix."""
-    written = [run.results['metrics'] for run in replica]
-    scores = {name: _mean([metrics.get(name, {}).get('value') for metrics in written])
-              for name in written[0]}  # fmt: skip
+    written = [run.results for run in replica]
+    scores = {name: _mean([run.value(name) for run in written]) for name in written[0].metrics}
     if len(replica) > 1:
         pooled = metrics_from_confusion(
-            np.sum([run.results['confusion'] for run in replica], 0), absent=_policy(replica[0])
+            np.sum([run.matrix for run in written], 0), absent=_policy(replica[0])
         )
         scores.update({name: _plain(pooled[name]) for name in MEANS})
     return scores
@@ -365,8 +363,7 @@ def _score(data: RowData) -> None:
         known = [value for value in values if value is not None]
         if len(known) > 1 and len(known) == len(values):
             data.sds[name] = float(np.std(known, ddof=1))
-    matrices = [np.sum([run.results['confusion'] for run in replica], 0)
-                for replica in data.replicas]  # fmt: skip
+    matrices = [np.sum([run.results.matrix for run in replica], 0) for replica in data.replicas]
     policy = _policy(data.runs[0])
     iou = np.mean([metrics_from_confusion(matrix, absent=policy)['IoU'] for matrix in matrices], 0)
     for name, value in zip(data.runs[0].classes, iou):
@@ -385,7 +382,7 @@ def _use_intervals(data: RowData) -> None:
 
 def _units(data: RowData) -> Units:
     """Say what the units are, as the tests do; older ones do not."""
-    said = [run.results.get('intervals') or {} for run in data.replicas[0]]
+    said = [run.results.intervals for run in data.replicas[0]]
     first, counts = said[0].get('unit'), data.counts[0]
     if counts.groups is not None:
         named = first not in (None, 'image', 'frame') and all(s.get('unit') == first for s in said)
@@ -402,10 +399,10 @@ def _use_own_intervals(data: RowData) -> None:
     if len(data.runs) > 1:
         return
     results = data.runs[0].results
-    data.units = {key: v for key, v in (results.get('intervals') or {}).items()}
-    for name, entry in results['metrics'].items():
-        data.intervals[name] = (entry.get('low'), entry.get('high'))
-    for name, ends in (results.get('per_class_intervals') or {}).get('IoU', {}).items():
+    data.units = dict(results.intervals)
+    for name, score in results.metrics.items():
+        data.intervals[name] = (score.low, score.high)
+    for name, ends in results.per_class_intervals.get('IoU', {}).items():
         data.class_iou[name] = (data.class_iou[name][0], *ends)
     if not data.units and any(low is not None for low, _ in data.intervals.values()):
         data.old_method = OLD_METHOD
@@ -426,7 +423,7 @@ def _calibrate(data: RowData) -> None:
 
 
 def _histogram(run: RunFiles) -> Optional[np.ndarray]:
-    bins = (run.results.get('calibration') or {}).get('bins')
+    bins = (run.results.calibration or {}).get('bins')
     return None if bins is None else np.array([bins[part] for part in PARTS], np.float64)
 
 
@@ -444,7 +441,7 @@ def _why_unpaired(row: RowData, base: RowData, main: str) -> str:
         return f'{main} is not counted image by image'
     if not row.counts or not base.counts:
         without = [data.label for data in (row, base) if not data.counts]
-        return f'no per_image.npz of {", ".join(without)}'
+        return f'no counts of each image of {", ".join(without)}'
     ours, theirs = row.counts[0], base.counts[0]
     if not np.array_equal(ours.names, theirs.names):
         return 'tested on other images than the baseline'

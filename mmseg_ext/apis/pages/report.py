@@ -14,7 +14,7 @@ from typing import Any, Optional, Union
 from ...core.files import PathLike, write_bytes
 from ...core.labels import voc_palette
 from ..draw.html import Page, Section, render
-from ..run.folder import describe_dataset, read_results
+from ..run.folder import RunFolder
 from . import class_sections, run_sections, score_sections
 from .examples import shared_examples
 from .facts import CONSTANT, find_baselines, training_note
@@ -38,7 +38,7 @@ def rows_of(work_dirs: Sequence[PathLike]) -> list[RunRow]:
     Raises:
         FileNotFoundError: If one was not tested.
     """
-    configs = [str(read_results(folder).get('config') or '') for folder in work_dirs]
+    configs = [RunFolder(folder).results().config or '' for folder in work_dirs]
     return [
         RunRow(Path(folder).resolve().name, config, (Path(folder),))
         for folder, config in zip(work_dirs, configs)
@@ -145,7 +145,7 @@ def write_paper_report(table: Any, out: PathLike) -> Path:
 
 
 def _lead(rows: Sequence[RowData]) -> str:
-    names = [describe_dataset(run.results, run.cfg)['name'] for row in rows for run in row.runs]
+    names = [run.results.described(run.cfg).name for row in rows for run in row.runs]
     known = list(dict.fromkeys(str(name) for name in names if name))
     return f'Semantic segmentation, {", ".join(known) or "unknown data"}'
 

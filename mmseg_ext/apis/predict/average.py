@@ -19,8 +19,9 @@ from torch import nn
 
 from ...core.files import PathLike
 from ...core.probabilities import as_probabilities
-from ..config.metrics import metrics_of, result_files
-from ..run.folder import test_dataset
+from ..config.metrics import metrics_of
+from ..run.examples import test_dataset
+from ..run.folder import RunFolder
 from ..run.load import load_model
 from .predictor import Failure, find_images, predict_to_folder
 
@@ -126,7 +127,7 @@ def score_average(model: AveragedModel, cfg: Config, folder: PathLike) -> dict:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     metrics = copy.deepcopy(metrics_of(cfg))
     for metric in metrics:
-        metric.update(result_files(metric, folder))
+        metric.update(RunFolder(folder).result_files(metric))
     loader = Runner.build_dataloader(copy.deepcopy(cfg.test_dataloader))
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = loader.dataset.metainfo

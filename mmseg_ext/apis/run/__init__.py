@@ -7,13 +7,14 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
-    checkpoints='best_or_last check_start_weights last_checkpoint',
+    checkpoints='check_start_weights',
     config='load_config override',
-    folder='read_results',
+    folder='RunFolder',
     launch='Launch',
-    load='load_model',
+    load='load_model load_tested',
     options='use_amp use_calibration use_drawing use_launcher use_nan use_output use_seed '
     'use_surfaces use_tta',
+    results='RunResults',
     testing='test',
     training='build_runner train',
 )

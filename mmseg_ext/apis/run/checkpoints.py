@@ -1,7 +1,7 @@
-"""Choose checkpoints and refuse those of another model or of other classes.
+"""Refuse checkpoints of another model or of other classes.
 
-How they are read stands in :mod:`mmseg_ext.core.checkpoints`, which files of a run are whole in
-:mod:`mmseg_ext.core.saved`.
+How they are read stands in :mod:`mmseg_ext.core.checkpoints`, which of a run is the best or the
+last in :mod:`mmseg_ext.core.saved`.
 """
 
 from collections.abc import Iterator
@@ -22,47 +22,18 @@ from ...core.checkpoints import (
     write_checkpoint,
 )
 from ...core.files import PathLike
-from ...core.saved import Resumable, best_checkpoint, find_resumable, last_checkpoint
 
 __all__ = [
-    'Resumable',
-    'best_checkpoint',
-    'best_or_last',
     'check_classes',
     'check_finite',
     'check_start_weights',
     'check_weights',
-    'find_resumable',
-    'last_checkpoint',
     'read_checkpoint',
     'read_state_dict',
     'settings_of',
     'weights_of',
     'write_checkpoint',
 ]
-
-
-def best_or_last(folder: PathLike) -> Path:
-    """The best checkpoint of a run, else the last, else the only one there is.
-
-    Args:
-        folder: Of the run.
-
-    Raises:
-        FileNotFoundError: If none is whole.
-    """
-    for choose in (best_checkpoint, last_checkpoint):
-        try:
-            return choose(folder)
-        except FileNotFoundError as error:
-            told = error
-    others = sorted(Path(folder).glob('*.pth'), key=lambda path: path.stat().st_mtime)
-    known = [path for path in others if not path.name.startswith(('best_', 'iter_', 'epoch_'))]
-    if known:
-        return known[-1]
-    if others:
-        raise told
-    raise FileNotFoundError(f'no checkpoint (*.pth) in {folder}: train first, or name one')
 
 
 def check_start_weights(model: dict) -> None:

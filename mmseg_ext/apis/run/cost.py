@@ -6,7 +6,6 @@ come on top of it.
 """
 
 import statistics
-from pathlib import Path
 from typing import Any, Optional
 
 import torch
@@ -14,10 +13,8 @@ from mmengine.config import Config
 
 from ...core.files import PathLike, read_json, write_json
 from .facts import hardware
-from .folder import find_config, read_results
+from .folder import RunFolder
 from .network import build, flops_of_image, tested_parameters, time_images
-
-COST_FILE = 'cost.json'
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
@@ -75,7 +72,7 @@ def measure_cost(
 
 def read_cost(work_dir: PathLike) -> Optional[dict[str, Any]]:
     """Read ``cost.json``; ``None`` if nothing was measured."""
-    path = Path(work_dir) / COST_FILE
+    path = RunFolder(work_dir).cost_file
     return read_json(path) if path.is_file() else None
 
 
@@ -86,8 +83,9 @@ def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[dict[str, A
         The content of ``cost.json``; ``None`` if the work folder holds no config.
     """
     cost = read_cost(work_dir)
-    cfg = find_config(work_dir, read_results(work_dir)) if cost is None else None
+    folder = RunFolder(work_dir)
+    cfg = folder.tested_config(folder.results().config) if cost is None else None
     if cfg is not None:
         cost = measure_cost(cfg, repeats=repeats)
-        write_json(Path(work_dir) / COST_FILE, cost)
+        write_json(folder.cost_file, cost)
     return cost

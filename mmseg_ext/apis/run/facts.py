@@ -7,16 +7,17 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
 
-from ...core.files import PathLike, read_json, write_json
+from ...core.files import PathLike
 from ...evaluation.intervals import NONE, Interval
 from .checkpoints import read_checkpoint, settings_of
-from .folder import describe_dataset
+from .results import RunResults, Score
 
 
 def git(*arguments: str) -> Optional[str]:
@@ -131,20 +132,20 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
     }
 
 
-def add_run_facts(
+def complete_results(
     path: PathLike,
     cfg: Config,
     checkpoint: PathLike,
-    metrics: dict,
+    metrics: Mapping[str, Any],
     *,
     ours: bool,
     calibration: Optional[dict] = None,
     intervals: Optional[Mapping[str, Interval]] = None,
-) -> None:
+) -> RunResults:
     """Put :func:`run_facts` and the data set into the results file that the metric wrote.
 
     Args:
-        path: ``results.json``; made here when the metric is not ours.
+        path: The file; made here when the metric is not ours.
         cfg: The config that was tested.
         checkpoint: The file that was tested.
         metrics: What the evaluator returned, in per cent; boundary F1 and
@@ -153,23 +154,31 @@ def add_run_facts(
         calibration: What a ``CalibrationMetric`` counted.
         intervals: Of the scores that are added, fractions.
     """
-    path = Path(path)
-    content = read_json(path) if ours else {'metrics': {}}
-    scores = {name: value for name, value in metrics.items() if isinstance(value, numbers.Real)}
-    for name, value in scores.items():
+    found = RunResults.read(path, needed=('metrics',)) if ours else RunResults({})
+    means, per_class = dict(found.metrics), dict(found.per_class)
+    per_class_ends = dict(found.per_class_intervals)
+    for name, value in metrics.items():
+        if not isinstance(value, numbers.Real):
+            continue
         fraction = None if value != value else float(value) / 100
         low, high = (intervals or {}).get(name, NONE)
         if not ours or name == 'BF' or _of_prefix(name):
-            content['metrics'][name] = {'value': fraction, 'low': low, 'high': high}
+            means[name] = Score(fraction, low, high)
         elif name.startswith('BF.'):
-            for key, entry in (('per_class', fraction), ('per_class_intervals', [low, high])):
-                content.setdefault(key, {}).setdefault('BF', {})[name[len('BF.') :]] = entry
-    if calibration is not None:
-        content['calibration'] = calibration
-    write_json(
-        path,
-        {**content, **run_facts(cfg, checkpoint), 'dataset': describe_dataset(content, cfg)},
+            label = name.removeprefix('BF.')
+            per_class['BF'] = {**per_class.get('BF', {}), label: fraction}
+            per_class_ends['BF'] = {**per_class_ends.get('BF', {}), label: [low, high]}
+    done = replace(
+        found,
+        metrics=means,
+        per_class=per_class,
+        per_class_intervals=per_class_ends,
+        calibration=calibration,
+        dataset=found.described(cfg),
+        **run_facts(cfg, checkpoint),
     )
+    done.write(path)
+    return done
 
 
 def _of_prefix(name: str) -> bool:

@@ -28,14 +28,14 @@ class Traces:
     """Removes what a run wrote if it fails before its first training step or result.
 
     Args:
-        cfg: Names the file that the Runner dumps.
+        dumped: Name of the file to which the Runner writes the config.
         folders: Where the run writes, and whether that folder was made for it; others lose only
             what the Runner itself adds: a folder named by the time and the dumped config, which
             becomes again what it was.
     """
 
-    def __init__(self, cfg: Config, folders: dict[Path, bool]) -> None:
-        self.dumped = Path(cfg.filename or 'config.py').name
+    def __init__(self, dumped: str, folders: dict[Path, bool]) -> None:
+        self.dumped = dumped
         self.folders = folders
         self.before = {folder: _entries(folder) for folder in folders}
         configs = [folder / self.dumped for folder in folders]
@@ -71,7 +71,9 @@ class Traces:
 
 
 @contextlib.contextmanager
-def guarded(cfg: Config, *others: Optional[str], shared: bool = False) -> Iterator[Traces]:
+def guarded(
+    cfg: Config, *others: Optional[str], shared: bool = False, dumped: Optional[str] = None
+) -> Iterator[Traces]:
     """Lock a run's work folder, end when asked to, and leave nothing of a false start.
 
     Of several processes the first locks and removes for all.
@@ -80,6 +82,7 @@ def guarded(cfg: Config, *others: Optional[str], shared: bool = False) -> Iterat
         cfg: Of the run; its ``work_dir`` is locked.
         others: Other folders that it writes to.
         shared: Whether trainings and tests may be going on in it.
+        dumped: Name of the file to which the Runner writes the config; its own without.
 
     Yields:
         Set its ``keep`` once there is something worth keeping.
@@ -87,15 +90,16 @@ def guarded(cfg: Config, *others: Optional[str], shared: bool = False) -> Iterat
     Raises:
         ValueError: If another process uses the folder.
     """
+    dumped = dumped or Path(cfg.filename or 'config.py').name
     with contextlib.ExitStack() as stack:
         stack.enter_context(signals.handled())
         stack.callback(signals.wait_for_step, False)
         if not is_first(cfg.get('launcher', 'none')):
-            yield Traces(cfg, {})
+            yield Traces(dumped, {})
             return
         made = stack.enter_context(locked(cfg.work_dir, shared=shared))
         folders = {Path(folder): not Path(folder).is_dir() for folder in others if folder}
-        yield stack.enter_context(Traces(cfg, {**folders, Path(cfg.work_dir): made}))
+        yield stack.enter_context(Traces(dumped, {**folders, Path(cfg.work_dir): made}))
 
 
 def is_first(launcher: str) -> bool:

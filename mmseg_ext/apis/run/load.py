@@ -23,7 +23,7 @@ from ..config.packages import check_packages
 from ..config.pipelines import test_steps
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained, load_config, override
-from .folder import find_config
+from .folder import RunFolder
 from .settings import check_settings
 
 
@@ -141,22 +141,23 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     return model
 
 
-def load_tested(work_dir: PathLike, results: dict) -> tuple[nn.Module, Path]:
+def load_tested(work_dir: PathLike) -> tuple[nn.Module, Path]:
     """Load the network of a tested run.
 
     Args:
         work_dir: Folder of the run.
-        results: Content of its ``results.json``.
 
     Returns:
         What :func:`load_model` returns, and the checkpoint that was tested.
 
     Raises:
-        FileNotFoundError: If the checkpoint is gone.
+        FileNotFoundError: If the run was not tested, or the checkpoint is gone.
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
-    cfg = find_config(work_dir, results)
+    folder = RunFolder(work_dir)
+    results = folder.results()
+    cfg = folder.tested_config(results.config)
     if cfg is None:
         raise ValueError(f'{work_dir} holds no config: its network cannot be built')
-    checkpoint = Path(work_dir) / str(results.get('checkpoint'))
+    checkpoint = RunFolder.of(cfg, work_dir).weights / str(results.checkpoint)
     return load_model(cfg.filename, checkpoint), checkpoint

@@ -16,12 +16,12 @@ from ...evaluation.intervals import NONE, as_json, score_intervals
 from ...evaluation.units import Units, describe_units
 
 
-def renew_intervals(results: dict[str, Any], folder: PathLike) -> dict[str, Any]:
-    """Give results that name no ``intervals`` those of their ``per_image.npz``.
+def renew_intervals(results: dict[str, Any], path: PathLike) -> dict[str, Any]:
+    """Give results that name no ``intervals`` those of the counts of their images.
 
     Args:
         results: Content of ``results.json``; not changed.
-        folder: Where it lies.
+        path: File of the counts; it need not be there.
 
     Returns:
         The results themselves if they are of today, or the counts are absent or of another test.
@@ -29,8 +29,7 @@ def renew_intervals(results: dict[str, Any], folder: PathLike) -> dict[str, Any]
     Raises:
         ValueError: If the counts cannot be read.
     """
-    path = Path(folder) / 'per_image.npz'
-    if results.get('intervals') or not path.is_file():
+    if results.get('intervals') or not Path(path).is_file():
         return results
     _, rows, groups = read_counts(path)
     expected = counts_from_confusion(np.asarray(results['confusion'], np.int64))

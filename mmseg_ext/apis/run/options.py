@@ -14,8 +14,8 @@ from mmengine.logging import print_log
 from ...core.files import PathLike
 from ...engine.distributed import start_cpu_group
 from ...engine.lost_process import waiting_time
-from ...evaluation.calibration_metric import PER_IMAGE_FILE
 from ..config.metrics import metrics_of, takes
+from .folder import RunFolder
 
 _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
 
@@ -133,7 +133,7 @@ def use_output(cfg: Config, folder: PathLike) -> None:
 def use_surfaces(
     cfg: Config, *, spacing: Sequence[float] = (1.0, 1.0), tolerance: float = 1.0
 ) -> None:
-    """Also report HD95 and surface Dice, and write them into ``per_image_surface.npz``.
+    """Also report HD95 and surface Dice, and write those of each image into a file, too.
 
     Args:
         cfg: Changed in place; a ``SurfaceMetric`` of its own is replaced.
@@ -141,7 +141,7 @@ def use_surfaces(
         tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
     """
     others = [metric for metric in metrics_of(cfg) if metric.get('type') != 'SurfaceMetric']
-    path = Path(cfg.work_dir, 'per_image_surface.npz')
+    path = RunFolder.of(cfg).surface_file
     surfaces = dict(
         type='SurfaceMetric',
         spacing=list(spacing),
@@ -159,6 +159,6 @@ def use_calibration(cfg: Config) -> None:
     """
     metrics = metrics_of(cfg)
     if all(metric.get('type') != 'CalibrationMetric' for metric in metrics):
-        path = str(Path(cfg.work_dir, PER_IMAGE_FILE))
+        path = str(RunFolder.of(cfg).calibration_file)
         calibration = dict(type='CalibrationMetric', per_image_file=path)
         cfg.test_evaluator = [*metrics, calibration]

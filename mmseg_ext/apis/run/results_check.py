@@ -8,13 +8,11 @@ from ...core.files import PathLike
 
 _DICTS = ('calibration', 'per_class_intervals')
 _TEXTS = ('config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'date', 'absent_policy')
-_COUNTS = ('num_images', 'iterations', 'fold', 'num_folds')
+_COUNTS = ('version', 'num_images', 'iterations', 'fold', 'num_folds')
+NEEDED = ('metrics', 'per_class', 'confusion')
 
 
-_NEEDED = ('metrics', 'per_class', 'confusion')
-
-
-def check_results(results: Any, path: PathLike, needed: Sequence[str] = _NEEDED) -> None:
+def check_results(results: Any, path: PathLike, needed: Sequence[str] = NEEDED) -> None:
     """Refuse what is no content of a test's ``results.json``.
 
     Args:

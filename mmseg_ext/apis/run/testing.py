@@ -10,11 +10,12 @@ from mmengine.runner import Runner
 from ...core.files import PathLike, output_names
 from ...engine import lost_process
 from ..config.classes import check_num_classes
-from ..config.metrics import metrics_of, result_files
+from ..config.metrics import metrics_of
 from ..config.packages import check_packages
-from .checkpoints import best_or_last, check_classes, check_weights, read_checkpoint, weights_of
+from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained
-from .facts import add_run_facts
+from .facts import complete_results
+from .folder import RunFolder
 from .guard import guarded
 from .options import process_limit
 from .settings import check_settings
@@ -23,6 +24,8 @@ from .training import build_runner
 
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
+
+    The config that a training has left there stays; the test's is ``tested_<config>.py`` then.
 
     A ``SegMetric`` with a prefix, such as the scores before a CRF, writes ``results_<prefix>.json``
     beside it; its means, and those of other metrics, stand in ``results.json``, too.
@@ -38,26 +41,28 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         FileNotFoundError: If there is no checkpoint.
         ValueError: If the checkpoint belongs to another model.
     """
-    cfg.load_from = str(checkpoint or best_or_last(cfg.work_dir))
+    folder = RunFolder.of(cfg)
+    cfg.load_from = str(checkpoint or folder.best_or_last())
     cfg.resume = False
     check_packages(cfg.model)
-    summary = Path(cfg.work_dir, 'results.json')
-    ours = False
+    summary, ours = folder.results_file(), False
     for metric in metrics_of(cfg):
-        files = result_files(metric, cfg.work_dir)
+        files = folder.result_files(metric)
         for key, path in files.items():
             metric.setdefault(key, path)
         if files and not metric.get('prefix'):
             summary, ours = Path(metric['summary_file']), True
-    with guarded(cfg, cfg.get('visualizer', {}).get('save_dir'), shared=True):
-        runner = build_runner(cfg)
+    dumped = folder.dumped_name(cfg)
+    drawn = cfg.get('visualizer', {}).get('save_dir')
+    with guarded(cfg, drawn, shared=True, dumped=dumped):
+        runner = build_runner(cfg, dumped=dumped)
         _check_tested(runner, cfg)
         pack_groups(runner.test_dataloader.dataset)
         _name_outputs(runner)
         with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
             metrics = runner.test()
         if is_main_process():
-            add_run_facts(
+            complete_results(
                 summary,
                 cfg,
                 cfg.load_from,

@@ -7,6 +7,7 @@ belong to the arguments given.
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Optional
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -22,12 +23,12 @@ from ..userdata.record import check_same_data
 from .checkpoints import (
     check_start_weights,
     check_weights,
-    find_resumable,
     read_checkpoint,
     settings_of,
     weights_of,
 )
 from .config import explained, options_given
+from .folder import RunFolder
 from .guard import guarded
 from .options import process_limit, use_nan, use_seed
 from .settings import check_settings, check_starts
@@ -35,30 +36,36 @@ from .settings import check_settings, check_starts
 _RUNS: Counter[str] = Counter()  # that this process has built, by name
 
 
-def _named_apart(cfg: Config) -> Config:
-    """Name a further run of this process apart from the ones before.
+def _named_apart(cfg: Config, dumped: Optional[str]) -> Config:
+    """Name a further run of this process apart from the ones before, and the file of its config.
 
     mmengine keeps log, history and curves under a run's name and second: two within a second would
     share them.
     """
     name = cfg.get('experiment_name') or Path(cfg.filename or 'run').stem
     _RUNS[name] += 1
-    if _RUNS[name] > 1:
+    if _RUNS[name] > 1 or dumped:
         cfg = cfg.copy()
-        cfg.experiment_name = f'{name}_{_RUNS[name]}'
+        cfg.experiment_name = f'{name}_{_RUNS[name]}' if _RUNS[name] > 1 else name
+    if dumped:
+        object.__setattr__(cfg, '_filename', dumped)
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
     """Build the Runner that the config names.
+
+    Args:
+        cfg: From :func:`load_config`.
+        dumped: Name of the file in the work folder that the config is written to; its own without.
 
     Raises:
         ValueError: If a setting makes that impossible.
     """
-    cfg = _named_apart(cfg)
+    named = _named_apart(cfg, dumped)
     try:
         with explained(cfg, 'it cannot be built'):
-            return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+            return Runner.from_cfg(named) if 'runner_type' not in cfg else RUNNERS.build(named)
     except (ValueError, KeyError) as error:  # of a library, which knows no config
         name, text = str(cfg.filename or 'config'), str(error.args[0] if error.args else error)
         if name in text:
@@ -130,7 +137,7 @@ def _keep_origin(cfg: Config) -> None:
     The data loaders are built from the seed; its results name the weights.
     """
     start = cfg.get('load_from')
-    meta = find_resumable(cfg.work_dir).meta
+    meta = RunFolder.of(cfg).resumable().meta
     if start and not began_with(meta, start):
         meta = read_checkpoint(start).get('meta')
     elif not start and meta is not None:

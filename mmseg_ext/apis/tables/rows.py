@@ -16,6 +16,7 @@ import yaml
 from ...core.files import PathLike
 from ...core.words import unknown
 from ..config.written import configs_folder
+from ..run.folder import RunFolder
 from ..userdata.file import read_data_file
 
 MANIFEST = 'tables.yml'
@@ -60,7 +61,7 @@ class Row:
         weights_of: Label of the row whose training this one tests otherwise.
         note: Contradictions and deviations.
         path: The config's file, ``None`` if there is none.
-        runs: Folders of the tested runs, each with ``results.json``, by seed and fold.
+        runs: Folders of the tested runs, by seed and fold.
     """
 
     label: str
@@ -319,10 +320,15 @@ def find_runs(table: Table, work_dirs: PathLike, *, seeds: Optional[Sequence[int
         runs: list[Path] = []
         if row.config:
             for folder in _seed_folders(table, row, work_dirs, seeds):
-                pattern = 'fold*/results.json' if table.protocol.folds else 'results.json'
-                runs += sorted((path.parent for path in folder.glob(pattern)), key=_by_number)
+                runs += _tested(RunFolder(folder), folds=bool(table.protocol.folds))
         rows.append(replace(row, runs=tuple(runs)))
     return replace(table, rows=tuple(rows))
+
+
+def _tested(folder: RunFolder, *, folds: bool) -> list[Path]:
+    if folds:
+        return [fold.path for fold in folder.tested_folds()]
+    return [folder.path] if folder.results_file().is_file() else []
 
 
 def row_folder(table: Table, row: Row, seed: Union[int, str], work_dirs: PathLike) -> Path:

@@ -1,6 +1,6 @@
 """Train and test what a table lacks: row by row, each by the tools that a user would call.
 
-A row that was tested is skipped, one that was stopped goes on from its newest checkpoint, one that
+A row that was tested is skipped, one that was stopped goes on from its last checkpoint, one that
 fails is put on a list while the others go on. Run it again at any time.
 """
 
@@ -19,17 +19,14 @@ from ...core.words import USER_ERRORS, message_of
 from ..cli.arguments import parse_options
 from ..folds.fold import choose_pool
 from ..folds.report import write_summary
-from ..folds.run import Plan, choose_checkpoint, config_digest, run_folds
-from ..run.checkpoints import best_or_last, find_resumable, last_checkpoint
+from ..folds.run import Plan, config_digest, run_folds
 from ..run.config import load_config
-from ..run.folder import training_config
+from ..run.folder import RunFolder
 from ..run.launch import Launch, option_arguments
-from ..run.state import is_half_trained, is_trained, tested_with
+from ..run.results import RunResults
 from ..userdata.data import read_user_data
 from ..userdata.starts import row_start
 from .rows import Row, Table, find_config, row_folder
-
-STAMP = 'table_row.json'
 
 
 @dataclass(frozen=True)
@@ -87,13 +84,13 @@ class Job:
     seed: int
     cfg: Config
     options: tuple[str, ...]
-    weights: Optional[Path] = None
-    start: Optional[Path] = None
+    weights: Optional[RunFolder] = None
+    start: Optional[RunFolder] = None
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> RunFolder:
         """Where the row's results are."""
-        return Path(self.cfg.work_dir)
+        return RunFolder.of(self.cfg)
 
     @property
     def title(self) -> str:
@@ -160,7 +157,8 @@ def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
     name = None if _names_start(settings.options) else _start_config(table, row, cfg)
     if name is not None:
         start = row_folder(table, Row('', name), seed, settings.work_dirs)
-    return Job(row, seed, cfg, options, weights, start)
+    others = [None if path is None else RunFolder.of(cfg, path) for path in (weights, start)]
+    return Job(row, seed, cfg, options, *others)
 
 
 def _names_start(options: Sequence[str]) -> bool:
@@ -210,10 +208,10 @@ def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
         ValueError: With what is different.
     """
     folder = job.folder
-    if folds is not None or not folder.is_dir():
+    if folds is not None or not folder.path.is_dir():
         return  # the plan of a cross validation is compared by ``run_folds``
-    if (folder / STAMP).is_file():
-        old = read_json(folder / STAMP)
+    if folder.row_file.is_file():
+        old = read_json(folder.row_file)
     else:
         old = _read_foreign(folder, job)
     new = _stamp(job, settings)
@@ -221,7 +219,7 @@ def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
     if different:
         changed = '; '.join(f'{key} was {old[key]} and is {new[key]}' for key in different)
         raise ValueError(
-            f'{folder} holds another run than row {job.row.label!r} ({changed}): give another '
+            f'{folder.path} holds another run than row {job.row.label!r} ({changed}): give another '
             '--work-dirs, or move that folder'
         )
 
@@ -235,35 +233,34 @@ def _stamp(job: Job, settings: Settings) -> dict:
         dataset=None if settings.dataset is None else Path(settings.dataset).stem,
         amp=settings.amp,
         deterministic=settings.deterministic,
-        weights=None if job.weights is None else job.weights.name,
+        weights=None if job.weights is None else job.weights.path.name,
     )
 
 
-def _read_foreign(folder: Path, job: Job) -> dict:
+def _read_foreign(folder: RunFolder, job: Job) -> dict:
     """What a folder without our stamp says about itself: that of ``tools/train.py``, or others'."""
-    ours = (LOCK_FILE, 'slurm_job.txt', '*.log')  # of a row that did not begin
-    names = sorted(path.name for path in folder.iterdir())
+    ours = (LOCK_FILE, folder.job_file.name, '*.log')  # of a row that did not begin
+    names = sorted(path.name for path in folder.path.iterdir())
     others = [name for name in names if not any(fnmatch(name, pattern) for pattern in ours)]
     if not others:
         return {}
-    dumped, results = folder / f'{job.row.config}.py', folder / 'results.json'
-    if dumped.is_file():
-        # a later test overwrites the file, without the options of the training
-        cfg = training_config(folder, dict(config=job.row.config)) or Config.fromfile(dumped)
+    name = job.row.config
+    cfg = folder.training_config(name) if (folder.path / f'{name}.py').is_file() else None
+    if cfg is not None:
         seed = (cfg.get('randomness') or {}).get('seed')
-        return dict(config=job.row.config, config_sha256=config_digest(cfg), seed=seed)
-    if results.is_file():
-        content = read_json(results)
-        return dict(config=content.get('config'), seed=content.get('seed'))
+        return dict(config=name, config_sha256=config_digest(cfg), seed=seed)
+    if folder.results_file().is_file():
+        results = RunResults.read(folder.results_file(), needed=())
+        return dict(config=results.config, seed=results.seed)
     return dict(config=f'unknown ({others[0]})')
 
 
 def _run_job(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
     try:
-        with locked(job.folder):
+        with locked(job.folder.path):
             if table.protocol.folds is not None:
                 return _run_folds(job, table, settings)
-            write_json(job.folder / STAMP, _stamp(job, settings))
+            write_json(job.folder.row_file, _stamp(job, settings))
             return _run_single(job, table, settings)
     except USER_ERRORS as error:
         return Failure(job.row.label, job.seed, 'starting', reason=message_of(error))
@@ -284,8 +281,8 @@ def _run_folds(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
     )
     print(f'{job.title}:', flush=True)
     failed = run_folds(plan, job.cfg, launch=settings.launch)
-    if list(job.folder.glob('fold*/results.json')):
-        write_summary(job.folder)
+    if job.folder.tested_folds():
+        write_summary(job.folder.path)
     if not failed:
         return None
     names = ', '.join(str(failure.fold) for failure in failed)
@@ -294,31 +291,31 @@ def _run_folds(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
 
 
 def _run_single(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
-    source, trained = job.weights or job.folder, job.folder / 'train.log'
-    begun = job.weights is None and is_half_trained(job.folder, job.cfg)
-    if not begun and is_tested(job.folder, source, table.protocol.checkpoint):
-        print(f'{job.title}: finished already, see {job.folder}', flush=True)
+    folder, source = job.folder, job.weights or job.folder
+    begun = job.weights is None and folder.is_half_trained(job.cfg)
+    if not begun and is_tested(folder, source, table.protocol.checkpoint):
+        print(f'{job.title}: finished already, see {folder.path}', flush=True)
         return None
-    if job.weights is None and not is_trained(job.folder, job.cfg):
-        resumed = find_resumable(job.folder).path
+    if job.weights is None and not folder.is_trained(job.cfg):
+        resumed, trained = folder.resumable().path, folder.log_file('train')
         note = '' if resumed is None else f' from {resumed.name}'
         command = _train_command(job, settings, resume=resumed is not None)
         if settings.launch.run(command, f'{job.title}: train{note}', trained) != 0:
             return Failure(job.row.label, job.seed, 'training', trained)
     weights = tested_checkpoint(source, table.protocol.checkpoint)
     command = [
-        *settings.launch.command('test', job.row.path, weights, '--work-dir', job.folder),
+        *settings.launch.command('test', job.row.path, weights, '--work-dir', folder.path),
         *_dataset(settings),
         *option_arguments(job.options),
     ]
-    log = job.folder / 'test.log'
+    log = folder.log_file('test')
     if settings.launch.run(command, f'{job.title}: test', log) != 0:
         return Failure(job.row.label, job.seed, 'testing', log)
     return None
 
 
 def _train_command(job: Job, settings: Settings, *, resume: bool) -> list[str]:
-    arguments: list[Any] = ['--work-dir', job.folder, '--seed', job.seed]
+    arguments: list[Any] = ['--work-dir', job.folder.path, '--seed', job.seed]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(settings, flag)]
     options = job.options
     if resume:  # mmengine would resume from load_from, which is where the training started
@@ -334,11 +331,12 @@ def _train_command(job: Job, settings: Settings, *, resume: bool) -> list[str]:
 
 
 def _start_of(job: Job) -> Path:
+    start = job.start or job.folder
     try:
-        return last_checkpoint(job.start or job.folder)
+        return start.last_checkpoint()
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f'{job.row.config} goes on from the run in {job.start}, which is not there: let that '
+            f'{job.row.config} goes on from the run in {start.path}, which is not there: let that '
             'row run, too, or say --cfg-options load_from=FILE'
         ) from error
 
@@ -347,21 +345,21 @@ def _dataset(settings: Settings) -> list[str]:
     return [] if settings.dataset is None else ['--dataset', settings.dataset]
 
 
-def tested_checkpoint(folder: Path, kind: str) -> Path:
+def tested_checkpoint(folder: RunFolder, kind: str) -> Path:
     """The checkpoint that is tested: the best, if the config keeps one, else the last.
 
     Raises:
         FileNotFoundError: If there is none.
     """
     try:
-        return choose_checkpoint(folder, kind)
+        return folder.checkpoint(kind)
     except FileNotFoundError:
-        return best_or_last(folder)
+        return folder.best_or_last()
 
 
-def is_tested(folder: Path, source: Path, kind: str) -> bool:
+def is_tested(folder: RunFolder, source: RunFolder, kind: str) -> bool:
     """Whether a row was tested with the checkpoint that it would be tested with now."""
-    tested = wanted = tested_with(folder)
+    tested = wanted = folder.tested_with()
     try:
         wanted = tested_checkpoint(source, kind).name
     except FileNotFoundError:  # the weights were deleted to save space: the results still hold

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Optional
 
 from ...core.files import write_bytes
+from ..run.folder import RunFolder
 from .rows import Row, Table, row_folder
 from .run import Settings, check_folder, make_job
-
-JOB_FILE = 'slurm_job.txt'
 
 # Of a shell: the tool gets the signals of the job, and what it ends with decides.
 _JOB = (
@@ -108,13 +107,13 @@ def _submit(
     if done.returncode != 0:
         raise ValueError(f'sbatch refused {row.label!r}: {done.stderr.strip()}')
     job = done.stdout.strip().split(';')[0]  # with a cluster's name after it
-    write_bytes(folder / JOB_FILE, f'{job}\n'.encode())
+    write_bytes(RunFolder(folder).job_file, f'{job}\n'.encode())
     return Submitted(row.label, seed, job, new=True)
 
 
 def queued_job(folder: Path) -> Optional[str]:
     """The job of a row's folder if it still waits or runs."""
-    path = folder / JOB_FILE
+    path = RunFolder(folder).job_file
     if not path.is_file() or shutil.which('squeue') is None:
         return None
     job = path.read_text().strip()

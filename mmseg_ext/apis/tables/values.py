@@ -3,16 +3,14 @@
 A printed number is never in our column. Fractions come from ``results.json``, per cent go out.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Optional
 
-from ...core.files import read_json
-from ..run.folder import RUN_FACTS
-from ..run.results_check import check_results
+from ..run.folder import RunFolder
+from ..run.results import RUN_FACTS, RunResults
 from .rows import Protocol, Row, Table
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
@@ -101,49 +99,46 @@ def verdict(
     return WITHIN if near else OUTSIDE
 
 
-def read_run(row: Row, folder: Path) -> dict:
+def read_run(row: Row, folder: Path) -> RunResults:
     """Read the results of one run.
 
     Raises:
         ValueError: If they are of another config than the row's.
     """
-    results = read_json(folder / 'results.json')
-    check_results(results, folder / 'results.json', needed=('metrics',))
-    tested = results.get('config')
-    if tested not in (None, row.config):
+    results = RunFolder(folder).scores()
+    if results.config not in (None, row.config):
         raise ValueError(
-            f'{folder} holds a run of {tested}, and the row {row.label!r} is {row.config}: move '
-            'that folder, or give another --work-dirs'
+            f'{folder} holds a run of {results.config}, and the row {row.label!r} is {row.config}: '
+            'move that folder, or give another --work-dirs'
         )
     return results
 
 
-def matches(protocol: Protocol, results: Sequence[dict]) -> bool:
+def matches(protocol: Protocol, results: Sequence[RunResults]) -> bool:
     """Whether runs were tested on the paper's data; of a cross validation all folds count."""
     for result in results:
-        dataset = result.get('dataset') or {}
-        if dataset.get('name') != protocol.dataset:
+        dataset = result.dataset
+        if dataset.name != protocol.dataset:
             return False
         single = protocol.folds is None
-        if single and protocol.split not in (None, dataset.get('split')):
+        if single and protocol.split not in (None, dataset.split):
             return False
-        if single and protocol.images not in (None, dataset.get('num_images')):
+        if single and protocol.images not in (None, dataset.num_images):
             return False
     return protocol.folds is None or _whole_pool(protocol, results)
 
 
-def _whole_pool(protocol: Protocol, results: Sequence[dict]) -> bool:
+def _whole_pool(protocol: Protocol, results: Sequence[RunResults]) -> bool:
     """Whether the folds of each seed hold as many images as the paper's data have."""
     complete = [sum(c) for c in _images_by_seed(results).values() if len(c) == protocol.folds]
     return protocol.images is None or all(total == protocol.images for total in complete)
 
 
-def _images_by_seed(results: Sequence[dict]) -> dict[Any, list[int]]:
+def _images_by_seed(results: Sequence[RunResults]) -> dict[Any, list[int]]:
     """Test images of each run of a seed; of a cross validation these are the folds."""
     counts: dict[Any, list[int]] = {}
     for result in results:
-        images = (result.get('dataset') or {}).get('num_images') or 0
-        counts.setdefault(result.get('seed'), []).append(images)
+        counts.setdefault(result.seed, []).append(result.dataset.num_images or 0)
     return counts
 
 
@@ -178,14 +173,14 @@ def table_values(
     return TableValues(run, tuple(lines), on_paper_data, facts, starred)
 
 
-def _scores(run: Table, row: Row, results: Sequence[dict]) -> dict[str, Scores]:
+def _scores(run: Table, row: Row, results: Sequence[RunResults]) -> dict[str, Scores]:
     found: dict[str, Scores] = {metric: {} for metric in run.metrics}
     for place, (folder, result) in enumerate(zip(row.runs, results)):
-        seed = f'run {place}' if result.get('seed') is None else result['seed']
+        seed = f'run {place}' if result.seed is None else result.seed
         fold = folder.name if folder.name.startswith('fold') else ''
         for metric, scores in found.items():
-            value = (result['metrics'].get(metric) or {}).get('value')
-            if value is not None and not math.isnan(value):
+            value = result.value(metric)
+            if value is not None:
                 scores[seed, fold] = 100 * value
     return found
 
@@ -263,26 +258,26 @@ def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> list[Lin
     return lines
 
 
-def run_facts(results: Sequence[dict]) -> dict[str, Any]:
+def run_facts(results: Sequence[RunResults]) -> dict[str, Any]:
     """What a row's runs say of themselves: each fact once, or the list of its values.
 
     Returns:
-        The facts of ``run_folder.RUN_FACTS``, ``dataset``, ``images``, ``checkpoints``, and
+        The facts of ``RUN_FACTS``, ``dataset``, ``images``, ``checkpoints``, and
         ``converted``: whether the weights were made elsewhere.
     """
     facts: dict[str, Any] = {}
     for name in RUN_FACTS:
-        values = list(dict.fromkeys(str(result.get(name)) for result in results))
+        values = list(dict.fromkeys(str(getattr(result, name)) for result in results))
         facts[name] = values[0] if len(values) == 1 else values
-    names = [(result.get('dataset') or {}).get('name') for result in results]
+    names = [result.dataset.name for result in results]
     facts['dataset'] = ', '.join(dict.fromkeys(map(str, names)))
     facts['images'] = _images_of_a_seed(results)
-    facts['checkpoints'] = list(dict.fromkeys(str(r.get('checkpoint')) for r in results))
-    facts['converted'] = any(result.get('converted') for result in results)
+    facts['checkpoints'] = list(dict.fromkeys(str(result.checkpoint) for result in results))
+    facts['converted'] = any(result.converted for result in results)
     return facts
 
 
-def _images_of_a_seed(results: Sequence[dict]) -> Any:
+def _images_of_a_seed(results: Sequence[RunResults]) -> Any:
     """Test images of all folds; every seed sees the same ones, or the numbers are listed."""
     different = list(dict.fromkeys(map(sum, _images_by_seed(results).values())))
     return different[0] if len(different) == 1 else different

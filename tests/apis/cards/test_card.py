@@ -18,6 +18,7 @@ from mmseg_ext.apis.cards.fold_record import collect_all
 from mmseg_ext.apis.cards.record import changed_settings, collect, commands, count_parameters
 from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
 from mmseg_ext.apis.folds.report import write_summary
+from mmseg_ext.apis.run.results import RunResults
 
 
 def _metric(value: float) -> dict:
@@ -307,7 +308,8 @@ def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_pat
 def test_a_further_seed_has_a_folder_of_its_own(folder, tiny_config) -> None:
     config = folder / 'tiny.py'
     config.write_text(tiny_config.read_text())
-    train, test = commands(config, dict(seed=2, checkpoint='iter_6.pth'), None)
+    results = RunResults({}, seed=2, checkpoint='iter_6.pth')
+    train, test = commands(config, results, None)
     where = 'work_dirs/tiny_seed2'
     assert train == f'python tools/train.py configs/fmsi/tiny.py --seed 2 --work-dir {where}'
     assert test == (

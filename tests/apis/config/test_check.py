@@ -14,8 +14,9 @@ from mmseg_ext.apis.config.check import UnknownKeyError, arguments_of, check_con
 from mmseg_ext.apis.config.schedule import set_max_iters
 from mmseg_ext.apis.run import config as module
 from mmseg_ext.apis.run import training
-from mmseg_ext.apis.run.checkpoints import best_or_last, check_weights, read_state_dict
+from mmseg_ext.apis.run.checkpoints import check_weights, read_state_dict
 from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.options import use_amp, use_seed
 from mmseg_ext.core import words
 from mmseg_ext.utils import register_all_modules
@@ -275,7 +276,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(ValueError, match='empty.pth holds no weights'):
         read_state_dict(tmp_path / 'empty.pth')
     with pytest.raises(FileNotFoundError, match='train first'):
-        best_or_last(tmp_path / 'nowhere')
+        RunFolder(tmp_path / 'nowhere').best_or_last()
 
 
 # --- runs that fail

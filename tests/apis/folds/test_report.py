@@ -6,7 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from mmseg_ext.apis.folds.report import format_folds, write_summary
+from mmseg_ext.apis.folds.fold import Split
+from mmseg_ext.apis.folds.report import FoldResult, format_folds, unit_rows, write_summary
+from mmseg_ext.apis.run.results import RunResults
 from mmseg_ext.evaluation.intervals import logit_interval
 
 CLASSES = ('background', 'bone')
@@ -106,11 +108,10 @@ def test_without_groups_an_image_is_the_unit(tmp_path):
 
 
 def test_several_foreground_classes_and_none_called_background():
-    from mmseg_ext.apis.folds.report import FoldResult, unit_rows
-
     tp = np.array([[50, 10, 0, 0]])
     pred, label = np.array([[60, 20, 5, 0]]), np.array([[60, 10, 15, 0]])
-    fold = FoldResult(dict(fold=0, val_ids=['a'], val_groups=None), {}, tp, pred, label)
+    split = Split(0, 2, 0, 'train', 'KFold', val_ids=['a'])
+    fold = FoldResult(split, RunResults({}), tp, pred, label)
     dice = [100 / 120, 20 / 30, 0]  # the last class occurs nowhere
     [row] = unit_rows(fold, 0)
     assert row['foreground_Dice'] == pytest.approx(sum(dice[1:]) / 2)

@@ -37,8 +37,9 @@ from mmseg_ext.apis.pages.examples import (
 from mmseg_ext.apis.pages.gather import RowData, RunFiles, read_rows, read_run, replicas_of
 from mmseg_ext.apis.pages.report import write_paper_report, write_report, write_table_report
 from mmseg_ext.apis.run.cost import COST_FILE, ensure_cost, input_size, measure_cost
-from mmseg_ext.apis.run.folder import read_results
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network import build
+from mmseg_ext.apis.run.results import RunResults
 from mmseg_ext.evaluation.intervals import score_intervals
 
 
@@ -194,9 +195,10 @@ def test_old_results_get_their_intervals_from_the_counts(rows, tmp_path, no_draw
         shutil.copytree(rows[1].runs[0], tmp_path / name)
         (tmp_path / name / 'results.json').write_text(json.dumps(old))
     (tmp_path / 'gone' / 'per_image.npz').unlink()
-    read = read_results(tmp_path / 'kept')
-    assert read['metrics']['mIoU'] == pytest.approx(expected) and read['intervals']['units'] == 6
-    assert read_results(tmp_path / 'gone') == old
+    read = RunFolder(tmp_path / 'kept').results()
+    assert read.metrics['mIoU']._asdict() == pytest.approx(expected)
+    assert read.intervals['units'] == 6
+    assert RunFolder(tmp_path / 'gone').results() == RunResults.from_content(old)
     folders = [tmp_path / 'kept', tmp_path / 'gone']
     table = [Row(folder.name, folder.name, (folder,)) for folder in folders]
     page = write_table_report(table, tmp_path / 'page.html', title='x')
@@ -213,7 +215,7 @@ def test_old_results_get_their_intervals_from_the_counts(rows, tmp_path, no_draw
         assert ('95 % intervals over 6 images. Only 6 images' in page) == (name == 'kept')
     (tmp_path / 'kept' / 'per_image.npz').write_bytes(b'no archive')
     with pytest.raises(ValueError, match=r'kept/per_image\.npz: no counts of images'):
-        read_results(tmp_path / 'kept')
+        RunFolder(tmp_path / 'kept').results()
 
 
 def test_folds_are_added_up_and_seeds_averaged(tmp_path, tiny_data, tiny_config):
@@ -384,7 +386,7 @@ def test_bare_results_are_enough(rows, tmp_path, no_drawing):
     page = write_table_report(table, tmp_path / 'page.html', title='x')
     tree = ElementTree.fromstring(page.read_text(encoding='utf-8'))
     assert '25.0 to 75.0' in _cells(tree, 'Scores')[1][1]
-    assert _cells(tree, 'Against the baseline')[0][1] == 'no per_image.npz of bare'
+    assert _cells(tree, 'Against the baseline')[0][1] == 'no counts of each image of bare'
 
 
 @pytest.mark.parametrize('count', [1, 2, 3])
@@ -502,7 +504,7 @@ def test_a_row_that_cannot_be_completed_does_not_stop_the_others(rows, tmp_path)
 def test_the_matrix_of_many_classes_is_a_picture(no_drawing):
     matrix = np.diag(np.full(50, 90))
     matrix[3, 7] = 10  # 10 of the 100 pixels of its row
-    results = dict(per_class=dict(IoU={f'class {i}': 0.5 for i in range(50)}))
+    results = RunResults({}, per_class=dict(IoU={f'class {i}': 0.5 for i in range(50)}))
     run = RunFiles(folder=None, results=results, counts=None)
     row = RowData('many', 'many', replicas=[[run]], confusion=matrix)
     shown = class_sections.confusions([row], row)

@@ -19,7 +19,9 @@ from mmseg_ext.apis.pages.examples import SharedExample
 from mmseg_ext.apis.pages.facts import CONSTANT
 from mmseg_ext.apis.pages.gather import RowData
 from mmseg_ext.apis.pages.report import write_report
-from mmseg_ext.apis.run.folder import constant_miou, read_examples, read_results
+from mmseg_ext.apis.run.examples import read_examples
+from mmseg_ext.apis.run.folder import RunFolder
+from mmseg_ext.apis.run.results import RunResults
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
 
 CLASSES = ['sky', 'tree & <bush>', 'road']
@@ -174,7 +176,7 @@ def test_confusion_is_normalised_by_row(tree) -> None:
 def test_examples_show_truth_and_only_the_classes_that_occur(work_dir, tiny_data, tree) -> None:
     from mmengine.config import Config
 
-    examples, _ = read_examples(work_dir, Config.fromfile(work_dir / 'tiny.py'))
+    examples, _ = read_examples(RunFolder(work_dir), Config.fromfile(work_dir / 'tiny.py'))
     assert [example.name for example in examples] == ['0', '1']
     for index, example in enumerate(examples):
         mask = cv2.imread(str(tiny_data / 'mask' / f'{index}.png'), cv2.IMREAD_UNCHANGED)
@@ -199,13 +201,13 @@ def test_report_without_predictions_and_curves(work_dir, tmp_path) -> None:
 
 def test_untested_run_is_named(tmp_path, python_tool) -> None:
     with pytest.raises(FileNotFoundError, match='results.json does not exist; test the run first'):
-        read_results(tmp_path)
+        RunFolder(tmp_path).results()
     done = python_tool('tools/report.py', tmp_path, check=False)
     assert done.returncode == 1 and done.stderr.startswith(f'error: {tmp_path}/results.json')
     assert not (tmp_path / 'report.html').exists()
     (tmp_path / 'results.json').write_text('{"metrics": {}}')
     with pytest.raises(ValueError, match='lacks per_class, confusion'):
-        read_results(tmp_path)
+        RunFolder(tmp_path).results()
 
 
 def test_constant_miou_equals_the_metric_of_a_constant_prediction() -> None:
@@ -214,8 +216,9 @@ def test_constant_miou_equals_the_metric_of_a_constant_prediction() -> None:
         metrics_from_confusion(confusion_matrix(np.full_like(label, k), label, 4))['mIoU']
         for k in (0, 1, 3)
     )
-    assert constant_miou(confusion_matrix(label * 0, label, 4)) == pytest.approx(expected, abs=1e-9)
-    assert constant_miou([[0, 0], [0, 0]]) is None
+    found = RunResults({}, confusion=confusion_matrix(label * 0, label, 4).tolist())
+    assert found.constant_miou() == pytest.approx(expected, abs=1e-9)
+    assert RunResults({}, confusion=[[0, 0], [0, 0]]).constant_miou() is None
 
 
 def test_a_resumed_run_continues_its_curve(tmp_path) -> None:
@@ -225,7 +228,7 @@ def test_a_resumed_run_continues_its_curve(tmp_path) -> None:
     _scalars(tmp_path / '20260901_2', [dict(iter=s, step=s, loss=-s) for s in (25, 35)])
     path = tmp_path / '20260901_2' / 'vis_data' / 'scalars.json'
     path.write_text(path.read_text() + '\n{"iter": 45, "lo')  # the kill came while writing
-    curves = read_curves(tmp_path)
+    curves = read_curves(RunFolder(tmp_path).curve_files())
     assert curves['loss'] == {10: 10.0, 20: 20.0, 25: -25.0, 35: -35.0}
     assert curves['val/mIoU'] == {20: 5.0}
 
@@ -233,8 +236,8 @@ def test_a_resumed_run_continues_its_curve(tmp_path) -> None:
 def test_a_run_started_afresh_replaces_its_curve(tmp_path) -> None:
     _scalars(tmp_path / '20260901_1', [dict(iter=s, step=s, loss=1.0) for s in (10, 20, 30)])
     _scalars(tmp_path / '20260901_2', [dict(iter=10, step=10, loss=2.0)])
-    assert read_curves(tmp_path) == {'loss': {10: 2.0}}
-    assert read_curves(tmp_path / 'nothing') == {}
+    assert read_curves(RunFolder(tmp_path).curve_files()) == {'loss': {10: 2.0}}
+    assert read_curves([]) == {}
 
 
 def test_drawing_is_repeatable_and_complete_svg() -> None:

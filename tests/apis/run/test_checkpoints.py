@@ -10,8 +10,9 @@ import torch
 from mmengine.config import Config
 
 from mmseg_ext.apis.run import testing, training
-from mmseg_ext.apis.run.checkpoints import best_or_last, check_start_weights
+from mmseg_ext.apis.run.checkpoints import check_start_weights
 from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.folder import RunFolder
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -77,7 +78,7 @@ def test_testing_writes_results_with_facts(trained, tiny_config):
     facts = dict(config='tiny', init='random', seed=1, torch=torch.__version__)
     assert {k: results[k] for k in facts} == facts
     assert results['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
-    best = best_or_last(trained)
+    best = RunFolder(trained).best_or_last()
     assert best.name.startswith('best_mIoU') and results['checkpoint'] == best.name
     assert results['iterations'] == int(best.stem.rpartition('_')[2])
     matrix = np.array(results['confusion'])

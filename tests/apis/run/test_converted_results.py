@@ -10,6 +10,7 @@ from mmseg_ext.apis.cards.record import commands
 from mmseg_ext.apis.convert.source import converted_meta
 from mmseg_ext.apis.run.config import _restates_start, load_config
 from mmseg_ext.apis.run.facts import run_facts
+from mmseg_ext.apis.run.results import RunResults
 
 ORIGIN = 'https://github.com/somebody/net'
 CAME = dict(file='public.pth', source='somebody_net', origin=ORIGIN)
@@ -157,16 +158,18 @@ def test_the_command_is_the_conversion(tmp_path):
     config = tmp_path / 'configs/fmsi/net.py'
     config.parent.mkdir(parents=True)
     config.write_text('')
-    results = dict(checkpoint='ours.pth', converted=dict(part='model', **CAME))
-    convert, test = commands(config, results, None)
+
+    def told(**changes):
+        results = RunResults({}, checkpoint='ours.pth', converted=dict(CAME, **changes))
+        return commands(config, results, None)
+
+    convert, test = told(part='model')
     assert convert == (
         'python tools/model_converters/convert.py --source somebody_net public.pth '
         'work_dirs/net/ours.pth'
     )
     assert test == 'python tools/test.py configs/fmsi/net.py work_dirs/net/ours.pth'
-    results['converted'].update(part='model', source='deeplabv2')
-    assert commands(config, results, None)[0].startswith(
+    assert told(part='model', source='deeplabv2')[0].startswith(
         'python tools/model_converters/deeplabv2.py public.pth work_dirs/'
     )
-    results['converted'].update(part='start')
-    assert commands(config, results, None)[0] == 'python tools/train.py configs/fmsi/net.py'
+    assert told(part='start')[0] == 'python tools/train.py configs/fmsi/net.py'

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from mmseg_ext.apis.predict import crf
-from mmseg_ext.apis.run.folder import read_examples
+from mmseg_ext.apis.run.examples import read_examples
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.listing import is_inside, read_predictions
 
 GOOD = dict(
@@ -55,7 +56,7 @@ def test_bad_lists_are_named_by_all_who_read_them(tmp_path, content, message) ->
     for read in (
         lambda: read_predictions(path),
         lambda: crf.read_listing(path.parent),
-        lambda: read_examples(tmp_path, None),
+        lambda: read_examples(RunFolder(tmp_path), None),
     ):
         with pytest.raises(ValueError) as caught:
             read()

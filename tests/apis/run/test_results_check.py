@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mmseg_ext.apis.folds.fold import read_split
+from mmseg_ext.apis.folds.fold import Split, read_split
 from mmseg_ext.apis.run.results_check import check_results
 
 GOOD = dict(
@@ -76,7 +76,7 @@ def test_what_is_no_result_is_named(content) -> None:
 )
 def test_damaged_splits_are_named(tmp_path, change, named) -> None:
     (tmp_path / 'split.json').write_text(json.dumps(SPLIT))
-    assert read_split(tmp_path) == SPLIT
+    assert read_split(tmp_path) == Split(**SPLIT)
     (tmp_path / 'split.json').write_text(json.dumps(dict(SPLIT, **change)))
     with pytest.raises(ValueError, match=rf'split\.json: {named} is damaged'):
         read_split(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from support.paths import ROOT
 
-from mmseg_ext.apis.run.folder import describe_dataset
+from mmseg_ext.apis.run.results import RunResults
 from mmseg_ext.apis.tables.rows import (
     choose_rows,
     choose_table,
@@ -54,9 +54,9 @@ def test_the_papers_data_are_those_that_the_configs_test_on():
     assert len(tables) >= 12
     for table in tables:
         path = next(row.path for row in table.rows if row.path is not None)
-        found = describe_dataset({}, Config.fromfile(path))  # as it gets into results.json
-        assert found['name'] == table.protocol.dataset, (table.paper, table.table)
-        assert table.protocol.split in (None, found['split']), (table.paper, table.table)
+        found = RunResults({}).described(Config.fromfile(path))
+        assert found.name == table.protocol.dataset, (table.paper, table.table)
+        assert table.protocol.split in (None, found.split), (table.paper, table.table)
 
 
 # Read off the papers' text, row by row.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_ext.apis.run.results import DataFacts, RunResults
 from mmseg_ext.apis.tables.rows import Protocol, Row, Table
 from mmseg_ext.apis.tables.text import as_data, format_markdown, format_text, write_table
 from mmseg_ext.apis.tables.values import run_facts, spread, table_values, verdict
@@ -58,7 +59,8 @@ def test_every_seed_sees_the_same_images(table) -> None:
 
 
 def _folds(*counts: int, seed: int) -> list:
-    return [dict(seed=seed, dataset=dict(name='X', num_images=count)) for count in counts]
+    data = [DataFacts('X', num_images=count) for count in counts]
+    return [RunResults({}, seed=seed, dataset=facts) for facts in data]
 
 
 def test_spread() -> None:

@@ -1,0 +1,215 @@
+"""What a test found out, as ``results.json`` keeps it: read, completed and written here only.
+
+The metric leaves its scores in the file, the test adds the facts of the run. Files without a
+``version`` are of older days and are read as well. Fractions throughout. Shape letter: K class.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+from mmengine.config import Config
+
+from ...core.files import PathLike, read_json, write_json
+from .old_results import renew_intervals
+from .results_check import NEEDED, check_results
+
+VERSION = 1
+# How a run came about.
+RUN_FACTS = (
+    'config',
+    'init',
+    'converted',
+    'seed',
+    'iterations',
+    'commit',
+    'dirty',
+    'hardware',
+    'torch',
+    'date',
+)
+
+
+class Score(NamedTuple):
+    """A score, ``None`` where undefined, with its interval, ``None`` where there is none."""
+
+    value: Optional[float]
+    low: Optional[float] = None
+    high: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data of a test: class of the data set, split, images; ``None`` where unknown."""
+
+    name: Optional[str] = None
+    split: Optional[str] = None
+    num_images: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """Scores of one test, and how the run came about; its fields are the entries of the file.
+
+    Args:
+        metrics: Name to score.
+        per_class: Score to class to value.
+        per_class_intervals: Score to class to low and high.
+        intervals: What the intervals are over, see ``evaluation.units.describe_units``; empty if
+            they are an older test's, or there are none.
+        absent_classes: Those without a labelled pixel.
+        absent_policy: What their scores count as.
+        confusion: Pixels, ``(K, K)``, rows the truth; empty for metrics of others.
+        num_images: That were tested.
+        dataset: What was tested on.
+        calibration: What a ``CalibrationMetric`` counted.
+        config: Name of the config.
+        init: What the training started from.
+        converted: Where the weights, or those of the start, come from if others trained them.
+        seed: Of the training.
+        iterations: Of the training.
+        commit: Of the package, with ``dirty`` for uncommitted changes.
+        hardware: Of the test.
+        torch: Its version.
+        date: Of the test.
+        checkpoint: Name of the file that was tested; written last, so that a test that was cut
+            short has none.
+        extra: What else stands in the file, such as the fold of a cross validation.
+        version: Of the file; 0 is of older days.
+    """
+
+    metrics: dict[str, Score]
+    per_class: dict[str, dict[str, Optional[float]]] = field(default_factory=dict)
+    per_class_intervals: dict[str, dict[str, list]] = field(default_factory=dict)
+    intervals: dict[str, Any] = field(default_factory=dict)
+    absent_classes: list[str] = field(default_factory=list)
+    absent_policy: str = 'skip'
+    confusion: list[list[int]] = field(default_factory=list)
+    num_images: Optional[int] = None
+    dataset: DataFacts = DataFacts()
+    calibration: Optional[dict[str, Any]] = None
+    config: Optional[str] = None
+    init: Optional[str] = None
+    converted: Optional[dict[str, Any]] = None
+    seed: Optional[int] = None
+    iterations: Optional[int] = None
+    commit: Optional[str] = None
+    dirty: Optional[bool] = None
+    hardware: Optional[str] = None
+    torch: Optional[str] = None
+    date: Optional[str] = None
+    checkpoint: Optional[str] = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+    @classmethod
+    def read(
+        cls, path: PathLike, *, counts: Optional[PathLike] = None, needed: Sequence[str] = NEEDED
+    ) -> 'RunResults':
+        """Read a file of results of any version.
+
+        Args:
+            path: The file.
+            counts: File of the counts of each image, from which older intervals are computed again.
+            needed: Entries that must be there.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            ValueError: If it is damaged, lacks an entry, or is of a later version than this.
+        """
+        content = read_json(path)
+        check_results(content, path, needed)
+        if (content.get('version') or 0) > VERSION:
+            raise ValueError(
+                f'{path} is of version {content["version"]}, and {VERSION} is the last one that '
+                'this mmseg_ext reads: update it'
+            )
+        return cls.from_content(content if counts is None else renew_intervals(content, counts))
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> 'RunResults':
+        """Make them of entries that were checked; ``None`` is as good as none."""
+        known = {item.name for item in fields(cls)} - {'extra'}
+        given = {k: v for k, v in content.items() if k in known and v is not None}
+        metrics, data = content.get('metrics') or {}, content.get('dataset') or {}
+        given['metrics'] = {name: _score(entry) for name, entry in metrics.items()}
+        given['dataset'] = DataFacts(data.get('name'), data.get('split'), data.get('num_images'))
+        given['version'] = content.get('version') or 0
+        return cls(**given, extra={k: v for k, v in content.items() if k not in known})
+
+    def as_content(self) -> dict[str, Any]:
+        """The entries of a file of today's version, without those that are empty."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        extra = content.pop('extra')
+        content['version'] = VERSION
+        for name in ('per_class', 'per_class_intervals', 'intervals', 'confusion', 'calibration'):
+            if not content[name]:
+                del content[name]
+        content['metrics'] = {name: score._asdict() for name, score in self.metrics.items()}
+        content['dataset'] = asdict(self.dataset)
+        return {**extra, **content}
+
+    def write(self, path: PathLike) -> Path:
+        """Write the file, whole or not at all.
+
+        Raises:
+            ValueError: If a number is none.
+        """
+        return write_json(path, self.as_content())
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in order of their index, K."""
+        return list(self.per_class['IoU'])
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The confusion matrix, ``(K, K)`` int64."""
+        return np.asarray(self.confusion, np.int64)
+
+    def value(self, metric: str) -> Optional[float]:
+        """A score, ``None`` if it is undefined or was not computed."""
+        return self.metrics.get(metric, Score(None)).value
+
+    def facts(self) -> dict[str, Any]:
+        """How the run came about: the entries of ``RUN_FACTS``."""
+        return {name: getattr(self, name) for name in RUN_FACTS}
+
+    def described(self, cfg: Optional[Config]) -> DataFacts:
+        """What was tested on; what the results do not say is read off the config."""
+        dataset = cfg.test_dataloader.dataset if cfg is not None else {}
+        prefix = dataset.get('data_prefix') or {}
+        split = Path(dataset.get('ann_file') or prefix.get('img_path') or '').stem
+        said = self.dataset
+        return DataFacts(
+            said.name or dataset.get('type'),
+            said.split or split or None,
+            said.num_images or self.num_images,
+        )
+
+    def constant_miou(self) -> Optional[float]:
+        """The mIoU of predicting the most frequent class everywhere, on the same pixels.
+
+        That class has the share of its pixels for IoU; each other class that occurs has 0.
+        """
+        labelled = self.matrix.sum(axis=1)
+        if not labelled.sum():
+            return None
+        return float(labelled.max() / labelled.sum() / np.count_nonzero(labelled))
+
+
+def _score(entry: Mapping[str, Any]) -> Score:
+    return Score(entry['value'], entry.get('low'), entry.get('high'))
+
+
+def converted_note(converted: Optional[Mapping[str, Any]]) -> Optional[str]:
+    """Say whose weights a run used, ``None`` if it was ours from the start.
+
+    Args:
+        converted: The fact of that name.
+    """
+    if converted is None:
+        return None
+    return f'{converted["file"]} of {converted["origin"]}, training not reproduced'
