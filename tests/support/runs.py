@@ -86,7 +86,7 @@ def write_run(
     path = folder / 'results.json'
     facts = dict(config=folder.name, seed=seed, iterations=30, commit='0123456789abcdef')
     facts['dataset'] = dict(name=name, split='val', num_images=len(images))
-    content = dict(json.loads(path.read_text()), **facts, calibration=calibration.summary)
+    content = dict(json.loads(path.read_text()), **facts, calibration=calibration.calibration)
     path.write_text(json.dumps(content))
     listing = dict(classes=classes, palette=PALETTE, images=entries)
     (folder / 'predictions' / 'predictions.json').write_text(json.dumps(listing))
