@@ -80,17 +80,18 @@ if __name__ == '__main__':
         packages=find_packages(include=['mmseg_ext', 'mmseg_ext.*']),
         include_package_data=True,
         python_requires='>=3.10,<3.14',
-        # Lower bounds are versions that the tests were run with on Python 3.11 and torch 2.13; what
-        # fails below them, or with them, is said. No upper bound where each year or release has a
-        # new first number. tests/test_requirements.py compares the lists with the imports.
+        # Lower bounds are versions that tests were run with (docs/install.md), but those of torch
+        # and torchvision, mmpretrain and timm. What fails below them, or with them, is said. No
+        # upper bound where each year or release has a new first number.
+        # tests/test_requirements.py compares the lists with the imports.
         install_requires=[
             'torch>=2.6,<2.15',
             'numpy>=2.0,<3',
             'mmengine>=0.10.7,<0.11',
             'mmsegmentation>=1.2.2,<1.3',
             # mmengine and mmcv ask for this one of OpenCV's distributions: opencv-python-headless
-            # would install into the same folder. Before 4.13 no GIF is read; before 5 enlarged
-            # masks take the other of two pixels that are equally near.
+            # would install into the same folder. Before 4.13 it reads no GIF, or turns
+            # WebP otherwise; before 5 enlarged masks take the other of two equally near pixels.
             'opencv-python>=4.13,<6',
             'Pillow>=10.1',  # before 13 TIFF files in YCbCr are refused
             'tifffile>=2024.5.22',
