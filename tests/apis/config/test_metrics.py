@@ -6,7 +6,8 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 import mmseg_ext  # noqa: F401
-from mmseg_ext.apis.config.metrics import add_facts, metrics_of, result_files, takes
+from mmseg_ext.apis.config.metrics import add_facts, metrics_of, takes
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.options import use_output
 
 NAMES = ('SegMetric', 'IoUMetric', 'BoundaryF1Metric', 'CalibrationMetric', 'SurfaceMetric')
@@ -44,12 +45,12 @@ def test_masks_are_written_by_those_that_can():
 
 
 def test_results_of_a_second_metric_do_not_replace_the_first_ones():
-    assert result_files(dict(type='SegMetric'), 'run') == dict(
+    assert RunFolder('run').result_files(dict(type='SegMetric')) == dict(
         summary_file='run/results.json', per_image_file='run/per_image.npz'
     )
-    second = result_files(dict(type='SegMetric', prefix='before_crf'), 'run')
+    second = RunFolder('run').result_files(dict(type='SegMetric', prefix='before_crf'))
     assert second['summary_file'] == 'run/results_before_crf.json'
-    assert result_files(dict(type='SurfaceMetric'), 'run') == {}
+    assert RunFolder('run').result_files(dict(type='SurfaceMetric')) == {}
 
 
 def test_a_metric_of_a_users_own_is_asked_for_what_it_takes():
@@ -58,7 +59,7 @@ def test_a_metric_of_a_users_own_is_asked_for_what_it_takes():
             super().__init__(**kwargs)
 
     own, other = dict(type=OwnMetric, extra=dict(seed=1)), dict(type='IoUMetric')
-    assert result_files(own, 'run') == dict(summary_file='run/results.json')
+    assert RunFolder('run').result_files(own) == dict(summary_file='run/results.json')
     add_facts([own, other], dict(fold=2))
     assert own['extra'] == dict(seed=1, fold=2) and 'extra' not in other
 

@@ -36,7 +36,7 @@ from mmseg_ext.apis.pages.examples import (
 )
 from mmseg_ext.apis.pages.gather import RowData, RunFiles, read_rows, read_run, replicas_of
 from mmseg_ext.apis.pages.report import write_paper_report, write_report, write_table_report
-from mmseg_ext.apis.run.cost import COST_FILE, ensure_cost, input_size, measure_cost
+from mmseg_ext.apis.run.cost import ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network import build
 from mmseg_ext.apis.run.results import RunResults
@@ -475,7 +475,7 @@ def test_cost_of_a_network(tiny_config, tmp_path, rows):
     assert 0 < cost['latency_lowest_ms'] <= cost['latency_ms'] <= cost['latency_highest_ms']
     with pytest.raises(ValueError, match='repeats must be at least 1'):
         measure_cost(cfg, repeats=0)
-    kept = json.loads((rows[0].runs[0] / COST_FILE).read_text())
+    kept = json.loads(RunFolder(rows[0].runs[0]).cost_file.read_text())
     assert ensure_cost(rows[0].runs[0]) == kept  # measured once
 
 
@@ -516,7 +516,7 @@ def test_the_matrix_of_many_classes_is_a_picture(no_drawing):
 def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_config):
     folder = write_run(tmp_path / 'run', tiny_data, tiny_config, wrong=0.1)
     shutil.rmtree(folder / 'predictions')
-    (folder / COST_FILE).unlink()
+    RunFolder(folder).cost_file.unlink()
     results = json.loads((folder / 'results.json').read_text())
     del results['calibration']
     (folder / 'results.json').write_text(json.dumps(dict(results, checkpoint='start.pth')))
@@ -529,7 +529,7 @@ def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_co
     listing = json.loads((folder / 'predictions' / 'predictions.json').read_text())
     names = [Path(entry['image']).name for entry in listing['images']]
     assert names == ['0.png', '3.png']  # at equal distances among six
-    assert (folder / COST_FILE).is_file()
+    assert RunFolder(folder).cost_file.is_file()
     assert ensure_predictions(folder, example_images(folder, 2)) == 0
     examples, _ = shared_examples(read_rows([row]))
     assert [example.name for example in examples] == ['0', '3']
