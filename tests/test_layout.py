@@ -1,0 +1,205 @@
+"""Tests lie as the package does: each module has its test file, or a line here that names one."""
+
+import ast
+
+import pytest
+from support import layout, selection
+from support.paths import ROOT
+
+# test file -> modules that it tests beside the one that it is called after
+ELSEWHERE = {
+    'apis/bench/test_timing.py': (
+        'apis.bench.crf apis.bench.memory apis.bench.parts apis.run.live_bytes'
+    ),
+    'apis/cards/test_card.py': (
+        'apis.cards.convergence apis.cards.fold_record apis.cards.record apis.cards.speed'
+    ),
+    'apis/config/test_check.py': 'apis.config.schedule apis.run.guard utils',
+    'apis/convert/test_repositories.py': (
+        'apis.convert.source apis.convert.sources apis.convert.swin'
+    ),
+    'apis/folds/test_fold.py': 'apis.folds.pool',
+    'apis/folds/test_run.py': 'apis.run.launch',
+    'apis/pages/test_report.py': (
+        'apis.draw.figures apis.pages.calibration apis.pages.class_sections '
+        'apis.pages.complete apis.pages.examples apis.pages.gather apis.pages.numbers '
+        'apis.pages.run_sections apis.pages.score_sections apis.run.network'
+    ),
+    'apis/pages/test_run_report.py': 'apis.config.written apis.draw.curves apis.pages.facts',
+    'apis/predict/test_crf.py': 'apis.predict.crf_picture',
+    'apis/predict/test_fast.py': 'models.layers.winograd',
+    'apis/predict/test_predictor.py': 'apis.config.pipelines apis.draw.pixels apis.run.load',
+    'apis/run/test_broken_checkpoints.py': 'apis.run.old_results',
+    'apis/run/test_checkpoints.py': 'apis.run.testing',
+    'apis/run/test_converted_results.py': 'apis.run.facts',
+    'apis/run/test_folder.py': 'apis.run.cost apis.run.examples',
+    'apis/run/test_settings.py': 'apis.run.network_facts apis.run.options',
+    'apis/tables/test_run.py': 'apis.tables.submit',
+    'apis/tables/test_values.py': 'apis.tables.text',
+    'apis/userdata/find/test_signs.py': 'datasets.signs',
+    'apis/userdata/outlines/test_annotations.py': (
+        'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
+    ),
+    'apis/userdata/test_apply.py': (
+        'apis.userdata.crop apis.userdata.iterations apis.userdata.loaders'
+    ),
+    'apis/userdata/test_check.py': (
+        'apis.cli.errors apis.userdata.file apis.userdata.page apis.userdata.scan'
+    ),
+    'apis/userdata/test_init.py': (
+        'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.layout '
+        'apis.userdata.find.names apis.userdata.find.pairs apis.userdata.find.splits'
+    ),
+    'apis/userdata/test_rules.py': 'apis.userdata.changes apis.userdata.data apis.userdata.starts',
+    'configs/test_configs.py': 'models.backbones.hrnet',
+    'core/test_checkpoints.py': 'core.saved',
+    'core/test_reading.py': 'core.headers core.tiff',
+    'datasets/test_bmseg.py': 'datasets.bmseg_files datasets.groups',
+    'datasets/test_checked.py': 'datasets.camvid datasets.voc',
+    'datasets/test_loading.py': 'datasets.multichannel',
+    'datasets/test_shapes.py': 'datasets.shapes_baselines datasets.shapes_files',
+    'engine/test_hooks.py': 'engine.progress',
+    'engine/test_resume.py': 'apis.run.training engine.checkpoint_hook',
+    'engine/test_stop_hook.py': 'core.signals engine.torchrun',
+    'evaluation/test_boundary_f1_metric.py': 'evaluation.label_map_metric evaluation.units',
+    'evaluation/test_intervals.py': 'evaluation.influence',
+    'evaluation/test_seg_metric.py': 'evaluation.image_counts evaluation.summary',
+    'models/backbones/test_segnet.py': (
+        'engine.vgg models.backbones.res_segnet models.decode_heads.conv_seg_head'
+    ),
+    'models/backbones/test_swin_unet.py': 'models.layers.padding',
+    'models/backbones/test_transunet.py': 'models.losses.soft_dice',
+    'models/backbones/test_unpadded_unet.py': (
+        'datasets.border_weight datasets.elastic models.decode_heads.unpadded_seg_head'
+    ),
+    'models/decode_heads/test_deeplabv2_head.py': (
+        'models.backbones.deeplab_resnet models.backbones.deeplab_vgg16'
+    ),
+    'models/decode_heads/test_fcn_skip_head.py': (
+        'models.backbones.vgg16 models.decode_heads.unet_vgg_head models.layers.bilinear_deconv'
+    ),
+    'models/decode_heads/test_fmsi_head.py': 'models.layers.aspp',
+    'models/decode_heads/test_mfp_head.py': 'models.decode_heads.deeplabv3plus_head',
+    'models/layers/test_attentions.py': (
+        'models.layers.cbam models.layers.eca models.layers.ema models.layers.gam '
+        'models.layers.lsk models.layers.moments models.layers.norms models.layers.parnet '
+        'models.layers.pscan models.layers.scsa models.layers.sge models.layers.simam'
+    ),
+    'models/layers/test_decoder.py': 'models.layers.recompute',
+    'models/layers/test_deform_conv.py': (
+        'models.layers.deform_gather models.layers.deform_sampling'
+    ),
+    'models/layers/test_sampling_faults.py': 'models.layers.grid_sampling',
+    'models/layers/test_upsampler.py': 'models.layers.deconv',
+    'models/losses/test_balanced_ce.py': 'models.losses.class_weights models.losses.pixel_loss',
+    'models/segmentors/test_mask_rcnn.py': 'datasets.instances',
+    'test_hub.py': 'registry',
+}
+# test file that is called after no module, tool, config or folder of configs -> what it is about
+ABOUT = {
+    'apis/run/test_broken_checkpoints.py': 'every tool that takes a checkpoint',
+    'apis/run/test_converted_results.py': 'the star of converted weights, from results to cards',
+    'configs/test_configs.py': 'every config',
+    'apis/pages/test_run_report.py': 'the report of a single run',
+    'configs/test_bases.py': 'what configs inherit',
+    'datasets/test_salt_pepper.py': 'one transform of datasets/transforms.py',
+    'engine/test_resume_schedule.py': 'engine/resume.py: the rates after going on',
+    'models/backbones/test_mmpretrain.py': 'backbones of other packages under our heads',
+    'models/layers/test_attentions.py': 'all attentions, by one set of tests',
+    'models/layers/test_sampling_faults.py': 'coordinates that are not finite, in all that samples',
+    'test_documents.py': 'README and docs',
+    'test_hub.py': 'configs and models by the name of the package',
+    'test_import_rules.py': 'who may import whom',
+    'test_law.py': 'license, contributing, citation',
+    'test_layout.py': 'where tests lie',
+    'test_requirements.py': 'what setup.py requires',
+    'test_wheel.py': 'what a wheel holds and does',
+    'tools/test_tools.py': 'train.py and test.py, one after the other',
+}
+
+
+def all_tests() -> dict:
+    return {p.relative_to(layout.TESTS).as_posix(): p for p in layout.TESTS.rglob('test_*.py')}
+
+
+def listed() -> dict:
+    """Module to the file that tests it, of those that lie elsewhere."""
+    pairs = [(module, test) for test, text in ELSEWHERE.items() for module in text.split()]
+    assert len(dict(pairs)) == len(pairs), 'a module is listed twice'
+    return dict(pairs)
+
+
+def test_every_module_has_a_test_file():
+    """Its own, or one in ELSEWHERE; a new module has either, one that is gone has no line."""
+    modules = layout.modules()
+    own = {name for name in modules if layout.own_test(name).is_file()}
+    assert len(modules) > 180 and len(own) > 80
+    without = set(modules) - own - set(listed())
+    assert without == set(), 'write test_<module>.py, or name its tests in ELSEWHERE'
+    assert set(listed()) - set(modules) == set(), 'ELSEWHERE names modules that are gone'
+    assert set(listed()) & own == set(), 'ELSEWHERE names modules that have a file of their own'
+
+
+def test_the_file_that_is_named_leads_to_the_module():
+    wrong = [f'{test} does not import {module}' for module, test in listed().items()
+             if not layout.reaches(layout.TESTS / test, module)]  # fmt: skip
+    assert wrong == []
+
+
+def test_every_test_file_is_called_after_something():
+    """A module or package, a tool, a config or folder of configs; else ABOUT says what it is."""
+    configs = {path.stem for path in (ROOT / 'configs').rglob('*')}
+    tools = {path.stem for path in (ROOT / 'tools').rglob('*.py')}
+
+    def counterpart(path) -> bool:
+        stem = path.stem.removeprefix('test_')
+        folder = path.parent.relative_to(layout.TESTS).as_posix()
+        names = dict(configs=configs, tools=tools).get(folder, set())
+        return (layout.PACKAGE / folder / f'{stem}.py').is_file() or stem in names
+
+    tests = all_tests()
+    assert len(tests) > 100
+    loose = {name for name, path in tests.items() if not counterpart(path)}
+    assert loose - set(ABOUT) == set(), 'call it after what it tests, or say in ABOUT what that is'
+    assert set(ABOUT) - loose == set(), 'ABOUT names files that need no line'
+
+
+def test_each_file_of_support_says_what_it_is_for():
+    files = sorted((layout.TESTS / 'support').glob('*.py'))
+    lines = {p.name: (ast.get_docstring(ast.parse(p.read_text())) or '').split('\n') for p in files}
+    assert len(files) >= 12
+    assert {name for name, text in lines.items() if not text[0].endswith(('.', ':'))} == set()
+
+
+# --- make test-fast -------------------------------------------------------------------------------
+
+STARTS = {'subprocess', 'Runner', 'multiprocessing'}
+
+
+def test_fast_tests_start_nothing():
+    """Of models and metrics, by the names in them and by what they ask for."""
+    seen = 0
+    for folder in ('models', 'evaluation'):
+        for path in (layout.TESTS / folder).rglob('test_*.py'):
+            for test in layout.tree(path).body:
+                if isinstance(test, ast.FunctionDef) and test.name.startswith('test_'):
+                    seen += 1
+                    names = {n.id for n in ast.walk(test) if isinstance(n, ast.Name)}
+                    fixtures = {argument.arg for argument in test.args.args}
+                    assert names.isdisjoint(STARTS) or selection.starts_something(fixtures), (
+                        test.name
+                    )
+    assert seen > 400
+
+
+@pytest.mark.parametrize('fixtures, runs', [
+    (['tmp_path'], False), ([], False), (['tmp_path', 'python_tool'], True),
+    (['tiny_data'], False), (['tiny_data', 'tiny_config'], True), (['two_ranks'], True),
+])  # fmt: skip
+def test_what_is_left_out_of_the_fast_ones(fixtures, runs):
+    assert selection.starts_something(fixtures) is runs
+
+
+def test_this_test_is_marked_by_what_it_asks_for(request, tiny_config):
+    assert request.node.get_closest_marker('runs')
+    assert tiny_config.is_file()
