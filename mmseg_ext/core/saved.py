@@ -24,7 +24,7 @@ class Resumable:
     """Where a stopped training can go on.
 
     Args:
-        path: The newest whole checkpoint, ``None`` if there is none.
+        path: The last whole checkpoint, ``None`` if there is none.
         skipped: Newer ones that are not, each with the reason.
         iteration: Steps that ``path`` has behind it.
         meta: What ``path`` says of itself.
@@ -51,7 +51,7 @@ class _Facts:
 
 
 def find_resumable(folder: PathLike) -> Resumable:
-    """The newest whole checkpoint that a stopped training can go on from, by its iteration.
+    """The last whole checkpoint that a stopped training can go on from, by its iteration.
 
     Args:
         folder: Of the run.
@@ -92,7 +92,7 @@ def last_checkpoint(folder: PathLike) -> Path:
 
 
 def best_checkpoint(folder: PathLike) -> Path:
-    """The best checkpoint of a run as the run itself has noted it, else its newest best, whole.
+    """The best checkpoint of a run as the run itself has noted it, else the latest one, whole.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -132,7 +132,7 @@ def best_or_last(folder: PathLike) -> Path:
 
 
 def _noted_best(folder: Path) -> tuple[str, ...]:
-    """Names of the best checkpoints in the notes of the newest whole one."""
+    """Names of the best checkpoints in the notes of the last whole one."""
     for path in regular_checkpoints(folder):
         facts = _facts(path)
         if not facts.problem:

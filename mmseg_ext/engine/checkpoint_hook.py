@@ -2,7 +2,7 @@
 
 Differs from mmengine's hook of this name, which it replaces in every config: a file is written
 beside the old one and takes its place in one step, the old one goes only when the new one stands,
-at least two are kept, each knows whether its validation is done, and resuming takes the newest
+at least two are kept, each knows whether its validation is done, and resuming takes the last
 whole one, makes up for a validation that is missing, and applies or refuses what has changed.
 """
 

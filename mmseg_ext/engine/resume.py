@@ -25,7 +25,7 @@ _WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg')
 
 
 def choose(runner: Any, folder: PathLike) -> bool:
-    """Point a Runner at the newest whole checkpoint of its folder, or let it start anew.
+    """Point a Runner at the last whole checkpoint of its folder, or let it start anew.
 
     A ``load_from`` that the stopped run itself began with is not gone back to; any other is what
     the user wants to go on from.

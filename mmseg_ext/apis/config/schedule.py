@@ -91,6 +91,23 @@ def short_schedule(cfg: Config) -> Optional[str]:
     )
 
 
+def late_validation(cfg: Config) -> Optional[str]:
+    """Say so if a training ends before its first validation, so that it keeps no best checkpoint.
+
+    Args:
+        cfg: A complete config.
+    """
+    loop = cfg.get('train_cfg') or {}
+    unit = 'max_epochs' if 'max_epochs' in loop else 'max_iters'
+    begin, last = loop.get('val_begin', 1), loop.get(unit)
+    if not cfg.get('val_cfg') or last is None or begin <= last:
+        return None
+    return (
+        f'train_cfg.val_begin={begin} lies beyond {unit}={last}: nothing is validated and no best '
+        'checkpoint is kept; give train_cfg.val_begin=1, or a smaller one'
+    )
+
+
 def _scale_scheduler(scheduler: dict, ratio: float) -> None:
     for key in ('begin', 'end', 'T_max'):
         if key in scheduler:

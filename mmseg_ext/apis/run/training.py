@@ -4,12 +4,14 @@ A config comes from :func:`~.config.load_config` and passes the functions of :mo
 belong to the arguments given.
 """
 
+import logging
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
@@ -19,6 +21,7 @@ from ...engine import lost_process
 from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
 from ..config.packages import check_packages
+from ..config.schedule import late_validation
 from ..userdata.record import check_same_data
 from .checkpoints import (
     check_start_weights,
@@ -78,7 +81,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
     Args:
         cfg: From :func:`load_config`.
-        resume: Go on from the newest whole checkpoint in ``cfg.work_dir``, or from a ``load_from``
+        resume: Go on from the last whole checkpoint in ``cfg.work_dir``, or from a ``load_from``
             that the stopped run did not itself begin with. Settings of optimiser, schedule and
             length that have changed hold from there on.
 
@@ -92,6 +95,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         ValueError: For the user's mistakes, with what to do, and if another run uses the folder.
     """
     cfg.resume = resume
+    _warn(late_validation(cfg))
     if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
         use_nan(cfg)
     check_packages(cfg.model)
@@ -122,6 +126,11 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         finally:
             written.keep = _steps_done(runner) > 0
     return runner
+
+
+def _warn(note: Optional[str]) -> None:
+    if note:
+        print_log(note, 'current', logging.WARNING)
 
 
 def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
