@@ -63,6 +63,17 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
     return f'no {what} {name!r}: {hint and hint + " "}there are {", ".join(map(repr, known))}'
 
 
+def check_choice(setting: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a value that is none of those that a setting can have.
+
+    Raises:
+        ValueError: Naming them.
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f'{setting} must be one of {", ".join(choices)}, got {value!r}')
+
+
 def command(tool: str) -> str:
     """How a tool is called, as the running one was: ``python tools/NAME.py`` or the command."""
     name = Path(sys.argv[0]).name

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mmseg_ext.core.words import command, did_you_mean, message_of, nearest, unknown
+from mmseg_ext.core.words import check_choice, command, did_you_mean, message_of, nearest, unknown
 
 
 def test_the_nearest_names_come_first_and_no_wild_guesses():
@@ -37,6 +37,14 @@ def test_an_unknown_name_is_told_what_there_is():
         "no row 'bose': did you mean Base? there are 'Base', 'large, slow'"
     )
     assert unknown('row', 'x', iter(rows)) == "no row 'x': there are 'Base', 'large, slow'"
+
+
+def test_a_choice_is_one_of_those_there_are():
+    check_choice('style', 'lp', ('lp', 'pl'))
+    with pytest.raises(ValueError, match="^style must be one of lp, pl, got 'xx'$"):
+        check_choice('style', 'xx', ('lp', 'pl'))
+    with pytest.raises(ValueError, match=r'^style must be one of lp, got \[1\]$'):
+        check_choice('style', [1], dict(lp=0))
 
 
 @pytest.mark.parametrize(
