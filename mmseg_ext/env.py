@@ -64,7 +64,8 @@ def _numbers(version: str) -> tuple:
     return tuple(int(''.join(c for c in d if c.isdigit()) or 0) for d in digits)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, its kind if it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -74,7 +75,7 @@ def _try_import(name: str) -> Optional[str]:
     try:
         importlib.import_module(name)
     except Exception as error:  # a broken package may raise anything
-        return _first_line(error)
+        return first_line(error)
     return None
 
 
@@ -194,7 +195,7 @@ def import_torchvision(user: str) -> Any:
         return importlib.import_module('torchvision')
     except Exception as error:  # one built for another torch raises RuntimeError
         found = version_of('torchvision')
-        state = f'{found} does not load ({_first_line(error)})' if found else 'is missing'
+        state = f'{found} does not load ({first_line(error)})' if found else 'is missing'
         raise ImportError(f'{user}: torchvision {state}; {torchvision_cure()}') from error
 
 
@@ -229,7 +230,7 @@ def check_devices() -> Check:
     try:
         import torch
     except Exception as error:
-        return Check('CUDA', False, _first_line(error))
+        return Check('CUDA', False, first_line(error))
     if torch.cuda.is_available():
         names = {torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
         return Check('CUDA', True, f'{torch.cuda.device_count()} x {", ".join(sorted(names))}')
@@ -298,7 +299,7 @@ def _run(check: Callable[[], Check]) -> Check:
     try:
         return check()
     except Exception as error:  # half an installation may raise anything
-        return Check(getattr(check, '__name__', 'check'), False, _first_line(error))
+        return Check(getattr(check, '__name__', 'check'), False, first_line(error))
 
 
 def report(checks: list[Check]) -> str:

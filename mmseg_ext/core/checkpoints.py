@@ -27,6 +27,7 @@ from mmengine.utils import digit_version
 from torch import Tensor
 
 from .files import PathLike, replacing
+from .words import count_names
 
 State = dict[str, Tensor]
 
@@ -192,16 +193,16 @@ def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) ->
     reshaped = [k for k in missing if k in given]
     absent = [k for k in missing if k not in given]
     unexpected = [k for k in given if k not in wanted]
+    lists = {
+        'missing from the file': absent,
+        'of another shape': reshaped,
+        'not in the model': unexpected,
+    }
     raise ValueError(
         f'{name} belongs to another model: {len(matched)} of {len(wanted)} tensors match; '
-        f'{_count("missing from the file", absent)}; {_count("of another shape", reshaped)}; '
-        f'{_count("not in the model", unexpected)}. '
+        f'{"; ".join(count_names(what, names) for what, names in lists.items())}. '
         'Use the config that the checkpoint was trained with'
     )
-
-
-def _count(what: str, names: list) -> str:
-    return f'{len(names)} {what}' + (f' (e.g. {names[0]})' if names else '')
 
 
 def check_classes(

@@ -3,7 +3,7 @@
 import difflib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from . import refusals
@@ -63,15 +63,21 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
     return f'no {what} {name!r}: {hint and hint + " "}there are {", ".join(map(repr, known))}'
 
 
-def check_choice(setting: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(setting: str, value: object, choices: Collection[object]) -> None:
     """Refuse a value that is none of those that a setting can have.
 
     Raises:
         ValueError: Naming them.
     """
-    choices = list(choices)
-    if value not in choices:
-        raise ValueError(f'{setting} must be one of {", ".join(choices)}, got {value!r}')
+    if value not in list(choices):
+        *most, last = choices
+        listed = f'{", ".join(map(repr, most))} or ' if most else ''
+        raise ValueError(f'{setting} must be {listed}{last!r}, got {value!r}')
+
+
+def count_names(what: str, names: Sequence[str]) -> str:
+    """Write how many names there are, and the first of them."""
+    return f'{len(names)} {what}' + (f' (such as {names[0]})' if names else '')
 
 
 def command(tool: str) -> str:

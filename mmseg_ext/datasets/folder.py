@@ -12,6 +12,7 @@ from mmseg.registry import DATASETS
 
 from ..core.labels import IGNORE, evenly
 from ..core.reading import read_mask
+from ..core.words import check_choice
 from .checked import CheckedSegDataset
 from .signs import facts_without, mask_facts, mask_signs
 
@@ -78,8 +79,7 @@ class FolderDataset(CheckedSegDataset):
     ) -> None:
         if not metainfo.get('classes'):
             raise ValueError("FolderDataset needs metainfo=dict(classes=('background', ...))")
-        if mask_format not in ('index', 'color'):
-            raise ValueError(f"mask_format must be 'index' or 'color', got {mask_format!r}")
+        check_choice('mask_format', mask_format, ('index', 'color'))
         if reduce_zero_label and label_map:
             raise ValueError(
                 'give label_map or reduce_zero_label, not both: the latter is '

@@ -20,6 +20,8 @@ from mmengine.optim import OptimWrapperDict
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from ..core.words import check_choice
+
 ACTIONS = ('stop', 'skip')
 WINDOW = 100  # steps that are looked back at
 SHARE, AT_LEAST = 0.1, 5  # skipped steps that are borne: a tenth of them, and always five
@@ -51,8 +53,7 @@ class NonFiniteHook(Hook):
     priority = 'VERY_HIGH'  # before anything reads the weights, averages or saves them
 
     def __init__(self, *, action: str = 'stop') -> None:
-        if action not in ACTIONS:
-            raise ValueError(f'NonFiniteHook: action must be one of {ACTIONS}, got {action!r}')
+        check_choice('NonFiniteHook: action', action, ACTIONS)
         self.action = action
         self._steps: deque = deque(maxlen=WINDOW)
         self._scaled: deque = deque(maxlen=WINDOW)

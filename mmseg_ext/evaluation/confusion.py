@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..core.labels import IGNORE
+from ..core.words import check_choice
 
 ABSENT = {'skip': float('nan'), 'zero': 0.0, 'one': 1.0}
 MEANS = ('aAcc', 'mIoU', 'mPA', 'mPrecision', 'mF1', 'mDice', 'FWIoU')
@@ -206,8 +207,7 @@ def metrics_from_counts(
     Raises:
         ValueError: If ``absent`` is unknown.
     """
-    if absent not in ABSENT:
-        raise ValueError(f'absent must be one of {sorted(ABSENT)}, got {absent!r}')
+    check_choice('absent', absent, ABSENT)
     empty, nan = ABSENT[absent], float('nan')
     iou = _ratio(tp, pred + label - tp, empty)
     f1 = _ratio(2 * tp, pred + label, empty)

@@ -24,6 +24,7 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 from ..core.files import replacing, write_json
+from ..core.words import check_choice
 from .batch_f_score import f_score_from_sums, f_score_sums
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
 from .image_counts import ImageCounts, images_to_keep, merge_ranks
@@ -92,8 +93,7 @@ class SegMetric(LabelMapMetric):
         prefix: Optional[str] = None,
     ) -> None:
         super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
-        if absent not in ABSENT:
-            raise ValueError(f'absent must be one of {sorted(ABSENT)}, got {absent!r}')
+        check_choice('absent', absent, ABSENT)
         if format_only and output_dir is None:
             raise ValueError('format_only=True writes label maps and needs an output_dir')
         self.absent = absent

@@ -6,7 +6,7 @@ Source: our own. Fractions in the data, per cent in the tables; undefined values
 
 import math
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 from prettytable import PrettyTable
@@ -16,7 +16,8 @@ from .intervals import LEVEL, NONE, Intervals, as_json, brackets
 from .units import Units, describe_units, plural, units_note
 
 
-def _plain(value: float) -> Optional[float]:
+def plain_score(value: Union[float, np.ndarray]) -> Optional[float]:
+    """A score as JSON can hold it: ``None`` where it is undefined."""
     return None if math.isnan(value) else float(value)
 
 
@@ -58,7 +59,7 @@ def summary(
     metrics = {}
     for name, value in scores.items():
         low, high = NONE if intervals is None else intervals.means.get(name, NONE)
-        metrics[name] = dict(value=_plain(value), low=low, high=high)
+        metrics[name] = dict(value=plain_score(value), low=low, high=high)
     known: dict[str, Any] = {}
     if intervals is not None:
         known['per_class_intervals'] = as_json(intervals, class_names)
@@ -68,7 +69,7 @@ def summary(
         metrics=metrics,
         **known,
         per_class={
-            score: {name: _plain(value) for name, value in zip(class_names, values)}
+            score: {name: plain_score(value) for name, value in zip(class_names, values)}
             for score, values in per_class.items()
         },
         absent_classes=[class_names[index] for index in missing],

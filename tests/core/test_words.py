@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-from mmseg_ext.core.words import check_choice, command, did_you_mean, message_of, nearest, unknown
+from mmseg_ext.core.words import (
+    check_choice,
+    command,
+    count_names,
+    did_you_mean,
+    message_of,
+    nearest,
+    unknown,
+)
 
 
 def test_the_nearest_names_come_first_and_no_wild_guesses():
@@ -39,12 +47,17 @@ def test_an_unknown_name_is_told_what_there_is():
     assert unknown('row', 'x', iter(rows)) == "no row 'x': there are 'Base', 'large, slow'"
 
 
+def test_names_are_counted_and_the_first_one_is_told():
+    assert count_names('missing', ['a', 'b']) == '2 missing (such as a)'
+    assert count_names('missing', []) == '0 missing'
+
+
 def test_a_choice_is_one_of_those_there_are():
     check_choice('style', 'lp', ('lp', 'pl'))
-    with pytest.raises(ValueError, match="^style must be one of lp, pl, got 'xx'$"):
+    with pytest.raises(ValueError, match="^style must be 'lp' or 'pl', got 'xx'$"):
         check_choice('style', 'xx', ('lp', 'pl'))
-    with pytest.raises(ValueError, match=r'^style must be one of lp, got \[1\]$'):
-        check_choice('style', [1], dict(lp=0))
+    with pytest.raises(ValueError, match=r'^stride must be 4, 8 or 16, got \[1\]$'):
+        check_choice('stride', [1], {4: None, 8: None, 16: None})
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ one seed little about a loss.
 """
 
 import io
-import re
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from ..draw.curves import COLORS, STYLE
 from ..draw.markdown import markdown_table
+from ..tables.rows import slug
 from ..tables.values import spread
 
 Rows = list[list[dict]]
@@ -40,7 +40,7 @@ def compared(rows: Sequence[Sequence[dict]]) -> dict[str, Rows]:
 
 def picture_name(dataset: str) -> str:
     """Name the picture of a data set's comparison."""
-    return f'convergence_{re.sub("[^a-z0-9]+", "_", dataset.lower()).strip("_")}.png'
+    return f'convergence_{slug(dataset)}.png'
 
 
 def at_iterations(runs: Sequence[dict]) -> dict[int, list[float]]:

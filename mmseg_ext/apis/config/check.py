@@ -24,7 +24,7 @@ from mmseg import registry
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ...core.words import did_you_mean, nearest
+from ...core.words import check_choice, did_you_mean, nearest
 
 # What is built from which top-level key; the first match wins.
 _REGISTRIES = {
@@ -269,8 +269,7 @@ def check_numbers(cfg: Config) -> None:
         raise ValueError(f'model.data_preprocessor.std must be numbers above 0, got {spread}')
     test_cfg = model.get('test_cfg') or {}
     mode = test_cfg.get('mode', 'whole')
-    if mode not in ('whole', 'slide'):
-        raise ValueError(f"model.test_cfg.mode must be 'whole' or 'slide', got {mode!r}")
+    check_choice('model.test_cfg.mode', mode, ('whole', 'slide'))
     for key in ('crop_size', 'stride') if mode == 'slide' else ():
         value = test_cfg.get(key)
         if (

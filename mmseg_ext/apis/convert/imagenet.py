@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from .repositories import hrnet_extra, mobilenet_v2_table
-from .source import Source, State, by_table, count_modules
+from .source import Source, State, count_modules, in_backbone
 
 _TORCHVISION = 'https://github.com/pytorch/vision'
 _TIMM = 'https://github.com/huggingface/pytorch-image-models'
@@ -20,10 +20,6 @@ IMAGENET_RGB: dict[str, Any] = dict(
 # for ``preprocessor``: images of -1..1
 SIGNED_RGB = dict(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
 _NameOf = Callable[[str], Optional[str]]
-
-
-def _in_backbone(table: dict[str, str]) -> _NameOf:
-    return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
 def _same_names(state: State, left_out: str) -> _NameOf:
@@ -96,7 +92,7 @@ def _vgg16_bn(name: str, num_stages: int, **settings: Any) -> Source:
         title=f'vgg16_bn of torchvision, for the encoder of {name}',
         origin=_TORCHVISION,
         **IMAGENET_RGB,
-        names=lambda state: _in_backbone(_vgg16_bn_table(num_stages)),
+        names=lambda state: in_backbone(_vgg16_bn_table(num_stages)),
         **settings,
     )
 
@@ -175,7 +171,7 @@ def vit_block_table(num_layers: int) -> dict[str, str]:
 def _vit_names(state: State) -> _NameOf:
     table = {name: name for name in ('cls_token', 'pos_embed')}
     table.update({'patch_embed.proj': 'patch_embed.projection', 'norm': 'ln1'})
-    return _in_backbone({**table, **vit_block_table(count_modules(state, r'blocks\.(\d+)\.'))})
+    return in_backbone({**table, **vit_block_table(count_modules(state, r'blocks\.(\d+)\.'))})
 
 
 SOURCES: dict[str, Source] = {
@@ -185,7 +181,7 @@ SOURCES: dict[str, Source] = {
         images='RGB of -1..1: mean 127.5, std 127.5 (tf_in1k; look into the card of other weights)',
         preprocessor=SIGNED_RGB,
         model=_xception_model,
-        names=lambda state: _in_backbone(_xception_table()),
+        names=lambda state: in_backbone(_xception_table()),
         left_out=(r'head\.fc\..*',),
         note="the Entry tap is read in front of its ReLU, timm's behind it",
     ),
@@ -225,7 +221,7 @@ SOURCES: dict[str, Source] = {
         origin=_TORCHVISION,
         **IMAGENET_RGB,
         model=lambda state: dict(backbone=dict(type='MobileNetV2Dilated')),
-        names=lambda state: _in_backbone(mobilenet_v2_table(flat=False)),
+        names=lambda state: in_backbone(mobilenet_v2_table(flat=False)),
         left_out=(r'features\.18\..*', r'classifier\..*'),
     ),
     'imagenet_hrnet': Source(

@@ -18,6 +18,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...core.files import PathLike
+from ...core.words import count_names
 from ..run.checkpoints import read_state_dict, write_checkpoint
 from ..run.settings import settings_of
 
@@ -241,9 +242,9 @@ def _check(
         raise ValueError(f'not the weights of {title}: {found}')
 
 
-def count_names(what: str, names: Sequence[str]) -> str:
-    """Write how many names there are, and the first of them."""
-    return f'{len(names)} {what}' + (f' (such as {names[0]})' if names else '')
+def in_backbone(table: Mapping[str, str]) -> Callable[[str], Optional[str]]:
+    """As :func:`by_table`, with ours in the backbone."""
+    return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
 def by_table(table: Mapping[str, str]) -> Callable[[str], Optional[str]]:

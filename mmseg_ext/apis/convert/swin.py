@@ -10,13 +10,9 @@ from typing import Any, Optional
 from torch import Tensor
 
 from .imagenet import IMAGENET_RGB
-from .source import GREY_UNIT_RANGE, Source, State, by_table, count_modules, rows
+from .source import GREY_UNIT_RANGE, Source, State, by_table, count_modules, in_backbone, rows
 
 _NameOf = Callable[[str], Optional[str]]
-
-
-def _in_backbone(table: dict[str, str]) -> _NameOf:
-    return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
 _BIAS = 'relative_position_bias_table'
@@ -78,7 +74,7 @@ def _swin_model(state: State) -> dict[str, dict]:
 def _swin_names(state: State) -> _NameOf:
     depths = _swin_depths(state)
     last = {'norm': f'norm{len(depths) - 1}'}
-    return _in_backbone({**_encoder_table(state, depths), **last})
+    return in_backbone({**_encoder_table(state, depths), **last})
 
 
 def _reorder_merging(state: State) -> State:
@@ -109,7 +105,7 @@ def _start_model(state: State) -> dict[str, dict]:
 
 
 def _start_names(state: State) -> _NameOf:
-    return _in_backbone({**_encoder_table(state, _DEPTHS), 'norm': 'norm'})
+    return in_backbone({**_encoder_table(state, _DEPTHS), 'norm': 'norm'})
 
 
 def _mirror(state: State) -> State:

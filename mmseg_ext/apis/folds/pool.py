@@ -16,6 +16,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 
 from ...core.files import path_below, stem_below
 from ...core.labels import background_of
+from ...core.words import check_choice
 from ...datasets.kfold import Fold, split_folds
 from ..config.pipelines import label_loader
 
@@ -64,9 +65,7 @@ def choose_pool(cfg: Config, pool: Optional[str] = None) -> str:
         ValueError: If it is not one of ``POOLS``.
     """
     chosen = cfg.get('fold_pool', 'train') if pool is None else pool
-    if chosen not in POOLS:
-        source = 'the pool' if pool is not None else 'fold_pool of the config'
-        raise ValueError(f'{source} must be one of {", ".join(POOLS)}, got {chosen!r}')
+    check_choice('fold_pool of the config' if pool is None else 'the pool', chosen, POOLS)
     return chosen
 
 

@@ -7,7 +7,6 @@ being a group of the data set such as a patient or else an image (what to expect
 patient). Fractions in the data, per cent in the tables. Shape letters: N image, K class.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from ...core.labels import background_of
 from ...evaluation.confusion import metrics_from_counts, nanmean
 from ...evaluation.image_counts import read_counts
 from ...evaluation.intervals import NONE, brackets, mean_interval, score_intervals
-from ...evaluation.summary import class_table, mean_table, summary
+from ...evaluation.summary import class_table, mean_table, plain_score, summary
 from ...evaluation.surface_metric import MISSING
 from ...evaluation.units import Units
 from ..run.folder import RunFolder
@@ -196,18 +195,14 @@ def unit_rows(fold: FoldResult, background: Optional[int]) -> list[dict[str, Any
         )
         if fold.surfaces is not None:
             for score, key in (('HD95', 'hd95'), ('surface_Dice', 'surface_dice')):
-                row[score] = _plain(nanmean(nanmean(fold.surfaces[key][member])))
+                row[score] = plain_score(nanmean(nanmean(fold.surfaces[key][member])))
         rows.append(row)
     return rows
 
 
 def _foreground_dice(sums: Sequence[np.ndarray], background: Optional[int]) -> Optional[float]:
     dice = metrics_from_counts(*sums, absent='skip')['Dice']
-    return _plain(nanmean(dice if background is None else np.delete(dice, background)))
-
-
-def _plain(value: Any) -> Optional[float]:
-    return None if math.isnan(value) else float(value)
+    return plain_score(nanmean(dice if background is None else np.delete(dice, background)))
 
 
 def _spread(values: Sequence[Optional[float]]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...core.labels import background_of
 from ...core.probabilities import as_probabilities
 from ...datasets.folder import IMAGE_SUFFIXES
+from ...env import first_line
 from ..config.pipelines import test_steps
 from ..draw.pixels import encode, overlay, to_display
 from ..run.listing import LISTING
@@ -158,7 +159,7 @@ def predict(
         try:
             picture, data = _read(pipeline, path)
         except Exception as error:  # whatever a decoder raises, the file is to blame
-            reason = _first_line(error)
+            reason = first_line(error)
             named = '' if str(path) in reason else f'{path} cannot be read as an image: '
             yield Failure(path, f'{named}{reason}')
             continue
@@ -171,7 +172,7 @@ def predict(
                 raise
             height, width = picture.shape[:2]
             result = Failure(
-                path, f'{path} ({width}x{height}) cannot be predicted: {_first_line(error)}'
+                path, f'{path} ({width}x{height}) cannot be predicted: {first_line(error)}'
             )
         yield result
 
@@ -227,11 +228,6 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
     if 'uncertainty' in sample:
         uncertainty = sample.uncertainty.data[0].float().cpu().numpy()
     return Prediction(path, picture, label, prob, uncertainty)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
 
 
 def write_prediction(

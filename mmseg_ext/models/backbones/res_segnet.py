@@ -16,8 +16,9 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.conv_stack import conv_bn_pairs, conv_stack, msra
-from ..layers.max_unpool import check_way, max_pool, max_unpool
+from ..layers.max_unpool import WAYS, max_pool, max_unpool
 
 
 class _Fuse(nn.Module):
@@ -94,7 +95,7 @@ class ResSegNet(BaseModule):
     ) -> None:
         super().__init__(msra(init_cfg))
         _check_arguments(widths, convs_per_stage, deconvs_per_stage, bottleneck_convs, fuse_mode)
-        check_way(unpool)
+        check_choice('unpool', unpool, WAYS)
         self.ceil_mode, self.unpool, self.last_concat = ceil_mode, unpool, last_concat
         c1, c2, c3 = widths
         self.encoder = nn.ModuleList(
@@ -144,5 +145,4 @@ def _check_arguments(
             raise ValueError(f'{name} needs {length} positive numbers, got {tuple(values)}')
     if bottleneck < 0:
         raise ValueError(f'bottleneck_convs must be 0 or more, got {bottleneck}')
-    if fuse_mode not in ('add', 'none', 'concat1x1'):
-        raise ValueError(f"fuse_mode must be 'add', 'none' or 'concat1x1', got {fuse_mode!r}")
+    check_choice('fuse_mode', fuse_mode, ('add', 'none', 'concat1x1'))

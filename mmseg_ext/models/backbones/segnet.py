@@ -14,9 +14,10 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.conv_stack import conv_bn_pairs, conv_stack, msra
 from ..layers.dropout import Dropout
-from ..layers.max_unpool import Switches, check_way, max_pool, max_unpool
+from ..layers.max_unpool import WAYS, Switches, max_pool, max_unpool
 
 # per stage: channels, convolutions
 _VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -69,7 +70,7 @@ class SegNet(BaseModule):
     ) -> None:
         super().__init__(msra(init_cfg))
         stages = _stages(arch, num_stages)
-        check_way(unpool)
+        check_choice('unpool', unpool, WAYS)
         self.arch, self.ceil_mode, self.unpool = arch, ceil_mode, unpool
         basic = arch == 'basic'
         kernel = 7 if basic else 3
@@ -117,8 +118,7 @@ class SegNet(BaseModule):
 
 
 def _stages(arch: str, num_stages: Optional[int]) -> tuple[tuple[int, int], ...]:
-    if arch not in _ARCHS:
-        raise ValueError(f'arch must be one of {sorted(_ARCHS)}, got {arch!r}')
+    check_choice('arch', arch, _ARCHS)
     stages = _ARCHS[arch]
     if num_stages is not None and not 1 <= num_stages <= len(stages):
         raise ValueError(f'num_stages of {arch} must be 1 to {len(stages)}, got {num_stages}')

@@ -16,6 +16,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
+
 _TAPS = ('entry', 'e3pre', 'middle', 'exit')
 
 
@@ -180,7 +182,6 @@ class XceptionDeepLab(BaseModule):
 
 
 def _check_arguments(output_stride: int, taps: Sequence[str]) -> None:
-    if output_stride not in (8, 16):
-        raise ValueError(f'output_stride must be 8 or 16, got {output_stride}')
+    check_choice('output_stride', output_stride, (8, 16))
     if not taps or [t for t in _TAPS if t in taps] != list(taps):
         raise ValueError(f'taps must be some of {_TAPS}, in that order, got {tuple(taps)}')

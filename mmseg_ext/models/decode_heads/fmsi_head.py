@@ -18,6 +18,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.aspp import ASPP, conv_bn_relu, upsample
 from ..layers.channel_order import channels_last_without_graph
 from ..layers.decoder import at_least_single, build_fusion, fuse_upsampled
@@ -146,10 +147,8 @@ class MSEA(BaseModule):
 def _check_msea(kernels: Sequence[int], fusion: str, weight: str) -> None:
     if any(k % 2 == 0 for k in kernels):
         raise ValueError(f'kernel sizes must be odd, got {list(kernels)}')
-    if fusion not in ('sum', 'concat'):
-        raise ValueError(f"fusion must be 'sum' or 'concat', got {fusion!r}")
-    if weight not in ('input', 'multiscale'):
-        raise ValueError(f"weight must be 'input' or 'multiscale', got {weight!r}")
+    check_choice('fusion', fusion, ('sum', 'concat'))
+    check_choice('weight', weight, ('input', 'multiscale'))
 
 
 @MODELS.register_module()
@@ -191,8 +190,7 @@ class InterestFlow(BaseModule):
             raise ValueError(
                 f'in_channels must name three maps (Entry, Middle, Exit), got {list(in_channels)}'
             )
-        if mode not in ('staged', 'match'):
-            raise ValueError(f"mode must be 'staged' or 'match', got {mode!r}")
+        check_choice('mode', mode, ('staged', 'match'))
         entry, middle, exit_ = in_channels
         self.channels = channels or entry
         if self.channels != entry and not entry_lateral:

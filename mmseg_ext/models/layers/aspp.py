@@ -17,6 +17,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from .norms import check_batch_norm_input
 
 
@@ -116,8 +117,7 @@ class ASPP(BaseModule):
         super().__init__(init_cfg)
         if not rates:
             raise ValueError('rates is empty: give at least one dilation, for example (6, 12, 18)')
-        if attention_on not in ('fused', 'concat'):
-            raise ValueError(f"attention_on must be 'fused' or 'concat', got {attention_on!r}")
+        check_choice('attention_on', attention_on, ('fused', 'concat'))
         branches: list[nn.Module] = []
         if with_1x1:
             branches.append(conv_bn_relu(in_channels, channels, bias=bias))

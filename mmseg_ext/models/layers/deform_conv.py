@@ -28,6 +28,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from ...core.words import check_choice
 from .deform_gather import columns_by_gather, project_by_gather
 from .deform_sampling import (
     Geometry,
@@ -141,8 +142,7 @@ def _choose_order(
     order: str, x: Tensor, weight: Tensor, geometry: Geometry, groups: int, deform_groups: int
 ) -> str:
     """Compare multiply-adds per tap: the GEMM, plus what is sampled at each output position."""
-    if order not in ('auto', 'project', 'sample'):
-        raise ValueError(f"order must be 'auto', 'project' or 'sample', got {order!r}")
+    check_choice('order', order, ('auto', 'project', 'sample'))
     if groups > 1 and order == 'project':
         raise ValueError(f"order='project' needs groups=1, got {groups}: take 'sample' or 'auto'")
     if order != 'auto' or groups > 1:

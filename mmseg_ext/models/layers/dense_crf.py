@@ -21,6 +21,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from .permutohedral import PermutohedralLattice
 
 NORMALIZATIONS = ('symmetric', 'after', 'before', 'mean', 'none')
@@ -322,10 +323,7 @@ def _check_settings(
     for name, value in dict(pos_w=pos_w, bi_w=bi_w).items():
         if not value >= 0:
             raise ValueError(f'{name} must be 0 or more, got {value}')
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f'normalization must be one of {", ".join(NORMALIZATIONS)}, got {normalization!r}'
-        )
+    check_choice('normalization', normalization, NORMALIZATIONS)
     if not 0 < clip < 1:
         raise ValueError(f'clip must be between 0 and 1, both excluded, got {clip}')
     if not 0 <= prune < 1:

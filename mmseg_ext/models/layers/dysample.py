@@ -19,6 +19,7 @@ from mmengine.model import BaseModule, constant_init, normal_init
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from .grid_sampling import exporting, grid_sample, traced
 
 
@@ -151,8 +152,7 @@ class DySample(BaseModule):
         super().__init__(init_cfg)
         if not isinstance(scale_factor, int) or scale_factor < 1:
             raise ValueError(f'scale_factor must be a positive integer, got {scale_factor!r}')
-        if style not in ('lp', 'pl'):
-            raise ValueError(f"style must be 'lp' or 'pl', got {style!r}")
+        check_choice('style', style, ('lp', 'pl'))
         if channels % groups:
             raise ValueError(f'channels ({channels}) must be a multiple of groups ({groups})')
         fine = scale_factor**2

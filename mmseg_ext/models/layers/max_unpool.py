@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...core.words import check_choice
 from .grid_sampling import traced
 
 WAYS = ('auto', 'index', 'scatter')
@@ -65,7 +66,7 @@ def max_unpool(y_NChw: Tensor, switches: Switches, *, way: str = 'auto') -> Tens
         ValueError: If the map is not of the pooled size, or ``way`` is unknown.
     """
     indices, (height, width) = switches
-    check_way(way)
+    check_choice('unpool', way, WAYS)
     if y_NChw.shape != indices.shape:
         raise ValueError(
             f'a map of {tuple(y_NChw.shape)} cannot be unpooled with the indices of '
@@ -76,16 +77,6 @@ def max_unpool(y_NChw: Tensor, switches: Switches, *, way: str = 'auto') -> Tens
     zeros_NCL = y_NChw.new_zeros((*y_NChw.shape[:2], height * width))
     filled_NCL = zeros_NCL.scatter(2, indices.flatten(2), y_NChw.flatten(2))
     return filled_NCL.unflatten(2, (height, width))
-
-
-def check_way(way: str) -> None:
-    """Check the name of a way to unpool.
-
-    Raises:
-        ValueError: If it is unknown.
-    """
-    if way not in WAYS:
-        raise ValueError(f'unpool must be one of {WAYS}, got {way!r}')
 
 
 def _scatters() -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...core.labels import IGNORE
+from ...core.words import check_choice
 
 METHODS = ('median', 'effective', 'complement')
 
@@ -62,6 +63,7 @@ def class_weights(
     Raises:
         ValueError: If the method is unknown, b is not in [0, 1), or ``'median'`` lacks its counts.
     """
+    check_choice('method', method, METHODS)
     n = counts_K.double()
     if method == 'median':
         if image_pixels_K is None:
@@ -73,10 +75,8 @@ def class_weights(
             raise ValueError(f'effective_beta must be in [0, 1), got {effective_beta}')
         base = torch.tensor(effective_beta, dtype=torch.float64, device=n.device)
         weight = (1 - base) / -torch.expm1(n * base.log())
-    elif method == 'complement':
-        weight = 1 - n / n.sum().clamp(min=1)
     else:
-        raise ValueError(f'method must be one of {METHODS}, got {method!r}')
+        weight = 1 - n / n.sum().clamp(min=1)
     return weight.masked_fill(n == 0, 0.0)
 
 

@@ -19,6 +19,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.aspp import ImagePooling, conv_bn_relu
 from ..layers.channel_order import channels_last_on_cpu
 from ..layers.norms import check_batch_norm_input
@@ -64,8 +65,7 @@ class FSM(BaseModule):
             raise ValueError(
                 f'channels ({channels}) must be even and a multiple of groups ({groups})'
             )
-        if gate not in _GATES:
-            raise ValueError(f'gate must be one of {", ".join(_GATES)}, got {gate!r}')
+        check_choice('gate', gate, _GATES)
         self.norm = nn.GroupNorm(groups, channels)
         self.gate = gate
         if gate == 'hard':

@@ -38,6 +38,8 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor
 
+from ...core.words import check_choice
+
 DEFINITIONS = ('port', 'caffe', 'full')
 
 
@@ -120,10 +122,7 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
                 'scales must be different positive factors with 1 among them, got '
                 f'{list(scales)}: the maximum over scales is taken on the grid of scale 1'
             )
-        if loss_definition not in DEFINITIONS:
-            raise ValueError(
-                f'loss_definition must be one of {", ".join(DEFINITIONS)}, got {loss_definition!r}'
-            )
+        check_choice('loss_definition', loss_definition, DEFINITIONS)
         if loss_definition != 'full' and self.align_corners != (loss_definition == 'caffe'):
             raise ValueError(
                 f'loss_definition={loss_definition!r} contradicts decode_head.align_corners='

@@ -247,7 +247,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_counts(cfg, tmp_path):
             check_weights(model, other, complete=complete)
         text = str(error.value)
         assert f'other.pth belongs to another model: 0 of {total} tensors match' in text
-        assert '2 not in the model (e.g. weight)' in text and 'Use the config' in text
+        assert '2 not in the model (such as weight)' in text and 'Use the config' in text
 
 
 def test_testing_needs_every_weight_and_fine_tuning_most(cfg, tmp_path):
@@ -255,7 +255,7 @@ def test_testing_needs_every_weight_and_fine_tuning_most(cfg, tmp_path):
     cfg.model.decode_head.num_classes = 5  # another head: two tensors differ in shape
     other = save(tmp_path / 'five.pth', MODELS.build(cfg.model))
     check_weights(model, other, complete=False)
-    with pytest.raises(ValueError, match=r'2 of another shape \(e.g. decode_head.conv_seg'):
+    with pytest.raises(ValueError, match=r'2 of another shape \(such as decode_head.conv_seg'):
         check_weights(model, other, complete=True)
 
 

@@ -432,8 +432,14 @@ def test_dropout_acts_in_training_only():
         (lambda: SegNet('vgg19'), r"one of \['basic', 'vgg16'\], got 'vgg19'"),
         (lambda: SegNet(num_stages=6), 'num_stages of vgg16 must be 1 to 5, got 6'),
         (lambda: SegNet(bayesian='some'), "None, 'center' or 'all', got 'some'"),
-        (lambda: SegNet(unpool='magic'), "unpool must be one of .* got 'magic'"),
-        (lambda: ResSegNet(unpool='magic'), "unpool must be one of .* got 'magic'"),
+        (
+            lambda: SegNet(unpool='magic'),
+            "unpool must be 'auto', .* got 'magic'",
+        ),
+        (
+            lambda: ResSegNet(unpool='magic'),
+            "unpool must be 'auto', .* got 'magic'",
+        ),
         (lambda: ResSegNet(fuse_mode='mul'), "'add', 'none' or 'concat1x1', got 'mul'"),
         (lambda: ResSegNet(convs_per_stage=(2, 2)), r'convs_per_stage needs 3 .* got \(2, 2\)'),
         (lambda: ResSegNet(deconvs_per_stage=(1, 0)), r'deconvs_per_stage needs 2 .* \(1, 0\)'),

@@ -331,7 +331,7 @@ def test_bad_input_is_named(kind, message):
         (dict(iterations=-1), 'iterations must be an integer of 0 or more, got -1'),
         (dict(iterations=2.5), 'iterations must be an integer'),
         (dict(chunk=0), 'chunk must be an integer of 1 or more'),
-        (dict(normalization='both'), 'normalization must be one of symmetric, after'),
+        (dict(normalization='both'), "normalization must be 'symmetric'"),
         (dict(clip=0), 'clip must be between 0 and 1'),
         (dict(prune=1), 'prune must be 0 or more and below 1'),
     ],

@@ -280,9 +280,9 @@ def test_a_head_of_mmseg_trains_with_it():
     [
         (dict(beta=1.5), r"beta must be in \[0, 1\] or 'auto', got 1.5"),
         (dict(beta='half'), "got 'half'"),
-        (dict(mode='focal'), "mode must be one of .* got 'focal'"),
-        (dict(weighting='root'), "weighting must be one of .* got 'root'"),
-        (dict(reduction='max'), "reduction must be one of .* got 'max'"),
+        (dict(mode='focal'), "mode must be 'softmax', 'ovr' or 'per_class', got 'focal'"),
+        (dict(weighting='root'), "weighting must be .* got 'root'"),
+        (dict(reduction='max'), "reduction must be .* got 'max'"),
         (dict(mode='ovr', positive=[1]), "positive needs mode='softmax'"),
         (dict(positive=[]), "positive needs mode='softmax' and class ids"),
         (dict(counts=[1, 2]), "counts needs mode='per_class', not 'softmax'"),
