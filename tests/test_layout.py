@@ -52,15 +52,13 @@ ELSEWHERE = {
     ),
     'apis/userdata/test_rules.py': 'apis.userdata.changes apis.userdata.data apis.userdata.starts',
     'configs/test_configs.py': 'models.backbones.hrnet',
-    'core/test_checkpoints.py': 'core.saved',
-    'core/test_reading.py': 'core.headers core.tiff',
     'datasets/test_bmseg.py': 'datasets.bmseg_files datasets.groups',
     'datasets/test_checked.py': 'datasets.camvid datasets.voc',
     'datasets/test_loading.py': 'datasets.multichannel',
     'datasets/test_shapes.py': 'datasets.shapes_baselines datasets.shapes_files',
     'engine/test_hooks.py': 'engine.progress',
     'engine/test_resume.py': 'apis.run.training engine.checkpoint_hook',
-    'engine/test_stop_hook.py': 'core.signals engine.torchrun',
+    'engine/test_stop_hook.py': 'engine.torchrun',
     'evaluation/test_boundary_f1_metric.py': 'evaluation.label_map_metric evaluation.units',
     'evaluation/test_intervals.py': 'evaluation.influence',
     'evaluation/test_seg_metric.py': 'evaluation.image_counts evaluation.summary',
@@ -91,7 +89,9 @@ ELSEWHERE = {
     ),
     'models/layers/test_sampling_faults.py': 'models.layers.grid_sampling',
     'models/layers/test_upsampler.py': 'models.layers.deconv',
-    'models/losses/test_balanced_ce.py': 'models.losses.class_weights models.losses.pixel_loss',
+    'models/losses/test_balanced_ce.py': (
+        'models.losses.balance models.losses.class_weights models.losses.pixel_loss'
+    ),
     'models/segmentors/test_mask_rcnn.py': 'datasets.instances',
     'test_hub.py': 'registry',
 }
