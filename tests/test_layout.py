@@ -8,6 +8,7 @@ from support.paths import ROOT
 
 # test file -> modules that it tests beside the one that it is called after
 ELSEWHERE = {
+    'apis/draw/test_html.py': 'apis.draw.blocks',
     'apis/bench/test_timing.py': (
         'apis.bench.crf apis.bench.memory apis.bench.parts apis.run.live_bytes'
     ),
@@ -23,6 +24,7 @@ ELSEWHERE = {
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '
         'apis.pages.complete apis.pages.examples apis.pages.gather apis.pages.numbers '
+        'apis.pages.runs '
         'apis.pages.run_sections apis.pages.score_sections apis.run.network'
     ),
     'apis/pages/test_run_report.py': 'apis.config.written apis.draw.curves apis.pages.facts',

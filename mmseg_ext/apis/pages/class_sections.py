@@ -5,8 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..draw.figures import color, draw_matrix, draw_reliability, letter
-from ..draw.html import (
+from ..draw.blocks import (
     Bar,
     Bars,
     Block,
@@ -25,6 +24,7 @@ from ..draw.html import (
     section,
     table_or_facts,
 )
+from ..draw.figures import color, draw_matrix, draw_reliability, letter
 from ..draw.pixels import encode
 from .gather import RowData
 from .numbers import NONE, between, percent
@@ -60,7 +60,7 @@ def classes(rows: Rows, colors: Mapping[str, Color]) -> Optional[Section]:
         groups.append((Swatch(name, colors.get(name)), bars))
     if not groups:
         return None
-    note = Note('In per cent; the dark line in a bar and the numbers behind it: 95 % interval.')
+    note = Note('In per cent; the thin line in a bar and the numbers behind it: 95 % interval.')
     return section('IoU of each class', note, Bars(groups))
 
 

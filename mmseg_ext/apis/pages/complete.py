@@ -8,7 +8,8 @@ from mmengine.logging import print_log
 from ..run.cost import ensure_cost
 from .calibration import ensure_calibration
 from .examples import NUM_IMAGES, ensure_predictions, example_images
-from .gather import TableRow, read_run, replicas_of
+from .gather import TableRow
+from .runs import read_run, replicas_of
 
 
 def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from ...core.files import PathLike
 from ...core.labels import IGNORE, evenly
 from ...core.reading import read_mask
-from ..draw.html import Color, Picture
+from ..draw.blocks import Color, Picture
 from ..draw.pixels import (
     colorize,
     encode,
@@ -25,7 +25,8 @@ from ..draw.pixels import (
 from ..run.examples import load_truth, test_dataset
 from ..run.folder import RunFolder
 from ..run.listing import read_predictions
-from .gather import RowData, RunFiles
+from .gather import RowData
+from .runs import RunFiles
 
 NUM_IMAGES = 6
 _RED = (214, 39, 40)

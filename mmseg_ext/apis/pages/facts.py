@@ -6,7 +6,7 @@ from typing import Optional
 from ..config.written import written_length
 from ..run.folder import RunFolder
 from ..run.results import RunResults, converted_note
-from .gather import RunFiles
+from .runs import RunFiles
 from .verdict import shortfall
 
 CONSTANT = 'one class everywhere'

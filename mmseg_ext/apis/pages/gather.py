@@ -1,35 +1,23 @@
 """What the report of a table shows, gathered from the work folders of its rows.
 
-A row has several runs: seeds that were tested on the same images, folds that were tested on
-different ones, or both. Runs that together cover the test images once are a *replica*: folds are
-added up, replicas averaged. Fractions throughout. Shape letters: N image, K class.
+Folds are added up, replicas averaged (see :mod:`.runs`). Fractions throughout. Shape letters: N
+image, K class.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Protocol
 
 import numpy as np
-from mmengine.config import Config
 
-from ...core.files import PathLike
-from ...evaluation.calibration_metric import (
-    PARTS,
-    calibration_error,
-    calibration_interval,
-)
-from ...evaluation.confusion import MEANS, counts_from_confusion, metrics_from_confusion
-from ...evaluation.image_counts import read_counts
+from ...evaluation.calibration_metric import PARTS, calibration_error, calibration_interval
+from ...evaluation.confusion import MEANS, metrics_from_confusion
 from ...evaluation.intervals import Interval, score_intervals, unit_counts
 from ...evaluation.paired import Difference, holm, paired_difference
 from ...evaluation.units import OLD_METHOD, Units, describe_units
-from ..draw.curves import Curve, read_curves
-from ..folds.fold import read_split
 from ..run.cost import read_cost
-from ..run.folder import RunFolder
-from ..run.results import RunResults
+from .runs import Counts, RunFiles, folders_of, joined, read_run, replicas_of
 
 
 class TableRow(Protocol):
@@ -46,61 +34,6 @@ class TableRow(Protocol):
     @property
     def runs(self) -> Sequence[Path]:
         """Work folders, each tested; none if the row was not run."""
-
-
-@dataclass
-class Counts:
-    """Pixels of each image and class, in the order of the names.
-
-    Args:
-        names: Of the images, ``(N,)``.
-        arrays: ``tp``, ``pred`` and ``label``, each ``(N, K)``.
-        groups: Group of each image, such as the patient; ``None`` if the data set has none.
-        histograms: Confidence histograms ``(N, 3, M)`` of the calibration, if they were kept.
-    """
-
-    names: np.ndarray
-    arrays: tuple[np.ndarray, ...]
-    groups: Optional[np.ndarray] = None
-    histograms: Optional[np.ndarray] = None
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The counts as one array, ``(N, 3, K)``."""
-        return np.stack(self.arrays, 1)
-
-    def take(self, order: np.ndarray) -> 'Counts':
-        """Choose images."""
-        return Counts(
-            self.names[order],
-            tuple(array[order] for array in self.arrays),
-            None if self.groups is None else self.groups[order],
-            None if self.histograms is None else self.histograms[order],
-        )
-
-
-@dataclass
-class RunFiles:
-    """One work folder: its results and, if they are there, the counts of each image."""
-
-    folder: Path
-    results: RunResults
-    counts: Optional[Counts]
-
-    @cached_property
-    def curves(self) -> dict[str, Curve]:
-        """What the training logged."""
-        return read_curves(RunFolder(self.folder).curve_files())
-
-    @cached_property
-    def cfg(self) -> Optional[Config]:
-        """The config of the test, if it is there."""
-        return RunFolder(self.folder).tested_config(self.results.config)
-
-    @property
-    def classes(self) -> list[str]:
-        """Class names in order of their index."""
-        return self.results.classes
 
 
 @dataclass
@@ -159,61 +92,6 @@ class RowData:
         """Whether a run used weights that others trained, or started from such."""
         return any(run.results.converted for run in self.runs)
 
-    @property
-    def num_units(self) -> Optional[int]:
-        """Images, or groups of images, that the intervals are over."""
-        return self.units.get('units')
-
-
-def read_run(folder: PathLike) -> RunFiles:
-    """Read a tested run.
-
-    Raises:
-        FileNotFoundError: If it was not tested.
-        ValueError: If its files do not belong together.
-    """
-    place = RunFolder(folder)
-    results = place.results()
-    run = RunFiles(place.path, results, _read_counts(place))
-    if run.counts is not None:
-        expected = counts_from_confusion(results.matrix)
-        counted = [array.sum(0) for array in run.counts.arrays]
-        if not all(map(np.array_equal, counted, expected)):
-            raise ValueError(
-                f'{folder}: {place.counts_file().name} and {place.results_file().name} are of '
-                'different tests: test again'
-            )
-    return run
-
-
-def _read_counts(folder: RunFolder) -> Optional[Counts]:
-    path = folder.counts_file()
-    if not path.is_file():
-        return None
-    names, rows, groups = read_counts(path)
-    counts = Counts(names, tuple(np.moveaxis(rows, 1, 0)), groups)
-    if groups is None:
-        counts.groups = _groups_of_fold(folder, counts.names)
-    counts.histograms = _read_histograms(folder, counts.names)
-    # Every row in one order, so that rows can be compared image by image.
-    unique = len(np.unique(counts.names)) == len(counts.names)
-    return counts.take(np.argsort(counts.names)) if unique else counts
-
-
-def _groups_of_fold(folder: RunFolder, names: np.ndarray) -> Optional[np.ndarray]:
-    """Groups that a fold's ``split.json`` names, for tests that did not write them themselves."""
-    groups = read_split(folder.path).val_groups if folder.split_file.is_file() else None
-    return None if groups is None or len(groups) != len(names) else np.array(groups, str)
-
-
-def _read_histograms(folder: RunFolder, names: np.ndarray) -> Optional[np.ndarray]:
-    path = folder.calibration_file
-    if not path.is_file():
-        return None
-    with np.load(path) as file:
-        same = np.array_equal(file['names'], names)
-        return np.stack([file[part] for part in PARTS], axis=1) if same else None
-
 
 def read_rows(
     rows: Sequence[TableRow],
@@ -264,70 +142,18 @@ def _read_row(row: TableRow) -> RowData:
         return data
     runs = [read_run(folder) for folder in row.runs]
     if len({tuple(run.classes) for run in runs}) > 1:
-        raise ValueError(f'{row.label}: its runs have different classes: {_folders(runs)}')
+        raise ValueError(f'{row.label}: its runs have different classes: {folders_of(runs)}')
     data.replicas, data.note = replicas_of(runs, row.label)
     data.confusion = np.sum([run.results.matrix for run in data.runs], 0)
     data.cost = next(filter(None, (read_cost(run.folder) for run in runs)), None)
     _score(data)
     if all(run.counts is not None for run in data.runs):
-        data.counts = [_joined(replica) for replica in data.replicas]
+        data.counts = [joined(replica) for replica in data.replicas]
         _use_intervals(data)
     else:
         _use_own_intervals(data)
     _calibrate(data)
     return data
-
-
-def _folders(runs: Sequence[RunFiles]) -> str:
-    return ', '.join(str(run.folder) for run in runs)
-
-
-def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFiles]], str]:
-    """Sort runs into replicas, by the images that they were tested on.
-
-    Args:
-        runs: Of one row, seeds in one order for all folds.
-        label: The row's, for messages.
-
-    Returns:
-        The replicas, and a note if some runs fit into none.
-
-    Raises:
-        ValueError: If two runs share some of their images only.
-    """
-    parts: dict[tuple, list[RunFiles]] = {}
-    for run in runs:
-        names = (None,) if run.counts is None else tuple(run.counts.names.tolist())
-        parts.setdefault(names, []).append(run)
-    every = [name for part in parts for name in set(part)]
-    if len(set(every)) < len(every):
-        raise ValueError(
-            f'{label}: its runs share some test images and differ in others, so they are neither '
-            f'seeds nor folds of one test: {_folders(runs)}'
-        )
-    complete = min(map(len, parts.values()))
-    spare = sum(len(members) - complete for members in parts.values())
-    note = f'{spare} runs left out: other folds of their seed are missing' if spare else ''
-    return [[members[index] for members in parts.values()] for index in range(complete)], note
-
-
-def _joined(replica: Sequence[RunFiles]) -> Counts:
-    """Put the images of a replica's folds together."""
-    counts = [run.counts for run in replica if run.counts is not None]
-    grouped = all(part.groups is not None for part in counts)
-    kept = all(part.histograms is not None for part in counts)
-    names = np.concatenate([part.names for part in counts])
-    joined = Counts(
-        names,
-        tuple(np.concatenate(arrays) for arrays in zip(*(part.arrays for part in counts))),
-        np.concatenate([part.groups for part in counts if part.groups is not None])
-        if grouped
-        else None,
-        np.concatenate([part.histograms for part in counts if part.histograms is not None])
-        if kept
-        else None,
-    )
-    return joined if len(counts) == 1 else joined.take(np.argsort(names, kind='stable'))
 
 
 def _policy(run: RunFiles) -> str:

@@ -13,7 +13,8 @@ from typing import Any, Optional, Union
 
 from ...core.files import PathLike, write_bytes
 from ...core.labels import voc_palette
-from ..draw.html import Page, Section, render
+from ..draw.blocks import Page, Section
+from ..draw.html import render
 from ..run.folder import RunFolder
 from . import class_sections, run_sections, score_sections
 from .examples import shared_examples

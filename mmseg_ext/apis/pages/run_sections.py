@@ -6,9 +6,7 @@ from typing import Optional
 import numpy as np
 
 from ...core.labels import IGNORE, background_of
-from ..draw.curves import Curve, curve_summary
-from ..draw.figures import draw_row_curves, letter
-from ..draw.html import (
+from ..draw.blocks import (
     Cell,
     Color,
     Example,
@@ -25,6 +23,8 @@ from ..draw.html import (
     plain,
     section,
 )
+from ..draw.curves import Curve, curve_summary
+from ..draw.figures import draw_row_curves, letter
 from .examples import SharedExample, errors, labels, photo, share_right
 from .facts import run_facts
 from .numbers import NONE, percent

@@ -8,8 +8,7 @@ from typing import Optional
 
 from ...evaluation.intervals import METHOD
 from ...evaluation.units import OLD_METHOD, counted, units_note
-from ..draw.figures import Marked, color, draw_intervals, draw_tradeoff, letter
-from ..draw.html import (
+from ..draw.blocks import (
     Cards,
     Cell,
     Figures,
@@ -24,6 +23,7 @@ from ..draw.html import (
     section,
     table_or_facts,
 )
+from ..draw.figures import Marked, color, draw_intervals, draw_tradeoff, letter
 from .gather import RowData
 from .numbers import NONE, between, hundredfold, percent, points, probability, three_digits
 from .verdict import verdict
@@ -229,7 +229,8 @@ def costs(rows: Rows, main: str) -> Optional[Section]:
         'highest. Compare only what was timed on the same machine.'
     )
     shown = Figures(figures) if figures else None
-    return section('Accuracy against cost', shown, Note(note), table_or_facts(head, lines, 'costs'))
+    title = 'Accuracy against cost' if len(rows) > 1 else 'Cost'
+    return section(title, shown, Note(note), table_or_facts(head, lines, 'costs'))
 
 
 def _tradeoff(

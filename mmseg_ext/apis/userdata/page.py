@@ -10,7 +10,7 @@ from ...core.files import write_bytes
 from ...core.labels import background_of, evenly
 from ...core.reading import read_mask
 from ...datasets.loading import colors_to_ids
-from ..draw.html import (
+from ..draw.blocks import (
     Cell,
     Example,
     Examples,
@@ -27,9 +27,9 @@ from ..draw.html import (
     Swatch,
     Table,
     plain,
-    render,
     section,
 )
+from ..draw.html import render
 from ..draw.pixels import colorize, encode, encode_flat, read_rgb, shrink
 from .check import DataReport, Sample, class_head, class_rows, size_text
 from .file import DataFile

@@ -17,7 +17,7 @@ from support.runs import Row, write_run
 from support.tiny import write_tiny_data
 
 from mmseg_ext.apis.draw import html
-from mmseg_ext.apis.draw.html import (
+from mmseg_ext.apis.draw.blocks import (
     Block,
     Cell,
     Example,
@@ -28,9 +28,9 @@ from mmseg_ext.apis.draw.html import (
     Picture,
     Table,
     plain,
-    render,
     section,
 )
+from mmseg_ext.apis.draw.html import render
 from mmseg_ext.apis.draw.pixels import encode, encode_flat
 from mmseg_ext.apis.pages.report import write_report, write_table_report
 from mmseg_ext.apis.userdata.check import check_data

@@ -22,8 +22,9 @@ from support.paths import ROOT
 from support.runs import CLASSES, PALETTE, Row, write_run
 
 from mmseg_ext.apis.draw import figures as table_figures
+from mmseg_ext.apis.draw.blocks import Page
 from mmseg_ext.apis.draw.figures import letter
-from mmseg_ext.apis.draw.html import Page, render
+from mmseg_ext.apis.draw.html import render
 from mmseg_ext.apis.draw.pixels import error_picture
 from mmseg_ext.apis.pages import class_sections, numbers, run_sections, score_sections
 from mmseg_ext.apis.pages.calibration import ensure_calibration
@@ -34,8 +35,9 @@ from mmseg_ext.apis.pages.examples import (
     example_images,
     shared_examples,
 )
-from mmseg_ext.apis.pages.gather import RowData, RunFiles, read_rows, read_run, replicas_of
+from mmseg_ext.apis.pages.gather import RowData, read_rows
 from mmseg_ext.apis.pages.report import write_paper_report, write_report, write_table_report
+from mmseg_ext.apis.pages.runs import RunFiles, read_run, replicas_of
 from mmseg_ext.apis.run.cost import ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network import build
@@ -174,7 +176,7 @@ def test_groups_are_units(tmp_path, tiny_data, tiny_config, no_drawing):
     (row,) = read_rows([Row('a', 'a', (folder,))])
     expected = score_intervals(_rows_of(folder), groups=[*'aabbcc']).means['mIoU']
     assert row.intervals['mIoU'] == pytest.approx(expected, abs=1e-12)
-    assert row.num_units == 3
+    assert row.units['units'] == 3
     table = [Row(label, label, (folder,)) for label in 'ab']
     page = write_table_report(table, tmp_path / 'page.html', title='x').read_text()
     assert '95 % intervals over 3 patients. Only 3 patients: below 20' in page
