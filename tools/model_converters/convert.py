@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.convert.source import convert_file, describe, notes
+from mmseg_ext.apis.convert.converted_file import convert_file, describe, notes
 from mmseg_ext.apis.convert.sources import SOURCES, find_source
 
 

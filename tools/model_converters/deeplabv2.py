@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from mmseg_ext.apis import cli
+from mmseg_ext.apis.convert.converted_file import converted_meta
 from mmseg_ext.apis.convert.deeplabv2 import (
     ASSUMED,
     ORIGIN,
@@ -20,7 +21,6 @@ from mmseg_ext.apis.convert.deeplabv2 import (
     needed_settings,
     to_port,
 )
-from mmseg_ext.apis.convert.source import converted_meta
 from mmseg_ext.apis.run.checkpoints import read_state_dict, write_checkpoint
 
 

@@ -7,6 +7,6 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
-    source='convert_file describe notes',
+    converted_file='convert_file describe notes',
     sources='SOURCES find_source',
 )

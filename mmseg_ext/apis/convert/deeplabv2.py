@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..run.settings import settings_of
-from .source import count_names
+from ...core.words import count_names
+from ..run.recorded import settings_of
 
 # What the public networks do and their weights do not show.
 ASSUMED = 'rates 6, 12, 18 and 24 and scales 0.5, 0.75 and 1, which the weights do not show'

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Optional
 
-from .repositories import hrnet_extra, mobilenet_v2_table
+from .hrnet import hrnet_extra
+from .repositories import mobilenet_v2_table
 from .source import Source, State, count_modules, in_backbone
 
 _TORCHVISION = 'https://github.com/pytorch/vision'

@@ -1,14 +1,14 @@
 """Checkpoints of whole networks from the repositories that the papers' tables rest on.
 
 Names and shapes were read in the model files of the repositories, at the commits that
-``tests/keys/*.txt`` name; all are MIT. No value changes but where a source says so.
+``tests/support/keys/*.txt`` name; all are MIT. No value changes but where a source says so.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, Optional
 
-from .source import Option, Source, State, by_table, count_modules, rows
+from .hrnet import fold_hrnet_bias, hrnet_model, hrnet_names
+from .source import Option, Source, State, by_table, rows
 
 _GITHUB = 'https://github.com/'
 _UNIT_RANGE: dict[str, Any] = dict(
@@ -223,76 +223,6 @@ def _unet_names(state: State) -> Callable[[str], Optional[str]]:
     return name_of
 
 
-# --- HRNet ----------------------------------------------------------------------------------------
-
-
-def hrnet_extra(state: State, prefix: str = '') -> dict:
-    """Read the ``extra`` of mmseg's ``HRNet`` off the weights; names are the same but a prefix."""
-    width = rows(state, f'{prefix}transition1.0.0.weight')
-    extra = dict(
-        stage1=dict(
-            num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(4,), num_channels=(64,)
-        )
-    )
-    for stage in (2, 3, 4):
-        pattern = re.escape(prefix) + rf'stage{stage}\.(\d+)\.'
-        extra[f'stage{stage}'] = dict(
-            num_modules=count_modules(state, pattern),
-            num_branches=stage,
-            block='BASIC',
-            num_blocks=(4,) * stage,
-            num_channels=tuple(width * 2**i for i in range(stage)),
-        )
-    return extra
-
-
-def _hrnet_model(state: State) -> dict[str, dict]:
-    prefix = 'backbone.model.'
-    extra = hrnet_extra(state, prefix)
-    widths = extra['stage4']['num_channels']
-    head = dict(
-        type='FCNHead',
-        in_channels=widths,
-        in_index=(0, 1, 2, 3),
-        input_transform='resize_concat',
-        channels=sum(widths),
-        num_convs=1,
-        kernel_size=1,
-        concat_input=False,
-        dropout_ratio=0,
-        num_classes=rows(state, 'last_layer.3.weight'),
-        norm_cfg=dict(type='BN'),
-        align_corners=True,
-    )
-    return dict(backbone=dict(type='HRNetAlignCorners', extra=extra), decode_head=head)
-
-
-_HRNET_CONV = 'decode_head.convs.0'
-
-
-def _hrnet_names(state: State) -> Callable[[str], Optional[str]]:
-    rename = by_table(
-        {
-            'last_layer.0': f'{_HRNET_CONV}.conv',
-            'last_layer.1': f'{_HRNET_CONV}.bn',
-            'last_layer.3': 'decode_head.conv_seg',
-        }
-    )
-    prefix = 'backbone.model.'
-    return lambda key: (
-        f'backbone.{key.removeprefix(prefix)}' if key.startswith(prefix) else rename(key)
-    )
-
-
-def _fold_hrnet_bias(state: State) -> State:
-    """Move the bias in front of a batch norm into its mean: x + b - m = x - (m - b)."""
-    bias = state.pop(f'{_HRNET_CONV}.conv.bias', None)
-    mean = f'{_HRNET_CONV}.bn.running_mean'
-    if bias is not None and mean in state and bias.shape == state[mean].shape:
-        state[mean] = state[mean] - bias
-    return state
-
-
 def _bubbliiiing(repository: str, networks: str, **parts: Any) -> Source:
     name = f'bubbliiiing/{repository}'
     return Source(title=f'{networks} of {name}', origin=f'{_GITHUB}{name}', **_UNIT_RANGE, **parts)
@@ -319,9 +249,9 @@ SOURCES: dict[str, Source] = {
     'bubbliiiing_hrnet': _bubbliiiing(
         'hrnet-pytorch',
         'HRNetV2 (W18, W32 or W48)',
-        model=_hrnet_model,
-        names=_hrnet_names,
-        adjust=_fold_hrnet_bias,
+        model=hrnet_model,
+        names=hrnet_names,
+        adjust=fold_hrnet_bias,
         note="the bias before the head's batch norm goes into its running mean; exact where the "
         'sides of the image are multiples of 32, as a letterbox makes them',
     ),

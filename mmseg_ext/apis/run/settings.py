@@ -9,16 +9,11 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import (
-    Any,
-    NamedTuple,
-    Optional,
-)
+from typing import Any, NamedTuple, Optional
 
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 
-from .checkpoints import read_checkpoint
 from .network_facts import (
     MAPS,
     Use,
@@ -29,12 +24,9 @@ from .network_facts import (
     plain_value,
     same,
 )
-
-Settings = dict[str, Any]
+from .recorded import IMAGES, Settings, effective, flatten, nested_settings, read_meta, settings_in
 
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
-_IMAGES = 'data_preprocessor'
-_NOT_RECORDED = ('init', 'pretrain', 'loss', 'sampler')  # how it was trained
 
 
 class Difference(NamedTuple):
@@ -43,62 +35,6 @@ class Difference(NamedTuple):
     setting: str
     file: Any
     config: Any
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-def settings_of(model: Mapping[str, Any], images: Optional[Mapping[str, Any]] = None) -> Settings:
-    """List the settings of a model's parts, defaults included, as plain values by their path.
-
-    Args:
-        model: Configs of the parts, and plain settings of the model itself.
-        images: ``mean``, ``std`` and ``bgr_to_rgb`` of the preprocessor; ``None``: not known.
-    """
-    given = {**model, _IMAGES: dict(images)} if images is not None else dict(model)
-    return {
-        path: value
-        for name, part in given.items()
-        for path, value in _flatten(_effective(part), name)
-        if not any(word.startswith(_NOT_RECORDED) for word in path.split('.'))
-    }
-
-
-def _effective(part: Any) -> Any:
-    """A part's config with the defaults of its class."""
-    if not isinstance(part, Mapping) or 'type' not in part:
-        return part
-    return {**_defaults(MODELS.get(part['type'])), **part}
-
-
-def _defaults(kind: Any) -> dict[str, Any]:
-    """Defaults of a class's own arguments; what it hands on may be fixed by it."""
-    if kind is None:  # of a package that is not here
-        return {}
-    parameters = inspect.signature(kind).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
-
-
-def _flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flatten(inner, f'{path}.{key}')
-    else:
-        plain = _recordable(value)
-        if plain is not None or value is None:
-            yield path, plain
-
-
-def _recordable(value: Any) -> Any:
-    """A plain value, or a dict or list of such; ``None`` for what is none."""
-    if isinstance(value, Mapping):
-        return {str(key): _recordable(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_recordable(inner) for inner in value]
-    return plain_value(value)
-
-
-# --- comparing ------------------------------------------------------------------------------------
 
 
 def check_settings(
@@ -120,7 +56,7 @@ def check_settings(
     while isinstance(model.get('module'), Mapping):  # test-time augmentation
         model = model['module']
     use: Use = 'whole' if complete else 'tuned'
-    recorded = _settings_in(meta)
+    recorded = settings_in(meta)
     if isinstance(meta, Mapping) and meta.get('converted_from') and not recorded:
         told = 'was converted without its settings: that it fits the config cannot be seen'
         print_log(f'{name} {told}; convert it again', 'current', logging.WARNING)
@@ -147,7 +83,7 @@ def check_starts(model: Mapping[str, Any]) -> None:
         parts['backbone'] = dict(parts['backbone'], pretrained=model['pretrained'])
     for name, part in parts.items():
         for path in _start_files(part):
-            recorded = _settings_in(read_meta(path))
+            recorded = settings_in(read_meta(path))
             found = _part_differences(name, part, recorded, 'start')
             if found:
                 raise ValueError(_explain(found, path, 'start'))
@@ -167,18 +103,6 @@ def _tell_of_images(model: Mapping, recorded: Settings, path: str) -> None:
         text = '; '.join(f'{d.setting} {d.file} there, {d.config} here' for d in found)
         message = f'{path} was trained on other images than the config gives it: {text}'
         print_log(message, 'current', logging.WARNING)
-
-
-def read_meta(checkpoint: Any) -> Any:
-    """What a checkpoint file says of itself; nothing for an address or a file without such."""
-    if not Path(str(checkpoint)).is_file():
-        return {}
-    return read_checkpoint(checkpoint).get('meta') or {}
-
-
-def _settings_in(meta: Any) -> Settings:
-    came = meta.get('converted_from') if isinstance(meta, Mapping) else None
-    return dict(came.get('settings') or {}) if isinstance(came, Mapping) else {}
 
 
 def _explain(found: Sequence[Difference], name: Any, use: Use) -> str:
@@ -218,7 +142,7 @@ def _differences(model: Mapping[str, Any], recorded: Settings, use: Use) -> Iter
 
 def _part_differences(name: str, part: Mapping, recorded: Settings, use: Use) -> list[Difference]:
     """Differences of a part, told by the settings that explain them where there are any."""
-    theirs = _nested(recorded).get(name)
+    theirs = nested_settings(recorded).get(name)
     if theirs is None:
         return []
     other = [Difference(f'{name}.type', theirs['type'], part['type'])]
@@ -249,7 +173,7 @@ def _explaining(
     name: str, theirs: Mapping, part: Mapping, helps: Callable[[dict], bool]
 ) -> list[Difference]:
     """Find the settings of a part whose repair brings the two networks closer."""
-    configured, explained = _effective(part), []
+    configured, explained = effective(part), []
     for key in (key for key in theirs if key != 'type'):
         told = _told(f'{name}.{key}', theirs[key], configured.get(key))
         if told and helps({**part, key: theirs[key]}):
@@ -264,7 +188,7 @@ def _path(name: str, attribute: str) -> str:
 
 def _told(path: str, theirs: Any, ours: Any) -> list[Difference]:
     """Differences of a setting that may hold others."""
-    given, configured = dict(_flatten(theirs, path)), dict(_flatten(ours, path))
+    given, configured = dict(flatten(theirs, path)), dict(flatten(ours, path))
     return [
         Difference(key, given.get(key), configured.get(key))
         for key in {**given, **configured}
@@ -278,13 +202,13 @@ def _map_differences(model: Mapping, recorded: Settings, use: Use) -> Iterator[D
         kind = recorded.get(f'{head}.type')
         ours = model.get(head)
         if kind and isinstance(ours, Mapping) and (use == 'whole' or kind == ours['type']):
-            theirs, read = _maps_read(_nested(recorded), head), _maps_read(model, head)
+            theirs, read = _maps_read(nested_settings(recorded), head), _maps_read(model, head)
             if theirs is not None and read is not None and not same(theirs, read):
                 yield Difference(f'{head}.in_index (maps of the backbone)', theirs, read)
 
 
 def _maps_read(model: Mapping, head: str) -> Optional[list[Any]]:
-    backbone, reader = _effective(model.get('backbone')), _effective(model[head])
+    backbone, reader = effective(model.get('backbone')), effective(model[head])
     if not isinstance(backbone, Mapping):
         return None
     maps = next((backbone[key] for key in MAPS if backbone.get(key) is not None), None)
@@ -299,12 +223,12 @@ def _maps_read(model: Mapping, head: str) -> Optional[list[Any]]:
 
 
 def _image_differences(model: Mapping, recorded: Settings) -> Iterator[Difference]:
-    ours = model.get(_IMAGES)
+    ours = model.get(IMAGES)
     if not isinstance(ours, Mapping):
         return
     usual = dict(mean=[0.0], std=[1.0], bgr_to_rgb=False)
     for key, default in usual.items():
-        path = f'{_IMAGES}.{key}'
+        path = f'{IMAGES}.{key}'
         if path in recorded:
             value = ours.get(key)
             value = default if value is None else value
@@ -323,18 +247,7 @@ def _spread(a: Any, b: Any) -> tuple[Any, Any]:
 
 def _model_differences(model: Mapping, recorded: Settings) -> Iterator[Difference]:
     """Compare settings of the model itself, such as the scales of its input."""
-    configured = _effective(model) if 'type' in model else model
+    configured = effective(model) if 'type' in model else model
     for path, value in recorded.items():
-        if path.split('.')[0] not in (*_PARTS, _IMAGES) and not same(value, configured.get(path)):
+        if path.split('.')[0] not in (*_PARTS, IMAGES) and not same(value, configured.get(path)):
             yield Difference(path, value, plain_value(configured.get(path)))
-
-
-def _nested(flat: Settings) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for path, value in flat.items():
-        *folders, leaf = path.split('.')
-        place = nested
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[leaf] = value
-    return nested

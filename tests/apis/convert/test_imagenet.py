@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 
-from mmseg_ext.apis.convert.source import convert
+from mmseg_ext.apis.convert.conversion import convert
 from mmseg_ext.apis.convert.sources import SOURCES
 
 pytestmark = pytest.mark.oracle

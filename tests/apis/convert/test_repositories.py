@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from support.paths import ROOT
 
-from mmseg_ext.apis.convert.source import (
-    convert,
+from mmseg_ext.apis.convert.conversion import convert
+from mmseg_ext.apis.convert.converted_file import (
     convert_file,
     converted_meta,
     describe,
@@ -21,7 +21,8 @@ from mmseg_ext.apis.convert.source import (
 )
 from mmseg_ext.apis.convert.sources import SOURCES, find_source
 from mmseg_ext.apis.run.config import load_config
-from mmseg_ext.apis.run.settings import check_settings, settings_of
+from mmseg_ext.apis.run.recorded import settings_of
+from mmseg_ext.apis.run.settings import check_settings
 from mmseg_ext.utils import register_all_modules
 
 register_all_modules()

@@ -8,7 +8,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_ext.apis.convert.source import convert, convert_file
+from mmseg_ext.apis.convert.conversion import convert
+from mmseg_ext.apis.convert.converted_file import convert_file
 from mmseg_ext.apis.convert.sources import SOURCES
 
 GOOGLE, TIMM = 'imagenet_r50vit_transunet', 'timm_r50vit_transunet'

@@ -10,7 +10,7 @@ from mmengine.model.weight_init import PretrainedInit
 from mmseg.apis import MMSegInferencer, init_model
 from torch import nn
 
-from mmseg_ext.apis.convert.source import read_public_weights
+from mmseg_ext.apis.convert.converted_file import read_public_weights
 from mmseg_ext.apis.predict.average import load_average
 from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.checkpoints import read_state_dict

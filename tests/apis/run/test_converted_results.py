@@ -7,7 +7,7 @@ from support.paths import ROOT
 
 from mmseg_ext.apis.cards.card import results_section
 from mmseg_ext.apis.cards.record import commands
-from mmseg_ext.apis.convert.source import converted_meta
+from mmseg_ext.apis.convert.converted_file import converted_meta
 from mmseg_ext.apis.run.config import _restates_start, load_config
 from mmseg_ext.apis.run.facts import run_facts
 from mmseg_ext.apis.run.results import RunResults

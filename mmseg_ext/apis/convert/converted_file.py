@@ -1,0 +1,150 @@
+"""Files of converted weights: what they are read from, and what they say of themselves.
+
+No training happens: results of converted weights are their authors', and the file says so in its
+meta data.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from ...core.files import PathLike
+from ...core.words import count_names
+from ..run.checkpoints import read_state_dict, write_checkpoint
+from ..run.recorded import settings_of
+from .conversion import Converted, choose_options, convert, with_loss
+from .source import Option, Source, State
+
+
+def read_public_weights(path: PathLike) -> State:
+    """Read a checkpoint of torch, one of safetensors, or arrays of numpy.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ImportError: If the package for its format is not there.
+        ValueError: If it is no checkpoint.
+    """
+    readers = {'.safetensors': _read_safetensors, '.npz': _read_arrays}
+    read = readers.get(Path(path).suffix)
+    if read is None:
+        return read_state_dict(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no checkpoint {path}')
+    try:
+        return read(path)
+    except ImportError:
+        raise
+    except Exception as error:  # a package raises a kind of its own
+        raise ValueError(f'{path} cannot be read as a checkpoint: {error}') from error
+
+
+def _read_safetensors(path: PathLike) -> State:
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise ImportError(f'{path}: pip install safetensors, to read this format') from None
+    return load_file(str(path))
+
+
+def _read_arrays(path: PathLike) -> State:
+    with np.load(path) as arrays:
+        return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+
+def converted_meta(
+    path: PathLike, *, source: str, origin: str, settings: Optional[Mapping[str, Any]] = None
+) -> dict[str, Any]:
+    """Say in a checkpoint where its weights come from; results and cards show it.
+
+    Args:
+        path: The public file; its name alone is kept.
+        source: Name of the kind of checkpoint.
+        origin: Its address.
+        settings: What loading compares with the config, see :mod:`~..run.settings`.
+    """
+    came: dict[str, Any] = dict(file=Path(path).name, source=source, origin=origin)
+    if settings:
+        came['settings'] = dict(settings)
+    return dict(converted_from=came, note='training not reproduced')
+
+
+def convert_file(
+    path: PathLike,
+    target: PathLike,
+    *,
+    name: str,
+    source: Source,
+    options: Optional[Mapping[str, Any]] = None,
+) -> Converted:
+    """Convert a public checkpoint into a file of ours.
+
+    Args:
+        path: File, or address of a torch checkpoint.
+        target: File to write, over an older one.
+        name: Of the source.
+        source: What the weights are.
+        options: See :func:`~.conversion.convert`.
+
+    Raises:
+        FileNotFoundError: If ``path`` is not there.
+        ValueError: If it holds other weights, or ``target`` is the same file.
+    """
+    if Path(target).exists() and Path(path).exists() and Path(path).samefile(target):
+        raise ValueError(f'{target} is the file to read: name another one to write')
+    choose_options(source, options or {})  # a mistake in them is told before the file is read
+    converted = convert(read_public_weights(path), source, options)
+    settings = settings_of(converted.model, source.images_for(converted.options))
+    meta = converted_meta(path, source=name, origin=source.origin, settings=settings)
+    write_checkpoint(dict(state_dict=converted.state, meta=meta), target)
+    return converted
+
+
+def describe(converted: Converted, target: PathLike, source: Source) -> str:
+    """Write the config that the weights fit: a file of it loads, and predicts with a whole model.
+
+    Args:
+        converted: From :func:`convert_file`.
+        target: The file that was written.
+        source: What the weights are.
+    """
+    parts = {part: with_loss(cfg) for part, cfg in converted.model.items()}
+    if list(parts) == ['backbone']:
+        parts['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=str(target))
+        return Config(dict(model=parts)).pretty_text.strip()
+    images = source.images_for(converted.options)
+    config = dict(
+        default_scope='mmseg',
+        custom_imports=dict(imports=['mmseg_ext'], allow_failed_imports=False),
+        test_pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')],
+        model=dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(type='SegDataPreProcessor', **images),
+            **parts,
+            test_cfg=dict(mode='whole'),
+        ),
+    )
+    return Config(config).pretty_text.strip()
+
+
+def notes(converted: Converted, target: PathLike, source: Source) -> list[str]:
+    """Say what a conversion did and what it assumed, a sentence a line; arguments as above."""
+    lines = [
+        f'{target}: {len(converted.state)} tensors written',
+        count_names('of the file left out', converted.left_out),
+        count_names('of the model not in the file, random', converted.absent),
+        f'images: {source.images}',
+        *(_assumption(source.options[key], key, value) for key, value in converted.options.items()),
+        *([source.note] if source.note else []),
+        f'from {source.origin}; training not reproduced',
+    ]
+    return lines
+
+
+def _assumption(option: Option, name: str, value: int) -> str:
+    others = ' or '.join(f'--option {name}={c}' for c in option.choices if c != value)
+    called = f' ({option.alias} there)' if option.alias else ''
+    return f'{option.meaning} {value}{called}, which the weights do not show; else {others}'

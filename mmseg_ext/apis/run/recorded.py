@@ -1,0 +1,95 @@
+"""The settings of converted weights as a file records them: plain values by their path in a model.
+
+They are written by a converter, and compared with a config's by ``settings.py``.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from mmseg.registry import MODELS
+
+from .checkpoints import read_checkpoint
+from .network_facts import plain_value
+
+Settings = dict[str, Any]
+
+IMAGES = 'data_preprocessor'
+_NOT_RECORDED = ('init', 'pretrain', 'loss', 'sampler')  # how it was trained
+
+
+def settings_of(model: Mapping[str, Any], images: Optional[Mapping[str, Any]] = None) -> Settings:
+    """List the settings of a model's parts, defaults included, as plain values by their path.
+
+    Args:
+        model: Configs of the parts, and plain settings of the model itself.
+        images: ``mean``, ``std`` and ``bgr_to_rgb`` of the preprocessor; ``None``: not known.
+    """
+    given = {**model, IMAGES: dict(images)} if images is not None else dict(model)
+    return {
+        path: value
+        for name, part in given.items()
+        for path, value in flatten(effective(part), name)
+        if not any(word.startswith(_NOT_RECORDED) for word in path.split('.'))
+    }
+
+
+def effective(part: Any) -> Any:
+    """A part's config with the defaults of its class."""
+    if not isinstance(part, Mapping) or 'type' not in part:
+        return part
+    return {**_defaults(MODELS.get(part['type'])), **part}
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    """Defaults of a class's own arguments; what it hands on may be fixed by it."""
+    if kind is None:  # of a package that is not here
+        return {}
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The plain values within a setting, each with its path."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flatten(inner, f'{path}.{key}')
+    else:
+        plain = _recordable(value)
+        if plain is not None or value is None:
+            yield path, plain
+
+
+def _recordable(value: Any) -> Any:
+    """A plain value, or a dict or list of such; ``None`` for what is none."""
+    if isinstance(value, Mapping):
+        return {str(key): _recordable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_recordable(inner) for inner in value]
+    return plain_value(value)
+
+
+def read_meta(checkpoint: Any) -> Any:
+    """What a checkpoint file says of itself; nothing for an address or a file without such."""
+    if not Path(str(checkpoint)).is_file():
+        return {}
+    return read_checkpoint(checkpoint).get('meta') or {}
+
+
+def settings_in(meta: Any) -> Settings:
+    """What a converter recorded in a checkpoint's meta data; nothing for any other."""
+    came = meta.get('converted_from') if isinstance(meta, Mapping) else None
+    return dict(came.get('settings') or {}) if isinstance(came, Mapping) else {}
+
+
+def nested_settings(flat: Settings) -> dict[str, Any]:
+    """Settings by their path as configs within configs."""
+    nested: dict[str, Any] = {}
+    for path, value in flat.items():
+        *folders, leaf = path.split('.')
+        place = nested
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[leaf] = value
+    return nested
