@@ -16,7 +16,7 @@ from ...evaluation.confusion import MEANS, metrics_from_confusion
 from ...evaluation.intervals import Interval, score_intervals, unit_counts
 from ...evaluation.paired import Difference, holm, paired_difference
 from ...evaluation.units import OLD_METHOD, Units, describe_units
-from ..run.cost import read_cost
+from ..run.cost import Cost, read_cost
 from .runs import Counts, RunFiles, folders_of, joined, read_run, replicas_of
 
 
@@ -56,7 +56,7 @@ class RowData:
         ece: Calibration error, mean over replicas, with ``ece_interval``.
         difference: mIoU above that of the baseline; ``None`` with ``unpaired`` saying why.
         p_holm: p of the difference, corrected for the number of rows.
-        cost: Content of ``cost.json``.
+        cost: What its network costs, if it was measured.
     """
 
     label: str
@@ -79,7 +79,7 @@ class RowData:
     difference: Optional[Difference] = None
     unpaired: str = ''
     p_holm: Optional[float] = None
-    cost: Optional[dict[str, Any]] = None
+    cost: Optional[Cost] = None
     counts: list[Counts] = field(default_factory=list)
 
     @property

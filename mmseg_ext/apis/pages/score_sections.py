@@ -24,6 +24,7 @@ from ..draw.blocks import (
     table_or_facts,
 )
 from ..draw.figures import Marked, color, draw_intervals, draw_tradeoff, letter
+from ..run.cost import Cost
 from .gather import RowData
 from .numbers import NONE, between, hundredfold, percent, points, probability, three_digits
 from .verdict import verdict
@@ -211,7 +212,7 @@ def _in_words(marked: Marked) -> str:
 
 def costs(rows: Rows, main: str) -> Optional[Section]:
     """Show the main score against latency and parameters."""
-    known = [(place, row) for place, row in enumerate(rows) if row.cost]
+    known = [(place, row, row.cost) for place, row in enumerate(rows) if row.cost]
     if not known:
         return None
     drawn = [
@@ -222,7 +223,7 @@ def costs(rows: Rows, main: str) -> Optional[Section]:
         )
     ]
     figures = [figure for figure in drawn if figure is not None] if len(rows) > 1 else []
-    lines = [Line(Cell(row.label), _cost(row.cost or {}), key(place, rows)) for place, row in known]
+    lines = [Line(Cell(row.label), _cost(cost), key(place, rows)) for place, row, cost in known]
     head = ('row', 'parameters', 'GFLOPs', 'latency, ms', 'input', 'on')
     note = (
         'One forward pass of one image of the training’s crop size: median, with lowest and '
@@ -234,14 +235,14 @@ def costs(rows: Rows, main: str) -> Optional[Section]:
 
 
 def _tradeoff(
-    known: Sequence[tuple[int, RowData]], main: str, name: str, label: str, scale: float
+    known: Sequence[tuple[int, RowData, Cost]], main: str, name: str, label: str, scale: float
 ) -> Optional[Figure]:
     marked = []
-    for place, row in known:
-        value, cost = row.metrics.get(main), (row.cost or {}).get(name)
-        if value is not None and cost is not None:
+    for place, row, cost in known:
+        value = row.metrics.get(main)
+        if value is not None:
             low, high = (hundredfold(end) for end in row.intervals.get(main, (None, None)))
-            marked.append((place, scale * cost, 100 * value, low, high))
+            marked.append((place, scale * getattr(cost, name), 100 * value, low, high))
     if not marked:
         return None
     words = ', '.join(f'{letter(p)} {v:.1f} at {three_digits(c)}' for p, c, v, *_ in marked)
@@ -249,14 +250,13 @@ def _tradeoff(
     return embed(drawn, f'{main} against {label}', f'{main} over {label}: {words}')
 
 
-def _cost(cost: Mapping) -> list[Cell]:
-    ends = [three_digits(cost[f'latency_{end}_ms']) for end in ('lowest', 'highest')]
-    flops = cost.get('flops')
-    height, width = cost['size']
+def _cost(cost: Cost) -> list[Cell]:
+    ends = [three_digits(end) for end in (cost.latency_lowest_ms, cost.latency_highest_ms)]
+    height, width = cost.size
     return [
-        Cell(f'{cost["parameters"]:,}'),
-        Cell(NONE if flops is None else f'{flops / 1e9:.4g}'),
-        Cell(three_digits(cost['latency_ms']), (' to '.join(ends),)),
+        Cell(f'{cost.parameters:,}'),
+        Cell(NONE if cost.flops is None else f'{cost.flops / 1e9:.4g}'),
+        Cell(three_digits(cost.latency_ms), (' to '.join(ends),)),
         Cell(f'{height}\u00d7{width}'),
-        Cell(str(cost.get('hardware') or '')),
+        Cell(cost.hardware or ''),
     ]

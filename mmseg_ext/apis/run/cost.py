@@ -6,7 +6,8 @@ come on top of it.
 """
 
 import statistics
-from typing import Any, Optional
+from dataclasses import asdict, dataclass
+from typing import Optional
 
 import torch
 from mmengine.config import Config
@@ -15,6 +16,33 @@ from ...core.files import PathLike, read_json, write_json
 from .facts import hardware
 from .folder import RunFolder
 from .network import build, flops_of_image, tested_parameters, time_images
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs, and what it was measured with; the entries of the file.
+
+    Args:
+        parameters: Without auxiliary heads.
+        flops: A multiply-add is two; ``None`` if torch cannot count them.
+        latency_ms: Median pass.
+        latency_lowest_ms: Fastest pass.
+        latency_highest_ms: Slowest pass.
+        size: Height and width of the image.
+        repeats: Timed passes.
+        hardware: That they ran on.
+        torch: Its version.
+    """
+
+    parameters: int
+    flops: Optional[float]
+    latency_ms: float
+    latency_lowest_ms: float
+    latency_highest_ms: float
+    size: list[int]
+    repeats: Optional[int] = None
+    hardware: Optional[str] = None
+    torch: Optional[str] = None
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
@@ -33,9 +61,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def measure_cost(
-    cfg: Config, *, size: Optional[tuple[int, int]] = None, repeats: int = 9
-) -> dict[str, Any]:
+def measure_cost(cfg: Config, *, size: Optional[tuple[int, int]] = None, repeats: int = 9) -> Cost:
     """Count and time a config's network, on the GPU if there is one.
 
     Args:
@@ -44,9 +70,7 @@ def measure_cost(
         repeats: Timed passes, after two that are not timed.
 
     Returns:
-        ``parameters`` without auxiliary heads, ``flops`` (``None`` if torch cannot count them; a
-        multiply-add is two), ``latency_ms``, the median, with the lowest and highest pass, and
-        what they were measured with.
+        Its cost on this machine.
 
     Raises:
         ValueError: If ``repeats`` is below 1, or the config does not say its size.
@@ -57,7 +81,7 @@ def measure_cost(
     network = build(cfg).eval()
     parameters, (flops, _) = tested_parameters(network), flops_of_image(network, (height, width))
     times = time_images(network, (height, width), repeats=repeats)
-    return dict(
+    return Cost(
         parameters=parameters,
         flops=flops,
         latency_ms=statistics.median(times),
@@ -70,22 +94,31 @@ def measure_cost(
     )
 
 
-def read_cost(work_dir: PathLike) -> Optional[dict[str, Any]]:
-    """Read ``cost.json``; ``None`` if nothing was measured."""
+def read_cost(work_dir: PathLike) -> Optional[Cost]:
+    """Read what was measured of a run's network; ``None`` if nothing was.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
     path = RunFolder(work_dir).cost_file
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return Cost(**read_json(path))
+    except TypeError as error:
+        raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
 
 
-def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[dict[str, Any]]:
+def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[Cost]:
     """Measure a tested run unless that is done already.
 
     Returns:
-        The content of ``cost.json``; ``None`` if the work folder holds no config.
+        Its cost; ``None`` if the work folder holds no config.
     """
     cost = read_cost(work_dir)
     folder = RunFolder(work_dir)
     cfg = folder.tested_config(folder.results().config) if cost is None else None
     if cfg is not None:
         cost = measure_cost(cfg, repeats=repeats)
-        write_json(folder.cost_file, cost)
+        write_json(folder.cost_file, asdict(cost))
     return cost

@@ -38,7 +38,7 @@ from mmseg_ext.apis.pages.examples import (
 from mmseg_ext.apis.pages.gather import RowData, read_rows
 from mmseg_ext.apis.pages.report import write_paper_report, write_report, write_table_report
 from mmseg_ext.apis.pages.runs import RunFiles, read_run, replicas_of
-from mmseg_ext.apis.run.cost import ensure_cost, input_size, measure_cost
+from mmseg_ext.apis.run.cost import Cost, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network import build
 from mmseg_ext.apis.run.results import RunResults
@@ -471,14 +471,17 @@ def test_cost_of_a_network(tiny_config, tmp_path, rows):
     assert input_size(cfg) == (32, 32)
     cost = measure_cost(cfg, size=(16, 24), repeats=3)
     network = build(cfg)
-    assert cost['parameters'] == sum(p.numel() for p in network.parameters())
+    assert cost.parameters == sum(p.numel() for p in network.parameters())
     # the first convolution of the stem alone: 4 maps of 8x12 from 3 channels, 3x3
-    assert cost['flops'] > 2 * 4 * 8 * 12 * 27 and cost['size'] == [16, 24]
-    assert 0 < cost['latency_lowest_ms'] <= cost['latency_ms'] <= cost['latency_highest_ms']
+    assert cost.flops > 2 * 4 * 8 * 12 * 27 and cost.size == [16, 24]
+    assert 0 < cost.latency_lowest_ms <= cost.latency_ms <= cost.latency_highest_ms
     with pytest.raises(ValueError, match='repeats must be at least 1'):
         measure_cost(cfg, repeats=0)
-    kept = json.loads(RunFolder(rows[0].runs[0]).cost_file.read_text())
+    kept = Cost(**json.loads(RunFolder(rows[0].runs[0]).cost_file.read_text()))
     assert ensure_cost(rows[0].runs[0]) == kept  # measured once
+    RunFolder(tmp_path).cost_file.write_text('{"parameters": 1}')
+    with pytest.raises(ValueError, match=r'cost\.json is damaged.*remove it'):
+        ensure_cost(tmp_path)
 
 
 def test_the_tool_compares_folders(rows, tmp_path, monkeypatch, no_drawing):
