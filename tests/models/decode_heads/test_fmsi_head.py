@@ -5,10 +5,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.registry import init_default_scope
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 
 import mmseg_ext  # noqa: F401
-from mmseg_ext.models.decode_heads import GGCA, MSEA, DeformASPP, FMSIHead, InterestFlow
+from mmseg_ext.models.decode_heads import (
+    GGCA,
+    MSEA,
+    DeepLabV3PlusHead,
+    DeformASPP,
+    FMSIHead,
+    InterestFlow,
+    MFPHead,
+)
 from mmseg_ext.models.layers.aspp import ASPP, ImagePooling
 
 BACKBONE = 37_867_312
@@ -216,6 +225,13 @@ def test_every_parameter_of_the_full_head_gets_a_gradient():
     # convolutions in front of a norm have a bias without effect; all else must move
     silent = [n for n, p in parameters.items() if not p.grad.abs().sum() > 0]
     assert [n for n in silent if not n.endswith('bias')] == []
+
+
+@pytest.mark.parametrize('head', [FMSIHead, DeepLabV3PlusHead, MFPHead])
+def test_a_forward_is_read_in_one_class(head):
+    """Heads share functions; none inherits another's steps."""
+    assert head.__bases__ == (BaseDecodeHead,)
+    assert {'forward', '_refine'} <= set(vars(head)) and '_transform_inputs' not in vars(head)
 
 
 def test_empty_slots_give_the_baseline_graph():
