@@ -179,6 +179,7 @@ def test_a_seed_that_was_drawn_is_gone_on_with(tiny_config, tmp_path):
 def test_checkpoints_of_an_earlier_run_are_renamed_and_not_gone_on_from(tiny_config, tmp_path):
     training.train(load(tiny_config, tmp_path, max_iters=6))
     before = {path.name: path.read_bytes() for path in tmp_path.glob('*.pth')}
+    assert 'iter_6.pth' in before
     training.train(load(tiny_config, tmp_path, max_iters=3))
     assert last_checkpoint(tmp_path).name == 'iter_3.pth'
     for name, content in before.items():

@@ -12,6 +12,7 @@ from support.tools import load_tool
 
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.options import use_seed
+from mmseg_ext.apis.run.training import build_runner
 
 
 def test_train_then_test(tiny_config, tmp_path, python_tool):
@@ -79,10 +80,25 @@ def test_mmseg_s_arguments_are_understood(tiny_config, monkeypatch):
     assert (args.checkpoint, args.out, args.show_dir, args.wait_time) == ('c.pth', 'o', 'd', 1.0)
 
 
-def test_deterministic_reaches_the_runner(tiny_config, tmp_path):
+@pytest.fixture
+def _algorithms():
+    """Those of torch, left as they were found."""
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.backends.cudnn.deterministic = False
+
+
+@pytest.mark.parametrize('deterministic', [False, True])
+def test_seed_and_deterministic_reach_the_runner_and_torch(
+    tiny_config, tmp_path, deterministic, _algorithms
+):
     cfg = load_config(tiny_config, work_dir=tmp_path)
-    use_seed(cfg, seed=3, deterministic=True)
-    assert cfg.randomness == dict(seed=3, deterministic=True)
+    cfg.experiment_name = tmp_path.name
+    use_seed(cfg, seed=3, deterministic=deterministic)
+    runner = build_runner(cfg)
+    assert (runner.seed, runner.deterministic) == (3, deterministic)
+    assert torch.are_deterministic_algorithms_enabled() is deterministic
+    assert torch.initial_seed() == 3
 
 
 @pytest.mark.parametrize('tool', ['train', 'test'])

@@ -759,7 +759,7 @@ def test_output_stride_8_is_that_of_the_repositories(file, source, expected):
 def test_the_tool_lists_its_sources(monkeypatch, capsys):
     assert _run(monkeypatch, '--list') == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(SOURCES)
-    assert len(SOURCES) >= 12
+    assert len(SOURCES) >= 18
 
 
 def test_the_tool_s_mistakes_are_one_line(tmp_path, monkeypatch, capsys):

@@ -49,7 +49,9 @@ def test_the_mean_of_the_softmaxes(tiny_config, tiny_data, weights):
     images = find_images([tiny_data / 'img'])
     single = [logits_of(load_model(tiny_config, path, device='cpu'), images) for path in weights]
     average = load_average(tiny_config, weights, device='cpu')
-    for index, found in enumerate(predict(average, images, keep_prob=True)):
+    results = list(predict(average, images, keep_prob=True))
+    assert len(results) == 6
+    for index, found in enumerate(results):
         probs = [softmax(logits[index]) for logits in single]
         mean = (probs[0] + probs[1] + probs[2]) / 3
         np.testing.assert_allclose(found.prob, mean, atol=6e-4)  # kept in half precision

@@ -555,7 +555,7 @@ def test_palettes_that_number_colors_differently(tmp_path):
         wanted.append(INKS[mask])
     data, loaded, notes = _masks_as_loaded(tmp_path, paths)
     assert set(data.palette) == {tuple(c) for c in INKS.tolist()} and data.color_masks
-    for label, colors in zip(loaded, wanted):
+    for label, colors in zip(loaded, wanted, strict=True):
         assert (np.array(data.palette)[label] == colors).all()
     assert any('the colors of the palettes are read' in note for note in notes)
 
@@ -600,7 +600,7 @@ def test_interpolated_masks_give_the_classes_and_ignore_the_blends(tmp_path, ink
     assert len(data.classes) == 3
     assert any(re.search(r'are taken as ignored \(\d+\.\d\d % of the pixels', n) for n in notes)
     keys = {label: value for value, label in data.values.items() if label != 255}
-    for label, mask in zip(loaded, exact):
+    for label, mask in zip(loaded, exact, strict=True):
         seen = label != 255
         values = np.array([keys[k] for k in range(3)])
         assert (values[label[seen]] == mask[seen]).all() and seen.mean() > 0.85
@@ -619,7 +619,7 @@ def test_numbers_of_objects_are_one_class(tmp_path):
     data, loaded, notes = _masks_as_loaded(tmp_path, paths)
     assert data.classes == ('background', 'foreground') and data.mask_threshold == 1
     stored = [np.asarray(Image.open(path)) for path in paths]
-    assert all((label == (mask > 0)).all() for label, mask in zip(loaded, stored))
+    assert all((label == (mask > 0)).all() for label, mask in zip(loaded, stored, strict=True))
     assert any('numbers of objects' in note for note in notes)
 
 

@@ -19,7 +19,7 @@ def test_last_four_blocks_are_dilated_as_in_the_reference():
     named = model.named_modules()
     convs = {n: m for n, m in named if isinstance(m, torch.nn.Conv2d)}
     others = [m.dilation for n, m in convs.items() if not n.startswith(('layer6', 'layer7'))]
-    assert len(others) > 20 and set(others) == {(1, 1)}
+    assert len(others) == 39 and set(others) == {(1, 1)}
 
 
 def test_same_parameters_as_mmseg():

@@ -143,7 +143,7 @@ def test_a_recomputed_decoder_changes_no_value(plus):
         kept.append(sum(saved))
     assert kept[1] < 0.7 * kept[0]
     plain, again = (dict(head.named_parameters()) for head in heads)
-    assert len(plain) > 10
+    assert len(plain) >= 38
     for name, parameter in plain.items():
         if parameter.requires_grad:
             torch.testing.assert_close(again[name].grad, parameter.grad, rtol=0, atol=0)
@@ -163,7 +163,7 @@ def test_the_order_of_channels_changes_no_value(plus):
     inside.clear()
     with torch.no_grad():
         ours = head(maps)
-    assert len(inside) > 1
+    assert len(inside) >= 2
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in inside)
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
 

@@ -53,6 +53,7 @@ def test_mean_and_variance_are_those_of_the_passes(count):
     torch.manual_seed(3)
     with torch.no_grad():
         results = net.predict(x, [sample((19, 22)), sample((19, 22))])
+    assert len(results) == 2
     for index, result in enumerate(results):
         torch.testing.assert_close(result.seg_logits.data.double(), mean[index], atol=1e-6, rtol=0)
         found = result.uncertainty.data.double()
