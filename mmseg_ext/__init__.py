@@ -1,8 +1,7 @@
 """MMSegmentation plugin: five segmentation papers as registered modules, configs and tools.
 
 Importing the package registers everything into ``mmseg.registry``. It also makes today's stack
-usable, see :mod:`mmseg_ext.compat`. Only ``python -m mmseg_ext.env`` imports nothing heavy: it must
-be able to report a missing torch or mmcv.
+usable, see :mod:`mmseg_ext.compat`.
 """
 
 import sys
@@ -12,8 +11,19 @@ from .version import __version__
 
 __all__ = ['__version__']
 
-# Both ways to start the report import this file first, where the imports below may fail.
-if 'mmseg_ext.env' not in sys.orig_argv and Path(sys.argv[0]).name != 'mmseg-ext-env':
+
+def _is_report() -> bool:
+    """Whether Python was started for :mod:`mmseg_ext.env` alone, which reports a missing torch.
+
+    Python imports a module's package first, and nothing but the command line tells why. Whoever
+    else imports the package must be stopped by what is missing: passed over, it would leave every
+    ``type='...'`` of a config unknown.
+    """
+    as_module = sys.argv[0] == '-m' and any(a.endswith('mmseg_ext.env') for a in sys.orig_argv)
+    return as_module or Path(sys.argv[0]).name == 'mmseg-ext-env'
+
+
+if not _is_report():
     from . import compat
 
     compat.apply()  # before anything imports mmseg.utils, which needs mmcv.ops

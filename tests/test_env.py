@@ -27,8 +27,9 @@ def test_report_runs_with_nothing_installed():
     assert 'Traceback' not in done.stdout + done.stderr
 
 
-def test_import_without_mmcv_is_one_clear_sentence():
-    done = bare('-c', 'import mmseg_ext')
+@pytest.mark.parametrize('arguments', [(), ('mmseg_ext.env',)])  # which a script may have
+def test_import_without_mmcv_is_one_clear_sentence(arguments):
+    done = bare('-c', 'import mmseg_ext', *arguments)
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
     assert last.startswith('ImportError: mmseg_ext needs mmcv or mmcv-lite')
