@@ -15,6 +15,7 @@ from ...evaluation.calibration_metric import PARTS, calibration_error, calibrati
 from ...evaluation.confusion import MEANS, metrics_from_confusion
 from ...evaluation.intervals import Interval, score_intervals, unit_counts
 from ...evaluation.paired import Difference, holm, paired_difference
+from ...evaluation.summary import plain_score
 from ...evaluation.units import OLD_METHOD, Units, describe_units
 from ..run.cost import Cost, read_cost
 from .runs import Counts, RunFiles, folders_of, joined, read_run, replicas_of
@@ -168,17 +169,13 @@ def _replica_scores(replica: Sequence[RunFiles]) -> dict[str, Optional[float]]:
         pooled = metrics_from_confusion(
             np.sum([run.matrix for run in written], 0), absent=_policy(replica[0])
         )
-        scores.update({name: _plain(pooled[name]) for name in MEANS})
+        scores.update({name: plain_score(pooled[name]) for name in MEANS})
     return scores
 
 
 def _mean(values: Sequence[Optional[float]]) -> Optional[float]:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
-def _plain(value: float) -> Optional[float]:
-    return None if value != value else float(value)
 
 
 def _score(data: RowData) -> None:
@@ -193,7 +190,7 @@ def _score(data: RowData) -> None:
     policy = _policy(data.runs[0])
     iou = np.mean([metrics_from_confusion(matrix, absent=policy)['IoU'] for matrix in matrices], 0)
     for name, value in zip(data.runs[0].classes, iou):
-        data.class_iou[name] = (_plain(value), None, None)
+        data.class_iou[name] = (plain_score(value), None, None)
 
 
 def _use_intervals(data: RowData) -> None:
@@ -242,7 +239,7 @@ def _calibrate(data: RowData) -> None:
         return  # counted with different numbers of bins
     sums = [np.sum([part for part in parts if part is not None], 0) for parts in found]
     data.histogram = np.sum(sums, 0)
-    data.ece = _mean([_plain(float(calibration_error(part))) for part in sums])
+    data.ece = _mean([plain_score(float(calibration_error(part))) for part in sums])
     kept = [counts.histograms for counts in data.counts if counts.histograms is not None]
     if kept and len(kept) == len(data.replicas):
         data.ece_interval = calibration_interval(np.concatenate(kept, -1), data.counts[0].groups)

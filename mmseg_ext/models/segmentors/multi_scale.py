@@ -30,7 +30,6 @@ from functools import reduce
 from typing import Any, Optional
 
 import torch
-import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
@@ -39,6 +38,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from ...core.words import check_choice
+from ..layers.aspp import upsample
 
 DEFINITIONS = ('port', 'caffe', 'full')
 
@@ -162,16 +162,13 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
 
     def _features(self, inputs: Tensor, scale: float) -> Any:
         size = scaled_size(inputs.shape[2:], scale, align_corners=self.align_corners)
-        return self.extract_feat(self._resize(inputs, size))
-
-    def _resize(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        if tuple(x.shape[2:]) == tuple(size):
-            return x
-        return F.interpolate(x, tuple(size), mode='bilinear', align_corners=self.align_corners)
+        return self.extract_feat(upsample(inputs, size, self.align_corners))
 
     def _fuse(self, logits: dict[float, Tensor]) -> Tensor:
         size = logits[1].shape[2:]
-        return reduce(torch.maximum, [self._resize(z, size) for z in logits.values()])
+        return reduce(
+            torch.maximum, [upsample(z, size, self.align_corners) for z in logits.values()]
+        )
 
     def _terms(self, logits: dict[float, Tensor]) -> dict[str, Tensor]:
         """Logits of each loss term, at the size at which labels are compared with them."""
@@ -180,7 +177,7 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
             # labels are thinned by whole steps (8, 16): a scale without one is enlarged to x1
             size = logits[1].shape[2:]
             terms = {
-                s: z if float(1 / s).is_integer() else self._resize(z, size)
+                s: z if float(1 / s).is_integer() else upsample(z, size, self.align_corners)
                 for s, z in logits.items()
             }
         named = {f'x{s:g}': z for s, z in terms.items()}

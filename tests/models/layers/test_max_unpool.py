@@ -145,7 +145,7 @@ def test_mistakes():
     switches = max_pool(x)[1]
     with pytest.raises(ValueError, match=r'of \(2, 3, 3, 5\) cannot be unpooled .*\(2, 3, 4, 5\)'):
         max_unpool(y[:, :, :3], switches)
-    with pytest.raises(ValueError, match="one of .*got 'magic'"):
+    with pytest.raises(ValueError, match="unpool must be 'auto', .* got 'magic'"):
         max_unpool(y, switches, way='magic')
 
 

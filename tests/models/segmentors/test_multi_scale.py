@@ -270,7 +270,7 @@ def test_an_auxiliary_head_sees_scale_one():
         (dict(scales=(0.5, 0.75)), r'with 1 among them, got \[0.5, 0.75\]'),
         (dict(scales=(1, 1.0)), 'scales must be different'),
         (dict(scales=(1, 0)), 'scales must be different positive'),
-        (dict(loss_definition='both'), "one of port, caffe, full, got 'both'"),
+        (dict(loss_definition='both'), "must be 'port', 'caffe' or 'full', got 'both'"),
         (dict(align=True), "set decode_head.align_corners=False, or loss_definition='full'"),
         (dict(loss_definition='caffe'), "'caffe' contradicts decode_head.align_corners=False"),
     ],
