@@ -27,7 +27,8 @@ ELSEWHERE = {
         'apis.pages.runs '
         'apis.pages.run_sections apis.pages.score_sections apis.run.network'
     ),
-    'apis/pages/test_run_report.py': 'apis.config.written apis.draw.curves apis.pages.facts',
+    'apis/pages/test_facts.py': 'apis.config.written',
+    'apis/pages/test_run_report.py': 'apis.draw.curves',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture',
     'apis/predict/test_fast.py': 'models.layers.winograd',
     'apis/predict/test_predictor.py': 'apis.config.pipelines apis.draw.pixels apis.run.load',

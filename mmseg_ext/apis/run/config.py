@@ -20,6 +20,7 @@ from ...core import refusals, signals
 from ...core.files import PathLike
 from ...core.words import did_you_mean, nearest
 from ..config.check import check_config, check_numbers, check_options
+from ..config.reading import unreadable
 from ..config.schedule import set_max_iters, set_val_interval, short_schedule
 from ..userdata.apply import apply_dataset
 from ..userdata.starts import run_name
@@ -93,12 +94,8 @@ def _read(path: str) -> Config:
     except signals.Stopped:
         raise
     except (Exception, SystemExit) as error:  # a config is a program, which may end us
-        where = error.lineno if isinstance(error, SyntaxError) else None
-        line = '' if where is None else f', line {where}'
         hint = _similar(_packaged(path)) if packaged and isinstance(error, OSError) else ''
-        raise ValueError(
-            f'config {path}{line} cannot be read: {type(error).__name__}: {error}{hint}'
-        ) from error
+        raise unreadable(path, error, hint) from error
     if not isinstance(cfg.get('model'), dict):
         raise ValueError(f'config {path} has no model: a part of a config, or something else')
     return cfg

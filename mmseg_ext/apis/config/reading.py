@@ -1,0 +1,29 @@
+"""Read a config file: it is a program, and whatever is wrong in it is its author's, not ours."""
+
+from typing import Union
+
+from mmengine.config import Config
+
+from ...core import signals
+from ...core.files import PathLike
+
+
+def read_config(path: PathLike) -> Config:
+    """Read a config file that is there.
+
+    Raises:
+        ValueError: If it cannot be read, whatever it does.
+    """
+    try:
+        return Config.fromfile(path)
+    except signals.Stopped:
+        raise
+    except (Exception, SystemExit) as error:  # it may end us
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: PathLike, error: Union[Exception, SystemExit], hint: str = '') -> ValueError:
+    """Say of a config, and where there is one of a line, what went wrong."""
+    where = error.lineno if isinstance(error, SyntaxError) else None
+    line = '' if where is None else f', line {where}'
+    return ValueError(f'config {path}{line} cannot be read: {type(error).__name__}: {error}{hint}')
