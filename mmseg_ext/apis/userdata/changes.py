@@ -143,8 +143,8 @@ def size(settings: dict, name: str, case: Case) -> None:
 
 
 def scale(settings: dict, name: str, case: Case) -> None:
-    """Fit the base size of a resize, see :func:`~.crop.fitted_scale`."""
-    if case.crop is not None and settings.get(name):
+    """Fit the base size of a resize, see :func:`~.crop.fitted_scale`; a single side stays."""
+    if case.crop is not None and settings.get(name) and not isinstance(settings[name], int):
         settings[name] = fitted_scale(settings, case.crop)
 
 

@@ -70,6 +70,7 @@ RULES: dict[str, Rule] = {
     'OhemCrossEntropy': dict(class_weight=weights, ignore_label=ignored),
     'SoftmaxFocalLoss': dict(class_weight=weights),
     'TverskyLoss': dict(class_weight=weights, ignore_index=ignored),
+    'mmdet.CrossEntropyLoss': dict(class_weight=weights),
     # steps of pipelines
     'AlignedResize': dict(scale=scale),
     'BioMedical3DPad': dict(seg_pad_val=if_given(ignored)),
@@ -87,6 +88,7 @@ RULES: dict[str, Rule] = {
     'RandomResize': dict(scale=scale),
     'RandomRotate': dict(seg_pad_val=ignored),
     'Resize': dict(scale=scale),
+    'ResizeShortestEdge': dict(scale=scale),
     # parts of networks
     'MaskRCNNSegmentor': dict(background_index=background, label_map=as_in_row),
     'SegDataPreProcessor': dict(seg_pad_val=ignored),
@@ -115,10 +117,14 @@ def rule_of(kind: Any) -> Rule:
     """The rule of a type, or of the nearest type that it is derived from; empty without one.
 
     Args:
-        kind: The class, or the name under which it is registered.
+        kind: The class, or the name under which it is registered. That of another library than
+            mmseg has a rule under its full name only, such as ``mmdet.CrossEntropyLoss``: what is
+            called alike there may take other arguments.
     """
     if isinstance(kind, str):
-        name = kind.split('.')[-1]
+        scope, _, name = kind.rpartition('.')
+        if scope not in ('', 'mmcv', 'mmseg', 'mmseg_ext'):
+            return RULES.get(kind, {})
         found = MODELS.get(name) or TRANSFORMS.get(name)
         names = [name, *_names(found)]
     else:

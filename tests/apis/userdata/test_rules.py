@@ -16,6 +16,7 @@ from mmseg_ext.apis.config.check import arguments_of
 from mmseg_ext.apis.userdata import apply as applied
 from mmseg_ext.apis.userdata.apply import apply_dataset
 from mmseg_ext.apis.userdata.changes import Case
+from mmseg_ext.apis.userdata.crop import Crop
 from mmseg_ext.apis.userdata.data import read_user_data
 from mmseg_ext.apis.userdata.rules import (
     HEAD,
@@ -92,8 +93,9 @@ def test_a_loss_without_a_rule_is_told_how_to_get_one():
 def test_every_rule_is_of_something_and_of_its_arguments():
     kinds = _registered(*LIBRARIES)
     assert len(RULES) >= 20
-    assert sorted(set(RULES) - set(kinds)) == []
-    for name, rule in RULES.items():
+    ours = {name: rule for name, rule in RULES.items() if '.' not in name}
+    assert sorted(set(ours) - set(kinds)) == []
+    for name, rule in ours.items():
         assert set(rule) <= arguments_of(kinds[name])[0], name
 
 
@@ -148,6 +150,8 @@ def test_heads_and_heads_within_them_but_nothing_else_get_the_number_of_classes(
         (dict(type='OhemCrossEntropy', ignore_label=0), dict(ignore_label=255)),
         (dict(type='DiceLoss', ignore_index=None), dict(ignore_index=None)),
         (dict(type='mmdet.DiceLoss'), {}),  # which takes no ignored label
+        (dict(type='mmdet.RandomCrop', crop_size=(2, 1)), dict(crop_size=(2, 1))),
+        (dict(type='mmseg.RandomCrop'), dict(ignore_index=255)),
         (dict(type='TverskyLoss'), dict(ignore_index=255)),
         (dict(type='RandomRotate', prob=1, seg_pad_val=0), dict(prob=1, seg_pad_val=255)),
         (dict(type='RandomCrop', crop_size=(9, 9)), dict(crop_size=(9, 9), ignore_index=255)),
@@ -161,6 +165,24 @@ def test_single_rules(case, settings, expected):
     kind = settings['type']
     assert _warnings(follow(settings, case, 'here')) == []
     assert settings == dict(type=kind, **expected)
+
+
+@pytest.mark.parametrize(
+    'settings, expected',
+    [
+        (dict(type='RandomCrop', crop_size=(512, 512)), dict(crop_size=(96, 128))),
+        (dict(type='Letterbox', size=(512, 512)), dict(size=(96, 128))),
+        (dict(type='Resize', scale=(512, 512)), dict(scale=(128, 96))),  # to the row's crop
+        (dict(type='Resize', scale=(512, 256)), dict(scale=(128, 96))),  # to another size
+        (dict(type='Resize', scale=(2048, 512), keep_ratio=True), dict(scale=(150, 100))),
+        (dict(type='ResizeShortestEdge', scale=640, max_size=9), dict(scale=640)),
+        (dict(type='RandomChoiceResize', scales=[300, 600]), dict(scales=[(75, 50), (150, 100)])),
+    ],
+)
+def test_sizes_of_steps(case, settings, expected):
+    cropped = Case(case.data, crop=Crop(before=(512, 512), after=(96, 128), native=(100, 150)))
+    assert follow(settings, cropped, 'here') == []
+    assert {key: settings[key] for key in expected} == expected
 
 
 def test_a_derived_type_follows_the_rule_of_the_one_that_it_is_derived_from(case):
