@@ -15,8 +15,8 @@ from PIL import Image
 from ...core.labels import IGNORE
 from ...core.reading import read_shown
 
-_VOID = (224, 224, 224)
-_WRONG = (214, 39, 40)
+VOID = (224, 224, 224)  # pixels without a label
+WRONG = (214, 39, 40)
 _STRIP = 1 << 20  # pixels that are painted at once
 
 Palette = Sequence[Sequence[int]]
@@ -57,7 +57,7 @@ def to_display(image: np.ndarray) -> np.ndarray:
 def colorize(label: np.ndarray, palette: Palette) -> np.ndarray:
     """Paint a label map; the ignored index 255 and other unknown indices become light grey."""
     size = max(256, len(palette), int(label.max(initial=0)) + 1)
-    table = np.full((size, 3), _VOID, np.uint8)
+    table = np.full((size, 3), VOID, np.uint8)
     table[: len(palette)] = np.asarray(palette, np.uint8).reshape(-1, 3)
     return table[label]
 
@@ -95,8 +95,8 @@ def error_picture(picture: np.ndarray, label: np.ndarray, truth: np.ndarray) -> 
     """Show wrong pixels in red on a faded grey image; pixels without a label are light grey."""
     grey = picture.mean(axis=2, keepdims=True) * 0.45 + 255 * 0.55
     shown = np.repeat(grey, 3, axis=2)
-    shown[(label != truth) & (truth != IGNORE)] = _WRONG
-    shown[truth == IGNORE] = _VOID
+    shown[(label != truth) & (truth != IGNORE)] = WRONG
+    shown[truth == IGNORE] = VOID
     return shown.round().astype(np.uint8)
 
 

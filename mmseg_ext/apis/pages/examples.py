@@ -15,6 +15,7 @@ from ...core.labels import IGNORE, evenly
 from ...core.reading import read_mask
 from ..draw.blocks import Color, Picture
 from ..draw.pixels import (
+    WRONG,
     colorize,
     encode,
     encode_flat,
@@ -29,7 +30,6 @@ from .gather import RowData
 from .runs import RunFiles
 
 NUM_IMAGES = 6
-_RED = (214, 39, 40)
 
 
 @dataclass
@@ -193,6 +193,6 @@ def errors(example: SharedExample, place: int, width: int, *, alt: str) -> Pictu
 def encode_errors(shown: np.ndarray) -> bytes:
     """Encode grey and red with 32 greys: a third of the size of the full PNG."""
     greys = shown // 8 * 8 + 4
-    wrong = (shown == _RED).all(axis=-1)
-    greys[wrong] = _RED
+    wrong = (shown == WRONG).all(axis=-1)
+    greys[wrong] = WRONG
     return encode_flat(greys)

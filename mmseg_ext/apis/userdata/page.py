@@ -30,7 +30,7 @@ from ..draw.blocks import (
     section,
 )
 from ..draw.html import render
-from ..draw.pixels import colorize, encode, encode_flat, read_rgb, shrink
+from ..draw.pixels import VOID, colorize, encode, encode_flat, read_rgb, shrink
 from .check import DataReport, Sample, class_head, class_rows, size_text
 from .file import DataFile
 
@@ -95,7 +95,7 @@ def _frequencies(report: DataReport) -> Section:
 
 def _legend(data: DataFile) -> Legend:
     items = [Swatch(name, color) for name, color in zip(data.classes, data.palette)]
-    return Legend([*items, Swatch('ignored', (224, 224, 224)), Swatch('no class', _UNKNOWN)])
+    return Legend([*items, Swatch('ignored', VOID), Swatch('no class', _UNKNOWN)])
 
 
 def _problems(report: DataReport) -> Optional[Section]:
