@@ -110,7 +110,7 @@ def _parameters(shapes):
         ('hrnet_w18', 1830 + 9, 9_641_661),
         ('unet_vgg16', 2 * (13 + 8 + 1), 24_892_437),
         ('swinunet', 14 * 14 + 6 + 36, 27_170_052),
-        ('pspnet_resnet50', 370, 49_081_578),
+        ('pspnet_resnet50', 370, 49_081_578),  # no count is published: the sum of the list
         ('unet_resnet50', 340, 43_934_101),
         ('transunet_r50_vit_b16', 409, 105_277_081),
     ],
