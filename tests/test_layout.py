@@ -8,26 +8,26 @@ from support.paths import ROOT
 
 # test file -> modules that it tests beside the one that it is called after
 ELSEWHERE = {
-    'apis/draw/test_html.py': 'apis.draw.blocks',
     'apis/bench/test_timing.py': (
         'apis.bench.crf apis.bench.memory apis.bench.parts apis.run.live_bytes'
     ),
     'apis/cards/test_card.py': (
         'apis.cards.convergence apis.cards.fold_record apis.cards.record apis.cards.speed'
     ),
-    'apis/config/test_check.py': 'apis.config.schedule apis.run.guard utils',
+    'apis/config/test_check.py': 'apis.run.guard utils',
+    'apis/convert/test_imagenet.py': 'apis.convert.conversion apis.convert.hrnet',
     'apis/convert/test_repositories.py': (
-        'apis.convert.source apis.convert.sources apis.convert.swin'
+        'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin'
     ),
+    'apis/draw/test_html.py': 'apis.draw.blocks',
     'apis/folds/test_fold.py': 'apis.folds.pool',
     'apis/folds/test_run.py': 'apis.run.launch',
+    'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '
         'apis.pages.complete apis.pages.examples apis.pages.gather apis.pages.numbers '
-        'apis.pages.runs '
         'apis.pages.run_sections apis.pages.score_sections apis.run.network'
     ),
-    'apis/pages/test_facts.py': 'apis.config.written',
     'apis/pages/test_run_report.py': 'apis.draw.curves',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture',
     'apis/predict/test_fast.py': 'models.layers.winograd',
@@ -36,16 +36,14 @@ ELSEWHERE = {
     'apis/run/test_checkpoints.py': 'apis.run.testing',
     'apis/run/test_converted_results.py': 'apis.run.facts',
     'apis/run/test_folder.py': 'apis.run.cost apis.run.examples',
-    'apis/run/test_settings.py': 'apis.run.network_facts apis.run.options',
+    'apis/run/test_settings.py': 'apis.run.network_facts apis.run.options apis.run.recorded',
     'apis/tables/test_run.py': 'apis.tables.submit',
     'apis/tables/test_values.py': 'apis.tables.text',
     'apis/userdata/find/test_signs.py': 'datasets.signs',
     'apis/userdata/outlines/test_annotations.py': (
         'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
     ),
-    'apis/userdata/test_apply.py': (
-        'apis.userdata.crop apis.userdata.iterations apis.userdata.loaders'
-    ),
+    'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
     'apis/userdata/test_check.py': (
         'apis.cli.errors apis.userdata.file apis.userdata.page apis.userdata.scan'
     ),
@@ -53,7 +51,9 @@ ELSEWHERE = {
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.layout '
         'apis.userdata.find.names apis.userdata.find.pairs apis.userdata.find.splits'
     ),
-    'apis/userdata/test_rules.py': 'apis.userdata.changes apis.userdata.data apis.userdata.starts',
+    'apis/userdata/test_rules.py': (
+        'apis.userdata.changes apis.userdata.crop apis.userdata.data apis.userdata.starts'
+    ),
     'configs/test_configs.py': 'models.backbones.hrnet',
     'datasets/test_bmseg.py': 'datasets.bmseg_files datasets.groups',
     'datasets/test_checked.py': 'datasets.camvid datasets.voc',
@@ -79,8 +79,9 @@ ELSEWHERE = {
     'models/decode_heads/test_fcn_skip_head.py': (
         'models.backbones.vgg16 models.decode_heads.unet_vgg_head models.layers.bilinear_deconv'
     ),
-    'models/decode_heads/test_fmsi_head.py': 'models.layers.aspp',
-    'models/decode_heads/test_mfp_head.py': 'models.decode_heads.deeplabv3plus_head',
+    'models/decode_heads/test_fmsi_head.py': (
+        'models.decode_heads.deeplabv3plus_head models.layers.aspp'
+    ),
     'models/layers/test_attentions.py': (
         'models.layers.cbam models.layers.eca models.layers.ema models.layers.gam '
         'models.layers.lsk models.layers.moments models.layers.norms models.layers.parnet '
@@ -96,6 +97,7 @@ ELSEWHERE = {
         'models.losses.balance models.losses.class_weights models.losses.pixel_loss'
     ),
     'models/segmentors/test_mask_rcnn.py': 'datasets.instances',
+    'test_env.py': '__init__',
     'test_hub.py': 'registry',
 }
 # test file that is called after no module, tool, config or folder of configs -> what it is about

@@ -12,9 +12,9 @@ TESTS = ROOT / 'tests'
 
 
 def name_of(path: Path) -> str:
-    """Dotted name of a module's file, the package itself being empty."""
+    """Dotted name of a module's file inside of the package."""
     parts = path.relative_to(PACKAGE).with_suffix('').parts
-    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' and len(parts) > 1 else parts)
 
 
 @cache
@@ -56,7 +56,8 @@ def imported(path: Path) -> frozenset[str]:
             stem = '.'.join([*base, *([node.module] if node.module else [])])
             if stem.startswith('mmseg_ext'):
                 found |= {stem, *(_origin(stem, alias.name) for alias in node.names)}
-    return frozenset(n.removeprefix('mmseg_ext.') for n in found if n.startswith('mmseg_ext.'))
+    inside = {n.removeprefix('mmseg_ext.') for n in found if n.startswith('mmseg_ext.')}
+    return frozenset(inside | ({'__init__'} if 'mmseg_ext' in found else set()))
 
 
 def _origin(stem: str, name: str) -> str:
