@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from mmseg.registry import DATASETS
 
+from ..core.words import check_choice
 from .folder import IMAGE_SUFFIXES, FolderDataset
 
 IMAGES = 'img_dir'
@@ -52,8 +53,7 @@ class BMSegDataset(FolderDataset):
         group_file: Optional[str] = None,
         **kwargs: Any,
     ) -> None:
-        if target not in MASKS:
-            raise ValueError(f"target must be 'lesion' or 'bone', got {target!r}")
+        check_choice('target', target, MASKS)
         if group_file is None:
             found = os.path.isfile(os.path.join(kwargs.get('data_root') or '', GROUPS))
             group_file = GROUPS if found else ''

@@ -17,6 +17,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.dropout import Dropout
 
 _MIRROR = ('never', 'test', 'always')
@@ -82,8 +83,7 @@ class UnpaddedUNet(BaseModule):
         super().__init__(_gaussian(init_cfg))
         if len(widths) < 2:
             raise ValueError(f'widths needs two stages or more, got {list(widths)}')
-        if mirror not in _MIRROR:
-            raise ValueError(f"mirror must be 'never', 'test' or 'always', got {mirror!r}")
+        check_choice('mirror', mirror, _MIRROR)
         self.mirror = mirror
         self.down = nn.ModuleList(
             _two_convs(before, after, batch_norm)

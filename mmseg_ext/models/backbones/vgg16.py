@@ -17,6 +17,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.dropout import Dropout
 
 # channels and convolutions of each stage; a pooling of 2x2 ends it
@@ -69,8 +70,7 @@ class VGG16(BaseModule):
         unknown = [name for name in out if name not in _TAPS]
         if unknown or not out:
             raise ValueError(f'out must name maps among {", ".join(_TAPS)}, got {list(out)}')
-        if padding not in _PADDINGS:
-            raise ValueError(f"padding must be 'same' or 'pad100', got {padding!r}")
+        check_choice('padding', padding, _PADDINGS)
         self.out, self.batch_norm = tuple(out), batch_norm
         self.pad, fc_pad = _PADDINGS[padding]
         deepest = max(_TAPS.index(name) for name in out)

@@ -17,6 +17,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.words import check_choice
 from ..layers.bilinear_deconv import BilinearDeconv
 
 _DEEPEST = 32  # stride of fc7
@@ -68,8 +69,7 @@ class FCNSkipHead(BaseDecodeHead):
                 'in_channels must name the image, up to two skips and fc7, got '
                 f'{list(in_channels)}: 2 maps make FCN-32s, 3 FCN-16s, 4 FCN-8s'
             )
-        if padding not in _FIRST_ROW:
-            raise ValueError(f"padding must be 'same' or 'pad100', got {padding!r}")
+        check_choice('padding', padding, _FIRST_ROW)
         if skip_scales is not None and len(skip_scales) != len(skips):
             raise ValueError(f'skip_scales needs {len(skips)} factors, got {list(skip_scales)}')
         kwargs.setdefault('init_cfg', dict(type='Constant', layer='Conv2d', val=0.0))

@@ -20,6 +20,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...core.labels import IGNORE
+from ...core.words import check_choice
 from .pixel_loss import NamedLoss, reduce_pixels
 
 _TINY = 1e-8  # keeps the slope of (1 - p)^gamma finite at p = 1 when gamma < 1
@@ -90,10 +91,8 @@ class SoftmaxFocalLoss(NamedLoss):
         super().__init__(loss_weight, loss_name)
         if gamma < 0:
             raise ValueError(f'gamma must be 0 or more, got {gamma}')
-        if average not in ('valid', 'all'):
-            raise ValueError(f"average must be 'valid' or 'all', got {average!r}")
-        if reduction not in ('mean', 'sum', 'none'):
-            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+        check_choice('average', average, ('valid', 'all'))
+        check_choice('reduction', reduction, ('mean', 'sum', 'none'))
         self.gamma = gamma
         self.alpha = alpha
         self.class_weight = get_class_weight(class_weight)

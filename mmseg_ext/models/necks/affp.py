@@ -125,8 +125,7 @@ class FRM(BaseModule):
         super().__init__(init_cfg)
         if channels % 4:
             raise ValueError(f'channels must be a multiple of four, got {channels}')
-        if merge not in ('joint', 'pair'):
-            raise ValueError(f"merge must be 'joint' or 'pair', got {merge!r}")
+        check_choice('merge', merge, ('joint', 'pair'))
         self.merge = merge
         width = channels // 4
         self.squeeze_up = nn.Conv2d(channels // 2, width, 1, bias=False)

@@ -22,6 +22,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ...core.labels import IGNORE
+from ...core.words import check_choice
 from ...env import import_torchvision
 
 # COCO's categories, as torchvision names them, in the order of PASCAL VOC's classes 1 to 20.
@@ -257,10 +258,9 @@ def _build_detector(arch: str, settings: Mapping[str, Any]) -> Any:
     import_torchvision('MaskRCNNSegmentor')
     from torchvision.models import detection
 
-    build = getattr(detection, arch, None) if arch.startswith('maskrcnn_') else None
-    if build is None:
-        known = sorted(name for name in dir(detection) if name.startswith('maskrcnn_'))
-        raise ValueError(f'arch must be one of {known}, got {arch!r}')
+    known = [name for name in dir(detection) if name.startswith('maskrcnn_')]
+    check_choice('arch', arch, known)
+    build = getattr(detection, arch)
     return build(**{'weights': None, 'weights_backbone': None, **settings})
 
 
