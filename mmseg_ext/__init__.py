@@ -11,19 +11,11 @@ from .version import __version__
 
 __all__ = ['__version__']
 
-
-def _is_report() -> bool:
-    """Whether Python was started for :mod:`mmseg_ext.env` alone, which reports a missing torch.
-
-    Python imports a module's package first, and nothing but the command line tells why. Whoever
-    else imports the package must be stopped by what is missing: passed over, it would leave every
-    ``type='...'`` of a config unknown.
-    """
-    as_module = sys.argv[0] == '-m' and any(a.endswith('mmseg_ext.env') for a in sys.orig_argv)
-    return as_module or Path(sys.argv[0]).name == 'mmseg-ext-env'
-
-
-if not _is_report():
+# The report (env.py) runs where torch is missing, but Python imports a module's package first, and
+# nothing but the command line tells why. Whoever else imports the package must be stopped by what
+# is missing: passed over, it would leave every ``type='...'`` of a config unknown.
+_as_module = sys.argv[0] == '-m' and any(word.endswith('mmseg_ext.env') for word in sys.orig_argv)
+if not (_as_module or Path(sys.argv[0]).name == 'mmseg-ext-env'):
     from . import compat
 
     compat.apply()  # before anything imports mmseg.utils, which needs mmcv.ops
