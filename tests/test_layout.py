@@ -97,7 +97,6 @@ ELSEWHERE = {
         'models.losses.balance models.losses.class_weights models.losses.pixel_loss'
     ),
     'models/segmentors/test_mask_rcnn.py': 'datasets.instances',
-    'test_env.py': '__init__',
     'test_hub.py': 'registry',
 }
 # test file that is called after no module, tool, config or folder of configs -> what it is about

@@ -12,9 +12,9 @@ TESTS = ROOT / 'tests'
 
 
 def name_of(path: Path) -> str:
-    """Dotted name of a module's file inside of the package."""
+    """Dotted name of a module's file, the package itself being empty."""
     parts = path.relative_to(PACKAGE).with_suffix('').parts
-    return '.'.join(parts[:-1] if parts[-1] == '__init__' and len(parts) > 1 else parts)
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
 @cache
@@ -56,8 +56,7 @@ def imported(path: Path) -> frozenset[str]:
             stem = '.'.join([*base, *([node.module] if node.module else [])])
             if stem.startswith('mmseg_ext'):
                 found |= {stem, *(_origin(stem, alias.name) for alias in node.names)}
-    inside = {n.removeprefix('mmseg_ext.') for n in found if n.startswith('mmseg_ext.')}
-    return frozenset(inside | ({'__init__'} if 'mmseg_ext' in found else set()))
+    return frozenset(n.removeprefix('mmseg_ext.') for n in found if n.startswith('mmseg_ext.'))
 
 
 def _origin(stem: str, name: str) -> str:
