@@ -1,17 +1,36 @@
-"""The documents: what they link to exists, and the first page stays one page."""
+"""The documents: what they name exists, the first page stays one page, all cards have one form."""
 
 import re
 
 import pytest
 from support.paths import ROOT
 
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')),
-         *sorted((ROOT / 'configs').glob('*/README.md'))]  # fmt: skip
+CARDS = sorted((ROOT / 'configs').glob('*/README.md'))
+PAGES = [
+    ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+    *CARDS,
+]
+CONFIGS = {path.stem for path in (ROOT / 'configs').glob('*/[!_]*.py')}
+HEADINGS = [
+    'What it claims',
+    'Sources',
+    'What we read differently',
+    'How to run',
+    'Results',
+    'What is missing',
+]
 
 
 def _anchors(text):
     heads = re.findall(r'^#+ (.+)$', text, re.MULTILINE)
     return {re.sub(r'[^\w -]', '', head.lower()).replace(' ', '-') for head in heads}
+
+
+def _by_hand(card):
+    before, rest = card.read_text().split('<!-- results:start -->')
+    return before + rest.split('<!-- results:end -->')[1]
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -27,8 +46,34 @@ def test_links_lead_somewhere(page):
     assert broken == []
 
 
+def test_paths_of_ours_exist():
+    """In commands and prose: ``tools/train.py``, ``configs/fmsi/fmsi_xception_voc.py``."""
+    name = r'(?<![\w/.-])((?:tools|configs|docs|tests|mmseg_ext)/[\w/.-]+\.(?:py|sh|md|yml|json))\b'
+    named = {path for page in PAGES for path in re.findall(name, page.read_text())}
+    assert len(named) > 40
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_configs_that_cards_name_exist():
+    """A word in backticks that begins as a config's name does is one: ``hrnet_w18_bmseg``."""
+    families = {name.split('_')[0] for name in CONFIGS}
+    for card in CARDS:
+        words = re.findall(r'`(\w+_\w+)(?:\.py)?`', _by_hand(card))
+        named = {word for word in words if word.split('_')[0] in families}
+        assert len(named) >= 8, card
+        assert sorted(named - CONFIGS) == [], card
+
+
+def test_cards_have_one_form():
+    assert len(CARDS) == 5
+    for card in CARDS:
+        text = re.sub(r'^```.*?^```', '', _by_hand(card), flags=re.MULTILINE | re.DOTALL)
+        assert text.startswith('# ') and len(re.findall(r'^# ', text, re.MULTILINE)) == 1, card
+        assert re.findall(r'^## (.*)', text, re.MULTILINE) == HEADINGS, card
+
+
 def test_all_documents_are_looked_at():
-    assert len(PAGES) >= 16
+    assert len(PAGES) >= 14
     linked = ''.join(page.read_text() for page in PAGES)
     assert [p.name for p in PAGES if p.parent.name == 'docs' and f'{p.name})' not in linked] == []
 
