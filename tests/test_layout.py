@@ -175,6 +175,58 @@ def test_each_file_of_support_says_what_it_is_for():
     assert {name for name, text in lines.items() if not text[0].endswith(('.', ':'))} == set()
 
 
+# --- each test can fail ---------------------------------------------------------------------------
+
+CHECKS = {'raises', 'warns', 'fail', 'onnx_export'}
+# what is right when nothing is raised
+RAISING = {
+    'test_a_correct_config_passes',
+    'test_options_may_add_keys_to_dicts_and_runner_settings',
+    'test_additional_weights_and_a_ddp_prefix_are_fine',
+    'test_other_models_need_nothing',
+    'test_whole_results_pass',
+    'test_what_changes_no_output_is_allowed',
+    'test_md5_of_a_known_text',
+    'test_an_ignored_signal_stays_ignored',
+}
+
+
+def _checks(node, functions, seen=()) -> bool:
+    """Whether code asserts something, itself or by a function of its file."""
+    for part in ast.walk(node):
+        name = getattr(part, 'attr', getattr(part, 'id', ''))
+        if isinstance(part, ast.Assert) or name in CHECKS or str(name).startswith('assert_'):
+            return True
+        if name in functions and name not in seen:
+            if _checks(functions[name], functions, (*seen, name)):
+                return True
+    return False
+
+
+def test_every_test_asserts_something_and_hides_no_other():
+    count, silent = 0, []
+    for name, path in all_tests().items():
+        functions = [n for n in layout.tree(path).body if isinstance(n, ast.FunctionDef)]
+        tests = [function for function in functions if function.name.startswith('test_')]
+        assert len({test.name for test in tests}) == len(tests), f'{name}: a name is taken twice'
+        count += len(tests)
+        by_name = {function.name: function for function in functions}
+        silent += [test.name for test in tests if not _checks(test, by_name, (test.name,))]
+    assert count > 1500
+    assert set(silent) == RAISING
+
+
+@pytest.mark.parametrize('text, checks', [
+    ('def test_a(): f()', False), ('def test_a():\n for x in y: assert x', True),
+    ('def test_a(): torch.testing.assert_close(a, b)', True), ('def test_a(): f(raises)', True),
+    ('def helper(): assert x\ndef test_a(): helper()', True),
+    ('def helper(): helper()\ndef test_a(): helper()', False),
+])  # fmt: skip
+def test_what_asserts(text, checks):
+    functions = {node.name: node for node in ast.parse(text).body}
+    assert _checks(functions['test_a'], functions, ('test_a',)) is checks
+
+
 # --- make test-fast -------------------------------------------------------------------------------
 
 STARTS = {'subprocess', 'Runner', 'multiprocessing'}

@@ -38,8 +38,9 @@ def _scene(height, width, classes, *, seed=0, sure=3.0):
 
 
 def _exact_matrix(features_ND):
-    distance = (features_ND[:, None] - features_ND[None]).pow(2).sum(-1)
-    return torch.exp(-0.5 * distance)
+    exactly = 'donot_use_mm_for_euclid_dist'
+    distance = torch.cdist(features_ND, features_ND, compute_mode=exactly)
+    return torch.exp(-0.5 * distance.square())
 
 
 def _exact(prob, image, setting, *, iterations=10, normalization='symmetric', clip=1e-5):
@@ -55,13 +56,11 @@ def _exact(prob, image, setting, *, iterations=10, normalization='symmetric', cl
             _exact_matrix(torch.cat((place / setting['bi_xy'], color / setting['bi_rgb']), 1)),
         ),
     )
+    messages = sum(weight * _exact_normalised(k, normalization).t() for weight, k in kernels)
     u = prob[0].double().clamp(min=clip).log().reshape(c, -1)
     q = u.softmax(0)
     for _ in range(iterations):
-        total = u.clone()
-        for weight, k in kernels:
-            total += weight * q @ _exact_normalised(k, normalization).t()
-        q = total.softmax(0)
+        q = (u + q @ messages).softmax(0)
     return q.reshape(1, c, h, w)
 
 
