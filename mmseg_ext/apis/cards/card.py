@@ -10,14 +10,15 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Optional
 
-from ...core.files import PathLike, read_json
+from ...core.files import PathLike
 from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, units_warnings
 from ..draw.markdown import markdown_table
 from ..run.results import converted_note
-from ..tables.text import TABLE_FILES, tables_section
+from ..tables.text import tables_section
 from . import convergence
-from .speed import SPEED_FILES, speed_section
+from .results_csv import Record, is_folds, read_records
+from .speed import speed_section
 
 START, END = '<!-- results:start -->', '<!-- results:end -->'
 _HEAD = (
@@ -77,34 +78,9 @@ _OLD_NOTE = (
 )
 
 
-def read_records(folder: PathLike) -> list[dict[str, Any]]:
-    """Read the collected runs of a paper, in order of their file names.
-
-    Raises:
-        ValueError: If a file is not what ``tools/card.py --collect`` writes.
-    """
-    records = []
-    for path in sorted((Path(folder) / 'results').glob('*.json')):
-        if path.match(SPEED_FILES) or path.match(TABLE_FILES):
-            continue
-        record = read_json(path)
-        scores = ('per_fold', 'pooled') if _is_folds(record) else ('metrics', 'params')
-        absent = [key for key in ('config', *scores, 'commands') if key not in record]
-        if absent:
-            raise ValueError(
-                f'{path} lacks {", ".join(absent)}: write it with tools/card.py --collect'
-            )
-        records.append(record)
-    return records
-
-
-def _is_folds(record: dict) -> bool:
-    return 'num_folds' in record
-
-
-def group(records: Sequence[dict]) -> list[list[dict]]:
+def group(records: Sequence[Record]) -> list[list[Record]]:
     """Put runs that differ in their seed only into one row."""
-    rows: dict[tuple, list[dict]] = {}
+    rows: dict[tuple, list[Record]] = {}
     for record in records:
         dataset = record.get('dataset') or {}
         key = (
@@ -114,14 +90,14 @@ def group(records: Sequence[dict]) -> list[list[dict]]:
             record['config'],
             record.get('init'),
             record.get('max_iters') or record.get('iterations'),  # the best one differs by seed
-            record['params'],
+            record['parameters'],
             json.dumps(record.get('converted'), sort_keys=True),
         )
         rows.setdefault(key, []).append(record)
     return [rows[key] for key in sorted(rows, key=lambda key: [str(part) for part in key])]
 
 
-def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
+def score(runs: Sequence[Record], name: str, *, interval: bool = False) -> str:
     """Write a metric: with its interval for one seed, with the spread of several."""
     entries = [run['metrics'].get(name) or {} for run in runs]
     values = [100 * entry['value'] for entry in entries if entry.get('value') is not None]
@@ -135,7 +111,7 @@ def score(runs: Sequence[dict], name: str, *, interval: bool = False) -> str:
         return f'{mean(values):.1f} ± {stdev(values):.1f}{reach}{missing}'
     ends = (entries[0].get('low'), entries[0].get('high')) if interval else NONE
     between = brackets(ends, digits=1)
-    return f'{values[0]:.1f}{between}{_OLD if between and not runs[0].get("intervals") else ""}'
+    return f'{values[0]:.1f}{between}{_OLD if between and runs[0].get("old_interval") else ""}'
 
 
 def seeds_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -154,7 +130,7 @@ def _distinct(values: Sequence[Optional[str]]) -> str:
     return ', '.join(dict.fromkeys(str(value) for value in values if value is not None)) or '–'
 
 
-def _iterations(runs: Sequence[dict]) -> str:
+def _iterations(runs: Sequence[Record]) -> str:
     """Write the iteration of the tested weights, and of how many if training went on."""
     tested, length = _distinct([run.get('iterations') for run in runs]), runs[0].get('max_iters')
     return tested if length is None or tested == str(length) else f'{tested} of {length}'
@@ -171,7 +147,7 @@ def _starred(record: dict, part: str) -> str:
     return _STAR if any(given and given['part'] == part for given in converted) else ''
 
 
-def _star_note(records: Sequence[dict]) -> list[str]:
+def _star_note(records: Sequence[Record]) -> list[str]:
     notes = [converted_note(c) for record in records for c in _of_folds(record, 'converted')]
     if not any(notes):
         return []
@@ -181,7 +157,7 @@ def _star_note(records: Sequence[dict]) -> list[str]:
     ]
 
 
-def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> list[str]:
+def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[Record]) -> list[str]:
     """Say what to beware of in the intervals of a table, once for records that agree.
 
     Args:
@@ -190,45 +166,30 @@ def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[dict]) -> l
     """
     notes = [_OLD_NOTE] if any(_OLD in cell for row in rows for cell in row) else []
     for record in records:
-        notes += [f'{_tested_on(record)}: {warning}' for warning in units_warnings(_units(record))]
+        notes += [
+            f'{_tested_on(record)}: {warning}' for warning in units_warnings(record['intervals'])
+        ]
     return [line for note in dict.fromkeys(notes) for line in (note, '')]
 
 
-def _units(record: dict) -> dict[str, Any]:
-    """What the intervals of a record are over; older ones say how many images they are."""
-    whole = record['pooled'] if _is_folds(record) else record
-    if whole.get('intervals'):
-        return whole['intervals']
-    if _is_folds(record):
-        scored = (record.get('per_unit') or {}).get('foreground_Dice') or {}
-        number = scored.get('count', 0) + scored.get('undefined', 0)
-        return dict(unit=record.get('unit', 'image'), units=number or sum(record['num_images']))
-    videos = record.get('videos')
-    number = (record.get('dataset') or {}).get('num_images') or 0
-    return dict(unit='frame' if videos else 'image', units=number, videos=videos)
-
-
-def _tested_on(record: dict) -> str:
+def _tested_on(record: Record) -> str:
     """Name the data of a run or of folds, as the table does."""
-    dataset = record.get('dataset')
-    if _is_folds(record):
-        return f'{dataset or "–"}, {record.get("pool")}'
-    dataset = dataset or {}
-    return f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"}'
+    data = record.get('dataset') or {}
+    split = record.get('pool') if is_folds(record) else data.get('split')
+    return f'{data.get("name") or "–"}, {split or "–"}'
 
 
-def _row(runs: Sequence[dict], extra: Sequence[str] = ()) -> list[str]:
+def _row(runs: Sequence[Record], extra: Sequence[str] = ()) -> list[str]:
     first = runs[0]
     dataset = first.get('dataset') or {}
     constants = [run['constant_miou'] for run in runs if run.get('constant_miou') is not None]
     return [
         f'`{first["config"]}`{_starred(first, "model")}',
-        f'{dataset.get("name") or "–"}, {dataset.get("split") or "–"} '
-        f'({dataset.get("num_images") or "–"})',
+        f'{_tested_on(first)} ({dataset.get("num_images") or "–"})',
         str(first.get('init') or '–') + _starred(first, 'start'),
         _iterations(runs),
         _distinct([run.get('seed') for run in runs]),
-        f'{first["params"]:,}',
+        f'{first["parameters"]:,}',
         score(runs, 'aAcc'),
         score(runs, 'mPA'),
         score(runs, 'mIoU', interval=True),
@@ -256,63 +217,46 @@ def _folds_done(record: dict) -> str:
     )
 
 
-def _folds_row(record: dict) -> list[str]:
+def _folds_row(record: Record) -> list[str]:
     folds = {
-        name: [
-            dict(metrics={name: dict(value=value)}) for value in record['per_fold'][name]['values']
-        ]
+        name: [dict(metrics={name: dict(value=value)}) for value in record['per_fold'][name]]
         for name in ('mIoU', 'mDice')
     }
     commits = zip(_of_folds(record, 'commit'), _of_folds(record, 'dirty'))
     return [
         f'`{record["config"]}`{_starred(record, "model")}',
-        f'{record.get("dataset") or "–"}, {record.get("pool")} ({sum(record["num_images"])})',
+        f'{_tested_on(record)} ({sum(record["num_images"])})',
         _distinct(_of_folds(record, 'init')) + _starred(record, 'start'),
         _distinct(_of_folds(record, 'iterations')),
         _folds_done(record),
         _distinct(_of_folds(record, 'seed')),
         *(score(folds[name], name) for name in ('mIoU', 'mDice')),
-        score([record['pooled']], 'mIoU', interval=True),
-        score([record['pooled']], 'mDice', interval=True) + _foreground([record['pooled']]),
+        score([record], 'mIoU', interval=True),
+        score([record], 'mDice', interval=True) + _foreground([record]),
         _distinct(_of_folds(record, 'hardware')),
         _distinct([_commit(dict(commit=commit, dirty=dirty)) for commit, dirty in commits]),
     ]
 
 
-def _foreground(runs: Sequence[dict]) -> str:
+def _foreground(runs: Sequence[Record]) -> str:
     """Write the Dice of the second of two classes, whose mean hides it."""
-    tables = [(run.get('per_class') or {}).get('Dice') or {} for run in runs]
-    if any(len(table) != 2 for table in tables):
-        return ''
-    name = list(tables[0])[1]
-    values = [table[name] for table in tables if table[name] is not None]
-    return f' ({name} {100 * mean(values):.1f})' if values else ''
+    values = [run['foreground_Dice'] for run in runs if 'foreground_Dice' in run]
+    return (
+        f' ({runs[0]["foreground"]} {100 * mean(values):.1f})' if len(values) == len(runs) else ''
+    )
 
 
-def _gallery(runs: Sequence[dict]) -> list[str]:
-    """Show the pictures of the first run of a row that has any."""
-    run = next((run for run in runs if run.get('pictures')), None)
-    if run is None:
-        return []
-    lines = []
-    for name in run['pictures']:
-        curves = 'curves' in name
-        what = (
-            'training loss and validation mIoU'
-            if curves
-            else 'image, truth, prediction, errors (wrong pixels red)'
-        )
-        title = f'{run["config"]}, seed {run.get("seed")}: {what}'
-        lines += [f'![{title}](results/{name})', '', f'*{title}*', '']
-    return lines
+def results_section(records: Sequence[Record], paper: str) -> str:
+    """Write the section, without the markers.
 
-
-def results_section(records: Sequence[dict]) -> str:
-    """Write the section, without the markers."""
+    Args:
+        records: Runs and cross validations.
+        paper: Name of the folder of its configs.
+    """
     if not records:
         return 'Nothing has been run yet.'
-    rows = group([record for record in records if not _is_folds(record)])
-    folds = [record for record in records if _is_folds(record)]
+    rows = group([record for record in records if not is_folds(record)])
+    folds = [record for record in records if is_folds(record)]
     lines = []
     if rows:
         extra = [
@@ -325,17 +269,15 @@ def results_section(records: Sequence[dict]) -> str:
     if folds:
         lines += ['### Cross validation', '']
         lines += _table(_FOLDS_HEAD, [_folds_row(record) for record in folds], _FOLDS_NOTE, folds)
-    lines += convergence.section(rows)
-    for runs in rows:
-        lines += _gallery(runs)
+    lines += convergence.section(rows, paper)
     return '\n'.join(lines).rstrip()
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[dict]
+    head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[Record]
 ) -> list[str]:
-    """Write a table, its note and the commands behind it."""
-    lines = [
+    """Write a table and its notes."""
+    return [
         *markdown_table(head, rows),
         '',
         note,
@@ -343,17 +285,13 @@ def _table(
         *_interval_notes(rows, records),
         *_star_note(records),
     ]
-    lines += ['The commands, row by row:', '', '```sh']
-    for record in records:
-        lines += record['commands']
-    return [*lines, '```', '']
 
 
 def generate(folder: PathLike) -> tuple[str, str]:
     """Generate the README of a paper.
 
     Args:
-        folder: ``configs/<paper>``, with ``README.md`` and ``results/*.json``.
+        folder: ``configs/<paper>``, with ``README.md``, ``results.csv`` and ``results/*.json``.
 
     Returns:
         The README as it is, and as it should be.
@@ -371,12 +309,18 @@ def generate(folder: PathLike) -> tuple[str, str]:
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     section = '\n'.join(
-        [results_section(read_records(folder)), '', *tables_section(folder), *speed_section(folder)]
+        [
+            results_section(read_records(folder), Path(folder).resolve().name),
+            '',
+            *tables_section(folder),
+            *speed_section(folder),
+        ]
     ).rstrip()
     return text, f'{before}{START}\n\n{section}\n\n{END}{after}'
 
 
 def pictures(folder: PathLike) -> Mapping[str, bytes]:
-    """Draw what the section shows of several runs at once: file name in ``results`` to content."""
-    runs = [record for record in read_records(folder) if not _is_folds(record)]
-    return convergence.pictures(group(runs))
+    """Draw what the section shows: name of the file in ``docs/results`` to content."""
+    paper = Path(folder).resolve().name
+    runs = [record for record in read_records(folder) if not is_folds(record)]
+    return convergence.pictures(group(runs), paper)

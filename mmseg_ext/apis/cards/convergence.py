@@ -38,9 +38,9 @@ def compared(rows: Sequence[Sequence[dict]]) -> dict[str, Rows]:
     return {name: chosen for name, chosen in found.items() if len(chosen) > 1}
 
 
-def picture_name(dataset: str) -> str:
+def picture_name(dataset: str, paper: str) -> str:
     """Name the picture of a data set's comparison."""
-    return f'convergence_{slug(dataset)}.png'
+    return f'{paper}_convergence_{slug(dataset)}.png'
 
 
 def at_iterations(runs: Sequence[dict]) -> dict[int, list[float]]:
@@ -59,7 +59,7 @@ def _cell(values: Sequence[float]) -> str:
     return f'{middle:.1f}' if sd is None else f'{middle:.1f} ± {sd:.1f}'
 
 
-def section(rows: Sequence[Sequence[dict]]) -> list[str]:
+def section(rows: Sequence[Sequence[dict]], paper: str) -> list[str]:
     """Write table and picture of each comparison, as lines of Markdown; none is an empty list."""
     lines: list[str] = []
     for dataset, chosen in compared(rows).items():
@@ -73,8 +73,8 @@ def section(rows: Sequence[Sequence[dict]]) -> list[str]:
             table.append(cells)
         lines += markdown_table(['config', 'seeds', *map(str, steps)], table)
         title = f'{dataset}: validation mIoU over training; band: lowest and highest seed'
-        lines += ['', _NOTE, '', f'![{title}](results/{picture_name(dataset)})', '', f'*{title}*']
-        lines.append('')
+        lines += ['', _NOTE, '']
+        lines += [f'![{title}](../../docs/results/{picture_name(dataset, paper)})', '']
     return lines
 
 
@@ -110,6 +110,6 @@ def draw(rows: Sequence[Sequence[dict]]) -> bytes:
         return buffer.getvalue()
 
 
-def pictures(rows: Sequence[Sequence[dict]]) -> Mapping[str, bytes]:
+def pictures(rows: Sequence[Sequence[dict]], paper: str) -> Mapping[str, bytes]:
     """Draw all comparisons: file name to content."""
-    return {picture_name(name): draw(chosen) for name, chosen in compared(rows).items()}
+    return {picture_name(name, paper): draw(chosen) for name, chosen in compared(rows).items()}

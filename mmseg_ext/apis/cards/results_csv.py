@@ -1,0 +1,245 @@
+"""``results.csv`` of a paper: one row for each run of ours that is committed.
+
+Scores are fractions, each with the ends of its interval; an empty cell is what is not known. What
+holds several values has `` | `` between them, ``name=value`` where they have names. A cross validation is one row:
+``mIoU`` and its neighbours are those of all held-out images, ``mIoU_folds`` has one value a fold.
+
+In memory a run is a ``Record``: the nested dict that :func:`from_row` makes of a row and
+:func:`to_row` takes apart, so that reading what was written gives the same.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ...core.files import PathLike, write_bytes
+
+RESULTS_FILE = 'results.csv'
+Record = dict[str, Any]
+
+_BETWEEN = ' | '  # values of one cell
+
+_SCORES = ('mIoU', 'mDice', 'aAcc', 'mPA', 'mPrecision', 'mF1', 'FWIoU', 'BF', 'before_crf/mIoU')
+_FOLD_SCORES = ('mIoU', 'mDice', 'HD95', 'surface_Dice')
+
+
+def _number(value: float) -> str:
+    return f'{value:.6g}'
+
+
+def _pairs(values: dict) -> str:
+    return _BETWEEN.join(
+        f'{key}={_number(v) if isinstance(v, float) else v}' for key, v in values.items()
+    )
+
+
+def _read_pairs(text: str) -> dict[str, float]:
+    found = (part.rpartition('=') for part in text.split(_BETWEEN))
+    return {key: int(v) if re.fullmatch(r'-?\d+', v) else float(v) for key, _, v in found}
+
+
+def _read_list(kind: Callable[[str], Any]) -> Callable[[str], list]:
+    return lambda text: [kind(part) for part in text.split(_BETWEEN)]
+
+
+def _read_flag(text: str) -> bool:
+    if text not in ('yes', 'no'):
+        raise ValueError('neither yes nor no')
+    return text == 'yes'
+
+
+def _one_or_list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A value that all folds share, or one for each."""
+    return lambda text: (_read_list(kind) if _BETWEEN in text else kind)(text)
+
+
+def _write_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if isinstance(value, (list, tuple)):
+        return _BETWEEN.join(map(_write_value, value))
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+# column -> where it is in the record, and how it is read; written by its kind
+_COLUMNS: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {
+    'config': (('config',), str),
+    'data': (('dataset', 'name'), str),
+    'split': (('dataset', 'split'), str),
+    'images': (('dataset', 'num_images'), int),
+    'start': (('init',), _one_or_list(str)),
+    'converted': (('converted',), json.loads),
+    'seed': (('seed',), _one_or_list(int)),
+    'iterations': (('iterations',), _one_or_list(int)),
+    'length': (('max_iters',), int),
+    'settings': (('settings',), str),
+    'num_folds': (('num_folds',), int),
+    'folds': (('folds',), _read_list(int)),
+    'pool': (('pool',), str),
+    'splitter': (('splitter',), str),
+    'split_seed': (('split_seed',), int),
+    'fold_images': (('num_images',), _read_list(int)),
+    'checkpoints': (('checkpoints',), _read_list(str)),
+    'parameters': (('parameters',), int),
+    'unit': (('intervals', 'unit'), str),
+    'units': (('intervals', 'units'), int),
+    'interval_method': (('intervals', 'method'), str),
+    'class_units': (('intervals', 'class_units'), _read_pairs),
+    'videos': (('intervals', 'videos'), _read_pairs),
+    'old_interval': (('old_interval',), _read_flag),
+    'foreground': (('foreground',), str),
+    'foreground_Dice': (('foreground_Dice',), float),
+    'constant_mIoU': (('constant_miou',), float),
+    'validation_mIoU': (('validation_miou',), _read_pairs),
+    'hardware': (('hardware',), _one_or_list(str)),
+    'torch': (('torch',), _one_or_list(str)),
+    'commit': (('commit',), _one_or_list(str)),
+    'dirty': (('dirty',), _one_or_list(_read_flag)),
+    'date': (('date',), _one_or_list(str)),
+}
+
+
+def _score_columns() -> dict[str, tuple[tuple[str, ...], Callable[[str], Any]]]:
+    found: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {}
+    for name in _SCORES:
+        for ending, key in (('', 'value'), ('_low', 'low'), ('_high', 'high')):
+            found[name + ending] = (('metrics', name, key), float)
+    for name in _FOLD_SCORES:
+        found[f'{name}_folds'] = (('per_fold', name), _read_list(float))
+    return found
+
+
+COLUMNS = {**_COLUMNS, **_score_columns()}
+
+
+def _get(record: Record, place: Sequence[str]) -> Any:
+    value: Any = record
+    for key in place:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def to_row(record: Record) -> dict[str, str]:
+    """Write a record as the cells of a row."""
+    row = {}
+    for column, (place, read) in COLUMNS.items():
+        value = _get(record, place)
+        if value is None or value == {} or value == []:
+            row[column] = ''
+        elif read is json.loads:
+            row[column] = json.dumps(value, ensure_ascii=False, sort_keys=True)
+        else:
+            row[column] = _pairs(value) if isinstance(value, dict) else _write_value(value)
+    return row
+
+
+def from_row(row: dict[str, str], where: str) -> Record:
+    """Read a record from the cells of a row.
+
+    Args:
+        row: Column to cell.
+        where: File and line, for messages.
+
+    Raises:
+        ValueError: If a cell is not what its column holds.
+    """
+    record: Record = {}
+    for column, (place, read) in COLUMNS.items():
+        if not row.get(column):
+            continue
+        try:
+            value = read(row[column])
+        except ValueError as error:
+            raise ValueError(f'{where}, column {column}: {row[column]!r}: {error}') from error
+        inner = record
+        for key in place[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[place[-1]] = value
+    return record
+
+
+def read_records(folder: PathLike) -> list[Record]:
+    """Read the runs of a paper, in the order of the file; none where there is no file.
+
+    Args:
+        folder: ``configs/<paper>``.
+
+    Raises:
+        ValueError: If the file is not what ``tools/card.py --collect`` writes; it is named with
+            line and column.
+    """
+    path = Path(folder) / RESULTS_FILE
+    if not path.is_file():
+        return []
+    with path.open(encoding='utf-8', newline='') as file:
+        reader = csv.DictReader(file)
+        unknown = sorted(set(reader.fieldnames or ()) - set(COLUMNS))
+        if unknown or 'config' not in (reader.fieldnames or ()):
+            raise ValueError(
+                f'{path}: {"no column " + unknown[0] if unknown else "its columns have no config"}'
+                ': write rows with tools/card.py --collect'
+            )
+        records = []
+        for row in reader:
+            where = f'{path}, line {reader.line_num}'
+            if None in row or None in row.values():
+                raise ValueError(f'{where}: {len(reader.fieldnames or ())} cells are expected')
+            records.append(from_row(row, where))
+    for record in records:
+        _check(record, path)
+    return records
+
+
+def _check(record: Record, path: Path) -> None:
+    needed = ('config', 'metrics') if is_folds(record) else ('config', 'metrics', 'parameters')
+    absent = [key for key in needed if not record.get(key)]
+    if absent:
+        raise ValueError(f'{path}: the row of {record.get("config")} lacks {", ".join(absent)}')
+
+
+def is_folds(record: Record) -> bool:
+    """Whether a record is a cross validation."""
+    return 'num_folds' in record
+
+
+def write_records(records: Sequence[Record], folder: PathLike) -> Path:
+    """Write the runs of a paper, sorted; columns that no run fills are left out."""
+    rows = sorted(map(to_row, records), key=lambda row: [row[key] for key in _ORDER])
+    used = [column for column in COLUMNS if any(row[column] for row in rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, used, extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return write_bytes(Path(folder) / RESULTS_FILE, text.getvalue().encode())
+
+
+_ORDER = ('config', 'num_folds', 'split_seed', 'data', 'split', 'settings', 'seed', 'date')
+_SAME = ('config', 'data', 'split', 'seed', 'settings', 'converted', 'num_folds', 'pool',
+         'split_seed')  # fmt: skip
+
+
+def add_record(record: Record, folder: PathLike) -> Path:
+    """Put a run into its paper's file, in place of an earlier run of the same."""
+    mine = to_row(record)
+    others = [
+        other
+        for other in read_records(folder)
+        if any(to_row(other)[key] != mine[key] for key in _SAME)
+    ]
+    return write_records([*others, record], folder)
+
+
+def repeat_commands(record: Record, paper: Optional[str] = None) -> str:
+    """The command that repeats a run, from the root of the repository."""
+    config = f'configs/{paper or "PAPER"}/{record["config"]}.py'
+    seed = '' if isinstance(record.get('seed'), (list, type(None))) else f' --seed {record["seed"]}'
+    settings = f' --cfg-options {record["settings"]}' if record.get('settings') else ''
+    if is_folds(record):
+        split = f' --split-seed {record["split_seed"]}' if record.get('split_seed') else ''
+        folds = f' --num-folds {record["num_folds"]} --pool {record["pool"]}{split}'
+        return f'python tools/kfold.py {config}{folds}{seed}{settings}'
+    return f'python tools/train.py {config}{seed}{settings}'
