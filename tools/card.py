@@ -1,8 +1,9 @@
-"""Keep the results section of a paper's README card.
+"""Keep what a paper's card says of our runs: results.csv, the results section, its figures.
 
-python tools/card.py --collect work_dirs/NAME configs/fmsi/results   # after test.py, kfold.py
-python tools/card.py configs/fmsi                                    # write the section
-python tools/card.py configs/fmsi --check                            # fail if it is not current
+python tools/card.py --collect work_dirs/NAME configs/fmsi   # after a test: a row of results.csv
+python tools/card.py configs/fmsi                            # write the section and its figures
+python tools/card.py configs/fmsi --check                    # fail if it is not current
+python tools/card.py --readme                                # the numbers on the first page
 """
 
 import argparse
@@ -13,51 +14,70 @@ from pathlib import Path
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.cards.card import generate, pictures
 from mmseg_ext.apis.cards.fold_record import collect_all
+from mmseg_ext.apis.cards.front import fill
+from mmseg_ext.apis.cards.results_csv import RESULTS_FILE
 from mmseg_ext.core.files import write_bytes
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('folder', metavar='FOLDER', help='configs/<paper>, or its results folder')
+    parser.add_argument('folder', metavar='FOLDER', nargs='?', help='configs/<paper>')
     parser.add_argument(
         '--collect',
         metavar='DIR',
         action='append',
         default=[],
-        help='work folder of a tested run or of a cross validation (kfold.json) to put into the '
-        'results folder; may be repeated',
+        help='work folder of a tested run or of a cross validation to put into results.csv, in '
+        'place of an earlier run of the same; may be repeated',
     )
     parser.add_argument(
-        '--check', action='store_true', help='write nothing; exit with 1 if README.md is stale'
+        '--check', action='store_true', help='write nothing; exit with 1 if a page is stale'
+    )
+    parser.add_argument(
+        '--readme', action='store_true', help='fill in the numbers of README.md, the first page'
     )
     args = cli.parse_args(parser)
     if args.check and args.collect:
         parser.error('--check writes nothing, --collect does: call them one after the other')
+    if (args.folder is None) != args.readme:
+        parser.error('give a folder such as configs/fmsi, or --readme')
     return args
 
 
 def main() -> int:
     args = parse_args()
+    if args.readme:
+        page = ROOT / 'README.md'
+        text = page.read_text(encoding='utf-8')
+        return write_page(page, text, fill(text, ROOT / 'configs'), args.check, '--readme')
     folder = Path(args.folder)
-    folder = folder.parent if folder.name == 'results' else folder
     for work_dir in args.collect:
-        for path in collect_all(work_dir, folder / 'results'):
-            print(f'written: {path} ({path.stat().st_size / 1000:.0f} kB)')
+        for record in collect_all(work_dir, folder):
+            print(f'{folder / RESULTS_FILE}: {record["config"]}, seed {record.get("seed")}')
     is_, should_be = generate(folder)
+    status = write_page(folder / 'README.md', is_, should_be, args.check, str(folder))
+    if not args.check:
+        for name, content in pictures(folder).items():
+            write_bytes(ROOT / 'docs' / 'results' / name, content)
+    return status
+
+
+def write_page(page: Path, is_: str, should_be: str, check: bool, words: str) -> int:
+    """Write a page, or show how it differs from what it should be; the exit status."""
     if is_ == should_be:
-        print(f'{folder}/README.md is current')
-        return 0
-    if args.check:
+        print(f'{page} is current')
+    elif check:
         diff = difflib.unified_diff(is_.splitlines(), should_be.splitlines(), lineterm='', n=0)
         print('\n'.join(list(diff)[:20]))
-        print(f'error: {folder}/README.md is stale: python tools/card.py {folder}', file=sys.stderr)
+        print(f'error: {page} is stale: python tools/card.py {words}', file=sys.stderr)
         return 1
-    for name, content in pictures(folder).items():
-        write_bytes(folder / 'results' / name, content)
-    write_bytes(folder / 'README.md', should_be.encode('utf-8'))
-    print(f'written: {folder}/README.md')
+    else:
+        write_bytes(page, should_be.encode('utf-8'))
+        print(f'written: {page}')
     return 0
 
 

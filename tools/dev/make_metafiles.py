@@ -9,6 +9,7 @@ Papers' numbers are not ours, nor are scores of weights that others trained.
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -20,7 +21,8 @@ import yaml
 from mmengine import Config
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.cards.card import group, read_records
+from mmseg_ext.apis.cards.card import group
+from mmseg_ext.apis.cards.results_csv import read_records
 from mmseg_ext.core.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +122,7 @@ def _model(path: Path, collections: dict, rows: list[list[dict]], root: Path) ->
         'Metadata': {
             'Training Data': DATA_SETS[data_set(path)],
             **_length(cfg),
-            **({'Parameters': runs[0][0]['params']} if runs else {}),
+            **({'Parameters': runs[0][0]['parameters']} if runs else {}),
         },
         **(dict(Results=results) if results else {}),
     }
@@ -176,6 +178,7 @@ def main() -> int:
     )
     parser.add_argument('--check', action='store_true', help='write nothing; 1 if one is stale')
     check = cli.parse_args(parser).check
+    logging.disable(logging.INFO)  # mmengine would name a variable for each config
     stale = {path: text for path, text in generate(ROOT).items() if _read(path) != text}
     for path, text in stale.items():
         if not check:

@@ -15,10 +15,10 @@ from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, units_warnings
 from ..draw.markdown import markdown_table
 from ..run.results import converted_note
-from ..tables.text import tables_section
-from . import convergence
+from . import convergence, figure
 from .results_csv import Record, is_folds, read_records
-from .speed import speed_section
+from .speed import page_name, speed_lines, speed_page
+from .tables import tables_section
 
 START, END = '<!-- results:start -->', '<!-- results:end -->'
 _HEAD = (
@@ -68,7 +68,9 @@ _NOTE = (
     'of several seeds: mean ± standard deviation over the seeds [95 % interval of the mean, '
     "Student's t]. Of two classes, the second one's "
     'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
-    'everywhere. A commit with a plus had local changes.'
+    'everywhere. A commit with a plus had local changes. All else is in '
+    '[results.csv](results.csv); `tools/train.py CONFIG --seed SEED OPTIONS` and '
+    '`tools/test.py CONFIG` repeat a row.'
 )
 _STAR = ' \\*'
 _OLD = ' †'
@@ -269,7 +271,7 @@ def results_section(records: Sequence[Record], paper: str) -> str:
     if folds:
         lines += ['### Cross validation', '']
         lines += _table(_FOLDS_HEAD, [_folds_row(record) for record in folds], _FOLDS_NOTE, folds)
-    lines += convergence.section(rows, paper)
+    lines += convergence.section(rows, paper) + figure.section(rows, paper)
     return '\n'.join(lines).rstrip()
 
 
@@ -313,14 +315,17 @@ def generate(folder: PathLike) -> tuple[str, str]:
             results_section(read_records(folder), Path(folder).resolve().name),
             '',
             *tables_section(folder),
-            *speed_section(folder),
+            *speed_lines(folder),
         ]
     ).rstrip()
     return text, f'{before}{START}\n\n{section}\n\n{END}{after}'
 
 
 def pictures(folder: PathLike) -> Mapping[str, bytes]:
-    """Draw what the section shows: name of the file in ``docs/results`` to content."""
+    """Make what the section shows or leads to: name of the file in ``docs/results`` to content."""
     paper = Path(folder).resolve().name
     runs = [record for record in read_records(folder) if not is_folds(record)]
-    return convergence.pictures(group(runs), paper)
+    rows = group(runs)
+    found = {**convergence.pictures(rows, paper), **figure.pictures(rows, paper)}
+    page = speed_page(folder)
+    return {**found, page_name(folder): page.encode()} if page else found

@@ -1,8 +1,7 @@
-"""Turn a finished run into what is committed: one small JSON file and two small pictures.
+"""Turn a finished run into what is committed: a row of ``results.csv``.
 
-The JSON file holds what the README card prints, no arrays. The command in it is worked out from the
-config that mmengine left in the work folder, against the one in the repository, so that a setting
-changed on the command line is not lost.
+Its options are worked out from the config that mmengine left in the work folder, against the one in
+the repository, so that a setting changed on the command line is not lost.
 """
 
 from collections.abc import Mapping
@@ -12,17 +11,14 @@ from typing import Any, Optional
 
 from mmengine.config import Config
 
-from ...core.files import PathLike, write_bytes, write_json
+from ...core.files import PathLike
 from ..config.schedule import set_max_iters
-from ..draw.curves import Curve, draw_overview, read_curves
-from ..draw.pixels import colorize, encode_below, error_picture, picture_grid
-from ..run.examples import read_examples
+from ..draw.curves import Curve, read_curves
 from ..run.folder import RunFolder
 from ..run.network import build, tested_parameters
 from ..run.results import RUN_FACTS, RunResults
+from .results_csv import Record, add_record, is_folds
 
-_KEPT = (*RUN_FACTS, 'metrics', 'absent_classes')
-_MAX_BYTES = 100_000
 # Where a run keeps what is its own affair: paths, resuming, and the seed, which has its own flag.
 PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')
 
@@ -89,41 +85,48 @@ def _converter(converted: dict) -> str:
     return f'deeplabv2.py {file}' if name == 'deeplabv2' else f'convert.py --source {name} {file}'
 
 
-def commands(config: PathLike, results: RunResults, used: Optional[Config]) -> list[str]:
-    """Write the commands that repeat a run, from the root of the repository."""
-    name = Path(*Path(config).resolve().parts[-3:]).as_posix()  # configs/<paper>/<config>.py
-    train = f'python tools/train.py {name}'
-    seed, folder = results.seed, f'work_dirs/{Path(config).stem}'
-    if seed is not None:
-        train += f' --seed {seed}'
-    if seed:  # the config's own folder holds the first seed; named as tools/table.py does
-        folder += f'_seed{seed}'
-        train += f' --work-dir {folder}'
-    changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
-    if changed:
-        train += ' --cfg-options ' + ' '.join(changed)
-    checkpoint = f'{folder}/{results.checkpoint}'
-    converted = results.converted or {}
+def command(record: Record, paper: str) -> str:
+    """Write what repeats a run, from the root of the repository; then it is tested.
+
+    Args:
+        record: A row of ``results.csv``.
+        paper: Name of its folder.
+    """
+    config = f'configs/{paper}/{record["config"]}.py'
+    converted = record.get('converted') or {}
     if converted.get('part') == 'model':
-        train = f'python tools/model_converters/{_converter(converted)} {checkpoint}'
-    test = f'python tools/test.py {name} {checkpoint}'
-    return [train, test + (f' --work-dir {folder}' if seed else '')]
+        return f'python tools/model_converters/{_converter(converted)} WEIGHTS.pth'
+    words = [f'python tools/{"kfold" if is_folds(record) else "train"}.py {config}']
+    if is_folds(record):
+        words.append(f'--num-folds {record["num_folds"]} --pool {record["pool"]}')
+        words += [f'--split-seed {record["split_seed"]}'] if record.get('split_seed') else []
+    words += [f'--seed {record["seed"]}'] if isinstance(record.get('seed'), int) else []
+    return ' '.join([*words, record['options']] if record.get('options') else words)
 
 
-def slim(results: RunResults, *, config: PathLike, used: Optional[Config]) -> dict:
+def foreground(per_class: Mapping[str, Mapping]) -> dict[str, Any]:
+    """Name the second of two classes and its Dice, which the mean over both hides."""
+    dice = dict(per_class.get('Dice') or {})
+    name = list(dice)[-1] if len(dice) == 2 else None
+    return {} if name is None else dict(foreground=name, foreground_Dice=dice[name])
+
+
+def slim(results: RunResults, *, config: PathLike, used: Optional[Config]) -> Record:
     """Keep what a card prints, and add what needs the model or the arrays."""
     content = results.as_content()
-    record = {key: content[key] for key in _KEPT}
-    if results.intervals:
-        record['intervals'] = results.intervals
-    record['dataset'] = asdict(results.described(used))
-    kept = ('IoU', 'Dice', 'BF')  # a card shows the foreground's Dice
-    record['per_class'] = {k: v for k, v in results.per_class.items() if k in kept}
-    record['constant_miou'] = results.constant_miou()
-    record['params'] = count_parameters(used if used is not None else Config.fromfile(config))
-    record['max_iters'] = used.train_cfg.get('max_iters') if used is not None else None
-    record['commands'] = commands(config, results, used)
-    return record
+    changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
+    return dict(
+        {key: content[key] for key in RUN_FACTS},
+        metrics=content['metrics'],
+        intervals=results.intervals or dict(unit='image', units=results.num_images),
+        old_interval=not results.intervals and any('low' in m for m in content['metrics'].values()),
+        dataset=asdict(results.described(used)),
+        **foreground(results.per_class),
+        constant_miou=results.constant_miou(),
+        parameters=count_parameters(used if used is not None else Config.fromfile(config)),
+        max_iters=used.train_cfg.get('max_iters') if used is not None else None,
+        options=' '.join(['--cfg-options', *changed]) if changed else None,
+    )
 
 
 def validation_miou(curves: Mapping[str, Curve]) -> dict[str, float]:
@@ -132,77 +135,38 @@ def validation_miou(curves: Mapping[str, Curve]) -> dict[str, float]:
     return {str(k): round(v / 100, 4) for k, v in sorted(curve.items())} if len(curve) > 1 else {}
 
 
-def example_grid(work_dir: PathLike, cfg: Optional[Config], *, rows: int = 4) -> Optional[bytes]:
-    """Draw image, truth, prediction and errors of some predicted images, below 100 kB.
-
-    Returns:
-        A JPEG file, or ``None`` if nothing was predicted or no labels were found.
-    """
-    examples, palette = read_examples(RunFolder(work_dir), cfg)
-    pictures = [
-        [
-            example.image,
-            colorize(example.truth, palette),
-            colorize(example.label, palette),
-            error_picture(example.image, example.label, example.truth),
-        ]
-        for example in examples
-        if example.truth is not None
-    ]
-    if not pictures:
-        return None
-    return encode_below(picture_grid(pictures[:rows], cell=200), _MAX_BYTES)
-
-
 def find_written_config(work_dir: PathLike, name: Optional[str], folder: PathLike) -> Path:
-    """Find the config of a run beside the results folder.
+    """Find the config of a run in its paper's folder.
 
     Raises:
         FileNotFoundError: If it is not there.
     """
-    config = Path(folder).parent / f'{name}.py'
+    config = Path(folder) / f'{name}.py'
     if not config.is_file():
         raise FileNotFoundError(
-            f'{work_dir} is a run of {name}, but {config} does not exist: collect '
-            'it into the results folder beside its config'
+            f'{work_dir} is a run of {name}, but {config} does not exist: collect it into the '
+            'folder of its config'
         )
     return config
 
 
-def write_record(record: dict, path: Path) -> Path:
-    """Write what a card reads, in one step."""
-    return write_json(path, record, ensure_ascii=False)
-
-
-def collect(work_dir: PathLike, folder: PathLike) -> list[Path]:
-    """Copy a run into ``configs/<paper>/results``.
+def collect(work_dir: PathLike, folder: PathLike) -> Record:
+    """Put a run into ``configs/<paper>/results.csv``, in place of an earlier one of the same.
 
     Args:
         work_dir: Folder of a tested run.
-        folder: Where to; its parent must hold the run's config.
+        folder: ``configs/<paper>``; must hold the run's config.
 
     Returns:
-        The files written.
+        What was written.
 
     Raises:
-        FileNotFoundError: If the run was not tested, or its config is not in the parent folder.
+        FileNotFoundError: If the run was not tested, or its config is not in the folder.
     """
-    run, folder = RunFolder(work_dir), Path(folder)
+    run = RunFolder(work_dir)
     results = run.results()
     config = find_written_config(work_dir, results.config, folder)
-    used = run.training_config(results.config)
-    record = slim(results, config=config, used=used)
-    seed = record['seed']
-    stem = config.stem if seed is None else f'{config.stem}_seed{seed}'
-    pictures = {}
-    grid = example_grid(work_dir, used)
-    if grid is not None:
-        pictures[f'{stem}_predictions.jpg'] = grid
-    curves = read_curves(run.curve_files())
-    record['validation_miou'] = validation_miou(curves)
-    overview = draw_overview(curves)
-    if overview is not None:
-        pictures[f'{stem}_curves.png'] = overview
-    record['pictures'] = list(pictures)
-    written = [write_bytes(folder / name, content) for name, content in pictures.items()]
-    return [*written, write_record(record, folder / f'{stem}.json')]
+    record = slim(results, config=config, used=run.training_config(results.config))
+    record['validation_miou'] = validation_miou(read_curves(run.curve_files()))
+    add_record(record, folder)
+    return record

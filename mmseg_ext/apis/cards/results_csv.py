@@ -1,8 +1,9 @@
 """``results.csv`` of a paper: one row for each run of ours that is committed.
 
 Scores are fractions, each with the ends of its interval; an empty cell is what is not known. What
-holds several values has `` | `` between them, ``name=value`` where they have names. A cross validation is one row:
-``mIoU`` and its neighbours are those of all held-out images, ``mIoU_folds`` has one value a fold.
+holds several values has `` | `` between them, ``name=value`` where they have names. A cross
+validation is one row: ``mIoU`` and its neighbours are those of all held-out images, ``mIoU_folds``
+has one value a fold.
 
 In memory a run is a ``Record``: the nested dict that :func:`from_row` makes of a row and
 :func:`to_row` takes apart, so that reading what was written gives the same.
@@ -14,7 +15,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from ...core.files import PathLike, write_bytes
 
@@ -76,7 +77,7 @@ _COLUMNS: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {
     'seed': (('seed',), _one_or_list(int)),
     'iterations': (('iterations',), _one_or_list(int)),
     'length': (('max_iters',), int),
-    'settings': (('settings',), str),
+    'options': (('options',), str),
     'num_folds': (('num_folds',), int),
     'folds': (('folds',), _read_list(int)),
     'pool': (('pool',), str),
@@ -217,8 +218,8 @@ def write_records(records: Sequence[Record], folder: PathLike) -> Path:
     return write_bytes(Path(folder) / RESULTS_FILE, text.getvalue().encode())
 
 
-_ORDER = ('config', 'num_folds', 'split_seed', 'data', 'split', 'settings', 'seed', 'date')
-_SAME = ('config', 'data', 'split', 'seed', 'settings', 'converted', 'num_folds', 'pool',
+_ORDER = ('config', 'num_folds', 'split_seed', 'data', 'split', 'options', 'seed', 'date')
+_SAME = ('config', 'data', 'split', 'seed', 'options', 'converted', 'num_folds', 'pool',
          'split_seed')  # fmt: skip
 
 
@@ -231,15 +232,3 @@ def add_record(record: Record, folder: PathLike) -> Path:
         if any(to_row(other)[key] != mine[key] for key in _SAME)
     ]
     return write_records([*others, record], folder)
-
-
-def repeat_commands(record: Record, paper: Optional[str] = None) -> str:
-    """The command that repeats a run, from the root of the repository."""
-    config = f'configs/{paper or "PAPER"}/{record["config"]}.py'
-    seed = '' if isinstance(record.get('seed'), (list, type(None))) else f' --seed {record["seed"]}'
-    settings = f' --cfg-options {record["settings"]}' if record.get('settings') else ''
-    if is_folds(record):
-        split = f' --split-seed {record["split_seed"]}' if record.get('split_seed') else ''
-        folds = f' --num-folds {record["num_folds"]} --pool {record["pool"]}{split}'
-        return f'python tools/kfold.py {config}{folds}{seed}{settings}'
-    return f'python tools/train.py {config}{seed}{settings}'

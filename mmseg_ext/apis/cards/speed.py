@@ -1,4 +1,4 @@
-"""Write the benchmarks kept beside a paper's results into its README card."""
+"""Write the benchmarks kept beside a paper's results as a page of ``docs/results``."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def speed_section(folder: Union[str, Path]) -> list[str]:
         ValueError: If a file is something else.
     """
     lines: list[str] = []
-    for path in sorted((Path(folder) / 'results').glob(SPEED_FILES)):
+    for path in _files(folder):
         record = read_json(path)
         absent = [key for key in ('command', 'hardware', 'versions', 'cases') if key not in record]
         if absent or not record['cases']:
@@ -78,7 +78,31 @@ def speed_section(folder: Union[str, Path]) -> list[str]:
                 'tools/benchmark.py --out'
             )
         lines += _table(record)
-    return ['### Speed and memory', '', *lines] if lines else []
+    return lines
+
+
+def speed_lines(folder: Union[str, Path]) -> list[str]:
+    """What a card says of the benchmarks, which have a page of their own."""
+    count = sum(len(read_json(path)['cases']) for path in _files(folder))
+    if not count:
+        return []
+    return [f'Speed and memory: [{count} cases](../../docs/results/{page_name(folder)}).', '']
+
+
+def page_name(folder: Union[str, Path]) -> str:
+    """Name of the page of a paper's benchmarks."""
+    return f'{Path(folder).resolve().name}_speed.md'
+
+
+def speed_page(folder: Union[str, Path]) -> str:
+    """Write the page of a paper's benchmarks, empty where nothing was measured."""
+    lines = speed_section(folder)
+    title = f'# Speed and memory: configs/{Path(folder).resolve().name}'
+    return '\n'.join([title, '', *lines]).rstrip() + '\n' if lines else ''
+
+
+def _files(folder: Union[str, Path]) -> list[Path]:
+    return sorted((Path(folder) / 'results').glob(SPEED_FILES))
 
 
 def _table(record: dict) -> list[str]:

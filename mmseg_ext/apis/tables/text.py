@@ -89,7 +89,8 @@ def _incomplete(run: Table, runs: int) -> str:
     return f'{runs % folds} of {folds} folds' if folds and runs % folds else ''
 
 
-def _number(value: Optional[float], metric: str, *, sign: bool = False) -> str:
+def number_text(value: Optional[float], metric: str, *, sign: bool = False) -> str:
+    """Write a score, a count or a difference; ``None`` is empty."""
     if value is None:
         return ''
     plus = '+' if sign and value > 0 else ''
@@ -115,16 +116,16 @@ def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
         label = row['label'] + mark + ''.join(number(note) for note in remarks if note)
         for line in row['lines']:
             metric, sd = line['metric'], line['sd']
-            ours = _number(line['mean'], metric)
+            ours = number_text(line['mean'], metric)
             runs = '' if metric in COUNTS or not line['values'] else str(len(line['values']))
             cells.append(
                 [
                     label,
                     metric,
-                    _number(line['printed'], metric),
+                    number_text(line['printed'], metric),
                     f'{ours} ± {sd:.2f}' if sd is not None else ours,
                     runs,
-                    _number(line['difference'], metric, sign=True),
+                    number_text(line['difference'], metric, sign=True),
                     line['verdict'] + number(line['remark']),
                 ]
             )
@@ -132,7 +133,7 @@ def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
     return cells, notes
 
 
-def _facts(data: Mapping[str, Any]) -> list[str]:
+def facts_lines(data: Mapping[str, Any]) -> list[str]:
     """What the runs say of themselves, each fact once if all rows share it."""
     found = {row['label']: row['facts'] for row in data['rows'] if row['facts']}
     lines = []
@@ -151,7 +152,7 @@ def _plain(value: Any) -> str:
     return ', '.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _remarks(data: Mapping[str, Any]) -> list[str]:
+def remarks_lines(data: Mapping[str, Any]) -> list[str]:
     """Sentences under the table, but for the numbered notes."""
     to_paper = 'Difference: ours less the paper.'
     to_baseline = (
@@ -173,7 +174,8 @@ def _remarks(data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _title(data: Mapping[str, Any]) -> str:
+def title_text(data: Mapping[str, Any]) -> str:
+    """Write what a table is called."""
     where = f'on {data["dataset"]}, rows of: ' if data['dataset'] else ''
     return f'{data["paper"]}, table {data["table"]}: {where}{data["caption"]}'
 
@@ -188,18 +190,18 @@ def format_text(data: Mapping[str, Any]) -> str:
     for place, row in enumerate(cells):
         last = place + 1 == len(cells) or bool(cells[place + 1][0])
         table.add_row(row, divider=last and place + 1 < len(cells))
-    lines = [_title(data), table.get_string()]
+    lines = [title_text(data), table.get_string()]
     lines += [f'[{place}] {note}' for place, note in enumerate(notes, start=1)]
-    return '\n'.join([*lines, *_remarks(data), *_facts(data)])
+    return '\n'.join([*lines, *remarks_lines(data), *facts_lines(data)])
 
 
 def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
     """Write a table as Markdown, under a heading."""
     cells, notes = _cells(data)
-    lines = [f'{"#" * level} {_title(data)}', '', *markdown_table(HEAD, cells), '']
+    lines = [f'{"#" * level} {title_text(data)}', '', *markdown_table(HEAD, cells), '']
     for place, note in enumerate(notes, start=1):
         lines += [f'[{place}] {note}', '']
-    for remark in [*_remarks(data), '; '.join(_facts(data))]:
+    for remark in [*remarks_lines(data), '; '.join(facts_lines(data))]:
         lines += [remark, ''] if remark else []
     # a label is text, whatever it looks like: Markdown would take <...> for a tag
     lines = [re.sub(r'<(?=[A-Za-z/!?])', '&lt;', text) for text in lines]
@@ -231,18 +233,6 @@ def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
                 'their --work-dirs, or remove that file'
             )
     return write_json(path, data, ensure_ascii=False, default=str)
-
-
-def tables_section(folder: PathLike) -> list[str]:
-    """Lines of a card with the tables that were written, without any if there are none.
-
-    Args:
-        folder: ``configs/<paper>``.
-    """
-    lines: list[str] = []
-    for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
-        lines += [format_markdown(read_json(path)), '']
-    return lines
 
 
 def report_table(

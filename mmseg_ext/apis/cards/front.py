@@ -1,0 +1,43 @@
+"""The numbers on the first page: one of our own for each paper, from its ``results.csv``.
+
+The page says which config it wants, ``<!-- result: fmsi/fmsi_mobilenetv2_camvid180 -->``; what
+follows, up to ``<!-- end -->``, is written here.
+"""
+
+import re
+from pathlib import Path
+
+from .card import group, score
+from .results_csv import is_folds, read_records
+
+_WANTED = re.compile(r'(<!-- result: ([\w-]+)/([\w-]+) -->).*?(<!-- end -->)', re.DOTALL)
+
+
+def fill(text: str, configs: Path) -> str:
+    """Write the numbers that a page asks for.
+
+    Args:
+        text: The page.
+        configs: Folder of the papers' folders.
+
+    Raises:
+        ValueError: If a config that it names has no run.
+    """
+    return _WANTED.sub(
+        lambda found: f'{found[1]}{_number(configs / found[2], found[3])}{found[4]}', text
+    )
+
+
+def _number(folder: Path, config: str) -> str:
+    records = [record for record in read_records(folder) if not is_folds(record)]
+    rows = [runs for runs in group(records) if runs[0]['config'] == config]
+    if not rows:
+        raise ValueError(f'README.md asks for {folder.name}/{config}, of which there is no run')
+    runs = max(rows, key=len)
+    data, first = runs[0]['dataset'], runs[0]
+    seeds = 'one seed' if len(runs) == 1 else f'{len(runs)} seeds'
+    length = first.get('max_iters') or first.get('iterations')
+    return (
+        f'mIoU {score(runs, "mIoU")} on {data["name"]} {data["split"]} ({data["num_images"]} '
+        f'images), {length} iterations, {seeds}; start: {first["init"]}'
+    )

@@ -1,0 +1,65 @@
+"""A printed table on a card, a line a row, from the JSON that ``tools/table.py --write`` keeps."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...core.files import PathLike, read_json
+from ..draw.markdown import markdown_table
+from ..tables.text import TABLE_FILES, facts_lines, number_text, remarks_lines, title_text
+from ..tables.values import COUNTS
+
+
+def tables_section(folder: PathLike) -> list[str]:
+    """Lines of a card with the tables that were written, none if there are none.
+
+    Args:
+        folder: ``configs/<paper>``.
+    """
+    lines: list[str] = []
+    for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
+        lines += table_lines(read_json(path))
+    return lines
+
+
+def table_lines(data: Mapping[str, Any]) -> list[str]:
+    """Write a table with one line a row: the paper's score, ours, and what to make of it.
+
+    Args:
+        data: From :func:`~..tables.text.as_data`.
+    """
+    metrics = list(dict.fromkeys(line['metric'] for row in data['rows'] for line in row['lines']))
+    printed = any(line['printed'] is not None for row in data['rows'] for line in row['lines'])
+    head = ['row']
+    for metric in metrics:
+        scored = metric not in COUNTS
+        head += ([f'{metric}, paper'] if printed else []) + [metric]
+        head += [f'{metric}, difference'] if scored else []
+    cells = [_cells(row, metrics, printed) for row in data['rows']]
+    lines = [f'### {title_text(data)}', '', *markdown_table([*head, 'runs', 'verdict'], cells), '']
+    said = [*remarks_lines(data), '; '.join(facts_lines(data))]
+    said += [f'{row["label"]}: {row["note"]}' for row in data['rows'] if row['note']]
+    for text in said:
+        lines += [text.replace('<', '&lt;'), ''] if text else []
+    return [*lines, f'`{data["command"]}`', ''] if data['command'] else lines
+
+
+def _cells(row: Mapping[str, Any], metrics: list[str], printed: bool) -> list[str]:
+    """Cells of one row."""
+    lines = {line['metric']: line for line in row['lines']}
+    cells = [row['label'] + (' *' if row['starred'] else '')]
+    verdicts: list[str] = []
+    runs = 0
+    for metric in metrics:
+        line = lines.get(metric) or dict(printed=None, mean=None, sd=None, difference=None)
+        spread = '' if line['sd'] is None else f' ± {line["sd"]:.2f}'
+        cells += [number_text(line['printed'], metric)] if printed else []
+        cells.append(number_text(line['mean'], metric) + spread)
+        if metric not in COUNTS:
+            cells.append(number_text(line['difference'], metric, sign=True))
+        if line.get('verdict'):
+            remark = f' ({line["remark"]})' if line.get('remark') else ''
+            verdicts += [line['verdict'] + remark] if metric not in COUNTS or printed else []
+            runs = max(runs, len(line['values'] or ()) if metric not in COUNTS else 0)
+    said = '; '.join(dict.fromkeys(verdicts))
+    return [*cells, str(runs or ''), f'{said}, {row["incomplete"]}' if row['incomplete'] else said]
