@@ -62,7 +62,7 @@ def main() -> int:
     status = write_page(folder / 'README.md', is_, should_be, args.check, str(folder))
     if not args.check:
         for name, content in pictures(folder).items():
-            write_bytes(ROOT / 'docs' / 'results' / name, content)
+            write_bytes(folder.resolve().parents[1] / 'docs' / 'results' / name, content)
     return status
 
 

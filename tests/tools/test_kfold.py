@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmseg_ext.apis.cards.card import END, START, generate
 from mmseg_ext.apis.cards.fold_record import collect_all
+from mmseg_ext.apis.cards.record import command
 from mmseg_ext.apis.run.load import load_model
 from mmseg_ext.evaluation.confusion import metrics_from_confusion
 from mmseg_ext.evaluation.intervals import brackets
@@ -135,19 +136,18 @@ def test_the_average_of_both_is_written(finished):
 
 def test_it_is_collected_for_the_card(finished, tmp_path):
     folder = tmp_path / 'configs/paper'
-    (folder / 'results').mkdir(parents=True)
+    folder.mkdir(parents=True)
     shutil.copy(finished['config'], folder / 'folds.py')
     (folder / 'README.md').write_text(f'{START}\n{END}\n')
-    [path] = collect_all(finished['work'], folder / 'results')
-    assert path.name == 'folds_kfold2_seed0.json'
+    [record] = collect_all(finished['work'], folder)
     card, result = generate(folder)[1], json.loads((finished['work'] / 'kfold.json').read_text())
     entry, pooled = result['per_fold']['mIoU'], result['pooled']['metrics']['mIoU']
     assert f'| {100 * entry["mean"]:.1f} ± {100 * entry["sd"]:.1f} |' in card
     ends = brackets((pooled['low'], pooled['high']), digits=1)
     assert f'| {100 * pooled["value"]:.1f}{ends} |' in card
     assert '| FolderDataset, train (12) | random | 2 | 2 (GroupKFold, split seed 0) | 0 |' in card
-    command = 'python tools/kfold.py configs/paper/folds.py --num-folds 2 --pool train --seed 0\n'
-    assert command in card
+    words = 'python tools/kfold.py configs/paper/folds.py --num-folds 2 --pool train --seed 0'
+    assert command(record, 'paper') == words
 
 
 def test_surfaces_are_in_the_table(finished):

@@ -1,12 +1,13 @@
 """The metafiles: current in this repository, and right on configs and runs of a test's own."""
 
-import json
 import sys
 
 import pytest
 import yaml
 from support.paths import ROOT
 from support.tools import load_tool
+
+from mmseg_ext.apis.cards.results_csv import write_records
 
 TABLES = """
 tables: {}
@@ -25,8 +26,7 @@ BY_ITERATION = 'train_cfg = dict(max_iters=40)\ntrain_dataloader = dict(batch_si
 RUN = dict(
     config='ours_camvid180',
     metrics=dict(mIoU=dict(value=0.5)),
-    params=7,
-    commands=[],
+    parameters=7,
     iterations=30,
     max_iters=40,
     dataset=dict(name='D', split='test', num_images=9),
@@ -41,7 +41,7 @@ def tool():
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / 'configs/paper'
-    (folder / 'results').mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / 'tables.yml').write_text(TABLES)
     (folder / 'ours_camvid180.py').write_text(BY_ITERATION)
     base = tmp_path / 'configs/_base_/datasets/camvid.py'
@@ -53,8 +53,7 @@ def folder(tmp_path):
 
 
 def keep(folder, **runs):
-    for name, changed in runs.items():
-        (folder / f'results/{name}.json').write_text(json.dumps({**RUN, **changed}))
+    write_records([{**RUN, **changed} for changed in runs.values()], folder)
 
 
 def test_they_are_current(tool):

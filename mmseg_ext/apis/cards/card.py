@@ -289,6 +289,15 @@ def _table(
     ]
 
 
+def _strips(folder: PathLike) -> list[str]:
+    """Show what ``docs/results`` has of a paper's predictions, ``<paper>_*_predictions.jpg``."""
+    paper = Path(folder).resolve()
+    found = sorted((paper.parents[1] / 'docs/results').glob(f'{paper.name}_*_predictions.jpg'))
+    title = 'Image, truth, prediction, errors (wrong pixels red)'
+    return [line for path in found
+            for line in (f'![{title}](../../docs/results/{path.name})', '')]  # fmt: skip
+
+
 def generate(folder: PathLike) -> tuple[str, str]:
     """Generate the README of a paper.
 

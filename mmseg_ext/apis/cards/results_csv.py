@@ -44,7 +44,7 @@ def _read_pairs(text: str) -> dict[str, float]:
 
 
 def _read_list(kind: Callable[[str], Any]) -> Callable[[str], list]:
-    return lambda text: [kind(part) for part in text.split(_BETWEEN)]
+    return lambda text: [kind(part) if part else None for part in text.split(_BETWEEN)]
 
 
 def _read_flag(text: str) -> bool:
@@ -59,6 +59,8 @@ def _one_or_list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _write_value(value: Any) -> str:
+    if value is None:  # of one fold
+        return ''
     if isinstance(value, bool):
         return 'yes' if value else 'no'
     if isinstance(value, (list, tuple)):
@@ -129,7 +131,7 @@ def to_row(record: Record) -> dict[str, str]:
     row = {}
     for column, (place, read) in COLUMNS.items():
         value = _get(record, place)
-        if value is None or value == {} or value == []:
+        if value in (None, {}, []) or (isinstance(value, list) and set(value) == {None}):
             row[column] = ''
         elif read is json.loads:
             row[column] = json.dumps(value, ensure_ascii=False, sort_keys=True)

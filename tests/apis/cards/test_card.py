@@ -5,20 +5,21 @@ import re
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from support.paths import ROOT
 from support.tools import load_tool
 
-from mmseg_ext.apis.cards import convergence
+from mmseg_ext.apis.cards import convergence, figure
 from mmseg_ext.apis.cards.card import END, START, generate, group, results_section
 from mmseg_ext.apis.cards.fold_record import collect_all
-from mmseg_ext.apis.cards.record import changed_settings, collect, commands, count_parameters
+from mmseg_ext.apis.cards.front import fill
+from mmseg_ext.apis.cards.record import changed_settings, collect, command, count_parameters
+from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
+from mmseg_ext.apis.cards.speed import speed_page
 from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
 from mmseg_ext.apis.folds.report import write_summary
-from mmseg_ext.apis.run.results import RunResults
 
 
 def _metric(value: float) -> dict:
@@ -37,14 +38,15 @@ def _record(seed: int, miou: float, **others: object) -> dict:
         hardware='CPU | 2 cores',
         metrics=dict(mIoU=_metric(miou), aAcc=_metric(0.886), mPA=dict(value=None)),
         constant_miou=0.0312,
-        params=66290397,
-        commands=[f'python tools/train.py configs/fmsi/fmsi_x.py --seed {seed}'],
+        parameters=66290397,
         intervals=dict(unit='image', units=233),
-        pictures=[f'fmsi_x_seed{seed}_curves.png'],
-        paper={'mIoU': 81.65},
     )
     record.update(others)
     return record
+
+
+def section_of(records: list) -> str:
+    return results_section(records, 'fmsi')
 
 
 def _rows(section: str) -> list:
@@ -53,7 +55,7 @@ def _rows(section: str) -> list:
 
 
 def test_one_seed_shows_its_interval() -> None:
-    head, _, row = _rows(results_section([_record(0, 0.5631)]))
+    head, _, row = _rows(section_of([_record(0, 0.5631)]))
     assert dict(zip(head, row)) == {
         'config': '`fmsi_x`',
         'data, split (images)': 'CamVidDataset, test (233)',
@@ -72,28 +74,26 @@ def test_one_seed_shows_its_interval() -> None:
 
 
 def test_an_interval_of_an_older_method_is_marked() -> None:
-    record = _record(0, 0.5631)
-    del record['intervals']
-    section = results_section([record, _record(0, 0.5631, config='other')])
+    record = _record(0, 0.5631, old_interval=True)
+    section = section_of([record, _record(0, 0.5631, config='other')])
     assert [row[8] for row in _rows(section)[2:]] == ['56.3 [54.3, 59.3] †', '56.3 [54.3, 59.3]']
     assert section.count('† Interval of an older method (percentile bootstrap)') == 1
-    assert '†' not in results_section([_record(0, 0.5631)])
+    assert '†' not in section_of([_record(0, 0.5631)])
 
 
 def test_what_to_beware_of_stands_below_the_table() -> None:
     facts = dict(unit='patient', units=9, class_units=dict(bone=9, lesion=3))
-    section = results_section([_record(0, 0.5, intervals=facts), _record(1, 0.6, intervals=facts)])
+    section = section_of([_record(0, 0.5, intervals=facts), _record(1, 0.6, intervals=facts)])
     assert section.count('CamVidDataset, test: Only 9 patients: below 20') == 1
     assert 'CamVidDataset, test: Seen in fewer than 5 patients: lesion 3.' in section
-    old = _record(0, 0.5, videos=dict(one=200, two=33))
-    del old['intervals']
-    assert 'test: The 233 frames are of 2 videos (one 200, two 33)' in results_section([old])
+    old = _record(0, 0.5, intervals=dict(unit='frame', units=233, videos=dict(one=200, two=33)))
+    assert 'test: The 233 frames are of 2 videos (one 200, two 33)' in section_of([old])
 
 
 def test_seeds_of_one_config_share_a_row() -> None:
     """Mean of 50, 53, 56 is 53; the sample's standard deviation is 3."""
     seeds = [_record(0, 0.50), _record(1, 0.53, dirty=True), _record(2, 0.56, commit='fedcba98')]
-    head, _, row = _rows(results_section(seeds))
+    head, _, row = _rows(section_of(seeds))
     cells = dict(zip(head, row))
     # 4.303 (t of 2 degrees of freedom) * 3 / sqrt(3) = 7.45
     assert cells['mIoU'] == '53.0 ± 3.0 [45.5, 60.5]' and cells['aAcc'] == '88.6 ± 0.0'
@@ -104,11 +104,11 @@ def test_seeds_of_one_config_share_a_row() -> None:
 def test_best_checkpoints_of_different_moments_share_a_row() -> None:
     runs = [_record(0, 0.5, iterations=350), _record(1, 0.6, iterations=400)]
     runs = [dict(run, max_iters=400) for run in runs]
-    head, _, row = _rows(results_section(runs))
+    head, _, row = _rows(section_of(runs))
     assert dict(zip(head, row))['iterations'] == '350, 400 of 400'
-    head, _, row = _rows(results_section(runs[1:]))
+    head, _, row = _rows(section_of(runs[1:]))
     assert dict(zip(head, row))['iterations'] == '400'
-    assert len(_rows(results_section([runs[0], dict(runs[1], max_iters=800)]))) == 4
+    assert len(_rows(section_of([runs[0], dict(runs[1], max_iters=800)]))) == 4
 
 
 def test_other_lengths_data_and_weights_are_other_rows() -> None:
@@ -118,25 +118,46 @@ def test_other_lengths_data_and_weights_are_other_rows() -> None:
         _record(0, 0.5, init='imagenet.pth'),
         _record(0, 0.5, dataset=dict(name='Voc', split='val', num_images=9)),
     ]
-    assert len(_rows(results_section(records))) == 2 + 4
+    assert len(_rows(section_of(records))) == 2 + 4
 
 
-def test_commands_and_pictures_follow_the_table() -> None:
-    section = results_section([_record(0, 0.5), _record(1, 0.6)])
-    block = section.split('```sh\n')[1].split('```')[0].splitlines()
-    assert block == [f'python tools/train.py configs/fmsi/fmsi_x.py --seed {s}' for s in (0, 1)]
-    assert '](results/fmsi_x_seed0_curves.png)' in section and 'seed1_curves' not in section
+def test_a_figure_follows_the_table() -> None:
+    section = section_of([_record(0, 0.5), _record(1, 0.6), _record(0, 0.7, config='b')])
+    assert section.count('](../../docs/results/fmsi_camviddataset_test.svg)') == 1
+    assert '.svg' not in section_of([_record(0, 0.5), _record(1, 0.6)]), 'one row'
+
+
+def test_a_figure_shows_each_seed_and_the_interval_of_a_single_one() -> None:
+    rows = group([_record(0, 0.5), _record(1, 0.6), _record(0, 0.7, config='b')])
+    assert [runs[0]['config'] for runs in figure.by_data(rows)['CamVidDataset test']] == [
+        'b',
+        'fmsi_x',
+    ]
+    lines = figure.draw(rows).count(b'<g id="line2d_')
+    bare = [[dict(run, metrics=dict(mIoU=dict(value=0.5))) for run in runs] for runs in rows]
+    assert figure.draw(bare).count(b'<g id="line2d_') == lines - 1  # one row has a single seed
+
+
+def test_a_command_repeats_a_row() -> None:
+    run = _record(2, 0.5, options='--cfg-options max_iters=9')
+    assert command(run, 'fmsi') == (
+        'python tools/train.py configs/fmsi/fmsi_x.py --seed 2 --cfg-options max_iters=9'
+    )
+    converted = dict(part='model', source='deeplabv2', file='a.pth', origin='kazuto1011')
+    assert command(dict(run, converted=converted), 'fmsi') == (
+        'python tools/model_converters/deeplabv2.py a.pth WEIGHTS.pth'
+    )
 
 
 def test_columns_that_only_some_runs_fill() -> None:
     plain = _record(0, 0.5)
     crf = _record(0, 0.5, config='y')
     crf['metrics'] = {**crf['metrics'], 'BF': dict(value=0.421), 'before_crf/mIoU': dict(value=0.4)}
-    section = results_section([plain, crf])
+    section = section_of([plain, crf])
     head, _, *rows = _rows(section)
     assert head[9:13] == ['mDice', 'BF', 'mIoU before the CRF', 'constant']
     assert [row[10:12] for row in rows] == [['–', '–'], ['42.1', '40.0']]
-    assert 'boundary F1' in section and 'boundary F1' not in results_section([plain])
+    assert 'boundary F1' in section and 'boundary F1' not in section_of([plain])
 
 
 def _converging(config: str, seed: int, *values: float) -> dict:
@@ -152,45 +173,40 @@ def test_convergence_compares_rows_of_several_seeds() -> None:
         _converging('bce', 1, 0.2, 0.3, 0.4),
         _converging('single', 0, 0.2, 0.3, 0.4),
     ]
-    lines = convergence.section(group(runs))
+    lines = convergence.section(group(runs), 'fmsi')
     head, _, *rows = _rows('\n'.join(lines))
     assert head == ['config', 'seeds', '50', '100', '150']
     assert rows == [
         ['`bce`', '0, 1', '20.0 ± 0.0', '30.0 ± 0.0', '40.0 ± 0.0'],
         ['`ce`', '0, 1', '12.0 ± 2.8', '20.0 ± 0.0', '30.0'],
     ]
-    (name,) = convergence.pictures(group(runs))
-    assert any(f'(results/{name})' in line for line in lines)
-    assert not convergence.section(group(runs[:2])), 'one row is no comparison'
-    assert not convergence.section(group([runs[0], runs[2]])), 'nor are single seeds'
-    assert not convergence.section(group([_record(seed, 0.5) for seed in (0, 1)]))
+    (name,) = convergence.pictures(group(runs), 'fmsi')
+    assert any(f'(../../docs/results/{name})' in line for line in lines)
+    assert not convergence.section(group(runs[:2]), 'fmsi'), 'one row is no comparison'
+    assert not convergence.section(group([runs[0], runs[2]]), 'fmsi'), 'nor are single seeds'
+    assert not convergence.section(group([_record(seed, 0.5) for seed in (0, 1)]), 'fmsi')
 
 
 def test_convergence_picture_shows_the_seeds(folder, monkeypatch) -> None:
     for config in ('ce', 'bce'):
         for seed in (0, 1):
-            record = dict(_converging(config, seed, 0.1, 0.2 + 0.1 * seed), pictures=[])
-            (folder / f'results/{config}{seed}.json').write_text(json.dumps(record))
+            add_record(_converging(config, seed, 0.1, 0.2 + 0.1 * seed), folder)
     assert _tool(monkeypatch, folder) == 0
-    path = folder / 'results/convergence_camviddataset.png'
+    path = folder.parents[1] / 'docs/results/fmsi_convergence_camviddataset.png'
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert('RGB'))
     assert pixels.shape[1] == 704  # 6.4 inches at 110 dots
     for color in ('#1b6ca8', '#c2570c'):
         rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
         assert (abs(pixels.astype(int) - rgb).max(-1) < 3).sum() > 50, color
-    assert f'(results/{path.name})' in (folder / 'README.md').read_text()
-
-
-def test_a_papers_number_is_never_printed() -> None:
-    assert '81.6' not in results_section([_record(0, 0.5)])
+    assert f'(../../docs/results/{path.name})' in (folder / 'README.md').read_text()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / 'configs' / 'fmsi'
     (folder / 'results').mkdir(parents=True)
-    (folder / 'results' / 'a.json').write_text(json.dumps(_record(0, 0.5)))
+    write_records([_record(0, 0.5)], folder)
     (folder / 'README.md').write_text(f'# Card\n\n{START}\nold\n{END}\n\n## Next\n')
     return folder
 
@@ -221,8 +237,25 @@ CARDS = [path.parent for path in ROOT.glob('configs/*/README.md') if START in pa
 def test_the_cards_of_this_repository_are_current(paper) -> None:
     is_, should_be = generate(paper)
     assert is_ == should_be, f'run: python tools/card.py {paper.relative_to(ROOT)}'
-    pictures = re.findall(r'\]\((results/[^)]+)\)', should_be)
+    pictures = re.findall(r'\]\((\.\./\.\./docs/results/[^)]+)\)', should_be)
     assert all((paper / name).stat().st_size < 100_000 for name in pictures)
+
+
+def test_the_first_page_is_current() -> None:
+    text = (ROOT / 'README.md').read_text()
+    assert text.count('<!-- result: ') == 3
+    assert fill(text, ROOT / 'configs') == text, 'run: python tools/card.py --readme'
+
+
+def test_the_first_page_gets_what_it_asks_for(folder) -> None:
+    write_records([_record(0, 0.5), _record(1, 0.6, max_iters=900, iterations=800)], folder)
+    page = 'a <!-- result: fmsi/fmsi_x -->81.65<!-- end --> b'
+    assert fill(page, folder.parent) == (
+        'a <!-- result: fmsi/fmsi_x -->mIoU 50.0 on CamVidDataset test (233 images), 800 '
+        'iterations, one seed; start: random<!-- end --> b'
+    )
+    with pytest.raises(ValueError, match='asks for fmsi/gone, of which there is no run'):
+        fill(page.replace('fmsi_x', 'gone'), folder.parent)
 
 
 def test_there_is_a_card_to_check() -> None:
@@ -234,10 +267,10 @@ def test_unusable_cards_are_named(folder) -> None:
     with pytest.raises(ValueError, match='README.md must contain the lines'):
         generate(folder)
     (folder / 'README.md').write_text(f'{START} {END}')
-    (folder / 'results' / 'a.json').write_text('{"config": "x"}')
-    with pytest.raises(ValueError, match='a.json lacks metrics, params, commands'):
+    (folder / 'results.csv').write_text('config,seed\nx,0\n')
+    with pytest.raises(ValueError, match='results.csv: the row of x lacks metrics, parameters'):
         generate(folder)
-    (folder / 'results' / 'a.json').unlink()
+    (folder / 'results.csv').unlink()
     assert 'Nothing has been run yet.' in generate(folder)[1]
     with pytest.raises(FileNotFoundError, match='README.md'):
         generate(folder.parent)
@@ -265,14 +298,6 @@ def _run_folder(path: Path, config: Path, tiny_data: Path, used: str) -> Path:
         confusion=[[3, 1, 0], [0, 0, 0], [2, 0, 2]],
     )
     (path / 'results.json').write_text(json.dumps(results))
-    mask = cv2.imread(str(tiny_data / 'mask' / '0.png'), cv2.IMREAD_UNCHANGED)
-    (path / 'predictions').mkdir()
-    cv2.imwrite(str(path / 'predictions' / '0.png'), np.where(mask == 255, 1, mask))
-    image = str((tiny_data / 'img' / '0.png').absolute())
-    names = list(results['per_class']['IoU'])
-    entries = [dict(image=image, mask='0.png')]
-    listing = dict(classes=names, palette=[[9, 9, 9]] * 3, images=entries)
-    (path / 'predictions' / 'predictions.json').write_text(json.dumps(listing))
     return path
 
 
@@ -281,40 +306,20 @@ def test_collect_keeps_what_a_card_needs(folder, tiny_config, tiny_data, tmp_pat
     config.write_text(tiny_config.read_text())
     used = json.dumps({'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 3})
     run = _run_folder(tmp_path / 'run', config, tiny_data, used)
-    written = collect(run, folder / 'results')
-    names = ['tiny_seed0_predictions.jpg', 'tiny_seed0_curves.png', 'tiny_seed0.json']
-    assert [path.name for path in written] == names
-    assert all(0 < path.stat().st_size < 100_000 for path in written)
-    record = json.loads(written[-1].read_text())
-    assert 'confusion' not in record and record['pictures'] == names[:2]
-    assert list(record['per_class']) == ['IoU', 'Dice']
-    assert record['constant_miou'] == pytest.approx(4 / 8 / 2, abs=1e-9)
+    collect(run, folder)
+    _, record = read_records(folder)
+    assert record['constant_miou'] == pytest.approx(4 / 8 / 2, abs=1e-6)
     assert record['dataset'] == dict(name='BaseSegDataset', split='img', num_images=6)
-    train, test = record['commands']
-    assert train == (
+    assert record['metrics']['mIoU'] == pytest.approx(_metric(0.5))
+    assert record['old_interval'] and record['intervals'] == dict(unit='image', units=6)
+    assert 'foreground' not in record and 'validation_miou' not in record
+    assert command(record, 'fmsi') == (
         'python tools/train.py configs/fmsi/tiny.py --seed 0 --cfg-options '
         'train_dataloader.batch_size=3 optim_wrapper.optimizer.lr=0.5'
     )
-    assert test == 'python tools/test.py configs/fmsi/tiny.py work_dirs/tiny/iter_6.pth'
     assert 'tiny' in generate(folder)[1]
-    assert Image.open(written[1]).width == 396  # 3.6 inches: one validation makes no second curve
-    picture = Image.open(written[0])
-    assert picture.size == (4 * 200 + 3 * 4, 200)
-    # the second column is the truth, whose palette has a single color, the first row is void
-    column = np.asarray(picture)[:, 204:404]
-    assert abs(column[100:].astype(int) - 9).max() < 12 and column[0].min() > 200
-
-
-def test_a_further_seed_has_a_folder_of_its_own(folder, tiny_config) -> None:
-    config = folder / 'tiny.py'
-    config.write_text(tiny_config.read_text())
-    results = RunResults({}, seed=2, checkpoint='iter_6.pth')
-    train, test = commands(config, results, None)
-    where = 'work_dirs/tiny_seed2'
-    assert train == f'python tools/train.py configs/fmsi/tiny.py --seed 2 --work-dir {where}'
-    assert test == (
-        f'python tools/test.py configs/fmsi/tiny.py {where}/iter_6.pth --work-dir {where}'
-    )
+    collect(run, folder)
+    assert len(read_records(folder)) == 2, 'the same run again takes the place of the first'
 
 
 def test_collect_refuses_a_run_of_another_paper(folder, tiny_config, tiny_data, tmp_path) -> None:
@@ -322,8 +327,8 @@ def test_collect_refuses_a_run_of_another_paper(folder, tiny_config, tiny_data, 
     config.write_text(tiny_config.read_text())
     run = _run_folder(tmp_path / 'run', config, tiny_data, '{}')
     with pytest.raises(FileNotFoundError, match='run of tiny, but .*fmsi/tiny.py does not exist'):
-        collect(run, folder / 'results')
-    assert [path.name for path in (folder / 'results').iterdir()] == ['a.json']
+        collect(run, folder)
+    assert len(read_records(folder)) == 1
 
 
 def _fold(
@@ -365,9 +370,9 @@ def folds(folder: Path, tmp_path: Path) -> Path:
 
 
 def test_a_cross_validation_has_its_own_table(folder, folds, monkeypatch, capsys) -> None:
-    before = results_section([_record(0, 0.5)])
-    assert _tool(monkeypatch, folder / 'results', '--collect', folds) == 0
-    assert 'fmsi_x_kfold2_seed3.json (' in capsys.readouterr().out
+    before = section_of([_record(0, 0.5)])
+    assert _tool(monkeypatch, folder, '--collect', folds) == 0
+    assert 'results.csv: fmsi_x, seed 3' in capsys.readouterr().out
     section = (folder / 'README.md').read_text().split(START)[1].split(END)[0]
     runs, validation = section.split('### Cross validation\n')
     head, _, row = _rows(validation)
@@ -388,18 +393,18 @@ def test_a_cross_validation_has_its_own_table(folder, folds, monkeypatch, capsys
         'hardware': 'CPU',
         'commit': '0123456, fedcba9+',
     }
-    command = 'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val --seed 3'
-    assert validation.split('```sh\n')[1].split('\n```')[0] == command
-    # the table of runs is the same as without, and the pictures follow at the end
-    assert before.startswith(runs.strip()) and section.rstrip().endswith(before[-60:])
-    record = json.loads((folder / 'results/fmsi_x_kfold2_seed3.json').read_text())
-    assert 'units' not in record and 'confusion' not in record['pooled']
-    assert record['pooled']['per_class']['Dice']['bone'] == pytest.approx(0.8)
+    assert [_rows(before)[i] for i in (0, 2)] == [_rows(runs)[i] for i in (0, 2)]
+    record = next(record for record in read_records(folder) if 'num_folds' in record)
+    assert command(record, 'fmsi') == (
+        'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val --seed 3'
+    )
+    assert record['foreground'] == 'bone'
+    assert record['foreground_Dice'] == pytest.approx(0.8)
 
 
 def test_folds_alone_need_no_table_of_runs(folder, folds) -> None:
-    (folder / 'results' / 'a.json').unlink()
-    collect_all(folds, folder / 'results')
+    (folder / 'results.csv').unlink()
+    collect_all(folds, folder)
     section = generate(folder)[1].split(START)[1]
     assert section.strip().startswith('### Cross validation') and len(_rows(section)) == 3
 
@@ -418,13 +423,12 @@ def test_the_command_of_a_cross_validation_keeps_what_was_typed(folder, folds) -
         checkpoints=['best_mIoU_iter_9.pth'], commit='a' * 40, dirty=False, num_images=[1]
     )
     (folds / 'kfold.json').write_text(json.dumps(summary))
-    [path] = collect_all(folds, folder / 'results')
-    assert path.name == 'fmsi_x_kfold2_split5.json'
-    assert json.loads(path.read_text())['commands'] == [
+    [record] = collect_all(folds, folder)
+    assert command(record, 'fmsi') == (
         'python tools/kfold.py configs/fmsi/fmsi_x.py --num-folds 2 --pool train+val '
-        '--split-seed 5 --seed 3 --stratify --amp --checkpoint best --spacing 0.5 1 '
+        '--stratify --amp --checkpoint best --spacing 0.5 1 '
         "--tolerance 2.0 --cfg-options max_iters=9 'a.b=[1,2]'"
-    ]
+    )
     row = _rows(generate(folder)[1])[-1]
     assert '1 of 2 (KFold, split seed 0, optimistic: best checkpoints)' in row
     assert '–, train+val (1)' in row and '7, 8' in row and 'aaaaaaa' in row
@@ -434,28 +438,25 @@ def test_a_folder_may_hold_a_run_and_folds(folder, folds, tiny_config, tiny_data
     config = folder / 'fmsi_x.py'
     config.write_text(tiny_config.read_text())
     _run_folder(folds, config, tiny_data, '{}')
-    names = [path.name for path in collect_all(folds, folder / 'results')]
-    assert names[0] == 'fmsi_x_kfold2_seed3.json' and names[-1] == 'fmsi_x_seed0.json'
+    folds_record, run_record = collect_all(folds, folder)
+    assert folds_record['num_folds'] == 2 and run_record['seed'] == 0
+    assert len(read_records(folder)) == 3  # and the one that was there, of other data
 
 
 def test_folds_that_cannot_be_collected(folder, folds) -> None:
-    results = folder / 'results'
     (folds / 'kfold_plan.json').rename(folds / 'aside')
     with pytest.raises(FileNotFoundError, match='kfold_plan.json does not exist.*tools/kfold.py'):
-        collect_all(folds, results)
+        collect_all(folds, folder)
     (folder / 'fmsi_x.py').unlink()
     with pytest.raises(FileNotFoundError, match='run of fmsi_x, but .*fmsi_x.py does not exist'):
-        collect_all(folds, results)
+        collect_all(folds, folder)
     (folds / 'kfold.json').write_text('{"config": "fmsi_x", "pooled": {}}')
     with pytest.raises(ValueError, match='kfold.json lacks per_fold, num_folds, folds: .*--report'):
-        collect_all(folds, results)
+        collect_all(folds, folder)
     (folds / 'kfold.json').unlink()
     with pytest.raises(FileNotFoundError, match='results.json does not exist'):
-        collect_all(folds, results)
-    assert [path.name for path in results.iterdir()] == ['a.json']
-    (results / 'b.json').write_text('{"config": "x", "num_folds": 2}')
-    with pytest.raises(ValueError, match='b.json lacks per_fold, pooled, commands'):
-        generate(folder)
+        collect_all(folds, folder)
+    assert len(read_records(folder)) == 1
 
 
 def test_a_rescaled_run_is_one_option(tiny_config) -> None:
@@ -505,18 +506,18 @@ def test_grid_places_pictures_and_stays_below_its_limit() -> None:
 
 
 def _cells(records: list) -> dict:
-    head, _, row = _rows(results_section(records))
+    head, _, row = _rows(section_of(records))
     return dict(zip(head, row))
 
 
 def test_dice_names_the_foreground_of_two_classes() -> None:
     record = _record(0, 0.5)
     record['metrics']['mDice'] = dict(value=0.75, low=0.7, high=0.8)
-    record['per_class'] = dict(Dice=dict(background=1.0, lesion=0.5))
+    record.update(foreground='lesion', foreground_Dice=0.5)
     assert _cells([record])['mDice'] == '75.0 [70.0, 80.0] (lesion 50.0)'
-    other = dict(record, seed=1, per_class=dict(Dice=dict(background=1.0, lesion=0.4)))
+    other = dict(record, seed=1, foreground_Dice=0.4)
     assert _cells([record, other])['mDice'] == '75.0 ± 0.0 [75.0, 75.0] (lesion 45.0)'
-    record['per_class'] = dict(Dice=dict(sky=1.0, road=0.5, car=0.1))
+    del record['foreground_Dice']
     assert _cells([record])['mDice'] == '75.0 [70.0, 80.0]'
 
 
@@ -531,12 +532,13 @@ def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
     )  # fmt: skip
     path = folder / 'results' / 'benchmark_parts.json'
     path.write_text(json.dumps(record))
-    text = generate(folder)[1]
+    text = speed_page(folder)
+    assert '[1 cases](../../docs/results/fmsi_speed.md)' in generate(folder)[1]
     row = ['ours', 'theirs', '1,234', '3', '2', '4', '0.50 (0.25 to 1.00)']
     assert row in _rows(text) and 'commit ccccccc+' in text
     held = dict(case='ours', device='cpu', activations=2.5e9, peak=3e9, seconds_per_image=1.25)
     path.write_text(json.dumps(dict(record, cases=[held])))
-    assert ['ours', 'cpu', '2.50', '3.00', '1.250'] in _rows(generate(folder)[1])
+    assert ['ours', 'cpu', '2.50', '3.00', '1.250'] in _rows(speed_page(folder))
     path.write_text(json.dumps(dict(cases=[])))
     with pytest.raises(ValueError, match='benchmark_parts.json lacks command, hardware, versions'):
-        generate(folder)
+        speed_page(folder)
