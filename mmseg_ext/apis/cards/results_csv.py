@@ -1,9 +1,8 @@
 """``results.csv`` of a paper: one row for each run of ours that is committed.
 
 Scores are fractions, each with the ends of its interval; an empty cell is what is not known. What
-holds several values has `` | `` between them, ``name=value`` where they have names. A cross
-validation is one row: ``mIoU`` and its neighbours are those of all held-out images, ``mIoU_folds``
-has one value a fold.
+holds several values is JSON. A cross validation is one row: ``mIoU`` and its neighbours are those
+of all held-out images, ``mIoU_folds`` has one value a fold.
 
 In memory a run is a ``Record``: the nested dict that :func:`from_row` makes of a row and
 :func:`to_row` takes apart, so that reading what was written gives the same.
@@ -12,7 +11,6 @@ In memory a run is a ``Record``: the nested dict that :func:`from_row` makes of 
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,29 +20,8 @@ from ...core.files import PathLike, write_bytes
 RESULTS_FILE = 'results.csv'
 Record = dict[str, Any]
 
-_BETWEEN = ' | '  # values of one cell
-
 _SCORES = ('mIoU', 'mDice', 'aAcc', 'mPA', 'mPrecision', 'mF1', 'FWIoU', 'BF', 'before_crf/mIoU')
 _FOLD_SCORES = ('mIoU', 'mDice', 'HD95', 'surface_Dice')
-
-
-def _number(value: float) -> str:
-    return f'{value:.6g}'
-
-
-def _pairs(values: dict) -> str:
-    return _BETWEEN.join(
-        f'{key}={_number(v) if isinstance(v, float) else v}' for key, v in values.items()
-    )
-
-
-def _read_pairs(text: str) -> dict[str, float]:
-    found = (part.rpartition('=') for part in text.split(_BETWEEN))
-    return {key: int(v) if re.fullmatch(r'-?\d+', v) else float(v) for key, _, v in found}
-
-
-def _read_list(kind: Callable[[str], Any]) -> Callable[[str], list]:
-    return lambda text: [kind(part) if part else None for part in text.split(_BETWEEN)]
 
 
 def _read_flag(text: str) -> bool:
@@ -54,18 +31,27 @@ def _read_flag(text: str) -> bool:
 
 
 def _one_or_list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A value that all folds share, or one for each."""
-    return lambda text: (_read_list(kind) if _BETWEEN in text else kind)(text)
+    """A value that all folds share, or a list with one for each."""
+    return lambda text: (json.loads if text.startswith('[') else kind)(text)
+
+
+def _rounded(value: Any) -> Any:
+    """Round to the six digits that are kept."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(inner) for inner in value]
+    return float(f'{value:.6g}') if isinstance(value, float) else value
 
 
 def _write_value(value: Any) -> str:
-    if value is None:  # of one fold
-        return ''
     if isinstance(value, bool):
         return 'yes' if value else 'no'
-    if isinstance(value, (list, tuple)):
-        return _BETWEEN.join(map(_write_value, value))
-    return _number(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f'{value:.6g}'
+    if isinstance(value, (dict, list, tuple)) or (isinstance(value, str) and value[:1] == '['):
+        return json.dumps(_rounded(value), ensure_ascii=False)
+    return str(value)
 
 
 # column -> where it is in the record, and how it is read; written by its kind
@@ -81,23 +67,23 @@ _COLUMNS: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {
     'length': (('max_iters',), int),
     'options': (('options',), str),
     'num_folds': (('num_folds',), int),
-    'folds': (('folds',), _read_list(int)),
+    'folds': (('folds',), json.loads),
     'pool': (('pool',), str),
     'splitter': (('splitter',), str),
     'split_seed': (('split_seed',), int),
-    'fold_images': (('num_images',), _read_list(int)),
-    'checkpoints': (('checkpoints',), _read_list(str)),
+    'fold_images': (('num_images',), json.loads),
+    'checkpoints': (('checkpoints',), json.loads),
     'parameters': (('parameters',), int),
     'unit': (('intervals', 'unit'), str),
     'units': (('intervals', 'units'), int),
     'interval_method': (('intervals', 'method'), str),
-    'class_units': (('intervals', 'class_units'), _read_pairs),
-    'videos': (('intervals', 'videos'), _read_pairs),
+    'class_units': (('intervals', 'class_units'), json.loads),
+    'videos': (('intervals', 'videos'), json.loads),
     'old_interval': (('old_interval',), _read_flag),
     'foreground': (('foreground',), str),
     'foreground_Dice': (('foreground_Dice',), float),
     'constant_mIoU': (('constant_miou',), float),
-    'validation_mIoU': (('validation_miou',), _read_pairs),
+    'validation_mIoU': (('validation_miou',), json.loads),
     'hardware': (('hardware',), _one_or_list(str)),
     'torch': (('torch',), _one_or_list(str)),
     'commit': (('commit',), _one_or_list(str)),
@@ -112,7 +98,7 @@ def _score_columns() -> dict[str, tuple[tuple[str, ...], Callable[[str], Any]]]:
         for ending, key in (('', 'value'), ('_low', 'low'), ('_high', 'high')):
             found[name + ending] = (('metrics', name, key), float)
     for name in _FOLD_SCORES:
-        found[f'{name}_folds'] = (('per_fold', name), _read_list(float))
+        found[f'{name}_folds'] = (('per_fold', name), json.loads)
     return found
 
 
@@ -129,14 +115,11 @@ def _get(record: Record, place: Sequence[str]) -> Any:
 def to_row(record: Record) -> dict[str, str]:
     """Write a record as the cells of a row."""
     row = {}
-    for column, (place, read) in COLUMNS.items():
+    for column, (place, _) in COLUMNS.items():
         value = _get(record, place)
         if value in (None, {}, []) or (isinstance(value, list) and set(value) == {None}):
-            row[column] = ''
-        elif read is json.loads:
-            row[column] = json.dumps(value, ensure_ascii=False, sort_keys=True)
-        else:
-            row[column] = _pairs(value) if isinstance(value, dict) else _write_value(value)
+            value = ''
+        row[column] = _write_value(value)
     return row
 
 
