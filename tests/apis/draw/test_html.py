@@ -50,6 +50,12 @@ const box = part.querySelector('.over input');
 const found = {title: page.title, scripts: count('script'), handlers: count('[onerror]'),
   text: page.body.textContent,
   alts: [...page.images].map(image => image.alt), wide: wide};
+const frame = page.defaultView.frameElement;
+found.sticksOut = [320, 500, 641, 700, 800, 900, 1000, 1280].filter(width => {
+  frame.style.width = width + 'px';
+  return page.documentElement.scrollWidth > width;
+});
+frame.style.width = '400px';
 found.unnamed = count('.under');
 found.offered = !part.querySelector('.over').hidden;
 found.before = [box.checked, part.querySelectorAll('.under').length];
@@ -130,6 +136,7 @@ def test_markup_in_names_is_text_and_a_telephone_can_use_the_page(pages, browser
     assert all(text in found['text'] for text in (*CLASSES, SCRIPT, IMAGE))
     assert any(IMAGE in alt for alt in found['alts'])
     assert found['alts'].count('') == found['unnamed']  # copies of the photograph, already named
+    assert found['sticksOut'] == []  # at these widths
     # a hint stands where a table is wider than the telephone, and nowhere else
     assert found['wide'] and all(hint == wide for hint, wide in found['wide'])
     over = name == 'data'
