@@ -70,6 +70,7 @@ def test_cards_have_one_form():
         text = re.sub(r'^```.*?^```', '', _by_hand(card), flags=re.MULTILINE | re.DOTALL)
         assert text.startswith('# ') and len(re.findall(r'^# ', text, re.MULTILINE)) == 1, card
         assert re.findall(r'^## (.*)', text, re.MULTILINE) == HEADINGS, card
+        assert len(card.read_text().splitlines()) < 150, card
 
 
 def test_all_documents_are_looked_at():
