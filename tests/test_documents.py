@@ -9,7 +9,7 @@ CARDS = sorted((ROOT / 'configs').glob('*/README.md'))
 PAGES = [
     ROOT / 'README.md',
     ROOT / 'CONTRIBUTING.md',
-    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'docs').rglob('*.md')),
     *CARDS,
 ]
 CONFIGS = {path.stem for path in (ROOT / 'configs').glob('*/[!_]*.py')}
@@ -74,9 +74,10 @@ def test_cards_have_one_form():
 
 
 def test_all_documents_are_looked_at():
-    assert len(PAGES) >= 14
+    docs = [page for page in PAGES if page.is_relative_to(ROOT / 'docs')]
+    assert len(docs) >= 11
     linked = ''.join(page.read_text() for page in PAGES)
-    assert [p.name for p in PAGES if p.parent.name == 'docs' and f'{p.name})' not in linked] == []
+    assert [page.name for page in docs if f'{page.name})' not in linked] == []
 
 
 def test_the_first_page_is_one_page():
