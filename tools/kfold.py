@@ -17,8 +17,9 @@ from pathlib import Path
 
 from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.folds.pool import read_pool
-from mmseg_ext.apis.folds.report import format_folds, write_summary
+from mmseg_ext.apis.folds.report import format_folds
 from mmseg_ext.apis.folds.run import Plan, run_folds
+from mmseg_ext.apis.folds.summary import FoldSummary, write_summary
 from mmseg_ext.apis.predict.average import load_average, run_average
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.core.files import short_path
@@ -62,11 +63,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def average(args: argparse.Namespace, result: dict, folder: run.RunFolder) -> int:
+def average(args: argparse.Namespace, result: FoldSummary, folder: run.RunFolder) -> int:
     """Predict with the models of the tested folds; returns the number of failures."""
     options = cli.parse_options(args.cfg_options)
     cfg = run.load_config(args.config, options=options, dataset=args.dataset)
-    weights = [folder.fold(fold).checkpoint(args.checkpoint) for fold in result['folds']]
+    weights = [folder.fold(fold).checkpoint(args.checkpoint) for fold in result.folds]
     model = load_average(
         args.config,
         weights,
@@ -74,7 +75,7 @@ def average(args: argparse.Namespace, result: dict, folder: run.RunFolder) -> in
         cfg_options=cli.parse_options(args.cfg_options),
         dataset=args.dataset,
     )
-    pool = read_pool(cfg, pool=result['pool'])
+    pool = read_pool(cfg, pool=result.pool)
     failures = run_average(
         model,
         cfg,

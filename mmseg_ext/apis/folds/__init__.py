@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = door(
     fold='add_fold_arguments add_split_arguments add_surface_arguments '
     'split_settings use_fold use_fold_arguments',
     pool='read_pool',
-    report='format_folds write_summary',
+    report='format_folds',
     run='run_folds',
+    summary='write_summary',
 )

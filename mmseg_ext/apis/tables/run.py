@@ -18,8 +18,8 @@ from ...core.locks import LOCK_FILE, locked
 from ...core.words import USER_ERRORS, message_of
 from ..cli.arguments import parse_options
 from ..folds.fold import choose_pool
-from ..folds.report import write_summary
 from ..folds.run import Plan, config_digest, run_folds
+from ..folds.summary import write_summary
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.launch import Launch, option_arguments

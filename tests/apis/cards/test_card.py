@@ -19,7 +19,7 @@ from mmseg_ext.apis.cards.record import changed_settings, collect, command, coun
 from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
 from mmseg_ext.apis.cards.speed import speed_page
 from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
-from mmseg_ext.apis.folds.report import write_summary
+from mmseg_ext.apis.folds.summary import write_summary
 
 
 def _metric(value: float) -> dict:

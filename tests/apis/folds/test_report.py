@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from mmseg_ext.apis.folds.fold import Split
-from mmseg_ext.apis.folds.report import FoldResult, format_folds, unit_rows, write_summary
+from mmseg_ext.apis.folds.report import format_folds
+from mmseg_ext.apis.folds.summary import FoldSummary, unit_rows, write_summary
+from mmseg_ext.apis.folds.tested import FoldResult
 from mmseg_ext.apis.run.results import RunResults
 from mmseg_ext.evaluation.intervals import logit_interval
 
@@ -59,15 +61,15 @@ def work(tmp_path):
 
 
 def test_per_fold_mean_and_standard_deviation(work):
-    entry = write_summary(work)['per_fold']['aAcc']
-    assert entry['values'] == pytest.approx([1 - 20 / 300, 1 - 20 / 200])
-    assert entry['mean'] == pytest.approx(1 - (20 / 300 + 20 / 200) / 2)
+    entry = write_summary(work).per_fold['aAcc']
+    assert entry.values == pytest.approx([1 - 20 / 300, 1 - 20 / 200])
+    assert entry.mean == pytest.approx(1 - (20 / 300 + 20 / 200) / 2)
     difference = 20 / 200 - 20 / 300
-    assert entry['sd'] == pytest.approx(difference / math.sqrt(2))  # two values, ddof=1
+    assert entry.sd == pytest.approx(difference / math.sqrt(2))  # two values, ddof=1
 
 
 def test_pooled_counts_every_image_once(work):
-    pooled = write_summary(work)['pooled']
+    pooled = write_summary(work).pooled
     assert pooled['confusion'] == [[430, 15], [25, 30]]
     assert pooled['per_class']['Dice']['bone'] == pytest.approx(2 * 30 / (2 * 30 + 15 + 25))
     assert pooled['metrics']['aAcc']['value'] == pytest.approx(460 / 500)
@@ -83,28 +85,28 @@ def test_pooled_counts_every_image_once(work):
 
 def test_per_patient(work):
     result = write_summary(work)
-    rows = {row['name']: row for row in result['units']}
+    rows = {row.name: row for row in result.units}
     # p0: all pixels of both images together, 2 * 30 / (2 * 30 + 20), and not the mean of two
-    assert rows['p0']['foreground_Dice'] == pytest.approx(0.75) and rows['p0']['images'] == 2
-    assert rows['p1']['foreground_Dice'] is None and rows['p1']['HD95'] is None
-    assert rows['p2']['foreground_Dice'] == 0 and rows['p2']['fold'] == 1
-    assert rows['p0']['HD95'] == pytest.approx((0 + 20) / 2)
-    assert rows['p0']['surface_Dice'] == pytest.approx((0.1 + 0.2) / 2)
-    dice = result['per_unit']['foreground_Dice']
-    assert dice == dict(
+    assert rows['p0'].foreground_Dice == pytest.approx(0.75) and rows['p0'].images == 2
+    assert rows['p1'].foreground_Dice is None and rows['p1'].HD95 is None
+    assert rows['p2'].foreground_Dice == 0 and rows['p2'].fold == 1
+    assert rows['p0'].HD95 == pytest.approx((0 + 20) / 2)
+    assert rows['p0'].surface_Dice == pytest.approx((0.1 + 0.2) / 2)
+    dice = result.per_unit['foreground_Dice']
+    assert dice._asdict() == dict(
         mean=pytest.approx(0.375), sd=pytest.approx(0.75 / math.sqrt(2)), low=None, high=None,
         median=pytest.approx(0.375), count=2, undefined=1)  # fmt: skip
-    assert result['per_unit']['HD95']['mean'] == pytest.approx((10 + 10) / 2)
-    assert result['per_fold']['foreground_Dice']['values'] == pytest.approx([0.75, 0])
+    assert result.per_unit['HD95'].mean == pytest.approx((10 + 10) / 2)
+    assert result.per_fold['foreground_Dice'].values == pytest.approx([0.75, 0])
 
 
 def test_without_groups_an_image_is_the_unit(tmp_path):
     write_fold(tmp_path, 0, FOLD0)
     result = write_summary(tmp_path)
-    assert result['unit'] == 'image'
-    found = {row['name']: row['foreground_Dice'] for row in result['units']}
+    assert result.unit == 'image'
+    found = {row.name: row.foreground_Dice for row in result.units}
     assert found == {'p0/a': 1, 'p0/b': pytest.approx(40 / 60), 'p1/a': None}
-    assert result['per_fold']['aAcc']['sd'] is None  # one fold has no spread
+    assert result.per_fold['aAcc'].sd is None  # one fold has no spread
 
 
 def test_several_foreground_classes_and_none_called_background():
@@ -114,9 +116,9 @@ def test_several_foreground_classes_and_none_called_background():
     fold = FoldResult(split, RunResults({}), tp, pred, label)
     dice = [100 / 120, 20 / 30, 0]  # the last class occurs nowhere
     [row] = unit_rows(fold, 0)
-    assert row['foreground_Dice'] == pytest.approx(sum(dice[1:]) / 2)
+    assert row.foreground_Dice == pytest.approx(sum(dice[1:]) / 2)
     [row] = unit_rows(fold, None)
-    assert row['foreground_Dice'] == pytest.approx(sum(dice) / 3)
+    assert row.foreground_Dice == pytest.approx(sum(dice) / 3)
 
 
 def test_means_over_patients_have_intervals(tmp_path):
@@ -124,15 +126,15 @@ def test_means_over_patients_have_intervals(tmp_path):
     write_fold(tmp_path, 0, hits, groups=[name[:2] for name in hits], tested='patient')
     result = write_summary(tmp_path)
     dice = np.array([2 * tp / (2 * tp + 10) for tp, *_ in hits.values()])
-    entry = result['per_unit']['foreground_Dice']
+    entry = result.per_unit['foreground_Dice']
     expected = logit_interval(dice.mean(), dice.std(ddof=1) / 2, 4)
-    assert (entry['low'], entry['high']) == pytest.approx(expected, abs=1e-12)
-    assert result['unit'] == 'patient' == result['pooled']['intervals']['unit']
-    entry = result['per_unit']['HD95']  # 10 in each: no spread, no interval
-    assert (entry['mean'], entry['low']) == (10, None)
+    assert (entry.low, entry.high) == pytest.approx(expected, abs=1e-12)
+    assert result.unit == 'patient' == result.pooled['intervals']['unit']
+    entry = result.per_unit['HD95']  # 10 in each: no spread, no interval
+    assert (entry.mean, entry.low) == (10, None)
     surface = np.array([0.1, 0.2, 0.3, 0.4])
-    entry = result['per_unit']['surface_Dice']
-    assert entry['high'] == pytest.approx(logit_interval(0.25, surface.std(ddof=1) / 2, 4)[1])
+    entry = result.per_unit['surface_Dice']
+    assert entry.high == pytest.approx(logit_interval(0.25, surface.std(ddof=1) / 2, 4)[1])
     text = format_folds(result)
     assert '95 % intervals over 4 patients. Only 4 patients: below 20' in text
     assert 'Per patient' in text and f'[{100 * expected[0]:.2f}, {100 * expected[1]:.2f}]' in text
@@ -151,9 +153,12 @@ def test_the_text_says_what_is_missing(work):
 def test_without_surfaces_the_text_says_how_to_get_them(tmp_path):
     write_fold(tmp_path, 0, FOLD0, surfaces=False)
     result = write_summary(tmp_path)
-    assert result['per_unit']['HD95']['mean'] is None
+    assert result.per_unit['HD95'].mean is None
     assert 'pip install "mmsegmentation-ext[medical]"' in format_folds(result)
-    json.loads((tmp_path / 'kfold.json').read_text())  # and no NaN in it
+    assert FoldSummary.read(tmp_path / 'kfold.json') == result  # and no NaN in it
+    (tmp_path / 'kfold.json').write_text('{"folds": [0]}')
+    with pytest.raises(ValueError, match=r'kfold\.json lacks per_fold, pooled, num_folds: write'):
+        FoldSummary.read(tmp_path / 'kfold.json')
 
 
 def test_folds_that_do_not_belong_together(tmp_path):
