@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from mmengine.config import Config
-from support.paths import ROOT
 
 from mmseg_ext.apis.run.facts import complete_results
 from mmseg_ext.apis.run.folder import RunFolder
@@ -81,20 +80,28 @@ def test_what_is_damaged_is_named_on_reading(old):
     assert RunFolder(old.parent).scores().value('mIoU') == 0.5  # of a metric that is not ours
 
 
-def test_records_that_are_committed_are_read_as_results_are(tmp_path):
-    known = {item.name for item in fields(RunResults)}
-    paths = sorted((ROOT / 'configs').glob('*/results/*_seed*.json'))
-    contents = {path: json.loads(path.read_text()) for path in paths}
-    runs = {path: content for path, content in contents.items() if 'per_class' in content}
-    assert len(runs) > 20
-    for path, content in runs.items():
-        found = RunResults.read(path, needed=('metrics', 'per_class'))
-        assert found.metrics == {k: Score(**v) for k, v in content['metrics'].items()}, path.name
-        assert found.facts() == {key: content.get(key) for key in RUN_FACTS}, path.name
-        assert found.classes == list(content['per_class']['IoU'])
-        assert set(found.extra) == set(content) - known
-        again = RunResults.read(found.write(tmp_path / path.name), needed=('metrics',))
-        assert again == replace(found, version=VERSION)
+UNITS = dict(method='jackknife', level=0.95, unit='video', units=2, class_units=dict(sky=2, road=1))
+AGES = {
+    'oldest': dict(OLD, metrics=dict(mIoU=dict(value=0.5)), dataset=None, converted=None),
+    'with intervals': dict(OLD, intervals=UNITS, per_class_intervals=dict(IoU=dict(sky=[0, 1]))),
+    'with calibration': dict(OLD, calibration=dict(ECE=0.125), absent_policy='zero', batch_f=0.5),
+}
+
+
+@pytest.mark.parametrize('age', AGES)
+def test_files_of_every_age_keep_what_they_say(tmp_path, age):
+    content = AGES[age]
+    path = RunFolder(tmp_path).results_file()
+    path.write_text(json.dumps(content))
+    found = RunResults.read(path)
+    assert found.metrics == {k: Score(**v) for k, v in content['metrics'].items()}
+    assert found.facts() == {key: content.get(key) for key in RUN_FACTS}
+    assert (found.intervals, found.calibration) == (
+        content.get('intervals', {}), content.get('calibration'),
+    )  # fmt: skip
+    assert set(found.extra) == set(content) - {item.name for item in fields(RunResults)}
+    again = RunResults.read(found.write(tmp_path / 'again.json'))
+    assert again == replace(found, version=VERSION)
 
 
 def test_the_test_set_is_described_by_the_results_then_by_the_config():
