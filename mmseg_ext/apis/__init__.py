@@ -8,7 +8,7 @@ Each name is imported at first use::
     apis.train(cfg)
     scores = apis.test(cfg)
     print(apis.RunFolder(cfg.work_dir).results().metrics['mIoU'].value)
-    model, checkpoint = apis.load_tested(cfg.work_dir)
+    label = apis.Predictor(cfg.work_dir)('photo.jpg').label
 
 The rooms below ``apis`` and who may import whom: ``docs/architecture.md``.
 """
@@ -19,8 +19,9 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     **{
         'folds.fold': 'use_fold',
-        'pages.report': 'write_report write_table_report',
+        'pages.report': 'write_report',
         'predict.fast': 'fast_form',
+        'predict.in_memory': 'Predictor',
         'predict.predictor': 'predict_to_folder',
         'run.config': 'load_config',
         'run.folder': 'RunFolder',

@@ -64,6 +64,12 @@ def use_fold(
     ``split.json``, which says how they came about and to which group each image belongs. The test
     writes fold, number of folds and seed into ``results.json``.
 
+    Example::
+
+        cfg = apis.load_config('configs/mfp/mfp_mobilenetv2_bmseg.py')
+        apis.use_fold(cfg, fold=0, num_folds=5)
+        apis.train(cfg)
+
     Args:
         cfg: From ``load_config``; changed in place.
         fold: Which fold to hold out, from 0.

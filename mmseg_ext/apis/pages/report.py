@@ -51,6 +51,10 @@ def write_report(
 ) -> Path:
     """Write the report of one run, or of several that are compared with the first.
 
+    Example::
+
+        apis.write_report(['work_dirs/a', 'work_dirs/b'], 'report.html')
+
     Args:
         work_dirs: Folders of tested runs.
         out: The HTML file; overwritten.

@@ -24,6 +24,10 @@ _MIN_CHANNELS = 64  # below, transforming the tiles costs more than the products
 def fast_form(model: nn.Module, *, size: int = 64) -> nn.Module:
     """Return a copy of a segmentor in evaluation mode that computes the same with less work.
 
+    Example::
+
+        fast = apis.fast_form(apis.load_model(config, checkpoint))
+
     Args:
         model: A segmentor with trained weights; it is left as it is.
         size: Side of the square noise image on which the two are compared.

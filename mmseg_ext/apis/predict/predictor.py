@@ -300,6 +300,10 @@ def predict_to_folder(
 
     The list says what is done and what failed, also of a run that was stopped.
 
+    Example::
+
+        failures = apis.predict_to_folder(model, [Path('photo.jpg')], 'predictions')
+
     Args:
         model: From :func:`load_model`.
         images: From :func:`find_images`.

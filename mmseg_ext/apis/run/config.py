@@ -35,6 +35,10 @@ def load_config(
 ) -> Config:
     """Read a config, merge options and decide on the work folder. Writes nothing.
 
+    Example::
+
+        cfg = apis.load_config('configs/fmsi/fmsi_xception_voc.py', options=dict(max_iters=1000))
+
     Args:
         path: A file, or ``package::path`` such as ``mmseg_ext::fmsi/fmsi_xception_voc.py``.
         options: ``--cfg-options``. ``max_iters`` rescales the whole schedule; what is given beside

@@ -34,6 +34,10 @@ _TESTED = 'tested_'  # before the name of a test's config where the training's k
 class RunFolder:
     """A work folder.
 
+    Example::
+
+        RunFolder('work_dirs/a').results().metrics['mIoU'].value
+
     Args:
         path: The folder; it need not be there.
         weights: Folder of its checkpoints; ``path`` without it.

@@ -81,6 +81,10 @@ def load_model(
     A row that was trained on other data has other classes then: where the config does not fit the
     checkpoint, the one that the checkpoint was trained with is taken, and one line says so.
 
+    Example::
+
+        model = apis.load_model('configs/mfp/mfp_mobilenetv2_camvid.py', 'best.pth')
+
     Args:
         config: Config file, or ``package::path``.
         checkpoint: Weights of the same model, as written by a training.
@@ -143,6 +147,10 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
 
 def load_tested(work_dir: PathLike) -> tuple[nn.Module, Path]:
     """Load the network of a tested run.
+
+    Example::
+
+        model, checkpoint = apis.load_tested('work_dirs/mfp_mobilenetv2_camvid')
 
     Args:
         work_dir: Folder of the run.

@@ -53,6 +53,11 @@ class DataFacts:
 class RunResults:
     """Scores of one test, and how the run came about; its fields are the entries of the file.
 
+    Example::
+
+        results = RunFolder('work_dirs/a').results()
+        print(results.seed, results.per_class['IoU'])
+
     Args:
         metrics: Name to score.
         per_class: Score to class to value.

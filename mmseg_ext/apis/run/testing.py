@@ -30,6 +30,11 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     A ``SegMetric`` with a prefix, such as the scores before a CRF, writes ``results_<prefix>.json``
     beside it; its means, and those of other metrics, stand in ``results.json``, too.
 
+    Example::
+
+        cfg = apis.load_config('configs/mfp/mfp_mobilenetv2_camvid.py')
+        apis.test(cfg)['mIoU']                 # with the best checkpoint of cfg.work_dir
+
     Args:
         cfg: From :func:`load_config`.
         checkpoint: ``None`` takes the best, else the last, of ``cfg.work_dir``.

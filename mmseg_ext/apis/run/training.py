@@ -79,6 +79,11 @@ def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
 def train(cfg: Config, *, resume: bool = False) -> Runner:
     """Train; a run that fails before its first step leaves nothing behind.
 
+    Example::
+
+        cfg = apis.load_config('configs/mfp/mfp_mobilenetv2_camvid.py')
+        apis.train(cfg)
+
     Args:
         cfg: From :func:`load_config`.
         resume: Go on from the last whole checkpoint in ``cfg.work_dir``, or from a ``load_from``

@@ -123,6 +123,10 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     split, classes without a pixel in a split, masks without a label or an image, images of several
     kinds, with opacity, very thin, or turned by an EXIF tag, groups in two splits.
 
+    Example::
+
+        print(len(apis.check_data('my_data.yml').errors))
+
     Args:
         path: The data set file.
         progress: Show it.

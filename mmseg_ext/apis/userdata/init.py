@@ -45,6 +45,11 @@ def init_data_file(
 ) -> list[str]:
     """Look at a folder of images and masks and write its data set file. All masks are read.
 
+    Example::
+
+        for note in apis.init_data_file('photos', 'my_data.yml'):
+            print(note)
+
     Args:
         folder: Of the data; see ``data_layout.py`` for the layouts that are understood.
         out: The file to write. Lists of a split that had to be made lie beside it.

@@ -11,10 +11,9 @@ from PIL import Image
 from support.paths import ROOT
 from support.tools import load_tool
 
-from mmseg_ext.apis.cards import convergence, figure
+from mmseg_ext.apis.cards import convergence
 from mmseg_ext.apis.cards.card import END, START, generate, group, results_section
 from mmseg_ext.apis.cards.fold_record import collect_all
-from mmseg_ext.apis.cards.front import fill
 from mmseg_ext.apis.cards.record import changed_settings, collect, command, count_parameters
 from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
 from mmseg_ext.apis.cards.speed import speed_page
@@ -121,23 +120,6 @@ def test_other_lengths_data_and_weights_are_other_rows() -> None:
     assert len(_rows(section_of(records))) == 2 + 4
 
 
-def test_a_figure_follows_the_table() -> None:
-    section = section_of([_record(0, 0.5), _record(1, 0.6), _record(0, 0.7, config='b')])
-    assert section.count('](../../docs/results/fmsi_camviddataset_test.svg)') == 1
-    assert '.svg' not in section_of([_record(0, 0.5), _record(1, 0.6)]), 'one row'
-
-
-def test_a_figure_shows_each_seed_and_the_interval_of_a_single_one() -> None:
-    rows = group([_record(0, 0.5), _record(1, 0.6), _record(0, 0.7, config='b')])
-    assert [runs[0]['config'] for runs in figure.by_data(rows)['CamVidDataset test']] == [
-        'b',
-        'fmsi_x',
-    ]
-    lines = figure.draw(rows).count(b'<g id="line2d_')
-    bare = [[dict(run, metrics=dict(mIoU=dict(value=0.5))) for run in runs] for runs in rows]
-    assert figure.draw(bare).count(b'<g id="line2d_') == lines - 1  # one row has a single seed
-
-
 def test_a_command_repeats_a_row() -> None:
     run = _record(2, 0.5, options='--cfg-options max_iters=9')
     assert command(run, 'fmsi') == (
@@ -239,23 +221,6 @@ def test_the_cards_of_this_repository_are_current(paper) -> None:
     assert is_ == should_be, f'run: python tools/card.py {paper.relative_to(ROOT)}'
     pictures = re.findall(r'\]\((\.\./\.\./docs/results/[^)]+)\)', should_be)
     assert all((paper / name).stat().st_size < 100_000 for name in pictures)
-
-
-def test_the_first_page_is_current() -> None:
-    text = (ROOT / 'README.md').read_text()
-    assert text.count('<!-- result: ') == 3
-    assert fill(text, ROOT / 'configs') == text, 'run: python tools/card.py --readme'
-
-
-def test_the_first_page_gets_what_it_asks_for(folder) -> None:
-    write_records([_record(0, 0.5), _record(1, 0.6, max_iters=900, iterations=800)], folder)
-    page = 'a <!-- result: fmsi/fmsi_x -->81.65<!-- end --> b'
-    assert fill(page, folder.parent) == (
-        'a <!-- result: fmsi/fmsi_x -->mIoU 50.0 on CamVidDataset test (233 images), 800 '
-        'iterations, one seed; start: random<!-- end --> b'
-    )
-    with pytest.raises(ValueError, match='asks for fmsi/gone, of which there is no run'):
-        fill(page.replace('fmsi_x', 'gone'), folder.parent)
 
 
 def test_there_is_a_card_to_check() -> None:

@@ -1,0 +1,63 @@
+"""A table on a card: a line a row, against cells written by hand."""
+
+import json
+
+from mmseg_ext.apis.cards.tables import tables_section
+
+
+def _line(metric, mean, **others):
+    line = dict(metric=metric, mean=mean, printed=None, sd=None, difference=None, values=[mean],
+                verdict='not stated', remark='')  # fmt: skip
+    return dict(line, **others)
+
+
+def _table(rows, **others):
+    data = dict(paper='p', table='1', caption='toys', dataset='', on_paper_data=True, note='',
+                baseline=None, command='python tools/table.py p 1', rows=rows)  # fmt: skip
+    return dict(data, **others)
+
+
+def _row(label, *lines, **others):
+    row = dict(label=label, note='', starred=False, optimistic=False, incomplete='', facts=None)
+    return dict(row, lines=list(lines), **others)
+
+
+def _cells(lines):
+    rows = [line for line in lines if line.startswith('|')]
+    return [[cell.strip() for cell in row.strip('| ').split(' | ')] for row in rows]
+
+
+def test_a_row_is_a_line(tmp_path):
+    (tmp_path / 'results').mkdir()
+    small = _row(
+        'small',
+        _line('mIoU', 50.0, printed=51.25, difference=-1.25, values=[49, 51], sd=1.4142,
+              verdict='outside'),
+        _line('parameters', 1234567, verdict='not stated'),
+        starred=True, incomplete='1 of 5 folds',
+    )  # fmt: skip
+    large = _row('large', _line('mIoU', None, values=[], verdict='not run'))
+    data = _table([small, large])
+    (tmp_path / 'results' / 'table_1.json').write_text(json.dumps(data))
+    lines = tables_section(tmp_path)
+    head, _, one, other = _cells(lines)
+    assert dict(zip(head, one)) == {
+        'row': 'small *', 'mIoU, paper': '51.25', 'mIoU': '50.00 ± 1.41',
+        'mIoU, difference': '-1.25', 'parameters, paper': '', 'parameters': '1,234,567',
+        'runs': '2', 'verdict': 'outside; not stated, 1 of 5 folds',
+    }  # fmt: skip
+    assert other[0] == 'large' and 'not run' in other[-1]
+    assert '`python tools/table.py p 1`' in lines
+
+
+def test_without_a_printed_number_there_is_no_column_for_it(tmp_path):
+    (tmp_path / 'results').mkdir()
+    data = _table([_row('a', _line('mIoU', 50.0, remark='seed 0 only'))], on_paper_data=False)
+    (tmp_path / 'results' / 'table_2.json').write_text(json.dumps(data))
+    head, _, row = _cells(tables_section(tmp_path))
+    assert head == ['row', 'mIoU', 'mIoU, difference', 'runs', 'verdict']
+    assert row == ['a', '50.00', '', '1', 'not stated (seed 0 only)']
+
+
+def test_no_file_is_no_table(tmp_path):
+    assert tables_section(tmp_path) == []
