@@ -8,7 +8,7 @@ patient). Fractions throughout. Shape letter: K class.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -35,7 +35,8 @@ class Spread(NamedTuple):
     sd: Optional[float]
 
 
-class OverUnits(NamedTuple):
+@dataclass(frozen=True)
+class OverUnits:
     """A score over all units: its mean with an interval, and what else says how it varies."""
 
     mean: Optional[float]
@@ -114,7 +115,7 @@ class FoldSummary:
         again = 'write it again with tools/kfold.py CONFIG --num-folds K --report'
         if absent:
             raise ValueError(f'{path} lacks {", ".join(absent)}: {again}')
-        given = {item.name: known.get(item.name) for item in fields(cls)}
+        given: dict[str, Any] = {item.name: known.get(item.name) for item in fields(cls)}
         try:
             given.update(
                 facts={key: known.get(key) for key in RUN_FACTS},
@@ -133,7 +134,7 @@ class FoldSummary:
             **content.pop('facts'),
             **content,
             'per_fold': {name: spread._asdict() for name, spread in self.per_fold.items()},
-            'per_unit': {name: score._asdict() for name, score in self.per_unit.items()},
+            'per_unit': {name: asdict(score) for name, score in self.per_unit.items()},
             'units': [row._asdict() for row in self.units],
         }
 

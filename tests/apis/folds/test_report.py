@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_per_patient(work):
     assert rows['p0'].HD95 == pytest.approx((0 + 20) / 2)
     assert rows['p0'].surface_Dice == pytest.approx((0.1 + 0.2) / 2)
     dice = result.per_unit['foreground_Dice']
-    assert dice._asdict() == dict(
+    assert asdict(dice) == dict(
         mean=pytest.approx(0.375), sd=pytest.approx(0.75 / math.sqrt(2)), low=None, high=None,
         median=pytest.approx(0.375), count=2, undefined=1)  # fmt: skip
     assert result.per_unit['HD95'].mean == pytest.approx((10 + 10) / 2)
