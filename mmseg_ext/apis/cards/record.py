@@ -14,8 +14,9 @@ from mmengine.config import Config
 from ...core.files import PathLike
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, read_curves
+from ..run.cost import input_size
 from ..run.folder import RunFolder
-from ..run.network import build, tested_parameters
+from ..run.network import build, flops_of_image, tested_parameters
 from ..run.results import RUN_FACTS, RunResults
 from .results_csv import Record, add_record, is_folds
 
@@ -23,9 +24,19 @@ from .results_csv import Record, add_record, is_folds
 PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')
 
 
-def count_parameters(cfg: Config) -> int:
-    """Build the model of a config and count its parameters, auxiliary heads left out."""
-    return tested_parameters(build(cfg))
+def network_counts(cfg: Config) -> dict[str, Optional[int]]:
+    """Build the model of a config and count it, auxiliary heads left out.
+
+    Returns:
+        ``parameters``, and ``flops`` of one image of the size that the config trains on, a
+        multiply-add being two; ``None`` where they cannot be counted.
+    """
+    network = build(cfg).eval()
+    try:
+        flops = flops_of_image(network, input_size(cfg))[0]
+    except ValueError:  # the config does not say its size
+        flops = None
+    return dict(parameters=tested_parameters(network), flops=flops)
 
 
 def _leaves(value: Any, name: str = '') -> dict[str, Any]:
@@ -123,7 +134,7 @@ def slim(results: RunResults, *, config: PathLike, used: Optional[Config]) -> Re
         dataset=asdict(results.described(used)),
         **foreground(results.per_class),
         constant_miou=results.constant_miou(),
-        parameters=count_parameters(used if used is not None else Config.fromfile(config)),
+        **network_counts(used if used is not None else Config.fromfile(config)),
         max_iters=used.train_cfg.get('max_iters') if used is not None else None,
         options=' '.join(['--cfg-options', *changed]) if changed else None,
     )

@@ -74,6 +74,7 @@ _COLUMNS: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {
     'fold_images': (('num_images',), json.loads),
     'checkpoints': (('checkpoints',), json.loads),
     'parameters': (('parameters',), int),
+    'flops': (('flops',), int),
     'unit': (('intervals', 'unit'), str),
     'units': (('intervals', 'units'), int),
     'interval_method': (('intervals', 'method'), str),

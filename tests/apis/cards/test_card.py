@@ -14,7 +14,7 @@ from support.tools import load_tool
 from mmseg_ext.apis.cards import convergence
 from mmseg_ext.apis.cards.card import END, START, generate, group, results_section
 from mmseg_ext.apis.cards.fold_record import collect_all
-from mmseg_ext.apis.cards.record import changed_settings, collect, command, count_parameters
+from mmseg_ext.apis.cards.record import changed_settings, collect, command, network_counts
 from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
 from mmseg_ext.apis.cards.speed import speed_page
 from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
@@ -448,12 +448,15 @@ def test_parameters_are_counted_without_auxiliary_heads(tiny_config) -> None:
     from mmengine.config import Config
 
     cfg = Config.fromfile(tiny_config)
-    plain = count_parameters(cfg)
+    plain = network_counts(cfg)['parameters']
+    flops = network_counts(cfg)['flops']
     # conv_seg 8 x 3 weights and 3 biases more for 3 classes more
     cfg.model.decode_head.num_classes = 6
-    assert count_parameters(cfg) == plain + 3 * 9
+    assert network_counts(cfg)['parameters'] == plain + 3 * 9
+    # at a stride of 16 a crop of 32 has 2 x 2 places, each 8 products and sums for 3 classes more
+    assert network_counts(cfg)['flops'] == flops + 2 * 2 * 2 * 8 * 3
     cfg.model.auxiliary_head = dict(cfg.model.decode_head, in_index=2, in_channels=16)
-    assert count_parameters(cfg) == plain + 3 * 9
+    assert network_counts(cfg)['parameters'] == plain + 3 * 9
 
 
 def test_grid_places_pictures_and_stays_below_its_limit() -> None:
