@@ -345,6 +345,8 @@ def check_options(cfg: Config, options: dict) -> None:
             last = depth == len(parts) - 1
             if part in known or (last and depth and isinstance(place, dict) and not hint):
                 break
+            if part == 'init_cfg' and 'type' in known:  # every module takes one
+                break
             where = '.'.join(parts[:depth]) or 'the config'
             raise UnknownKeyError(
                 f'--cfg-options {option}: {where} has no key {part!r}'

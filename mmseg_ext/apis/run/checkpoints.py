@@ -44,6 +44,7 @@ def check_start_weights(model: dict) -> None:
 
     Raises:
         FileNotFoundError: If one is absent.
+        ValueError: If an ``init_cfg`` is a text, as ``--cfg-options`` makes it of a dict.
     """
     for setting, path in _start_weights(model, 'model'):
         if '://' not in path and not Path(path).is_file():
@@ -61,7 +62,12 @@ def _start_weights(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
             yield from _start_weights(part, f'{name}.{index}')
     elif isinstance(cfg, dict):
         start = cfg.get('init_cfg') or []
-        for init in [start] if isinstance(start, dict) else start:
+        for init in start if isinstance(start, (list, tuple)) else [start]:
+            if not isinstance(init, dict):
+                raise ValueError(
+                    f'{name}.init_cfg must be a dict, got {start!r}; on the command line: '
+                    f'--cfg-options {name}.init_cfg.type=Pretrained {name}.init_cfg.checkpoint=FILE'
+                )
             if init.get('checkpoint'):
                 yield f'{name}.init_cfg', str(init['checkpoint'])
         for key, part in cfg.items():

@@ -129,6 +129,16 @@ def test_options_may_add_keys_to_dicts_and_runner_settings(cfg):
     check_options(cfg, dict.fromkeys(given, 2))
 
 
+def test_a_module_may_be_given_a_start_by_its_parts(cfg):
+    cfg.model.backbone.pop('init_cfg', None)
+    check_options(
+        cfg, dict.fromkeys(('model.backbone.init_cfg.type', 'model.backbone.init_cfg.checkpoint'))
+    )
+    for not_a_module in ('model.test_cfg.init_cfg.type', 'init_cfg.type'):
+        with pytest.raises(UnknownKeyError, match="no key 'init_cfg'"):
+            check_options(cfg, {not_a_module: 'Pretrained'})
+
+
 def test_max_iters_rescales_everything_written_from_it(cfg):
     set_max_iters(cfg, 12)
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (12, 6)

@@ -126,6 +126,13 @@ def test_start_weights_are_found_wherever_they_are_named(tmp_path):
         check_start_weights(dict(auxiliary_head=[dict(init_cfg=None), dict(init_cfg=[absent])]))
 
 
+@pytest.mark.parametrize('start', ["{'type':'Pretrained'}", ['dict(type=Pretrained)']])
+def test_a_start_that_the_command_line_made_a_text_is_named(start):
+    given = r'model\.backbone\.init_cfg must be a dict, got .*Pretrained'
+    with pytest.raises(ValueError, match=given + r'.*model\.backbone\.init_cfg\.type=Pretrained'):
+        check_start_weights(dict(backbone=dict(init_cfg=start)))
+
+
 def test_runs_of_one_second_share_no_history(tiny_config, tmp_path):
     """mmengine names log, history and curves after config and second."""
     runners = []
