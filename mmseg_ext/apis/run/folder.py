@@ -63,8 +63,6 @@ class RunFolder:
         out = hook.get('out_dir')  # mmengine adds the name of the work folder
         return cls(folder, None if out is None else Path(out, folder.name))
 
-    # Names.
-
     def results_file(self, prefix: Optional[str] = None) -> Path:
         """Scores of the test; a second metric, with a prefix, has a file of its own."""
         return self.path / (f'results_{prefix}.json' if prefix else 'results.json')
@@ -173,8 +171,6 @@ class RunFolder:
         names = [path.parent.name.removeprefix('fold') for path in found]
         return [self.fold(number) for number in sorted(int(n) for n in names if n.isdigit())]
 
-    # Checkpoints.
-
     def best_checkpoint(self) -> Path:
         """See :func:`mmseg_ext.core.saved.best_checkpoint`."""
         return best_checkpoint(self.weights)
@@ -201,8 +197,6 @@ class RunFolder:
             FileNotFoundError: If there is none.
         """
         return self.last_checkpoint() if kind == 'last' else self.best_checkpoint()
-
-    # How far the run has come.
 
     def is_trained(self, cfg: Config) -> bool:
         """Whether the last checkpoint of the schedule is there, whole, and its validation done."""
@@ -238,8 +232,6 @@ class RunFolder:
             return RunResults.read(self.results_file(), needed=()).checkpoint
         except (FileNotFoundError, ValueError):
             return None
-
-    # What is in it.
 
     def results(self) -> RunResults:
         """Read the results of the test; older intervals are computed again from the counts.
