@@ -21,6 +21,7 @@ ELSEWHERE = {
     ),
     'apis/draw/test_html.py': 'apis.draw.blocks',
     'apis/folds/test_fold.py': 'apis.folds.pool',
+    'apis/folds/test_report.py': 'apis.folds.summary apis.folds.tested',
     'apis/folds/test_run.py': 'apis.run.launch',
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (

@@ -1,6 +1,5 @@
 """A process that is asked to end does so at once, or at the end of its step."""
 
-import os
 import signal
 import threading
 
@@ -10,7 +9,7 @@ from mmseg_ext.core import signals
 
 
 def _ask(number=signal.SIGTERM):
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)  # handled before it returns, whatever threads there are
 
 
 @pytest.mark.parametrize(
