@@ -18,8 +18,9 @@ def tables_section(folder: PathLike) -> list[str]:
     """
     lines: list[str] = []
     for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
-        lines += table_lines(read_json(path))
-    return lines
+        # what holds for several tables is said below the first
+        lines += [line for line in table_lines(read_json(path)) if not line or line not in lines]
+    return [line for line, before in zip(lines, ['', *lines]) if line or before]
 
 
 def table_lines(data: Mapping[str, Any]) -> list[str]:
@@ -37,11 +38,16 @@ def table_lines(data: Mapping[str, Any]) -> list[str]:
         head += [f'{metric}, difference'] if scored else []
     cells = [_cells(row, metrics, printed) for row in data['rows']]
     lines = [f'### {title_text(data)}', '', *markdown_table([*head, 'runs', 'verdict'], cells), '']
-    said = [*remarks_lines(data), '; '.join(facts_lines(data))]
+    said = [*remarks_lines(data), _shared(data)]
     said += [f'{row["label"]}: {row["note"]}' for row in data['rows'] if row['note']]
     for text in said:
         lines += [text.replace('<', '&lt;'), ''] if text else []
     return [*lines, f'`{data["command"]}`', ''] if data['command'] else lines
+
+
+def _shared(data: Mapping[str, Any]) -> str:
+    """The facts that all rows share; what differs from run to run is in ``results.csv``."""
+    return '; '.join(facts_lines(data, shared_only=True))
 
 
 def _cells(row: Mapping[str, Any], metrics: list[str], printed: bool) -> list[str]:

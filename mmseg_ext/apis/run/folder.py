@@ -207,7 +207,7 @@ class RunFolder:
         if found.path is None or found.path.name != name:
             return False
         last = loop.get('max_iters') or loop.get('max_epochs')
-        due = cfg.get('val_cfg') and loop.get('val_begin', 1) <= last
+        due = cfg.get('val_cfg') is not None and loop.get('val_begin', 1) <= last
         return not due or found.validated == found.iteration
 
     def is_half_trained(self, cfg: Config) -> bool:

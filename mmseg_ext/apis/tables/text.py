@@ -133,7 +133,7 @@ def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
     return cells, notes
 
 
-def facts_lines(data: Mapping[str, Any]) -> list[str]:
+def facts_lines(data: Mapping[str, Any], *, shared_only: bool = False) -> list[str]:
     """What the runs say of themselves, each fact once if all rows share it."""
     found = {row['label']: row['facts'] for row in data['rows'] if row['facts']}
     lines = []
@@ -141,7 +141,7 @@ def facts_lines(data: Mapping[str, Any]) -> list[str]:
         by_row = {label: _plain(facts.get(key)) for label, facts in found.items()}
         if len(set(by_row.values())) == 1:
             lines.append(f'{name}: {next(iter(by_row.values()))}')
-        elif by_row:
+        elif by_row and not shared_only:
             lines.append(
                 f'{name}: ' + '; '.join(f'{label}: {value}' for label, value in by_row.items())
             )

@@ -59,5 +59,20 @@ def test_without_a_printed_number_there_is_no_column_for_it(tmp_path):
     assert row == ['a', '50.00', '', '1', 'not stated (seed 0 only)']
 
 
+def test_what_holds_for_all_is_said_once(tmp_path):
+    (tmp_path / 'results').mkdir()
+    facts = [dict(dataset='D', seed=[0]), dict(dataset='D', seed=[0, 1])]
+    rows = [_row(name, _line('mIoU', 50.0), facts=each) for name, each in zip('ab', facts)]
+    for name in ('1', '2'):
+        data = _table(rows, table=name, command=f'python tools/table.py p {name}')
+        (tmp_path / 'results' / f'table_{name}.json').write_text(json.dumps(data))
+    lines = tables_section(tmp_path)
+    assert sum(line.startswith('Scores in per cent.') for line in lines) == 1
+    shared = [line for line in lines if line.startswith('data: D; ')]
+    assert len(shared) == 1 and 'seeds: ' not in shared[0]  # the rows differ in them
+    assert sum(line.startswith('### ') for line in lines) == 2
+    assert not any(one == other == '' for one, other in zip(lines, lines[1:]))
+
+
 def test_no_file_is_no_table(tmp_path):
     assert tables_section(tmp_path) == []
