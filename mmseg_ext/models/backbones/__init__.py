@@ -1,4 +1,4 @@
-"""Image to feature maps, strides ascending; encoder-decoders give theirs coarse to fine."""
+"""Backbones: image to feature maps, finest first; encoder-decoders return them coarsest first."""
 
 from .deeplab_resnet import DeepLabResNet
 from .deeplab_vgg16 import DeepLabVGG16

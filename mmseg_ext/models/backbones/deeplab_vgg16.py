@@ -1,7 +1,7 @@
 """The VGG16 of DeepLab-v2: five stages of which the last two keep the resolution.
 
-Source: https://arxiv.org/abs/1606.00915, section 4.1.1, and the authors' network definition for it:
-3x3 pooling, padded by 1, of stride 2, 2, 2, 1, 1, sizes rounded up; dilation 2 in the fifth stage.
+Source: https://arxiv.org/abs/1606.00915, section 4.1.1, and the authors' network definition: 3x3
+poolings with padding 1, strides 2, 2, 2, 1, 1 and sizes rounded up; dilation 2 in the fifth stage.
 Differs from it: nothing.
 """
 
@@ -20,16 +20,16 @@ class DeepLabVGG16(BaseModule):
     """VGG16's convolutions at output stride 8, without batch norm.
 
     Parameters have torchvision's names, ``features.0.weight`` to ``features.28.bias``, so that
-    ``init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')`` or a file of
-    torchvision's fits. Those of Caffe want BGR of 0..255 without the mean, torchvision's RGB of
-    unit variance.
+    ``init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://vgg16_caffe')`` and torchvision's
+    files load. Caffe's weights expect BGR values of 0 to 255 minus the mean; torchvision's expect
+    RGB of zero mean and unit variance.
 
     Args:
-        init_cfg: mmengine initialisation; ``None`` is Kaiming's.
+        init_cfg: mmengine initialisation; ``None`` takes Kaiming's.
 
     Shape:
-        ``(N, 3, H, W)`` to a tuple of one map, ``(N, 512, h, w)``: three times n becomes
-        ``ceil((n - 1) / 2) + 1``, so that 8n + 1 pixels give n + 1.
+        ``(N, 3, H, W)`` to a tuple of one map, ``(N, 512, h, w)``. A side of n pixels becomes
+        ``ceil((n - 1) / 2) + 1`` in each of three poolings, so that 8n + 1 pixels become n + 1.
     """
 
     def __init__(self, init_cfg: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""HRNet whose branches are fused as in the repository behind one of the papers' tables.
+"""HRNet that fuses its branches as the repository behind one paper's table does.
 
 Source: "Deep High-Resolution Representation Learning for Visual Recognition", PAMI 2020,
 https://arxiv.org/abs/1908.07919, in the form of bubbliiiing/hrnet-pytorch (e6b2e2d).
@@ -15,10 +15,10 @@ from mmseg.registry import MODELS
 
 @MODELS.register_module()
 class HRNetAlignCorners(HRNet):
-    """mmseg's ``HRNet`` for weights that were trained with aligned corners; its arguments.
+    """mmseg's ``HRNet`` for weights that were trained with aligned corners; same arguments.
 
-    Exact where the image's sides are multiples of 32, as a letterbox makes them; else a branch is
-    first doubled and then cropped to the size of the other.
+    Exact if both sides of the image are multiples of 32, as after a letterbox. Otherwise a branch
+    is doubled in size and then cropped to the size of the other branch.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,11 +1,11 @@
-"""MobileNetV2 whose kernels see what they saw in pre-training when a stride is removed.
+"""MobileNetV2 whose dilated kernels keep their pre-training reach when a stride is removed.
 
 Source: "MobileNetV2", CVPR 2018, https://arxiv.org/abs/1801.04381; dilation as in DeepLab,
 https://arxiv.org/abs/1606.00915, section 3.1, torchvision and the papers' reference repository.
-Differs from mmseg's ``MobileNetV2``: there ``dilations`` holds for the first block of a stage only
-(2, 1, 1, 2 over the last four blocks at output stride 16); here the first block, whose stride was
-removed, keeps the dilation of the stage before and the others take the new one (1, 2, 2, 2).
-Parameters and their names are the same.
+Differs from mmseg's ``MobileNetV2``: there ``dilations`` applies only to the first block of a stage
+(2, 1, 1, 2 over the last four blocks at output stride 16). Here the first block, whose stride was
+removed, keeps the dilation of the previous stage, and the other blocks take the new one (1, 2, 2,
+2). Parameters and their names are the same.
 """
 
 from mmseg.models.backbones import MobileNetV2
@@ -22,7 +22,7 @@ class MobileNetV2Dilated(MobileNetV2):
     """
 
     in_channels: int
-    _dilation = 1  # of the stage before
+    _dilation = 1  # dilation of the previous stage
 
     def make_layer(
         self, out_channels: int, num_blocks: int, stride: int, dilation: int, expand_ratio: int

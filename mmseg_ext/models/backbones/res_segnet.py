@@ -2,9 +2,10 @@
 
 Source: Gao et al., "An Enhanced Encoder-Decoder Network Architecture for Reducing Information Loss
 in Image Semantic Segmentation", section II.B, steps F1 to F4.
-Differs from it: its formulas name maps twice or of sizes that do not fit; the sizes it states
-settle most of it, and every reading is an argument (``configs/segnet/README.md`` has the table).
-"Linear activation functions and batch normalization" is read as SegNet's batch norm and ReLU.
+Differs from it: some of its formulas name a map twice or combine maps of different sizes. The sizes
+it states settle most of these cases; every choice that is left is an argument (table in
+``configs/segnet/README.md``). "Linear activation functions and batch normalization" is read as
+SegNet's batch norm and ReLU.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -22,7 +23,7 @@ from ..layers.max_unpool import WAYS, max_pool, max_unpool
 
 
 class _Fuse(nn.Module):
-    """Join an unpooled map with the encoder's of the same shape."""
+    """Join an unpooled map with the encoder map of the same shape."""
 
     def __init__(self, channels: int, mode: str) -> None:
         super().__init__()
@@ -53,18 +54,19 @@ class ResSegNet(BaseModule):
         convs_per_stage: 3x3 convolutions of each encoder stage. The paper draws boxes without
             numbers: ``(2, 2, 3)`` are VGG16's first three stages and can start from its weights,
             ``(1, 1, 1)`` is the text read literally.
-        bottleneck_convs: 3x3 convolutions on the deepest map, F4, which the paper reaches "by
-            down-sampling" alone: 0.
+        bottleneck_convs: 3x3 convolutions on the deepest map, F4. The default is 0, because the
+            paper makes F4 "by down-sampling" alone.
         deconvs_per_stage: Transposed convolutions of the two decoder stages; the last of each
             reduces the channels. ``(1, 1)`` is the paper's single De, ``(3, 2)`` mirrors the
             encoder.
-        fuse_mode: ``'add'`` is the only Fuse whose sizes are the stated ones and that has "minimal
-            additional parameters"; ``'concat1x1'`` concatenates and projects back; ``'none'``
-            leaves the encoder's maps out, so that indices alone lead the decoder.
-        last_fuse: Fuse at full size, too, as the formula has it; the prose has the concatenation
-            only. Without effect if ``fuse_mode`` is ``'none'``.
-        last_concat: Append E1 to the output; with ``False`` and ``fuse_mode='none'`` no skip is
-            left.
+        fuse_mode: ``'add'`` is the only form that gives the stated sizes and has "minimal
+            additional parameters". ``'concat1x1'`` concatenates and projects back by a 1x1
+            convolution. ``'none'`` leaves the encoder's maps out, so the decoder gets only the
+            pooling indices.
+        last_fuse: Fuse at full size too, as in the formula; the text only has the concatenation. No
+            effect if ``fuse_mode`` is ``'none'``.
+        last_concat: Append E1 to the output. ``False`` with ``fuse_mode='none'`` leaves no skip
+            connection.
         ceil_mode: See :func:`max_pool`.
         unpool: See ``way`` of :func:`max_unpool`.
         init_cfg: mmengine initialisation after Kaiming's, such as

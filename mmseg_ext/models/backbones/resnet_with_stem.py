@@ -1,8 +1,8 @@
 """ResNet that also returns its stem's map, for U-Net's decoder.
 
 Source: bubbliiiing/unet-pytorch (5bcd6b4), its ResNet-50.
-Differs from mmseg's ``ResNet``: the map in front of the pooling comes first, and the pooling has no
-padding but rounds up. Parameters and their names are the same.
+Differs from mmseg's ``ResNet``: the map before the pooling is returned first, and the pooling has
+no padding and rounds sizes up. Parameters and their names are the same.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class ResNetWithStem(ResNet):
-    """Map an image to five maps; arguments are those of mmseg's ``ResNet``.
+    """Map an image to five maps; same arguments as mmseg's ``ResNet``.
 
     Shape:
-        ``(N, 3, H, W)`` to maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size: the stem's with 64
-        channels, then one of each stage.
+        ``(N, 3, H, W)`` to maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size: first the stem's map
+        with 64 channels, then one map per stage.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

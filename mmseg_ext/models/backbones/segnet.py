@@ -1,10 +1,10 @@
 """SegNet: an encoder whose pooling indices drive a mirrored decoder, and its Bayesian form.
 
 Source: "SegNet", PAMI 2017, https://arxiv.org/abs/1511.00561; "Bayesian SegNet", BMVC 2017,
-https://arxiv.org/abs/1511.02680; layers, kernels and dropout places of the authors' public networks
-(alexgkendall/SegNet-Tutorial).
-Differs from them: nothing in the graph. As in mmseg's ``UNet`` the decoder is part of the backbone,
-so that any head may follow; the classifier is ``ConvSegHead``.
+https://arxiv.org/abs/1511.02680; layers, kernels and the position of dropout are those of the
+authors' public networks (alexgkendall/SegNet-Tutorial).
+Differs from them: nothing in the graph. As in mmseg's ``UNet``, the decoder is part of the
+backbone, so any head can follow; the classifier is ``ConvSegHead``.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -30,26 +30,28 @@ class SegNet(BaseModule):
     """Map an image to the decoder's maps, from coarse to fine; the last has the image's size.
 
     Args:
-        arch: ``'vgg16'``: 13 convolutions of 3x3, as many in the decoder but the classifier's.
-            ``'basic'``: four of 7x7 behind a local response normalisation, four without ReLU in the
-            decoder.
+        arch: ``'vgg16'``: 13 convolutions of 3x3 in the encoder, 12 in the decoder (the 13th is the
+            classifier). ``'basic'``: a local response normalisation and four 7x7 convolutions in
+            the encoder, four without ReLU in the decoder.
         in_channels: Channels of the image.
-        num_stages: Use the first so many stages only; ``None`` is all of them, 5 or 4.
-        bayesian: Places of the dropout, which :class:`MonteCarloEncoderDecoder` keeps on at test
-            time. ``None``: nowhere. ``'center'``: behind the poolings and the decoder stages of the
-            inner stages, from 3 on. ``'all'``: before every pooling and every unpooling, as in the
+        num_stages: Number of stages, counted from the first; ``None`` takes all: 5 for ``'vgg16'``,
+            4 for ``'basic'``.
+        bayesian: Where to put dropout, which :class:`MonteCarloEncoderDecoder` keeps active at test
+            time. ``None``: nowhere. ``'center'``: from stage 3 on, after each pooling and after
+            each decoder stage. ``'all'``: before every pooling and every unpooling, as in the
             authors' PASCAL model.
-        dropout: Probability to drop an element.
+        dropout: Probability that an element is dropped.
         lrn: Begin with Caffe's local response normalisation (5 channels, alpha 1e-4, beta 0.75),
-            which expects values of 0 to 255; ``None`` does so for ``'basic'`` only.
-        ceil_mode: See :func:`max_pool`; Caffe's, whose weights need it, is True.
+            which expects pixel values of 0 to 255. ``None`` means True for ``'basic'`` only.
+        ceil_mode: See :func:`max_pool`. Caffe's weights need True.
         unpool: See ``way`` of :func:`max_unpool`.
         init_cfg: mmengine initialisation after the authors' own, such as
             ``dict(type='VGG16BNPretrained', checkpoint=...)``.
 
     Shape:
-        ``(N, in_channels, H, W)``, any size, to one map per stage: at VGG16 512, 256, 128, 64 and
-        64 channels, at Basic 64; the sizes are those of the encoder's maps before their pooling.
+        ``(N, in_channels, H, W)``, any size, to one map per stage: 512, 256, 128, 64 and 64
+        channels for VGG16, 64 each for Basic. Each has the size of the matching encoder map before
+        its pooling.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -130,13 +132,13 @@ def _caffe_lrn() -> nn.Module:
 
 
 def _dropouts(bayesian: Optional[str], num_stages: int, p: float) -> list[nn.ModuleList]:
-    """Build what stands before each pooling, after it, and after each decoder stage."""
+    """Build the dropout before each pooling, after each pooling, and after each decoder stage."""
     stages = range(num_stages)
     if bayesian is None:
         places: tuple[range, range, range] = (range(0), range(0), range(0))
     elif bayesian == 'center':
         places = (range(0), stages[2:], stages[2:])
-    elif bayesian == 'all':  # behind a decoder stage is before the next unpooling
+    elif bayesian == 'all':  # after a decoder stage means before the next unpooling
         places = (stages, stages[-1:], stages[1:])
     else:
         raise ValueError(f"bayesian must be None, 'center' or 'all', got {bayesian!r}")

@@ -1,14 +1,14 @@
-"""Swin-UNet: a U-Net whose convolutions are windows of attention.
+"""Swin-UNet: a U-Net with window attention in place of convolutions.
 
 Source: "Swin-Unet: Unet-like Pure Transformer for Medical Image Segmentation", 2021,
 https://arxiv.org/abs/2105.05537, and the layer list of HuCaoFighting/Swin-Unet (f48f623), which has
-no licence: nothing of it is used. Blocks: "Swin Transformer", ICCV 2021,
+no licence, so no code of it is used. Blocks: "Swin Transformer", ICCV 2021,
 https://arxiv.org/abs/2103.14030.
-Differs from them: any image size (theirs is fixed), by padding the image to a multiple of 32 and
-each map to whole windows; added pixels are masked out of the windows, so that at a size that needs
-no padding the graph is theirs. A window larger than the map is padded, not shrunk. Patch merging is
-mmseg's, whose order of channels is that of mmseg's Swin checkpoints. The encoder has their names,
-``patch_embed`` and ``stages``, too.
+Differs from them: any image size works (theirs is fixed): the image is padded to a multiple of 32
+and each map to whole windows. Attention masks the padding out; at a size that needs no padding the
+graph equals theirs. Where the map is smaller than a window, the map is padded; the window does not
+shrink. Patch merging is mmseg's, with the channel order of mmseg's Swin checkpoints. The encoder
+also uses the names of these checkpoints, ``patch_embed`` and ``stages``.
 Shape letters: N image, C channel, H row, W column, B window, L pixel of a window.
 """
 
@@ -45,10 +45,10 @@ def from_windows(x_BLC: Tensor, window: int, size: Sequence[int]) -> Tensor:
 def window_mask(
     size: Sequence[int], padded: Sequence[int], window: int, shift: Sequence[int]
 ) -> Tensor:
-    """Say which pixels of a window may look at each other, after rolling the map by ``-shift``.
+    """Return the attention mask of each window, for a map rolled by ``-shift``.
 
-    They may if they were neighbours before rolling wrapped some of them around, and if both are
-    of the map or both are padding.
+    Two pixels may attend to each other if they were neighbours before the rolling wrapped some of
+    them around, and if both belong to the map or both to the padding.
 
     Args:
         size: (H, W) of the map.
@@ -57,7 +57,7 @@ def window_mask(
         shift: Rows and columns that the map was rolled by.
 
     Returns:
-        ``(B, L, L)``: 0 where the second may be seen by the first, else minus infinity.
+        ``(B, L, L)``: 0 where the first pixel may attend to the second, else minus infinity.
     """
     wrapped, outside = [], []
     for real, full, step in zip(size, padded, shift):
@@ -72,16 +72,16 @@ def window_mask(
 
 
 class ShiftedWindowAttention(BaseModule):
-    """Attention inside windows, which may lie across those of the block before.
+    """Self-attention inside windows; shifted windows lie across those of the previous block.
 
     Args:
         channels: C.
-        num_heads: Divides C.
+        num_heads: Number of attention heads; must divide C.
         window: Side of a window in pixels of the map.
-        shift: Rows and columns by which windows are moved; 0 along a side that fits one window.
+        shift: Rows and columns by which the windows move; 0 along a side that fits into one window.
 
     Shape:
-        ``(N, H, W, C)``, kept.
+        ``(N, H, W, C)``, unchanged.
     """
 
     def __init__(self, channels: int, *, num_heads: int, window: int, shift: int) -> None:
@@ -90,7 +90,7 @@ class ShiftedWindowAttention(BaseModule):
         self.w_msa = WindowMSA(channels, num_heads, (window, window))
 
     def forward(self, x_NHWC: Tensor) -> Tensor:
-        """Return what each pixel gathered from its window."""
+        """Attend within each window."""
         H, W = size = tuple(x_NHWC.shape[1:3])
         below, right = (-s % self.window for s in size)
         shift = tuple(0 if s <= self.window else self.shift for s in size)
@@ -106,7 +106,7 @@ class ShiftedWindowAttention(BaseModule):
 
 
 class SwinBlock(BaseModule):
-    """Windows of attention, then a perceptron per pixel, each added to its input."""
+    """Window attention, then an MLP per pixel, each with a residual connection."""
 
     def __init__(
         self, channels: int, *, num_heads: int, window: int, shift: int, drop_path: float
@@ -128,8 +128,8 @@ class SwinBlock(BaseModule):
 
 
 def _blocks(channels: int, num_heads: int, window: int, drop_paths: Sequence[float]) -> nn.Module:
-    """Stack blocks; every second one moves its windows by half a window."""
-    return Sequential(  # mmengine's: torch's would keep init_weights from the blocks
+    """Stack blocks; every second block shifts its windows by half a window."""
+    return Sequential(  # mmengine's, as torch's would not call init_weights of the blocks
         *(
             SwinBlock(
                 channels,
@@ -144,7 +144,7 @@ def _blocks(channels: int, num_heads: int, window: int, drop_paths: Sequence[flo
 
 
 class PatchExpand(BaseModule):
-    """Make ``scale`` x ``scale`` pixels of each, side by side in its channels, then layer norm.
+    """Split the channels of each pixel into ``scale`` x ``scale`` pixels, then apply layer norm.
 
     Shape:
         ``(N, H, W, C)`` to ``(N, scale * H, scale * W, out_channels)``.
@@ -165,7 +165,7 @@ class PatchExpand(BaseModule):
 
 
 class DownStage(BaseModule):
-    """Blocks of the encoder, then patch merging, which halves H and W and doubles C."""
+    """Encoder stage: blocks, then patch merging, which halves H and W and doubles C."""
 
     def __init__(self, channels: int, blocks: nn.Module, *, merge: bool) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class DownStage(BaseModule):
 
 
 class UpStage(BaseModule):
-    """Join a map with the encoder's, halve the channels, blocks, and expand."""
+    """Decoder stage: concatenate the encoder's map, halve the channels, blocks, patch expansion."""
 
     def __init__(self, channels: int, blocks: nn.Module, *, expand: bool) -> None:
         super().__init__()
@@ -199,21 +199,22 @@ class UpStage(BaseModule):
 class SwinUNet(BaseModule):
     """Encode by four stages of shifted windows, decode by their mirror, at full resolution.
 
-    What goes from the encoder to the decoder is taken before a stage's blocks. The decoder's depths
-    are the encoder's. A classifier of 1x1 without bias (:class:`ConvSegHead`) completes the
+    The skip connections start before the blocks of an encoder stage. The decoder has the same
+    depths as the encoder. A classifier of 1x1 without bias (:class:`ConvSegHead`) completes the
     network: 27,170,052 parameters with 21 classes.
 
     Args:
         embed_dims: C of the first stage; each further stage has twice as many.
-        depths: Blocks per stage. The public configuration is called Swin-T and has these; that of
-            Swin-T is ``(2, 2, 6, 2)``.
-        num_heads: Of attention, per stage.
-        window_size: Side of a window.
+        depths: Blocks per stage. The default is that of the public configuration, which is called
+            Swin-T although Swin-T itself has ``(2, 2, 6, 2)``.
+        num_heads: Attention heads per stage.
+        window_size: Side of a window in tokens.
         patch_size: Pixels per side of one token.
-        in_channels: Of the image.
-        drop_path_rate: Share of images that skip the deepest stage's last block in training; less
-            in those before, linearly. The paper states none, the public configuration 0.2.
-        init_cfg: mmengine initialisation, after that of the paper.
+        in_channels: Channels of the image.
+        drop_path_rate: Share of images that skip the last block of the deepest stage in training.
+            The rate grows linearly from 0 at the first block. The paper states none, the public
+            configuration has 0.2.
+        init_cfg: mmengine initialisation, applied after the paper's.
 
     Shape:
         ``(N, in_channels, H, W)`` to one map ``(N, embed_dims, H, W)``, any H and W.
@@ -277,7 +278,7 @@ class SwinUNet(BaseModule):
 
 
 def _drop_paths(depths: Sequence[int], rate: float) -> list[list[float]]:
-    """Divide rates that grow linearly from 0 to ``rate`` among the stages."""
+    """List the drop-path rate of each block by stage, growing linearly from 0 to ``rate``."""
     total = sum(depths)
     rates = [rate * index / max(1, total - 1) for index in range(total)]
     return [[rates.pop(0) for _ in range(depth)] for depth in depths]

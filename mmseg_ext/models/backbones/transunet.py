@@ -1,14 +1,14 @@
-"""TransUNet: a convolutional stem, a vision transformer on its map, and a U-Net's decoder.
+"""TransUNet: a convolutional stem, a vision transformer on its map, and a U-Net decoder.
 
 Source: "TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation", 2021,
 https://arxiv.org/abs/2102.04306, and the networks of Beckschen/TransUNet (``R50-ViT-B_16``; files
-read at ee8accec and 26de0c4d). The stem is ResNetV2 with standardised weights and group
-norm of "Big Transfer (BiT)", ECCV 2020, https://arxiv.org/abs/1912.11370, the transformer that of
+read at ee8accec and 26de0c4d). The stem is the ResNetV2 with standardised weights and group norm of
+"Big Transfer (BiT)", ECCV 2020, https://arxiv.org/abs/1912.11370. The transformer is that of
 https://arxiv.org/abs/2010.11929.
-Differs from them: any image size, by padding the image to a multiple of 16 and resizing the
-position embedding bilinearly with its corners kept, as the public code resizes that of the start
-(mmseg and timm: bicubically); dropout also follows the attention, as in the vision transformer's
-paper (mmseg's encoder layer; the public code has 0 there).
+Differs from them: any image size works: the image is padded to a multiple of 16, and the position
+embedding is resized bilinearly with aligned corners, as the public code resizes the pre-trained one
+(mmseg and timm resize bicubically). Dropout also follows the attention, as in the vision
+transformer's paper and mmseg's encoder layer; the public code has rate 0 there.
 Shape letters: N image, C channel, H row, W column, L token.
 """
 
@@ -32,8 +32,8 @@ _LAYER_NORM = dict(type='LN', eps=1e-6)
 class StdConv2d(nn.Conv2d):
     """Convolution whose weights have mean 0 and variance 1 for each output channel.
 
-    mmcv's ``ConvWS2d`` divides by the unbiased deviation plus epsilon instead; weights trained with
-    one do not fit the other.
+    mmcv's ``ConvWS2d`` divides by the unbiased standard deviation plus epsilon instead, so weights
+    trained with one do not fit the other.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def _conv_norm(
 
 
 class Bottleneck(BaseModule):
-    """Residual block of 1x1, 3x3 and 1x1, group norm behind each, ReLU behind the sum.
+    """Residual block of 1x1, 3x3 and 1x1 convolutions with group norm; ReLU follows the sum.
 
     The projection's norm has one group per channel, as in the public code.
     """
@@ -79,7 +79,7 @@ class HybridStem(BaseModule):
     """The first three stages of a ResNet-50, the third with nine blocks.
 
     Args:
-        in_channels: Of the image.
+        in_channels: Channels of the image.
         width: Channels of the first convolution.
         depths: Blocks per stage.
 
@@ -103,8 +103,8 @@ class HybridStem(BaseModule):
     def forward(self, image_NCHW: Tensor) -> list[Tensor]:
         """Return the maps, strides ascending."""
         maps = [self.root(image_NCHW).relu()]
-        # Without padding, so that this map is one row and column short of a quarter; the public
-        # code runs the first stage like that, and fills up what it hands to the decoder.
+        # Without padding this map is one row and one column short of a quarter of the image. The
+        # public code runs the first stage like that, and pads only the map for the decoder.
         x = F.max_pool2d(maps[0], 3, stride=2)
         for stage in self.stages:
             x = stage(x)
@@ -114,7 +114,7 @@ class HybridStem(BaseModule):
 
 
 class UpBlock(BaseModule):
-    """Twice the size by bilinear interpolation, join the stem's map, two convolutions."""
+    """Double the size bilinearly, concatenate the stem's map, then two convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -135,29 +135,30 @@ class TransUNet(BaseModule):
     """Encode by R50 and ViT-B/16, decode by cascaded upsampling with the stem's maps.
 
     A classifier of 3x3 (:class:`ConvSegHead`) completes the network. With 9 classes at 224x224 it
-    has 105,277,081 parameters; the paper gives no count, threads of its repository (#156) speak of
-    105 million. Checked against layer-by-layer arithmetic, and stem and transformer (97,888,576)
-    against timm's ``vit_base_r50_s16_224`` less its class token.
+    has 105,277,081 parameters. The paper gives no count; an issue of its repository (#156) speaks
+    of 105 million. The count was checked by layer-by-layer arithmetic; that of the stem and
+    transformer (97,888,576) equals timm's ``vit_base_r50_s16_224`` without its class token.
 
     Args:
-        img_size: Side of the training images in pixels, which sets the position embedding's grid;
-            weights of another size load, their positions resized.
-        in_channels: Of the image.
+        img_size: Side of the training images in pixels; it sets the grid of the position embedding.
+            Weights of another size load, with their position embedding resized.
+        in_channels: Channels of the image.
         stem_width: Channels of the first convolution.
         stem_depths: Blocks of the stem's stages.
         embed_dims: C of a token.
-        num_layers: Of the transformer.
-        num_heads: Of attention.
-        decoder_channels: Widths after each doubling of the size; the last has no skip.
+        num_layers: Layers of the transformer.
+        num_heads: Attention heads.
+        decoder_channels: Channels after each doubling of the size; the last step has no skip
+            connection.
         drop_rate: Dropout of the tokens and inside the transformer.
-        init_cfg: mmengine initialisation, after that of the parts.
+        init_cfg: mmengine initialisation, applied after that of the parts.
 
     Shape:
         ``(N, in_channels, H, W)`` to one map ``(N, decoder_channels[-1], H, W)``, any H and W.
 
     Raises:
-        ValueError: If ``img_size`` is no multiple of 16, or the counts of stages and decoder blocks
-            do not fit.
+        ValueError: If ``img_size`` is not a multiple of 16, or the numbers of stages and decoder
+            blocks do not match.
     """
 
     def __init__(
@@ -206,7 +207,7 @@ class TransUNet(BaseModule):
         super().init_weights()
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        # as in the forward pass: positions of another image size are of use here
+        # resized as in the forward pass, so that positions of another image size can be used
         key = f'{prefix}pos_embed'
         given = state_dict.get(key)
         if given is not None and given.shape[:-2] == self.pos_embed.shape[:-2]:
@@ -223,7 +224,7 @@ class TransUNet(BaseModule):
         return (x[..., :H, :W],)
 
     def encode(self, x_NCHW: Tensor) -> Tensor:
-        """Let all places of the stem's map look at each other: ``(N, embed_dims, H, W)``."""
+        """Run the transformer on the stem's map and return a map ``(N, embed_dims, H, W)``."""
         x = self.patch_embed(x_NCHW)
         size = x.shape[2:]
         x = x + _resize_positions(self.pos_embed, size)
@@ -244,7 +245,7 @@ def _layer(embed_dims: int, num_heads: int, drop_rate: float) -> nn.Module:
 
 
 def _resize_positions(x_NCHW: Tensor, size: Sequence[int]) -> Tensor:
-    """Do what the public code's ``ndimage.zoom(order=1)`` does."""
+    """Resize a map of positions as ``ndimage.zoom(order=1)`` of the public code does."""
     if x_NCHW.shape[2:] == tuple(size):
         return x_NCHW
     return F.interpolate(x_NCHW, size=tuple(size), mode='bilinear', align_corners=True)

@@ -1,10 +1,10 @@
-"""U-Net as published: convolutions without padding, and skips cropped to what is left.
+"""U-Net as published: convolutions without padding, and skip maps cropped to fit.
 
 Source: "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597: figure 1, the overlap-tile strategy
 with mirrored borders, Gaussian weights by fan-in, dropout at the end of the contracting path.
 Differs from it: nothing known. The paper has dropout "at the end of the contracting path"; its
 probability and places (the last two stages) are our reading. ``batch_norm`` is an addition.
-Differs from mmseg's ``UNet``, which pads every convolution and has batch norms.
+Differs from mmseg's ``UNet``: that one pads every convolution and has batch norms.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -24,47 +24,47 @@ _MIRROR = ('never', 'test', 'always')
 
 
 def crop_centre(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Cut the last two dimensions down to ``size`` = (H, W); an odd rest is larger at the end."""
+    """Crop H and W to ``size`` around the centre; an odd pixel is cut off at the end."""
     top, left = ((x.shape[dim] - n) // 2 for dim, n in zip((-2, -1), size))
     return x[..., top : top + size[0], left : left + size[1]]
 
 
 def mirror(x_NCHW: Tensor, top: int, left: int, size: Sequence[int]) -> Tensor:
-    """Extend a map by its mirror image, without repeating the border, as often as needed.
+    """Pad a map by reflection without repeating the border, as often as the size needs it.
 
     Args:
         x_NCHW: Map.
-        top: Rows to add in front.
-        left: Columns to add in front.
+        top: Rows to add above.
+        left: Columns to add on the left.
         size: H and W of the result.
     """
     for dim, before, length in zip((-2, -1), (top, left), size):
         last = x_NCHW.shape[dim] - 1
         position = torch.arange(-before, length - before, device=x_NCHW.device)
-        index = (position % max(2 * last, 1) - last).abs()  # distance from the last pixel
+        index = (position % max(2 * last, 1) - last).abs()  # distance to the last pixel
         x_NCHW = x_NCHW.index_select(dim, last - index)
     return x_NCHW
 
 
 @MODELS.register_module()
 class UnpaddedUNet(BaseModule):
-    """Map an image to the last map of U-Net's expansive path, smaller by a border or mirrored.
+    """Map an image to the last map of U-Net's expansive path.
 
     Args:
         in_channels: Channels of the image.
-        widths: Width of each stage, the deepest last; the paper's are the default.
-        dropout: Probability to drop an element at the end of the last two stages going down.
-        batch_norm: Put a batch norm behind each 3x3 convolution; the paper has none, and without it
-            training from random weights needs a careful rate.
-        mirror: When to extend the image by its mirror image, so that the map has the image's size:
-            ``'test'``, where training compares the centre of a tile only (:class:`UnpaddedSegHead`
-            crops the labels); ``'always'``; or ``'never'``.
-        init_cfg: mmengine initialisation after the paper's.
+        widths: Channels of each stage, the deepest last; the default is the paper's.
+        dropout: Probability that an element is dropped, at the end of the last two encoder stages.
+        batch_norm: Put a batch norm after each 3x3 convolution. The paper has none; without it,
+            training from random weights needs a carefully chosen learning rate.
+        mirror: When to pad the image by reflection, so that the map has the image's size:
+            ``'test'``, ``'always'`` or ``'never'``. With ``'test'``, the training loss covers only
+            the centre of a tile (:class:`UnpaddedSegHead` crops the labels).
+        init_cfg: mmengine initialisation, applied after the paper's.
 
     Shape:
-        ``(N, in_channels, H, W)`` to a tuple of one map ``(N, widths[0], h, w)``. Mirrored, h is H,
-        for any size. Otherwise H must be ``16 n + 124`` with five stages, such as 572, and h is
-        ``H - 184``, here 388.
+        ``(N, in_channels, H, W)`` to a tuple of one map ``(N, widths[0], h, w)``. With reflection,
+        h equals H for any H. Without it and with five stages, H must be ``16 n + 124`` and h is ``H
+        - 184``; for example, 572 becomes 388.
 
     Raises:
         ValueError: If an argument is out of range, or the size does not fit.
@@ -117,14 +117,14 @@ class UnpaddedUNet(BaseModule):
         return x
 
     def sizes(self, deepest: int) -> tuple[int, int]:
-        """Side of the image and of the map if the deepest stage ends at ``deepest`` pixels."""
+        """Return the side of the image and of the output for a deepest map of side ``deepest``."""
         before = after = deepest
         for _ in self.enlarge:
             before, after = 2 * (before + 4), 2 * after - 4
         return before + 4, after
 
     def _extend(self, x: Tensor) -> Tensor:
-        """Mirror the image so that the map covers it and no pooling meets an odd size."""
+        """Pad the image by reflection so that the map covers it and no pooling gets an odd size."""
         step = 2 ** len(self.enlarge)
         border = self.sizes(step)[0] - self.sizes(step)[1]
         extent = [self._next_size(n + border) for n in x.shape[2:]]
@@ -132,12 +132,12 @@ class UnpaddedUNet(BaseModule):
         return mirror(x, top, left, extent)
 
     def _next_size(self, length: int) -> int:
-        """Smallest side, ``length`` at least, that all poolings halve."""
+        """Return the smallest side of at least ``length`` that every pooling can halve."""
         step, smallest = 2 ** len(self.enlarge), self.sizes(self._smallest())[0]
         return smallest + step * max(0, -(-(length - smallest) // step))
 
     def _smallest(self) -> int:
-        """Side of the deepest map from which something is left at the end."""
+        """Return the smallest side of the deepest map that leaves one output pixel or more."""
         deepest = 1
         while self.sizes(deepest)[1] < 1:
             deepest += 1
@@ -168,7 +168,7 @@ def _gaussian(init_cfg: Union[dict, Sequence[dict], None]) -> list[dict]:
     kaiming = dict(type='Kaiming', nonlinearity='relu')
     return [
         dict(kaiming, layer='Conv2d', mode='fan_in'),
-        # torch stores a transposed kernel the other way round, so that its fan-out is the fan-in
+        # torch swaps the channels of a transposed kernel, so its "fan-out" is the real fan-in
         dict(kaiming, layer='ConvTranspose2d', mode='fan_out'),
         *(after or ()),
     ]

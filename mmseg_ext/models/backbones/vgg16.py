@@ -1,12 +1,13 @@
-"""VGG16 with taps before and after its poolings, and its fully connected layers as convolutions.
+"""VGG16 with outputs before and after each pooling, and fully connected layers as convolutions.
 
 Source: "Very Deep Convolutional Networks", ICLR 2015, https://arxiv.org/abs/1409.1556, under the
 names of torchvision's ``vgg16`` and ``vgg16_bn``. Fully connected layers as convolutions, and the
-padding of 100 in front: "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
-https://arxiv.org/abs/1411.4038, and the authors' network definition
+padding of 100 pixels at the input: "Fully Convolutional Networks for Semantic Segmentation", CVPR
+2015, https://arxiv.org/abs/1411.4038, and the authors' network definition
 (shelhamer/fcn.berkeleyvision.org, 44f93ec).
 Differs from it: ``padding='same'`` keeps every map on the image's grid without a border of zeros.
-Differs from mmcv's and mmpretrain's ``VGG``: taps before a pooling, which U-Net needs; fc6, fc7.
+Differs from mmcv's and mmpretrain's ``VGG``: it returns maps before a pooling, which U-Net needs,
+and has fc6 and fc7.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -20,10 +21,10 @@ from torch import Tensor, nn
 from ...core.words import check_choice
 from ..layers.dropout import Dropout
 
-# channels and convolutions of each stage; a pooling of 2x2 ends it
+# channels and number of convolutions of each stage, which a 2x2 pooling ends
 _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 _TAPS = ('image', *(f'{kind}{i}' for i in range(1, 6) for kind in ('conv', 'pool')), 'fc7')
-# of the first convolution, and of fc6, whose kernel is 7x7
+# padding of the first convolution and of fc6, whose kernel is 7x7
 _PADDINGS = dict(same=(1, 3), pad100=(100, 0))
 
 
@@ -35,18 +36,18 @@ class VGG16(BaseModule):
     loads its files.
 
     Args:
-        out: Names of the maps, in the order wanted: ``'conv1'`` to ``'conv5'`` stand before a
-            stage's pooling (strides 1 to 16), ``'pool1'`` to ``'pool5'`` behind it (2 to 32),
-            ``'fc7'`` is the second fully connected layer (32), and ``'image'`` the input, for heads
-            that must know its size.
-        batch_norm: Put a batch norm behind each convolution, as ``vgg16_bn`` does.
+        out: Names of the maps to return, in this order. ``'conv1'`` to ``'conv5'`` are the maps
+            before a stage's pooling (strides 1 to 16), ``'pool1'`` to ``'pool5'`` those after it
+            (strides 2 to 32), ``'fc7'`` that of the second fully connected layer (stride 32).
+            ``'image'`` is the input itself, for heads that need its size.
+        batch_norm: Put a batch norm after each convolution, as ``vgg16_bn`` does.
         padding: ``'same'``: the first convolution pads by 1, fc6 by 3. ``'pad100'``: by 100 and 0,
-            as FCN's authors do, so that an image of any size reaches fc6; maps begin outside of
-            the image then, which :class:`FCNSkipHead` knows.
+            as FCN's authors do, so that an image of any size reaches fc6. Maps then begin outside
+            of the image; :class:`FCNSkipHead` takes this into account.
         ceil_mode: Round sizes up in the poolings, as Caffe does; torchvision rounds down.
-        fc_channels: Width of fc6 and fc7; weights from ImageNet need 4096.
-        dropout: Probability to drop an element behind fc6 and fc7.
-        init_cfg: mmengine initialisation after Kaiming's.
+        fc_channels: Channels of fc6 and fc7; ImageNet weights need 4096.
+        dropout: Probability that an element is dropped after fc6 and fc7.
+        init_cfg: mmengine initialisation, applied after Kaiming's.
 
     Shape:
         ``(N, 3, H, W)`` to one ``(N, C, h, w)`` per name; C is 64, 128, 256, 512, 512 by stage.
@@ -75,7 +76,7 @@ class VGG16(BaseModule):
         self.pad, fc_pad = _PADDINGS[padding]
         deepest = max(_TAPS.index(name) for name in out)
         layers: list[nn.Module] = []
-        self.stops: list[tuple[str, int]] = []  # where the map of a name is complete
+        self.stops: list[tuple[str, int]] = []  # layer after which each named map is complete
         width = 3
         for index, (channels, count) in enumerate(_STAGES[: (min(deepest, 10) + 1) // 2], 1):
             for _ in range(count):

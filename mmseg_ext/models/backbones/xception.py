@@ -1,11 +1,11 @@
-"""Aligned Xception with three taps, the backbone of FMSI-DeepLab and its DeepLabv3+ baseline.
+"""Aligned Xception with several outputs: the backbone of FMSI-DeepLab and its baseline.
 
 Source: "Encoder-Decoder with Atrous Separable Convolution" (aligned Xception-65), ECCV 2018,
 https://arxiv.org/abs/1802.02611; layer table of bubbliiiing/deeplabv3-plus-pytorch (90dee27), whose
 module names are kept so that its checkpoints load by name.
-Differs from it: ReLU is never in place (a tap must not change behind its reader's back); the
-shortcut of identity blocks, which that code rectifies by its in-place ReLU, is rectified openly
-(``relu_identity``); batch-norm momentum is 0.1, see ``XceptionDeepLab``.
+Differs from it: ReLU is never in place, because it would change a map that was already returned.
+The in-place ReLU of that code also rectifies the shortcut of identity blocks; here
+``relu_identity`` does so explicitly. The batch-norm momentum is 0.1, see ``XceptionDeepLab``.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -26,7 +26,7 @@ def _norm(channels: int, norm_cfg: dict) -> nn.BatchNorm2d:
 
 
 class SeparableConv(nn.Module):
-    """Depthwise 3x3, batch norm, pointwise 1x1, batch norm; ReLU in front or after each norm."""
+    """Depthwise 3x3, batch norm, pointwise 1x1, batch norm; ReLU in front, or after each norm."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class SeparableConv(nn.Module):
 class XceptionBlock(nn.Module):
     """Three separable convolutions beside a shortcut; the stride sits on the third.
 
-    ``forward`` returns the sum and the map after the second convolution, where the taps are.
+    ``forward`` returns the sum, and the map after the second convolution for the taps.
     """
 
     def __init__(
@@ -96,20 +96,21 @@ class XceptionDeepLab(BaseModule):
 
     Args:
         in_channels: Channels of the image.
-        output_stride: 16, or 8 for twice the resolution from block 3 on, where every later
-            convolution is dilated by 2. ASPP rates are the head's, and are to be doubled with it.
-        taps: Which maps to return, strides ascending. ``'entry'``: block 2 after its second
-            separable convolution, 256 channels, stride 4. ``'e3pre'``: the same place in block 3,
-            728 channels, stride 8. ``'middle'``: end of the middle flow, 728 channels, not yet
-            rectified. ``'exit'``: last map, 2048 channels, rectified.
-        num_middle_blocks: Blocks of the middle flow: 16 in Xception-65, 8 in Xception-41.
+        output_stride: 16, or 8 to double the resolution from block 3 on, with dilation 2 in every
+            later convolution. With 8, double the ASPP rates of the head too.
+        taps: Which maps to return, in order of ascending stride. ``'entry'``: block 2 after its
+            second separable convolution, 256 channels, stride 4. ``'e3pre'``: the same place in
+            block 3, 728 channels, stride 8. ``'middle'``: end of the middle flow, 728 channels, not
+            yet rectified. ``'exit'``: last map, 2048 channels, rectified.
+        num_middle_blocks: Number of blocks in the middle flow: 16 in Xception-65, 8 in Xception-41.
         exit_dilation: Dilation of the last three convolutions at output stride 16: 1 in the
             reference repository, 2 in TensorFlow DeepLab and timm.
-        relu_identity: Rectify the shortcut of identity blocks. True for the reference repository's
-            weights, False for those of TensorFlow and timm.
-        norm_eps: 1e-5; timm and TensorFlow weights need 1e-3.
-        norm_momentum: torch's momentum. 3e-4, the reference repository's, only suits its own
-            weights: from scratch the running statistics stay near their start.
+        relu_identity: Apply ReLU to the shortcut of identity blocks. The reference repository's
+            weights need True, those of TensorFlow and timm False.
+        norm_eps: Epsilon of the batch norms; timm and TensorFlow weights need 1e-3.
+        norm_momentum: Momentum of the batch norms, in torch's definition. The reference
+            repository's 3e-4 suits only its own pre-trained weights; from scratch, the running
+            statistics would stay near their initial values.
         init_cfg: mmengine initialisation; ``None`` is Kaiming for convolutions.
 
     Shape:
@@ -135,14 +136,15 @@ class XceptionDeepLab(BaseModule):
         super().__init__(
             init_cfg
             or [
-                # fan_out counts every group of a depthwise kernel and would start it near zero
+                # fan_out counts all groups of a depthwise kernel, which would make its weights
+                # nearly zero
                 dict(type='Kaiming', layer='Conv2d', mode='fan_in'),
                 dict(type='Constant', val=1, layer='BatchNorm2d'),
             ]
         )
         _check_arguments(output_stride, taps)
         self.taps = tuple(taps)
-        wide = 2 if output_stride == 8 else 1  # dilation that replaces the stride of block 3
+        wide = 2 if output_stride == 8 else 1  # this dilation replaces the stride of block 3
         norm_cfg = dict(eps=norm_eps, momentum=norm_momentum)
         args: dict[str, Any] = dict(relu_identity=relu_identity, norm_cfg=norm_cfg)
         self.conv1 = nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False)

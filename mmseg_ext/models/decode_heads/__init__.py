@@ -1,4 +1,4 @@
-"""Feature maps to logits."""
+"""Decode heads: feature maps to logits."""
 
 from .conv_seg_head import ConvSegHead
 from .deeplabv2_head import DeepLabV2Head

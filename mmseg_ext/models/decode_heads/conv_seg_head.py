@@ -1,9 +1,9 @@
-"""A classifier alone: one convolution from a map to logits.
+"""A head that is only a classifier: one convolution from a feature map to logits.
 
 Source: the last layer of the authors' public SegNet (alexgkendall/SegNet-Tutorial): 3x3 with bias
-in SegNet, 1x1 in SegNet-Basic, Gaussian weights by fan-in, no batch norm, no ReLU, no dropout.
-Differs from it: nothing. Differs from mmseg's heads: they have a hidden convolution and a
-classifier of 1x1.
+in SegNet, 1x1 in SegNet-Basic; Gaussian weights by fan-in; no batch norm, ReLU or dropout.
+Differs from it: nothing.
+Differs from mmseg's heads: they have a hidden convolution before a 1x1 classifier.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
@@ -21,16 +21,16 @@ class ConvSegHead(BaseDecodeHead):
 
     Args:
         in_channels: C of the map at ``in_index``.
-        kernel_size: Odd.
-        bias: Whether the convolution adds one.
-        in_index: Which backbone map; -1 is the last.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        kernel_size: Side of the kernel, odd.
+        bias: Whether the convolution has a bias.
+        in_index: Index of the backbone map; -1 is the last.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, such as ``num_classes``.
 
     Shape:
-        Backbone maps to logits ``(N, K, H, W)`` at that map's size.
+        Backbone maps to logits ``(N, K, H, W)`` at the size of the map at ``in_index``.
 
     Raises:
-        ValueError: If the kernel is even, which has no centre.
+        ValueError: If ``kernel_size`` is even.
     """
 
     def __init__(

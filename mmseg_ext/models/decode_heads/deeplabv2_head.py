@@ -3,10 +3,9 @@
 Source: "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets, Atrous Convolution, and
 Fully Connected CRFs", TPAMI 2018, https://arxiv.org/abs/1606.00915, section 3.2 and figure 7; sizes
 and initialisation from the authors' published network definitions.
-Differs from it: nothing for ResNet-101. With VGG16 the authors start the hidden layers from
-ImageNet's fully connected ones, here they start from N(0, 0.01).
-The name ASPP also stands for DeepLab-v3's module (concatenation, batch norm, image pooling), which
-is another network.
+Differs from it: nothing for ResNet-101. With VGG16 the authors initialise the hidden layers from
+ImageNet's fully connected layers; here they are drawn from N(0, 0.01). DeepLab-v3's module, which
+is also called ASPP, is another one (concatenation, batch norm, image pooling).
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
@@ -25,22 +24,22 @@ class DeepLabV2Head(BaseDecodeHead):
     """Sum the logits of parallel classifiers that differ in their dilation.
 
     Without ``hidden_channels`` a branch is one dilated 3x3 convolution to K channels with bias (the
-    ResNet-101 networks). With it, a branch is fc6 (dilated 3x3), fc7 (1x1), each with ReLU and
-    element-wise dropout, and fc8 (1x1, to K channels): the VGG16 networks; one branch of rate 12
-    is "LargeFOV". The last convolution of branch i is ``classifiers.i``, for the optimiser's
-    multipliers (10x its weight, 20x its bias).
+    ResNet-101 networks). With it (the VGG16 networks), a branch is fc6 (dilated 3x3) and fc7 (1x1),
+    each with ReLU and element-wise dropout, and fc8 (1x1, to K channels). A single branch of rate
+    12 is "LargeFOV". The last convolution of branch i is named ``classifiers.i``, so that the
+    optimiser can multiply its learning rate (10 for the weight, 20 for the bias).
 
     Args:
         in_channels: C of the backbone map at ``in_index``.
         rates: Dilations of the branches, in pixels of that map; ASPP-L is the default.
-        hidden_channels: Width of fc6 and fc7, 1024 in the paper; ``None`` for no hidden layers.
-        dropout_ratio: Probability after fc6 and fc7; unused without them.
+        hidden_channels: Channels of fc6 and fc7, 1024 in the paper; ``None``: no hidden layers.
+        dropout_ratio: Dropout probability after fc6 and fc7; unused without them.
         init_cfg: mmengine initialisation; the paper's is the default.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them, ``channels``
-            not.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead`` such as ``num_classes``, except
+            ``channels``.
 
     Shape:
-        ``(N, C, H, W)`` at ``in_index`` to logits ``(N, K, H, W)``, float32 at least.
+        ``(N, C, H, W)`` at ``in_index`` to logits ``(N, K, H, W)``, at least float32.
 
     Raises:
         ValueError: If ``rates`` is empty or holds a number below 1, or ``hidden_channels`` is below
@@ -68,7 +67,7 @@ class DeepLabV2Head(BaseDecodeHead):
             init_cfg=init_cfg,
             **kwargs,
         )
-        del self.conv_seg  # the base's one classifier; here each branch has its own
+        del self.conv_seg  # the base class's single classifier; here each branch has its own
         self.hidden = nn.ModuleList(
             _hidden_layers(in_channels, hidden_channels, rate, dropout_ratio) for rate in rates
         )
@@ -83,7 +82,7 @@ class DeepLabV2Head(BaseDecodeHead):
         """Return logits at the size of the backbone map."""
         x = self._transform_inputs(inputs)
         branches = zip(self.hidden, self.classifiers)
-        # summed in float32 even under autocast: the maximum over scales compares close numbers
+        # in float32 even under autocast, because the maximum over scales compares close numbers
         logits = [classifier(hidden(x)) for hidden, classifier in branches]
         return sum(z if z.element_size() > 2 else z.float() for z in logits)  # type: ignore[return-value]
 

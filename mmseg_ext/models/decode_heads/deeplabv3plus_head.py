@@ -1,4 +1,4 @@
-"""DeepLabv3+ decoder with an exchangeable context module: the baseline of two papers.
+"""DeepLabv3+ decoder with a replaceable context module: the baseline of two papers.
 
 Source: "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018,
 https://arxiv.org/abs/1802.02611, with the dense convolutions, biases, dropout and
@@ -22,22 +22,22 @@ from ..layers.recompute import recompute
 
 @MODELS.register_module()
 class DeepLabV3PlusHead(BaseDecodeHead):
-    """Refine a context map with low-level features at their resolution.
+    """Upsample a context map and refine it with low-level features.
 
     Args:
         in_channels: Channels of the backbone maps at ``in_index``, strides ascending. The first
             is the low-level map, the last goes to the context module.
-        in_index: Which backbone maps those are.
-        channels: Width of the context map and of the decoder.
-        context: Context module, built with ``in_channels`` and ``channels``; ``None`` is the plain
-            :class:`ASPP`.
-        low_level_channels: Width to which the low-level map is reduced.
+        in_index: Indices of these backbone maps.
+        channels: Channels of the context map and of the decoder.
+        context: Context module, built with ``in_channels`` and ``channels``; ``None`` takes the
+            plain :class:`ASPP`.
+        low_level_channels: Channels to which the low-level map is reduced.
         dropout: Element-wise dropout after the two decoder convolutions.
-        mix_first: Compute the first decoder convolution before the context map is upsampled, see
-            :func:`fuse_upsampled`: training on a CPU is a fifth faster.
-        with_cp: In training, compute the decoder a second time for the gradient instead of keeping
-            its activations: less memory, the same gradients, more time.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        mix_first: Compute the first decoder convolution before upsampling the context map, see
+            :func:`fuse_upsampled`. This makes training on a CPU a fifth faster.
+        with_cp: In training, recompute the decoder in the backward pass instead of keeping its
+            activations: less memory, more time, the same gradients.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, such as ``num_classes``.
 
     Shape:
         Backbone maps to logits ``(N, K, h, w)`` at the low-level map's size.

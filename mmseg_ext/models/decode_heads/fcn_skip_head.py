@@ -1,12 +1,12 @@
-"""FCN-32s, FCN-16s and FCN-8s: class scores of several depths, added while they are enlarged.
+"""FCN-32s, FCN-16s and FCN-8s: class scores of several depths, upsampled and added step by step.
 
 Source: "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
 https://arxiv.org/abs/1411.4038, and the authors' network definitions
-(shelhamer/fcn.berkeleyvision.org, 44f93ec): scores start at zero, kernels are twice the stride,
-"at once" scales pool4 and pool3 by 1e-2 and 1e-4.
-Differs from it: the inner upsamplings are learnt, as the paper says; the release keeps them as they
-are (``learn_upsampling=False``). ``padding='same'`` has no border of 100 pixels.
-Differs from mmseg's ``FCNHead``, which is two convolutions on one map.
+(shelhamer/fcn.berkeleyvision.org, 44f93ec): scores start at zero, kernels are twice the stride, "at
+once" scales pool4 and pool3 by 1e-2 and 1e-4.
+Differs from it: the inner upsamplings are learnt, as the paper says; the release keeps them
+bilinear (``learn_upsampling=False``). ``padding='same'`` adds no border of 100 pixels.
+Differs from mmseg's ``FCNHead``: that one is two convolutions on one map.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
@@ -21,36 +21,36 @@ from ...core.words import check_choice
 from ..layers.bilinear_deconv import BilinearDeconv
 
 _DEEPEST = 32  # stride of fc7
-# By VGG16's padding: image row at which a map of stride 1 begins, as pad100 puts 99 more rows in
-# front; and pixels of stride 32 that fc6 loses at its start.
+# For each padding of VGG16: the image row at which a map of stride 1 begins (pad100 adds 99 more
+# rows on top), and the pixels of stride 32 that fc6 loses at the top and left.
 _FIRST_ROW = dict(same=0.0, pad100=-99.0)
 _FIRST_FC = dict(same=0, pad100=3)
 
 
 @MODELS.register_module()
 class FCNSkipHead(BaseDecodeHead):
-    """Score each map by a 1x1 convolution, and add what is deeper to it, enlarged.
+    """Score each map by a 1x1 convolution and add the upsampled scores of the deeper maps.
 
-    The number of maps says which network it is: image and fc7 make FCN-32s; pool4 between them
-    FCN-16s; pool3 and pool4 FCN-8s.
+    The number of maps decides the network: image and fc7 give FCN-32s, pool4 between them gives
+    FCN-16s, pool3 and pool4 between them give FCN-8s.
 
     Args:
-        in_channels: C of the maps at ``in_index``: the image's, of which only the size is used; the
-            skips', strides ascending, up to 16; fc7's.
-        in_index: Which backbone maps those are; ``None`` is all of them.
-        skip_scales: Factor of each skip before it is scored; ``None`` is 1. "At once": 1e-4 for
-            pool3, 1e-2 for pool4.
-        learn_upsampling: Learn all upsamplings but the last; otherwise all stay bilinear.
-        padding: That of :class:`VGG16`.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        in_channels: C of the maps at ``in_index``: the image, of which only the size is used; then
+            the skip maps in order of ascending stride, up to 16; then fc7.
+        in_index: Indices of these backbone maps; ``None`` takes all.
+        skip_scales: Factor of each skip map before it is scored; ``None`` takes 1. The "at once"
+            networks have 1e-4 for pool3 and 1e-2 for pool4.
+        learn_upsampling: Learn all upsamplings except the last; ``False`` keeps all bilinear.
+        padding: The ``padding`` of the :class:`VGG16` backbone.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, such as ``num_classes``.
 
     Shape:
-        Backbone maps to logits ``(N, K, H, W)`` at the image's size, any size.
+        Backbone maps to logits ``(N, K, H, W)`` at the image's size, which may be any.
 
     Raises:
-        ValueError: If the number of maps is not 2 to 4, the scales are not one per skip,
-            ``padding`` is unknown, the first map has not the channels of the image, or the maps do
-            not cover it.
+        ValueError: If the number of maps is not 2 to 4, there is not one scale per skip,
+            ``padding`` is unknown, the first map does not have the channels of the image, or the
+            maps do not cover the image.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class FCNSkipHead(BaseDecodeHead):
             in_channels[-1],
             in_index=list(range(len(in_channels)) if in_index is None else in_index),
             input_transform='multiple_select',
-            dropout_ratio=0,  # VGG16 has its own behind fc6 and fc7
+            dropout_ratio=0,  # VGG16 has its own dropout after fc6 and fc7
             align_corners=False,
             **kwargs,
         )
         self.stride = _DEEPEST >> len(skips)
         self.padding = padding
-        # Deepest first, so that FCN-8s finds the weights of FCN-16s under the same names.
+        # Deepest first, so that FCN-8s can load the weights of FCN-16s by name.
         self.skip_scales = tuple(reversed(skip_scales or [1.0] * len(skips)))
         classes = self.out_channels
         self.score_skips = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in skips[::-1])
@@ -108,7 +108,7 @@ class FCNSkipHead(BaseDecodeHead):
         return _cut(x, round(-row), image.shape[2:]).float()
 
     def _check_cover(self, x: Tensor, image: Tensor) -> None:
-        if image.shape[1] != self.in_channels[0]:  # its size cuts the result
+        if image.shape[1] != self.in_channels[0]:  # the logits are cropped to its size
             raise ValueError(
                 f'the first map has {image.shape[1]} channels, not the {self.in_channels[0]} of '
                 "the image: name 'image' first in VGG16's out, and its place first in in_index"
@@ -121,18 +121,18 @@ class FCNSkipHead(BaseDecodeHead):
             )
 
     def _first_row(self, stride: int) -> float:
-        """Image row of the centre of pixel 0 of a map behind poolings: the middle of its window."""
+        """Return the image row of a pooled map's first pixel: the middle of its window."""
         return _FIRST_ROW[self.padding] + (stride - 1) / 2
 
 
 def _row_after(row: float, stride: int, factor: int) -> float:
-    """Image row of pixel 0 after :class:`BilinearDeconv`, whose first tap hangs over the border."""
+    """Return the image row of pixel 0 after :class:`BilinearDeconv`, which adds a border."""
     return row - stride * (factor - 0.5) / factor
 
 
 def _add(x: Tensor, row: float, skip: Tensor, skip_row: float, stride: int) -> tuple[Tensor, float]:
-    """Add two maps of one stride where both are; return the sum and the row of its pixel 0."""
-    ahead = round((row - skip_row) / stride)  # pixels by which the skip begins earlier
+    """Add two maps of one stride where they overlap; return the sum and the row of its pixel 0."""
+    ahead = round((row - skip_row) / stride)  # by so many pixels the skip begins earlier
     if ahead >= 0:
         return x + _cut(skip, ahead, x.shape[2:]), row
     return _cut(x, -ahead, skip.shape[2:]) + skip, skip_row

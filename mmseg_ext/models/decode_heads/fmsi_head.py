@@ -2,10 +2,10 @@
 
 Source: Tang, Cheng, Zhang, "Optimization of the DeepLabv3+ Segmentation Network by Integrating
 Multi-Scale Spatial Information", 2025, https://doi.org/10.23977/jipta.2025.080115, equations 1-10.
-Differs from it: nothing that the paper states, but that both of MSEA's gates pool the sum of its
-scales, where the text pools "the input features" for the spatial one. Its figures are silent on
-widths, and its text on several sizes; such choices are arguments with our reading as default, and
-``configs/fmsi/README.md`` lists them.
+Differs from it in one thing that the paper states: both gates of MSEA pool the sum of its scales,
+while the text pools "the input features" for the spatial gate. The paper leaves channels and
+several sizes open; these are arguments whose default is our reading (list in
+``configs/fmsi/README.md``).
 Shape letters: N image, C channel, G group, H row, W column, K class.
 """
 
@@ -28,12 +28,12 @@ from ..layers.recompute import recompute
 
 @MODELS.register_module()
 class GGCA(BaseModule):
-    """Global Grouped Coordinate Attention (equations 2-6): gate rows and columns, group by group.
+    """Global Grouped Coordinate Attention (equations 2-6): gate the rows and columns of each group.
 
     Args:
         channels: C, the same at input and output.
-        groups: G; all groups share the convolutions.
-        reduction: C / G is reduced by this factor inside, to one channel at least.
+        groups: G, the number of channel groups; all share the convolutions.
+        reduction: The hidden layer has C / G divided by this many channels, at least one.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -81,10 +81,10 @@ class MSEA(BaseModule):
 
     Args:
         channels: C, the same at input and output.
-        kernel_sizes: Odd sizes of the separable convolutions that see the scales.
-        reduction: Of the channel gate's hidden width.
-        spatial_kernel: Odd size of the spatial gate's convolution.
-        fusion: How the scales become one map: ``'sum'`` or ``'concat'`` (1x1 + BN + ReLU).
+        kernel_sizes: Odd kernel sizes of the separable convolutions, one per scale.
+        reduction: Factor by which the channel gate's hidden layer is narrower than C.
+        spatial_kernel: Odd kernel size of the spatial gate's convolution.
+        fusion: How the scales are merged: ``'sum'``, or ``'concat'`` (then 1x1 + BN + ReLU).
         weight: What the gates multiply: ``'input'`` (equation 10) or ``'multiscale'``.
         init_cfg: mmengine initialisation.
 
@@ -134,7 +134,7 @@ class MSEA(BaseModule):
         return sum(maps) if self.fusion is None else self.fusion(torch.cat(maps, dim=1))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the input, weighted by a spatial and by a channel gate, summed."""
+        """Return the sum of the spatially gated and the channel-gated map."""
         m = self._mix(x_NCHW)
         mean_NC11, peak_NC11 = m.mean((2, 3), keepdim=True), m.amax((2, 3), keepdim=True)
         channel_NC11 = (self.channel_mlp(mean_NC11) + self.channel_mlp(peak_NC11)).sigmoid()
@@ -153,25 +153,26 @@ def _check_msea(kernels: Sequence[int], fusion: str, weight: str) -> None:
 
 @MODELS.register_module()
 class InterestFlow(BaseModule):
-    """Add what the Exit and Middle flows know to the Entry map (the paper's "interest flow").
+    """Add the maps of the Exit and Middle flow to the Entry map (the paper's "interest flow").
 
     Args:
         in_channels: Channels of the Entry, Middle and Exit map.
-        channels: Width of the flow; ``None`` takes the Entry map's, which then is added as it is.
+        channels: Channels of the flow; ``None`` takes those of the Entry map.
         mode: ``'staged'``: the sum of Exit and Middle is upsampled by 2, then to the Entry size.
-            ``'match'``: each sum is upsampled to the next map's size, which with the backbone's
-            ``e3pre`` tap as Middle is the literal 2x and 2x at output stride 16.
-        entry_lateral: Project the Entry map too; needed when ``channels`` is not its width.
-        smooth: A 3x3 convolution + BN after the last sum, as in FPN.
-        align_corners: Of the interpolations.
+            ``'match'``: each sum is upsampled to the size of the next map. With the backbone's
+            ``e3pre`` map as Middle and output stride 16, this upsamples twice by 2, as the text
+            says.
+        entry_lateral: Project the Entry map too; needed if ``channels`` differs from its channels.
+        smooth: Put a 3x3 convolution + BN after the last sum, as in FPN.
+        align_corners: As in ``torch.nn.functional.interpolate``.
         init_cfg: mmengine initialisation.
 
     Shape:
-        Three maps, strides ascending, to ``(N, channels, H, W)`` of the first one's size.
+        Three maps in order of ascending stride to ``(N, channels, H, W)`` at the size of the first.
 
     Raises:
-        ValueError: If there are not three maps, ``mode`` is unknown, or the widths disagree
-            without ``entry_lateral``.
+        ValueError: If there are not three maps, ``mode`` is unknown, or the channels differ without
+            ``entry_lateral``.
     """
 
     def __init__(
@@ -223,9 +224,9 @@ class DeformASPP(ASPP):
 
     Args:
         in_channels: C of the input.
-        channels: Width of every branch and of the output.
-        rates: Dilations; the paper's Table 2 model a has (6, 12, 18).
-        modulated: Deformable convolution v2, with a learnt mask.
+        channels: Channels of every branch and of the output.
+        rates: Dilations; model a in the paper's Table 2 has (6, 12, 18).
+        modulated: Use deformable convolution v2, which has a learnt mask.
         kwargs: Further arguments of :class:`ASPP`: ``attention=dict(type='GGCA')``,
             ``attention_on``, ``with_1x1``, ``pre_conv``, ``bias``.
     """
@@ -253,30 +254,31 @@ class DeformASPP(ASPP):
 
 @MODELS.register_module()
 class FMSIHead(BaseDecodeHead):
-    """The FMSI-DeepLab decoder; every row of the paper's Tables 2 and 3 is a choice of slots.
+    """The FMSI-DeepLab decoder; its arguments give every row of the paper's Tables 2 and 3.
 
     Args:
-        in_channels: Channels of the Entry, Middle and Exit map; without ``flow``, of the Entry map,
-            any others and the Exit map.
-        in_index: Which backbone maps those are.
-        channels: Width of the context map and of the decoder.
-        context: Context module; ``None`` is :class:`DeformASPP` with :class:`GGCA` on its output.
+        in_channels: Channels of the Entry, Middle and Exit map. Without ``flow``, any number of
+            maps may stand between Entry and Exit.
+        in_index: Indices of these backbone maps.
+        channels: Channels of the context map and of the decoder.
+        context: Context module; ``None`` takes :class:`DeformASPP` with :class:`GGCA` on its
+            output.
         flow: Arguments of :class:`InterestFlow`; ``None`` leaves it out (row "Def-Conv").
         attention: Attention on the low-level map, built with ``channels``, for example
             ``dict(type='MSEA')``; ``None`` leaves it out.
-        low_level_channels: Width to which the low-level map is reduced.
+        low_level_channels: Channels to which the low-level map is reduced.
         dropout: Element-wise dropout after the two decoder convolutions.
-        mix_first: Compute the first decoder convolution before the context map is upsampled, see
-            :func:`fuse_upsampled`: training on a CPU is a fifth faster.
-        with_cp: In training, compute the decoder a second time for the gradient instead of keeping
-            its activations: less memory, the same gradients, more time.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        mix_first: Compute the first decoder convolution before upsampling the context map, see
+            :func:`fuse_upsampled`. This makes training on a CPU a fifth faster.
+        with_cp: In training, recompute the decoder in the backward pass instead of keeping its
+            activations: less memory, more time, the same gradients.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, such as ``num_classes``.
 
     Shape:
         Backbone maps to logits ``(N, K, h, w)`` at the Entry map's size.
 
     Raises:
-        ValueError: If fewer than two maps are given, or with ``flow`` not three.
+        ValueError: If fewer than two maps are given, or not three with ``flow``.
     """
 
     def __init__(
@@ -311,7 +313,7 @@ class FMSIHead(BaseDecodeHead):
         self.mix_first, self.with_cp = mix_first, with_cp
         context = context or dict(type='DeformASPP', attention=dict(type='GGCA'))
         width = (flow or {}).get('channels') or in_channels[0]
-        # The baseline's parts first: a seed gives both networks the same start.
+        # The baseline's parts come first, so one seed gives both networks the same initial weights.
         self.context = MODELS.build(dict(context, in_channels=in_channels[-1], channels=channels))
         self.low_level = conv_bn_relu(width, low_level_channels)
         self.fuse1, self.fuse2 = build_fusion(channels + low_level_channels, channels, dropout)

@@ -1,10 +1,10 @@
-"""MFP-DeepLabv3+: AFFP, attention, and skips from three depths, enlarged by DySample.
+"""MFP-DeepLabv3+: AFFP, attention, and skip maps of three depths, upsampled by DySample.
 
 Source: Gu et al., "MFP-DeepLabv3+: A Multi-scale Feature Fusion and Parallel Attention Network for
 Enhanced Bone Metastasis Segmentation", 2024, https://doi.org/10.18280/ts.410218, section 2.3.
-Differs from the paper: it states no widths; those of the three skips are chosen to give its
-parameter count (``configs/mfp/README.md``). The final resize is bilinear with ``align_corners``,
-as in the DeepLabv3+ repository it builds on.
+Differs from the paper: it does not state the channels of the three skips; here they are chosen to
+give its parameter count (``configs/mfp/README.md``). The final resize is bilinear with
+``align_corners``, as in the DeepLabv3+ repository it builds on.
 Shape letters: N image, C channel, h, w size of the finest map, K class.
 """
 
@@ -27,30 +27,30 @@ _AFFP, _PSCAN, _DYSAMPLE = (dict(type=name) for name in ('AFFP', 'PSCAN', 'dysam
 
 @MODELS.register_module()
 class MFPHead(BaseDecodeHead):
-    """Fuse an attended context map with one skip of each earlier map.
+    """Concatenate an attended context map with a skip connection from each earlier map.
 
     Args:
         in_channels: Channels of the backbone maps at ``in_index``, strides ascending; the last
             goes to the context module, all others are skips.
-        in_index: Which backbone maps those are.
-        channels: Width of the context map and of the decoder.
-        skip_channels: Width of each skip after its 1x1 convolution.
-        scale_factors: How much smaller than the first map the others are, in order.
+        in_index: Indices of these backbone maps.
+        channels: Channels of the context map and of the decoder.
+        skip_channels: Channels of each skip after its 1x1 convolution.
+        scale_factors: By which factor each further map is smaller than the first.
         context: Context module, built with ``in_channels`` and ``channels``.
-        attention: Attention on the context map, built with ``channels``; ``None`` for none.
-        upsample_cfg: Upsampler of every map but the first, see :func:`build_upsampler`; or one
-            for each.
+        attention: Attention on the context map, built with ``channels``; ``None``: no attention.
+        upsample_cfg: Upsampler of every map except the first, see :func:`build_upsampler`: one
+            config for all, or a list with one for each.
         dropout: Element-wise dropout after the two decoder convolutions.
-        with_cp: In training, compute the decoder a second time for the gradient instead of keeping
-            its activations: less memory, the same gradients, more time.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        with_cp: In training, recompute the decoder in the backward pass instead of keeping its
+            activations: less memory, more time, the same gradients.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, such as ``num_classes``.
 
     Shape:
-        Backbone maps to logits ``(N, K, h, w)`` at the first map's size. Where a size is no
-        multiple of the scale, the enlarged map is resized bilinearly to fit.
+        Backbone maps to logits ``(N, K, h, w)`` at the first map's size. If a size is not a
+        multiple of the scale, the upsampled map is resized bilinearly to fit.
 
     Raises:
-        ValueError: If the lists do not agree in length.
+        ValueError: If the lists differ in length.
     """
 
     def __init__(
@@ -106,7 +106,8 @@ class MFPHead(BaseDecodeHead):
         return self.fuse2(self.fuse1(self._stack(*maps)))
 
     def _stack(self, first: Tensor, *coarse: Tensor) -> Tensor:
-        # A function of its own: its maps are freed, and their memory is warm, for the decoder.
+        # A separate function frees its maps before the decoder runs, which then reuses their
+        # memory.
         *skips, context = [
             upsample(enlarge(x), first.shape[2:], self.align_corners)
             for enlarge, x in zip(self.upsamplers, coarse)

@@ -1,10 +1,10 @@
-"""U-Net's decoder over VGG16 or ResNet-50: a comparison network of the FMSI paper.
+"""U-Net's decoder for VGG16 or ResNet-50: a comparison network of the FMSI paper.
 
-Source: bubbliiiing/unet-pytorch (5bcd6b4), on strong evidence what the paper's U-Net row was; after
-"U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, with bilinear upsampling in place of
-transposed convolutions and padded convolutions in place of valid ones.
-Differs from it: upsampling aims at the size of the skip, so that odd sizes work; where sizes are
-even the two are the same. Convolutions start by Kaiming's rule, as VGG16's do.
+Source: bubbliiiing/unet-pytorch (5bcd6b4), with strong evidence the network of the paper's U-Net
+row. It follows "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, with bilinear upsampling in
+place of transposed convolutions and padded convolutions in place of valid ones.
+Differs from it: maps are upsampled to the size of the skip, so that odd sizes work; for even sizes
+the result is the same. Convolutions have Kaiming's initialisation, as in VGG16.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
@@ -21,22 +21,23 @@ from ..layers.aspp import upsample
 
 @MODELS.register_module()
 class UNetVGGHead(BaseDecodeHead):
-    """Go up from the deepest map, at each step beside the map that has the size.
+    """Upsample the deepest map step by step and concatenate the backbone map of each size.
 
     Args:
-        in_channels: C of the maps at ``in_index``, strides ascending.
-        in_index: Which backbone maps those are; ``None`` is all of them.
-        widths: Width of each step, in the order of the skips, from fine to coarse; ``None`` takes
-            the skips' own.
-        final_up: Double the size behind the last step, and convolve twice more: for a backbone
-            whose first map has half the image's size, as ResNet-50's.
-        kwargs: Arguments of mmseg's ``BaseDecodeHead``, ``num_classes`` among them.
+        in_channels: C of the maps at ``in_index``, in order of ascending stride.
+        in_index: Indices of these backbone maps; ``None`` takes all.
+        widths: Channels of each step in the order of the skips, from fine to coarse; ``None`` takes
+            the channels of the skips.
+        final_up: Double the size after the last step, and convolve twice more. Meant for a backbone
+            whose first map has half the image's size, such as ResNet-50.
+        kwargs: Arguments of mmseg's ``BaseDecodeHead``, such as ``num_classes``.
 
     Shape:
-        Backbone maps to logits ``(N, K, H, W)`` at the first map's size, or twice of it.
+        Backbone maps to logits ``(N, K, H, W)`` at the first map's size, or twice that size with
+        ``final_up``.
 
     Raises:
-        ValueError: If ``widths`` does not name one width per skip.
+        ValueError: If ``widths`` does not have one entry per skip.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""Classifier over a map smaller than the image, with a weight for each pixel.
+"""Classifier for a map that is smaller than the image, with a loss weight for each pixel.
 
-Source: "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597: the final 1x1 convolution, the
-loss on the centre of a tile, and equation 1, cross entropy weighted by a map.
-Differs from it: the weighted sum is divided by the labelled pixels, which scales the learning rate.
+Source: "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597: the final 1x1 convolution, the loss
+on the centre of a tile, and equation 1, cross entropy weighted by a map.
+Differs from it: the weighted sum is divided by the number of labelled pixels, which scales the
+learning rate.
 Shape letters: N image, K class, H row, W column.
 """
 
@@ -20,18 +21,18 @@ from .conv_seg_head import ConvSegHead
 
 @MODELS.register_module()
 class UnpaddedSegHead(ConvSegHead):
-    """:class:`ConvSegHead` whose loss sees the labels' centre and the weights beside them.
+    """:class:`ConvSegHead` whose loss covers the centre of the labels and takes pixel weights.
 
-    Samples may hold ``gt_weight_map``, as :class:`BorderWeight` and ``PackWeightedSegInputs`` leave
-    it; without one all pixels weigh the same.
+    Samples may hold a ``gt_weight_map``, made by :class:`BorderWeight` and
+    ``PackWeightedSegInputs``. Without one, all pixels weigh the same.
 
     Args:
         in_channels: C of the map at ``in_index``.
-        kernel_size: Odd.
+        kernel_size: Side of the kernel, odd.
         kwargs: As for :class:`ConvSegHead`.
 
     Shape:
-        Backbone maps to logits ``(N, K, h, w)`` at that map's size, at most the labels'.
+        Backbone maps to logits ``(N, K, h, w)`` at the size of the map, at most that of the labels.
     """
 
     def __init__(self, in_channels: int, *, kernel_size: int = 1, **kwargs: Any) -> None:
@@ -73,7 +74,7 @@ def _weights(samples: list[SegDataSample]) -> Optional[Tensor]:
 
 
 def _centre(x_NHW: Tensor, size: Any) -> Tensor:
-    """Cut to ``size`` as U-Net's valid convolutions do: as much on both sides."""
+    """Crop to ``size`` equally on both sides, as U-Net's unpadded convolutions do."""
     spare = [have - want for have, want in zip(x_NHW.shape[1:], size)]
     if min(spare) < 0:
         raise ValueError(

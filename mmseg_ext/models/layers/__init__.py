@@ -1,4 +1,4 @@
-"""Parts with one contract each; they import nothing of ours outside this folder."""
+"""Layers that networks are built from; they import nothing of this package outside this folder."""
 
 from .aspp import ASPP
 from .bilinear_deconv import BilinearDeconv

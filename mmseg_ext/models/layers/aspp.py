@@ -3,7 +3,7 @@
 Source: "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018,
 https://arxiv.org/abs/1802.02611; layout and biases of the public PyTorch repository
 bubbliiiing/deeplabv3-plus-pytorch (90dee27), whose checkpoints and parameter counts the papers use.
-Differs from the paper: dense instead of separable 3x3 convolutions, as that repository.
+Differs from the paper: dense instead of separable 3x3 convolutions, as in that repository.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -33,12 +33,12 @@ def conv_bn_relu(
 ) -> nn.Sequential:
     """Stack a convolution that keeps H and W, batch norm and ReLU.
 
-    mmcv's ``ConvModule`` does the same but warns at every bias before a norm; the repositories
-    behind the papers have those biases, and parameter counts and checkpoints depend on them. The
-    start is torch's, as in the repositories with ``pretrained=True`` (by default they draw all
-    convolutions from N(0, 0.02) and norms from N(1, 0.02), and load a checkpoint over them): its
-    small weights in front of a norm learn faster than mmcv's, as the norm makes the step relative
-    to the weight.
+    mmcv's ``ConvModule`` does the same but warns about every bias before a norm. The repositories
+    behind the papers have those biases, and parameter counts and checkpoints depend on them.
+    Weights have torch's initialisation, as in the repositories with ``pretrained=True``. (By
+    default they draw convolutions from N(0, 0.02) and norms from N(1, 0.02), and then load a
+    checkpoint.) torch's small weights before a norm learn faster than mmcv's, because the norm
+    makes the step relative to the weight.
     """
     conv = build_conv_layer(
         conv_cfg,
@@ -50,14 +50,14 @@ def conv_bn_relu(
         bias=bias,
     )
     norm = nn.BatchNorm2d(out_channels)
-    # In place: no pass needs the norm's output, and fresh memory costs more than the maximum.
+    # In place: backward does not need the norm's output, and new memory costs more than the ReLU.
     return nn.Sequential(conv, norm, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class ImagePooling(BaseModule):
-    """Global mean, projected and spread over the map again: ``(N, C, H, W)`` to ``(N, D, H, W)``.
+    """Project the mean over the map and expand it again: ``(N, C, H, W)`` to ``(N, D, H, W)``.
 
-    In training, batch norm sees one value per image and channel, so a batch of one is refused.
+    In training, batch norm gets one value per image and channel, so a batch of one is refused.
     """
 
     def __init__(self, in_channels: int, channels: int, *, bias: bool = True) -> None:
@@ -74,19 +74,19 @@ class ImagePooling(BaseModule):
 
 @MODELS.register_module()
 class ASPP(BaseModule):
-    """Look at the same map at several dilations and through its mean, then fuse.
+    """Convolve a map at several dilations, add its global mean as a branch, then fuse the branches.
 
     Args:
         in_channels: C of the input.
-        channels: Width of every branch and of the output.
+        channels: Channels of every branch and of the output.
         rates: Dilation of each 3x3 branch, at the stride of the input.
-        with_1x1: Add the 1x1 branch in front.
-        bias: Biases before the batch norms, as the reference repository has them.
-        conv_cfg: Convolution type of the 3x3 branches; ``None`` is the plain one. Types without a
-            bias of their own get ``branch_bias=False``.
-        branch_bias: Bias in the 3x3 branches.
-        pre_conv: Width of a 1x1 convolution + BN + ReLU in front of every 3x3 branch; ``None``
-            for none.
+        with_1x1: Add a 1x1 branch as the first one.
+        bias: Give the convolutions before batch norms a bias, as in the reference repository.
+        conv_cfg: Convolution type of the 3x3 branches; ``None`` is the plain one. For a type that
+            has no bias, set ``branch_bias=False``.
+        branch_bias: Give the 3x3 branches a bias.
+        pre_conv: Channels of a 1x1 convolution + BN + ReLU before every 3x3 branch; ``None``: no
+            such convolution.
         attention: A module built with ``channels=...``, applied to the fused map or, with
             ``attention_on='concat'``, to the concatenated branches.
         attention_on: ``'fused'`` or ``'concat'``.
@@ -151,7 +151,7 @@ class ASPP(BaseModule):
 
 
 def upsample(x_NCHW: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
-    """Resize bilinearly to ``size`` = (H, W); a map that has the size already comes back as is."""
+    """Resize bilinearly to ``size`` = (H, W); return a map of that size unchanged."""
     if tuple(x_NCHW.shape[2:]) == tuple(size):
         return x_NCHW
     return F.interpolate(x_NCHW, size=tuple(size), mode='bilinear', align_corners=align_corners)

@@ -1,9 +1,9 @@
-"""Transposed convolution that starts as, or stays, bilinear upsampling.
+"""Transposed convolution that is initialised as, or fixed to, bilinear upsampling.
 
 Source: "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015,
 https://arxiv.org/abs/1411.4038, section 3.3, and ``surgery.py`` of the authors' release.
-Differs from it: kept bilinear, the kernel is a buffer per channel and no parameter, which saves the
-zeros between channels and lets networks of other strides load each other's weights.
+Differs from it: a fixed kernel is a buffer per channel instead of a parameter. This saves the zeros
+between channels and lets networks of different strides load each other's weights.
 Shape letters: N image, C channel, H row, W column; S is the stride.
 """
 
@@ -13,23 +13,23 @@ from torch import Tensor, nn
 
 
 def bilinear_kernel(stride: int) -> Tensor:
-    """Weights of bilinear upsampling by an even factor S, ``(2 S, 2 S)``."""
+    """Return the kernel of bilinear upsampling by an even factor S, ``(2 S, 2 S)``."""
     position = torch.arange(2 * stride, dtype=torch.float64)
     weight = 1 - (position - (stride - 0.5)).abs() / stride
     return (weight[:, None] * weight[None]).float()
 
 
 class BilinearDeconv(nn.Module):
-    """Enlarge a map by S, with S / 2 more pixels at each border.
+    """Upsample a map by S, with S / 2 more pixels at each border.
 
-    Where every tap lies on the map, cutting these off leaves ``F.interpolate(mode='bilinear',
-    align_corners=False)``; nearer to the border, what lies outside counts as 0.
+    Without these pixels, the result equals ``F.interpolate(mode='bilinear', align_corners=False)``
+    where every tap lies on the map. Nearer to the border, values outside of the map count as 0.
 
     Args:
         channels: C.
         stride: S, even.
-        learnable: Make the kernel ``(C, C, 2 S, 2 S)`` parameters, which start without connections
-            between channels; otherwise nothing is learnt.
+        learnable: Make the kernel a parameter ``(C, C, 2 S, 2 S)``, initialised to zero between
+            different channels. ``False`` learns nothing.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, C, S H + S, S W + S)``.

@@ -3,16 +3,16 @@
 Source: Wang et al., "CARAFE: Content-Aware ReAssembly of FEatures", ICCV 2019,
 https://arxiv.org/abs/1905.02188, equations 1-4; weights and channel order are those of mmcv's
 ``CARAFEPack`` (registry name ``carafe``), which needs compiled operators.
-Differs from it: runs on every device and exports. The defaults are not the publication's but those
-of the copy that the MFP-DeepLabv3+ paper compares with: one kernel of 3 for both steps, C / 4
-compressed channels and a 1x1 convolution at the end. The publication's are ``up_kernel=5,
-compressed_channels=64, out_conv=False``.
+Differs from it: it runs on every device and can be exported. The defaults are those of the version
+that the MFP-DeepLabv3+ paper compares with: kernel 3 in both steps, C / 4 compressed channels and a
+1x1 convolution at the end. For the publication's form, set ``up_kernel=5, compressed_channels=64,
+out_conv=False``.
 
-The sum is a loop over taps at the coarse size, with the S^2 fine pixels of a coarse one beside
-each other: it keeps neither C * K values per pixel, nor more than the input for backward. Measured
-on one CPU thread against batched products of unfolded patches, for (1, 32, 64, 64) x2 and
-(1, 256, 32, 32) x4, K = 9: inference 2.0 and 8.1 against 11.3 and 9.5 ms, training 10 and 65
-against 25 and 25 ms. Sums over the unfolded fine map take 20 and 194 ms in inference.
+The sum loops over taps at the coarse size and keeps the S^2 fine pixels of each coarse pixel side
+by side. So it never stores C * K values per pixel, and keeps only the input for backward. Measured
+on one CPU thread against batched products of unfolded patches, for (1, 32, 64, 64) x2 and (1, 256,
+32, 32) x4, K = 9: inference 2.0 and 8.1 against 11.3 and 9.5 ms, training 10 and 65 against 25 and
+25 ms. Sums over the unfolded fine map take 20 and 194 ms in inference.
 Shape letters: N image, C channel, G group, K tap, S scale factor, H, W coarse size; SH is S * H.
 """
 
@@ -28,17 +28,17 @@ from torch import Tensor, nn
 def reassemble(
     x_NCHW: Tensor, kernels_KNHWSG: Tensor, *, scale_factor: int, bias: Optional[Tensor] = None
 ) -> Tensor:
-    """Sum the coarse neighbours of every fine pixel, weighted; zeros lie beyond the border.
+    """Return the weighted sum of coarse neighbours for every fine pixel, with zero padding.
 
     Args:
-        x_NCHW: The map; C / G neighbouring channels share their weights.
-        kernels_KNHWSG: Weights ``(K, N, H, W, S * S, G)``, taps and fine pixels row by row.
+        x_NCHW: The map; each group of C / G adjacent channels shares its weights.
+        kernels_KNHWSG: Weights ``(K, N, H, W, S * S, G)``; taps and fine pixels in row-major order.
         scale_factor: S.
         bias: ``(C,)``, added to the sums.
 
     Returns:
-        ``(N, C, S * H, S * W)``, channels_last in memory, of the dtype of ``x_NCHW``; the sums
-        are float32 at least.
+        ``(N, C, S * H, S * W)``, channels_last in memory, in the dtype of ``x_NCHW``. Sums are
+        computed in float32 or better.
     """
     n, c, h, w = x_NCHW.shape
     taps, groups = kernels_KNHWSG.shape[0], kernels_KNHWSG.shape[-1]
@@ -67,14 +67,14 @@ class CARAFE(BaseModule):
     Args:
         channels: C, the same at input and output.
         scale_factor: S, an integer.
-        up_kernel: Odd side of the neighbourhood that is summed; K is its square.
-        encoder_kernel: Odd kernel of the convolution that predicts the weights.
-        compressed_channels: Width in front of that convolution; ``None`` is C / 4.
+        up_kernel: Odd side of the neighbourhood to sum over; K is its square.
+        encoder_kernel: Odd kernel size of the convolution that predicts the weights.
+        compressed_channels: Input channels of that convolution; ``None`` takes C / 4.
         up_group: G; each group of C / G channels has its own weights.
-        out_conv: End with a 1x1 convolution. With one group it commutes with the sum and is
-            applied to the coarse map, at 1 / S^2 of its cost.
-        init_cfg: mmengine initialisation; it cannot reach the encoder, which starts near zero,
-            that is with equal weights, as the publication's code does.
+        out_conv: End with a 1x1 convolution. With one group it is applied to the coarse map, which
+            gives the same result at 1 / S^2 of the cost.
+        init_cfg: mmengine initialisation. It does not change the encoder, which starts near zero
+            (equal weights), as in the publication's code.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, C, S * H, S * W)``, any H and W.
@@ -118,7 +118,7 @@ class CARAFE(BaseModule):
         normal_init(self.content_encoder, std=0.001)
 
     def init_weights(self) -> None:
-        """Initialise as mmengine does, then put the encoder back to its small start."""
+        """Initialise as mmengine does, then reset the encoder to its small initial weights."""
         super().init_weights()
         self._reset()
 
@@ -131,7 +131,7 @@ class CARAFE(BaseModule):
         return logits.softmax(2).permute(2, 0, 4, 5, 3, 1)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the enlarged map."""
+        """Return the upsampled map."""
         kernels, s = self.kernels(x_NCHW), self.scale_factor
         if self.out_conv is None:
             return reassemble(x_NCHW, kernels, scale_factor=s)

@@ -1,9 +1,9 @@
 """Convolutional Block Attention Module (CBAM).
 
 Source: "CBAM", ECCV 2018, https://arxiv.org/abs/1807.06521, equations 1-3: ratio 16, 7x7 kernel.
-Differs from it: nothing by default. The authors' code also has biases in the MLP and batch norm
-behind the 7x7 convolution, which the equations lack; ``mlp_bias`` and ``spatial_norm`` add them.
-Which of the two forms a comparison used is open wherever only the name is printed.
+Differs from it: nothing by default. The authors' code also has biases in the MLP and a batch norm
+after the 7x7 convolution, which are not in the equations; ``mlp_bias`` and ``spatial_norm`` add
+them. A paper that only prints the name leaves open which form it used.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -19,21 +19,21 @@ from .norms import check_batch_norm_input
 
 @MODELS.register_module()
 class CBAM(BaseModule):
-    """Gate each channel by its mean and maximum, then each pixel by those over channels.
+    """Gate each channel by its mean and maximum, then each pixel by mean and maximum over channels.
 
     Args:
         channels: C, the same at input and output.
-        reduction: The hidden width of the channel gate is C divided by it, one at least.
-        kernel_size: Odd size of the spatial gate's convolution.
-        mlp_bias: Biases in the channel gate, as in the authors' code.
-        spatial_norm: Batch norm in the spatial gate, as in the authors' code.
+        reduction: The channel gate has C / ``reduction`` hidden channels, at least one.
+        kernel_size: Odd kernel size of the spatial gate's convolution.
+        mlp_bias: Add biases in the channel gate, as in the authors' code.
+        spatial_norm: Add batch norm in the spatial gate, as in the authors' code.
         init_cfg: mmengine initialisation.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W; gates in (0, 1).
 
     Raises:
-        ValueError: If ``kernel_size`` is even, or if the batch norm would see one value.
+        ValueError: If ``kernel_size`` is even, or batch norm would get one value per channel.
     """
 
     def __init__(

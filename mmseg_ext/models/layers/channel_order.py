@@ -1,4 +1,4 @@
-"""Where channels lie in memory on the CPU, which changes times and no values."""
+"""Memory order of channels on the CPU; it changes the speed and no values."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from .grid_sampling import traced
 
 
 def channels_last_on_cpu(x_NCHW: Tensor) -> Tensor:
-    """Return a map on the CPU in the order (N, H, W, C), any other and every traced one as it is.
+    """Reorder a CPU map in memory to (N, H, W, C); return traced and other maps unchanged.
 
-    There torch pools neighbouring channels side by side, some twenty times faster, and oneDNN need
-    not copy wide maps into its own order. On CUDA, mixed orders cost copies instead.
+    In this order torch's pooling is some twenty times faster on a CPU, and oneDNN need not copy
+    wide maps into its own order. On CUDA, mixed orders would cost copies.
     """
     if x_NCHW.device.type != 'cpu' or traced():
         return x_NCHW
@@ -19,5 +19,5 @@ def channels_last_on_cpu(x_NCHW: Tensor) -> Tensor:
 
 
 def channels_last_without_graph(maps: Sequence[Tensor]) -> list[Tensor]:
-    """Reorder maps with :func:`channels_last_on_cpu`, but in training: it gains nothing by it."""
+    """Apply :func:`channels_last_on_cpu` unless gradients are recorded: training gains nothing."""
     return list(maps) if is_grad_enabled() else [channels_last_on_cpu(x) for x in maps]

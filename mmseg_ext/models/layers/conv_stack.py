@@ -1,9 +1,10 @@
-"""Stacks of convolutions with biases and batch norms, as VGG16-BN has them, and their start.
+"""Stacks of convolutions with biases and batch norms, as in VGG16-BN, and their initialisation.
 
 Source: "Very Deep Convolutional Networks", ICLR 2015, https://arxiv.org/abs/1409.1556, with batch
-norm as in torchvision; start: "Delving Deep into Rectifiers", ICCV 2015,
-https://arxiv.org/abs/1502.01852, which Caffe calls MSRA, and the shift of 0.001 of the public
-SegNet. Differs from them: nothing.
+norm as in torchvision. Initialisation: "Delving Deep into Rectifiers", ICCV 2015,
+https://arxiv.org/abs/1502.01852, called MSRA in Caffe, and the public SegNet's batch-norm shift of
+0.001.
+Differs from them: nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,11 +18,11 @@ from .aspp import conv_bn_relu
 def conv_stack(
     widths: Sequence[int], kernel_size: int = 3, *, relu: bool = True, transposed: bool = False
 ) -> nn.Sequential:
-    """Stack one convolution per step between widths, each with batch norm and ReLU.
+    """Stack convolutions with batch norm and ReLU, one from each entry of ``widths`` to the next.
 
     Args:
-        widths: Channels of the input and of every map after it; a single one makes no layer.
-        kernel_size: Odd; H and W are kept.
+        widths: Channels of the input and of every following map; one entry makes no layer.
+        kernel_size: Odd; padding keeps H and W.
         relu: End each step with a ReLU.
         transposed: Use transposed convolutions, of stride 1.
 
@@ -46,12 +47,12 @@ def conv_bn_pairs(stacks: Iterable[nn.Module]) -> list[tuple[nn.Conv2d, nn.Batch
 
 
 def msra(init_cfg: Union[dict, Sequence[dict], None] = None) -> list[dict]:
-    """Initialise convolutions by fan-in and shifts with 0.001, then as ``init_cfg`` says."""
+    """Return configs that set convolutions by fan-in and shifts to 0.001, then ``init_cfg``."""
     after: Optional[Sequence[dict]] = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
     kaiming = dict(type='Kaiming', nonlinearity='relu')
     return [
         dict(kaiming, layer='Conv2d', mode='fan_in'),
-        # torch stores a transposed kernel the other way round, so that its fan-out is the fan-in
+        # torch swaps the channels of a transposed kernel, so its "fan-out" is the real fan-in
         dict(kaiming, layer='ConvTranspose2d', mode='fan_out'),
         dict(type='Constant', layer='BatchNorm2d', val=1.0, bias=0.001),
         *(after or ()),

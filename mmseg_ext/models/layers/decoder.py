@@ -1,4 +1,4 @@
-"""Steps of decoders that refine a coarse context map beside a fine one, as DeepLabv3+ does.
+"""Decoder steps that fuse an upsampled coarse map with a fine one, as in DeepLabv3+.
 
 Source: "Encoder-Decoder with Atrous Separable Convolution", ECCV 2018,
 https://arxiv.org/abs/1802.02611, with the convolutions and dropout of
@@ -23,7 +23,7 @@ HALF = (torch.float16, torch.bfloat16)
 def build_fusion(
     in_channels: int, channels: int, dropout: Sequence[float]
 ) -> Iterator[nn.Sequential]:
-    """Build a 3x3 convolution with batch norm, ReLU and element-wise dropout for each rate."""
+    """Build one 3x3 convolution with batch norm, ReLU and element-wise dropout per dropout rate."""
     for rate in dropout:
         yield nn.Sequential(*conv_bn_relu(in_channels, channels, 3), Dropout(rate))
         in_channels = channels
@@ -35,12 +35,12 @@ def fuse_upsampled(
     """Return ``fuse(cat([upsample(coarse), fine], dim=1))``.
 
     Args:
-        fuse: A 3x3 convolution and what follows it, see :func:`build_fusion`.
+        fuse: A 3x3 convolution and the layers after it, see :func:`build_fusion`.
         coarse: The context map.
-        fine: The map beside it, which gives the size.
-        align_corners: Of the interpolation.
-        mix_first: Convolve before the context map is upsampled, see :func:`conv_of_upsampled`: the
-            same up to rounding, with fewer multiplications. Graphs for export are built without it.
+        fine: The map to concatenate, which sets the size.
+        align_corners: As in ``torch.nn.functional.interpolate``.
+        mix_first: Convolve before upsampling, see :func:`conv_of_upsampled`: the same result up to
+            rounding with fewer multiplications. Exported graphs do not use it.
 
     Shape:
         ``(N, C, h, w)`` and ``(N, B, H, W)`` to ``(N, D, H, W)``.
@@ -53,8 +53,8 @@ def fuse_upsampled(
 
 
 def at_least_single(logits: Tensor) -> Tensor:
-    """Return logits of half precision in single precision, and any others as they are.
+    """Convert logits of half precision to float32; return all others unchanged.
 
-    Upsampling and softmax in half precision would round small differences away.
+    Upsampling and softmax in half precision would lose small differences.
     """
     return logits.float() if logits.dtype in HALF else logits

@@ -9,8 +9,9 @@ For output position p, taps k at p_k, offsets d_k and modulation m_k::
     y(p) = sum_k m_k(p) W_k x(p + p_k + d_k(p))
 
 Bilinear sampling is linear and the same for all channels, so it commutes with W_k. ``project``
-applies all W_k as one 1x1 convolution and samples the maps of C_out channels; ``sample`` samples
-the C_in channels first, as im2col does. Both are exact; the narrower side is the cheaper.
+applies all W_k as one 1x1 convolution and then samples the maps of C_out channels. ``sample``
+samples the C_in channels first, as im2col does. Both are exact; the one that samples fewer channels
+is cheaper.
 
 Differs from mmcv: no compiled operator; a bias is allowed with v1 too; a NaN offset gives NaN
 rather than an arbitrary pixel.
@@ -58,28 +59,30 @@ def deform_conv2d(
     order: str = 'auto',
     deterministic: Optional[bool] = None,
 ) -> Tensor:
-    """Convolve with a kernel whose taps are displaced at every position.
+    """Convolve with a kernel whose taps are displaced by an offset at every position.
 
-    Coordinates and the sampling are float32 at least, whatever the dtype of ``x`` and under
-    autocast: bfloat16 would err by 0.125 pixel at 128 columns.
+    Coordinates and sampling are float32 or better for every dtype of ``x``, also under autocast:
+    bfloat16 would be off by 0.125 pixel at 128 columns.
 
     Args:
         x: Input, (N, C_in, H, W).
         offset: Displacements in input pixels, (N, 2 * D * K, H_out, W_out); channel 2k is the row
             and 2k + 1 the column of tap k.
-        weight: (C_out, C_in / groups, kernel_h, kernel_w); fastest in ``torch.channels_last``.
-        mask: Modulation of v2, (N, D * K, H_out, W_out), used as it is. ``None`` is v1.
+        weight: Kernel, (C_out, C_in / groups, kernel_h, kernel_w); ``torch.channels_last`` is
+            fastest.
+        mask: Modulation of v2, (N, D * K, H_out, W_out), without a further sigmoid. ``None`` is v1.
         bias: (C_out,).
         stride: As ``F.conv2d``.
         padding: As ``F.conv2d``, zeros.
         dilation: As ``F.conv2d``.
         groups: As ``F.conv2d``.
-        deform_groups: D; the input channels are split into D groups with offsets of their own.
+        deform_groups: D, the number of input channel groups that have their own offsets.
         order: ``'project'``, ``'sample'`` or ``'auto'``, which takes the cheaper one.
         deterministic: ``True`` gathers rows, which is deterministic on every device. ``False``
-            calls ``F.grid_sample``, whose backward is not on CUDA. ``None`` gathers on the CPU,
-            where it is faster, and under ``torch.use_deterministic_algorithms``; everything traced
-            (ONNX, ``torch.jit``, ``torch.compile``) and CUDA take ``F.grid_sample``.
+            calls ``F.grid_sample``, whose backward is not deterministic on CUDA. ``None`` gathers
+            on the CPU, where this is faster, and under ``torch.use_deterministic_algorithms``. On
+            CUDA and in a traced graph (ONNX, ``torch.jit``, ``torch.compile``) it calls
+            ``F.grid_sample``.
 
     Returns:
         (N, C_out, H_out, W_out).
@@ -98,7 +101,7 @@ def deform_conv2d(
         _pair(padding),
         _pair(dilation),
     )
-    if not torch.jit.is_tracing():  # it would warn of every comparison
+    if not torch.jit.is_tracing():  # tracing would warn about every comparison
         _check(x, offset, weight, mask, geometry, groups, deform_groups)
     points = sampling_points(offset, mask, geometry)
     if deterministic is None:
@@ -141,7 +144,7 @@ def _check(
 def _choose_order(
     order: str, x: Tensor, weight: Tensor, geometry: Geometry, groups: int, deform_groups: int
 ) -> str:
-    """Compare multiply-adds per tap: the GEMM, plus what is sampled at each output position."""
+    """Choose the order with fewer multiply-adds per tap: the GEMM plus the sampling."""
     check_choice('order', order, ('auto', 'project', 'sample'))
     if groups > 1 and order == 'project':
         raise ValueError(f"order='project' needs groups=1, got {groups}: take 'sample' or 'auto'")
@@ -155,16 +158,17 @@ def _choose_order(
 
 
 def _gathers_by_default(x: Tensor) -> bool:
-    if torch.jit.is_tracing() or exporting():  # ONNX knows GridSample
+    if torch.jit.is_tracing() or exporting():  # ONNX has GridSample
         return False
     return torch.are_deterministic_algorithms_enabled() or (x.device.type == 'cpu' and not traced())
 
 
 class ZeroOffsets(nn.Module):
-    """The convolution that predicts offsets; zero until trained.
+    """The convolution that predicts offsets; its weights start at zero.
 
-    It is no ``nn.Conv2d`` on purpose, and its name does not contain the word: initialisers that
-    walk a model by class (mmengine's ``init_cfg``, ``weights_init`` functions) must not touch it.
+    On purpose it is not an ``nn.Conv2d`` and has no "Conv" in its name, so that initialisers that
+    select layers by class or name (mmengine's ``init_cfg``, ``weights_init`` functions) leave it
+    alone.
     """
 
     def __init__(self, in_channels: int, *, out_channels: int, kernel_size: Size, **kwargs):
@@ -180,7 +184,7 @@ class ZeroOffsets(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve; arguments and result as ``nn.Conv2d``."""
+        """Convolve as ``nn.Conv2d`` does."""
         return F.conv2d(x, self.weight, self.bias, **self.conv_args)
 
 
@@ -189,21 +193,22 @@ class DCNTorch(BaseModule):
     """Deformable convolution that predicts its own offsets, and masks for v2.
 
     Parameter names and channel layout are those of mmcv's ``DCN`` and ``DCNv2`` layers, so their
-    checkpoints load. Built with zero offsets: v1 starts as the plain convolution, v2 as half of it.
-    Use it alone, or as ``conv_cfg=dict(type='DCNTorch')`` wherever mmcv builds a convolution.
+    checkpoints load. Offsets start at zero: v1 starts as the plain convolution, v2 as half of it.
+    Use the layer directly, or as ``conv_cfg=dict(type='DCNTorch')`` wherever mmcv builds a
+    convolution.
 
-    Under autocast the offsets themselves come out of a bfloat16 convolution: one below 4 pixels
-    errs by at most 0.008. The positions they are added to are float32.
+    Under autocast the offsets come from a bfloat16 convolution: an offset below 4 pixels is off by
+    at most 0.008 pixel. The positions to which they are added are float32.
 
     Args:
         in_channels: C_in.
         out_channels: C_out.
-        kernel_size: As ``nn.Conv2d``, as are the arguments up to ``bias``.
-        deform_groups: Groups of input channels with offsets of their own.
-        modulated: Version 2: a mask through a sigmoid scales every sample.
+        kernel_size: As in ``nn.Conv2d``, like the other arguments up to ``bias``.
+        deform_groups: Number of input channel groups that have their own offsets.
+        modulated: Use v2: a predicted mask, after a sigmoid, scales every sample.
         order: See :func:`deform_conv2d`.
         deterministic: See :func:`deform_conv2d`.
-        init_cfg: As mmengine; it cannot reach the offsets.
+        init_cfg: mmengine initialisation; it does not change the offset convolution.
     """
 
     def __init__(
@@ -236,7 +241,7 @@ class DCNTorch(BaseModule):
         self.padding, self.dilation = _pair(padding), _pair(dilation)
         self.groups, self.deform_groups = groups, deform_groups
         self.modulated, self.order, self.deterministic = modulated, order, deterministic
-        self.transposed, self.output_padding = False, (0, 0)  # ConvModule reads them
+        self.transposed, self.output_padding = False, (0, 0)  # ConvModule reads these
         weight = torch.empty(out_channels, in_channels // groups, *self.kernel_size)
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
@@ -253,7 +258,7 @@ class DCNTorch(BaseModule):
         return dict(stride=self.stride, padding=self.padding, dilation=self.dilation)
 
     def init_weights(self) -> None:
-        """Initialise as mmengine does, then put the offsets back to zero."""
+        """Initialise as mmengine does, then reset the offset convolution to zero."""
         super().init_weights()
         self.conv_offset.reset_parameters()
 

@@ -1,11 +1,11 @@
-"""Sampling of a deformable convolution as weighted sums of table rows.
+"""Sampling for a deformable convolution as weighted sums of table rows.
 
-Every sample is four rows (one per corner pixel) times four weights, and an output position sums
-the samples of all its taps: ``F.embedding_bag`` with weights does both in one pass, without the
-sampled maps in between. It is faster than ``grid_sample`` on the CPU and deterministic on CUDA,
-where the backward of ``grid_sample`` is not.
+Every sample is four rows (one per corner pixel) times four weights, and an output position sums the
+samples of all its taps: ``F.embedding_bag`` with weights does both in one pass and stores no
+sampled maps. It is faster than ``grid_sample`` on the CPU. On CUDA it is deterministic, unlike the
+backward of ``grid_sample``.
 
-On the CPU each tap is projected only over the box that its samples touch.
+On the CPU each tap is projected only over the bounding box of its samples.
 
 Legend: N image, C channel, H row, W column, K kernel tap, D deform group, P output position (H*W).
 """
@@ -24,11 +24,11 @@ Box = tuple[int, int, int, int]  # first row, last row, first column, last colum
 
 
 def _corners(points: Points, limits: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Split points into their four pixels.
+    """Find the four pixels around each point and their bilinear weights.
 
     Returns:
-        Rows (N, P, D, K, 2) and columns (N, P, D, K, 2), integers, clamped into the map, and the
-        weights (N, P, D, K, 2, 2), zero for what was clamped.
+        Integer rows and columns, (N, P, D, K, 2) each, clamped to the map, and weights (N, P, D, K,
+        2, 2), which are zero for clamped pixels.
     """
     indices, weights = [], []
     for value, limit in zip((points.y, points.x), limits):
@@ -37,7 +37,7 @@ def _corners(points: Points, limits: tuple[int, int]) -> tuple[Tensor, Tensor, T
         index = torch.stack((low, low + 1), -1)
         inside = (index >= 0) & (index < limit)
         weight = torch.stack((1 - fraction, fraction), -1)
-        # NaN is on no side of the border; it must reach the output, not be masked to zero
+        # NaN compares false on both sides of the border; it must reach the output, not become zero
         weights.append(weight.masked_fill(~inside & ~index.isnan(), 0))
         indices.append(index.clamp(0, limit - 1).nan_to_num(0).int())
     weight = weights[0][..., :, None] * weights[1][..., None, :]
@@ -47,14 +47,14 @@ def _corners(points: Points, limits: tuple[int, int]) -> tuple[Tensor, Tensor, T
 
 
 def project_by_gather(x: Tensor, weight: Tensor, points: Points) -> Tensor:
-    """Project to a table with a row of C_out values per tap and pixel, then sum weighted rows."""
+    """Build a table with a row of C_out values per tap and pixel, then sum weighted rows."""
     limits = (x.shape[2], x.shape[3])
     rows, columns, corner_weights = _corners(points, limits)
     groups = points.y.shape[2]
     if x.device.type == 'cpu' and not traced():
         boxes = _touched_boxes(rows, columns, points)
         table = _project_boxes(x, weight, boxes)
-    else:  # one GEMM; finding the boxes would make the CPU wait for the device
+    else:  # one GEMM over all pixels, as finding the boxes would make the CPU wait for the device
         boxes = None
         table = _project_all(x, weight, groups)
     index = _table_index(rows, columns, boxes, limits)
@@ -68,9 +68,9 @@ def project_by_gather(x: Tensor, weight: Tensor, points: Points) -> Tensor:
 
 
 def _touched_boxes(rows: Tensor, columns: Tensor, points: Points) -> list[Box]:
-    """Bound the pixels that each (deform group, tap) reads in any image, D-major.
+    """Return the box of pixels that each (deform group, tap) reads in any image, D-major.
 
-    At rate 24 on a 32x32 map a corner tap touches 9x9 pixels of 1024, so this saves most of it.
+    At rate 24 on a 32x32 map a corner tap reads 9x9 of the 1024 pixels, so boxes save most work.
     """
     absent = (points.y == OUTSIDE)[..., None]
     sides = []
@@ -78,14 +78,14 @@ def _touched_boxes(rows: Tensor, columns: Tensor, points: Points) -> list[Box]:
         last = int(torch.iinfo(index.dtype).max)
         sides.append(index.masked_fill(absent, last).amin((0, 1, 4)).flatten().tolist())
         sides.append(index.masked_fill(absent, -1).amax((0, 1, 4)).flatten().tolist())
-    # a tap that touches nothing keeps one pixel, so that every index stays valid
+    # a tap that reads nothing keeps one pixel, so that every index stays valid
     return [box if box[1] >= 0 else (0, 0, 0, 0) for box in zip(*sides)]
 
 
 def _table_index(
     rows: Tensor, columns: Tensor, boxes: Optional[list[Box]], limits: tuple[int, int]
 ) -> Tensor:
-    """Number the table rows of all corners: (N, P, D, K, 2, 2)."""
+    """Return the table row of every corner pixel: (N, P, D, K, 2, 2)."""
     count, _, groups, taps = rows.shape[:4]
     image = torch.arange(count, device=rows.device, dtype=rows.dtype).view(-1, 1, 1, 1, 1, 1)
     if boxes is None:
@@ -104,7 +104,7 @@ def _table_index(
 
 
 def _project_all(x: Tensor, weight: Tensor, groups: int) -> Tensor:
-    """All taps at all pixels: (N * H * W * D * K, C_out)."""
+    """Project all taps at all pixels: (N * H * W * D * K, C_out)."""
     c_out, c_in = weight.shape[:2]
     x = x.permute(0, 2, 3, 1).reshape(-1, groups, c_in // groups)
     kernels = weight.reshape(c_out, groups, c_in // groups, -1).permute(1, 2, 3, 0).flatten(2)
@@ -112,7 +112,7 @@ def _project_all(x: Tensor, weight: Tensor, groups: int) -> Tensor:
 
 
 def _project_boxes(x: Tensor, weight: Tensor, boxes: list[Box]) -> Tensor:
-    """Each tap at the pixels of its box: (sum of N * box area, C_out)."""
+    """Project each tap at the pixels of its box: (sum of N * box area, C_out)."""
     dtype = _autocast_dtype(x)
     x = x.to(dtype).permute(0, 2, 3, 1).contiguous()
     weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
@@ -120,15 +120,16 @@ def _project_boxes(x: Tensor, weight: Tensor, boxes: list[Box]) -> Tensor:
 
 
 def _autocast_dtype(x: Tensor) -> torch.dtype:
-    """Find the dtype a GEMM of ``x`` runs in, in any torch from 2.1 on."""
+    """Return the dtype in which a GEMM of ``x`` runs, for every torch from 2.1 on."""
     return torch.mm(x.new_ones(1, 1), x.new_ones(1, 1)).dtype
 
 
 class _BoxProjection(torch.autograd.Function):
-    """Multiply boxes of x by the kernel taps.
+    """Multiply each box of x by its kernel tap.
 
-    Plain autograd would keep a copy of every box and build a zero map of x per tap in backward;
-    this keeps x and the weight only and adds into one map. First derivatives only.
+    Plain autograd would keep a copy of every box, and create a map of zeros per tap in backward.
+    This function keeps only x and the weight, and adds all gradients into one map. It has first
+    derivatives only.
     """
 
     @staticmethod

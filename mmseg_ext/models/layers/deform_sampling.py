@@ -1,8 +1,8 @@
-"""Where a deformable convolution samples, and sampling by ``grid_sample``.
+"""Sampling points of a deformable convolution, and sampling by ``grid_sample``.
 
-``grid_sample`` serves CUDA, ONNX (GridSample) and everything traced; ``deform_gather`` is the other
-way. At coordinates that are exact integers its rounding picks either one-sided derivative; values
-and all other gradients agree with the gather path.
+``grid_sample`` is used on CUDA, for ONNX (GridSample) and in traced graphs; ``deform_gather`` is
+the alternative. At exact integer coordinates, rounding in ``grid_sample`` picks one of the two
+one-sided derivatives. Values and all other gradients agree with ``deform_gather``.
 
 Legend: N image, C channel, H row, W column, K kernel tap, D deform group, P output position (H*W).
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .grid_sampling import grid_sample
 
-OUTSIDE = -2.0  # a coordinate at which every corner is outside and no gradient flows
+OUTSIDE = -2.0  # at this coordinate every corner is outside and no gradient flows
 
 
 class Geometry(NamedTuple):
@@ -36,7 +36,7 @@ class Geometry(NamedTuple):
         return rows, columns
 
     def line(self, axis: int, like: Tensor) -> Tensor:
-        """Return the undisplaced coordinates of one axis: (output size, kernel size)."""
+        """Return the coordinates of one axis without offsets: (output size, kernel size)."""
         position, tap = (
             torch.arange(count, dtype=like.dtype, device=like.device)
             for count in (self.output_size()[axis], self.kernel[axis])
@@ -46,7 +46,7 @@ class Geometry(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Where to sample, in pixels of the input; the tensors are (N, P, D, K)."""
+    """Points to sample, in input pixels; the tensors are (N, P, D, K)."""
 
     y: Tensor
     x: Tensor
@@ -55,11 +55,11 @@ class Points(NamedTuple):
 
 
 def sampling_points(offset: Tensor, mask: Optional[Tensor], geometry: Geometry) -> Points:
-    """Add the regular grid to the offsets; points beyond the border go to ``OUTSIDE``.
+    """Add the offsets to the regular grid; points beyond the border move to ``OUTSIDE``.
 
-    mmcv treats a point at -1 or at H exactly as outside, without gradient, and so does this: with
-    zero offsets whole rows lie at -1. A point at infinity is outside; one with a NaN is nowhere and
-    keeps it, so that it reaches the value.
+    As in mmcv, a point at exactly -1 or H is outside and has no gradient; with zero offsets, whole
+    rows lie at -1. A point at infinity is outside. A NaN stays a NaN, so that it reaches the
+    output.
     """
     size, kernel = geometry.output_size(), geometry.kernel
     taps, dtype = kernel[0] * kernel[1], torch.promote_types(offset.dtype, torch.float32)
@@ -82,14 +82,14 @@ def sampling_points(offset: Tensor, mask: Optional[Tensor], geometry: Geometry) 
 
 
 def _grid(points: Points, limits: tuple[int, int]) -> Tensor:
-    """Normalise to grid_sample's coordinates, border to border: (N, D, K, P, 2)."""
+    """Convert to grid_sample's coordinates, -1 to 1 between the borders: (N, D, K, P, 2)."""
     both = ((points.x, limits[1]), (points.y, limits[0]))
     grid = torch.stack([(2 * value + 1) / limit - 1 for value, limit in both], -1)
     return grid.permute(0, 2, 3, 1, 4)
 
 
 def project_by_grid(x: Tensor, weight: Tensor, points: Points) -> Tensor:
-    """Project by one 1x1 convolution and sample with the taps folded into the batch."""
+    """Project by one 1x1 convolution, then sample with the taps folded into the batch."""
     c_out, c_in, limits = weight.shape[0], weight.shape[1], (x.shape[2], x.shape[3])
     groups, parts = points.y.shape[2], points.y.shape[2] * points.y.shape[3]
     kernels = weight.reshape(c_out, groups, c_in // groups, -1).permute(1, 3, 0, 2)
@@ -117,7 +117,7 @@ def multiply_columns(
 ) -> Tensor:
     """Apply the kernel to sampled columns (N, C_in, K, P)."""
     count, channels, taps, positions = columns.shape
-    if groups == 1:  # rows of (tap, channel), which is how the gathered columns lie in memory
+    if groups == 1:  # rows of (tap, channel), the memory order of gathered columns
         rows = columns.permute(0, 3, 2, 1).reshape(count * positions, taps * channels).to(dtype)
         kernel = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
         return to_maps(torch.mm(rows, kernel.t()), count, size)
@@ -127,5 +127,5 @@ def multiply_columns(
 
 
 def to_maps(rows: Tensor, count: int, size: tuple[int, int]) -> Tensor:
-    """Turn (N * P, C) into (N, C, H_out, W_out), which lies in memory as channels_last."""
+    """Reshape (N * P, C) to (N, C, H_out, W_out), channels_last in memory."""
     return rows.view(count, *size, -1).permute(0, 3, 1, 2)

@@ -1,14 +1,15 @@
-"""Fully connected CRF with Gaussian edges, by mean field.
+"""Fully connected CRF with Gaussian edge potentials, solved by mean field.
 
 Source: Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
-Potentials", NIPS 2011, https://arxiv.org/abs/1210.5644, as DeepLab uses it: Potts model, a position
-and a bilateral kernel. Settings are those of DeepLab's public code and of its ports.
+Potentials", NIPS 2011, https://arxiv.org/abs/1210.5644, in the form that DeepLab uses: Potts model
+with a position kernel and a bilateral kernel. The settings are those of DeepLab's public code and
+its ports.
 
-Differs from the paper, as all public code does: a pixel's message to itself is kept, and kernels
-are normalised. ``'symmetric'``, D^-1/2 K D^-1/2 with D the row sums of K, is what pydensecrf
-does and published PyTorch results used; the 2011 code, and so DeepLab's, divides after filtering.
-Differs from pydensecrf: the weights may be learnt, gradients flow to the probabilities, and labels
-that are nowhere probable may be left out; the kernels are those of ``permutohedral.py``.
+Differs from the paper, like all public code: a pixel's message to itself is kept, and kernels are
+normalised. pydensecrf and published PyTorch results use ``'symmetric'``: D^-1/2 K D^-1/2, where D
+are the row sums of K. The code of 2011, and so DeepLab's, divides after filtering.
+Differs from pydensecrf: the weights can be learnt, gradients flow to the probabilities, and classes
+that are improbable at every pixel can be left out. ``permutohedral.py`` has the kernels.
 Shape letters: N image, C class, H row, W column; P pixel = H * W.
 """
 
@@ -25,7 +26,7 @@ from ...core.words import check_choice
 from .permutohedral import PermutohedralLattice
 
 NORMALIZATIONS = ('symmetric', 'after', 'before', 'mean', 'none')
-_SUM_TOLERANCE = 0.01  # float16 probabilities of many classes
+_SUM_TOLERANCE = 0.01  # float16 probabilities of many classes do not sum to exactly 1
 _TINY = 1e-20
 
 Kernel = tuple[Union[float, Tensor], Callable[[Tensor], Tensor]]
@@ -37,11 +38,11 @@ def _setting(
     return dict(pos_w=pos_w, pos_xy=pos_xy, bi_w=bi_w, bi_xy=bi_xy, bi_rgb=bi_rgb)
 
 
-# 10 iterations each
+# each with 10 iterations
 SETTINGS = {
     'deeplabv2_resnet101': _setting(3, 1, 4, 67, 3),  # VOC and COCO-Stuff, kazuto1011's port
     'deeplabv2_vgg16': _setting(2, 2, 4, 65, 3),
-    'deeplab_caffe': _setting(3, 3, 4, 49, 5),  # default of the release's script
+    'deeplab_caffe': _setting(3, 3, 4, 49, 5),  # default of the released script
     'deeplabv1': _setting(3, 3, 5, 50, 10),
     'deeplabv1_msc': _setting(3, 3, 3, 95, 3),
     'deeplabv1_coco': _setting(3, 3, 5, 67, 3),
@@ -51,7 +52,7 @@ SETTINGS = {
 
 
 def position_features(height: int, width: int, sigma: float, device: Any = None) -> Tensor:
-    """Column and row of each pixel over ``sigma`` pixels, ``(2, P)`` float64."""
+    """Return column and row of each pixel divided by ``sigma``, ``(2, P)`` in float64."""
     rows = torch.arange(height, dtype=torch.float64, device=device) / sigma
     columns = torch.arange(width, dtype=torch.float64, device=device) / sigma
     return torch.stack((columns.repeat(height), rows.repeat_interleave(width)))
@@ -66,15 +67,15 @@ def position_kernel(
     dtype: torch.dtype,
     device: torch.device,
 ) -> PermutohedralLattice:
-    """Build the position kernel, which depends on an image's size only; the last 8 are kept.
+    """Build the position kernel, which depends only on the image size; the last 8 are cached.
 
     Args:
         height: H in pixels.
         width: W in pixels.
         sigma: Standard deviation in pixels.
         normalization: See :func:`normalise`.
-        dtype: Of the values to filter.
-        device: Where they are.
+        dtype: Dtype of the values to filter.
+        device: Device of the values.
     """
     features = position_features(height, width, sigma, device)
     return normalise(PermutohedralLattice(features, dtype=dtype), normalization)
@@ -90,7 +91,7 @@ def bilateral_kernel(
         sigma_xy: Standard deviation in pixels.
         sigma_rgb: Standard deviation in grey levels.
         normalization: See :func:`normalise`.
-        dtype: Of the values to filter.
+        dtype: Dtype of the values to filter.
     """
     height, width = image_CHW.shape[1:]
     place = position_features(height, width, sigma_xy, image_CHW.device)
@@ -100,13 +101,13 @@ def bilateral_kernel(
 
 @torch.no_grad()
 def normalise(lattice: PermutohedralLattice, mode: str) -> PermutohedralLattice:
-    """Normalise a kernel K with the row sums D.
+    """Normalise a kernel K by its row sums D.
 
     Args:
         lattice: K.
         mode: ``'symmetric'``: D^-1/2 K D^-1/2; ``'after'``: D^-1 K; ``'before'``: K D^-1;
-            ``'mean'``: K over the mean of D, which no public code does; ``'none'``: K, as
-            pydensecrf's NO_NORMALIZATION, which computes a mean norm and never applies it.
+            ``'mean'``: K divided by the mean of D, which no public code does; ``'none'``: K itself,
+            like pydensecrf's NO_NORMALIZATION, which computes a mean norm but never applies it.
     """
     if mode == 'none':
         return lattice
@@ -128,12 +129,12 @@ def mean_field(
     """Iterate ``Q = softmax(-U + sum of w K Q)`` from ``Q = softmax(-U)``.
 
     Args:
-        unary_PC: -U, log probabilities up to a constant for each pixel, ``(P, C)``.
+        unary_PC: -U: log probabilities, up to a constant for each pixel, ``(P, C)``.
         kernels: Weight and normalised kernel of each pairwise term.
-        iterations: How often; 0 returns the start.
-        chunk: Classes filtered at once, at most: 171 at once do not fit into a CPU's cache.
-        prune: Labels whose probability is below this at every pixel are left out from there on,
-            tested before each iteration; their Q is 0.
+        iterations: Number of updates; 0 returns the initial Q.
+        chunk: Most classes to filter at once; 171 do not fit into a CPU's cache.
+        prune: Before each iteration, classes whose probability is below this value at every pixel
+            are left out for good; their Q is 0.
 
     Returns:
         Q, ``(P, C)``.
@@ -162,7 +163,7 @@ def mean_field(
 
 
 def _highest(q: Tensor, rows: int = 64) -> Tensor:
-    """Maximum over pixels; 64 rows side by side are three times as fast as one on a CPU."""
+    """Return the maximum over pixels; on a CPU 64 rows at once are three times as fast as one."""
     whole = len(q) // rows * rows
     highest = q[whole:].amax(0) if whole < len(q) else q[0]
     if whole:
@@ -180,7 +181,7 @@ def _step(unary: Tensor, q: Tensor, kernels: list[Kernel], chunk: int) -> Tensor
 def _step_in_place(
     unary: Tensor, q: Tensor, total: Tensor, kernels: list[Kernel], chunk: int
 ) -> None:
-    """Update ``q`` without allocating anything as large as it, which costs more than filtering."""
+    """Update ``q`` without allocating a tensor of its size, which costs more than filtering."""
     parts = -(-q.shape[1] // chunk)
     total.copy_(unary)
     for part, sums in zip(q.tensor_split(parts, 1), total.tensor_split(parts, 1)):
@@ -201,22 +202,22 @@ def _in_chunks(kernel: Callable[[Tensor], Tensor], q: Tensor, chunk: int) -> Ten
 class DenseCRF(BaseModule):
     """Refine class probabilities by the colors of the image.
 
-    The defaults are DeepLab-v2's for ResNet-101; ``SETTINGS`` has others. With both weights at zero
-    it returns its input, clipped and normalised.
+    The defaults are DeepLab-v2's for ResNet-101; ``SETTINGS`` has others. If both weights are zero,
+    the result is the input, clipped and normalised.
 
     Args:
-        iterations: Of mean field, 0 or more.
-        pos_w: Weight of the position kernel, w2 of the paper.
+        iterations: Mean-field updates, 0 or more.
+        pos_w: Weight of the position kernel, w2 in the paper.
         pos_xy: Its standard deviation in pixels.
-        bi_w: Weight of the bilateral kernel, w1 of the paper.
+        bi_w: Weight of the bilateral kernel, w1 in the paper.
         bi_xy: Its standard deviation in pixels.
         bi_rgb: Its standard deviation in grey levels of 0 to 255.
         normalization: ``'symmetric'``, ``'after'``, ``'before'``, ``'mean'`` or ``'none'``, see
             :func:`normalise`.
-        clip: Probabilities below this are raised to it before the logarithm.
-        prune: See :func:`mean_field`; 0 keeps every label, 1e-3 is safe.
+        clip: Smaller probabilities are raised to this value before the logarithm.
+        prune: See :func:`mean_field`; 0 keeps every class, 1e-3 is safe.
         chunk: See :func:`mean_field`.
-        learn_weights: Make ``pos_w`` and ``bi_w`` parameters.
+        learn_weights: Make ``pos_w`` and ``bi_w`` trainable parameters.
         init_cfg: mmengine initialisation; there is nothing to initialise.
 
     Shape:
@@ -224,7 +225,7 @@ class DenseCRF(BaseModule):
         ``(N, 1, H, W)`` to probabilities ``(N, C, H, W)``.
 
     Raises:
-        ValueError: If a setting is out of range, see above.
+        ValueError: If a setting is out of range.
     """
 
     def __init__(
@@ -258,11 +259,11 @@ class DenseCRF(BaseModule):
             self.bi_w = nn.Parameter(torch.tensor(self.bi_w))
 
     def forward(self, prob_NCHW: Tensor, image_NCHW: Tensor) -> Tensor:
-        """Refine.
+        """Refine class probabilities.
 
         Args:
-            prob_NCHW: Class probabilities; they sum to 1 at each pixel. Reduced precision is
-                raised to float32.
+            prob_NCHW: Class probabilities, which sum to 1 at each pixel. Half precision is
+                converted to float32.
             image_NCHW: The raw image, RGB in 0 to 255, integers or floats, not normalised.
 
         Returns:
@@ -348,7 +349,7 @@ def _check(prob: Tensor, image: Tensor) -> None:
 
 def _check_values(prob: Tensor, image: Tensor) -> None:
     low, high = torch.aminmax(image)
-    if not (low >= 0 and high <= 255):  # also where one is NaN
+    if not (low >= 0 and high <= 255):  # also true for NaN
         raise ValueError(
             f'the image has values of {float(low)} to {float(high)}: DenseCRF takes the raw image, '
             '0 to 255, not the normalised one'

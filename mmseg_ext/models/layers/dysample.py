@@ -2,12 +2,12 @@
 
 Source: Liu et al., "Learning to Upsample by Learning to Sample", ICCV 2023,
 https://arxiv.org/abs/2308.15085, equations 1-5 and the two styles of its figure 3. Parameter names
-and channel order are those of the authors' code, so its weights load; its buffer ``init_pos``, the
-fixed start positions, is left over: they are computed here.
+and channel order are those of the authors' code, so its weights load. Only its buffer ``init_pos``,
+the fixed initial positions, is unused: they are computed here.
 
-Differs from it in how, not in what: shuffling pixels for the ``'pl'`` style and back again
-amounts to a 1x1 convolution of a reshaped map, so no pixel moves; and :func:`sample` has two ways
-of the same result.
+Differs from it: only in the computation, not in the result. Shuffling pixels for the ``'pl'`` style
+and back equals a 1x1 convolution of a reshaped map, so no pixel moves. :func:`sample` has two
+implementations with the same result.
 Shape letters: N image, C channel, G group, S scale factor, H, W coarse size; SH is S * H.
 """
 
@@ -24,23 +24,24 @@ from .grid_sampling import exporting, grid_sample, traced
 
 
 def sample(x_NCHW: Tensor, offset: Tensor, *, scale_factor: int, groups: int = 1) -> Tensor:
-    """Enlarge a map bilinearly, with every sampling point displaced.
+    """Upsample a map bilinearly at displaced sampling points.
 
-    Coordinates and sampling are float32 at least; the result has the dtype of ``x_NCHW``. Beyond
-    the border the map goes on with its border value, infinitely far as well; a NaN in a
-    displacement makes its own samples NaN.
+    Coordinates and sampling are float32 or better; the result has the dtype of ``x_NCHW``. Points
+    beyond the border, also at infinity, get the border value. A NaN displacement makes its own
+    samples NaN.
 
     ``F.grid_sample`` does the work wherever a graph is recorded (training, ONNX, ``torch.compile``)
-    and on CUDA. Its backward is not deterministic there, and its output never is channels_last. So
-    under ``torch.use_deterministic_algorithms`` on CUDA, and for channels_last maps on the CPU
-    without gradients, ``F.embedding_bag`` sums four weighted pixels instead: for (1, 256, 32, 32)
-    at scale 4 one CPU thread takes 3 ms against 7, and 15 more for the change of layout. With
-    gradients it is slower for narrow maps: 20 against 8 ms for (1, 32, 64, 64) at scale 2.
+    and on CUDA. Its backward is not deterministic on CUDA, and its output is never channels_last.
+    So under ``torch.use_deterministic_algorithms`` on CUDA, and for channels_last maps on the CPU
+    without gradients, ``F.embedding_bag`` sums four weighted pixels instead: on one CPU thread, (1,
+    256, 32, 32) at scale 4 takes 3 ms, against 7 ms for ``F.grid_sample`` and 15 ms for its change
+    of layout. With gradients it is slower for maps of few channels: 20 against 8 ms for (1, 32, 64,
+    64) at scale 2.
 
     Args:
-        x_NCHW: The map; every group of C / G neighbouring channels has its own points.
-        offset: Displacements in pixels of ``x_NCHW``, ``(N, 2 * G * S * S, H, W)``, with channels
-            in the order column or row, group, fine row, fine column.
+        x_NCHW: The map; each group of C / G adjacent channels has its own points.
+        offset: Displacements in pixels of ``x_NCHW``, ``(N, 2 * G * S * S, H, W)``. Channels are
+            ordered by axis (column, row), group, fine row and fine column.
         scale_factor: S.
         groups: G.
 
@@ -66,7 +67,7 @@ def _gathers(x: Tensor, offset: Tensor) -> bool:
 def _by_grid(x: Tensor, offset: Tensor, s: int, groups: int) -> Tensor:
     n, c, h, w = x.shape
     offset = F.pixel_shuffle(offset, s).view(n, 2, groups, s * h, s * w)
-    # grid_sample's coordinates go from -1 to 1, border to border; a pixel is 2 / W wide
+    # grid_sample's coordinates go from -1 to 1 between the borders; a pixel is 2 / W wide
     columns = torch.add(_line(w * s, offset), offset[:, 0], alpha=2 / w)
     rows = torch.add(_line(h * s, offset)[:, None], offset[:, 1], alpha=2 / h)
     out = grid_sample(
@@ -78,7 +79,7 @@ def _by_grid(x: Tensor, offset: Tensor, s: int, groups: int) -> Tensor:
 
 
 def _line(count: int, like: Tensor) -> Tensor:
-    """Centres of ``count`` pixels between -1 and 1."""
+    """Return the centres of ``count`` pixels between -1 and 1."""
     return (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1
 
 
@@ -105,7 +106,7 @@ def _by_gather(x: Tensor, offset: Tensor, s: int, groups: int) -> Tensor:
 
 
 def _split(offset: Tensor, s: int, limit: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Return the first of the two pixels around each point of an axis and the second's weight."""
+    """Return the first of the two pixels around each point on one axis and the second's weight."""
     centre = (torch.arange(s * limit, dtype=offset.dtype, device=offset.device) + 0.5) / s - 0.5
     shape = [-1 if i == dim else 1 for i in range(4)]
     point = (centre.view(shape) + offset).clamp(0, limit - 1)
@@ -115,28 +116,29 @@ def _split(offset: Tensor, s: int, limit: int, dim: int) -> tuple[Tensor, Tensor
 
 @MODELS.register_module(name='dysample')
 class DySample(BaseModule):
-    """Upsample by bilinear sampling at points that a 1x1 convolution displaces.
+    """Upsample by bilinear sampling at points displaced by a 1x1 convolution.
 
-    With the convolution at zero it is bilinear interpolation (``align_corners=False``), and it
-    starts close to that. Registered in mmengine's registry, as mmcv's upsamplers are, so that
+    With weights of zero it equals bilinear interpolation (``align_corners=False``); the initial
+    weights are small. Registered in mmengine's registry, as mmcv's upsamplers are, so that
     ``build_upsample_layer`` finds it under any default scope.
 
     Args:
         channels: C, the same at input and output.
         scale_factor: S, an integer.
-        style: ``'lp'`` (linear, then pixel shuffle) predicts the points of all fine pixels from
-            the coarse one; ``'pl'`` predicts each from its own share of C / S^2 channels.
-        groups: Groups of channels with points of their own.
+        style: ``'lp'`` (linear, then pixel shuffle) predicts the points of all fine pixels from the
+            coarse one; ``'pl'`` (pixel shuffle, then linear) predicts each point from its own C /
+            S^2 channels.
+        groups: Number of channel groups that have their own points.
         dynamic_scope: Scale the displacements by half a learnt gate in (0, 1) instead of by the
-            static 0.25, where the gate also starts.
-        init_cfg: mmengine initialisation; it cannot reach the convolutions here, whose small start
-            is part of the method.
+            constant 0.25. The initial scale is 0.25 in both cases.
+        init_cfg: mmengine initialisation. It does not change the convolutions of this layer, whose
+            small initial weights belong to the method.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, C, S * H, S * W)``, any H and W.
 
     Raises:
-        ValueError: If a setting is unknown, or ``channels`` does not divide.
+        ValueError: If a setting is unknown, or ``channels`` is not divisible as the settings need.
     """
 
     def __init__(
@@ -174,17 +176,17 @@ class DySample(BaseModule):
             constant_init(self.scope, 0)
 
     def init_weights(self) -> None:
-        """Initialise as mmengine does, then put the displacements back to their small start."""
+        """Initialise as mmengine does, then reset the convolutions to their small weights."""
         super().init_weights()
         self._reset()
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the enlarged map."""
+        """Return the upsampled map."""
         n, c, h, w = x_NCHW.shape
         view = x_NCHW
-        if self.style == 'pl':  # a share of channels per fine pixel, the fine pixels side by side
+        if self.style == 'pl':  # split the channels among the fine pixels, which lie side by side
             view = x_NCHW.reshape(n, self.offset.in_channels, self.scale_factor**2 * h, w)
-        # from here on in float32: bfloat16 errs by half a pixel at 128 columns
+        # from here on in float32: bfloat16 is off by half a pixel at 128 columns
         offset = self.offset(view).to(torch.promote_types(x_NCHW.dtype, torch.float32))
         gate = 0.5 if self.scope is None else self.scope(view).to(offset.dtype).sigmoid()
         move = (0.5 * gate * offset).reshape(n, -1, h, w)

@@ -1,8 +1,8 @@
 """Efficient Channel Attention (ECA).
 
-Source: "ECA-Net", CVPR 2020, https://arxiv.org/abs/1910.03151. The kernel's size follows from C
-with gamma 2 and b 1; it is 5 at 256 channels.
-Differs from it: ``kernel_size`` may be given by hand. Nothing is open.
+Source: "ECA-Net", CVPR 2020, https://arxiv.org/abs/1910.03151. The kernel size follows from C with
+gamma 2 and b 1: 5 at 256 channels.
+Differs from it: ``kernel_size`` may be set. The paper leaves nothing open.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class ECA(BaseModule):
-    """Gate each channel by its own mean and those of its nearest neighbours.
+    """Gate each channel by its own mean and the means of neighbouring channels.
 
     Args:
         channels: C, the same at input and output.
-        kernel_size: Odd number of neighbours; ``None`` derives it from C.
-        gamma: Slope of that rule, ``(log2(C) + b) / gamma``.
-        b: Its offset.
+        kernel_size: Odd kernel size over channels; ``None`` derives it from C.
+        gamma: Divisor in the rule ``(log2(C) + b) / gamma`` for the kernel size.
+        b: Offset in that rule.
         init_cfg: mmengine initialisation.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W; gate in (0, 1).
 
     Raises:
-        ValueError: If ``kernel_size`` is even, which has no centre.
+        ValueError: If ``kernel_size`` is even.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ECA(BaseModule):
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if kernel_size is None:  # cut, then made odd upwards, as the authors do
+        if kernel_size is None:  # truncated, then raised to the next odd number, as the authors do
             kernel_size = int(abs((math.log2(channels) + b) / gamma)) | 1
         if kernel_size % 2 == 0:
             raise ValueError(f'kernel_size must be odd, got {kernel_size}')

@@ -1,10 +1,10 @@
 """Efficient Multi-scale Attention (EMA).
 
-A comparison attention that the FMSI paper discusses; no part of FMSI.
+An attention that the FMSI paper discusses for comparison; not part of FMSI.
 Source: "Efficient Multi-Scale Attention Module with Cross-Spatial Learning", ICASSP 2023,
 https://arxiv.org/abs/2305.13563, with the published code's 32 groups.
-Differs from it: nothing. The mean over pixels of a map behind its instance norm is the norm's
-shift, so it is not computed. The number of groups for a given width is open in the paper.
+Differs from it: nothing. After an instance norm, the mean over pixels equals the norm's shift, so
+it is not computed. The paper leaves the number of groups for a given number of channels open.
 Shape letters: N image, C channel, B image and group, D channel of a group, H row, W column, L = HW.
 """
 
@@ -20,11 +20,12 @@ from .norms import GroupNorm
 
 @MODELS.register_module()
 class EMA(BaseModule):
-    """Gate each pixel of a group by two branches that weigh each other's channels.
+    """Gate each pixel of a channel group by two branches that weight each other's channels.
 
     Args:
         channels: C, the same at input and output.
-        groups: All groups share the convolutions, whose width is C divided by it.
+        groups: Number of channel groups. All share the convolutions, which have C / ``groups``
+            channels.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -47,7 +48,7 @@ class EMA(BaseModule):
         self.norm = GroupNorm(width, width)
 
     def _by_coordinate(self, x: Tensor) -> Tensor:
-        """Gate rows and columns, each by its own mean."""
+        """Gate each row and each column by its own mean."""
         rows_BDH, columns_BDW = x.mean(3), x.mean(2)
         both = self.conv1x1(torch.cat([rows_BDH, columns_BDW], dim=2).unsqueeze(3)).sigmoid()
         rows_BDH1, columns_BDW1 = both.split([x.shape[2], x.shape[3]], dim=2)
@@ -55,7 +56,7 @@ class EMA(BaseModule):
 
     def _gate(self, x: Tensor) -> Tensor:
         local, gated = self.conv3x3(x), self.norm(self._by_coordinate(x))
-        # Each branch's mean vector weighs the other's channels.
+        # Each branch's mean vector weights the other's channels.
         of_gated_1D = self.norm.bias.softmax(dim=0).unsqueeze(0)
         of_local_B1D = local.mean(dim=(2, 3)).softmax(dim=1).unsqueeze(1)
         score_B1L = of_gated_1D @ local.flatten(2) + of_local_B1D @ gated.flatten(2)

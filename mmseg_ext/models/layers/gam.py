@@ -3,11 +3,10 @@
 Source: "Global Attention Mechanism", 2021, https://arxiv.org/abs/2112.05561, equations 1-2: a gate
 per pixel and channel from an MLP over channels, then one from two 7x7 convolutions; no pooling.
 Differs from it: the MLP is written as 1x1 convolutions, which is the same without permuting. The
-ratio is 4 as in the code that circulates; the paper says only that it is BAM's. That code
-multiplies by the MLP's output itself, not by its sigmoid: ``channel_sigmoid=False``. The form with
-grouped
-convolutions and channel shuffle, which the paper uses in ResNet-50, is not here; which form a
-comparison used is open wherever only the name is printed.
+ratio is 4, as in the commonly copied code; the paper only says that it is BAM's. That code
+multiplies by the output of the MLP itself, not by its sigmoid (``channel_sigmoid=False``). The form
+with grouped convolutions and channel shuffle, which the paper uses in ResNet-50, is not
+implemented. A paper that only prints the name leaves open which form it used.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -22,20 +21,20 @@ from .norms import check_batch_norm_input
 
 @MODELS.register_module()
 class GAM(BaseModule):
-    """Gate every value by all channels at its pixel, then by all channels around it.
+    """Gate every value by all channels at its pixel, then by all channels in its neighbourhood.
 
     Args:
         channels: C, the same at input and output.
-        reduction: Both hidden widths are C divided by it, one at least.
-        kernel_size: Odd size of the spatial gate's two convolutions.
-        channel_sigmoid: Put the channel gate into (0, 1); the code that circulates does not.
+        reduction: Both hidden layers have C / ``reduction`` channels, at least one.
+        kernel_size: Odd kernel size of the spatial gate's two convolutions.
+        channel_sigmoid: Apply a sigmoid to the channel gate; the commonly copied code does not.
         init_cfg: mmengine initialisation.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W; gates in (0, 1) by default.
 
     Raises:
-        ValueError: If ``kernel_size`` is even, or if batch norm would see one value.
+        ValueError: If ``kernel_size`` is even, or batch norm would get one value per channel.
     """
 
     def __init__(

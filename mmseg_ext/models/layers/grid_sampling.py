@@ -1,9 +1,9 @@
-"""``F.grid_sample`` for any coordinates: a NaN reaches the value, never an index.
+"""``F.grid_sample`` that is safe for any coordinates: a NaN gives NaN and is never an index.
 
-With ``padding_mode='border'`` torch's backward writes out of bounds on the CPU where a coordinate
-is NaN, which ends the interpreter or damages its memory; other kernels read some pixel instead.
-Here such a point is sampled at the centre, and its value is NaN, without a gradient. Infinite
-coordinates are beyond the border, like any large one. Values at all other points do not change.
+With ``padding_mode='border'`` and a NaN coordinate, torch's backward on the CPU writes out of
+bounds, which crashes the interpreter or corrupts its memory; other kernels read an arbitrary pixel.
+Here the value of such a point is NaN, without a gradient. Infinite coordinates are beyond the
+border, like any large one. All other points have the values of ``F.grid_sample``.
 Shape letters: N image, C channel, H, W size of the map, h, w size of the result.
 """
 
@@ -15,12 +15,12 @@ from torch import Tensor
 
 
 def traced() -> bool:
-    """Tell whether a graph is being recorded, in which sizes must not depend on values."""
+    """Tell whether a graph is being traced, in which shapes must not depend on values."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
 
 def exporting() -> bool:
-    """Tell whether ``torch.export`` records; torch before 2.7 cannot say so."""
+    """Tell whether ``torch.export`` is running; False before torch 2.7, which cannot tell."""
     return getattr(torch.compiler, 'is_exporting', bool)()
 
 
@@ -43,7 +43,7 @@ def grid_sample(x_NCHW: Tensor, grid_Nhw2: Tensor, *, padding_mode: str) -> Tens
 
 
 def _none(lost: Tensor) -> bool:
-    """Whether no point is lost; False where asking would make the CPU wait, or a graph depend."""
+    """Tell whether no point is NaN; False where the check would stall a device or fix a graph."""
     return lost.device.type == 'cpu' and not (traced() or exporting()) and not bool(lost.any())
 
 

@@ -1,10 +1,10 @@
 """Large Selective Kernel attention (LSK).
 
 Source: "Large Selective Kernel Network for Remote Sensing Object Detection", ICCV 2023,
-https://arxiv.org/abs/2303.09030, with the sizes of the published block: a 5x5 and behind it a 7x7
-depth-wise convolution of dilation 3, each projected to C / 2.
-Differs from it: nothing in the LSK module. The projections, GELU and shortcut around it in LSKNet's
-blocks are not part of the module, and are not here.
+https://arxiv.org/abs/2303.09030, with the sizes of the published block: a 5x5 depth-wise
+convolution, then a 7x7 one of dilation 3, each projected to C / 2.
+Differs from it: nothing in the LSK module. LSKNet's blocks have projections, GELU and a shortcut
+around the module; these are not included.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -30,15 +30,15 @@ def _depthwise(channels: int, kernel_size: int, dilation: int) -> nn.Conv2d:
 
 @MODELS.register_module()
 class LSK(BaseModule):
-    """Weigh a small and a large receptive field per pixel; multiply the input by the mixture.
+    """Mix a small and a large receptive field per pixel; multiply the input by the mixture.
 
-    The mixture is not squashed, so values may grow or change sign.
+    The mixture passes no sigmoid, so values may grow or change sign.
 
     Args:
         channels: C, even; the same at input and output.
-        kernel_sizes: Odd sizes of the two depth-wise convolutions in sequence.
+        kernel_sizes: Odd kernel sizes of the two consecutive depth-wise convolutions.
         dilations: Their dilations.
-        squeeze_kernel: Odd size of the convolution that weighs the two.
+        squeeze_kernel: Odd kernel size of the convolution that computes the weights of the two.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -80,7 +80,7 @@ class LSK(BaseModule):
         """Return the input times the selected mixture."""
         near_NCHW = self.near(x_NCHW)
         near, far = self.near_proj(near_NCHW), self.far_proj(self.far(near_NCHW))
-        # Mean and maximum over all C channels, without concatenating the two maps of C / 2.
+        # Mean and maximum over all C channels without concatenating the two maps of C / 2.
         mean_N1HW = (near.mean(1, keepdim=True) + far.mean(1, keepdim=True)) / 2
         peak_N1HW = torch.maximum(near.amax(1, keepdim=True), far.amax(1, keepdim=True))
         gate_N2HW = self.squeeze(torch.cat([mean_N1HW, peak_N1HW], dim=1)).sigmoid()

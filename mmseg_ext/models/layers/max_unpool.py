@@ -1,10 +1,11 @@
-"""Max-pooling that remembers where each maximum stood, and the unpooling that puts it back there.
+"""Max-pooling that records the position of each maximum, and the matching unpooling.
 
-Source: "SegNet", PAMI 2017, https://arxiv.org/abs/1511.00561, section 3; pooling is Caffe's:
-windows of 2 in steps of 2, in ceil mode, so that an odd row or column at the end has a window of
-its own. Differs from it: nothing. Differs from ``torch.nn.MaxUnpool2d``: the size is required.
-Without it torch assumes an even one, and then every index, which counts pixels row by row at the
-true width, lands in a wrong pixel without an error.
+Source: "SegNet", PAMI 2017, https://arxiv.org/abs/1511.00561, section 3; pooling is Caffe's: 2x2
+windows with stride 2 in ceil mode, so that an odd last row or column has its own window.
+Differs from it: nothing.
+Differs from ``torch.nn.MaxUnpool2d``: the output size is required. Without it torch assumes an even
+size. If the true width is odd, every index then silently addresses a wrong pixel, because indices
+count pixels row by row.
 Shape letters: N image, C channel, H row, W column, L = H * W.
 """
 
@@ -21,10 +22,10 @@ WAYS = ('auto', 'index', 'scatter')
 
 
 class Switches(NamedTuple):
-    """What unpooling needs to know of the pooling.
+    """The record of a pooling that unpooling needs.
 
     Args:
-        indices: ``(N, C, h, w)`` int64, the place of each maximum in a flattened map of ``size``.
+        indices: ``(N, C, h, w)`` int64, index of each maximum in the flattened map of ``size``.
         size: ``(H, W)`` of the map that was pooled.
     """
 
@@ -33,15 +34,16 @@ class Switches(NamedTuple):
 
 
 def max_pool(x_NCHW: Tensor, *, ceil_mode: bool = True) -> tuple[Tensor, Switches]:
-    """Keep the maximum of each window of 2x2, and where it stood.
+    """Return the maximum of each 2x2 window, and its position.
 
     Args:
-        x_NCHW: Any H and W, 2 or more in floor mode.
-        ceil_mode: Give an odd last row or column windows of its own, as Caffe does; otherwise it
-            is dropped, and unpooling leaves it zero.
+        x_NCHW: A map with any H and W; at least 2 in floor mode.
+        ceil_mode: Give an odd last row or column its own windows, as Caffe does. ``False`` drops
+            it, and unpooling leaves it zero.
 
     Returns:
-        ``(N, C, ceil(H / 2), ceil(W / 2))``, or floor, and what :func:`max_unpool` needs.
+        The map ``(N, C, ceil(H / 2), ceil(W / 2))``, or floor, and the record for
+        :func:`max_unpool`.
     """
     y, indices = F.max_pool2d(x_NCHW, 2, 2, ceil_mode=ceil_mode, return_indices=True)
     height, width = x_NCHW.shape[2:]
@@ -49,21 +51,21 @@ def max_pool(x_NCHW: Tensor, *, ceil_mode: bool = True) -> tuple[Tensor, Switche
 
 
 def max_unpool(y_NChw: Tensor, switches: Switches, *, way: str = 'auto') -> Tensor:
-    """Put each value where its window's maximum stood, and zero elsewhere.
+    """Put each value at the position of its window's maximum, and zero elsewhere.
 
     Args:
         y_NChw: A map of the pooled size.
         switches: From :func:`max_pool`.
-        way: ``'index'`` is torch's ``max_unpool2d``, which refuses to run under
-            ``torch.use_deterministic_algorithms`` and does not export; ``'scatter'`` gives the same
-            values in both cases, as no two windows share a pixel; ``'auto'`` takes it in these
-            cases only.
+        way: ``'index'`` calls torch's ``max_unpool2d``, which cannot be exported and fails under
+            ``torch.use_deterministic_algorithms``. ``'scatter'`` works in both cases and gives the
+            same values, as no two windows share a pixel. ``'auto'`` uses ``'scatter'`` only in
+            these cases.
 
     Returns:
-        ``(N, C, H, W)``, the recorded size.
+        ``(N, C, H, W)`` at the recorded size.
 
     Raises:
-        ValueError: If the map is not of the pooled size, or ``way`` is unknown.
+        ValueError: If the map does not have the pooled size, or ``way`` is unknown.
     """
     indices, (height, width) = switches
     check_choice('unpool', way, WAYS)

@@ -1,7 +1,7 @@
 """Mean and standard deviation over the pixels of a map.
 
-``torch.std_mean`` goes through a CPU map one value at a time and takes twenty times as long as the
-mean; here it is the mean and then the length of what is left.
+On a CPU, ``torch.std_mean`` processes one value at a time and takes twenty times as long as the
+mean. Here the deviation is computed as the norm of the map minus its mean.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 def mean_and_deviation(x_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both over H and W.
+    """Return mean and standard deviation over H and W.
 
-    The deviation divides by the number of pixels: it is 0 at one pixel, where the other definition
-    is 0 / 0. Where it is 0, so is its gradient.
+    The deviation divides by the number of pixels: it is 0 for one pixel, where a division by one
+    less would be 0 / 0. Where the deviation is 0, so is its gradient.
 
     Args:
         x_NCHW: The map.

@@ -1,7 +1,7 @@
-"""Norms that see one value: a clear error for batch norm, the shift for group norm.
+"""Norms of a single value: batch norm raises a clear error, group norm returns its shift.
 
-torch refuses both with one message, which names neither the module nor the way out, though group
-norm of one value is well defined: the value is its own mean.
+torch refuses both with a message that names neither the module nor a remedy. Group norm of one
+value is well defined, since the value is its own mean.
 """
 
 import torch
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm that also takes one value per group and returns the shift for it.
+    """Group norm that also accepts one value per group and then returns the shift.
 
     Shape:
-        ``(N, C, ...)``, kept.
+        ``(N, C, ...)``, unchanged.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -21,20 +21,20 @@ class GroupNorm(nn.GroupNorm):
 
 
 def check_batch_norm_input(norm: nn.Module, x: Tensor, owner: nn.Module) -> None:
-    """Refuse an input with one value per channel where the norm takes batch statistics.
+    """Refuse an input with one value per channel if the norm uses batch statistics.
 
-    Synchronised norms count the values of all processes, so they are left to torch.
+    Synchronised norms use the values of all processes, so torch checks them.
 
     Args:
-        norm: The norm that will see ``x``, or a map of the same N, H and W.
+        norm: The norm that will get ``x`` or a map of the same N, H and W.
         x: ``(N, C, ...)``.
-        owner: The module that the message names.
+        owner: The module to name in the message.
 
     Raises:
         ValueError: If ``norm`` is batch norm in training mode and ``x`` has one value per channel.
     """
     if not norm.training or not isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
-        return  # in evaluation before any look at the shape, so that no export traces it
+        return  # before the shape is read, so that an export in evaluation mode does not trace it
     if x.numel() == x.shape[1]:
         raise ValueError(
             f'{type(owner).__name__}: batch norm in training sees one value per channel, in a map '

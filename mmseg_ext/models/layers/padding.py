@@ -1,4 +1,4 @@
-"""Padding of images whose size a network cannot divide."""
+"""Padding of images to a size that a network can divide."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +9,7 @@ def pad_to_multiple(x_NCHW: Tensor, divisor: int) -> Tensor:
 
     Args:
         x_NCHW: A normalised image, whose zero is the mean color, or a map.
-        divisor: In pixels; at least one multiple of it comes back.
+        divisor: In pixels; H and W of the result are at least this.
     """
     below, right = (-size % divisor for size in x_NCHW.shape[2:])
     return F.pad(x_NCHW, (0, right, 0, below)) if below or right else x_NCHW

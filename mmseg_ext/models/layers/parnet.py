@@ -1,11 +1,10 @@
-"""ParNet attention: the block of "Non-deep Networks" in the place of an attention.
+"""ParNet attention: the block of "Non-deep Networks" used as an attention.
 
 Source: "Non-deep Networks", NeurIPS 2022, https://arxiv.org/abs/2110.07641, its RepVGG-SSE block: a
 1x1 and a 3x3 convolution beside skip-squeeze-and-excitation (SSE), summed, then SiLU. The form is
-the one that public collections of attentions have.
-Differs from the paper: the convolutions have biases in front of their norms, and the SSE branch
-has no batch norm of its own, as in those collections. Which form a comparison used is open wherever
-only the name is printed.
+that of public collections of attentions.
+Differs from the paper: as in those collections, the convolutions before norms have biases, and the
+SSE branch has no batch norm. A paper that only prints the name leaves open which form it used.
 Shape letters: N image, C channel, H row, W column.
 """
 
@@ -21,7 +20,7 @@ from .norms import check_batch_norm_input
 
 @MODELS.register_module()
 class ParNet(BaseModule):
-    """Sum two normalised convolutions and the input gated by channel; a block, not only a gate.
+    """Sum two normalised convolutions and the channel-gated input: a block rather than a gate.
 
     Args:
         channels: C, the same at input and output.
@@ -31,7 +30,7 @@ class ParNet(BaseModule):
         ``(N, C, H, W)`` to ``(N, C, H, W)``, any H and W.
 
     Raises:
-        ValueError: If batch norm would see one value.
+        ValueError: If batch norm would get one value per channel.
     """
 
     def __init__(self, channels: int, *, init_cfg: Optional[dict] = None) -> None:
@@ -43,7 +42,7 @@ class ParNet(BaseModule):
         )
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the three branches' sum after SiLU."""
+        """Return SiLU of the sum of the three branches."""
         check_batch_norm_input(self.conv1x1[1], x_NCHW, self)
         gate_NC11 = self.sse(x_NCHW.mean((2, 3), keepdim=True)).sigmoid()
         return F.silu(self.conv1x1(x_NCHW) + self.conv3x3(x_NCHW) + x_NCHW * gate_NC11)

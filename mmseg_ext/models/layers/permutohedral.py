@@ -1,13 +1,13 @@
-"""Permutohedral lattice: Gaussian filtering of many values at points of a few dimensions.
+"""Permutohedral lattice: fast Gaussian filtering of values at points of a few dimensions.
 
 Source: Adams, Baek and Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
-Eurographics 2010. Scale of the features, rounding, blur (1/2, 1, 1/2 along D + 1 axes) and gain are
-those of the dense CRF code of Kraehenbuehl and Koltun, so that results agree with it.
+Eurographics 2010. The scale of the features, rounding, blur (1/2, 1, 1/2 along D + 1 axes) and gain
+are those of Kraehenbuehl and Koltun's dense CRF code, so that results agree with it.
 
-Differs from it: no hash table and no compiler. A vertex is one integer whose leading digits are the
-second and the first feature, row and column of an image: vertices are sorted by it, so what is near
-in the image is near in memory. Splat, blur and slice are ``F.embedding_bag``, on any device, and
-the gradient is the same filter with its parts in reverse order.
+Differs from it: no hash table and no compiled code. The key of a vertex is one integer whose
+leading digits are the second and the first feature, which are row and column of an image. Vertices
+are sorted by key, so neighbours in the image are near in memory. Splat, blur and slice are calls of
+``F.embedding_bag`` on any device. The gradient is the same filter with its steps in reverse order.
 Shape letters: D dimension, N point, M vertex, C channel.
 """
 
@@ -20,12 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _MAX_KEY = 2**62
-_FAR = 2.0**40  # beyond, float64 no longer tells which simplex a point lies in
-_HASH = 0x9E3779B97F4A7C15  # its powers are the digits' values where exact ones would overflow
+_FAR = 2.0**40  # beyond this, float64 cannot tell which simplex a point lies in
+_HASH = 0x9E3779B97F4A7C15  # its powers replace the place values where exact ones would overflow
 
 
 class _Bags(NamedTuple):
-    """Weighted sums of rows, as ``F.embedding_bag`` takes them."""
+    """Weighted sums of rows: the arguments of ``F.embedding_bag``."""
 
     indices: Tensor
     offsets: Optional[Tensor]
@@ -46,8 +46,8 @@ class PermutohedralLattice:
     K approximates ``exp(-|f_i - f_j|^2 / 2)`` with ``K_ii`` included; see :meth:`filter`.
 
     Args:
-        features_DN: The points, ``(D, N)``, each axis in standard deviations of the Gaussian.
-        dtype: Of the weights, and so of the values to filter.
+        features_DN: The points, ``(D, N)``, in units of the Gaussian's standard deviation.
+        dtype: Dtype of the weights and of the values to filter.
 
     Attributes:
         num_points: N.
@@ -62,7 +62,7 @@ class PermutohedralLattice:
             raise ValueError(
                 f'features must be (D, N) and not empty, got {tuple(features_DN.shape)}'
             )
-        if not bool((features_DN.abs() <= _FAR).all()):  # a NaN is not
+        if not bool((features_DN.abs() <= _FAR).all()):  # False for NaN
             raise ValueError(
                 'features hold a NaN or an infinite value, or one beyond 2^40 standard deviations'
             )
@@ -86,7 +86,7 @@ class PermutohedralLattice:
         self._there = self._back = (splat, slice_)
 
     def scaled(self, before_N: Optional[Tensor], after_N: Optional[Tensor]) -> Any:
-        """Return the lattice of ``diag(after) K diag(before)``; ``None`` stands for ones."""
+        """Return the lattice of ``diag(after) K diag(before)``; ``None`` means ones."""
         result = copy.copy(self)
         result._there = self._scale(before_N, after_N)
         same = before_N is after_N
@@ -100,11 +100,11 @@ class PermutohedralLattice:
         return splat, slice_ if after is None else slice_.scaled(after[:, None])
 
     def filter(self, values_NC: Tensor) -> Tensor:
-        """Multiply by the matrix.
+        """Multiply values by the kernel matrix K.
 
         Args:
-            values_NC: ``(N, C)``, of the lattice's dtype and on its device. Its gradient is exact
-                and differentiable again.
+            values_NC: ``(N, C)``, with the dtype and device of the lattice. Its gradient is exact
+                and can be differentiated again.
 
         Returns:
             ``(N, C)``.
@@ -120,7 +120,7 @@ class PermutohedralLattice:
 
 
 class _Filter(torch.autograd.Function):
-    """Each axis of the blur is symmetric, so the transposed filter blurs in reverse order."""
+    """The filter; each blur axis is symmetric, so the transposed filter blurs in reverse order."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, lattice: PermutohedralLattice, there: bool) -> Tensor:
@@ -139,8 +139,9 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Find the simplex around each point.
 
     Returns:
-        ``(D + 1, N)`` each: the vertex whose coordinates are multiples of D + 1, divided by that;
-        the rank of each coordinate, 0 for the one furthest above it; the weights of the vertices.
+        Three tensors ``(D + 1, N)``: the vertex whose coordinates are multiples of D + 1, divided
+        by D + 1; the rank of each coordinate of the point, 0 for the one furthest above the vertex;
+        the weights of the vertices.
     """
     elevated = _elevate(features) / (len(features) + 1)
     corner = (elevated - 0.5).ceil()
@@ -152,7 +153,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             less = above[i] < above[j]
             rank[i] += less
             rank[j] += ~less
-    # the coordinates of a vertex sum to zero: move those that were rounded furthest
+    # the coordinates of a vertex must sum to zero: correct those that were rounded furthest
     rank += corner.sum(0).to(torch.int8)
     shift = (rank < 0).to(torch.int8) - (rank >= count).to(torch.int8)
     rank, corner, above = (rank + shift * count).long(), (corner + shift).long(), above - shift
@@ -164,7 +165,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _elevate(features: Tensor) -> Tensor:
-    """Map ``(D, N)`` onto the hyperplane of D + 1 coordinates that sum to zero."""
+    """Embed points ``(D, N)`` in the hyperplane of D + 1 coordinates that sum to zero."""
     dim = len(features)
     rows: list[Tensor] = []
     total = torch.zeros_like(features[0])
@@ -176,10 +177,11 @@ def _elevate(features: Tensor) -> Tensor:
 
 
 def _steps(corner: Tensor) -> list[int]:
-    """Choose a linear map from coordinates to keys, different for each vertex.
+    """Choose a linear map from coordinates to keys that gives each vertex its own key.
 
-    The digits of a key are the vertex's position along each feature: coordinates 0 to j - 1 minus j
-    times coordinate j, a multiple of D + 1, by which everything here is divided.
+    The digits of a key are the positions of the vertex along each feature j: the sum of coordinates
+    0 to j - 1, minus j times coordinate j. It is a multiple of D + 1, by which all keys are
+    divided.
 
     Returns:
         The D + 1 factors of the coordinates, as signed 64-bit integers. They sum to zero.
@@ -187,10 +189,10 @@ def _steps(corner: Tensor) -> list[int]:
     dim = len(corner) - 1
     sums = corner.cumsum(0)
     values, value = [0] * (dim + 1), 1
-    for j in [*range(dim, 2, -1), *([1, 2] if dim > 1 else [1])]:  # the least significant first
+    for j in [*range(dim, 2, -1), *([1, 2] if dim > 1 else [1])]:  # least significant digit first
         low, high = torch.aminmax(sums[j - 1] - j * corner[j])
         values[j] = value
-        value *= int(high) - int(low) + 4 * dim + 5  # vertices of the simplex and their neighbours
+        value *= int(high) - int(low) + 4 * dim + 5  # room for vertices and their neighbours
     if value >= _MAX_KEY:
         values = [pow(_HASH, j + 1, 2**64) for j in range(dim + 1)]
     steps = [sum(values[i + 1 :]) - i * values[i] for i in range(dim + 1)]
@@ -200,8 +202,8 @@ def _steps(corner: Tensor) -> list[int]:
 def _vertex_keys(corner: Tensor, rank: Tensor, steps: list[int]) -> Tensor:
     """Compute the keys ``(D + 1, N)`` of the vertices, in the order of their weights.
 
-    Vertex k adds k to every coordinate and takes D + 1 from the k of highest rank; the former
-    does not change a key, whose factors sum to zero.
+    Vertex k adds k to every coordinate and subtracts D + 1 from the k coordinates of highest rank.
+    Adding k does not change the key, because the factors sum to zero.
     """
     factor = torch.tensor(steps, device=corner.device)[:, None]
     keys = torch.empty_like(corner)
@@ -213,9 +215,9 @@ def _vertex_keys(corner: Tensor, rank: Tensor, steps: list[int]) -> Tensor:
 
 
 def _blur(keys: Tensor, steps: list[int], dtype: torch.dtype) -> list[_Bags]:
-    """Link each vertex with its neighbours; those that are not there count as zero.
+    """Link each vertex to its neighbours along each axis; missing neighbours count as zero.
 
-    A neighbour along axis j has D more at coordinate j and 1 less at the others, or the opposite.
+    A neighbour along axis j has D more at coordinate j and 1 less at all others, or the reverse.
     """
     count = len(keys)
     own = torch.arange(count, dtype=torch.int32, device=keys.device)

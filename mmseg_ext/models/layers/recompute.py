@@ -1,8 +1,8 @@
-"""Recompute a part of a network in the backward pass instead of keeping its activations.
+"""Gradient checkpointing: recompute activations in the backward pass instead of keeping them.
 
 Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016,
 https://arxiv.org/abs/1604.06174, as ``torch.utils.checkpoint`` has it.
-Differs from it: batch norms do not count the same batch a second time.
+Differs from it: batch norms do not update their running statistics a second time.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +17,14 @@ from torch.utils.checkpoint import checkpoint
 def recompute(
     function: Callable[..., Tensor], owner: nn.Module, *inputs: Tensor, when: bool = True
 ) -> Tensor:
-    """Return ``function(*inputs)``; what it computes inside is computed again for the gradient.
+    """Return ``function(*inputs)`` and compute it again in the backward pass.
 
     Args:
-        function: Calls layers of ``owner`` only. Random numbers are the same both times.
-        owner: Whose batch norms keep their running statistics in the second pass.
-        inputs: Kept until then.
-        when: ``False`` keeps what is computed, as usual; so does a pass without a gradient.
+        function: A function that calls only layers of ``owner``. Both calls get the same random
+            numbers.
+        owner: Module whose batch norms keep their running statistics in the second call.
+        inputs: Tensors, kept for the backward pass.
+        when: ``False`` keeps the activations as usual. So does a pass without gradients.
     """
     if not (when and is_grad_enabled()):
         return function(*inputs)

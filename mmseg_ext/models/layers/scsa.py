@@ -1,12 +1,12 @@
 """Spatial and Channel Synergistic Attention (SCSA).
 
-A comparison attention that the FMSI paper discusses; no part of FMSI.
+An attention that the FMSI paper discusses for comparison; not part of FMSI.
 Source: "SCSA", 2024, https://arxiv.org/abs/2407.05128, its SMSA and PCSA, with the published code's
 settings: one head, windows of 7, average pooling, no biases in q, k and v.
-Differs from it: a window is cut to the map where the map is smaller, and the last mean over windows
-is taken of v instead of the product, which is the same and cheaper. Rows and columns that fill no
-window are left out of the channel gate, as in the published code. Its other ways to pool and to
-gate are not here.
+Differs from it: a window is cropped to a smaller map, and the last mean over windows is taken of v
+instead of the product, which is cheaper and equal. As in the published code, the channel gate
+leaves out rows and columns that do not fill a window. Its other pooling and gate types are not
+implemented.
 Shape letters: N image, C channel, A head, D = C / A, H row, W column, L window.
 """
 
@@ -28,9 +28,9 @@ class SCSA(BaseModule):
 
     Args:
         channels: C, the same at input and output.
-        heads: A, the number of channel groups that attend among themselves.
+        heads: A, the number of attention heads; each attends among its own channels.
         window_size: Side of the windows whose means represent the map in the channel gate.
-        kernel_sizes: Odd sizes, one for each part of the channels; rows and columns share them.
+        kernel_sizes: Odd kernel sizes, one per part of the channels; shared by rows and columns.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -72,7 +72,7 @@ class SCSA(BaseModule):
     def _channel_gate(self, x: Tensor) -> Tensor:
         window = [min(self.window_size, n) for n in x.shape[2:]]
         y = self.norm(F.avg_pool2d(x, window))
-        # A depth-wise 1x1 convolution is a product; torch's is slow at it.
+        # A depth-wise 1x1 convolution is a product, which is faster than torch's convolution.
         q, k, v = (
             (y * f.weight[:, 0]).flatten(2).unflatten(1, (self.heads, -1))
             for f in (self.q, self.k, self.v)

@@ -1,9 +1,10 @@
 """Spatial Group-wise Enhance (SGE).
 
-Source: "Spatial Group-wise Enhance", 2019, https://arxiv.org/abs/1905.09646: 64 groups,
-scale from 0 and shift from 1.
+Source: "Spatial Group-wise Enhance", 2019, https://arxiv.org/abs/1905.09646: 64 groups, initial
+scale 0 and shift 1.
 Differs from it: nothing. The deviation divides by the number of pixels, as in the paper's
-equations, so it is 0 at one pixel; the authors' code divides by one less, where that is NaN.
+equations, so it is 0 for one pixel. The authors' code divides by one less, which gives NaN for one
+pixel.
 Shape letters: N image, C channel, G group, D = C / G, H row, W column.
 """
 
@@ -19,11 +20,11 @@ from .moments import mean_and_deviation
 
 @MODELS.register_module()
 class SGE(BaseModule):
-    """Gate each pixel of a group by how much it resembles the group's mean vector.
+    """Gate each pixel of a channel group by its similarity to the group's mean vector.
 
     Args:
         channels: C, the same at input and output.
-        groups: G, each with its own scale and shift.
+        groups: G, the number of channel groups; each has its own scale and shift.
         eps: Added to the deviation.
         init_cfg: mmengine initialisation.
 

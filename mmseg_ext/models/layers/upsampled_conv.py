@@ -1,10 +1,9 @@
-"""3x3 convolution of an upsampled map beside a fine one, without upsampling the wide map.
+"""3x3 convolution of an upsampled map concatenated with a fine one, computed at the coarse size.
 
-Bilinear upsampling and convolution are both linear: instead of enlarging C channels and mixing
-them at every fine pixel, mix them at the coarse pixels, once for each of the nine taps, and spread
-the results. Upsampling is separable, and so is moving a tap by one pixel; both become one matrix
-for the rows and one for the columns. At a factor of four this takes about a seventh of the
-multiplications. It is exact up to rounding.
+Bilinear upsampling and convolution are both linear. So the C channels are mixed at the coarse
+pixels, once for each of the nine taps, and the D results are upsampled. Upsampling and the shift of
+a tap by one pixel are separable: one matrix for the rows and one for the columns does both. At a
+factor of four this takes about a seventh of the multiplications. It is exact up to rounding.
 Shape letters: N image, C channel, D output channel, H, W fine size, h, w coarse size, K tap.
 """
 
@@ -19,9 +18,10 @@ def conv_of_upsampled(
     """Return ``conv(cat([upsample(coarse), fine], dim=1))``.
 
     Args:
-        coarse_NChw: The map to enlarge bilinearly to the size of ``fine_NBHW``.
-        fine_NBHW: The map beside it.
-        conv: 3x3, stride, dilation and groups 1, zero padding 1, over C + B channels.
+        coarse_NChw: The map to upsample bilinearly to the size of ``fine_NBHW``.
+        fine_NBHW: The map to concatenate.
+        conv: A 3x3 convolution of C + B channels with stride, dilation and groups 1 and zero
+            padding 1.
         align_corners: As in ``torch.nn.functional.interpolate``.
 
     Shape:
@@ -51,7 +51,7 @@ def _check(conv: nn.Conv2d, channels: int) -> None:
 
 
 def _spread(mixed: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Sum over taps and coarse pixels; channels innermost, as two batched matrix products."""
+    """Sum over taps and coarse pixels by two batched matrix products, with channels innermost."""
     n, _, h, w = mixed.shape
     taps = mixed.permute(0, 2, 3, 1).reshape(n, h, w, 3, 3, -1)  # N h w Ky Kx D
     taps = taps.permute(0, 1, 3, 2, 4, 5).reshape(n, h * 3, w * 3, -1)  # N hKy wKx D
@@ -61,9 +61,9 @@ def _spread(mixed: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _spread_matrix(n: int, size: int, align_corners: bool, like: Tensor) -> Tensor:
-    """Weights of coarse pixel i and tap k in fine pixel y: ``(size, n * 3)``, i before k."""
+    """Return the weights of (coarse pixel, tap) for each fine pixel: ``(size, n * 3)``."""
     eye = torch.eye(n, device=like.device)[None, None]
     dense = F.interpolate(eye, size=(size, n), mode='bilinear', align_corners=align_corners)
-    padded = F.pad(dense[0, 0], (0, 0, 1, 1))  # a tap outside of the map sees zero
+    padded = F.pad(dense[0, 0], (0, 0, 1, 1))  # a tap outside of the map reads zero
     shifted = [padded[k : k + size] for k in range(3)]
     return torch.stack(shifted, dim=2).reshape(size, n * 3).to(like.dtype)

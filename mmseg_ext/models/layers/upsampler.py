@@ -1,8 +1,8 @@
-"""The upsample slot: any upsampler of mmcv's registry behind one contract.
+"""One way to build any upsampler of mmcv's registry.
 
-Source: none; it fills in what mmcv's ``build_upsample_layer`` leaves to its caller, because the
-types disagree on their arguments: interpolation takes no channels, mmcv's ``deconv`` and
-``pixel_shuffle`` take two widths and no scale or a kernel, ours take ``channels``.
+Source: none. mmcv's ``build_upsample_layer`` leaves the arguments to its caller, and the types
+disagree on them: interpolation takes no channels; mmcv's ``deconv`` takes two channel counts and no
+scale; ``pixel_shuffle`` takes two channel counts and a kernel; ours take ``channels``.
 Shape letters: N image, C channel, S scale factor, H row, W column.
 """
 
@@ -30,18 +30,18 @@ _TYPES = (
 
 
 def build_upsampler(cfg: dict[str, Any], channels: int, scale_factor: int) -> nn.Module:
-    """Build a module that makes ``(N, C, H, W)`` into ``(N, C, S * H, S * W)``.
+    """Build a module that turns ``(N, C, H, W)`` into ``(N, C, S * H, S * W)``.
 
     Args:
         cfg: ``type`` and its options: ``nearest``; ``bilinear`` (``align_corners``); mmcv's
-            ``deconv`` (``kernel_size``, by default S), ``pixel_shuffle`` (``upsample_kernel``, by
-            default 3) and, where it is compiled, ``carafe``; our ``dysample``, ``carafe_torch`` and
-            ``deconv_bn``; or any registered type that takes ``scale_factor``.
+            ``deconv`` (``kernel_size``, default S), ``pixel_shuffle`` (``upsample_kernel``, default
+            3) and, if compiled, ``carafe``; our ``dysample``, ``carafe_torch`` and ``deconv_bn``;
+            or any registered type that takes ``scale_factor``.
         channels: C.
         scale_factor: S, a positive integer.
 
     Raises:
-        ValueError: If the type or an option is unknown, or an option breaks the contract.
+        ValueError: If the type or an option is unknown, or an option would change C or S.
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise ValueError(f"an upsampler is a dict with a 'type', got {cfg!r}")
@@ -94,7 +94,7 @@ def _enlarges(module: type) -> bool:
 
 def _accepted(kind: Union[str, type], upsampler: type) -> set[str]:
     accepted = set(inspect.signature(upsampler).parameters)
-    if upsampler is nn.Upsample:  # the type is the mode, and torch refuses the rest at run time
+    if upsampler is nn.Upsample:  # the type is the mode; torch would refuse other options too late
         accepted &= {'scale_factor', 'align_corners'} if kind == 'bilinear' else {'scale_factor'}
     return accepted
 
@@ -102,7 +102,7 @@ def _accepted(kind: Union[str, type], upsampler: type) -> set[str]:
 def _settings(
     upsampler: type, accepted: set[str], options: dict[str, Any], channels: int, scale_factor: int
 ) -> dict[str, Any]:
-    """Return what the contract leaves no choice in, by the names that the type has for it."""
+    """Return the arguments fixed by channels and scale, under the names that the type uses."""
     widths = dict.fromkeys(('channels', 'in_channels', 'out_channels'), channels)
     settings = dict(widths, scale_factor=scale_factor)
     if issubclass(upsampler, nn.ConvTranspose2d):

@@ -1,12 +1,13 @@
-"""3x3 convolution with a quarter of the multiplications, for inference on a CPU.
+"""Winograd's 3x3 convolution with a quarter of the multiplications, for inference on a CPU.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
 https://arxiv.org/abs/1509.09308, F(4x4, 3x3).
-Differs from it: nothing. It equals the plain convolution up to rounding; float32 errors are some
-ten times as large, about 1e-5 of the output's scale. Half precision is left to the plain one.
+Differs from it: nothing. It equals the plain convolution up to rounding. Its float32 errors are
+some ten times as large, about 1e-5 of the output's scale. Half precision uses the plain
+convolution.
 
-A few rows of tiles are worked on at a time, in the same memory: what was just written is still in
-the cache, and fresh memory costs more than the arithmetic.
+It processes a few rows of tiles at a time and reuses the same memory, which is then still in the
+cache; new memory would cost more than the arithmetic.
 Shape letters: N image, C channel, D output channel, H, W size, R, S tile row and column of a block,
 a, b row and column in the transformed 6x6 tile, i, j row and column of a tile's 4x4 outputs.
 """
@@ -16,8 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_TILE = 4  # outputs a side; the tile of inputs is two wider
-_BLOCK = 256  # tiles a block: 18 MiB at 576 channels; 128 to 512 are as fast, all at once is slower
+_TILE = 4  # output pixels per side; a tile of inputs is two pixels wider
+_BLOCK = 256  # tiles per block: 18 MiB at 576 channels; 128 to 512 are as fast, all are slower
 _KERNEL = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
@@ -29,7 +30,7 @@ _KERNEL = (
 
 
 def is_suited(conv: nn.Module) -> bool:
-    """Tell whether :class:`WinogradConv2d` can stand in: 3x3, padding 1, all else plain."""
+    """Tell whether :class:`WinogradConv2d` can replace ``conv``: 3x3, padding 1, no options."""
     return (
         type(conv) is nn.Conv2d
         and (conv.kernel_size, conv.stride, conv.dilation) == ((3, 3), (1, 1), (1, 1))
@@ -38,12 +39,12 @@ def is_suited(conv: nn.Module) -> bool:
 
 
 class WinogradConv2d(nn.Module):
-    """Take the place of a trained 3x3 ``nn.Conv2d``; weights are transformed once.
+    """Replacement for a trained 3x3 ``nn.Conv2d``, whose weights are transformed once.
 
-    It records no graph. Maps are best channels_last, as its output is.
+    It records no gradients. Channels_last maps are fastest; the output is channels_last too.
 
     Args:
-        conv: What it replaces, see :func:`is_suited`.
+        conv: The convolution to replace, see :func:`is_suited`.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, D, H, W)``.
@@ -60,7 +61,7 @@ class WinogradConv2d(nn.Module):
             raise ValueError(f'only 3x3 convolutions with padding 1 can be replaced, got {conv}')
         g = torch.tensor(_KERNEL, dtype=torch.float64)
         weight = torch.einsum('ai,bj,dcij->bacd', g, g, conv.weight.detach().cpu().double())
-        # Three dimensions: Module.to(memory_format=...) rearranges those with four.
+        # Three dimensions, because Module.to(memory_format=...) reorders tensors of four.
         self.register_buffer('weight', weight.to(conv.weight).flatten(0, 1).contiguous())
         self.bias = conv.bias
 
@@ -74,13 +75,13 @@ class WinogradConv2d(nn.Module):
         room = self._room(step, columns, x_NCHW)
         for image, out in zip(x_NCHW.permute(0, 2, 3, 1), y):
             for first in range(0, rows, step):
-                first = min(first, rows - step)  # all blocks are as high; the last two may overlap
+                first = min(first, rows - step)  # blocks have one height; the last two may overlap
                 part = out[first * _TILE : (first + step) * _TILE]
                 self._block(image, first * _TILE, part, *room)
         return y[:, :h, :w].permute(0, 3, 1, 2)
 
     def _room(self, r: int, s: int, like: Tensor) -> Sequence[Tensor]:
-        """Memory of a block, outermost the position in a tile that the next step runs over."""
+        """Allocate the memory of a block; the position in a tile is the outermost dimension."""
         c, d = self.weight.shape[1:]
         padded = like.new_zeros(r * _TILE + 2, s * _TILE + 2, c)
         half = like.new_empty(6, r, s * _TILE + 2, c)  # a R W C
@@ -100,7 +101,7 @@ class WinogradConv2d(nn.Module):
         products: Tensor,
         sums: Tensor,
     ) -> None:
-        """Write the rows of outputs from ``top`` on."""
+        """Compute the rows of outputs from ``top`` on."""
         _, _, r, s, _ = tiles.shape
         _copy_padded(image_HWC, top - 1, padded)
         _transform_input([padded[a : a + 4 * r - 3 : 4] for a in range(6)], half.unbind(0))
@@ -114,7 +115,7 @@ class WinogradConv2d(nn.Module):
 
 
 def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor) -> None:
-    """Copy rows from ``top`` on, which may lie outside; the outer columns are zero already."""
+    """Copy rows from ``top`` on, zeros outside the image; the outer columns are zero already."""
     h, w, _ = image_HWC.shape
     low, high = max(top, 0), min(top + padded.shape[0], h)
     padded[: low - top].zero_()
@@ -123,7 +124,7 @@ def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor) -> None:
 
 
 def _transform_input(x: Sequence[Tensor], out: Sequence[Tensor]) -> None:
-    """Multiply six tensors by the matrix B^T of F(4, 3), sharing what its rows have in common."""
+    """Multiply six tensors by the matrix B^T of F(4, 3), sharing terms between its rows."""
     torch.sub(x[4], x[2], alpha=4, out=out[1])
     torch.sub(x[3], x[1], alpha=4, out=out[3])
     torch.sub(out[1], out[3], out=out[2])

@@ -1,7 +1,7 @@
-"""How much each pixel of a class weighs: the three readings of B-CE for more than two classes.
+"""Class weights for the three readings of B-CE with more than two classes.
 
-Source: see :mod:`.balanced_ce`. beta is in [0, 1] or ``'auto'``, the share of negative pixels in a
-batch. A loss that is rescaled is multiplied by 2, so that beta = 0.5 is the plain cross entropy.
+Source: see :mod:`.balanced_ce`. beta is in [0, 1], or ``'auto'`` for the share of negative pixels
+in a batch. ``rescale`` multiplies the loss by 2, so that beta = 0.5 gives the plain cross entropy.
 Shape letters: N image, K class, G group of classes, H row, W column.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from ...core.labels import IGNORE
 from .class_weights import class_weights, count_pixels, normalize_weights
 
-_BOUNDS = (0.05, 0.95)  # of an automatic beta: a class that is absent must not silence the rest
+_BOUNDS = (0.05, 0.95)  # limits of an automatic beta, for batches without some class
 
 
 def weighted_cross_entropy(
@@ -25,7 +25,7 @@ def weighted_cross_entropy(
     """Multiply the softmax cross entropy of each pixel by the weight of its class, in float32.
 
     Returns:
-        ``(N, H, W)``, 0 on ignored pixels.
+        ``(N, H, W)``, 0 for ignored pixels.
     """
     loss = F.cross_entropy(
         logits_NKHW.float(), label_NHW, reduction='none', ignore_index=ignore_index
@@ -39,10 +39,10 @@ def one_vs_rest_cross_entropy(
     """Balance each class against all others: -b y log s(x) - (1 - b) (1 - y) log(1 - s(x)).
 
     Args:
-        logits_NKHW: x, scores before the sigmoid s. With K = 1 it is the score of label 1.
+        logits_NKHW: x, the logits before the sigmoid s. With K = 1, x is the logit of label 1.
         label_NHW: Class ids.
-        beta_K: b of each class.
-        ignore_index: Label whose pixels get the loss 0 and no gradient.
+        beta_K: b for each class.
+        ignore_index: Label of ignored pixels, which get the loss 0 and no gradient.
 
     Returns:
         ``(N, H, W)``, mean over classes, in float32.
@@ -56,7 +56,7 @@ def one_vs_rest_cross_entropy(
 
 
 class Balance:
-    """What the three readings share: a weight for each class, and the loss of pixels with it."""
+    """Base class of the three readings: a weight for each class, and the weighted pixel loss."""
 
     pixel: Callable[..., Tensor] = staticmethod(weighted_cross_entropy)
 
@@ -64,22 +64,22 @@ class Balance:
         self.scale = scale
 
     def of(self, label_NHW: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-        """Weight of each class, ``(K,)``, for the labels of a batch."""
+        """Return the weight of each class, ``(K,)``, for the labels of a batch."""
         raise NotImplementedError
 
     def loss(self, logits_NKHW: Tensor, label_NHW: Tensor, ignore_index: int) -> Tensor:
-        """Loss of each pixel, ``(N, H, W)``, 0 where ignored."""
+        """Return the loss of each pixel, ``(N, H, W)``, 0 where ignored."""
         weight_K = self.of(label_NHW, logits_NKHW.shape[1], ignore_index).to(logits_NKHW.device)
         return self.scale * self.pixel(logits_NKHW, label_NHW, weight_K, ignore_index=ignore_index)
 
 
 class PositiveAgainstRest(Balance):
-    """beta for the positive classes, 1 - beta for all others.
+    """Weight beta for the positive classes and 1 - beta for all others.
 
     Args:
-        beta: Of the positive classes.
-        positive: Their ids; ``None`` is all but class 0.
-        rescale: See above.
+        beta: Weight of the positive classes, or ``'auto'``.
+        positive: Class ids of the positive classes; ``None`` takes all except class 0.
+        rescale: Multiply the loss by 2.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class PositiveAgainstRest(Balance):
 
 
 class EachAgainstRest(Balance):
-    """beta of every class against all others."""
+    """Weight beta for each class against all others."""
 
     pixel = staticmethod(one_vs_rest_cross_entropy)
 
@@ -117,19 +117,20 @@ class EachAgainstRest(Balance):
         self.beta = beta
 
     def of(self, label_NHW: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-        """Beta of each class, ``(K,)``."""
+        """Return beta of each class, ``(K,)``."""
         return _beta(self.beta, label_NHW, num_classes, ignore_index, torch.eye(num_classes))
 
 
 class PerClass(Balance):
-    """One weight per class, by its share of the pixels or as given.
+    """One weight per class, computed from its share of the pixels or given.
 
     Args:
-        weighting: See ``method`` of :func:`class_weights`; the mean over pixels becomes 1.
-        counts: Pixels of each class; ``None`` counts each batch.
-        image_pixels: Pixels of the images in which each class occurs.
+        weighting: See ``method`` of :func:`class_weights`; weights are scaled to a mean of 1 over
+            pixels.
+        counts: Number of pixels of each class; ``None`` counts each batch.
+        image_pixels: Number of pixels in the images that contain each class.
         effective_beta: See :func:`class_weights`.
-        class_weight: Weights as they are, not scaled, in place of ``weighting``.
+        class_weight: Given weights, used without scaling instead of ``weighting``.
     """
 
     def __init__(
@@ -174,7 +175,7 @@ def _beta(
     """Return beta of each group of positive classes, ``(G,)``."""
     if beta != 'auto':
         return torch.full((len(groups_GK),), float(beta))
-    if num_classes == 1:  # one score for two labels, the second of them positive
+    if num_classes == 1:  # one logit for two labels, of which the second is positive
         num_classes, groups_GK = 2, torch.tensor([[0.0, 1.0]])
     counts = _shared(count_pixels(label_NHW, num_classes, ignore_index=ignored))[0].double().cpu()
     if not counts.sum():
@@ -184,7 +185,7 @@ def _beta(
 
 
 def _shared(counts: Tensor) -> Tensor:
-    """Sum counts over processes, in training only: validation batches may differ in number."""
+    """Sum counts over processes in training; in validation they may differ in number of batches."""
     if torch.is_grad_enabled():
         all_reduce(counts)
     return counts

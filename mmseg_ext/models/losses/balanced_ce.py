@@ -1,10 +1,11 @@
 """Balanced cross entropy (B-CE): a factor beta between positive and negative pixels.
 
 Source: Gao et al., "An Enhanced Encoder-Decoder Network Architecture for Reducing Information Loss
-in Image Semantic Segmentation", section II.D: -beta log(p) where y = 1, with 1 - beta otherwise;
-beta's value is not stated. ``'auto'`` is that of "Holistically-Nested Edge Detection", ICCV 2015,
-https://arxiv.org/abs/1504.06375, section 2.2.
-Differs from it: the paper has two classes; the three modes are three readings for more.
+in Image Semantic Segmentation", section II.D: -beta log(p) where y = 1, and the factor 1 - beta
+otherwise. The paper does not state beta. ``'auto'`` follows "Holistically-Nested Edge Detection",
+ICCV 2015, https://arxiv.org/abs/1504.06375, section 2.2.
+Differs from it: the paper has two classes; the three modes are three readings of it for more
+classes.
 Shape letters: N image, K class, H row, W column.
 """
 
@@ -26,29 +27,31 @@ _MODES = ('softmax', 'ovr', 'per_class')
 
 @MODELS.register_module()
 class BalancedCrossEntropyLoss(NamedLoss):
-    """Weigh the cross entropy of positive pixels by beta and of the others by 1 - beta.
+    """Weight the cross entropy of positive pixels by beta and that of all others by 1 - beta.
 
     Args:
-        beta: In [0, 1], or ``'auto'``: the share of negative pixels in the batch, kept in [0.05,
-            0.95]. In training all processes share their counts, so that they agree on it.
-        mode: ``'softmax'``: pixels of the ``positive`` classes against all others, in one softmax.
-            ``'ovr'``: every class against the rest by a sigmoid of its own, mean over classes; with
-            one or two classes it is the paper's formula. ``'per_class'``: a softmax with one weight
-            per class, by ``weighting``; ``beta`` has no effect.
-        positive: Ids of the positive classes of ``'softmax'``; ``None`` is all but class 0, the
-            background of VOC.
-        rescale: Multiply by 2, so that beta = 0.5 is the plain cross entropy; the paper's formula
-            does not.
-        weighting: Of ``'per_class'``, see ``method`` of :func:`class_weights`. The weights are
-            scaled so that their mean over pixels is 1.
-        counts: Pixels of each class in the data set, of ``'per_class'``; ``None`` counts each
-            batch. ``tools/class_weights.py`` prints them.
-        image_pixels: With ``counts`` and ``weighting='median'``, pixels of the images in which each
-            class occurs.
+        beta: In [0, 1], or ``'auto'``: the share of negative pixels in the batch, limited to [0.05,
+            0.95]. In training all processes add up their counts, so they use the same beta.
+        mode: ``'softmax'``: one softmax, with the ``positive`` classes against all others.
+            ``'ovr'``: a sigmoid for each class against the rest, mean over classes; with one or two
+            classes this is the paper's formula. ``'per_class'``: one softmax with a weight per
+            class from ``weighting``; ``beta`` has no effect.
+        positive: Class ids of the positive classes, for ``'softmax'``. ``None`` takes all except
+            class 0, the background in VOC.
+        rescale: Multiply by 2, so that beta = 0.5 gives the plain cross entropy. The paper's
+            formula does not do this.
+        weighting: For ``'per_class'``, see ``method`` of :func:`class_weights`. Weights are scaled
+            to a mean of 1 over pixels.
+        counts: For ``'per_class'``, number of pixels of each class in the data set, as printed by
+            ``tools/class_weights.py``; ``None`` counts each batch.
+        image_pixels: For ``counts`` and ``weighting='median'``, number of pixels in the images that
+            contain each class.
         effective_beta: See :func:`class_weights`.
-        class_weight: Weights of ``'per_class'`` as they are, not scaled, in place of ``weighting``;
-            mmseg's ``CrossEntropyLoss`` fails at class weights where labels are ignored.
-        avg_non_ignore: Divide by the pixels that are not ignored; ``False`` divides by all.
+        class_weight: For ``'per_class'``, given weights, used without scaling instead of
+            ``weighting``. (mmseg's ``CrossEntropyLoss`` fails if class weights meet ignored
+            labels.)
+        avg_non_ignore: Divide by the number of pixels that are not ignored; ``False`` divides by
+            all.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: Factor of the whole term.
         loss_name: Key in the log; terms that train must start with ``loss_``.
@@ -110,10 +113,10 @@ class BalancedCrossEntropyLoss(NamedLoss):
         Args:
             cls_score: Logits, shape ``(N, K, H, W)``.
             label: Class ids, shape ``(N, H, W)``.
-            weight: Factor of each pixel, such as a sampler's, shape ``(N, H, W)``.
-            avg_factor: Divisor of the mean in place of the number of pixels.
-            reduction_override: Reduction of this call.
-            ignore_index: Label of pixels that do not count.
+            weight: Factor for each pixel, for example from a pixel sampler, shape ``(N, H, W)``.
+            avg_factor: Divisor of the mean instead of the number of pixels.
+            reduction_override: Reduction for this call only.
+            ignore_index: Label of ignored pixels.
 
         Returns:
             A scalar, or ``(N, H, W)`` without reduction; 0 if all pixels are ignored.

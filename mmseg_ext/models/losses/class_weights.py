@@ -1,4 +1,4 @@
-"""Weights that balance classes, from the number of their pixels.
+"""Class weights that balance classes, computed from pixel counts.
 
 Sources: median frequency: Eigen and Fergus, ICCV 2015, https://arxiv.org/abs/1411.4734, section
 6.3.2; effective number: Cui et al., "Class-Balanced Loss", CVPR 2019,
@@ -20,16 +20,16 @@ METHODS = ('median', 'effective', 'complement')
 
 
 def count_pixels(label_NHW: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:
-    """Count the pixels of each class, and those of the images in which the class occurs.
+    """Count the pixels of each class, and the pixels of all images that contain it.
 
     Args:
         label_NHW: Class ids.
         num_classes: K.
-        ignore_index: Label of pixels that count nowhere.
+        ignore_index: Label of pixels that belong to no class.
 
     Returns:
-        int64 ``(2, K)``: the class's own pixels, and all pixels, ignored ones too, of the images in
-        which it occurs. Sums over batches are the counts of a data set.
+        int64 ``(2, K)``: first the pixels of each class; then all pixels, also ignored ones, of the
+        images that contain it. The sum over batches gives the counts of a data set.
     """
     images = label_NHW.flatten(1).long()
     shift = torch.arange(len(images), device=images.device)[:, None] * num_classes
@@ -46,16 +46,16 @@ def class_weights(
     image_pixels_K: Optional[Tensor] = None,
     effective_beta: float = 1 - 1e-6,
 ) -> Tensor:
-    """Weigh classes by the number of their pixels.
+    """Compute class weights from pixel counts.
 
     Args:
-        counts_K: n, pixels of each class.
-        method: ``'median'``: median(f) / f, with f the class's share of the pixels of those images
-            in which it occurs. ``'effective'``: (1 - b) / (1 - b^n). ``'complement'``: 1 - n /
-            sum(n).
-        image_pixels_K: For ``'median'``, pixels of the images in which each class occurs.
-        effective_beta: b. A class of far more than 1 / (1 - b) pixels gains nothing by more: the
-            default, a million pixels, keeps ratios moderate for data sets of some hundred images.
+        counts_K: n, the number of pixels of each class.
+        method: ``'median'``: median(f) / f, where f is the class's share of pixels in the images
+            that contain it. ``'effective'``: (1 - b) / (1 - b^n). ``'complement'``: 1 - n / sum(n).
+        image_pixels_K: For ``'median'``, number of pixels in the images that contain each class.
+        effective_beta: b. Above 1 / (1 - b) pixels, further pixels hardly change the weight. The
+            default corresponds to a million pixels and keeps ratios moderate for some hundred
+            images.
 
     Returns:
         float64 ``(K,)``, not normalised, 0 for a class without a pixel.
@@ -81,7 +81,7 @@ def class_weights(
 
 
 def _median(values: Tensor) -> Tensor:
-    """Middle value, or the mean of the two in the middle; torch's takes the lower one."""
+    """Return the median; for an even count the mean of the middle two (torch takes the lower)."""
     if not len(values):
         return values.new_ones(())
     ordered = values.sort().values
@@ -89,7 +89,7 @@ def _median(values: Tensor) -> Tensor:
 
 
 def normalize_weights(weight_K: Tensor, counts_K: Tensor) -> Tensor:
-    """Scale weights so that their mean over pixels is 1, and the loss stays of the same size."""
+    """Scale weights to a mean of 1 over pixels, which keeps the magnitude of the loss."""
     n = counts_K.to(weight_K)
     mean = (weight_K * n).sum() / n.sum().clamp(min=1)
     return weight_K / mean if mean > 0 else torch.ones_like(weight_K)

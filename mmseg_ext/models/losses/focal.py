@@ -1,12 +1,12 @@
 """Softmax focal loss.
 
 Source: Lin et al., "Focal Loss for Dense Object Detection", https://arxiv.org/abs/1708.02002,
-equation 5, with the softmax over classes in place of the binary sigmoid: alpha (1 - p)^gamma CE,
-p being the probability of the true class.
-Differs from mmseg's ``FocalLoss``: torch only, works on CPU, ignored pixels neither add to the loss
-nor to its divisor. The reference repositories of FMSI-DeepLab use alpha 0.5 and divide by *all*
-pixels: ``SoftmaxFocalLoss(alpha=0.5, average='all')``; with class weights they also put the weight
-into p, which is not followed here.
+equation 5, with a softmax over classes instead of the binary sigmoid: alpha (1 - p)^gamma CE, where
+p is the probability of the true class.
+Differs from mmseg's ``FocalLoss``: it needs no compiled operator and runs on a CPU; ignored pixels
+count neither in the loss nor in its divisor. The reference repositories of FMSI-DeepLab use alpha
+0.5 and divide by *all* pixels: ``SoftmaxFocalLoss(alpha=0.5, average='all')``; with class weights
+they also multiply p by the weight, which is not done here.
 Shape letters: N image, K class, H row, W column.
 """
 
@@ -23,7 +23,7 @@ from ...core.labels import IGNORE
 from ...core.words import check_choice
 from .pixel_loss import NamedLoss, reduce_pixels
 
-_TINY = 1e-8  # keeps the slope of (1 - p)^gamma finite at p = 1 when gamma < 1
+_TINY = 1e-8  # keeps the gradient of (1 - p)^gamma finite at p = 1 if gamma < 1
 
 
 def softmax_focal_loss(
@@ -37,14 +37,14 @@ def softmax_focal_loss(
     """Compute the loss of each pixel, in float32.
 
     Args:
-        logits_NKHW: Scores before the softmax, shape ``(N, K, ...)``.
+        logits_NKHW: Logits before the softmax, shape ``(N, K, ...)``.
         label_NHW: int64 class ids, shape ``(N, ...)``.
         gamma: Focusing exponent; 0 gives the cross entropy.
-        class_weight: Factor for each true class, shape ``(K,)``.
-        ignore_index: Label whose pixels get the loss 0 and no gradient.
+        class_weight: Factor for the pixels of each true class, shape ``(K,)``.
+        ignore_index: Label of ignored pixels, which get the loss 0 and no gradient.
 
     Returns:
-        Shape ``(N, ...)``.
+        The loss of each pixel, shape ``(N, ...)``.
     """
     ce = F.cross_entropy(
         logits_NKHW.float(), label_NHW, reduction='none', ignore_index=ignore_index
@@ -54,20 +54,20 @@ def softmax_focal_loss(
 
 
 def _pixel_weight(label: Tensor, class_weight: Tensor) -> Tensor:
-    """Look up the weight of each pixel's class; an ignored label may take any, its loss is 0."""
+    """Look up the weight of each pixel's class; for ignored pixels any weight will do."""
     return class_weight[label.clamp(0, len(class_weight) - 1)]
 
 
 @MODELS.register_module()
 class SoftmaxFocalLoss(NamedLoss):
-    """Weigh the cross entropy of each pixel down where it is already right.
+    """Cross entropy that is reduced for pixels already predicted well.
 
     Args:
-        gamma: Focusing exponent, 0 or more; 0 gives the cross entropy.
+        gamma: Focusing exponent of at least 0; 0 gives the cross entropy.
         alpha: Constant factor.
         class_weight: Weight of each class, as a list or a file that mmseg can read. The mean then
-            divides by the summed weights, as torch's cross entropy does.
-        average: Divisor of the mean: ``'valid'`` counts pixels that are not ignored, ``'all'``
+            divides by the sum of weights, as in torch's cross entropy.
+        average: Divisor of the mean: ``'valid'`` counts the pixels that are not ignored, ``'all'``
             counts every pixel.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: Factor of the whole term.
@@ -113,10 +113,10 @@ class SoftmaxFocalLoss(NamedLoss):
         Args:
             cls_score: Logits, shape ``(N, K, H, W)``.
             label: Class ids, shape ``(N, H, W)``.
-            weight: Factor of each pixel, such as a sampler's, shape ``(N, H, W)``.
-            avg_factor: Divisor of the mean in place of ``average``.
-            reduction_override: Reduction of this call.
-            ignore_index: Label of pixels that do not count.
+            weight: Factor for each pixel, for example from a pixel sampler, shape ``(N, H, W)``.
+            avg_factor: Divisor of the mean instead of ``average``.
+            reduction_override: Reduction for this call only.
+            ignore_index: Label of ignored pixels.
 
         Returns:
             A scalar, or ``(N, H, W)`` without reduction; 0 if all pixels are ignored.
@@ -142,5 +142,5 @@ class SoftmaxFocalLoss(NamedLoss):
         share = counted.float()
         if classes is not None and self.average == 'valid':
             share = share * _pixel_weight(label, classes.float())
-        # The numerator is 0 as well when nothing counts, so any positive floor gives 0.
+        # Without any valid pixel the numerator is 0 too, so any positive floor gives 0.
         return share.sum().clamp(min=_TINY)

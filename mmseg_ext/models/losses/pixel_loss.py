@@ -1,15 +1,15 @@
-"""What the losses share: the name in mmseg's log and the reduction over pixels."""
+"""Common parts of the losses: the name in mmseg's log and the reduction over pixels."""
 
 from collections.abc import Callable
 from typing import Optional
 
 from torch import Tensor, nn
 
-TINY = 1e-8  # floor of a divisor that a caller gives
+TINY = 1e-8  # lower limit of a given divisor
 
 
 class NamedLoss(nn.Module):
-    """A loss term as mmseg's heads call it.
+    """Base class of loss terms as mmseg's heads call them.
 
     Args:
         loss_weight: Factor of the whole term.
@@ -33,13 +33,13 @@ def reduce_pixels(
     avg_factor: Optional[float],
     divisor: Callable[[], Tensor],
 ) -> Tensor:
-    """Reduce the losses of pixels by ``'none'``, ``'sum'`` or ``'mean'``.
+    """Reduce pixel losses to a scalar, or return them.
 
     Args:
         loss_NHW: Loss of each pixel.
-        reduction: How.
-        avg_factor: Divisor of the mean; ``None`` calls ``divisor``.
-        divisor: Counts what the mean divides by, above 0.
+        reduction: ``'none'``, ``'sum'`` or ``'mean'``.
+        avg_factor: Divisor of the mean; ``None`` takes that of ``divisor``.
+        divisor: Function that computes the divisor of the mean, above 0.
     """
     if reduction == 'none':
         return loss_NHW

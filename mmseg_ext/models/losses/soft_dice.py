@@ -2,9 +2,10 @@
 
 Source: the Dice term of FMSI-DeepLab's reference repositories (bubbliiiing/deeplabv3-plus-pytorch,
 90dee27): softmax, sums over batch and pixels for each class, plain mean over all classes.
-Differs from it: ignored pixels count nowhere; there, what is predicted on them is a false
-positive, which ``count_ignored=True`` restores. Differs from mmseg's ``DiceLoss``: that one drops
-the *channel* ``ignore_index``, not the pixels.
+Differs from it: ignored pixels do not count. There, predictions on ignored pixels are false
+positives; ``count_ignored=True`` does the same.
+Differs from mmseg's ``DiceLoss``: that one drops the *channel* ``ignore_index`` instead of the
+pixels.
 Shape letters: N image, K class, H row, W column.
 """
 
@@ -31,14 +32,13 @@ def soft_dice_loss(
     """Compute 1 - mean over classes of (2 tp + s) / (2 tp + fp + fn + s), in float32.
 
     Args:
-        logits_NKHW: Scores before the softmax, shape ``(N, K, H, W)``.
+        logits_NKHW: Logits before the softmax, shape ``(N, K, H, W)``.
         label_NHW: Class ids, shape ``(N, H, W)``.
-        smooth: s; with it a class without any pixel or probability scores 1.
-        ignore_index: Label of pixels that do not count.
-        weight_NHW: Factor of each pixel.
-        count_ignored: Whether predictions on ignored pixels are false positives.
-        squared: Square the probabilities in the denominator (V-Net's form; that of TransUNet and
-            Swin-UNet).
+        smooth: s. It gives a class without any pixel or probability the score 1.
+        ignore_index: Label of ignored pixels.
+        weight_NHW: Factor for each pixel.
+        count_ignored: Count predictions on ignored pixels as false positives.
+        squared: Square the probabilities in the denominator, as V-Net, TransUNet and Swin-UNet do.
 
     Returns:
         A scalar in [0, 1).
@@ -49,7 +49,7 @@ def soft_dice_loss(
     truth_NKHW = F.one_hot(known_NHW, logits_NKHW.shape[1]).permute(0, 3, 1, 2) * valid_N1HW
     prob_NKHW = logits_NKHW.float().softmax(1)
     if not count_ignored:
-        # Not a product with the mask: a non-finite logit under an ignored pixel must not spread.
+        # Not a product with the mask, as a non-finite logit of an ignored pixel must not spread.
         prob_NKHW = prob_NKHW.masked_fill(~valid_N1HW, 0.0)
     weight = 1.0 if weight_NHW is None else weight_NHW.float().unsqueeze(1)
     tp = (truth_NKHW * prob_NKHW * weight).sum((0, 2, 3))
@@ -60,12 +60,12 @@ def soft_dice_loss(
 
 @MODELS.register_module()
 class SoftDiceLoss(NamedLoss):
-    """Reward the overlap of soft prediction and label, every class alike.
+    """Loss of 1 minus the overlap of probabilities and labels, with equal weight for each class.
 
     Args:
-        smooth: Added above and below each fraction.
-        count_ignored: Whether predictions on ignored pixels are false positives, as in the
-            reference repositories.
+        smooth: Added to numerator and denominator of each class.
+        count_ignored: Count predictions on ignored pixels as false positives, as in the reference
+            repositories.
         squared: Square the probabilities in the denominator, see :func:`soft_dice_loss`.
         loss_weight: Factor of the whole term.
         loss_name: Key in the log; terms that train must start with ``loss_``.

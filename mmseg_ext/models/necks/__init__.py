@@ -1,4 +1,4 @@
-"""Feature maps to feature maps; modules that fill a head's context slot."""
+"""Feature maps to feature maps: context modules for decode heads."""
 
 from .affp import AFFP, FRM, FSM, SPPM
 

@@ -3,10 +3,10 @@
 Source: Gu et al., "MFP-DeepLabv3+: A Multi-scale Feature Fusion and Parallel Attention Network for
 Enhanced Bone Metastasis Segmentation", 2024, https://doi.org/10.18280/ts.410218, section 2.1. FSM
 and FRM are the SRU and CRU of ScConv (CVPR 2023), SPPM is YOLO's spatial pyramid pooling.
-Differs from the paper: nothing that it states. What it leaves open follows from its parameter
-counts (``configs/mfp/README.md``), but for our choices: SPPM's kernels 5, 9 and 13 (YOLO's) and its
-ReLU, FSM's 16 groups (ScConv's). FSM follows the text, FRM the public code of ScConv: there, FSM's
-gate keeps the sigmoid where it is below one half (``gate='public'``).
+Differs from the paper: nothing that it states. Most of what it leaves open follows from its
+parameter counts (``configs/mfp/README.md``). The rest is our choice: SPPM's kernels 5, 9 and 13
+(YOLO's) and its ReLU, FSM's 16 groups (ScConv's). FSM follows the text, FRM the public code of
+ScConv. In that code, FSM's gate keeps the sigmoid where it is below one half (``gate='public'``).
 Shape letters: N image, C channel, D output channel, H row, W column.
 """
 
@@ -29,27 +29,28 @@ _GATES = ('hard', 'straight_through', 'public')
 
 @MODELS.register_module()
 class FSM(BaseModule):
-    """Feature Selection Module: separate informative from poor values, then cross the halves.
+    """Feature Selection Module: separate informative values from the rest, then mix the halves.
 
-    Group normalisation says how much a value stands out; its weights, normalised to sum one, say
-    how much its channel matters. Where the sigmoid of the product reaches one half, the value is
-    informative. Each half of the output adds one half's informative values to the other's rest.
+    A value is informative where the sigmoid of a product reaches one half. The factors are the
+    group-normalised value and the norm's weight of its channel, with weights normalised to sum to
+    one. Each half of the output channels is the sum of one half's informative values and the other
+    half's remaining values.
 
     Args:
         channels: C, even.
-        groups: Of the group normalisation.
-        gate: ``'hard'`` is the paper's: the gate is 0 or 1, the affine parameters get no gradient
-            and are frozen. ``'straight_through'`` has the same output; its gradient is that of
-            the sigmoid, and the affine parameters learn. ``'public'`` is that of ScConv's code: a
-            value that stands out goes to the informative half alone, every other one to both,
-            times its sigmoid; the affine parameters learn by it.
+        groups: Number of groups of the group normalisation.
+        gate: ``'hard'`` is the paper's: the gate is 0 or 1, so the affine parameters get no
+            gradient and are frozen. ``'straight_through'`` has the same output but the gradient of
+            the sigmoid, so the affine parameters learn. ``'public'`` is that of ScConv's code:
+            informative values go only to the informative part; all others go to both parts,
+            multiplied by their sigmoid. The affine parameters learn.
         init_cfg: mmengine initialisation.
 
     Shape:
-        ``(N, C, H, W)``, kept.
+        ``(N, C, H, W)``, unchanged.
 
     Raises:
-        ValueError: If ``channels`` is odd or no multiple of ``groups``, or ``gate`` is unknown.
+        ValueError: If ``channels`` is odd or not a multiple of ``groups``, or ``gate`` is unknown.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class FSM(BaseModule):
             self.norm.requires_grad_(False)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the crossed map."""
+        """Return the map with mixed halves."""
         rich, poor = self._split(x_NCHW)
         half = x_NCHW.shape[1] // 2
         return rich + torch.cat([poor[:, half:], poor[:, :half]], dim=1)
@@ -89,7 +90,7 @@ class FSM(BaseModule):
         return rich, x_NCHW - rich
 
     def _gate(self, score: Tensor, x_NCHW: Tensor) -> Tensor:
-        hard = (score >= 0).to(x_NCHW.dtype)  # a sigmoid reaches one half at zero
+        hard = (score >= 0).to(x_NCHW.dtype)  # the sigmoid is one half at zero
         if self.gate == 'hard':
             return hard
         soft = score.sigmoid()
@@ -98,20 +99,20 @@ class FSM(BaseModule):
 
 @MODELS.register_module()
 class FRM(BaseModule):
-    """Feature Reconstruction Module: a wide view of one half, a cheap view of the other.
+    """Feature Reconstruction Module: dilated 3x3 path for half of the channels, 1x1 for the rest.
 
     Args:
-        channels: C, a multiple of four.
-        dilation: Of the 3x3 convolution.
-        merge: ``'joint'``: the softmax that weighs the two results runs over all 2C pooled
-            channels, as in ScConv's public code; ``'pair'``: over the two values of each channel.
+        channels: C, a multiple of 4.
+        dilation: Dilation of the 3x3 convolution.
+        merge: How a softmax weights the two results: ``'joint'`` over all 2C pooled channels, as in
+            ScConv's public code; ``'pair'`` over the two values of each channel.
         init_cfg: mmengine initialisation.
 
     Shape:
-        ``(N, C, H, W)``, kept.
+        ``(N, C, H, W)``, unchanged.
 
     Raises:
-        ValueError: If ``channels`` is no multiple of four, or ``merge`` is unknown.
+        ValueError: If ``channels`` is not a multiple of 4, or ``merge`` is unknown.
     """
 
     def __init__(
@@ -154,15 +155,15 @@ class FRM(BaseModule):
 
 @MODELS.register_module()
 class SPPM(BaseModule):
-    """Spatial pyramid of max-pooling, which keeps the details that a global mean blurs.
+    """Spatial pyramid max-pooling, which keeps details that a global mean would blur.
 
     Args:
         channels: C.
-        kernel_sizes: Of the poolings, odd and ascending, stride 1.
+        kernel_sizes: Kernel sizes of the poolings (stride 1), odd and ascending.
         init_cfg: mmengine initialisation.
 
     Shape:
-        ``(N, C, H, W)``, kept.
+        ``(N, C, H, W)``, unchanged.
 
     Raises:
         ValueError: If the kernel sizes are not odd and ascending.
@@ -179,7 +180,7 @@ class SPPM(BaseModule):
         sizes = list(kernel_sizes)
         if not sizes or any(k % 2 == 0 or k < 3 for k in sizes) or sorted(set(sizes)) != sizes:
             raise ValueError(f'kernel_sizes must be odd, from 3 on and ascending, got {sizes}')
-        # Of two windows in a row, the maximum is that of one as wide as both less one.
+        # Two poolings of widths a and b in sequence equal one pooling of width a + b - 1.
         self.steps = [k - before + 1 for before, k in zip([1, *sizes], sizes)]
         self.enter = conv_bn_relu(channels, channels, bias=False)
         self.leave = conv_bn_relu(channels * (len(sizes) + 1), channels, bias=False)
@@ -195,18 +196,18 @@ class SPPM(BaseModule):
 
 @MODELS.register_module()
 class AFFP(BaseModule):
-    """ASPP with selected and reconstructed features, and a pyramid instead of the global mean.
+    """ASPP whose branches are FSM and FRM, with max-pooling pyramid instead of the global mean.
 
     Args:
         in_channels: C of the input.
-        channels: D, width of the output.
+        channels: D, channels of the output.
         rates: Dilation of each FRM.
-        with_frm: Let FRM follow FSM; without it the branch is FSM alone (one row of Table 1).
-        with_sppm: Let SPPM replace the global mean.
+        with_frm: Put FRM after FSM; ``False`` leaves FSM alone (one row of Table 1).
+        with_sppm: Replace the global mean by SPPM.
         gate: See :class:`FSM`.
         merge: See :class:`FRM`.
         kernel_sizes: See :class:`SPPM`.
-        attention: A module built with ``channels=...`` and applied to the fused map.
+        attention: A module, built with ``channels=...``, that is applied to the fused map.
         init_cfg: mmengine initialisation.
 
     Shape:

@@ -1,4 +1,4 @@
-"""Segmentors that differ from mmseg's in their training or inference flow."""
+"""Segmentors that train or predict in another way than mmseg's."""
 
 from .crf import CRFRefined, crf_encoder_decoder
 from .letterbox import LetterboxEncoderDecoder

@@ -1,9 +1,10 @@
-"""Segmentor that refines what it predicts with a dense CRF, when it is tested.
+"""Segmentor that refines its predictions with a dense CRF at test time.
 
 Source: DeepLab's test procedure: upsample the logits to the size of the image, softmax, dense CRF
-on the raw image. Differs from the public PyTorch port: that one's ``crf`` command reads images from
-which the mean was subtracted and wraps them around as bytes; here the file is read again.
-Shape letters: C class, H row, W column, of the original image.
+on the raw image.
+Differs from the public PyTorch port: its ``crf`` command takes images after mean subtraction, whose
+values overflow as bytes. Here the image file is read again.
+Shape letters: C class, H row, W column (H and W of the original image).
 """
 
 from typing import Any, Optional
@@ -22,22 +23,22 @@ from ...core.reading import read_color
 
 
 class CRFRefined(EncoderDecoder):
-    """``EncoderDecoder``, or a kind of it that stands behind this class, refined in testing.
+    """``EncoderDecoder``, or the next class in the method resolution order, with a CRF in testing.
 
-    Training and validation during training are the network's own; ``test_step`` refines, and so do
-    prediction and test-time augmentation. The parameters, and so checkpoints, are the network's.
-    A result has ``pred_sem_seg`` after the CRF, ``pred_sem_seg_nocrf`` before it, and in
-    ``seg_logits`` the logarithm of the refined probabilities, or for a single logit, as in mmseg,
-    the probability. ``SegMetric(pred_field='pred_sem_seg_nocrf', prefix='before_crf')`` beside the
-    usual metric reports both.
+    Training, and validation during training, run without the CRF; ``test_step`` applies it, and
+    with it prediction and test-time augmentation. Parameters and checkpoints are those of the
+    network. A result has ``pred_sem_seg`` after the CRF and ``pred_sem_seg_nocrf`` before it.
+    ``seg_logits`` is the logarithm of the refined probabilities; for a single logit it is the
+    probability, as in mmseg. ``SegMetric(pred_field='pred_sem_seg_nocrf', prefix='before_crf')``
+    beside the usual metric reports both.
 
     Args:
         crf: Config of the CRF, such as ``dict(type='DenseCRF', **SETTINGS['deeplabv2_vgg16'])``.
         model: The segmentor's arguments.
 
     Raises:
-        ValueError: In testing, if an image cannot be read again, or differs in size from what was
-            predicted.
+        ValueError: In testing, if an image cannot be read again, or its size differs from that of
+            the prediction.
     """
 
     def __init__(self, *, crf: dict, **model: Any) -> None:
@@ -46,7 +47,7 @@ class CRFRefined(EncoderDecoder):
         self._refining = False
 
     def test_step(self, data: Any) -> list:
-        """Predict one batch and refine it."""
+        """Predict one batch and refine the predictions."""
         self._refining = True
         try:
             return super().test_step(data)
@@ -56,11 +57,11 @@ class CRFRefined(EncoderDecoder):
     def predict(
         self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
     ) -> list[SegDataSample]:
-        """Predict as the network does and, within ``test_step``, refine.
+        """Predict as the network does; within ``test_step``, refine the predictions.
 
         Args:
             inputs: ``(N, 3, H', W')``, normalised.
-            data_samples: One per image; ``img_path`` says where to read it again. Without one the
+            data_samples: One per image; ``img_path`` is the file to read again. Without it, the
                 normalisation of ``inputs`` is undone.
         """
         results = super().predict(inputs, data_samples)
@@ -89,7 +90,7 @@ class CRFRefined(EncoderDecoder):
         )
 
     def _denormalise(self, image: Tensor, sample: SegDataSample) -> Tensor:
-        """Undo the preprocessor: for arrays that were never a file."""
+        """Undo the preprocessor's normalisation, for arrays that come from no file."""
         meta, pre = sample.metainfo, self.data_preprocessor
         image = image.detach().float()
         left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
@@ -98,7 +99,7 @@ class CRFRefined(EncoderDecoder):
             image = image.flip(2 if meta['flip_direction'] == 'horizontal' else 1)
         if getattr(pre, '_enable_normalize', False):
             image = image * pre.std + pre.mean
-        if not getattr(pre, 'channel_conversion', False):  # still BGR, as it was loaded
+        if not getattr(pre, 'channel_conversion', False):  # the image is still BGR, as loaded
             image = image.flip(0)
         size = tuple(sample.seg_logits.data.shape[1:])
         image = F.interpolate(image[None], size, mode='bilinear', align_corners=False)[0]
@@ -113,11 +114,11 @@ def crf_encoder_decoder(
 
     Args:
         crf: Config of the CRF.
-        segmentor: Registered name of the segmentor to refine, a kind of ``EncoderDecoder``.
+        segmentor: Registered name of the segmentor to refine, a subclass of ``EncoderDecoder``.
         model: That segmentor's arguments.
 
     Raises:
-        ValueError: If ``segmentor`` is no kind of ``EncoderDecoder``.
+        ValueError: If ``segmentor`` is not a subclass of ``EncoderDecoder``.
     """
     base = MODELS.get(segmentor)
     if not (isinstance(base, type) and issubclass(base, EncoderDecoder)):
@@ -132,7 +133,7 @@ def read_rgb(path: str) -> Tensor:
     """Read an image file, local or not, as ``(3, H, W)`` uint8 RGB.
 
     Raises:
-        ValueError: If it cannot be decoded.
+        ValueError: If the file cannot be decoded.
     """
     image = read_color(path)
     return torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))

@@ -1,7 +1,7 @@
 """Segmentor that turns logits into probabilities before it resizes them.
 
-Source: ``get_miou_png`` of bubbliiiing/deeplabv3-plus-pytorch (90dee27): softmax, cut the letterbox
-bars off, bilinear resize of the probabilities (cv2, ``align_corners=False``), argmax.
+Source: ``get_miou_png`` of bubbliiiing/deeplabv3-plus-pytorch (90dee27): softmax, crop the
+letterbox bars, bilinear resize of the probabilities (cv2, ``align_corners=False``), argmax.
 Differs from it: nothing.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor
 class LetterboxEncoderDecoder(EncoderDecoder):
     """``EncoderDecoder`` for letterboxed images, with the reference repository's order of steps.
 
-    The data sample's ``padding_size`` names the bars; ``Letterbox`` writes it. ``seg_logits`` of
-    the result holds probabilities, at the original size.
+    ``padding_size`` of the data sample, written by ``Letterbox``, gives the bars. ``seg_logits`` of
+    the result holds probabilities at the original size.
     """
 
     align_corners: bool
@@ -26,11 +26,11 @@ class LetterboxEncoderDecoder(EncoderDecoder):
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: Optional[list[SegDataSample]] = None
     ) -> list[SegDataSample]:
-        """Soften, cut, resize, argmax.
+        """Apply softmax, crop the bars, resize, take the argmax.
 
         Args:
             seg_logits: ``(N, K, H, W)`` at the network's size.
-            data_samples: One per image; their ``ori_shape`` is the size to return.
+            data_samples: One per image; their ``ori_shape`` is the size of the results.
         """
         kept, self.align_corners = self.align_corners, False
         try:

@@ -1,12 +1,12 @@
-"""Mask R-CNN as a semantic segmenter: instances in training, painted over each other in testing.
+"""Mask R-CNN as a semantic segmentor: trained on instances, which testing merges to a label map.
 
-Source: "Mask R-CNN", ICCV 2017, https://arxiv.org/abs/1703.06870, by torchvision, which is imported
-when the segmentor is built.
-Differs from it: the answer is one score per class and pixel, the highest of (score of an instance x
-its mask there) over the instances of the class; background scores what the best class leaves to 1.
-Where no map of instances is given, training takes each connected area of a class as one instance:
-things of a class that touch are merged, things that something hides in part are divided. Void
-pixels belong to no instance and count as background: torchvision cannot ignore them.
+Source: "Mask R-CNN", ICCV 2017, https://arxiv.org/abs/1703.06870, in torchvision's implementation,
+which is imported when the segmentor is built.
+Differs from it: the result is one score per class and pixel: the highest product of instance score
+and mask value over the instances of the class. The background scores 1 minus the best class.
+Without an instance map, training takes each connected region of a class as one instance, so
+touching objects of a class are merged and partly hidden objects may be split. Void pixels belong to
+no instance and count as background, because torchvision cannot ignore them.
 Shape letters: N image, I instance, K class, H row, W column.
 """
 
@@ -41,12 +41,12 @@ def paint_instances(
     num_classes: int,
     background_index: int = 0,
 ) -> Tensor:
-    """Turn instances into one score per class and pixel.
+    """Merge instances into one score per class and pixel.
 
     Args:
-        masks_IHW: How surely a pixel is of the instance, in [0, 1].
-        labels_I: Class ids; those of the background count nowhere.
-        scores_I: How surely the instance is of its class, in [0, 1].
+        masks_IHW: Probability that a pixel belongs to the instance, in [0, 1].
+        labels_I: Class ids; instances of the background are left out.
+        scores_I: Probability that the instance has its class, in [0, 1].
         num_classes: K, the background included.
         background_index: Class that gets 1 minus the best other score.
 
@@ -70,20 +70,20 @@ def instance_targets(
     ignore_index: int = IGNORE,
     min_pixels: int = 16,
 ) -> dict[str, Tensor]:
-    """Cut a label map into what torchvision's detectors learn from.
+    """Turn a label map into training targets for torchvision's detectors.
 
     Args:
         label_HW: Class ids.
-        instance_HW: Ids of instances from 1; 0 and ``ignore_index`` are none. An instance has the
-            class of most of its labelled pixels and keeps the pixels of that class. ``None`` takes
-            the connected areas of each class (pixels touch at sides and corners).
-        background_index: Class that has no instances.
+        instance_HW: Instance ids from 1; 0 and ``ignore_index`` mark no instance. The class of an
+            instance is that of most of its labelled pixels; its other pixels are dropped. ``None``
+            takes the connected regions of each class (8-connected).
+        background_index: Class without instances.
         ignore_index: Label of void pixels.
-        min_pixels: Instances of fewer are dropped.
+        min_pixels: Instances with fewer pixels are dropped.
 
     Returns:
-        ``boxes`` (I, 4) of left, top, right, bottom edges in pixels, ``labels`` (I) in int64 and
-        ``masks`` (I, H, W) in uint8, on the labels' device; classes in ascending order.
+        ``boxes`` (I, 4) as left, top, right and bottom edge in pixels, ``labels`` (I) in int64 and
+        ``masks`` (I, H, W) in uint8, on the device of the labels, sorted by class.
     """
     label = label_HW.cpu().numpy()
     things = (label != background_index) & (label != ignore_index)
@@ -129,34 +129,36 @@ def _box(mask: np.ndarray) -> list[int]:
 
 
 def coco_label_map(categories: list[str]) -> dict[int, int]:
-    """Map a COCO detector's labels to PASCAL VOC's class ids; others have no class there.
+    """Map a COCO detector's labels to PASCAL VOC's class ids; other labels are left out.
 
     Args:
-        categories: Names by label, as in ``weights.meta['categories']`` of torchvision.
+        categories: Names in the order of the labels, as in torchvision's
+            ``weights.meta['categories']``.
     """
     return {categories.index(name): c for c, name in enumerate(COCO_NAMES_OF_VOC, start=1)}
 
 
 @MODELS.register_module()
 class MaskRCNNSegmentor(BaseSegmentor):
-    """Detect instances with torchvision's Mask R-CNN, and paint them into a map of classes.
+    """Detect instances with torchvision's Mask R-CNN and merge them into a class map.
 
-    Meant for data sets of things on a background, such as PASCAL VOC. ``seg_logits`` of the result
-    is the logarithm of :func:`paint_instances`, so that a softmax divides by the sum over classes.
+    Meant for data sets of objects on a background, such as PASCAL VOC. ``seg_logits`` of the result
+    is the logarithm of :func:`paint_instances`, so its softmax is the score divided by the sum over
+    classes.
 
     Args:
-        data_preprocessor: As of mmseg's segmentors. torchvision resizes and normalises itself, so
-            images should arrive as RGB in [0, 1]: mean 0, std 255.
+        data_preprocessor: As in mmseg's segmentors. torchvision resizes and normalises images
+            itself, so they should be RGB in [0, 1]: use mean 0 and std 255.
         num_classes: K, the background included.
         background_index: Class without instances.
         ignore_index: Label of void pixels.
-        arch: Function of ``torchvision.models.detection`` that builds the detector.
-        detector: Its arguments, such as ``min_size``, ``box_score_thresh``, ``weights_backbone``.
-            Random weights unless given; ``num_classes`` is K unless given.
-        label_map: Class id of each of the detector's labels; ``None``: they are the class ids,
-            with the background at 0. Detections of other labels are left out. ``'coco'``: those of
-            torchvision's COCO weights, for PASCAL VOC's classes; such a detector only tests.
-        min_pixels: Smaller instances are no targets.
+        arch: Name of the function in ``torchvision.models.detection`` that builds the detector.
+        detector: Arguments of that function, such as ``min_size``, ``box_score_thresh`` and
+            ``weights_backbone``. By default weights are random and ``num_classes`` is K.
+        label_map: Class id for each label of the detector; detections of other labels are left out.
+            ``None``: labels are class ids, with the background at 0. ``'coco'``: from the labels of
+            torchvision's COCO weights to PASCAL VOC's classes, for testing only.
+        min_pixels: Instances with fewer pixels are not trained on.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -164,7 +166,7 @@ class MaskRCNNSegmentor(BaseSegmentor):
 
     Raises:
         ImportError: If torchvision is missing, or does not fit torch.
-        ValueError: If ``background_index`` or a class of ``label_map`` is none, or ``arch`` is
+        ValueError: If ``background_index`` or an id in ``label_map`` is not a class, or ``arch`` is
             unknown.
     """
 
@@ -204,7 +206,7 @@ class MaskRCNNSegmentor(BaseSegmentor):
         """Return torchvision's five losses.
 
         Raises:
-            ValueError: If the detector's labels are not the data set's.
+            ValueError: If the detector has other labels than the data set.
         """
         if not self.trains:
             raise ValueError('label_map is for testing a detector of other classes: drop it')
@@ -226,13 +228,13 @@ class MaskRCNNSegmentor(BaseSegmentor):
         return target
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: Optional[list[dict]] = None) -> Tensor:
-        """Return the logarithm of the painted scores."""
+        """Return the logarithm of the scores of :func:`paint_instances`."""
         with torch.no_grad():
             return torch.stack([self._paint(found) for found in self.detector(list(inputs))])
 
     def _paint(self, found: dict[str, Tensor]) -> Tensor:
         table = self.label_map.to(found['labels'].device)
-        labels_I = table[found['labels'].clamp_max(len(table) - 1)]  # its last entry: no class
+        labels_I = table[found['labels'].clamp_max(len(table) - 1)]  # the last entry means no class
         painted_KHW = paint_instances(
             found['masks'].squeeze(1),
             labels_I,
@@ -265,7 +267,7 @@ def _build_detector(arch: str, settings: Mapping[str, Any]) -> Any:
 
 
 def _label_map(given: Any, num_classes: int, background_index: int) -> Tensor:
-    """Class id of each of the detector's labels, the background's for those without; one more."""
+    """Return the class id of each detector label, background for none, plus one last entry."""
     if given is None:
         others = [c for c in range(num_classes) if c != background_index]
         given = dict(enumerate(others, start=1))
@@ -283,7 +285,7 @@ def _label_map(given: Any, num_classes: int, background_index: int) -> Tensor:
 
 
 def _fill_up(instance_HW: Tensor, label_HW: Tensor) -> Tensor:
-    """Extend a map of instances over the padding that the labels have, where there are none."""
+    """Pad an instance map with 0 (no instance) to the size of the padded labels."""
     filled = torch.zeros_like(label_HW)
     filled[: instance_HW.shape[0], : instance_HW.shape[1]] = instance_HW
     return filled

@@ -1,9 +1,9 @@
-"""Segmentor that keeps dropout on at test time, averages several passes, and knows how sure it is.
+"""Segmentor that averages passes with dropout at test time and reports their uncertainty.
 
 Source: "Bayesian SegNet", BMVC 2017, https://arxiv.org/abs/1511.02680, section 3: the prediction is
-the class of the largest mean softmax over the passes, the uncertainty the variance of the softmax,
-averaged over classes.
-Differs from it: nothing. Any model with dropout may be used, mmseg's heads have one.
+the class with the largest mean softmax over the passes. The uncertainty is the variance of the
+softmax over the passes, averaged over classes.
+Differs from it: nothing. Any model with dropout will do; mmseg's heads have it.
 Shape letters: N image, K class, H row, W column.
 """
 
@@ -22,20 +22,20 @@ from torch.nn.modules.dropout import _DropoutNd
 
 @MODELS.register_module()
 class MonteCarloEncoderDecoder(EncoderDecoder):
-    """``EncoderDecoder`` whose predictions are means over passes with dropout.
+    """``EncoderDecoder`` whose predictions are means over several passes with dropout.
 
-    Every result also holds ``uncertainty``, ``(1, H, W)``: the variance of the probabilities over
-    the passes, mean over classes, in [0, 0.25]. ``seg_logits`` holds the mean probabilities. The
-    passes draw from torch's generator, so that ``--seed`` repeats them.
+    Every result also has ``uncertainty``, ``(1, H, W)``: the variance of the probabilities over the
+    passes, averaged over classes, in [0, 0.25]. ``seg_logits`` holds the mean probabilities.
+    Dropout uses torch's random generator, so ``--seed`` makes it reproducible.
 
     Args:
         num_passes: Forward passes per image; the authors take 4 for SegNet and 8 for SegNet-Basic.
-            1 is a single pass with dropout, whose variance is 0.
+            With 1 pass the variance is 0.
         kwargs: Arguments of ``EncoderDecoder``.
 
     Raises:
-        ValueError: If ``num_passes`` is below 1, the model has no dropout that could differ between
-            passes, or one output channel stands for two classes.
+        ValueError: If ``num_passes`` is below 1, the model has no dropout with a probability above
+            0, or it has one output channel for two classes.
     """
 
     out_channels: int
@@ -56,14 +56,14 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
     def predict(
         self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
     ) -> list[SegDataSample]:
-        """Average the passes.
+        """Predict the mean over the passes.
 
         Args:
             inputs: Images ``(N, C, H, W)``.
             data_samples: One per image; their ``ori_shape`` is the size of the results.
         """
         mean_NKHW, variance_N1HW = self.monte_carlo(inputs, data_samples)
-        # Two channels: mmseg would take one for a logit and squash it.
+        # Two channels, because mmseg would apply a sigmoid to a single one.
         pair_N2HW = variance_N1HW.expand(-1, 2, -1, -1)
         copies = data_samples and [SegDataSample(metainfo=s.metainfo) for s in data_samples]
         uncertain = self.postprocess_result(pair_N2HW, copies)
@@ -86,7 +86,8 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
         with _dropout_on(self):
             for index in range(self.num_passes):
                 prob = self.inference(inputs, [dict(meta) for meta in metas]).float().softmax(1)
-                # Welford's update: differences of squared means would round small variances away.
+                # Welford's update, as a difference of squared means would lose small variances by
+                # rounding.
                 before, mean = mean, mean + (prob - mean) / (index + 1)
                 squares = squares + (prob - before) * (prob - mean)
         return mean, squares.mean(1, keepdim=True) / self.num_passes
@@ -104,7 +105,7 @@ def _dropouts(model: nn.Module) -> list[Any]:
 
 @contextmanager
 def _dropout_on(model: nn.Module) -> Iterator[None]:
-    """Put the dropout layers, and nothing else, into training mode."""
+    """Put only the dropout layers into training mode."""
     layers = _dropouts(model)
     modes = [layer.training for layer in layers]
     try:

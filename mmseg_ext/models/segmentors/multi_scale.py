@@ -1,4 +1,4 @@
-"""Multi-scale inputs: one network on several sizes of the image, the larger logit wins.
+"""Multi-scale inputs: one network runs on several image sizes; the maximum of the logits counts.
 
 Source: https://arxiv.org/abs/1606.00915, section 4.1.2 ("MSC"), in two published forms.
 ``'caffe'`` is the authors' release (the network definition of their ResNet-101), ``'port'`` the
@@ -16,12 +16,13 @@ loss, x.5   own grid, every 16th label               own grid
 loss, max   grid of x1                               grid of x1
 ==========  =======================================  =====================================
 
-Differs from them: a third definition, ``'full'``, is mmseg's: logits are enlarged to the labels'
-size. The authors have the scales 0.5, 0.75 and 1 only; of others, ``'caffe'`` enlarges those whose
-step between labels, 8 / s, is no multiple of 8. Where a cell's centre lies between two labels,
-``'port'`` takes the later one; Pillow, which the port calls, lets its rounding errors decide. The
-input is scaled as the port did under torch before 1.6, with which its weights were made: where n s
-is no integer, its ``scale_factor`` means other coordinates since, and other logits.
+Differs from them: there is a third definition, mmseg's ``'full'``: logits are upsampled to the size
+of the labels. The authors only have the scales 0.5, 0.75 and 1; for other scales s, ``'caffe'``
+upsamples the logits whose step between labels, 8 / s, is not a multiple of 8. Where the centre of a
+cell lies between two labels, ``'port'`` takes the later one; in Pillow, which the port calls,
+rounding errors decide. Inputs are scaled as in torch before 1.6, with which the port's weights were
+trained. Where n s is not an integer, later versions of torch read ``scale_factor`` as other
+coordinates, which changes the logits.
 Shape letters: N image, C channel, H row, W column, K class.
 """
 
@@ -46,12 +47,12 @@ DEFINITIONS = ('port', 'caffe', 'full')
 def scaled_size(
     size: Sequence[int], scale: float, *, align_corners: bool = False
 ) -> tuple[int, int]:
-    """Size of an image at a scale, at least 1: ``int(n s)``, or ``int((n - 1) s) + 1`` if aligned.
+    """Return a scaled size, at least 1: ``int(n s)``, or ``int((n - 1) s) + 1`` if aligned.
 
     Args:
         size: H and W in pixels.
         scale: Factor of both sides.
-        align_corners: Keep the centres of corner pixels on each other.
+        align_corners: Align the centres of the corner pixels.
     """
     if align_corners:
         height, width = (int((n - 1) * scale) + 1 for n in size)
@@ -61,14 +62,14 @@ def scaled_size(
 
 
 def shrink_labels(label: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:
-    """Pick one label for each cell of a grid, in exact integer arithmetic.
+    """Pick one label for each cell of a grid by exact integer arithmetic.
 
     Args:
         label: Class ids, ``(..., H, W)``.
         size: Cells of the grid, h and w.
-        align_corners: Cell i of n sits at ``i (H - 1) / (n - 1)``: both borders are picked, and at
-            ``H = 8 (n - 1) + 1`` every eighth label. Otherwise its centre sits at
-            ``(i + 1/2) H / n``: the labels that Pillow's nearest neighbour picks.
+        align_corners: Cell i of n lies at ``i (H - 1) / (n - 1)``, so both borders are picked, and
+            every eighth label if ``H = 8 (n - 1) + 1``. With ``False`` its centre lies at ``(i +
+            1/2) H / n``, as in Pillow's nearest-neighbour resize.
 
     Returns:
         ``(..., h, w)``, same dtype.
@@ -88,19 +89,20 @@ def shrink_labels(label: Tensor, size: Sequence[int], *, align_corners: bool = F
 class MultiScaleEncoderDecoder(EncoderDecoder):
     """``EncoderDecoder`` on several sizes of its input, fused by the element-wise maximum.
 
-    In training every scale has a loss of its own, and so has the maximum; they are logged as
-    ``decode_x0.5.*``, ``decode_max.*`` and so on. With one scale there is one term. Heads and
-    their losses are mmseg's; an auxiliary head sees scale 1 only.
+    In training each scale has its own loss, and so has the maximum; they are logged as
+    ``decode_x0.5.*``, ``decode_max.*`` and so on. With a single scale there is one term. Heads and
+    their losses are mmseg's; an auxiliary head gets only scale 1.
 
     Args:
-        scales: Factors of the input, 1 among them, whose grid the maximum has.
-        loss_definition: ``'port'``, ``'caffe'`` (see the head of this file) or ``'full'``.
-        kwargs: Arguments of mmseg's ``EncoderDecoder``. ``align_corners`` of the decode head, True
-            with ``'caffe'``, False with ``'port'``, holds for every resize, the last one
-            included.
+        scales: Scale factors of the input. They must include 1, whose grid the maximum has.
+        loss_definition: ``'port'``, ``'caffe'`` or ``'full'``, see the docstring of this file.
+        kwargs: Arguments of mmseg's ``EncoderDecoder``. ``align_corners`` of the decode head
+            applies to every resize, including the last; it must be True with ``'caffe'`` and False
+            with ``'port'``.
 
     Shape:
-        Images ``(N, 3, H, W)`` to logits ``(N, K, h, w)`` at the head's size for scale 1.
+        Images ``(N, 3, H, W)`` to logits ``(N, K, h, w)`` at the size of the head's output for
+        scale 1.
 
     Raises:
         ValueError: If 1 is missing from ``scales``, a scale is repeated or not positive, the
@@ -171,10 +173,10 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
         )
 
     def _terms(self, logits: dict[float, Tensor]) -> dict[str, Tensor]:
-        """Logits of each loss term, at the size at which labels are compared with them."""
+        """Return the logits of each loss term at the size at which they meet the labels."""
         terms = dict(logits)
         if self.loss_definition == 'caffe':
-            # labels are thinned by whole steps (8, 16): a scale without one is enlarged to x1
+            # labels are subsampled by whole steps (8, 16); other scales are upsampled to x1
             size = logits[1].shape[2:]
             terms = {
                 s: z if float(1 / s).is_integer() else upsample(z, size, self.align_corners)
@@ -185,7 +187,7 @@ class MultiScaleEncoderDecoder(EncoderDecoder):
 
     def _fit_labels(self, samples: list[SegDataSample], logits: Tensor) -> list[SegDataSample]:
         if self.loss_definition == 'full':
-            return samples  # the head enlarges the logits instead
+            return samples  # the head upsamples the logits instead
         size = logits.shape[2:]
         fitted = []
         for sample in samples:
