@@ -12,6 +12,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ...core.files import PathLike
+from .renamed import renew_types
 
 
 def own_config(
@@ -30,7 +31,9 @@ def own_config(
     for place, text in _texts(content, Path(checkpoint), Path(str(config).split('::')[-1]).stem):
         settings = read_settings(text)
         if settings and isinstance(settings.get('model'), dict):
-            return place, Config(settings)
+            cfg = Config(settings)
+            renew_types(cfg)
+            return place, cfg
     return None
 
 

@@ -6,20 +6,23 @@ from mmengine.config import Config
 
 from ...core import signals
 from ...core.files import PathLike
+from .renamed import renew_types
 
 
 def read_config(path: PathLike) -> Config:
-    """Read a config file that is there.
+    """Read a config file that is there; types that have another name today get it.
 
     Raises:
         ValueError: If it cannot be read, whatever it does.
     """
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
     except signals.Stopped:
         raise
     except (Exception, SystemExit) as error:  # it may end us
         raise unreadable(path, error) from error
+    renew_types(cfg)
+    return cfg
 
 
 def unreadable(path: PathLike, error: Union[Exception, SystemExit], hint: str = '') -> ValueError:

@@ -21,6 +21,7 @@ from ...core.files import PathLike
 from ...core.words import did_you_mean, nearest
 from ..config.check import check_config, check_numbers, check_options
 from ..config.reading import unreadable
+from ..config.renamed import renew_types
 from ..config.schedule import set_max_iters, set_val_interval, short_schedule
 from ..userdata.apply import apply_dataset
 from ..userdata.starts import run_name
@@ -102,6 +103,7 @@ def _read(path: str) -> Config:
         raise unreadable(path, error, hint) from error
     if not isinstance(cfg.get('model'), dict):
         raise ValueError(f'config {path} has no model: a part of a config, or something else')
+    renew_types(cfg)
     return cfg
 
 
