@@ -33,7 +33,8 @@ from ..config.pipelines import test_steps
 from ..draw.pixels import encode, overlay, to_display
 from ..run.listing import LISTING
 from ..run.load import load_model
-from .windows import Memory, check_readable, predict_windows
+from .memory import Memory, check_readable
+from .windows import predict_windows
 
 __all__ = [
     'Failure',

@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmseg_ext.apis.predict import memory as estimate
 from mmseg_ext.apis.predict import predictor as module
-from mmseg_ext.apis.predict import windows
+from mmseg_ext.apis.predict.memory import Memory, free_memory
 from mmseg_ext.apis.predict.predictor import Failure, predict, predict_to_folder
-from mmseg_ext.apis.predict.windows import (
-    Memory,
-    Windows,
-    free_memory,
-    predict_windows,
-    starts,
-)
+from mmseg_ext.apis.predict.windows import Windows, predict_windows, starts
 from mmseg_ext.apis.run.load import load_model
 
 
@@ -120,11 +115,11 @@ def test_a_large_image_goes_window_by_window(tiny_config, weights, tmp_path, mon
     large, small = tmp_path / 'large.png', tmp_path / 'small.png'
     cv2.imwrite(str(large), image.permute(1, 2, 0).numpy())
     cv2.imwrite(str(small), image[:, :40, :40].permute(1, 2, 0).numpy())
-    monkeypatch.setattr(windows, '_SMALL', 2000)
-    monkeypatch.setattr(windows, '_SIDES', (128, 64))
+    monkeypatch.setattr(estimate, '_SMALL', 2000)
+    monkeypatch.setattr(estimate, '_SIDES', (128, 64))
     memory = Memory(model)
     need = memory.needed(image, (300, 300), False)
-    monkeypatch.setattr(windows, 'free_memory', lambda *_: 0.7 * need)
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: 0.7 * need)
     said: list = []
     monkeypatch.setattr(module, 'print_log', lambda line, *_: said.append(line))
     (result,) = predict(model, [large])
@@ -133,7 +128,7 @@ def test_a_large_image_goes_window_by_window(tiny_config, weights, tmp_path, mon
         expected, _ = predict_windows(model, image, _sample(image), cut)
     np.testing.assert_array_equal(result.label, expected)
     assert f'{large} (300x300)' in said[0] and 'in windows of 128x128' in said[0]
-    monkeypatch.setattr(windows, 'free_memory', lambda *_: 0.1 * need)
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: 0.1 * need)
     (failure,) = predict_to_folder(model, [large, small], tmp_path / 'out')
     assert '300x300' in failure.reason and str(large) in failure.reason
     listing = json.loads((tmp_path / 'out/predictions.json').read_text())
@@ -148,8 +143,8 @@ def test_probabilities_of_an_image_that_does_not_fit_are_refused(
     model = load_model(tiny_config, weights, device='cpu')
     path = tmp_path / 'x.png'
     cv2.imwrite(str(path), _image(80, 80).permute(1, 2, 0).numpy())
-    monkeypatch.setattr(windows, '_SMALL', 2000)
-    monkeypatch.setattr(windows, 'free_memory', lambda *_: 400_000)
+    monkeypatch.setattr(estimate, '_SMALL', 2000)
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: 400_000)
     (result,) = predict(model, [path], keep_prob=True)
     assert isinstance(result, Failure) and '--prob' in result.reason and '80x80' in result.reason
 

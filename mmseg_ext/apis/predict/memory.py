@@ -1,0 +1,239 @@
+"""Whether an image fits into the free memory: what predicting it takes, and windows if it does not.
+
+Shape letters: C channel, H row, W column.
+"""
+
+import copy
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torch import Tensor
+
+from ...core.headers import read_bytes, read_header
+from .windows import Size, Windows, as_batch, parts_of
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+
+_SMALL = 1 << 20  # pixels; what is smaller is predicted without asking
+_MARGIN = 1.3  # on what tensors take: operators take memory for themselves, too
+_AROUND = 24  # bytes per pixel of the picture, the labels, the overlay and their files
+_SIDES = (1024, 512, 256)  # of windows, the largest that fits
+_GIGA = 1e9
+
+
+def free_memory(device: Any = 'cpu') -> int:
+    """Bytes that this process may still take: of the machine, its container and its limits."""
+    device = torch.device(device)
+    if device.type == 'cuda':
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    known = [*_of_machine(), *_of_container(), *_of_limit()]
+    return max(0, min(known, default=1 << 62))
+
+
+def _of_machine() -> Iterator[int]:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path('/proc/meminfo').read_text().splitlines():
+            if line.startswith('MemAvailable:'):
+                yield int(line.split()[1]) * 1024
+
+
+def _of_container() -> Iterator[int]:
+    """What the control groups of the process leave, version 2 and 1."""
+    with suppress(OSError):
+        for line in Path('/proc/self/cgroup').read_text().splitlines():
+            number, kinds, name = line.split(':', 2)
+            if number == '0' or 'memory' in kinds.split(','):
+                root = Path('/sys/fs/cgroup') if number == '0' else Path('/sys/fs/cgroup/memory')
+                inner = root / name.lstrip('/')
+                for folder in (inner, *inner.parents):
+                    yield from _of_group(folder)
+                    if folder == root:
+                        break
+
+
+def _of_group(folder: Path) -> Iterator[int]:
+    for limit, used in (
+        ('memory.max', 'memory.current'),
+        ('memory.limit_in_bytes', 'memory.usage_in_bytes'),
+    ):
+        with suppress(OSError, ValueError):  # "max" is no limit
+            total, taken = (int((folder / name).read_text()) for name in (limit, used))
+            yield total - taken + _cached(folder)
+
+
+def _cached(folder: Path) -> int:
+    """Bytes of files that the kernel gives back when asked."""
+    with suppress(OSError, ValueError):
+        for line in (folder / 'memory.stat').read_text().splitlines():
+            if line.startswith(('inactive_file ', 'total_inactive_file ')):
+                return int(line.split()[1])
+    return 0
+
+
+def _of_limit() -> Iterator[int]:
+    """What ``ulimit -v`` leaves."""
+    if resource is None:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        with suppress(OSError, ValueError, IndexError):
+            pages = int(Path('/proc/self/statm').read_text().split()[0])
+            yield limit - pages * os.sysconf('SC_PAGE_SIZE')
+
+
+def check_readable(path: Path) -> None:
+    """Refuse a file that does not even fit into memory once it is decoded.
+
+    Raises:
+        ValueError: If it does not, with its size.
+    """
+    try:
+        header = read_header(read_bytes(str(path)))
+    except ValueError:  # the loader of the pipeline may know it, or says what is wrong
+        return
+    width, height = header.width, header.height
+    need, free = _AROUND * width * height, free_memory()
+    if width * height > _SMALL and need > free:
+        raise ValueError(
+            f'{path} is {width}x{height}, which takes about {need / _GIGA:.1f} GB, and '
+            f'{free / _GIGA:.1f} GB are free: cut it into tiles'
+        )
+
+
+class Memory:
+    """Decides whether an image is predicted at once or in windows.
+
+    Args:
+        model: A segmentor in evaluation mode.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._known: dict[tuple[int, ...], float] = {}
+
+    def plan(self, inputs: Tensor, meta: dict, *, keep_prob: bool = False) -> Optional[Windows]:
+        """Choose windows for an image that would not fit.
+
+        Args:
+            inputs: ``(C, H, W)``, as the pipeline packs it.
+            meta: Of its data sample, with ``ori_shape``.
+            keep_prob: Whether probabilities of the whole image are wanted.
+
+        Returns:
+            ``None`` where the image fits at once.
+
+        Raises:
+            ValueError: If it does not fit in windows either, or cannot be cut.
+        """
+        size, shown = tuple(inputs.shape[-2:]), tuple(meta['ori_shape'][:2])
+        if max(math.prod(size), math.prod(shown)) <= _SMALL:
+            return None
+        free = free_memory(_device_of(self.model))
+        need = self.needed(inputs, shown, keep_prob)
+        if need <= free:
+            return None
+        reason = f'at once it takes about {need / _GIGA:.1f} GB, and {free / _GIGA:.1f} GB are free'
+        if keep_prob:
+            raise ValueError(f'{reason}: leave --prob out, or cut the image into tiles')
+        if size != shown or any(meta.get('padding_size', ())) or meta.get('flip'):
+            raise ValueError(f'{reason}, and its pipeline resizes it, so that it cannot be cut')
+        return self._largest(inputs, free, reason)
+
+    def _largest(self, inputs: Tensor, free: int, reason: str) -> Windows:
+        size = tuple(inputs.shape[-2:])
+        for windows in self._choices():
+            held = self._held(windows, size) + _AROUND * math.prod(size)
+            if held + _MARGIN * self._network(inputs, windows.size) <= free:
+                return Windows(windows.size, windows.stride, windows.smooth, f'{reason}: ')
+        raise ValueError(f'{reason}, which are too few for windows, too: cut it into tiles')
+
+    def _choices(self) -> Iterator[Windows]:
+        test_cfg = _test_cfg(self.model)
+        if test_cfg.get('mode') == 'slide':
+            yield Windows(_pair(test_cfg['crop_size']), _pair(test_cfg['stride']))
+        else:
+            for side in _SIDES:
+                yield Windows((side, side), (side * 3 // 4, side * 3 // 4), smooth=True)
+
+    def _held(self, windows: Windows, size: Sequence[int]) -> float:
+        """Bytes of one row of windows, and of what of it waits for the next row."""
+        return 2 * 4 * (_classes(self.model) + 2) * min(windows.size[0], size[0]) * size[1]
+
+    def needed(self, inputs: Tensor, shown: Sequence[int], keep_prob: bool) -> float:
+        """Bytes that predicting an image at once takes, estimated."""
+        pixels, classes = math.prod(shown), _classes(self.model)
+        around = _AROUND + (14 * classes if keep_prob else 0)
+        size = tuple(inputs.shape[-2:])
+        test_cfg = _test_cfg(self.model)
+        if test_cfg.get('mode') == 'slide':  # sums, a padded window, their quotient
+            crop = _pair(test_cfg['crop_size'])
+            network = self._network(inputs, crop)
+            network += 4 * (3 * classes + 3 + 2 * len(inputs)) * math.prod(size)
+        else:
+            network = self._network(inputs, size)
+        resized = 0 if size == tuple(shown) else 4 * (2 * classes + 4) * pixels
+        return around * pixels + _MARGIN * (network + resized)
+
+    def _network(self, inputs: Tensor, size: Sequence[int]) -> float:
+        """Bytes of tensors in predicting one image of a size, from a run without numbers."""
+        key = (len(inputs), *size)
+        if key not in self._known:
+            model = parts_of(self.model)[0]
+            try:
+                self._known[key] = float(_imagined_peak(model, inputs, size))
+            except Exception:  # a step that looks at numbers: go by a small image
+                self._known[key] = _measured(model, inputs) * math.prod(size)
+        return self._known[key]
+
+
+def _device_of(model: Any) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device('cpu'))
+
+
+def _test_cfg(model: Any) -> dict:
+    return dict(getattr(parts_of(model)[0], 'test_cfg', None) or {})
+
+
+def _classes(model: Any) -> int:
+    return max(2, len(model.dataset_meta['classes']))
+
+
+def _pair(value: Any) -> Size:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _imagined_peak(model: Any, inputs: Tensor, size: Sequence[int]) -> int:
+    """Run the model on tensors that have a shape and no numbers, and count their bytes."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    copied = copy.deepcopy(model)  # a module may keep a tensor from one run to the next
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        image = torch.empty((len(inputs), *size), dtype=inputs.dtype)
+        return _peak(copied, image)
+
+
+def _measured(model: Any, inputs: Tensor, side: int = 256) -> float:
+    """Bytes per pixel on a small image."""
+    with torch.random.fork_rng(devices=[]):  # dropout that is on in testing draws numbers
+        return _peak(model, inputs.new_zeros((len(inputs), side, side))) / side**2
+
+
+def _peak(model: Any, image: Tensor) -> int:
+    from ..run.live_bytes import LiveBytes
+
+    with torch.no_grad(), warnings.catch_warnings(), LiveBytes() as held:
+        warnings.simplefilter('ignore')
+        data = model.data_preprocessor(as_batch(image, {}), False)
+        model.predict(data['inputs'], data['data_samples'])
+    return held.peak
