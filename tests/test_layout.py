@@ -32,7 +32,9 @@ ELSEWHERE = {
     'apis/pages/test_run_report.py': 'apis.draw.curves',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture',
     'apis/predict/test_fast.py': 'models.layers.winograd',
-    'apis/predict/test_predictor.py': 'apis.config.pipelines apis.draw.pixels apis.run.load',
+    'apis/predict/test_predictor.py': (
+        'apis.config.pipelines apis.draw.pixels apis.predict.output apis.run.load'
+    ),
     'apis/predict/test_windows.py': 'apis.predict.memory',
     'apis/run/test_broken_checkpoints.py': 'apis.run.old_results',
     'apis/run/test_checkpoints.py': 'apis.run.testing',

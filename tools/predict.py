@@ -8,7 +8,8 @@ import argparse
 import sys
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.predict.predictor import find_images, load_model, predict_to_folder
+from mmseg_ext.apis.predict.output import predict_to_folder
+from mmseg_ext.apis.predict.predictor import find_images, load_model
 
 
 def parse_args() -> argparse.Namespace:

@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = door(
         'pages.report': 'write_report',
         'predict.fast': 'fast_form',
         'predict.in_memory': 'Predictor',
-        'predict.predictor': 'predict_to_folder',
+        'predict.output': 'predict_to_folder',
         'run.config': 'load_config',
         'run.folder': 'RunFolder',
         'run.load': 'load_model load_tested',

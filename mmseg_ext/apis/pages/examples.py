@@ -83,7 +83,7 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
     listed = set(_listing(folder)[0])
     absent = [path for path in images if str(path.absolute()) not in listed]
     if absent:
-        from ..predict.predictor import predict_to_folder
+        from ..predict.output import predict_to_folder
         from ..run.load import load_tested
 
         model, checkpoint = load_tested(work_dir)

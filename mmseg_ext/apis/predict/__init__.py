@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = door(
     average='load_average run_average',
     fast='fast_form',
     in_memory='Predictor',
-    predictor='find_images predict_to_folder',
+    output='predict_to_folder',
+    predictor='find_images',
 )

@@ -23,7 +23,8 @@ from ..config.metrics import metrics_of
 from ..run.examples import test_dataset
 from ..run.folder import RunFolder
 from ..run.load import load_model
-from .predictor import Failure, find_images, predict_to_folder
+from .output import predict_to_folder
+from .predictor import Failure, find_images
 
 
 class AveragedModel(nn.Module):

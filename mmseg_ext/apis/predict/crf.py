@@ -24,7 +24,8 @@ from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ...models.layers.dense_crf import DenseCRF
 from ..draw.pixels import read_rgb
 from ..run.listing import LISTING, read_predictions
-from .predictor import Failure, Prediction, write_prediction
+from .output import write_prediction
+from .predictor import Failure, Prediction
 
 Setting = dict[str, Any]
 SEARCHABLE = ('pos_w', 'pos_xy', 'bi_w', 'bi_xy', 'bi_rgb', 'iterations')

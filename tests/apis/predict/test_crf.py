@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mmseg_ext.apis.predict import crf, crf_picture
-from mmseg_ext.apis.predict.predictor import Prediction, write_prediction
+from mmseg_ext.apis.predict.output import write_prediction
+from mmseg_ext.apis.predict.predictor import Prediction
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
 from mmseg_ext.models.layers.dense_crf import SETTINGS, DenseCRF
 

@@ -12,12 +12,8 @@ from PIL import Image
 from support.paths import ROOT
 
 from mmseg_ext.apis.draw import pixels as pictures
-from mmseg_ext.apis.predict.predictor import (
-    Failure,
-    find_images,
-    predict,
-    predict_to_folder,
-)
+from mmseg_ext.apis.predict.output import predict_to_folder
+from mmseg_ext.apis.predict.predictor import Failure, find_images, predict
 from mmseg_ext.apis.run.checkpoints import read_checkpoint
 from mmseg_ext.apis.run.load import choose_device, class_names, load_model
 from mmseg_ext.core.files import output_names
@@ -468,7 +464,7 @@ def test_a_pipe_does_not_hang_and_what_is_left_out_is_named(model, tmp_path, sai
 
 
 def test_a_stopped_run_lists_what_it_has_done(model, tmp_path, monkeypatch) -> None:
-    from mmseg_ext.apis.predict import predictor as module
+    from mmseg_ext.apis.predict import output as module
 
     first, second = (_picture(tmp_path / name, 16, 16) for name in ('a.png', 'b.png'))
     write = module.write_prediction

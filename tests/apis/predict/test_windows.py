@@ -11,7 +11,8 @@ import torch
 from mmseg_ext.apis.predict import memory as estimate
 from mmseg_ext.apis.predict import predictor as module
 from mmseg_ext.apis.predict.memory import Memory, free_memory
-from mmseg_ext.apis.predict.predictor import Failure, predict, predict_to_folder
+from mmseg_ext.apis.predict.output import predict_to_folder
+from mmseg_ext.apis.predict.predictor import Failure, predict
 from mmseg_ext.apis.predict.windows import Windows, predict_windows, starts
 from mmseg_ext.apis.run.load import load_model
 

@@ -1,0 +1,175 @@
+"""Predictions as files: masks, overlays, probabilities, and the list of what is done."""
+
+import errno
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+from PIL import Image
+
+from ...core.files import PathLike, output_names, write_bytes, write_json
+from ...core.labels import background_of
+from ..draw.pixels import encode, overlay
+from ..run.listing import LISTING
+from .predictor import Failure, Prediction, predict
+
+_EVERY_S = 5.0  # the list of what is done is written so often, and at the end
+# What the file system says of one name; all else, such as a full disk, concerns every image.
+_OF_ONE_NAME = (
+    errno.ENAMETOOLONG,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EINVAL,
+    errno.EILSEQ,
+)
+
+
+def write_prediction(
+    prediction: Prediction, out: PathLike, name: PathLike, *, meta: dict
+) -> dict[str, Any]:
+    """Write index mask, overlay and, if there are any, probabilities and uncertainty.
+
+    The picture of the uncertainty is black at 0 and white at its largest value in this image,
+    which the list holds; the file beside it has the values.
+
+    Args:
+        prediction: What to write.
+        out: Folder; the files go to ``masks``, ``overlays`` and ``prob`` in it.
+        name: Path of the output below these, without a suffix.
+        meta: ``classes`` and ``palette``.
+
+    Returns:
+        The paths below ``out`` by kind, with ``image``, the absolute path of the image.
+    """
+    out, classes, palette = Path(out), meta['classes'], meta['palette']
+    entry = dict(
+        image=str(prediction.path.absolute()),
+        mask=f'masks/{name}.png',
+        overlay=f'overlays/{name}.png',
+    )
+    write_bytes(out / entry['mask'], _encode_mask(prediction.label, palette))
+    clear = background_of(classes)
+    painted = overlay(prediction.picture, prediction.label, palette, clear=clear)
+    write_bytes(out / entry['overlay'], encode(painted))
+    if prediction.prob is not None:
+        entry['prob'] = f'prob/{name}.npz'
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, prob=prediction.prob, classes=np.array(classes))
+        write_bytes(out / entry['prob'], buffer.getvalue())
+    if prediction.uncertainty is not None:
+        entry.update(_write_uncertainty(prediction.uncertainty, out, name))
+    return entry
+
+
+def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> dict[str, Any]:
+    highest = float(values.max(initial=0))
+    grey = np.round(255 * values / (highest or 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, uncertainty=values)
+    file = f'uncertainty/{name}.npz'
+    write_bytes(out / file, buffer.getvalue())
+    write_bytes(out / f'uncertainty/{name}.png', encode(np.repeat(grey[..., None], 3, 2)))
+    return dict(uncertainty=file, highest_uncertainty=highest)
+
+
+def _encode_mask(label: np.ndarray, palette: Sequence[Sequence[int]]) -> bytes:
+    """Encode class indices as PNG: with a palette, so that a viewer shows colors, up to 256."""
+    image = Image.fromarray(label)
+    if label.dtype == np.uint8:
+        image.putpalette(bytes(np.asarray(palette, np.uint8).ravel()))
+    buffer = io.BytesIO()
+    image.save(buffer, format='PNG')
+    return buffer.getvalue()
+
+
+def predict_to_folder(
+    model: Any,
+    images: Sequence[Path],
+    out: PathLike,
+    *,
+    prob: bool = False,
+    source: Optional[dict] = None,
+) -> list[Failure]:
+    """Predict images into a folder, with a progress bar, and list them in ``predictions.json``.
+
+    The list says what is done and what failed, also of a run that was stopped.
+
+    Example::
+
+        failures = apis.predict_to_folder(model, [Path('photo.jpg')], 'predictions')
+
+    Args:
+        model: From :func:`load_model`.
+        images: From :func:`find_images`.
+        out: Folder for masks, overlays, probabilities and the list.
+        prob: Write probabilities, too.
+        source: Anything worth keeping in the list, such as config and checkpoint.
+
+    Returns:
+        The images that failed; all others are written.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
+    """
+    from tqdm import tqdm
+
+    listing = _Listing(Path(out), dict(source or {}, **model.dataset_meta))
+    results = predict(model, images, keep_prob=prob)
+    named = zip(output_names(images), results)
+    with listing, tqdm(named, total=len(images), desc='predict', unit='image') as bar:
+        for name, result in bar:
+            if isinstance(result, Prediction):
+                result = _written(result, out, name, model.dataset_meta)
+            listing.add(result)
+            if listing.failures:
+                bar.set_postfix(failed=len(listing.failures))
+    return listing.failures
+
+
+def _written(prediction: Prediction, out: PathLike, name: Path, meta: dict) -> Union[dict, Failure]:
+    """Write a prediction; where its name is no name for a file, it failed, and the others go on."""
+    try:
+        return write_prediction(prediction, out, name, meta=meta)
+    except OSError as error:
+        if error.errno not in _OF_ONE_NAME:
+            raise
+        path = prediction.path
+        return Failure(path, f'{path} cannot be written below {out}: {error.strerror}')
+
+
+class _Listing:
+    """``predictions.json``: written at the start, every few seconds, and whenever the run ends."""
+
+    def __init__(self, out: Path, about: dict) -> None:
+        self.path, self.about = out / LISTING, about
+        self.entries: list[dict] = []
+        self.failures: list[Failure] = []
+        self._written = 0.0
+
+    def __enter__(self) -> '_Listing':
+        self._write()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._write()
+
+    def add(self, result: Union[dict, Failure]) -> None:
+        """Add what was written of an image, or why nothing was."""
+        if isinstance(result, Failure):
+            self.failures.append(result)
+        else:
+            self.entries.append(result)
+        if time.monotonic() - self._written > _EVERY_S:
+            self._write()
+
+    def _write(self) -> None:
+        failed = [
+            dict(image=str(failure.path.absolute()), reason=failure.reason)
+            for failure in self.failures
+        ]
+        write_json(self.path, dict(self.about, images=self.entries, failed=failed))
+        self._written = time.monotonic()
