@@ -17,7 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from ..core.files import replacing_folder
-from ..core.reading import read_image, read_mask
+from ..core.masks import read_mask
+from ..core.reading import read_image
 from .bmseg import GROUPS, IMAGES, MASKS
 from .folder import IMAGE_SUFFIXES, files_by_stem
 from .groups import groups_of, read_groups, write_groups

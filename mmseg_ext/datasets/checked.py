@@ -13,7 +13,8 @@ import cv2
 from mmseg.datasets import BaseSegDataset
 
 from ..core.files import stem_below
-from ..core.reading import read_image, read_mask
+from ..core.masks import read_mask
+from ..core.reading import read_image
 from .groups import group_unit, groups_of, read_groups
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mmseg.registry import DATASETS
 
 from ..core.labels import IGNORE, evenly
-from ..core.reading import read_mask
+from ..core.masks import read_mask
 from ..core.words import check_choice
 from .checked import CheckedSegDataset
 from .signs import facts_without, mask_facts, mask_signs

@@ -13,7 +13,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 from torch import from_numpy
 
-from ..core.reading import read_mask
+from ..core.masks import read_mask
 
 
 @TRANSFORMS.register_module()

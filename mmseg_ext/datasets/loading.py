@@ -14,7 +14,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from ..core.labels import IGNORE
-from ..core.reading import read_mask
+from ..core.masks import read_mask
 
 _NO_CLASS = -1
 

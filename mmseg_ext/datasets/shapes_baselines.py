@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.reading import read_color, read_mask
+from ..core.masks import read_mask
+from ..core.reading import read_color
 from .shapes import CLASSES
 
 _K = len(CLASSES)

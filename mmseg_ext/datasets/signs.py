@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from ..core.reading import read_stored_mask
+from ..core.masks import read_stored_mask
 
 Color = tuple[int, int, int]
 

@@ -20,7 +20,8 @@ from mmseg_ext.apis.predict.predictor import build_pipeline
 from mmseg_ext.apis.userdata.check import as_text, check_data
 from mmseg_ext.apis.userdata.file import read_data_file
 from mmseg_ext.apis.userdata.page import write_page
-from mmseg_ext.core.reading import read_color, read_image, read_mask
+from mmseg_ext.core.masks import read_mask
+from mmseg_ext.core.reading import read_color, read_image
 
 ROWS = [dict(type='LoadImageFromFile'), dict(type='LoadLabels'), dict(type='PackSegInputs')]
 
@@ -192,7 +193,7 @@ def test_one_module_opens_pictures():
         for path in root.rglob('*.py')
         if '.mim' not in path.parts and doors.search(path.read_text(encoding='utf-8'))
     }
-    readers = {'core/headers.py', 'core/reading.py', 'core/tiff.py'}
+    readers = {'core/headers.py', 'core/masks.py', 'core/reading.py', 'core/tiff.py'}
     others = {
         'datasets/bmseg_files.py',  # PNG's check sums, before the one reader reads
         'apis/userdata/outlines/labelme.py',  # bitmaps inside of a JSON file

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.files import PathLike
 from ...core.labels import IGNORE, evenly
-from ...core.reading import read_mask
+from ...core.masks import read_mask
 from ..draw.blocks import Color, Picture
 from ..draw.pixels import (
     WRONG,

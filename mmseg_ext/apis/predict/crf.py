@@ -19,7 +19,7 @@ import torch
 
 from ...core import refusals
 from ...core.files import PathLike, write_json
-from ...core.reading import read_mask
+from ...core.masks import read_mask
 from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ...models.layers.dense_crf import DenseCRF
 from ..draw.pixels import read_rgb

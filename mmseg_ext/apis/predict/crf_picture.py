@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 
 from ...core.files import PathLike
-from ...core.reading import read_mask
+from ...core.masks import read_mask
 from ..draw.pixels import colorize, picture_grid, read_rgb
 from .crf import Item, read_listing
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
-from ...core.reading import read_mask
+from ...core.masks import read_mask
 from ..config.pipelines import label_loader
 from ..draw.pixels import read_rgb
 from .folder import RunFolder

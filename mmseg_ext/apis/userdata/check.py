@@ -116,7 +116,7 @@ class DataReport:
 def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     """Read all images and masks that a data set file names and report what is wrong.
 
-    Files are read as training reads them (``core/reading.py``), and refused with its words.
+    Files are read as training reads them (``core/reading.py``, ``core/masks.py``), and refused so.
     Reported are as errors: files that cannot be read, or not by the rows, masks of another size
     than their image, values without a class, images without a mask, images that two splits share
     (by content, as well), and the signs of ``datasets/signs.py``; as warnings: images twice in one

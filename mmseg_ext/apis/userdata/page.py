@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.files import write_bytes
 from ...core.labels import background_of, evenly
-from ...core.reading import read_mask
+from ...core.masks import read_mask
 from ...datasets.loading import colors_to_ids
 from ..draw.blocks import (
     Cell,

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ...core.labels import evenly
-from ...core.reading import Picture, read_color_picture, read_mask, read_picture, read_stored_mask
+from ...core.masks import read_mask, read_stored_mask
+from ...core.reading import Picture, read_color_picture, read_picture
 from ...datasets.folder import files_by_stem, read_list
 from ...datasets.groups import read_groups
 from ...datasets.multichannel import LoadImage

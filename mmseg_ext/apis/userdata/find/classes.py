@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from ....core.labels import voc_palette
-from ....core.reading import StoredMask, read_stored_mask
+from ....core.masks import StoredMask, read_stored_mask
 from ..scan import count_colors, in_threads
 from .names import Listed, names_in
 from .signs import (

@@ -24,7 +24,7 @@ from typing import Optional
 import numpy as np
 
 from ....core.labels import evenly
-from ....core.reading import read_stored_mask
+from ....core.masks import read_stored_mask
 from ....datasets.folder import IMAGE_SUFFIXES
 from .folders import MASK_WORDS, Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
 from .pairs import Folders, Layout, match, pair_folders
