@@ -59,6 +59,7 @@ ELSEWHERE = {
         'apis.userdata.changes apis.userdata.crop apis.userdata.data apis.userdata.starts'
     ),
     'configs/test_configs.py': 'models.backbones.hrnet',
+    'core/test_checkpoints.py': 'core.fitting',
     'core/test_reading.py': 'core.masks',
     'datasets/test_bmseg.py': 'datasets.bmseg_files datasets.groups',
     'datasets/test_checked.py': 'datasets.camvid datasets.voc',

@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Optional
 
-from .checkpoints import read_checkpoint, settings_of, weights_of
+from .checkpoints import read_checkpoint, settings_of
 from .files import PathLike
+from .fitting import weights_of
 
 LAST_NOTE = 'last_checkpoint'  # file in a run's folder that names its last checkpoint
 # In a checkpoint's message hub: iteration of the last validation that is done. mmengine logs what

@@ -15,7 +15,8 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
 
-from ..core.checkpoints import read_checkpoint, weights_of
+from ..core.checkpoints import read_checkpoint
+from ..core.fitting import weights_of
 
 
 def inflate_conv(

@@ -15,8 +15,9 @@ from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 
-from ..core.checkpoints import check_classes, check_finite, check_fit, settings_of, weights_of
+from ..core.checkpoints import settings_of
 from ..core.files import PathLike
+from ..core.fitting import check_classes, check_finite, check_fit, weights_of
 from ..core.saved import began_with, best_files, find_resumable, lacking
 
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # of a scheduler's state

@@ -13,7 +13,8 @@ from mmengine.model.weight_init import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
-from ..core.checkpoints import read_checkpoint, weights_of
+from ..core.checkpoints import read_checkpoint
+from ..core.fitting import weights_of
 
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 

@@ -13,13 +13,8 @@ from support.paths import ROOT
 from torch import nn
 
 from mmseg_ext.core import checkpoints
-from mmseg_ext.core.checkpoints import (
-    check_classes,
-    check_finite,
-    read_checkpoint,
-    settings_of,
-    weights_of,
-)
+from mmseg_ext.core.checkpoints import read_checkpoint, settings_of
+from mmseg_ext.core.fitting import check_classes, check_finite, weights_of
 
 
 class Code:

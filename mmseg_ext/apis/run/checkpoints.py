@@ -11,17 +11,9 @@ from typing import Any, Optional
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
-from ...core.checkpoints import (
-    State,
-    check_classes,
-    check_finite,
-    check_fit,
-    read_checkpoint,
-    settings_of,
-    weights_of,
-    write_checkpoint,
-)
+from ...core.checkpoints import read_checkpoint, settings_of, write_checkpoint
 from ...core.files import PathLike
+from ...core.fitting import State, check_classes, check_finite, check_fit, weights_of
 
 __all__ = [
     'check_classes',
