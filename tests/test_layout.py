@@ -52,8 +52,9 @@ ELSEWHERE = {
         'apis.cli.errors apis.userdata.file apis.userdata.page apis.userdata.scan'
     ),
     'apis/userdata/test_init.py': (
-        'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.layout '
-        'apis.userdata.find.names apis.userdata.find.pairs apis.userdata.find.splits'
+        'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '
+        'apis.userdata.find.layout apis.userdata.find.names apis.userdata.find.pairs '
+        'apis.userdata.find.splits apis.userdata.find.values'
     ),
     'apis/userdata/test_rules.py': (
         'apis.userdata.changes apis.userdata.crop apis.userdata.data apis.userdata.starts'

@@ -13,8 +13,9 @@ from ...core.labels import evenly
 from ...core.words import command
 from ...datasets.splits import write_lists
 from .file import PARTS, as_name, read_data_file
-from .find.classes import Classes, MaskContent, classes_of, find_classes, read_content
+from .find.classes import MaskContent, classes_of, find_classes, read_content
 from .find.folders import MADE
+from .find.found import Classes
 from .find.layout import find_layout, has_masks
 from .find.names import names_in
 from .find.pairs import Folders, Layout

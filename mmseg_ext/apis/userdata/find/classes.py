@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ....core.labels import voc_palette
 from ....core.masks import StoredMask, read_stored_mask
 from ..scan import count_colors, in_threads
+from .found import Classes, Color, spare_colors
 from .names import Listed, names_in
 from .signs import (
     MaskFacts,
@@ -23,16 +22,12 @@ from .signs import (
     palette_beside_colors,
     palettes_disagree,
 )
-
-Color = tuple[int, int, int]
+from .values import is_soft, match_names, soft_classes, value_classes
 
 _MAX_COLORS = 64  # more than any data set has classes with colors told apart by eye
-_MAX_VALUES = 256
 _MAX_IGNORED = 1000  # values, or colors, that a file can list as ignored
 _BLENDED = 0.15  # of the pixels: with more of them ignored, not enough would be left
 _STRAY = 0.001  # of the pixels: beside blends, a rarer value is one, too
-_NO_LABEL = (255, 65535)  # the largest value of a mask means so, unless it is one of a scale
-_IGNORE = 'ignore'  # nnU-Net's name of what has no label
 _VOC_BORDER = (224, 224, 192)
 
 
@@ -50,27 +45,6 @@ class MaskContent(NamedTuple):
     colors: dict[Any, int]
     facts: MaskFacts
     palette: list[Color]
-
-
-@dataclass
-class Classes:
-    """The classes that masks were found to hold.
-
-    Args:
-        names: Of the classes, in the order of their values.
-        values: Value of each; empty if the masks hold colors.
-        colors: RGB of each.
-        ignored: Values or colors without a class.
-        threshold: Masks become 1 from this value on.
-        notes: What was guessed, a line each.
-    """
-
-    names: list[str]
-    values: list[int]
-    colors: list[Color]
-    ignored: list[Any] = field(default_factory=list)
-    threshold: Optional[int] = None
-    notes: list[str] = field(default_factory=list)
 
 
 def find_classes(
@@ -147,8 +121,8 @@ def classes_of(
         blends, note = _blends(in_threads(_colored, contents), counts)
         _refuse_numbered(contents, listed)
         found = _by_color(counts, blends, path, listed)
-    elif _is_soft(counts) and not any(content.palette for content in contents):
-        found, note = _soft(counts), ''
+    elif is_soft(counts) and not any(content.palette for content in contents):
+        found, note = soft_classes(counts), ''
     else:
         found, note = _of_values(facts, counts, path, listed, named=len(names) > 2)
     found.notes += [text for text in (why, note) if text]
@@ -236,124 +210,13 @@ def _of_values(
     facts: Sequence[MaskFacts], counts: Counter, path: str, listed: Listed, *, named: bool
 ) -> tuple[Classes, str]:
     """Classes of masks that hold values."""
-    numbered = None if named or _match_names(sorted(counts), listed) else instance_numbers(facts)
+    numbered = None if named or match_names(sorted(counts), listed) else instance_numbers(facts)
     if numbered is not None:
-        found = Classes(['background', 'foreground'], [0, 1], _colors(2), threshold=1)
+        found = Classes(['background', 'foreground'], [0, 1], spare_colors(2), threshold=1)
         text = numbered.text.split(';')[0]
         return found, f'{text}: class 1 is any value from 1 on; the names are made up'
     blends, note = _blends(facts, counts)
-    return _by_value(counts, blends, path, listed), note
-
-
-# ------------------------------------------------------------------------------- values
-
-
-def _by_value(counts: Counter, blends: list[int], path: str, listed: Listed) -> Classes:
-    values = sorted(value for value in counts if value not in blends)
-    if len(values) > _MAX_VALUES or values[0] < 0:
-        raise ValueError(
-            f'{path} and others hold {len(values)} different values from {values[0]} to '
-            f'{values[-1]}: these are no class ids (of instances, a photograph, or a distance '
-            'map?); save masks of class ids'
-        )
-    binary = values in ([0, 255], [0, 65535])
-    ignored, notes = _no_label(values, counts, listed)
-    values = [value for value in values if value not in ignored]
-    named = _match_names(values, listed)
-    if named is None:
-        names = [_made_up(value, counts, binary) for value in values]
-        notes += _unused_names(values, listed)
-        notes.append('the names of the classes are made up: change them')
-    else:
-        values, names = named
-        unlabelled = [v for v, n in zip(values, names) if n.lower() == _IGNORE]
-        if unlabelled:
-            ignored += unlabelled
-            notes.append(f'{listed.source} calls {unlabelled} {_IGNORE}: taken as ignored')
-            names = [n for n in names if n.lower() != _IGNORE]
-            values = [v for v in values if v not in unlabelled]
-        shown = ', '.join(f'{v} = {n}' for v, n in list(zip(values, names))[:4])
-        notes.append(f'names from {listed.source}: {shown}{", ..." if len(values) > 4 else ""}')
-    if len(values) < 2:
-        raise ValueError(f'the masks hold the value {values} only: nothing to tell apart')
-    return Classes(names, values, _colors(len(values)), [*ignored, *blends], notes=notes)
-
-
-def _no_label(values: list[int], counts: Counter, listed: Listed) -> tuple[list[int], list[str]]:
-    """The largest value, if it says that there is no label, and a note on it."""
-    last = values[-1]
-    known = {name.value for name in listed.names}
-    if last not in _NO_LABEL or values == [0, last] or last in known:
-        return [], []
-    if _is_scale(values):
-        return [], [f'the values {values} are even steps up to {last}, which is a class, too']
-    share = 100 * counts[last] / sum(counts.values())
-    return [last], [f'the value {last} ({share:.1f} % of pixels) is taken as ignored']
-
-
-def _unused_names(values: list[int], listed: Listed) -> list[str]:
-    """A note on a file of names that do not fit."""
-    if not listed.source:
-        return []
-    more = ', ...' if len(values) > 8 else ''
-    shown = ', '.join(map(str, values[:8]))
-    return [
-        f'{listed.source} is not used: it has {len(listed.names)} names of classes that are '
-        f'understood, which do not fit the values {shown}{more} of the masks'
-    ]
-
-
-def _is_scale(values: list[int]) -> bool:
-    """Whether values are greys at even distances, as 0, 128, 255, which ids are not."""
-    steps = np.diff(values)
-    return len(steps) > 1 and int(steps.min()) >= 16 and int(steps.max() - steps.min()) <= 2
-
-
-def _soft(counts: Counter) -> Classes:
-    middle = (max(counts) + 1) // 2
-    note = (
-        f'the masks hold {len(counts)} greys, nearly all at both ends, as after lossy compression '
-        f'or scaling: class 1 from {middle} on; the names are made up'
-    )
-    names = ['background', 'foreground']
-    return Classes(names, [0, 1], _colors(2), threshold=middle, notes=[note])
-
-
-def _is_soft(counts: Counter) -> bool:
-    """Whether nearly all pixels lie at both ends of a scale of many greys.
-
-    Class ids besides 255 leave the values just below it empty.
-    """
-    top = max(counts)
-    below = [value for value in range(top - 8, top) if value in counts]
-    if len(counts) <= 16 or not 128 <= top <= 255 or len(below) < 4:
-        return False
-    ends = sum(number for value, number in counts.items() if value <= 32 or value >= top - 32)
-    return ends > 0.95 * sum(counts.values())
-
-
-def _made_up(value: int, counts: Counter, binary: bool) -> str:
-    if value == 0 and (binary or counts[0] == max(counts.values())):
-        return 'background'
-    return 'foreground' if binary else f'class_{value}'
-
-
-def _match_names(values: list[int], listed: Listed) -> Optional[tuple[list[int], list[str]]]:
-    """Values and their names: by the values in the list, else by the order of its lines."""
-    by_value = {entry.value: entry.name for entry in listed.names if entry.value is not None}
-    if not by_value:
-        by_value = {index: entry.name for index, entry in enumerate(listed.names)}
-        if not all(value in by_value for value in values) and len(by_value) == len(values):
-            by_value = dict(zip(values, by_value.values()))
-    if not by_value or not all(value in by_value for value in values):
-        return None
-    # A class of the list that no mask holds keeps its id.
-    if by_value.keys() > set(values) and max(by_value) <= 255:
-        values = sorted(by_value)
-    return values, [by_value[value] for value in values]
-
-
-# ------------------------------------------------------------------------------ colors
+    return value_classes(counts, blends, path, listed), note
 
 
 def _by_color(counts: Counter, blends: list[Color], path: str, listed: Listed) -> Classes:
@@ -396,10 +259,6 @@ def _use_palette(found: Classes, contents: Sequence[MaskContent], *, colored: bo
         colors = [palette[value] for value in found.values]
         if len(set(colors)) == len(colors):
             found.colors = colors
-
-
-def _colors(count: int) -> list[Color]:
-    return [(red, green, blue) for red, green, blue in voc_palette(count)]
 
 
 def _named(found: Classes, names: Sequence[str]) -> Classes:

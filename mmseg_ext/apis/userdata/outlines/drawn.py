@@ -19,8 +19,8 @@ from PIL import Image
 from ....core.files import write_bytes
 from ....core.headers import read_bytes, read_header
 from ....core.labels import IGNORE, is_background, voc_palette
-from ..find.classes import Classes
 from ..find.folders import MADE, read_name
+from ..find.found import Classes
 from ..find.pairs import Folders, Layout
 
 Size = tuple[int, int]

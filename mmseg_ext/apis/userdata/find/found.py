@@ -1,0 +1,34 @@
+"""The classes that were found in masks, whoever finds them."""
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ....core.labels import voc_palette
+
+Color = tuple[int, int, int]
+
+
+@dataclass
+class Classes:
+    """The classes that masks were found to hold.
+
+    Args:
+        names: Of the classes, in the order of their values.
+        values: Value of each; empty if the masks hold colors.
+        colors: RGB of each.
+        ignored: Values or colors without a class.
+        threshold: Masks become 1 from this value on.
+        notes: What was guessed, a line each.
+    """
+
+    names: list[str]
+    values: list[int]
+    colors: list[Color]
+    ignored: list[Any] = field(default_factory=list)
+    threshold: Optional[int] = None
+    notes: list[str] = field(default_factory=list)
+
+
+def spare_colors(count: int) -> list[Color]:
+    """Colors for classes that bring none, VOC's."""
+    return [(red, green, blue) for red, green, blue in voc_palette(count)]
