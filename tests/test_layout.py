@@ -49,7 +49,8 @@ ELSEWHERE = {
     ),
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
     'apis/userdata/test_check.py': (
-        'apis.cli.errors apis.userdata.file apis.userdata.page apis.userdata.scan'
+        'apis.cli.errors apis.userdata.file apis.userdata.page apis.userdata.read '
+        'apis.userdata.scan'
     ),
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '

@@ -17,7 +17,7 @@ from ...core.files import PathLike
 from ...core.words import unknown
 from ..config.written import configs_folder
 from ..run.folder import RunFolder
-from ..userdata.file import read_data_file
+from ..userdata.read import read_data_file
 
 MANIFEST = 'tables.yml'
 

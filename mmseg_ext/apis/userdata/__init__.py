@@ -9,8 +9,8 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     apply='apply_dataset',
     check='as_text check_data',
-    file='read_data_file',
     init='init_data_file',
     page='write_page',
+    read='read_data_file',
     weights='as_table count_split weigh',
 )

@@ -15,7 +15,8 @@ from ...core.files import PathLike
 from ...core.reading import Picture, UnfitImageError, read_picture
 from ...datasets.loading import size_mismatch
 from ...datasets.signs import MaskFacts
-from .file import PARTS, DataFile, read_data_file
+from .file import PARTS, DataFile
+from .read import read_data_file
 from .scan import (
     MaskCount,
     Pair,

@@ -9,7 +9,8 @@ import torch
 from ...core.files import PathLike
 from ...core.labels import background_of
 from ...models.losses.class_weights import class_weights
-from .file import DataFile, read_data_file
+from .file import DataFile
+from .read import read_data_file
 from .scan import MaskCount, median_size, pair_files, probe, read_group_file
 
 Size = tuple[int, int]

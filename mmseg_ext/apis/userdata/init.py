@@ -12,7 +12,7 @@ from ...core.files import PathLike, path_below, write_bytes
 from ...core.labels import evenly
 from ...core.words import command
 from ...datasets.splits import write_lists
-from .file import PARTS, as_name, read_data_file
+from .file import PARTS
 from .find.classes import MaskContent, classes_of, find_classes, read_content
 from .find.folders import MADE
 from .find.found import Classes
@@ -23,6 +23,7 @@ from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
 from .outlines.annotations import find_annotations
 from .outlines.drawn import classes_of_drawn, layout_of_drawn, paint_masks
+from .read import as_name, read_data_file
 from .scan import in_threads, pair_files, shows_mask_of
 
 __all__ = ['find_classes', 'init_data_file']

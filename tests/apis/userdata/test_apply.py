@@ -20,7 +20,7 @@ from mmseg_ext.apis.config.check import check_config
 from mmseg_ext.apis.folds.fold import use_fold
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.userdata.apply import apply_dataset
-from mmseg_ext.apis.userdata.file import read_data_file
+from mmseg_ext.apis.userdata.read import read_data_file
 
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
                  if '_base_' not in p.parts and not p.name.startswith('_'))  # fmt: skip

@@ -18,8 +18,8 @@ import mmseg_ext
 from mmseg_ext.apis.cli.errors import run_tool
 from mmseg_ext.apis.userdata.apply import apply_dataset
 from mmseg_ext.apis.userdata.check import as_text, check_data, class_rows
-from mmseg_ext.apis.userdata.file import read_data_file
 from mmseg_ext.apis.userdata.page import choose_examples, labels_of, write_page
+from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.scan import probe_images
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.reading import read_color as read_turned

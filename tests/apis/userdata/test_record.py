@@ -7,7 +7,7 @@ from PIL import Image
 from support.paths import ROOT
 
 from mmseg_ext.apis.userdata import apply as user_dataset
-from mmseg_ext.apis.userdata.file import read_data_file
+from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.record import check_same_data, record_data
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mmseg_ext.apis.userdata.file import read_data_file
+from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.scan import read_group_file
 from mmseg_ext.core import words
 

@@ -12,7 +12,6 @@ from PIL import Image
 import mmseg_ext  # noqa: F401
 from mmseg_ext.apis.userdata.check import check_data
 from mmseg_ext.apis.userdata.data import read_user_data
-from mmseg_ext.apis.userdata.file import read_data_file
 from mmseg_ext.apis.userdata.find.signs import (
     images_are_masks,
     instance_numbers,
@@ -25,6 +24,7 @@ from mmseg_ext.apis.userdata.find.signs import (
     palettes_disagree,
     shown_forms,
 )
+from mmseg_ext.apis.userdata.read import read_data_file
 
 SIZE = (60, 80)
 RED, GREEN, BLUE = (200, 10, 0), (0, 180, 20), (30, 0, 220)
