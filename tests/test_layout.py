@@ -43,15 +43,16 @@ ELSEWHERE = {
     'apis/run/test_settings.py': 'apis.run.network_facts apis.run.options apis.run.recorded',
     'apis/tables/test_run.py': 'apis.tables.submit',
     'apis/tables/test_values.py': 'apis.tables.text',
+    'apis/userdata/checks/test_check.py': (
+        'apis.cli.errors apis.userdata.checks.findings apis.userdata.checks.page '
+        'apis.userdata.checks.text apis.userdata.file apis.userdata.pairing apis.userdata.read '
+        'apis.userdata.scan'
+    ),
     'apis/userdata/find/test_signs.py': 'datasets.signs',
     'apis/userdata/outlines/test_annotations.py': (
         'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
     ),
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
-    'apis/userdata/test_check.py': (
-        'apis.cli.errors apis.userdata.file apis.userdata.page apis.userdata.read '
-        'apis.userdata.scan'
-    ),
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '
         'apis.userdata.find.layout apis.userdata.find.names apis.userdata.find.pairs '

@@ -10,9 +10,10 @@ import shlex
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.userdata.check import as_text, check_data
+from mmseg_ext.apis.userdata.checks.check import check_data
+from mmseg_ext.apis.userdata.checks.page import write_page
+from mmseg_ext.apis.userdata.checks.text import as_text
 from mmseg_ext.apis.userdata.init import init_data_file
-from mmseg_ext.apis.userdata.page import write_page
 from mmseg_ext.core.words import command
 
 

@@ -29,7 +29,7 @@ __getattr__, __dir__, __all__ = door(
         'run.results': 'RunResults',
         'run.testing': 'test',
         'run.training': 'train',
-        'userdata.check': 'check_data',
+        'userdata.checks.check': 'check_data',
         'userdata.init': 'init_data_file',
     },
 )

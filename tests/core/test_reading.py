@@ -17,8 +17,9 @@ from support import picture_zoo as zoo
 
 import mmseg_ext
 from mmseg_ext.apis.predict.predictor import build_pipeline
-from mmseg_ext.apis.userdata.check import as_text, check_data
-from mmseg_ext.apis.userdata.page import write_page
+from mmseg_ext.apis.userdata.checks.check import check_data
+from mmseg_ext.apis.userdata.checks.page import write_page
+from mmseg_ext.apis.userdata.checks.text import as_text
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.reading import read_color, read_image

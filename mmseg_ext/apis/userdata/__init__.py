@@ -8,9 +8,12 @@ from ...core.exports import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     apply='apply_dataset',
-    check='as_text check_data',
     init='init_data_file',
-    page='write_page',
     read='read_data_file',
     weights='as_table count_split weigh',
+    **{
+        'checks.check': 'check_data',
+        'checks.page': 'write_page',
+        'checks.text': 'as_text',
+    },
 )

@@ -10,8 +10,9 @@ from ...core.files import PathLike
 from ...core.labels import background_of
 from ...models.losses.class_weights import class_weights
 from .file import DataFile
+from .pairing import pair_files, read_group_file
 from .read import read_data_file
-from .scan import MaskCount, median_size, pair_files, probe, read_group_file
+from .scan import MaskCount, median_size, probe
 
 Size = tuple[int, int]
 

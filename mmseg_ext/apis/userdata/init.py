@@ -23,8 +23,9 @@ from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
 from .outlines.annotations import find_annotations
 from .outlines.drawn import classes_of_drawn, layout_of_drawn, paint_masks
+from .pairing import pair_files
 from .read import as_name, read_data_file
-from .scan import in_threads, pair_files, shows_mask_of
+from .scan import in_threads, shows_mask_of
 
 __all__ = ['find_classes', 'init_data_file']
 

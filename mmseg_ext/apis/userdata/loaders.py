@@ -8,7 +8,8 @@ from mmengine.config import Config
 from ..config.pipelines import pipeline_of, reads_labels
 from .data import UserData
 from .file import PARTS
-from .scan import pair_files, probe_images
+from .pairing import pair_files
+from .scan import probe_images
 
 _IMAGE_LOADER = 'LoadImageFromFile'
 

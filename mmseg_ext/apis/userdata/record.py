@@ -8,7 +8,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from .file import DataFile
-from .scan import pair_files
+from .pairing import pair_files
 
 _KEY = 'user_data'  # the variable of the config that a run leaves in its folder
 

@@ -33,8 +33,8 @@ from mmseg_ext.apis.draw.blocks import (
 from mmseg_ext.apis.draw.html import render
 from mmseg_ext.apis.draw.pixels import encode, encode_flat
 from mmseg_ext.apis.pages.report import write_report, write_table_report
-from mmseg_ext.apis.userdata.check import check_data
-from mmseg_ext.apis.userdata.page import write_page
+from mmseg_ext.apis.userdata.checks.check import check_data
+from mmseg_ext.apis.userdata.checks.page import write_page
 
 SCRIPT = '<script>document.title = "owned"<'
 IMAGE = '"><img src=x onerror=\'document.title = "owned"\'>'

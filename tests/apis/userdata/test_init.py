@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from mmseg_ext.apis.userdata.init import find_classes, init_data_file
+from mmseg_ext.apis.userdata.pairing import pair_files
 from mmseg_ext.apis.userdata.read import read_data_file
-from mmseg_ext.apis.userdata.scan import pair_files
 from mmseg_ext.datasets.folder import FolderDataset
 from mmseg_ext.datasets.loading import LoadLabels
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from mmseg_ext.apis.userdata.pairing import read_group_file
 from mmseg_ext.apis.userdata.read import read_data_file
-from mmseg_ext.apis.userdata.scan import read_group_file
 from mmseg_ext.core import words
 
 TEXT = 'classes: [a, b]\ntrain: {images: i, masks: m}\nval: {images: j, masks: n}\n'

@@ -10,7 +10,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 import mmseg_ext  # noqa: F401
-from mmseg_ext.apis.userdata.check import check_data
+from mmseg_ext.apis.userdata.checks.check import check_data
 from mmseg_ext.apis.userdata.data import read_user_data
 from mmseg_ext.apis.userdata.find.signs import (
     images_are_masks,

@@ -12,8 +12,8 @@ from PIL import Image
 from mmseg_ext.apis.userdata.init import init_data_file
 from mmseg_ext.apis.userdata.outlines.coco import decode_counts
 from mmseg_ext.apis.userdata.outlines.drawn import fill_polygon
+from mmseg_ext.apis.userdata.pairing import pair_files
 from mmseg_ext.apis.userdata.read import read_data_file
-from mmseg_ext.apis.userdata.scan import pair_files
 from mmseg_ext.datasets.folder import FolderDataset
 from mmseg_ext.datasets.loading import LoadLabels
 

@@ -17,8 +17,9 @@ from PIL import Image
 import mmseg_ext
 from mmseg_ext.apis.cli.errors import run_tool
 from mmseg_ext.apis.userdata.apply import apply_dataset
-from mmseg_ext.apis.userdata.check import as_text, check_data, class_rows
-from mmseg_ext.apis.userdata.page import choose_examples, labels_of, write_page
+from mmseg_ext.apis.userdata.checks.check import check_data
+from mmseg_ext.apis.userdata.checks.page import choose_examples, labels_of, write_page
+from mmseg_ext.apis.userdata.checks.text import as_text, class_rows
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.scan import probe_images
 from mmseg_ext.core.masks import read_mask

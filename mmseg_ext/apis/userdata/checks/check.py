@@ -6,35 +6,28 @@ Shape letters: K class, H row, W column.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy as np
 
-from ...core.files import PathLike
-from ...core.reading import Picture, UnfitImageError, read_picture
-from ...datasets.loading import size_mismatch
-from ...datasets.signs import MaskFacts
-from .file import PARTS, DataFile
-from .read import read_data_file
-from .scan import (
-    MaskCount,
-    Pair,
-    Paired,
+from ....core.files import PathLike
+from ....core.reading import Picture, UnfitImageError, read_picture
+from ....datasets.loading import size_mismatch
+from ..file import PARTS, DataFile
+from ..pairing import Pair, Paired, pair_files, read_group_file
+from ..read import read_data_file
+from ..scan import (
     in_threads,
     look_at_mask,
-    pair_files,
     read_as_trained,
-    read_group_file,
     shows,
     signs_of,
     unknown_text,
 )
+from .findings import UNKNOWN, DataReport, Sample
 
 _SHOWN = 5  # files that a message names
-_UNREADABLE, _UNFIT, _UNKNOWN = (
-    'unreadable files', 'images that the rows cannot read', 'values without a class'
-)  # fmt: skip
+_UNREADABLE, _UNFIT = 'unreadable files', 'images that the rows cannot read'
 _TURNED, _TURNED_MASKS, _CLEAR, _THIN = (
     'images that an EXIF tag turns',
     'masks that an EXIF tag turns', 'images with opacity', 'very thin images'
@@ -42,76 +35,6 @@ _TURNED, _TURNED_MASKS, _CLEAR, _THIN = (
 _BRIGHT, _DIM = 'images above image_max_value', 'images of 8 bits below image_max_value'
 _THINNEST = 100  # times longer than wide
 _OVER = 0.01  # of an image's values; fewer are highlights, such as metal in CT
-
-
-class Sample(NamedTuple):
-    """What was found out about one image and its mask.
-
-    Args:
-        part: Its split.
-        pair: Its files.
-        problems: Kind and text of what is wrong with them.
-        notes: Kind and name of what is to be known.
-        size: H and W of the image.
-        depth: Channels and type of the image, such as ``'3 x uint8'``.
-        digest: Of the image's pixels.
-        content: What the mask holds, ``None`` if it cannot be read.
-        facts: What else it holds.
-        same: Whether the image shows the mask.
-    """
-
-    part: str
-    pair: Pair
-    problems: tuple[tuple[str, str], ...] = ()
-    notes: tuple[tuple[str, str], ...] = ()
-    size: tuple[int, int] = (0, 0)
-    depth: str = ''
-    digest: str = ''
-    content: Optional[MaskCount] = None
-    facts: Optional[MaskFacts] = None
-    same: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The first kind of problem, empty if there is none."""
-        if self.problems:
-            return self.problems[0][0]
-        return _UNKNOWN if self.content is not None and self.content.unknown else ''
-
-    def with_problem(self, kind: str, error: object) -> 'Sample':
-        """The same with one problem more."""
-        return self._replace(problems=(*self.problems, (kind, str(error))))
-
-
-@dataclass
-class DataReport:
-    """The outcome of a check.
-
-    Args:
-        data: The file.
-        samples: All images and masks.
-        errors: Kind -> messages on what must be put right before training.
-        warnings: Kind -> messages on what should be known.
-    """
-
-    data: DataFile
-    samples: list[Sample]
-    errors: dict[str, list[str]] = field(default_factory=dict)
-    warnings: dict[str, list[str]] = field(default_factory=dict)
-
-    def of(self, part: str) -> list[Sample]:
-        """The samples of a split."""
-        return [sample for sample in self.samples if sample.part == part]
-
-    def pixels(self, part: str) -> np.ndarray:
-        """Pixels of each class of a split, and of the ignored label at the end, ``(K + 1,)``."""
-        counts = [s.content.pixels for s in self.of(part) if s.content is not None]
-        return np.sum(counts, axis=0) if counts else np.zeros(len(self.data.classes) + 1, np.int64)
-
-    def masks_with(self, part: str) -> np.ndarray:
-        """In how many masks of a split each class, and the ignored label, occurs, ``(K + 1,)``."""
-        seen = [s.content.pixels > 0 for s in self.of(part) if s.content is not None]
-        return np.sum(seen, axis=0) if seen else np.zeros(len(self.data.classes) + 1, np.int64)
 
 
 def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
@@ -226,10 +149,10 @@ def _add_problems(report: DataReport) -> None:
     for value, number in pixels.most_common(20):
         text = unknown_text(report.data, masks[value][0], {value: number})
         others = f' ({number} pixels in {len(masks[value])} masks)'
-        _add(report.errors, _UNKNOWN, [text + others])
+        _add(report.errors, UNKNOWN, [text + others])
     if len(pixels) > 20:
         more = f'and {len(pixels) - 20} more values'
-        _add(report.errors, _UNKNOWN, [more])
+        _add(report.errors, UNKNOWN, [more])
 
 
 def _add_unpaired(report: DataReport, found: dict[str, Paired]) -> None:
@@ -329,51 +252,3 @@ def _add_kinds(report: DataReport) -> None:
     if len(kinds) > 1:
         text = ', '.join(f'{number} of {kind}' for kind, number in kinds.most_common())
         _add(report.warnings, 'images of several kinds (channels x type)', [text])
-
-
-def as_text(report: DataReport) -> str:
-    """Write the report for a terminal."""
-    lines = []
-    for part in report.data.parts:
-        samples = report.of(part)
-        lines.append(f'{part}: {len(samples)} images of {size_text(samples)}')
-    lines += ['', *_class_lines(report)]
-    for title, found in (('ERROR', report.errors), ('warning', report.warnings)):
-        for kind, messages in found.items():
-            lines += ['', f'{title}: {kind} ({len(messages)})']
-            lines += [f'  {" ".join(message.splitlines())}' for message in messages[:10]]
-            lines += [f'  and {len(messages) - 10} more'] if len(messages) > 10 else []
-    return '\n'.join(lines)
-
-
-def size_text(samples: list[Sample]) -> str:
-    """Sizes of images, height x width: all if they are few, else the smallest and the largest."""
-    sizes = sorted({sample.size for sample in samples if sample.digest})
-    if len(sizes) <= 3:
-        return ', '.join(f'{height}x{width}' for height, width in sizes)
-    heights, widths = ([size[axis] for size in sizes] for axis in (0, 1))
-    return f'{len(sizes)} sizes from {min(heights)}x{min(widths)} to {max(heights)}x{max(widths)}'
-
-
-def class_rows(report: DataReport) -> list[list[str]]:
-    """Shares of pixels in per cent and masks that hold it, of each class and split."""
-    rows = [[name] for name in (*report.data.classes, 'ignored')]
-    for part in report.data.parts:
-        pixels, masks = report.pixels(part), report.masks_with(part)
-        for row, own, seen in zip(rows, pixels, masks):
-            row += [f'{100 * own / max(pixels.sum(), 1):.2f}', str(seen)]
-    return rows
-
-
-def class_head(report: DataReport) -> list[str]:
-    """The heading of :func:`class_rows`."""
-    return ['class', *(f'{part} {what}' for part in report.data.parts for what in ('%', 'masks'))]
-
-
-def _class_lines(report: DataReport) -> list[str]:
-    table = [class_head(report), *class_rows(report)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        '  '.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths)))
-        for row in table
-    ]

@@ -6,11 +6,11 @@ from typing import Optional
 
 import numpy as np
 
-from ...core.files import write_bytes
-from ...core.labels import background_of, evenly
-from ...core.masks import read_mask
-from ...datasets.loading import colors_to_ids
-from ..draw.blocks import (
+from ....core.files import write_bytes
+from ....core.labels import background_of, evenly
+from ....core.masks import read_mask
+from ....datasets.loading import colors_to_ids
+from ...draw.blocks import (
     Cell,
     Example,
     Examples,
@@ -29,14 +29,15 @@ from ..draw.blocks import (
     plain,
     section,
 )
-from ..draw.html import render
-from ..draw.pixels import VOID, colorize, encode, encode_flat, read_rgb, shrink
-from .check import DataReport, Sample, class_head, class_rows, size_text
-from .file import DataFile
+from ...draw.html import render
+from ...draw.pixels import VOID, colorize, encode, encode_flat, read_rgb, shrink
+from ..file import DataFile
+from .findings import DataReport, Sample
+from .text import class_head, class_rows, size_text
 
 _WIDTH = 300  # pixels of a thumbnail
 _EXAMPLES, _BROKEN = 6, 12  # thumbnails of a split, and of files with a problem
-_UNKNOWN = (255, 0, 255)
+UNKNOWN = (255, 0, 255)
 _OPEN = 30  # messages of a kind that are shown unfolded
 
 
@@ -95,7 +96,7 @@ def _frequencies(report: DataReport) -> Section:
 
 def _legend(data: DataFile) -> Legend:
     items = [Swatch(name, color) for name, color in zip(data.classes, data.palette)]
-    return Legend([*items, Swatch('ignored', VOID), Swatch('no class', _UNKNOWN)])
+    return Legend([*items, Swatch('ignored', VOID), Swatch('no class', UNKNOWN)])
 
 
 def _problems(report: DataReport) -> Optional[Section]:
@@ -180,7 +181,7 @@ def _painted(data: DataFile, mask: np.ndarray, alt: str, role: str) -> Picture:
     """A mask in its colors; the background may be seen through."""
     small = shrink(mask.astype(np.int32), _WIDTH, smooth=False)
     shown = colorize(np.where(small < 0, data.ignore_index, small), data.palette)
-    shown[small < 0] = _UNKNOWN
+    shown[small < 0] = UNKNOWN
     clear = background_of(data.classes)
     content = encode_flat(shown, None if clear is None else small == clear)
     return Picture(content, 'png', alt, role, None if clear is None else data.palette[clear])
