@@ -1,4 +1,4 @@
-"""Scores of label maps and the metrics that report them."""
+"""Scores of predicted label maps, and the metrics that report them."""
 
 from .boundary_f1_metric import BoundaryF1Metric
 from .calibration_metric import CalibrationMetric

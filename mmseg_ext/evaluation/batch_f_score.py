@@ -2,11 +2,12 @@
 
 Source: the reference repositories of FMSI-DeepLab (bubbliiiing/deeplabv3-plus-pytorch, 90dee27):
 softmax probabilities above a threshold, Dice per class over the pixels of one batch, plain mean.
-Differs from it: nothing; ignored pixels have no truth, but a prediction there is a false positive.
+Differs from it: nothing. Ignored pixels have no true class, but a prediction there is a false
+positive.
 
-**Not a macro F1.** A class that is neither labelled nor predicted in the batch scores 1, so with
-21 classes predicting background everywhere scores about 0.9. It is here for comparison with
-printed tables only.
+**Not a macro F1.** A class that is neither labelled nor predicted in the batch scores 1, so with 21
+classes, predicting only background scores about 0.9. Use it only for comparison with printed
+tables.
 Shape letters: N image, K class, H row, W column.
 """
 
@@ -25,9 +26,9 @@ def batch_f_score(
 
     Args:
         prob_NKHW: Softmax probabilities, shape ``(N, K, H, W)``.
-        label_NHW: Class ids, shape ``(N, H, W)``; every id outside of 0..K-1 counts as ignored.
+        label_NHW: Class ids, shape ``(N, H, W)``; ids outside of 0..K-1 are ignored.
         num_classes: K.
-        smooth: Added above and below the fraction.
+        smooth: Added to numerator and denominator.
         threshold: A class is predicted where its probability exceeds this.
 
     Returns:
@@ -43,7 +44,7 @@ def batch_f_score(
 def f_score_sums(
     prob_NKHW: Tensor, label_NHW: Tensor, num_classes: int, threshold: float = 0.5
 ) -> Tensor:
-    """Count hits, predicted and labelled pixels; float64 of shape ``(3, K)``, additive over images.
+    """Sum hits, predicted and labelled pixels; float64 ``(3, K)``, additive over images.
 
     Raises:
         ValueError: If the shapes do not fit.

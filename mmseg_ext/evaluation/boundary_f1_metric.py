@@ -1,15 +1,15 @@
-"""Boundary F1 (BF): how many pixels of the classes' outlines meet within a tolerance.
+"""Boundary F1 (BF): the share of outline pixels that match within a tolerance.
 
 Source: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013, as
-"SegNet", PAMI 2017, https://arxiv.org/abs/1511.00561, section 4.1, uses it: per image and class
-present in truth or prediction; F1 of precision (outline pixels of the prediction near one of the
-truth) and recall (the reverse); tolerance 0.75 % of the diagonal; mean over classes, then over
-images.
-Differs from it: distances come from a distance transform, where the authors match outline pixels
-one to one (BSDS), so that several may meet the same one: the score is never below theirs. An
-outline is the pixels of a class with a neighbour above, below, left or right that belongs to
-another class; the border of the image and pixels without a label are no outline. Not mmseg's
-``mFscore``, which counts pixels of regions.
+"SegNet", PAMI 2017, https://arxiv.org/abs/1511.00561, section 4.1, uses it. For each image and each
+class in ground truth or prediction, it is the F1 of precision (share of predicted outline pixels
+near a true one) and recall (the reverse). The tolerance is 0.75 % of the image diagonal. Scores are
+averaged over classes, then over images.
+Differs from it: distances come from a distance transform, so several pixels may match the same one.
+The authors match outline pixels one to one (BSDS); the score here is never below theirs. The
+outline of a class consists of its pixels with a neighbour above, below, left or right of another
+class. The image border and unlabelled pixels make no outline. This is not mmseg's ``mFscore``,
+which counts pixels of regions.
 Shape letters: H row, W column, K class.
 """
 
@@ -26,7 +26,7 @@ from .label_map_metric import LabelMapMetric
 
 
 def outline(mask_HW: np.ndarray, valid_HW: np.ndarray) -> np.ndarray:
-    """Mark the pixels of a mask beside a pixel that is valid and not in the mask; bool (H, W)."""
+    """Mark the mask pixels that touch a valid pixel outside of the mask; bool (H, W)."""
     inside, outside = mask_HW & valid_HW, ~mask_HW & valid_HW
     beside = np.zeros_like(outside)
     beside[1:] |= outside[:-1]
@@ -46,20 +46,17 @@ def boundary_f1(
 ) -> np.ndarray:
     """Score the outlines of one image.
 
-    =============================================  =====
-    a class's outlines                             score
-    =============================================  =====
-    in truth and prediction                        F1
-    in one of them only                            0
-    in neither (class absent, or the whole image)  NaN
-    =============================================  =====
+    ============================================= ===== outlines of a class score
+    ============================================= ===== in truth and prediction F1 in one of them
+    only 0 in neither (class absent, or the whole image) NaN
+    ============================================= =====
 
     Args:
         pred_HW: Predicted class ids.
         label_HW: True class ids.
         num_classes: K.
-        tolerance: Distance that still meets, as a share of the image's diagonal.
-        ignore_index: Label of pixels that are in no mask and make no outline.
+        tolerance: Largest distance of a match, as a share of the image diagonal.
+        ignore_index: Label of ignored pixels, which belong to no mask and make no outline.
 
     Returns:
         float64 ``(K,)`` in [0, 1].
@@ -83,9 +80,9 @@ def boundary_f1(
 
 
 def _near(points_HW: np.ndarray, others_HW: np.ndarray, reach: float) -> float:
-    """Share of the points that have another one within reach."""
+    """Return the share of points that have one of ``others_HW`` within ``reach`` pixels."""
     away = cv2.distanceTransform((~others_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # float32 distances of whole pixels: sqrt(20) must reach sqrt(20)
+    # tolerance for float32 rounding: sqrt(20) must be within a reach of sqrt(20)
     return float((away[points_HW] <= reach * (1 + 1e-6)).mean())
 
 
@@ -93,16 +90,16 @@ def _near(points_HW: np.ndarray, others_HW: np.ndarray, reach: float) -> float:
 class BoundaryF1Metric(LabelMapMetric):
     """Report BF beside :class:`SegMetric`.
 
-    ``evaluate`` leaves :attr:`intervals` and returns per cent: ``BF``, mean over the classes of an
-    image, then over images, and ``BF.<class>``, mean over the images in which the class has an
-    outline; NaN counts nowhere.
+    ``evaluate`` sets :attr:`intervals` and returns per cent: ``BF``, the mean over the classes of
+    an image, then over images; and ``BF.<class>``, the mean over the images in which the class has
+    an outline. NaN is left out.
 
     Args:
         tolerance: See :func:`boundary_f1`; 0.0075 is 4.5 pixels at 480x360.
-        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
-            set's meta information, and 255 if it has none.
-        collect_device: As for mmengine's metrics.
-        prefix: Put before the names of the scores.
+        ignore_index: Label of ignored pixels; None takes ``ignore_index`` of the data set's meta
+            information, or 255 if it has none.
+        collect_device: As in mmengine's metrics.
+        prefix: Prefix of the score names.
 
     Raises:
         ValueError: If the tolerance is negative.
@@ -124,7 +121,7 @@ class BoundaryF1Metric(LabelMapMetric):
         self.tolerance = tolerance
 
     def score(self, pred_HW: np.ndarray, label_HW: np.ndarray) -> np.ndarray:
-        """Return :func:`boundary_f1` of one image, ``(K,)``."""
+        """Return the :func:`boundary_f1` of one image, ``(K,)``."""
         return boundary_f1(
             pred_HW,
             label_HW,
@@ -134,13 +131,13 @@ class BoundaryF1Metric(LabelMapMetric):
         )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Average over images on the main process.
+        """Average the scores over images, on the main process.
 
         Args:
             results: Name, group and scores ``(K,)`` of each image.
 
         Returns:
-            Per cent.
+            The scores in per cent.
         """
         if not results:
             raise ValueError('BoundaryF1Metric got no image to evaluate: is the split empty?')

@@ -1,11 +1,11 @@
-"""Calibration: is a model that says 90 % right in 90 % of the pixels?
+"""Calibration: are pixels predicted with probability 0.9 right in 90 % of cases?
 
 Source: the expected calibration error of Guo et al., "On Calibration of Modern Neural Networks",
-https://arxiv.org/abs/1706.04599, equation 3: pixels fall into M bins of equal width by the
-probability of the most probable class; ECE is the mean over pixels of the distance between a bin's
-share of right pixels and its mean probability.
-Differs from it: counted over pixels, those without a label left out, of the whole data set at once.
-Large classes decide about it, as they do about the pixel accuracy.
+https://arxiv.org/abs/1706.04599, equation 3: pixels are sorted into M bins of equal width by the
+probability of the most probable class. ECE is the mean over pixels of the absolute difference
+between accuracy and mean probability of their bin.
+Differs from it: it is computed over all labelled pixels of the data set at once. Large classes
+dominate it, as they dominate the pixel accuracy.
 Shape letters: N image, M bin, K class, H row, W column.
 """
 
@@ -42,17 +42,17 @@ PARTS = ('count', 'right', 'confidence')
 def confidence_histogram(
     prob_KHW: Tensor, label_HW: Tensor, *, num_bins: int = 15, ignore_index: int = IGNORE
 ) -> np.ndarray:
-    """Sort the labelled pixels of an image by how sure the model is.
+    """Sort the labelled pixels of an image into bins by the probability of their predicted class.
 
     Args:
         prob_KHW: Probability of each class.
         label_HW: True class ids.
         num_bins: M; bin m holds the probabilities in (m / M, (m + 1) / M].
-        ignore_index: Label of pixels that do not count.
+        ignore_index: Label of ignored pixels.
 
     Returns:
-        float64 ``(3, M)``: pixels, pixels whose most probable class is the true one, and the sum of
-        the probabilities. It is additive over images.
+        float64 ``(3, M)``, additive over images: number of pixels, number of correctly predicted
+        pixels, and sum of the probabilities.
 
     Raises:
         ValueError: If the sizes differ.
@@ -66,7 +66,7 @@ def confidence_histogram(
     valid = label_HW != ignore_index
     sure = confidence[valid].double()
     right = (guess == label_HW)[valid].double()
-    whole = sure.nan_to_num(0.0)  # a NaN goes into the sum, where it is seen, not into the place
+    whole = sure.nan_to_num(0.0)  # a NaN must show in the sum, not break the bin index
     place = ((whole * num_bins).ceil().long() - 1).clamp(0, num_bins - 1)
     parts = [torch.bincount(place, weights, num_bins) for weights in (None, right, sure)]
     return torch.stack([part.double() for part in parts]).cpu().numpy()
@@ -76,29 +76,29 @@ def calibration_error(histogram: np.ndarray) -> np.ndarray:
     """Compute the expected calibration error.
 
     Args:
-        histogram: Pixels, right pixels and summed probabilities, ``(..., 3, M)``.
+        histogram: Pixels, correct pixels and summed probabilities, ``(..., 3, M)``.
 
     Returns:
-        Fractions of shape ``(...)``; NaN without a pixel.
+        Fractions of shape ``(...)``; NaN if there is no pixel.
     """
     count, right, confidence = np.moveaxis(histogram, -2, 0)
     total = count.sum(-1)
-    # A bin's distance times its share of the pixels: its count cancels.
+    # The error of a bin times its share of the pixels; the count of the bin cancels.
     gap = np.abs(right - confidence).sum(-1)
     return np.divide(gap, total, out=np.full(np.shape(total), np.nan), where=total > 0)
 
 
 def calibration_interval(histograms: np.ndarray, groups: Optional[Groups] = None) -> Interval:
-    """Put a 95 % interval around the calibration error.
+    """Return a 95 % interval of the calibration error.
 
-    The error is a mean where the sign of each bin's distance is sure. A bin whose distance may be
-    of either sign adds to the error of any finite set, of a calibrated model as well: at the lower
-    end it counts as 0.
+    The error is a mean if the sign of each bin's difference is certain. A bin of uncertain sign
+    adds to the error of any finite data set, even for a perfectly calibrated model; for the lower
+    end of the interval it counts as 0.
 
     Args:
-        histograms: Of the images, ``(N, 3, M)``. Those of several runs on the same images, one
-            after another along M, give the interval of the mean error.
-        groups: One name per image: the groups are the units then.
+        histograms: Histogram of each image, ``(N, 3, M)``. Histograms of several runs on the same
+            images, concatenated along M, give the interval of the mean error.
+        groups: Group name of each image; then groups are the units.
     """
     if groups is not None:
         histograms = sum_by_group(histograms, groups)
@@ -108,7 +108,7 @@ def calibration_interval(histograms: np.ndarray, groups: Optional[Groups] = None
         return NONE
     total = gap.sum(0)
     error = np.sqrt(n / (n - 1) * ((gap - total / n) ** 2).sum(0))
-    filled = max(1, int(count.any(0).sum()))  # Bonferroni: none of them is sure by chance
+    filled = max(1, int(count.any(0).sum()))  # Bonferroni: no bin is significant by chance
     sure = np.abs(total) > stdtrit(n - 1, 1 - (1 - LEVEL) / 2 / filled) * error
     low, high = _error_interval(gap, count, np.sign(total))
     if not sure.any():
@@ -125,22 +125,22 @@ def _error_interval(gap: np.ndarray, count: np.ndarray, signs: np.ndarray) -> In
 class CalibrationMetric(LabelMapMetric):
     """Report ECE and mean confidence, in per cent, beside :class:`SegMetric`.
 
-    Needs ``seg_logits`` of the samples; test-time augmentation of mmseg gives none. The tools write
-    :attr:`calibration` into ``results.json`` as ``calibration``.
+    Samples need ``seg_logits``, which mmseg's test-time augmentation does not give. The tools write
+    :attr:`calibration` to ``results.json`` as ``calibration``.
 
     Args:
         num_bins: M.
-        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
-            set's meta information, and 255 if it has none.
-        per_image_file: Where the histogram of each image goes (``.npz``): ``count``, ``right`` and
+        ignore_index: Label of ignored pixels; None takes ``ignore_index`` of the data set's meta
+            information, or 255 if it has none.
+        per_image_file: File (``.npz``) for the histogram of each image: ``count``, ``right`` and
             ``confidence``, ``(N, M)``, and ``names``. None writes nothing.
         collect_device: As for mmengine's metrics.
-        prefix: Put before the names of the scores.
+        prefix: Prefix of the score names.
 
     Attributes:
-        calibration: After ``evaluate`` on the main process: ``num_bins``, ``ECE`` with
-            ``ECE_interval``, ``accuracy`` and mean ``confidence``, fractions, and ``bins``, the
-            three parts of the summed histogram.
+        calibration: Set by ``evaluate`` on the main process: ``num_bins``; as fractions ``ECE``,
+            ``ECE_interval``, ``accuracy`` and mean ``confidence``; and ``bins``, the three rows of
+            the summed histogram.
 
     Raises:
         ValueError: If ``num_bins`` is below 1.
@@ -171,7 +171,7 @@ class CalibrationMetric(LabelMapMetric):
                 ``gt_sem_seg.data`` ``(1, H, W)``.
 
         Raises:
-            ValueError: If a sample has no logits, or its sizes differ; it names the image.
+            ValueError: If a sample has no logits, or its sizes differ; the message names the image.
         """
         for sample in data_samples:
             path = str(sample.get('img_path') or f'image {len(self.results)}')
@@ -225,9 +225,9 @@ class CalibrationMetric(LabelMapMetric):
 
 
 def calibration_summary(histogram: np.ndarray) -> dict[str, Any]:
-    """Describe a histogram ``(3, M)`` as data that JSON can hold; without a pixel it is ``None``s.
+    """Describe a histogram ``(3, M)`` as JSON data, with ``None`` for what has no pixels.
 
-    Pixels are integers again, below 2**53 exactly.
+    Pixel counts become integers again, which is exact below 2**53.
     """
     count, right, confidence = histogram
     total = count.sum()

@@ -1,16 +1,16 @@
-"""Confusion matrices of label maps, and the scores that follow from them.
+"""Confusion matrices of label maps, and the scores computed from them.
 
-Source: the usual definitions, with tp, fp and fn counted over all pixels of a data set:
-IoU = tp / (tp + fp + fn), recall = tp / (tp + fn), precision = tp / (tp + fp),
-F1 = Dice = 2 tp / (2 tp + fp + fn). mIoU, mPA (mean recall), mPrecision, mF1 and mDice are plain
-means over classes, FWIoU is the IoU weighted by labelled pixels, aAcc the share of right pixels.
+Source: the usual definitions, with tp, fp and fn counted over all pixels of a data set: IoU = tp /
+(tp + fp + fn), recall = tp / (tp + fn), precision = tp / (tp + fp), F1 = Dice = 2 tp / (2 tp + fp +
+fn). mIoU, mPA (mean recall), mPrecision, mF1 and mDice are plain means over classes. FWIoU is the
+IoU weighted by labelled pixels, aAcc the share of correct pixels.
 
-Differs from mmseg's ``IoUMetric``: counts are integers, not float32; a class that is labelled but
-never predicted has precision 0, and one that is never hit F1 0, instead of dropping out of the
-mean and raising it; nothing is rounded. A class without a labelled pixel that is predicted has
-IoU 0, as there (the PyTorch port of DeepLab leaves it out of the mean); without any pixel it
-follows ``absent`` (bubbliiiing's repositories count it as 0: ``'zero'``).
-Shape letters: K class, ``...`` any leading shape, such as resamples.
+Differs from mmseg's ``IoUMetric``: counts are integers, not float32, and nothing is rounded. A
+labelled class that is never predicted has precision 0, and one without a true positive has F1 0;
+mmseg leaves them out of the mean, which raises it. A class that is predicted but never labelled has
+IoU 0, as in mmseg (the PyTorch port of DeepLab leaves it out of the mean). For a class without any
+pixel ``absent`` decides (bubbliiiing's repositories count it as 0: ``'zero'``).
+Shape letters: K class, ``...`` any leading dimensions, such as resamples.
 """
 
 import os
@@ -31,13 +31,13 @@ PER_CLASS = ('IoU', 'Acc', 'Precision', 'F1', 'Dice')
 
 Labels = Union[np.ndarray, Tensor]
 _PIECE = 32768  # pixels; two int64 pieces of them fit into a 1 MiB cache
-_MIN_PART = 65536  # pixels worth a thread of their own
+_MIN_PART = 65536  # pixels that are worth a thread
 
 
 def _as_integers(ids: Labels, name: str) -> Tensor:
-    """Wrap integer ids of any container and width without copying where torch allows it."""
+    """Convert integer ids of any type to a tensor, without a copy where torch allows it."""
     if isinstance(ids, np.ndarray):
-        if ids.dtype in (np.uint16, np.uint32, np.uint64):  # torch counts signed ones only
+        if ids.dtype in (np.uint16, np.uint32, np.uint64):  # torch counts only signed integers
             ids = ids.astype(np.int64)
         ids = torch.from_numpy(np.ascontiguousarray(ids))
     if ids.is_floating_point() or ids.is_complex():
@@ -46,7 +46,7 @@ def _as_integers(ids: Labels, name: str) -> Tensor:
 
 
 def _check(pred: Tensor, label: Tensor, num_classes: int, ignore_index: int) -> None:
-    """Name the ids that are out of range; slow, so only called once something is known wrong."""
+    """Raise an error that names the ids out of range; slow, so only called after a failure."""
     wrong = torch.unique(pred[(pred < 0) | (pred >= num_classes)]).tolist()
     if wrong:
         raise ValueError(
@@ -71,7 +71,7 @@ def _count_on_cpu(pred: Tensor, label: Tensor, num_rows: int, num_classes: int) 
     jobs = [(ours[a:b], truth[a:b], num_rows, num_classes) for a, b in zip(bounds, bounds[1:])]
     if parts == 1:
         return _count_part(*jobs[0])
-    # The last part runs here; numpy and torch let go of the interpreter while they count.
+    # The last part runs in this thread; numpy and torch release the GIL while they count.
     waiting = [_pool(os.getpid()).submit(_count_part, *job) for job in jobs[:-1]]
     counts = [_count_part(*jobs[-1]), *(job.result() for job in waiting)]
     known = [c for c in counts if c is not None]
@@ -80,18 +80,18 @@ def _count_on_cpu(pred: Tensor, label: Tensor, num_rows: int, num_classes: int) 
 
 @lru_cache(maxsize=1)
 def _pool(pid: int) -> ThreadPoolExecutor:
-    """Start threads once a process; a fork would inherit a pool without threads."""
+    """Start threads once per process id, as a forked process inherits a pool without threads."""
     return ThreadPoolExecutor(thread_name_prefix='confusion')
 
 
 def _count_part(
     ours: np.ndarray, truth: np.ndarray, num_rows: int, num_classes: int
 ) -> Optional[Tensor]:
-    """Write ``label * K + pred`` as the narrowest integer and count; None if out of range.
+    """Count ``label * K + pred`` as the narrowest integer type; None if an id is out of range.
 
-    Labels arrive as int64, so this is bound by memory: pieces that stay in the cache are checked
-    and narrowed together, and numpy is faster here than torch. Seen as unsigned numbers, negative
-    ids are huge, so one maximum checks both ends.
+    Labels are int64, so memory is the bottleneck: pieces that fit into the cache are checked and
+    narrowed together, where numpy is faster than torch. As unsigned integers, negative ids are
+    huge, so one maximum checks both limits.
     """
     dtype = np.int16 if num_rows * num_classes <= 2**15 else np.int32
     fused: Any = np.empty(ours.size, dtype)
@@ -111,7 +111,7 @@ def _count_part(
 def _count_on_device(
     pred: Tensor, label: Tensor, num_rows: int, num_classes: int
 ) -> Optional[Tensor]:
-    """Same as :func:`_count_on_cpu`, without leaving the accelerator."""
+    """Do the same as :func:`_count_on_cpu` on the accelerator."""
     pred, label = pred.reshape(-1).long(), label.reshape(-1).long()
     right = (pred >= 0) & (pred < num_classes) & (label >= 0) & (label < num_rows)
     if not bool(right.all()):
@@ -124,12 +124,12 @@ def confusion_matrix(
 ) -> np.ndarray:
     """Count pixels by (true class, predicted class).
 
-    One ``bincount`` over a fused 16-bit index; ignored pixels fall into a row of their own, so
+    One ``bincount`` over a fused 16-bit index does it. Ignored pixels get a row of their own, so
     nothing is masked or copied.
 
     Args:
-        pred: Predicted class ids, any shape, integer array or tensor on any device.
-        label: True class ids of the same shape; ``ignore_index`` marks pixels that do not count.
+        pred: Predicted class ids of any shape, as integer array or tensor on any device.
+        label: True class ids of the same shape.
         num_classes: K.
         ignore_index: Id of ignored pixels; a value below K leaves that class without labels.
 
@@ -148,7 +148,7 @@ def confusion_matrix(
         return np.zeros((num_classes, num_classes), np.int64)
     label, truth, num_rows = label.to(pred.device), label, max(num_classes, 256)
     row = ignore_index
-    if not 0 <= ignore_index < num_rows:  # such as -100: move it to the row after the last
+    if not 0 <= ignore_index < num_rows:  # such as -100: map it to the row after the last class
         _check(pred, label, num_classes, ignore_index)
         row, num_rows = num_rows, num_rows + 1
         label = torch.where(label == ignore_index, row, label.long())
@@ -170,13 +170,13 @@ def counts_from_confusion(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, empty: Union[float, np.ndarray]) -> np.ndarray:
-    """Divide in float64; 0 / 0 gives ``empty``."""
+    """Divide in float64 with ``empty`` for 0 / 0."""
     out = np.full(np.broadcast(above, below).shape, empty, np.float64)
     return np.divide(above, below, out=out, where=below > 0)
 
 
 def nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without its NaNs; NaN, silently, where nothing is left."""
+    """Return the mean over the last axis without NaNs; NaN without a warning if nothing is left."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1), float('nan'))
 
@@ -195,14 +195,15 @@ def metrics_from_counts(
         tp: True-positive pixels, shape ``(..., K)``.
         pred: Predicted pixels of each class that are not ignored, same shape.
         label: Labelled pixels of each class, same shape.
-        absent: What a score of the form 0 / 0 becomes: ``'skip'`` leaves it out of the mean (NaN
-            per class), ``'zero'`` and ``'one'`` count it as such. The precision of a class that is
-            labelled but never predicted is 0 in any case. Without a single valid pixel every mean
-            that has nothing to average is NaN.
-        background: Class that ``mPA_no_bg`` and ``mPrecision_no_bg`` leave out; None omits both.
+        absent: Value of a score of 0 / 0: ``'skip'`` leaves it out of the mean (NaN per class),
+            ``'zero'`` and ``'one'`` count it as 0 or 1. The precision of a labelled class that is
+            never predicted is always 0. A mean with nothing to average is NaN.
+        background: Class id that ``mPA_no_bg`` and ``mPrecision_no_bg`` leave out; None omits both
+            scores.
 
     Returns:
-        The means, ``MEANS`` first, with shape ``(...)`` and ``PER_CLASS`` with ``(..., K)``.
+        The means with shape ``(...)``, ``MEANS`` first, and the ``PER_CLASS`` scores with ``(...,
+        K)``.
 
     Raises:
         ValueError: If ``absent`` is unknown.
@@ -214,7 +215,7 @@ def metrics_from_counts(
     per_class = dict(
         IoU=iou,
         Acc=_ratio(tp, label, empty),
-        Precision=_ratio(tp, pred, np.where(label > 0, 0.0, empty)),  # labelled, so it is missed
+        Precision=_ratio(tp, pred, np.where(label > 0, 0.0, empty)),  # a labelled class was missed
         F1=f1,
         Dice=f1.copy(),
     )
@@ -235,14 +236,14 @@ def metrics_from_counts(
 
 
 def mean_names(scores: dict) -> list[str]:
-    """List the means among ``scores``, in their order."""
+    """List the names of the means in ``scores``, in their order."""
     return [name for name in scores if name not in PER_CLASS]
 
 
 def metrics_from_confusion(
     matrix: np.ndarray, *, absent: str = 'skip', background: Optional[int] = None
 ) -> dict[str, Any]:
-    """Score a confusion matrix.
+    """Compute all scores of a confusion matrix.
 
     Args:
         matrix: Integer array of shape ``(K, K)``, rows the truth, columns the prediction.
@@ -251,7 +252,7 @@ def metrics_from_confusion(
 
     Returns:
         The means as floats, the per-class scores as arrays ``(K,)``, and ``absent_classes``, the
-        sorted ids of classes without a single labelled pixel.
+        sorted ids of classes without a labelled pixel.
 
     Raises:
         ValueError: If the matrix is not square or ``absent`` is unknown.

@@ -1,7 +1,7 @@
-"""Counts per image on disk: memory stays flat in the number of images.
+"""Pixel counts per image, kept on disk so that memory does not grow with the number of images.
 
-Source: our own. Rows are appended to a temporary file while the model runs; at the end they are
-read back through a memory map and streamed into one ``.npz``, whose name appears only when whole.
+Source: our own. Rows are appended to a temporary file while the model runs. At the end they are
+read through a memory map and written to one ``.npz``, which gets its name only when it is complete.
 Shape letters: N images, K classes.
 """
 
@@ -19,17 +19,17 @@ from mmengine.dist import all_gather_object, get_rank, is_main_process
 from ..core.files import replacing
 
 NAMES = ('tp', 'pred', 'label')
-_CHUNK = 4096  # images written at once
-_GATHER = 1024  # images of each rank per exchange
+_CHUNK = 4096  # images per write
+_GATHER = 1024  # images per rank and exchange
 
 
 class StoredCounts(NamedTuple):
-    """Counts as a test left them.
+    """Counts as saved by a test.
 
     Args:
         names: File names of the images, ``(N,)``.
         rows: ``(N, 3, K)``, in the order of ``NAMES``.
-        groups: Group of each image, ``(N,)``, or None.
+        groups: Group name of each image, ``(N,)``, or None.
     """
 
     names: np.ndarray
@@ -38,22 +38,22 @@ class StoredCounts(NamedTuple):
 
 
 def read_counts(path: Union[str, Path]) -> StoredCounts:
-    """Read what :meth:`ImageCounts.save` wrote.
+    """Read a file that :meth:`ImageCounts.save` wrote.
 
     Raises:
-        ValueError: If the file is damaged or something else; it names the file.
+        ValueError: If the file is damaged or of another kind; the message names it.
     """
     try:
         with np.load(path) as file:
             names = file['names']
             arrays = [file[name] for name in NAMES]
             groups = file['groups'] if 'groups' in file.files else None
-    except Exception as error:  # whatever numpy and zipfile raise, the file is to blame
+    except Exception as error:  # numpy and zipfile raise many types, all caused by the file
         raise ValueError(f'{path}: no counts of images ({error}): test the run again') from error
     shape = (names.size, *arrays[0].shape[1:])
     fits = all(array.shape == shape and array.dtype.kind in 'iu' for array in arrays)
     fits = fits and names.ndim == 1 and names.dtype.kind == 'U'
-    if fits:  # true positives are a part of both sums
+    if fits:  # true positives are part of both sums
         true_positive, *sums = arrays
         fits = true_positive.min(initial=0) >= 0 and all((true_positive <= s).all() for s in sums)
     if len(shape) != 2 or not fits or (groups is not None and groups.shape != names.shape):
@@ -62,7 +62,7 @@ def read_counts(path: Union[str, Path]) -> StoredCounts:
 
 
 class ImageCounts:
-    """Append-only store of tp, pred and label counts with one name, and group, per image.
+    """Append-only store of tp, pred and label counts, with name and group of each image.
 
     Args:
         num_classes: K.
@@ -86,33 +86,33 @@ class ImageCounts:
         name: str,
         group: Optional[str] = None,
     ) -> None:
-        """Add one image; the three arrays have shape ``(K,)``, the group is its patient, say."""
+        """Add one image; the arrays have shape ``(K,)``; the group is, for example, its patient."""
         self._rows.seek(0, os.SEEK_END)
         self._rows.write(np.stack([tp, pred, label]).astype(np.int64).tobytes())
         self._names.seek(0, os.SEEK_END)
-        self._names.write(json.dumps([name, group]) + '\n')  # a name may hold a line break
+        self._names.write(json.dumps([name, group]) + '\n')  # a name may contain a line break
         self._longest_name = max(self._longest_name, len(name))
         self._length += 1
 
     def arrays(self) -> np.ndarray:
-        """Map the counts as int64 of shape ``(N, 3, K)``, in the order of ``NAMES``."""
+        """Return a memory map of the counts, int64 ``(N, 3, K)`` in the order of ``NAMES``."""
         shape = (self._length, len(NAMES), self.num_classes)
-        if 0 in shape:  # nothing can be mapped in an empty file
+        if 0 in shape:  # an empty file cannot be mapped
             return np.zeros(shape, np.int64)
         self._rows.flush()
         return np.memmap(self._rows, np.int64, 'r', shape=shape)
 
     def names(self) -> Iterator[str]:
-        """Read the names back in order."""
+        """Yield the image names in order."""
         return (name for name, _ in self.members())
 
     def groups(self) -> Optional[list[str]]:
-        """List the group of each image; ``None`` unless every image has one."""
+        """List the group of each image, or return ``None`` if some image has none."""
         found = [group for _, group in self.members() if group is not None]
         return found if len(found) == len(self) else None
 
     def members(self) -> Iterator[tuple[str, Optional[str]]]:
-        """Read name and group of each image back in order."""
+        """Yield name and group of each image in order."""
         self._names.flush()
         self._names.seek(0)
         for _ in range(self._length):
@@ -123,8 +123,8 @@ class ImageCounts:
         """Write ``tp``, ``pred``, ``label`` of shape ``(N, K)`` and ``names`` ``(N,)``.
 
         Args:
-            path: Target ``.npz``; it is replaced in one step, its folder is made.
-            groups: Written as ``groups`` ``(N,)``, instead of those that every image may have.
+            path: Target ``.npz``. It is replaced in one step; its folder is created.
+            groups: Group names ``(N,)`` to write instead of those given with the images.
         """
         with replacing(path) as unfinished:
             with zipfile.ZipFile(unfinished, 'w', zipfile.ZIP_DEFLATED) as archive:
@@ -142,7 +142,7 @@ class ImageCounts:
             _write_texts(archive, 'groups', groups, len(self), max(map(len, groups)))
 
     def close(self) -> None:
-        """Give the temporary files back."""
+        """Delete the temporary files."""
         self._rows.close()
         self._names.close()
 
@@ -165,20 +165,20 @@ def _write_header(file: object, dtype: np.dtype, shape: tuple[int, ...]) -> None
 
 
 def images_to_keep(lengths: Sequence[int], size: int) -> list[int]:
-    """Tell how many images of each rank are no repetitions.
+    """Return for each rank how many of its images are not repeated.
 
-    mmengine's ``DefaultSampler`` gives image j * W + r to rank r and starts again at the front
-    until all ranks are equally long, so a rank may end with one repeated image.
+    mmengine's ``DefaultSampler`` gives image j * W + r to rank r. It then repeats images from the
+    front until all ranks have the same number, so the last image of a rank may be a repetition.
 
     Args:
         lengths: Images that each of the W ranks has processed.
         size: Images in the data set.
 
     Returns:
-        For each rank, the number of leading images to count.
+        For each rank, how many of its first images to count.
 
     Raises:
-        ValueError: If the surplus is not the sampler's.
+        ValueError: If the surplus does not come from the sampler.
     """
     if sum(lengths) <= size:
         return list(lengths)
@@ -193,9 +193,9 @@ def images_to_keep(lengths: Sequence[int], size: int) -> list[int]:
 
 
 def merge_ranks(counts: ImageCounts, keep: list[int]) -> ImageCounts:
-    """Collect the counts of all ranks on the main process, in the order of the data set.
+    """Gather the counts of all ranks on the main process, in the order of the data set.
 
-    Only ``_GATHER`` images of each rank travel at a time, so memory stays flat.
+    Each exchange sends only ``_GATHER`` images per rank, so memory does not grow.
     """
     if len(keep) == 1 and keep[0] == len(counts):
         return counts

@@ -1,14 +1,15 @@
-"""How each image, patient or video moves a score: the infinitesimal jackknife, in closed form.
+"""Influence of each image, patient or video on a score, by the infinitesimal jackknife.
 
 Source: Jaeckel, "The infinitesimal jackknife", Bell Laboratories 1972; Efron and Tibshirani, "An
-Introduction to the Bootstrap", chapter 21. A score is a function of counts summed over units, so a
-unit's influence is the gradient of the score with respect to the sums, times the unit's counts; for
-the mean IoU that is ``mean_k (tp_ik U_k - TP_k u_ik) / U_k**2`` with the summed intersection TP and
-union U. The variance of the score is ``n / (n - 1)`` times the sum of the squared influences.
-Differs from it: a class that is labelled in n_k of the n units has ``n_k / (n_k - 1)`` for its
-part, which is the same where every unit has it; and a class that is labelled in one unit only,
-which says nothing about how it varies, is given the mean variance of the others.
-Shape letters: N unit, K class, C kind of count (tp, pred, label, of each row).
+Introduction to the Bootstrap", chapter 21. A score is a function of counts summed over units. The
+influence of a unit is the gradient of the score with respect to these sums, times the unit's
+counts. For the mean IoU it is ``mean_k (tp_ik U_k - TP_k u_ik) / U_k**2`` with the summed
+intersection TP and union U. The variance of the score is ``n / (n - 1)`` times the sum of the
+squared influences.
+Differs from it: a class that is labelled in n_k of the n units has the factor ``n_k / (n_k - 1)``
+for its part, which is equal if all units contain it. A class that is labelled in one unit only
+tells nothing about its variance, so it gets the mean variance of the other classes.
+Shape letters: N unit, K class, C kind of count (tp, pred, label).
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,9 @@ import numpy as np
 
 from .confusion import metrics_from_counts
 
-_CHUNK = 1024  # units at once; bounds the memory by chunk * C * K, whatever N is
+_CHUNK = 1024  # units at a time; memory is at most chunk * C * K for any N
 
-# Coefficients of tp, pred and label above and below the line of each class's score.
+# Coefficients of tp, pred and label in numerator and denominator of each class score.
 _RATIOS = {
     'IoU': ((1, 0, 0), (-1, 1, 1)),
     'Acc': ((1, 0, 0), (0, 0, 1)),
@@ -35,9 +36,9 @@ class Gradient(NamedTuple):
     """Derivative of a score with respect to the summed counts, in two parts.
 
     Args:
-        classes: Of each class's own score, ``(C, K)``.
-        weights: Of these scores in the score, ``(K,)``.
-        common: What does not go through the score of a class, ``(C, K)``.
+        classes: Derivative of each class score, ``(C, K)``.
+        weights: Weight of each class score in the mean, ``(K,)``.
+        common: Derivative of the part that does not depend on class scores, ``(C, K)``.
     """
 
     classes: np.ndarray
@@ -46,12 +47,12 @@ class Gradient(NamedTuple):
 
     @property
     def whole(self) -> np.ndarray:
-        """The derivative itself, ``(C, K)``."""
+        """Return the full derivative, ``(C, K)``."""
         return self.weights * self.classes + self.common
 
 
 class Spread(NamedTuple):
-    """A standard error and the number of units behind it; NaN where there is none."""
+    """A standard error (NaN if undefined) and the number of units behind it."""
 
     error: np.ndarray
     units: np.ndarray
@@ -64,8 +65,8 @@ def class_gradients(sums: np.ndarray) -> dict[str, np.ndarray]:
         sums: tp, pred and label, summed over units, ``(3, K)``.
 
     Returns:
-        For each of ``PER_CLASS`` the derivative with respect to the class's own counts, ``(3, K)``;
-        0 where the score is 0 / 0, whatever it is taken for.
+        For each score in ``PER_CLASS``, the derivative with respect to the counts of the class,
+        ``(3, K)``; 0 where the score is 0 / 0.
     """
     sums = np.asarray(sums, np.float64)
     found = {}
@@ -89,7 +90,7 @@ def mean_gradients(
         background: See there.
 
     Returns:
-        The means in their order, without those that are undefined.
+        The derivative of each mean that is defined, in their order.
     """
     scores = metrics_from_counts(*sums, absent=absent, background=background)
     ours, none = class_gradients(sums), np.zeros_like(sums, np.float64)
@@ -113,20 +114,20 @@ def mean_gradients(
 
 
 def _shares(scores: np.ndarray) -> np.ndarray:
-    """What each class counts in a plain mean without NaNs."""
+    """Return the weight of each class in a plain mean without NaNs."""
     defined = ~np.isnan(scores)
     return defined / max(1, int(defined.sum()))
 
 
 def join(gradients: list[Gradient], factors: list[float]) -> Gradient:
-    """Differentiate a weighted sum of scores, whose counts stand one after another.
+    """Differentiate a weighted sum of scores, whose counts are concatenated.
 
     Args:
-        gradients: Of R scores, each of its own counts ``(3, K)``.
-        factors: R numbers, -1 and 1 for a difference, 1 / R for a mean.
+        gradients: Derivatives of R scores, each with respect to its own counts ``(3, K)``.
+        factors: R factors: -1 and 1 for a difference, 1 / R for a mean.
 
     Returns:
-        With C = 3 R; a class weighs as in the mean of the scores.
+        The derivative with C = 3 R; a class has its weight in the mean of the scores.
     """
     weights = np.mean([gradient.weights for gradient in gradients], 0)
     parts = [
@@ -140,12 +141,12 @@ def join(gradients: list[Gradient], factors: list[float]) -> Gradient:
 def mean_spreads(
     rows: np.ndarray, labelled: np.ndarray, gradients: Mapping[str, Gradient]
 ) -> dict[str, Spread]:
-    """Give the standard error of each mean.
+    """Return the standard error of each mean.
 
     Args:
-        rows: Counts of each unit, ``(N, C, K)``, int array or memory map; at least two units.
+        rows: Counts of each unit, ``(N, C, K)``, as int array or memory map; at least two units.
         labelled: Number of units that each class is labelled in, ``(K,)``.
-        gradients: Name to derivative.
+        gradients: Derivative of each mean by name.
     """
     n = len(rows)
     correction = np.sqrt(_bessel(labelled) / _bessel(n))
@@ -164,7 +165,7 @@ def mean_spreads(
 
 
 def class_spreads(rows: np.ndarray, labelled: np.ndarray, gradient: np.ndarray) -> Spread:
-    """Give the standard error of each class's score, over the units that it is labelled in.
+    """Return the standard error of each class score over the units where the class is labelled.
 
     Args:
         rows: See :func:`mean_spreads`.
@@ -172,7 +173,7 @@ def class_spreads(rows: np.ndarray, labelled: np.ndarray, gradient: np.ndarray) 
         gradient: Derivative of each class's score, ``(C, K)``.
 
     Returns:
-        Two arrays ``(K,)``; the error is NaN below two units.
+        Two arrays ``(K,)``; the error is NaN for fewer than two units.
     """
     variance = _bessel(labelled) * _class_squares(rows, gradient)
     return Spread(np.where(labelled > 1, np.sqrt(variance), np.nan), np.asarray(labelled))
@@ -184,7 +185,7 @@ def _pieces(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _class_squares(rows: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Squared influences on each class's score, summed over units, ``(K,)``."""
+    """Return the sum over units of squared influences on each class score, ``(K,)``."""
     squares = np.zeros(gradient.shape[1])
     for part in _pieces(rows):
         squares += (np.einsum('nck,ck->nk', part, gradient) ** 2).sum(0)
@@ -192,13 +193,13 @@ def _class_squares(rows: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
 
 def _bessel(n: object) -> np.ndarray:
-    """``n / (n - 1)``, and 1 for a single unit, whose influence is about 0."""
+    """Return ``n / (n - 1)``, or 1 for a single unit, whose influence is about 0."""
     n = np.asarray(n, np.float64)
     return np.divide(n, n - 1, out=np.ones_like(n), where=n > 1)
 
 
 def _of_single(rows: np.ndarray, labelled: np.ndarray, gradient: Gradient) -> float:
-    """Variance through the classes of one unit each: that of one unit of the others, on average."""
+    """Return the variance from classes labelled in one unit: the mean of the other classes."""
     single, others = labelled == 1, labelled > 1
     weight = (gradient.weights[single] ** 2).sum()
     counted = others & (gradient.weights > 0)

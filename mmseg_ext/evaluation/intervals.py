@@ -1,12 +1,12 @@
-"""Intervals of scores over images, patients or videos, which hold for few of them.
+"""Confidence intervals of scores over images, patients or videos, also for few of them.
 
-Source: the infinitesimal jackknife (``influence.py``) gives the standard error, Student's t with
-n - 1 degrees of freedom the width, and the logit keeps a score inside of 0 and 1. Nothing is drawn:
-the same counts give the same interval. ``docs/statistics.md`` holds the simulated coverage.
+Source: the infinitesimal jackknife (``influence.py``) gives the standard error. Student's t with n
+- 1 degrees of freedom gives the width. The logit keeps a score between 0 and 1. No random numbers
+are used: the same counts give the same interval. ``docs/statistics.md`` has the simulated coverage.
 Differs from it: nothing.
 
-There is no interval for fewer than three units, for a score of exactly 0 or 1, and where no unit
-differs from the others: nothing says then how far another one would lie off.
+There is no interval for fewer than three units, for a score of exactly 0 or 1, or if all units are
+equal, because nothing then tells how far a further unit would differ.
 Shape letters: N image or unit, K class.
 """
 
@@ -34,18 +34,18 @@ LEVEL = 0.95
 METHOD = "infinitesimal jackknife, Student's t on the logit"
 MIN_UNITS = 3
 NONE: Interval = (None, None)
-_NOTHING = 1e-12  # a standard error below this is rounding
+_NOTHING = 1e-12  # a smaller standard error is only rounding
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """The intervals of all scores of one test.
+    """The confidence intervals of all scores of one test.
 
     Args:
-        means: Name of a mean to its interval, as fractions.
-        classes: Name of a per-class score to the intervals of the classes.
-        units: Units with a labelled pixel.
-        class_units: Units that each class is labelled in, ``(K,)``.
+        means: Interval of each mean by name, as fractions.
+        classes: Intervals of the classes for each per-class score, by name.
+        units: Number of units with a labelled pixel.
+        class_units: Number of units in which each class is labelled, ``(K,)``.
     """
 
     means: dict[str, Interval]
@@ -55,7 +55,7 @@ class Intervals:
 
 
 def t_interval(value: float, error: float, units: int, *, level: float = LEVEL) -> Interval:
-    """Put Student's t around a value of any range.
+    """Return a Student's t interval around a value of any range.
 
     Args:
         value: A mean over units, or a difference of scores.
@@ -68,7 +68,7 @@ def t_interval(value: float, error: float, units: int, *, level: float = LEVEL) 
 
 
 def logit_interval(score: float, error: float, units: int, *, level: float = LEVEL) -> Interval:
-    """Put Student's t around the logit of a score in (0, 1), and transform back."""
+    """Return a Student's t interval around the logit of a score in (0, 1), transformed back."""
     reach = _reach(score, error, units, level)
     if reach is None or not 0 < score < 1:
         return NONE
@@ -85,14 +85,15 @@ def _reach(value: float, error: float, units: int, level: float) -> Optional[flo
 
 
 def unit_counts(rows: np.ndarray, groups: Optional[Groups] = None) -> np.ndarray:
-    """Add up the counts of each group, and leave out what has no labelled pixel.
+    """Sum the counts of each group, and drop units without a labelled pixel.
 
     Args:
-        rows: Counts of each image, ``(N, 3, K)`` in the order tp, pred, label; array or memory map.
-        groups: One name per image, its patient, say; None makes each image a unit.
+        rows: Counts of each image, ``(N, 3, K)``, in the order tp, pred, label; array or memory
+            map.
+        groups: Group name of each image, such as its patient; None makes each image a unit.
 
     Returns:
-        Counts of each unit; groups in the order of their sorted names.
+        Counts of each unit, with groups sorted by name.
 
     Raises:
         ValueError: If shapes or the number of groups do not fit.
@@ -106,10 +107,10 @@ def unit_counts(rows: np.ndarray, groups: Optional[Groups] = None) -> np.ndarray
 
 
 def sum_by_group(values: np.ndarray, groups: Groups) -> np.ndarray:
-    """Add up the rows of each group; groups keep the order of their sorted names.
+    """Sum the rows of each group, with groups sorted by name.
 
     Raises:
-        ValueError: If there are not as many groups as rows.
+        ValueError: If the numbers of groups and rows differ.
     """
     if len(groups) != len(values):
         raise ValueError(f'{len(groups)} groups for {len(values)} images: name one group per image')
@@ -126,12 +127,12 @@ def score_intervals(
     background: Optional[int] = None,
     level: float = LEVEL,
 ) -> Intervals:
-    """Put an interval beside every mean and every class's score.
+    """Compute the confidence interval of every mean and every class score.
 
     Args:
-        runs: Counts of each image, ``(N, 3, K)``: tp, pred and label. Of several, such as seeds
-            tested on the same images, the mean score is meant.
-        groups: One name per image where images belong together: the groups are the units then.
+        runs: Counts tp, pred and label of each image, ``(N, 3, K)``. Several runs on the same
+            images, such as seeds, give intervals of the mean score over runs.
+        groups: Group name of each image if images belong together; then groups are the units.
         absent: See ``metrics_from_counts``.
         background: See there.
         level: Confidence.
@@ -166,7 +167,7 @@ def score_intervals(
 def _mean_gradients(
     sums: Sequence[np.ndarray], absent: str, background: Optional[int]
 ) -> dict[str, Gradient]:
-    """Differentiate the means over runs, those that every run has."""
+    """Differentiate the means over runs, for the scores that every run has."""
     found = [mean_gradients(part, absent=absent, background=background) for part in sums]
     names = [name for name in found[0] if all(name in gradients for gradients in found)]
     factors = [1 / len(sums)] * len(sums)
@@ -181,14 +182,14 @@ def ratio_interval(
     bounded: bool = True,
     level: float = LEVEL,
 ) -> Interval:
-    """Put an interval around a sum over images divided by another one, such as a plain mean.
+    """Return the interval of a ratio of two sums over images, such as a plain mean.
 
     Args:
-        above: Of each image, ``(N,)``; NaN leaves the image out.
-        below: Its weight, ``(N,)``, 1 for a plain mean.
-        groups: One name per image.
-        bounded: Whether the score lies in [0, 1]; else it is a length, for which Student's t stands
-            on the score itself, cut at 0.
+        above: Numerator of each image, ``(N,)``; NaN leaves the image out.
+        below: Denominator of each image, ``(N,)``; 1 for a plain mean.
+        groups: Group name of each image.
+        bounded: Whether the score lies in [0, 1]. Otherwise it is a length, and Student's t applies
+            to the score itself, cut off at 0.
         level: Confidence.
     """
     known = ~np.isnan(above) & (np.asarray(below) > 0)
@@ -209,20 +210,20 @@ def ratio_interval(
 def mean_interval(
     values: np.ndarray, *, groups: Optional[Groups] = None, bounded: bool = True
 ) -> Interval:
-    """Put an interval around the mean of one value per image; see :func:`ratio_interval`."""
+    """Return the interval of the mean of one value per image; see :func:`ratio_interval`."""
     values = np.asarray(values, np.float64)
     return ratio_interval(values, np.ones_like(values), groups=groups, bounded=bounded)
 
 
 def influence_error(influences: np.ndarray) -> float:
-    """Turn the influences of n units, ``(n,)``, into a standard error; NaN for one unit."""
+    """Compute the standard error from the influences of n units, ``(n,)``; NaN for one unit."""
     n = len(influences)
     squares = ((influences - influences.mean()) ** 2).sum() if n else 0.0
     return float(np.sqrt(n / (n - 1) * squares)) if n > 1 else float('nan')
 
 
 def as_json(intervals: Intervals, names: Sequence[str]) -> dict[str, Any]:
-    """Name the classes: score to class to low and high."""
+    """Return score -> class name -> low and high as JSON data."""
     return {
         score: {name: list(ends) for name, ends in zip(names, found)}
         for score, found in intervals.classes.items()
@@ -230,7 +231,7 @@ def as_json(intervals: Intervals, names: Sequence[str]) -> dict[str, Any]:
 
 
 def brackets(ends: Interval, scale: float = 100, digits: int = 2) -> str:
-    """Write an interval in brackets, behind a blank; nothing if there is none."""
+    """Format an interval in brackets after a space, or an empty string if there is none."""
     low, high = ends
     if low is None or high is None:
         return ''

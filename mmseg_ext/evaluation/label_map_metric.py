@@ -1,4 +1,4 @@
-"""What the metrics that compare a predicted label map with the truth share."""
+"""Base class of the metrics that compare a predicted label map with the ground truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +15,16 @@ from .units import Units, choose_units, units_note
 
 
 class LabelMapMetric(BaseMetric):
-    """Score images one by one; a subclass defines :meth:`score` and averages its results.
+    """Metric that scores images one by one; a subclass defines :meth:`score` and the average.
 
     Args:
-        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
-            set's meta information, and 255 if it has none.
+        ignore_index: Label of ignored pixels; None takes ``ignore_index`` of the data set's meta
+            information, or 255 if it has none.
         kwargs: Arguments of mmengine's ``BaseMetric``.
 
     Attributes:
-        intervals: After ``evaluate`` on the main process, the interval of each score that has one,
-            as a fraction or in the unit of a length.
+        intervals: Set by ``evaluate`` on the main process: the interval of each score that has one,
+            as fractions or in the unit of a length.
     """
 
     def __init__(self, *, ignore_index: Optional[int] = None, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class LabelMapMetric(BaseMetric):
         """Names of the classes.
 
         Raises:
-            ValueError: If the data set gives none.
+            ValueError: If the data set has no class names.
         """
         classes = (self.dataset_meta or {}).get('classes')
         if not classes:
@@ -55,11 +55,11 @@ class LabelMapMetric(BaseMetric):
         return [str(name) for name in classes]
 
     def units_of(self, names: Sequence[str], groups: Optional[Sequence[Optional[str]]]) -> Units:
-        """Decide what the units of intervals are, see :func:`choose_units`.
+        """Choose the units of confidence intervals, see :func:`choose_units`.
 
         Args:
             names: File names of the images.
-            groups: Group of each image; all count, or none.
+            groups: Group of each image; unused if some image has none.
         """
         meta = self.dataset_meta or {}
         known = [str(group) for group in groups or () if group is not None]
@@ -79,7 +79,7 @@ class LabelMapMetric(BaseMetric):
                 ``gt_sem_seg.data``, both ``(1, H, W)``.
 
         Raises:
-            ValueError: If prediction and label map differ in size; it names the image.
+            ValueError: If prediction and label map differ in size; the message names the image.
         """
         for sample in data_samples:
             pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
@@ -91,7 +91,7 @@ class LabelMapMetric(BaseMetric):
                 raise ValueError(f'{path}: {error}') from None
 
     def score(self, pred_HW: np.ndarray, label_HW: np.ndarray) -> Any:
-        """Return the scores of one image; they are gathered from all processes."""
+        """Return the scores of one image, to be gathered from all processes."""
         raise NotImplementedError
 
     def report_means(
@@ -101,16 +101,16 @@ class LabelMapMetric(BaseMetric):
         *,
         lengths: Sequence[str] = (),
     ) -> dict[str, float]:
-        """Average scores over images, and print the means of no single class with their intervals.
+        """Average scores over images, and print the means over classes with their intervals.
 
         Args:
             results: Name, group and scores of each image.
-            values: Name of a score to its value in each image, ``(N,)``; NaN does not count. A dot
-                in the name stands before a class.
-            lengths: Scores that are lengths; all others are fractions.
+            values: Value of each score in each image, ``(N,)``, by name; NaN is left out. A name
+                with a dot is a score of one class.
+            lengths: Names of scores that are lengths; all others are fractions.
 
         Returns:
-            The means, fractions in per cent.
+            The means, with fractions in per cent.
         """
         units = self.units_of(*zip(*[(name, group) for name, group, *_ in results]))
         report, lines = {}, []

@@ -1,9 +1,9 @@
-"""The registered segmentation metric: counts, gathers, reports.
+"""The registered segmentation metric: it counts pixels, gathers counts and reports scores.
 
 Source: our own, in place of mmseg's ``IoUMetric``; the numbers come from ``confusion.py``.
-Differs from ``IoUMetric``: integer counts, nothing rounded, recall reported as mPA (and mAcc),
-intervals over images, and the images that a distributed sampler repeats are counted once.
-Shape letter: K classes.
+Differs from ``IoUMetric``: counts are integers, nothing is rounded, recall is reported as mPA (and
+mAcc), scores have confidence intervals over images, and an image that a distributed sampler repeats
+is counted once. Shape letter: K classes.
 """
 
 from collections.abc import Sequence
@@ -36,40 +36,43 @@ from .units import group_in
 
 @METRICS.register_module()
 class SegMetric(LabelMapMetric):
-    """Accumulate one confusion matrix per image and report every usual score.
+    """Sum the confusion matrices of all images and report the usual scores.
 
     ``evaluate`` returns per cent, unrounded: aAcc, mIoU, mPA, mAcc (= mPA), mPrecision, mF1, mDice
-    and FWIoU; ``background_index`` and ``batch_f_score`` add to them.
+    and FWIoU; ``background_index`` and ``batch_f_score`` add further scores.
 
     Args:
-        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
-            set's meta information, and 255 if it has none.
-        absent: What 0 / 0 becomes, ``'skip'``, ``'zero'`` or ``'one'``; see ``confusion.py``.
-        group_pattern: Regular expression whose match in an image's name is its group (group 1 if
-            there is one), for images that are not independent, such as slices of a patient:
-            intervals are over groups then. Without it the data set's own groups count, where a
-            sample carries ``group``; without these, the videos of a data set that names its
-            ``video_pattern``, if there are three or more.
-        unit: What a group is, ``'patient'``, say; None takes ``group_unit`` of the data set.
+        ignore_index: Label of ignored pixels; None takes ``ignore_index`` of the data set's meta
+            information, or 255 if it has none.
+        absent: Value of a score of 0 / 0: ``'skip'``, ``'zero'`` or ``'one'``; see
+            ``confusion.py``.
+        group_pattern: Regular expression for images that are not independent, such as slices of a
+            patient. Its match in the name of an image (group 1 if there is one) is the group;
+            intervals are then over groups. Without a pattern, samples with a ``group`` use that.
+            Otherwise a data set with a ``video_pattern`` is grouped by video, if it has three or
+            more.
+        unit: Name of the kind of group, such as ``'patient'``; None takes ``group_unit`` of the
+            data set.
         background_index: Also report mPA_no_bg and mPrecision_no_bg without this class.
-        batch_f_score: Also report ``batch_f_score``, the number that the reference repositories
-            print (see ``batch_f_score.py``): mean over batches, from the logits.
-        per_image_file: Where the counts of each image go (``.npz``); None writes nothing.
-        summary_file: Where the summary goes (``.json``); None writes nothing.
+        batch_f_score: Also report ``batch_f_score`` as the reference repositories print it (see
+            ``batch_f_score.py``): computed from the logits, mean over batches.
+        per_image_file: File (``.npz``) for the counts of each image; None writes nothing.
+        summary_file: File (``.json``) for the summary; None writes nothing.
         extra: Further top-level entries of the summary.
-        output_dir: Folder for predicted label maps (PNG), as in mmseg: named like the images, or
-            as ``output_names`` of the metric says, which a test fills where two would share one.
-        format_only: Only write these maps; needs no ground truth.
-        pred_field: Which prediction of a sample counts, such as ``'pred_sem_seg_nocrf'`` for what
-            a network said before its CRF.
-        collect_device: Kept for mmseg's configs; counts travel over the group's own backend.
-        prefix: Put before the names of the scores.
+        output_dir: Folder for predicted label maps (PNG), as in mmseg. A map has the name of its
+            image; ``output_names`` of the metric overrides it where two images would share a name.
+        format_only: Only write these maps; ground truth is not needed.
+        pred_field: Name of the prediction to score in a sample, such as ``'pred_sem_seg_nocrf'``
+            for the prediction before a CRF.
+        collect_device: Accepted for mmseg's configs; counts are gathered by the process group's
+            backend.
+        prefix: Prefix of the score names.
 
     Raises:
-        ValueError: If an argument is out of range, or maps and predictions do not fit.
+        ValueError: If an argument is out of range, or label maps and predictions do not fit.
     """
 
-    # Arguments of older configs: what to do about them.
+    # Removed arguments of older configs and what to use instead.
     REMOVED = dict.fromkeys(
         ('num_resamples', 'seed'), 'intervals are computed without resamples; take it out'
     )
@@ -105,7 +108,7 @@ class SegMetric(LabelMapMetric):
         self.summary_file = summary_file
         self.extra = extra
         self.output_dir = output_dir
-        self.output_names: dict[str, str] = {}  # path of an image -> name without a suffix
+        self.output_names: dict[str, str] = {}  # image path -> output name without suffix
         self.format_only = format_only
         self.pred_field = pred_field
         self._reset()
@@ -114,7 +117,7 @@ class SegMetric(LabelMapMetric):
         self.results.clear()
         self._counts: Optional[ImageCounts] = None
         self._total = self._last = np.zeros((0, 0), np.int64)
-        self._f_scores = np.zeros(2)  # sum over batches, batches
+        self._f_scores = np.zeros(2)  # sum over batches, number of batches
         self._last_batch = np.zeros((2, 2))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -123,11 +126,12 @@ class SegMetric(LabelMapMetric):
         Args:
             data_batch: Unused.
             data_samples: For each image a mapping with ``pred_sem_seg.data`` and
-                ``gt_sem_seg.data``, both ``(1, H, W)``, and for the f_score ``seg_logits.data``
-                ``(K, H, W)``.
+                ``gt_sem_seg.data``, both ``(1, H, W)``, and ``seg_logits.data`` ``(K, H, W)`` for
+                the f_score.
 
         Raises:
-            ValueError: If prediction and label map of an image do not fit; it names the image.
+            ValueError: If prediction and label map of an image do not fit; the message names the
+                image.
         """
         for sample in data_samples:
             if self.pred_field not in sample:
@@ -175,13 +179,13 @@ class SegMetric(LabelMapMetric):
             )
             for sample in data_samples
         ]
-        # twice: as it is, and without its last image, which the sampler may have repeated
+        # both with and without its last image, which the sampler may have repeated
         self._last_batch = np.array([_batch_score(sums), _batch_score(sums[:-1])])
         self._f_scores += self._last_batch[0]
 
     def _save_prediction(self, sample: dict, pred: torch.Tensor) -> None:
         ids = pred.cpu().numpy()
-        if sample.get('reduce_zero_label', False):  # the data set's own ids start at 1
+        if sample.get('reduce_zero_label', False):  # the ids of the data set start at 1
             ids = ids + 1
         folder = Path(str(self.output_dir))
         image = Image.fromarray(ids.astype(np.uint8 if ids.max(initial=0) < 256 else np.uint16))
@@ -191,16 +195,17 @@ class SegMetric(LabelMapMetric):
             image.save(unfinished, format='PNG')
 
     def evaluate(self, size: int) -> dict:
-        """Add up all ranks and report.
+        """Sum the counts of all ranks and report the scores.
 
         Args:
-            size: Images in the data set; what the sampler repeated beyond it is not counted.
+            size: Number of images in the data set; repetitions by the sampler are not counted.
 
         Returns:
             The same scores on every rank, in per cent.
 
         Raises:
-            ValueError: If no image was processed or the ranks' shares do not fit ``size``.
+            ValueError: If no image was processed, or the image counts of the ranks do not fit
+                ``size``.
         """
         if self.format_only:
             print_log(f'predictions are saved to {self.output_dir}', logger='current')
@@ -231,7 +236,7 @@ class SegMetric(LabelMapMetric):
         return tensor.numpy()
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Report on the main process.
+        """Report the scores on the main process.
 
         Args:
             results: The summed matrix ``(K, K)`` and the counts of each image.
@@ -280,5 +285,5 @@ class SegMetric(LabelMapMetric):
 
 
 def _batch_score(sums: list) -> tuple[float, int]:
-    """The f_score of a batch and 1, or nothing for one without images."""
+    """Return the f_score of a batch and 1, or two zeros for a batch without images."""
     return (f_score_from_sums(torch.stack(sums).sum(0)), 1) if sums else (0.0, 0)

@@ -1,7 +1,7 @@
-"""What a test run leaves behind: the scores as plain data and as tables for the log.
+"""Result of a test run: the scores as JSON data and as tables for the log.
 
-Source: our own. Fractions in the data, per cent in the tables; undefined values are ``None`` and
-``-``. Shape letter: K classes.
+Source: our own. Data holds fractions, tables per cent. An undefined value is ``None`` in data and
+``-`` in tables. Shape letter: K classes.
 """
 
 import math
@@ -17,7 +17,7 @@ from .units import Units, describe_units, plural, units_note
 
 
 def plain_score(value: Union[float, np.ndarray]) -> Optional[float]:
-    """A score as JSON can hold it: ``None`` where it is undefined."""
+    """Convert a score to a JSON value, ``None`` if it is undefined."""
     return None if math.isnan(value) else float(value)
 
 
@@ -31,21 +31,21 @@ def summary(
     background: Optional[int] = None,
     extra: Optional[dict] = None,
 ) -> dict[str, Any]:
-    """Describe a confusion matrix as data that JSON can hold.
+    """Describe a confusion matrix as JSON data.
 
     Args:
-        matrix: int array ``(K, K)``, rows the truth.
+        matrix: int array ``(K, K)``; rows are the ground truth.
         class_names: K names.
-        intervals: Of the scores; without them ``low`` and ``high`` are ``None``.
-        units: What the intervals are over; images without it.
-        absent: What 0 / 0 becomes, see ``metrics_from_counts``.
-        background: Class that some means leave out.
+        intervals: Intervals of the scores; without them ``low`` and ``high`` are ``None``.
+        units: Units of the intervals; None means images.
+        absent: Value of 0 / 0, see ``metrics_from_counts``.
+        background: Class id that some means leave out.
         extra: More top-level entries, such as config and seed.
 
     Returns:
         ``metrics`` (name to value, low, high), ``per_class`` (score to class to value),
-        ``per_class_intervals`` (score to class to low and high), ``intervals`` (what they are over,
-        see :func:`describe_units`), ``absent_classes`` (names without a labelled pixel),
+        ``per_class_intervals`` (score to class to low and high), ``intervals`` (their units, see
+        :func:`describe_units`), ``absent_classes`` (names without a labelled pixel),
         ``absent_policy`` and ``confusion``.
 
     Raises:
@@ -83,9 +83,9 @@ def _percent(value: Optional[float]) -> str:
 
 
 def class_table(result: dict) -> str:
-    """Print the per-class scores of :func:`summary` in per cent, with the intervals it has.
+    """Format the per-class scores of :func:`summary` in per cent, with their intervals.
 
-    The last column is the number of units that the class is labelled in.
+    The last column is the number of units in which the class is labelled.
     """
     facts = result.get('intervals') or {}
     head = ['Class', *PER_CLASS] + ([plural(facts['unit'])] if facts else [])
@@ -101,7 +101,7 @@ def class_table(result: dict) -> str:
 
 
 def mean_table(result: dict) -> str:
-    """Print the means of :func:`summary` in per cent with their intervals and units."""
+    """Format the means of :func:`summary` in per cent, with their intervals and units."""
     facts = result.get('intervals')
     unit = plural(facts['unit']) if facts else 'images'
     table = PrettyTable(['Mean', 'Value', f'{100 * LEVEL:g} % interval over {unit}'])

@@ -1,12 +1,13 @@
-"""HD95 and surface Dice: how far the outlines of prediction and truth are apart.
+"""HD95 and surface Dice: distances between the outlines of prediction and ground truth.
 
 Source: MONAI, https://github.com/Project-MONAI/MONAI, ``compute_hausdorff_distance`` (95th
 percentile of the distances from each outline to the other, the larger of the two directions) and
 ``compute_surface_dice`` (share of the pixels of both outlines that lie within a tolerance of the
-other; Nikolov et al., https://arxiv.org/abs/1809.04430). An outline is the pixels of a mask with a
-neighbour above, below, left or right that is not in it; outside of the image nothing is in it.
-Differs from it: what an empty mask means is decided here, see :func:`surface_scores`; pixels
-without a label are taken out of both masks first.
+other; Nikolov et al., https://arxiv.org/abs/1809.04430). The outline of a mask consists of its
+pixels with a neighbour above, below, left or right that is not in the mask; pixels outside of the
+image are not in it.
+Differs from it: :func:`surface_scores` defines the scores of empty masks, and unlabelled pixels are
+first removed from both masks.
 Shape letters: N image, C scored class, H row, W column.
 """
 
@@ -55,13 +56,13 @@ def surface_scores(
                             that two masks in it could get
     ======================  ==================================  ============
 
-    Leaving the last case out as well would reward a model for finding nothing.
+    Leaving the last case out of the mean would reward a model that finds nothing.
 
     Args:
         pred_HW: Predicted mask, bool.
         truth_HW: True mask, bool, of the same size.
         spacing: Height and width of a pixel, in any unit of length.
-        tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
+        tolerance: Largest distance that counts as a match, in the unit of ``spacing``.
 
     Returns:
         HD95 in the unit of ``spacing``, and the surface Dice in [0, 1].
@@ -83,7 +84,7 @@ def surface_scores(
     masks = [torch.from_numpy(mask.copy())[None, None] for mask in (pred_HW, truth_HW)]
     shared: dict = dict(include_background=True, spacing=list(map(float, spacing)))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning)  # MONAI's, about MONAI's own calls
+        warnings.simplefilter('ignore', FutureWarning)  # MONAI warns about its own calls
         distance = hausdorff(*masks, percentile=95, **shared)
         share = surface_dice(*masks, class_thresholds=[float(tolerance)], **shared)
     return float(distance), float(share)
@@ -93,21 +94,21 @@ def surface_scores(
 class SurfaceMetric(LabelMapMetric):
     """Report HD95 and surface Dice beside :class:`SegMetric`.
 
-    Every image is measured in its own plane. An image's score is the mean over its foreground
-    classes, the metric the mean over images, both without NaN; ``evaluate`` leaves
+    Distances are measured within each image, in 2D. The score of an image is the mean over its
+    foreground classes, the metric the mean over images, both without NaN. ``evaluate`` sets
     :attr:`intervals` and returns ``HD95`` in the unit of ``spacing`` and ``surface_Dice`` in per
-    cent, per class too if there are several.
+    cent; if there are several foreground classes, also the scores of each.
 
     Args:
-        spacing: Height and width of a pixel of the label maps; 1 by default, so that distances
-            are in pixels.
-        tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
-        ignore_index: Label of pixels that do not count; None takes ``ignore_index`` of the data
-            set's meta information, and 255 if it has none.
-        per_image_file: Where the scores of each image go (``.npz``): ``hd95`` and
-            ``surface_dice``, ``(N, C)``, ``names``, ``classes``, ``spacing``, ``tolerance``.
+        spacing: Height and width of a pixel of the label maps; the default 1 gives distances in
+            pixels.
+        tolerance: Largest distance that counts as a match, in the unit of ``spacing``.
+        ignore_index: Label of ignored pixels; None takes ``ignore_index`` of the data set's meta
+            information, or 255 if it has none.
+        per_image_file: File (``.npz``) for the scores of each image: ``hd95`` and ``surface_dice``,
+            ``(N, C)``, ``names``, ``classes``, ``spacing``, ``tolerance``.
         collect_device: As for mmengine's metrics.
-        prefix: Put before the names of the scores.
+        prefix: Prefix of the score names.
 
     Raises:
         ImportError: If MONAI is not installed.
@@ -126,7 +127,7 @@ class SurfaceMetric(LabelMapMetric):
     ) -> None:
         super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         check_spacing(spacing, tolerance)
-        _distances()  # missing packages show at the start, not after the test
+        _distances()  # report missing packages at the start, not after the test
         self.spacing = [float(length) for length in spacing]
         self.tolerance = float(tolerance)
         self.per_image_file = per_image_file
@@ -153,7 +154,7 @@ class SurfaceMetric(LabelMapMetric):
         ]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Average over images on the main process.
+        """Average the scores over images, on the main process.
 
         Args:
             results: Name, group and scores of each image.
@@ -197,10 +198,10 @@ class SurfaceMetric(LabelMapMetric):
 
 
 def check_spacing(spacing: Sequence[float], tolerance: Union[int, float]) -> None:
-    """Check the lengths that surfaces are measured in.
+    """Check pixel spacing and tolerance.
 
     Raises:
-        ValueError: If one is out of range.
+        ValueError: If a value is out of range.
     """
     if len(spacing) != 2 or not all(length > 0 for length in spacing):
         raise ValueError(

@@ -1,7 +1,7 @@
-"""What intervals are over, images, patients or videos, and what to beware of: one wording for all.
+"""The units of confidence intervals (images, patients or videos), in words.
 
-Log, ``results.json``, cards and pages say the same: :func:`describe_units` writes the facts,
-:func:`units_note` the sentence about them.
+Log, ``results.json``, cards and pages use the same words: :func:`describe_units` gives the facts,
+:func:`units_note` the sentences about them.
 """
 
 import re
@@ -11,20 +11,20 @@ from typing import Any, NamedTuple, Optional
 
 from .intervals import LEVEL, METHOD, MIN_UNITS, Intervals
 
-FEW_UNITS = 20  # below, a score depends much on which units it was measured on
+FEW_UNITS = 20  # with fewer units, a score depends much on their choice
 FEW_OF_CLASS = 5
-OLD_METHOD = 'percentile bootstrap'  # of results that name none
-_LISTED = 8  # classes or videos that a sentence names
+OLD_METHOD = 'percentile bootstrap'  # method of results that name none
+_LISTED = 8  # most classes or videos that a sentence names
 
 
 class Units(NamedTuple):
-    """What one unit of a test is.
+    """The units of a test.
 
     Args:
-        number: Of units.
-        unit: What one is, such as ``'image'`` or ``'patient'``.
-        groups: Group of each image, where the units are groups of images.
-        videos: Name of each video to its frames, where images are frames, but videos not the units.
+        number: Number of units.
+        unit: Kind of unit, such as ``'image'`` or ``'patient'``.
+        groups: Group of each image if units are groups of images.
+        videos: Frames of each video by its name, if images are frames but videos are not the units.
     """
 
     number: int
@@ -34,7 +34,7 @@ class Units(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The same as data that JSON can hold, without the groups."""
+        """Return the fields as JSON data, without the groups."""
         facts: dict[str, Any] = dict(unit=self.unit, units=self.number)
         return dict(facts, videos=dict(self.videos)) if self.videos else facts
 
@@ -42,16 +42,16 @@ class Units(NamedTuple):
 def describe_units(
     intervals: Intervals, class_names: Sequence[str], units: Units
 ) -> dict[str, Any]:
-    """Say what intervals are over, as data that JSON can hold.
+    """Describe the units of intervals as JSON data.
 
     Args:
-        intervals: Of the scores.
+        intervals: The intervals of the scores.
         class_names: K names.
-        units: Of the test.
+        units: The units of the test.
 
     Returns:
-        ``method``, ``level``, ``unit``, ``units`` (the number of those with a labelled pixel),
-        ``class_units`` (class to the number that it is labelled in) and, if there are any,
+        ``method``, ``level``, ``unit``, ``units`` (number of units with a labelled pixel),
+        ``class_units`` (number of units in which each class is labelled) and, if there are any,
         ``videos``.
     """
     facts = dict(units.facts, method=METHOD, level=LEVEL, units=intervals.units)
@@ -59,7 +59,7 @@ def describe_units(
 
 
 def units_note(facts: Mapping[str, Any]) -> str:
-    """Say in one or a few sentences what intervals are over and what is wrong with it.
+    """Write one or a few sentences on the units of intervals and their weaknesses.
 
     Args:
         facts: From :func:`describe_units`; ``class_units`` and ``videos`` may be absent.
@@ -75,7 +75,7 @@ def _over(facts: Mapping[str, Any]) -> str:
 
 
 def units_warnings(facts: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with intervals and tests over these units; nothing if all is well."""
+    """List the weaknesses of intervals and tests over these units; empty if there are none."""
     units, unit = facts['units'], facts['unit']
     warnings = []
     if MIN_UNITS <= units < FEW_UNITS:
@@ -103,20 +103,20 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def plural(unit: str) -> str:
-    """Write several units."""
+    """Return the plural of a unit."""
     return f'{unit[:-1]}ies' if unit.endswith('y') else f'{unit}s'
 
 
 def counted(number: int, unit: str) -> str:
-    """Write a number of units."""
+    """Format a number of units."""
     return f'{number} {unit if number == 1 else plural(unit)}'
 
 
 def group_in(name: str, pattern: str, setting: str) -> str:
-    """Find the group that an image's name holds.
+    """Find the group in the name of an image.
 
     Raises:
-        ValueError: If the pattern does not match; it names the setting.
+        ValueError: If the pattern does not match; the message names the setting.
     """
     match = re.search(pattern, name)
     if match is None:
@@ -131,17 +131,17 @@ def choose_units(
     group_unit: str = 'group',
     video_pattern: Optional[str] = None,
 ) -> Units:
-    """Decide what the units are.
+    """Choose the units of a test.
 
-    Groups of the data set come first. Videos are units where there are enough for an interval; of
-    fewer, frames are, and the videos are named.
+    Groups of the data set come first. Then videos are the units if there are enough for an
+    interval. With fewer videos the frames are the units, and the videos are recorded.
 
     Args:
         names: File names of the images.
-        groups: Group of each image, if it has one.
-        group_unit: What a group is.
+        groups: Group of each image, or None.
+        group_unit: Name of the kind of group.
         video_pattern: Regular expression whose match in the name of a frame is its video (group 1
-            if there is one); None, or a name that it does not match, where images are no frames.
+            if there is one). None, or a name without a match, means that images are not frames.
     """
     if groups is not None:
         return Units(len(set(groups)), group_unit, groups)
