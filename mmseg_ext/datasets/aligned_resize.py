@@ -1,8 +1,8 @@
-"""Resizing that keeps labels where their pixels are.
+"""Resizing that keeps labels aligned with the image.
 
-OpenCV's nearest neighbour reads from ``floor(x / scale)``, its bilinear interpolation from
-``(x + 0.5) / scale - 0.5``: enlarged labels lie half a pixel beside the enlarged image, which blurs
-what a network learns of objects a few pixels wide.
+OpenCV's nearest neighbour reads from ``floor(x / scale)``, its bilinear interpolation from ``(x +
+0.5) / scale - 0.5``. So upscaled labels are shifted by half a pixel against the upscaled image,
+which harms the training on objects a few pixels wide.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class AlignedResize(Resize):
-    """mmseg's ``Resize``, but label pixels are those nearest to the centres of image pixels.
+    """mmseg's ``Resize`` that takes the label nearest to the centre of each image pixel.
 
-    For ``RandomResize(resize_type='AlignedResize')``; all arguments are those of ``Resize``.
+    For ``RandomResize(resize_type='AlignedResize')``; same arguments as ``Resize``.
     """
 
     def _resize_seg(self, results: dict[str, Any]) -> None:
-        """Resize every label map to the size that the image has by now."""
+        """Resize every label map to the current size of the image."""
         height, width = results['img'].shape[:2]
         for key in results.get('seg_fields', []):
             if results.get(key) is not None:

@@ -26,18 +26,18 @@ _HOW_TO_GET = (
 
 @DATASETS.register_module()
 class BMSegDataset(FolderDataset):
-    """Background and one target: the metastatic lesions, or the bones.
+    """Two classes: background and one target, which is the metastatic lesions or the bones.
 
     The layout is ``img_dir/*.png``, ``ann_dir/*.png`` (lesions), ``ann_dir_bone/*.png`` and
-    ``patients.csv``. Masks as published, grey or RGB with soft edges, need
-    ``mask_threshold=127``; the converter's hold 0 and 1.
+    ``patients.csv``. Masks as published (grey or RGB with soft edges) need ``mask_threshold=127``;
+    those of the converter hold 0 and 1.
 
     Args:
         target: ``'lesion'`` or ``'bone'``.
-        data_prefix: Other folders than those above, ``img_path`` and ``seg_map_path``.
+        data_prefix: ``img_path`` and ``seg_map_path``, if the folders differ from those above.
         mask_threshold: As for ``FolderDataset``.
         group_file: As for ``CheckedSegDataset``; ``None`` takes ``patients.csv`` if it is there.
-        kwargs: As for ``FolderDataset``, but for ``metainfo``.
+        kwargs: As for ``FolderDataset``, except ``metainfo``.
 
     Raises:
         FileNotFoundError: As ``FolderDataset``.
@@ -57,7 +57,7 @@ class BMSegDataset(FolderDataset):
         if group_file is None:
             found = os.path.isfile(os.path.join(kwargs.get('data_root') or '', GROUPS))
             group_file = GROUPS if found else ''
-        if mask_threshold is not None:  # lossy masks can be used as well
+        if mask_threshold is not None:  # lossy masks work too
             kwargs.setdefault('seg_map_suffix', IMAGE_SUFFIXES)
         kwargs.setdefault('how_to_get', _HOW_TO_GET)
         folders = dict(img_path=IMAGES, seg_map_path=MASKS[target])

@@ -1,8 +1,8 @@
-"""Writing the layout of ``BMSegDataset`` from folders of images and masks as they come.
+"""Converter from folders of images and masks to the layout of ``BMSegDataset``.
 
-Masks become 0 and 1, PNG images 8 bit; both are lossless. Nothing is resized. Grey masks with soft
-edges, left by lossy compression or interpolation, are thresholded; masks that look like anything
-else (class ids, several grey levels, colors) are refused.
+It writes masks of 0 and 1 and 8-bit images, both as lossless PNG. Nothing is resized. Grey masks
+with soft edges, left by lossy compression or interpolation, are thresholded; masks that look like
+anything else (class ids, several grey levels, colors) are refused.
 Shape letters: H row, W column, C channel.
 """
 
@@ -25,9 +25,9 @@ from .groups import groups_of, read_groups, write_groups
 from .splits import split_ids, write_lists
 
 DEFAULT_THRESHOLD = 127
-_NEAR = 64  # values below it, or less than it below 256, count as soft black or white
-_GREY_SHARE = 0.1  # of the foreground; soft edges stay below it, a further grey level does not
-_SHORT = 8  # a 16-bit series that uses less than an eighth of its range is nearly black
+_NEAR = 64  # values below this, or above 255 minus this, count as soft black or white
+_GREY_SHARE = 0.1  # share of the foreground: soft edges stay below, a further grey level does not
+_SHORT = 8  # a 16-bit series that uses less than 1/8 of its range is nearly black
 
 
 def convert_bmseg(
@@ -45,41 +45,41 @@ def convert_bmseg(
     image_max: Optional[int] = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Convert; the folder ``out`` appears only when it is complete.
+    """Convert a data set; the folder ``out`` appears only when it is complete.
 
-    Beside images and masks it holds ``patients.csv`` if the patients are known, and ``train.txt``
-    and ``val.txt``: 9:1 with seed 0, whole patients if they are known.
+    Besides images and masks it holds ``train.txt`` and ``val.txt``, split 9:1 with seed 0. If the
+    patients are known, it also holds ``patients.csv``, and the split keeps patients together.
 
     Args:
         images: Folder of images; subfolders are kept.
-        masks: Folder of lesion masks; may be the same one if ``mask_suffix`` tells them apart.
-        out: Folder to make; an empty one may exist.
+        masks: Folder of lesion masks; may equal ``images`` if ``mask_suffix`` tells them apart.
+        out: Folder to create; it may exist if it is empty.
         bone_masks: Folder of bone masks.
-        mask_suffix: What the stem of a lesion mask has more than its image's, such as ``_mask``.
+        mask_suffix: What the stem of a lesion mask appends to that of its image, such as ``_mask``.
         bone_suffix: The same for bone masks.
         threshold: Foreground is at least this, 1 to 255 (16-bit masks are scaled to 255 first).
-            ``None`` is 127 and refuses masks that are not just black and white with soft edges;
-            a threshold that is given takes any grey. 1 for masks of 0 and 1.
+            ``None`` takes 127 and refuses masks that are not black and white with soft edges; a
+            given threshold accepts any grey. Use 1 for masks of 0 and 1.
         strict: Refuse masks that hold other values than 0 and 255 (65535 with 16 bits).
         patients: CSV file of ``stem,patient`` lines.
         patient_regex: Regular expression searched in the stem; its first group, or the whole match,
             is the patient.
-        image_max: Value of 16-bit images that becomes 255; ``None`` is 65535.
+        image_max: Value of 16-bit images that becomes 255; ``None`` takes 65535.
         progress: Whether to show a progress bar.
 
     Returns:
-        ``images`` (number), ``patients`` (number, 0 if unknown), ``largest_16_bit`` (0 if there is
-        none), ``split`` (numbers of train and val images, empty if too few to split), and for each
-        target ``masks[target]`` with the integers ``pixels``, ``foreground``, ``empty`` (masks
-        without foreground), ``soft`` (masks with other values than black and white) and
-        ``soft_pixels``.
+        The numbers ``images``, ``patients`` (0 if unknown) and ``largest_16_bit`` (largest value, 0
+        without 16-bit images); ``split`` (numbers of train and val images, empty if there are too
+        few to split); and for each target ``masks[target]`` with the integers ``pixels``,
+        ``foreground``, ``empty`` (masks without foreground), ``soft`` (masks with other values than
+        black and white) and ``soft_pixels``.
 
     Raises:
         FileNotFoundError: If a folder, a file or the partner of an image or mask is absent.
         FileExistsError: If ``out`` is a file, or a folder that is not empty.
-        ValueError: If a file cannot be decoded, sizes differ, a mask is not what was asked for, a
+        ValueError: If a file cannot be decoded, sizes differ, a mask does not fit the settings, a
             target has no foreground at all, images and patients do not match, or settings
-            contradict.
+            contradict each other.
     """
     _check_settings(threshold, strict, patients, patient_regex, image_max)
     target_folder = Path(out)
@@ -108,7 +108,7 @@ def convert_bmseg(
             write_groups(work / GROUPS, groups, name='patient')
         write_lists(str(work), split)
         if target_folder.exists():
-            target_folder.rmdir()  # which fails if somebody has put files there
+            target_folder.rmdir()  # fails if somebody put files there
     return dict(
         images=len(pairs),
         patients=len(set(groups.values())),
@@ -119,7 +119,7 @@ def convert_bmseg(
 
 
 def describe(summary: dict[str, Any], *, image_max: Optional[int] = None) -> list[str]:
-    """Lines for a terminal about what ``convert_bmseg`` returned."""
+    """Describe the result of ``convert_bmseg`` in lines for the terminal."""
     patients = f'{summary["patients"]} patients' if summary['patients'] else 'patients unknown'
     lines = [f'{summary["images"]} images, {patients}']
     for target, count in summary['masks'].items():
@@ -149,10 +149,10 @@ def describe(summary: dict[str, Any], *, image_max: Optional[int] = None) -> lis
 def binary_mask(
     mask: np.ndarray, path: str, *, threshold: Optional[int] = None, strict: bool = False
 ) -> tuple[np.ndarray, int]:
-    """Make a mask of grey values 0 and 1.
+    """Convert a grey mask to 0 and 1.
 
     Args:
-        mask: ``(H, W)`` integers; values above 255 mean 16 bits.
+        mask: Integers ``(H, W)``; values above 255 mean 16 bits.
         path: The file, for messages.
         threshold: As for ``convert_bmseg``.
         strict: As for ``convert_bmseg``.
@@ -190,7 +190,7 @@ def binary_mask(
 
 
 class _MaskReader:
-    """Reads masks and counts what is in them."""
+    """Reader of masks that also counts their values."""
 
     def __init__(self, threshold: Optional[int], strict: bool) -> None:
         self.threshold, self.strict = threshold, strict
@@ -218,12 +218,12 @@ class _MaskReader:
 
 
 def _check_sums(path: str) -> None:
-    """Compare the checksums of a PNG file, which decoding passes over; others have none."""
+    """Verify the checksums of a PNG file, which decoding ignores; other formats have none."""
     try:
         with Image.open(path) as image:
             image.verify()
     except UnidentifiedImageError:
-        return  # reading it says what is wrong
+        return  # reading it reports the error
     except Exception as error:
         raise ValueError(f'{path}: the file is damaged ({error}): replace it') from error
 
@@ -254,7 +254,7 @@ def _list_files(folder: str, suffix: str) -> dict[str, str]:
 def _list_pairs(images: str, folders: dict[str, tuple[str, str]]) -> tuple[dict, dict[str, dict]]:
     """Return the images by stem, and for each target its masks by the same stems."""
     sources = {target: _list_files(*place) for target, place in folders.items()}
-    # A mask may lie among the images.
+    # A mask may be among the images.
     taken = {os.path.realpath(path) for files in sources.values() for path in files.values()}
     listed = _list_files(images, '').items()
     pairs = {stem: path for stem, path in listed if os.path.realpath(path) not in taken}
@@ -289,7 +289,7 @@ def _groups(stems: list[str], patients: Optional[str], regex: Optional[str]) -> 
     except re.error as error:
         raise ValueError(f'--patient-regex {regex!r} is no regular expression: {error}') from error
     matches = {stem: pattern.search(stem) for stem in stems}
-    # An empty match names nobody.
+    # An empty match names no patient.
     names = {s: (m[1] if pattern.groups else m[0]) for s, m in matches.items() if m}
     return groups_of(
         stems, {s: n for s, n in names.items() if n}, source=f'--patient-regex {regex}'
@@ -297,7 +297,7 @@ def _groups(stems: list[str], patients: Optional[str], regex: Optional[str]) -> 
 
 
 def _groups_of_file(stems: list[str], path: str) -> dict[str, str]:
-    """Read who is in the images; a name without an image is a mistake in one of the two."""
+    """Read the patient of each image; a stem without an image is an error."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: no such file; --patients takes lines of stem,patient')
     named = read_groups(path)
@@ -315,7 +315,7 @@ def _groups_of_file(stems: list[str], path: str) -> dict[str, str]:
 def _read_8_bit(path: str, image_max: int) -> tuple[np.ndarray, int]:
     """Return ``(H, W, C)`` uint8 with C 1 or 3, and the largest value if it had 16 bits, else 0."""
     image = read_image(path)
-    if image.shape[2] in (2, 4):  # the last channel is opacity
+    if image.shape[2] in (2, 4):  # the last channel is alpha
         image = image[..., :-1]
     if image.shape[2] not in (1, 3) or image.dtype not in (np.uint8, np.uint16):
         raise ValueError(
@@ -347,7 +347,7 @@ def _save_png(path: Path, array: np.ndarray) -> None:
 
 
 def _split(stems: list[str], groups: dict[str, str]) -> dict[str, list[str]]:
-    """Nine to one, whole patients if they are known; nothing if there is only one of them."""
+    """Split 9:1 by patient if known, else by image; empty for a single patient or image."""
     unit = {stem: groups.get(stem, stem) for stem in stems}
     if len(set(unit.values())) < 2:
         return {}

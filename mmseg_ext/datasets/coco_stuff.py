@@ -1,8 +1,8 @@
 """COCO-Stuff with the checks of ``CheckedSegDataset``.
 
-Source: https://github.com/nightrome/cocostuff (164k images) and /cocostuff10k, by way of mmseg's
-``COCOStuffDataset``, whose 171 classes and palette these are, and of mmseg's
-``tools/dataset_converters/coco_stuff10k.py`` and ``coco_stuff164k.py``, which make the masks.
+Source: https://github.com/nightrome/cocostuff (164k images) and /cocostuff10k, with the 171 classes
+and the palette of mmseg's ``COCOStuffDataset``. mmseg's
+``tools/dataset_converters/coco_stuff10k.py`` and ``coco_stuff164k.py`` make the masks.
 Differs from mmseg: nothing but the checks.
 """
 
@@ -16,14 +16,14 @@ from .checked import CheckedSegDataset
 
 @DATASETS.register_module()
 class CheckedCOCOStuffDataset(CheckedSegDataset):
-    """The 171 things and stuffs that COCO-Stuff supervises, of the 182 ids that it has.
+    """COCO-Stuff with the 171 classes that are labelled, of its 182 ids.
 
     Args:
         img_suffix: Ending of the images.
-        seg_map_suffix: Ending of the masks, as mmseg's converters write them.
-        kwargs: As for ``CheckedSegDataset``. Masks of the 10k images hold 1 to 171, 0 being
-            unlabelled, and need ``reduce_zero_label=True``; those of the 164k images hold 0 to 170
-            and 255.
+        seg_map_suffix: Ending of the masks; the default is that of mmseg's converters.
+        kwargs: As for ``CheckedSegDataset``. Masks of the 10k images hold 1 to 171, and 0 for
+            unlabelled pixels, so they need ``reduce_zero_label=True``. Masks of the 164k images
+            hold 0 to 170 and 255.
     """
 
     METAINFO = COCOStuffDataset.METAINFO

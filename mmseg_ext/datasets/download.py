@@ -1,7 +1,7 @@
-"""Fetching a data set: download with resume, checksum, and unpacking that cannot leave its folder.
+"""Download of a data set: resumable transfer, checksum, and unpacking inside one folder only.
 
-Nothing appears under its final name before it is complete: the archive grows as ``.part``, the
-folder in a temporary one beside its place.
+Nothing has its final name before it is complete: the archive is downloaded as ``.part``, and the
+folder is unpacked in a temporary folder beside its final place.
 """
 
 import bz2
@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
-_LONGEST = 1 << 24  # bytes that are read at once
-_FOLD = 100  # images do not become smaller by this factor
+_LONGEST = 1 << 24  # largest number of bytes to read at once
+_FOLD = 100  # images never compress by this factor
 _UNSUSPECTED = 64 << 20  # bytes
 _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
@@ -35,10 +35,10 @@ class Archive:
     """A tar file with a data set in it.
 
     Attributes:
-        url: Where it lies.
-        md5: Its checksum, hexadecimal.
-        inner: The folder inside that is wanted; it comes to lie at this path below the data folder.
-        holds: Paths below ``inner`` that must be there.
+        url: Address of the file.
+        md5: MD5 checksum, hexadecimal.
+        inner: The folder in the archive to unpack; it gets this path below the data folder.
+        holds: Paths below ``inner`` that must exist.
     """
 
     url: str
@@ -48,7 +48,7 @@ class Archive:
 
 
 ARCHIVES = {
-    # The checksum is the one torchvision (datasets/voc.py) has for this file.
+    # The checksum is that of torchvision (datasets/voc.py) for this file.
     'voc2012': Archive(
         url='http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar',
         md5='6cd6e144f989b92b3379bac3b3de84fd',
@@ -67,7 +67,7 @@ ARCHIVES = {
 def fetch_dataset(
     archive: Archive, out: str, *, keep_archive: bool = False, progress: bool = True
 ) -> tuple[str, bool]:
-    """Download, verify and unpack, unless the data are there.
+    """Download, verify and unpack a data set, unless it is there already.
 
     Args:
         archive: What to fetch.
@@ -76,12 +76,12 @@ def fetch_dataset(
         progress: Whether to show progress bars.
 
     Returns:
-        The folder of the data set, and whether it was fetched now.
+        The folder of the data set, and whether it was downloaded now.
 
     Raises:
-        OSError: If the download fails; what has come stays for the next attempt.
-        ValueError: If the checksum is wrong or the archive holds something else or evil.
-        FileExistsError: If the place is taken by an incomplete or foreign folder.
+        OSError: If the download fails; the part that arrived stays for the next attempt.
+        ValueError: If the checksum is wrong, or the archive has other or unsafe contents.
+        FileExistsError: If an incomplete or foreign folder is in the way.
     """
     root = Path(out)
     target = root / archive.inner
@@ -104,16 +104,16 @@ def fetch_dataset(
 
 
 def download(url: str, path: Path, *, attempts: int = 5, progress: bool = True) -> None:
-    """Download to ``path``, going on where an earlier attempt stopped.
+    """Download to ``path``; continue where an earlier attempt stopped.
 
     Args:
         url: ``http`` or ``https``.
-        path: The file to make; ``<path>.part`` until it is complete.
-        attempts: How many times in a row a connection may end without a single new byte.
+        path: The file to write; it is ``<path>.part`` until it is complete.
+        attempts: How often in a row a connection may end without a new byte.
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: If the URL is of another kind.
+        ValueError: If the URL has another scheme.
         OSError: If the download cannot be completed now.
     """
     if not url.startswith(('http://', 'https://')):
@@ -128,7 +128,7 @@ def download(url: str, path: Path, *, attempts: int = 5, progress: bool = True) 
                 return
             reason = 'the connection ended early'
         except urllib.error.HTTPError as error:
-            if error.code < 500 and error.code != 429:  # asking again would not help
+            if error.code < 500 and error.code != 429:  # a retry would not help
                 raise OSError(f'{url}: the server answers {error.code} {error.reason}') from error
             reason = f'the server answers {error.code} {error.reason}'
         except _BROKEN as error:
@@ -143,14 +143,14 @@ def download(url: str, path: Path, *, attempts: int = 5, progress: bool = True) 
 
 
 def _continue(url: str, part: Path, start: int, progress: bool) -> bool:
-    """Append what is missing; return whether the file is complete."""
+    """Append the missing bytes; return whether the file is complete."""
     request = urllib.request.Request(url, headers={'Range': f'bytes={start}-'} if start else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        # Nothing is left to send, or the file is another one: its stated length decides.
+        # Nothing is left to send, or the file on the server differs: its stated length decides.
         stated = error.headers.get('Content-Range', '').rpartition('/')[2]
         if stated == str(start):
             return True
@@ -158,7 +158,7 @@ def _continue(url: str, part: Path, start: int, progress: bool) -> bool:
         return False
     with response:
         if response.status != http.client.PARTIAL_CONTENT:
-            start = 0  # the server sends everything, whatever was asked for
+            start = 0  # the server ignores the range and sends everything
         total = _total(response, start)
         _append(response, part, start, total, progress)
     return total is None or part.stat().st_size == total
@@ -186,9 +186,9 @@ def _append(
 
 
 def verify(path: Path, md5: str) -> None:
-    """Raise a ``ValueError`` and remove the file if its MD5 is another one.
+    """Raise a ``ValueError`` and remove the file if its MD5 differs.
 
-    MD5 guards against a broken transfer here, not against an attacker; unpacking trusts nothing.
+    MD5 only detects a broken transfer, not an attack, so unpacking trusts nothing.
     """
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, 'rb') as file:
@@ -207,14 +207,14 @@ def verify(path: Path, md5: str) -> None:
 def unpack(
     path: Path, out: Path, *, inner: str, holds: tuple[str, ...] = (), progress: bool = True
 ) -> None:
-    """Unpack ``inner`` of a tar file to ``out/inner``, all or nothing.
+    """Unpack ``inner`` of a tar file to ``out/inner``, completely or not at all.
 
-    Only files and folders are taken: links, through which a member could land outside whatever this
-    Python checks, stop it, as do devices and paths that lead out.
+    Only plain files and folders are accepted. Devices and paths that lead outside are errors, and
+    so are links, through which a member could be written outside of the folder.
 
     Raises:
-        ValueError: If the archive is damaged, evil, or lacks what it should hold.
-        OSError: If the disk is too small.
+        ValueError: If the archive is damaged or unsafe, or lacks an expected path.
+        OSError: If the disk is full.
     """
     target = Path(out) / inner
     with tempfile.TemporaryDirectory('', '.unpack-', out, ignore_cleanup_errors=True) as work:
@@ -232,7 +232,7 @@ _DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzip
 
 
 class _Bounded:
-    """A stream of which nobody reads much at once: tarfile reads a header whole, of any length."""
+    """A stream that limits the size of a read, as tarfile reads a header of any length at once."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.seek, self.tell = stream, stream.seek, stream.tell
@@ -269,7 +269,7 @@ def _extract(path: Path, work: Path, progress: bool) -> None:
 
 
 def _place(member: tarfile.TarInfo) -> str:
-    """Path of a member below the folder; an absolute one lands inside, too."""
+    """Return the path of a member below the folder; an absolute path is made relative."""
     name = member.name.lstrip('/')
     if not (member.isreg() or member.isdir()):
         raise tarfile.ReadError(f'{member.name!r} is a link or a device')
@@ -284,6 +284,6 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     source = tar.extractfile(member)
-    assert source is not None  # a plain file
+    assert source is not None  # true for a plain file
     with source, open(target, 'wb') as file:
         shutil.copyfileobj(source, file)

@@ -1,9 +1,9 @@
 """Elastic deformation of image and labels by a smooth random field.
 
-Source: "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, section 3.1: displacements drawn on
-a 3x3 grid from a Gaussian of 10 pixels, between them by bicubic interpolation.
-Differs from it: nothing known; what comes from outside of the image is its mirror image, and the
-image is interpolated bilinearly, neither of which is stated.
+Source: "U-Net", MICCAI 2015, https://arxiv.org/abs/1505.04597, section 3.1: displacements are drawn
+on a 3x3 grid from a Gaussian of 10 pixels and interpolated bicubically.
+Differs from it: nothing known. The paper does not state two choices: outside of the image its
+mirror image is used, and the image is interpolated bilinearly.
 Shape letters: H row, W column. Random numbers come from numpy's global generator.
 """
 
@@ -18,21 +18,21 @@ _FAR = 8192
 
 
 def deform(array: np.ndarray, grid_GG2: np.ndarray, *, nearest: bool = False) -> np.ndarray:
-    """Fetch every pixel from where the field points to.
+    """Deform an array: each pixel takes the value at its displaced position.
 
     Args:
         array: ``(H, W)`` or ``(H, W, C)``.
-        grid_GG2: Displacement down and to the right at the nodes of a grid over the image, pixels.
-        nearest: Take the nearest pixel, for labels; otherwise interpolate bilinearly.
+        grid_GG2: Displacements (down, right) in pixels at the nodes of a G x G grid over the image.
+        nearest: Take the nearest pixel (for labels) instead of bilinear interpolation.
 
     Returns:
-        Of the same shape and dtype.
+        The deformed array, of the same shape and dtype.
 
     Raises:
-        ValueError: If a displacement is not finite or too far for OpenCV's 16-bit places.
+        ValueError: If a displacement is not finite or too large for OpenCV's 16-bit coordinates.
     """
     height, width = array.shape[:2]
-    if not np.all(np.abs(grid_GG2) <= _FAR):  # a NaN is not
+    if not np.all(np.abs(grid_GG2) <= _FAR):  # False for NaN
         raise ValueError(f'displacements must be within {_FAR} pixels, got {grid_GG2.tolist()}')
     field = cv2.resize(grid_GG2.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
@@ -47,12 +47,12 @@ def deform(array: np.ndarray, grid_GG2: np.ndarray, *, nearest: bool = False) ->
 
 @TRANSFORMS.register_module()
 class ElasticDeform(BaseTransform):
-    """Bend image and labels together, see :func:`deform`.
+    """Deform image and labels together, see :func:`deform`.
 
     Args:
         sigma: Standard deviation of the displacements, in pixels.
         grid: Nodes of the grid per side.
-        prob: Probability to do so.
+        prob: Probability that a sample is deformed.
 
     Raises:
         ValueError: If ``sigma`` is not within 0 to 1024, or ``grid`` is below 1.
@@ -66,7 +66,7 @@ class ElasticDeform(BaseTransform):
         self.sigma, self.grid, self.prob = sigma, grid, prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Bend ``img`` and all maps named in ``seg_fields``."""
+        """Deform ``img`` and all maps named in ``seg_fields``."""
         if np.random.rand() >= self.prob:
             return results
         grid = np.random.normal(0.0, self.sigma, (self.grid, self.grid, 2))

@@ -1,4 +1,4 @@
-"""Any folder of images and masks as a data set, without writing a class."""
+"""A data set from a folder of images and a folder of masks, without a new class."""
 
 import contextlib
 import os
@@ -23,42 +23,43 @@ _PROBED_MASKS = 20
 
 @DATASETS.register_module()
 class FolderDataset(CheckedSegDataset):
-    """Images of one folder, paired with the masks of another by their stem.
+    """Data set of images in one folder and masks in another, paired by their stems.
 
-    The stem is the path below the folder without the suffix, so subfolders are kept apart. With
-    ``ann_file``, a text file of stems, only these are taken. The classes are named in the config::
+    The stem is the path below the folder without the suffix, so it includes subfolders.
+    ``ann_file``, a text file of stems, selects images. The config names the classes::
 
         dict(type='FolderDataset', data_root='data/mine',
              data_prefix=dict(img_path='images/train', seg_map_path='masks/train'),
              metainfo=dict(classes=('background', 'bone'), palette=[[0, 0, 0], [255, 0, 0]]),
              label_map={255: 1})
 
-    Masks hold class ids (grey, or palette PNG, whose indices count), or colors with
-    ``mask_format='color'``. Everything is done by ``LoadLabels``, in this order: threshold or
-    colors, ``reduce_zero_label``, ``label_map``.
+    Masks hold class ids (grey PNG, or indices of a palette PNG), or colors with
+    ``mask_format='color'``. ``LoadLabels`` applies the settings in this order: threshold or colors,
+    ``reduce_zero_label``, ``label_map``.
 
     Args:
-        metainfo: ``classes`` (names in the order of their ids) and, if wanted, ``palette`` (RGB).
+        metainfo: ``classes`` (names in the order of their ids) and optionally ``palette`` (RGB).
         data_prefix: ``img_path`` and ``seg_map_path``; leave the latter out if there are no masks.
         img_suffix: Suffix or suffixes of the images, upper or lower case.
         seg_map_suffix: The same for the masks; a stem's ending such as ``_mask.png`` is allowed.
-        mask_folders: Folder below that of the images -> folder below that of the masks, where the
-            two are not alike: ``{'train/images': 'train/masks'}``.
-        label_map: Value in the file -> class id or ``ignore_index``; other values stay as they
-            are. ``{255: 1}`` for binary masks of 0 and 255.
-        strict_label_map: Values that ``label_map`` leaves out are errors.
+        mask_folders: Subfolder of the images -> subfolder of the masks, where they differ:
+            ``{'train/images': 'train/masks'}``.
+        label_map: Value in the file -> class id or ``ignore_index``; other values stay. Use ``{255:
+            1}`` for binary masks of 0 and 255.
+        strict_label_map: Refuse values that are not in ``label_map``.
         mask_format: ``'index'``, or ``'color'`` for masks in the colors of the palette.
-        mask_threshold: Make the mask binary: 1 where it is at least this, for grey or lossy masks.
+        mask_threshold: For grey or lossy masks: make them binary, with 1 where the value is at
+            least this.
         void_colors: Colors (RGB) to ignore with ``mask_format='color'``.
-        reduce_zero_label: Ignore label 0 and move all others down by one; not with ``label_map``,
-            which can say the same in plain sight.
+        reduce_zero_label: Ignore label 0 and reduce all others by one. Not allowed together with
+            ``label_map``, which can say the same explicitly.
         kwargs: As for ``CheckedSegDataset``.
 
     Raises:
         FileNotFoundError: If a folder, the split file, or the mask of an image is absent.
-        ValueError: If there is no image, a stem has two files, settings contradict each other,
-            binary masks would be read as "ignore" or as background throughout, or some twenty
-            masks give a sign that they are no class ids (``signs.py``).
+        ValueError: If there is no image, a stem has two files, settings contradict each other, the
+            whole foreground of binary masks would be ignored or become background, or a sample of
+            some twenty masks shows that they do not hold class ids (``signs.py``).
     """
 
     def __init__(
@@ -156,9 +157,9 @@ class FolderDataset(CheckedSegDataset):
         return masks[stem]
 
     def _refuse_hidden_foreground(self, paths: list[str]) -> None:
-        """Masks that would train on background alone are reported at once.
+        """Refuse masks whose foreground would be lost, so that only background were trained.
 
-        That are masks of 0 and 255, as 255 is ignored, and masks below the threshold throughout.
+        These are masks of 0 and 255 (255 is ignored), and masks entirely below the threshold.
         """
         threshold = self.mask_reading.get('mask_threshold')
         if threshold is None and not self._reads_ids_of_two_classes():
@@ -180,13 +181,13 @@ class FolderDataset(CheckedSegDataset):
             )
 
     def _refuse_signs(self, paths: list[str]) -> None:
-        """Masks that are not what they seem to be are reported at once; see ``signs.py``."""
+        """Refuse masks that do not hold class ids; see ``signs.py``."""
         if 'mask_threshold' in self.mask_reading:
             return
         colors = self.mask_reading['mask_format'] == 'color'
         facts = []
         for path in paths:
-            with contextlib.suppress(OSError, ValueError):  # which is said when it is loaded
+            with contextlib.suppress(OSError, ValueError):  # loading reports the error
                 facts.append(mask_facts(path, colors=colors))
         for sign in mask_signs(facts_without(facts, self._ignored_values())):
             if sign.wrong:
@@ -194,7 +195,7 @@ class FolderDataset(CheckedSegDataset):
                 raise ValueError(f'{folder}, {sign.kind}: {sign.text}')
 
     def _ignored_values(self) -> set:
-        """Values, or colors, that are read as ignored."""
+        """Return the values, or colors, that become ``ignore_index``."""
         void = {tuple(color) for color in self.mask_reading.get('void_colors', ())}
         mapped = (self.mask_label_map or {}).items()
         return void | {value for value, label in mapped if label == self.ignore_index}
@@ -212,10 +213,10 @@ def _as_tuple(suffixes: Union[str, Sequence[str]]) -> tuple:
 
 
 def read_list(path: Union[str, Path]) -> list[str]:
-    """Read a list of stems, one a line; empty lines are left out.
+    """Read a list of stems, one per line; empty lines are skipped.
 
-    UTF-8, with or without a mark at its start, or UTF-16 with one. Other bytes stay as they are in
-    names of files, so that a list in an older encoding fits files named in it.
+    The file is UTF-8, with or without a byte order mark, or UTF-16 with one. Other bytes are kept
+    as in file names, so a list in an older encoding matches files named in that encoding.
 
     Raises:
         ValueError: If it is neither.
@@ -232,11 +233,11 @@ def read_list(path: Union[str, Path]) -> list[str]:
 
 
 def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
-    """All files below a folder, also of folders that are links; hidden folders are left out.
+    """Yield all files below a folder, also in linked folders but not in hidden ones.
 
-    A link to a folder that holds it is not followed.
+    A link to a folder that contains the link is not followed.
     """
-    above: dict[str, frozenset] = {}  # folder -> what it and those above it really are
+    above: dict[str, frozenset] = {}  # folder -> real paths of it and its parents
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         parents = above.pop(place, frozenset()) | {real}
@@ -251,13 +252,13 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
 
 
 def files_by_stem(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
-    """Map the path below ``folder`` without its suffix to the file; hidden files are left out.
+    """Map stems to files: the path below ``folder`` without suffix. Hidden files are left out.
 
-    Links that lead nowhere, and pipes, are listed: reading them says what they are.
+    Broken links and pipes are included; reading them reports the error.
 
     Args:
-        folder: Searched with its subfolders.
-        suffixes: In lower case; files may have them in upper case too.
+        folder: Folder to search, including subfolders.
+        suffixes: Suffixes in lower case; files may also have them in upper case.
 
     Raises:
         ValueError: If two files have the same stem.

@@ -1,6 +1,7 @@
-"""Which samples belong together, such as the slices of one patient: ``stem,group`` files.
+"""Group files (``stem,group``) for samples that belong together, such as slices of one patient.
 
-Training and test sets that share a patient overstate every score, so splits and folds go by group.
+If training and test set share a patient, all scores are too high. So splits and folds keep groups
+together.
 """
 
 import csv
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ..core.files import replacing
 
-# What the first column is called in a line of column names.
+# Names of the first column in a line of column names.
 _STEM_NAMES = ('stem', 'image', 'img', 'file', 'filename', 'path', 'slice', 'frame', 'name', '')
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 
@@ -18,14 +19,14 @@ _SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 def read_groups(path: str) -> dict[str, str]:
     """Read a CSV file of two columns, stem and group.
 
-    A stem is the path of an image below its folder; a suffix such as ``.png`` is left out. Stems
-    of images that a data set lacks do no harm, and neither does a line of column names.
+    A stem is the path of an image below its folder; a suffix such as ``.png`` is removed. The file
+    may have a line of column names, and stems that the data set does not have.
 
     Raises:
-        ValueError: If the file is no UTF-8 text, or a line has not two filled columns or puts a
-            stem into a second group.
+        ValueError: If the file is not UTF-8 text, or a line does not have two filled columns or
+            gives a stem a second group.
     """
-    try:  # Excel begins UTF-8 with a mark
+    try:  # Excel writes UTF-8 with a byte order mark
         text = Path(path).read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no UTF-8 text ({error}): save it as CSV in UTF-8') from error
@@ -49,7 +50,7 @@ def read_groups(path: str) -> dict[str, str]:
 
 
 def group_unit(path: str) -> str:
-    """Say what a group is, by the line of column names: ``patient``; ``group`` without such a line.
+    """Return the name of the group column, such as ``patient``; ``group`` without column names.
 
     Args:
         path: A file that :func:`read_groups` reads.
@@ -69,10 +70,10 @@ def _rows(text: str, path: str) -> list[list[str]]:
 
 
 def groups_of(stems: Sequence[str], groups: dict[str, str], *, source: str) -> dict[str, str]:
-    """Choose the groups of these stems, in their order.
+    """Return the group of each stem, in their order.
 
     Args:
-        stems: Must all be known.
+        stems: Stems, all of which must have a group.
         groups: Stem to group.
         source: Where the groups come from, for the message.
 
@@ -82,7 +83,7 @@ def groups_of(stems: Sequence[str], groups: dict[str, str], *, source: str) -> d
     missing = [stem for stem in stems if stem not in groups]
     if missing:
         others = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
-        # Shown because spreadsheets turn 0026 into 26.
+        # The message shows stems, because spreadsheets turn 0026 into 26.
         known = f', but for {len(groups)} others such as {next(iter(groups))!r}' if groups else ''
         raise ValueError(
             f'{source}: no group for {missing[0]!r}{others}{known}: give every image a group'
@@ -91,7 +92,7 @@ def groups_of(stems: Sequence[str], groups: dict[str, str], *, source: str) -> d
 
 
 def write_groups(path: Path, groups: dict[str, str], *, name: str = 'group') -> None:
-    """Write what ``read_groups`` reads, under the column names ``stem`` and ``name``."""
+    """Write a file for ``read_groups`` with the column names ``stem`` and ``name``."""
     with replacing(path) as unfinished, open(unfinished, 'w', newline='', encoding='utf-8') as file:
         csv.writer(file, lineterminator='\n').writerows([('stem', name), *groups.items()])
 

@@ -1,7 +1,8 @@
-"""Maps of instances beside label maps, for networks that learn things one by one.
+"""Instance maps besides label maps, for networks that are trained on single objects.
 
-Source: PASCAL VOC's folder ``SegmentationObject``, whose palette images have the names of those in
-``SegmentationClass``. Differs from it: nothing. SBD's masks come without such files.
+Source: PASCAL VOC's folder ``SegmentationObject``, whose palette images have the same names as
+those in ``SegmentationClass``. SBD's masks have no such files.
+Differs from it: nothing.
 """
 
 from pathlib import Path
@@ -18,13 +19,13 @@ from ..core.masks import read_mask
 
 @TRANSFORMS.register_module()
 class LoadInstances(BaseTransform):
-    """Load the ids of instances, where there is a file of them, into ``gt_instance_map``.
+    """Load the instance ids of a sample, if it has such a file, into ``gt_instance_map``.
 
-    Resizing, cropping and flipping treat it as they treat labels. A sample without such a file
-    stays as it is.
+    Resizing, cropping and flipping treat the map like labels. A sample without such a file is not
+    changed.
 
     Args:
-        folders: Part of the path of a mask, and what stands there in that of its instances.
+        folders: Part of the path of a mask, and its replacement in the path of the instance map.
 
     Raises:
         ValueError: If the file cannot be decoded, or its size is not that of the mask.
@@ -34,7 +35,7 @@ class LoadInstances(BaseTransform):
         self.folders = folders
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``gt_instance_map`` to the results, if there is one."""
+        """Add ``gt_instance_map`` to the results if the file exists."""
         mask_path = results.get('seg_map_path')
         if mask_path is None:
             return results

@@ -1,9 +1,9 @@
-"""Cutting a list of ids into folds: every id is held out once, a patient's images together.
+"""Split of ids into folds: every id is held out once, and groups stay together.
 
 Source: scikit-learn's ``KFold``, ``StratifiedKFold``, ``GroupKFold`` and ``StratifiedGroupKFold``,
 https://scikit-learn.org/stable/modules/cross_validation.html.
-Differs from it: always shuffled, and the ids are sorted first, so that neither the order of a
-folder's listing nor that of a text file has any influence on the folds.
+Differs from it: ids are first sorted and then always shuffled, so the order of a folder listing or
+text file has no influence on the folds.
 """
 
 import warnings
@@ -14,16 +14,16 @@ import numpy as np
 
 Fold = tuple[list[str], list[str]]
 
-_MAX_SEED = 2**32 - 1  # numpy's
+_MAX_SEED = 2**32 - 1  # limit of numpy
 
 
 def splitter_name(*, grouped: bool, stratified: bool) -> str:
-    """Name scikit-learn's class for what is given."""
+    """Return the name of the matching splitter class of scikit-learn."""
     return f'{"Stratified" if stratified else ""}{"Group" if grouped else ""}KFold'
 
 
 def check_fold(fold: int, num_folds: int) -> None:
-    """Check one fold's number.
+    """Check the number of a fold.
 
     Raises:
         ValueError: If there is no such fold.
@@ -44,24 +44,24 @@ def split_folds(
     groups: Optional[Sequence[str]] = None,
     labels: Optional[Sequence[Hashable]] = None,
 ) -> list[Fold]:
-    """Cut ids into folds.
+    """Split ids into folds.
 
-    ``KFold`` makes folds of equal size, ``GroupKFold`` folds of equally many groups, and the
-    stratified ones give each label its share in every fold, as far as groups allow.
+    ``KFold`` makes folds of equal size, ``GroupKFold`` folds with equal numbers of groups. The
+    stratified splitters keep the share of each label in every fold, as far as groups allow.
 
     Args:
         ids: Names without duplicates, in any order.
         num_folds: Number of folds, at least 2.
         split_seed: Seed of the shuffle; 0 is a seed like any other.
         groups: Group of each id, such as the patient; a group is never divided.
-        labels: Label of each id to stratify by, such as whether there is any foreground.
+        labels: Label of each id to stratify by, such as whether the image has foreground.
 
     Returns:
         For each fold the ids to train on and the ids held out, both sorted.
 
     Raises:
-        ValueError: If an id comes twice, the lengths differ, there are fewer ids, groups or ids of
-            a label than folds, or the seed is negative or above 32 bits.
+        ValueError: If an id occurs twice, the lengths differ, there are fewer ids, groups or ids of
+            a label than folds, or the seed is not an unsigned 32-bit number.
     """
     _check(ids, num_folds, groups, labels)
     if not 0 <= split_seed <= _MAX_SEED:
@@ -73,7 +73,7 @@ def split_folds(
     if codes is not None:
         _check_labels(codes, num_folds)
     splitter = _splitter(groups is not None, labels is not None, num_folds, split_seed)
-    with warnings.catch_warnings():  # a rare label is allowed where groups decide
+    with warnings.catch_warnings():  # with groups, a rare label is allowed
         warnings.filterwarnings('ignore', message='The least populated class')
         places = list(splitter.split(names, codes, by_group))
     folds = [(names[train].tolist(), names[val].tolist()) for train, val in places]
@@ -114,7 +114,7 @@ def _check(
 
 
 def _codes(labels: Sequence[Hashable]) -> np.ndarray:
-    """Number the labels in the order of their text, which does not depend on the order of ids."""
+    """Number the labels in the order of their text, independent of the order of ids."""
     known = sorted(set(labels), key=repr)
     return np.array([known.index(label) for label in labels])
 
@@ -129,7 +129,7 @@ def _check_labels(codes: np.ndarray, num_folds: int) -> None:
 
 
 def _splitter(grouped: bool, stratified: bool, num_folds: int, split_seed: int) -> Any:
-    from sklearn import model_selection  # slow to import, and only folds need it
+    from sklearn import model_selection  # slow to import and only needed here
 
     kind = getattr(model_selection, splitter_name(grouped=grouped, stratified=stratified))
     return kind(n_splits=num_folds, shuffle=True, random_state=split_seed)

@@ -1,8 +1,8 @@
-"""Reading label masks, with the checks that mmseg's ``LoadAnnotations`` lacks.
+"""Reading of label masks, with checks that mmseg's ``LoadAnnotations`` lacks.
 
-Differs from mmseg: sizes and label ids are checked; masks of 16 bit and masks that are stored as
-colors are read; a sample without ``seg_map_path`` passes through, so that mmseg's inference
-functions, which remove ``LoadAnnotations`` by its name, work with these pipelines.
+Differs from mmseg: sizes and label ids are checked, and 16-bit and color masks can be read. A
+sample without ``seg_map_path`` passes unchanged. mmseg's inference functions need this, because
+they remove only ``LoadAnnotations`` from a pipeline, by name.
 Shape letters: H row, W column.
 """
 
@@ -20,7 +20,7 @@ _NO_CLASS = -1
 
 
 def colors_to_ids(mask_HW3: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """Replace each RGB color by its position in the palette, an unknown color by -1."""
+    """Replace each RGB color by its index in the palette, or by -1 if it is unknown."""
     weights = np.array([65536, 256, 1])
     codes = mask_HW3.astype(np.int64) @ weights
     ids = np.full(codes.shape, _NO_CLASS, np.int64)
@@ -30,7 +30,7 @@ def colors_to_ids(mask_HW3: np.ndarray, palette: Sequence[Sequence[int]]) -> np.
 
 
 def map_labels(mask: np.ndarray, label_map: dict[int, int]) -> np.ndarray:
-    """Replace labels, all at once; labels not in the map stay as they are."""
+    """Replace labels simultaneously; labels that are not in the map stay."""
     mapped = mask.copy()
     for old, new in label_map.items():
         mapped[mask == old] = new
@@ -38,7 +38,7 @@ def map_labels(mask: np.ndarray, label_map: dict[int, int]) -> np.ndarray:
 
 
 def shift_zero_label(mask: np.ndarray, *, ignore_index: int = IGNORE) -> np.ndarray:
-    """Make label 0 ignored and move every other label down by one, as mmseg does."""
+    """Set label 0 to ``ignore_index`` and reduce every other label by one, as mmseg does."""
     shifted = np.where(mask == 0, ignore_index, mask - 1)
     return np.where(mask == ignore_index, ignore_index, shifted)
 
@@ -46,7 +46,7 @@ def shift_zero_label(mask: np.ndarray, *, ignore_index: int = IGNORE) -> np.ndar
 def size_mismatch(
     mask: str, mask_size: Sequence[int], image: str, image_size: Sequence[int]
 ) -> str:
-    """Say that a mask has another size (H and W) than its image."""
+    """Return the message that a mask and its image differ in size (H and W)."""
     return (
         f'{mask}: the mask is {mask_size[1]}x{mask_size[0]} pixels (width x height), its image '
         f'{image} is {image_size[1]}x{image_size[0]}: pair the right files, or resize the mask '
@@ -56,24 +56,25 @@ def size_mismatch(
 
 @TRANSFORMS.register_module()
 class LoadLabels(BaseTransform):
-    """Load the mask of a sample into ``gt_seg_map`` and check it against image and classes.
+    """Load the mask of a sample into ``gt_seg_map``; check its size and labels.
 
-    What the data set says is applied in this order: threshold or colors, ``reduce_zero_label``,
-    ``label_map``; then the labels must be ids of classes, or ``ignore_index``. A pipeline may hold
-    it before or after a resize of the image: the size is compared with that of the image file.
+    Settings of the data set are applied in this order: threshold or colors, ``reduce_zero_label``,
+    ``label_map``. The result must hold class ids or ``ignore_index``. The size is compared with
+    that of the image file, so this step may stand before or after a resize of the image.
 
     Args:
-        num_classes: Labels must be below it; ``None`` takes the number the data set states, and
-            leaves the range unchecked if the data set states none (mmseg's own data sets).
-        ignore_index: The one label allowed outside of the range; ``None`` as above, else 255.
+        num_classes: Number of classes, which labels must be below. ``None`` takes the number of the
+            data set; if it states none, as mmseg's own data sets, the range is not checked.
+        ignore_index: The one label allowed outside of the range. ``None`` takes that of the data
+            set, or 255.
         backend_args: Arguments of mmengine's file backend.
 
     Shape:
         ``gt_seg_map`` is ``(H, W)``, uint8 if every id fits, else uint16.
 
     Raises:
-        ValueError: If the mask cannot be decoded, its size is not the image's, or a label has no
-            class.
+        ValueError: If the mask cannot be decoded, its size differs from that of the image, or a
+            label is not a class.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class LoadLabels(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``gt_seg_map`` to the results, if they name a mask."""
+        """Add ``gt_seg_map`` to the results if the sample has a mask."""
         path = results.get('seg_map_path')
         if path is None:
             return results
@@ -140,7 +141,7 @@ class LoadLabels(BaseTransform):
 
 
 def _void_or_error(colors_N3: np.ndarray, path: str, results: dict, ignore_index: int) -> int:
-    """Return ``ignore_index`` if all of these colors were declared void, else raise."""
+    """Return ``ignore_index`` if all of these colors are void colors, else raise an error."""
     found = {tuple(color) for color in np.unique(colors_N3, axis=0).tolist()}
     unknown = sorted(found - {tuple(color) for color in results.get('void_colors', ())})
     if unknown:
@@ -162,7 +163,7 @@ def _check_mapped(mask: np.ndarray, path: str, label_map: dict[int, int]) -> Non
 
 
 def check_ids(mask: np.ndarray, path: str, *, num_classes: int, ignore_index: int) -> None:
-    """Raise a ``ValueError`` that names the labels which are neither classes nor ignored."""
+    """Raise a ``ValueError`` that names all labels that are neither a class nor ignored."""
     wrong = mask[((mask < 0) | (mask >= num_classes)) & (mask != ignore_index)]
     if not wrong.size:
         return

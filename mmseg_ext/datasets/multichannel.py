@@ -1,4 +1,4 @@
-"""Loaders of images: of the rows, and of any number of channels and depth. See ``reading.py``.
+"""Loaders of images: 8-bit images, and images of any depth and number of channels.
 
 Shape letters: H row, W column, C channel.
 """
@@ -17,20 +17,20 @@ _DTYPE_MAX = {'uint8': 255.0, 'uint16': 65535.0}
 
 @TRANSFORMS.register_module()
 class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
-    """mmcv's loader, whose name configs and mmseg's inferencer ask for, through the one reader.
+    """mmcv's loader of the same name, reading through ``core/reading.py``.
 
-    Differs from mmcv: the pixels of 8-bit grey and color images are the same, bit by bit. What
-    mmcv reads in part (the first page, three of four channels, the upper bits of 12) or wrongly
-    (signed integers) is refused, as ``reading.py`` says, and so is a damaged file, by a
-    ``ValueError`` that names it. Of a TIFF the opacity is dropped, not multiplied in.
+    Differs from mmcv: 8-bit grey and color images give identical pixels. Files that mmcv reads in
+    part (the first page, three of four channels, the upper bits of 12) or wrongly (signed integers)
+    are refused, see ``reading.py``. So are damaged files; the ``ValueError`` names the file. The
+    alpha channel of a TIFF is dropped instead of multiplied in.
 
     Args:
-        args: As for mmcv's. Another ``color_type`` than ``'color'``, and another decoder than
-            OpenCV, are left to mmcv.
-        kwargs: The same.
+        args: As in mmcv. A ``color_type`` other than ``'color'`` or a decoder other than OpenCV
+            uses mmcv's own loader.
+        kwargs: As in mmcv.
 
     Raises:
-        ValueError: If the file is no 8-bit image, or cannot be decoded.
+        ValueError: If the file is not an 8-bit image, or cannot be decoded.
     """
 
     def transform(self, results: dict[str, Any]) -> Optional[dict]:
@@ -53,16 +53,16 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
 class LoadImage(BaseTransform):
     """Load an image of any depth and number of channels into ``img``.
 
-    8-bit images stay as they are. All others become float32 and are scaled to 0..255, as
-    ``value / max_value * 255``, so that ``mean`` and ``std`` of the preprocessor mean the same for
-    every depth. Give the preprocessor one mean and one std per channel. mmcv's ``Pad`` takes at
-    most four channels; pad in the preprocessor instead.
+    8-bit images are not changed. All others become float32 and are scaled to 0..255 by ``value /
+    max_value * 255``, so that ``mean`` and ``std`` of the preprocessor have the same unit for every
+    depth. The preprocessor needs one mean and one std per channel. mmcv's ``Pad`` takes at most
+    four channels; pad in the preprocessor instead.
 
     Args:
-        channels: C that the network expects; a grey image is repeated to 3 if 3 are asked for.
-            ``None`` takes what the file holds.
-        max_value: The value to become 255; ``None`` means 255 for 8 bit and 65535 for 16 bit, and
-            must be given for floating point. 4095 for 12 bits stored in 16.
+        channels: C that the network expects; a grey image is repeated to 3 channels if this is 3.
+            ``None`` takes the channels of the file.
+        max_value: The value that becomes 255. ``None`` takes 255 for 8 bits and 65535 for 16 bits;
+            floating-point images need a value. Use 4095 for 12 bits stored in 16.
         backend_args: Arguments of mmengine's file backend.
 
     Shape:
@@ -95,11 +95,11 @@ class LoadImage(BaseTransform):
         return results
 
     def convert(self, image: np.ndarray, path: str) -> np.ndarray:
-        """Bring an image to the wanted channels and scale.
+        """Convert an image to the expected channels and scale.
 
         Args:
             image: ``(H, W, C)``.
-            path: Its file.
+            path: Its file, for messages.
 
         Raises:
             UnfitImageError: If the channels differ, or ``max_value`` is needed.

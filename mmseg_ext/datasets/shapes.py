@@ -1,9 +1,9 @@
-"""Drawing the embedded data set ``shapes``: 20 kinds of objects on textured backgrounds.
+"""Drawing of the synthetic data set ``shapes``: 20 classes of objects on textured backgrounds.
 
-Source: our own; no third-party images, so that it can be made anywhere. Each class is a family of
-hues *and* a texture, with a preferred outline. The five hue ranges overlap and hold four classes
-each, four textures hold five classes each, and the outline follows the class in 70 % of the
-objects: color alone, texture alone and outline alone all leave a class undecided.
+Source: our own, without third-party images. Each class has a range of hues *and* a texture, and a
+preferred outline. Four classes share each of the five overlapping hue ranges, five classes share
+each of the four textures, and 70 % of objects have the outline of their class. So color alone,
+texture alone or outline alone does not determine a class.
 Shape letters: H row, W column; here H = W = size. Images are BGR.
 """
 
@@ -19,13 +19,13 @@ TEXTURES = ('plain', 'stripes', 'checks', 'dots')
 OUTLINES = ('round', 'box', 'star', 'ring')
 CLASSES = ('background', *(f'{hue}_{texture}' for hue in HUES for texture in TEXTURES))
 
-_HUE_STEP = 36  # of OpenCV's 180 hues
-_HUE_SPREAD = 25  # more than half of a step: neighbouring ranges overlap
-_OUTLINE_FAITH = 0.7  # how often an object has the outline of its class
+_HUE_STEP = 36  # in OpenCV's hues of 0 to 179
+_HUE_SPREAD = 25  # more than half a step, so that neighbouring ranges overlap
+_OUTLINE_FAITH = 0.7  # share of objects that have the outline of their class
 
 
 def draw_image(index: int, *, size: int = 160, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one image; the same arguments give the same image, whatever was drawn before.
+    """Draw one image; the result depends only on the arguments.
 
     Args:
         index: Number of the image.
@@ -44,12 +44,12 @@ def draw_image(index: int, *, size: int = 160, seed: int = 0) -> tuple[np.ndarra
 
 
 def class_of(hue: int, texture: int) -> int:
-    """Return the label of a hue and a texture, both given by position."""
+    """Return the label for the index of a hue range and of a texture."""
     return 1 + hue * len(TEXTURES) + texture
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Any hue, blotches of several scales, and often a faint texture of an object."""
+    """Draw a background of any hue, with blotches of several scales and often a faint texture."""
     hue, spread = rng.uniform(0, 180), rng.uniform(5, 60)
     blotches = [_smooth_noise(rng, size, cells) for cells in (3, 6, 14)]
     hues = hue + spread * blotches[0]
@@ -71,7 +71,7 @@ def _hsv_to_bgr(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> n
 
 
 def _paint_object(rng: np.random.Generator, image: np.ndarray, label: np.ndarray) -> None:
-    """Paint one object over the image and its class over the labels, both in place."""
+    """Draw one object into the image and its class into the labels, both in place."""
     size = len(label)
     hue, texture = int(rng.integers(len(HUES))), int(rng.integers(len(TEXTURES)))
     outline = (hue + texture) % len(OUTLINES)
@@ -84,7 +84,7 @@ def _paint_object(rng: np.random.Generator, image: np.ndarray, label: np.ndarray
 
 
 def _surface(rng: np.random.Generator, size: int, hue: int, texture: int) -> np.ndarray:
-    """A colored sheet of the image's size: the class's hue range and texture."""
+    """Draw a colored texture of the image size with hue range and texture of the class."""
     middle_hue = hue * _HUE_STEP + rng.uniform(-_HUE_SPREAD, _HUE_SPREAD)
     hues = middle_hue + 4 * _smooth_noise(rng, size, 5)
     saturation = rng.uniform(90, 220) + 15 * _smooth_noise(rng, size, 5)
@@ -94,7 +94,7 @@ def _surface(rng: np.random.Generator, size: int, hue: int, texture: int) -> np.
 
 
 def _pattern(rng: np.random.Generator, size: int, texture: int) -> np.ndarray:
-    """Values in [0, 1], ``(H, W)``; plain is 0.5 everywhere, so that its mean tells nothing."""
+    """Draw a texture in [0, 1], ``(H, W)``; plain is 0.5, so the mean does not reveal it."""
     if texture == 0:
         return np.full((size, size), 0.5, np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 11)
@@ -105,13 +105,13 @@ def _pattern(rng: np.random.Generator, size: int, texture: int) -> np.ndarray:
         wave = np.sin(u)
     elif texture == 2:
         wave = np.sin(u) * np.sin(v) * 2
-    else:  # round dots on a regular lattice
+    else:  # round dots on a regular grid
         wave = (np.cos(u) + np.cos(v) - 0.9) * 1.5
     return np.clip(0.5 + 1.5 * wave, 0, 1).astype(np.float32)
 
 
 def _silhouette(rng: np.random.Generator, size: int, outline: str) -> np.ndarray:
-    """A mask of 0 and 1, ``(H, W)`` uint8: outline, now and then with a hole or a thin tail."""
+    """Draw a mask of 0 and 1, ``(H, W)`` uint8: a shape, sometimes with a hole or a thin tail."""
     mask = np.zeros((size, size), np.uint8)
     radius = size * np.exp(rng.uniform(np.log(0.08), np.log(0.34)))
     center = rng.uniform(0.08 * size, 0.92 * size, 2)
@@ -172,7 +172,7 @@ _OUTLINE_PAINTERS: dict[str, Callable[..., None]] = {
 
 
 def _photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Uneven light, blur and noise."""
+    """Add uneven light, blur and noise."""
     light = 1 + rng.uniform(0, 0.3) * _smooth_noise(rng, len(image), 3)
     image = image * light[..., None]
     if rng.random() < 0.5:

@@ -1,7 +1,7 @@
-"""What a network must beat on the data set ``shapes``: predictions that look at no neighbourhood.
+"""Baselines for the data set ``shapes``: predictions that use no neighbouring pixels.
 
-Both numbers are mIoU over the classes that occur in the labels or the prediction, borders left
-out, summed over the split; fractions in [0, 1].
+Both are the mIoU over all classes in labels or prediction, as a fraction in [0, 1]. Pixels are
+summed over the split without the borders of objects.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ def constant_miou(root: str, *, split: str = 'val') -> float:
 
 
 def color_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> float:
-    """Return the mIoU of the most frequent class of each single pixel's color.
+    """Return the mIoU of predicting the most frequent class of each pixel's color.
 
-    Frequencies are counted on the train split, over ``bins`` steps of each of blue, green and red.
-    A color that was never seen is called background.
+    Frequencies are counted on the train split with ``bins`` steps for each of blue, green and red.
+    An unseen color is predicted as background.
     """
     counts = np.zeros(bins**3 * _K, np.int64)
     for color_N, label_N in _pixels(root, 'train', bins=bins):
@@ -41,7 +41,7 @@ def color_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> f
 
 
 def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the color bin and the label of every labelled pixel, image by image."""
+    """Yield color bin and label of all labelled pixels, image by image."""
     base = Path(root)
     for name in (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').read_text().split():
         label = read_mask(str(base / 'SegmentationClass' / f'{name}.png')).astype(np.int64)
@@ -53,7 +53,7 @@ def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[tuple[np.ndarra
 
 
 def _miou(confusion_KK: np.ndarray) -> float:
-    """Rows are labels, columns predictions."""
+    """Compute the mIoU; rows are labels, columns predictions."""
     true = np.diag(confusion_KK)
     union = confusion_KK.sum(0) + confusion_KK.sum(1) - true
     return float((true[union > 0] / union[union > 0]).mean())

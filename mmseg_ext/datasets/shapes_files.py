@@ -1,4 +1,4 @@
-"""The embedded data set on disk, in VOC's layout, and its dataset class."""
+"""The data set ``shapes`` on disk, in VOC's layout, and its dataset class."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from .checked import CheckedSegDataset
 from .shapes import CLASSES, draw_image
 
 MANIFEST = 'shapes.json'
-_VAL_EVERY = 5  # of every five images, the last one is for validation
+_VAL_EVERY = 5  # the last of every five images is for validation
 
 
 @DATASETS.register_module()
 class ShapesDataset(CheckedSegDataset):
-    """The embedded data set: 20 classes of drawn objects and the background.
+    """The data set ``shapes``: 20 classes of drawn objects, and the background.
 
     Args:
-        ann_file: The list of ids, one a line.
+        ann_file: File of image ids, one per line.
         kwargs: As for ``CheckedSegDataset``.
     """
 
@@ -39,15 +39,15 @@ class ShapesDataset(CheckedSegDataset):
 def write_shapes(
     out: str, *, num: int = 300, size: int = 160, seed: int = 0, progress: bool = True
 ) -> bool:
-    """Write the data set, unless the very same one is there already.
+    """Write the data set, unless the same one is there already.
 
-    The folder appears under its name only when it is complete.
+    The folder gets its name only when it is complete.
 
     Args:
-        out: The folder to make.
+        out: The folder to create.
         num: Number of images, at least 5; every fifth is for validation.
         size: Height and width in pixels, at least 32.
-        seed: Seed; images of different seeds have nothing in common.
+        seed: Random seed of all images.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -55,7 +55,7 @@ def write_shapes(
 
     Raises:
         ValueError: If an argument is too small.
-        FileExistsError: If the folder holds anything else than a data set of this kind.
+        FileExistsError: If the folder holds anything but a data set of this kind.
     """
     if num < _VAL_EVERY or size < 32:
         raise ValueError(
@@ -78,7 +78,7 @@ def write_shapes(
 
 
 def checksum(root: Path) -> str:
-    """Hash names and contents of all files but the manifest, in sorted order."""
+    """Hash names and contents of all files except the manifest, in sorted order."""
     digest = hashlib.sha256()
     for path in sorted(Path(root).rglob('*')):
         if path.is_file() and path.name != MANIFEST:
@@ -88,7 +88,7 @@ def checksum(root: Path) -> str:
 
 
 def _drawing(size: int, seed: int) -> str:
-    """Identify what is drawn, so that a folder made by an older version is made again."""
+    """Return a hash of the drawing, so that a folder of an older version is written again."""
     digest = hashlib.sha256()
     for index in range(2):
         for array in draw_image(index, size=size, seed=seed):

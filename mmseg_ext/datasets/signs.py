@@ -1,8 +1,8 @@
-"""Signs that masks, or images, are not what they seem to be: found from counts, said in a sentence.
+"""Signs that masks or images have the wrong content, found from pixel counts.
 
-A data set may be read without an error and still teach nothing: palettes that number colors
-differently, masks scaled with interpolation, numbers of objects instead of classes, images that
-are the masks. Every function here looks at what was read and returns a sign, or ``None``.
+A data set may be read without an error and still be useless for training: palettes differ between
+masks, masks were scaled with interpolation, values number objects instead of classes, or the images
+are the masks. Every function here checks one of these and returns a sign, or ``None``.
 Shape letters: H row, W column.
 """
 
@@ -18,26 +18,26 @@ from ..core.masks import read_stored_mask
 
 Color = tuple[int, int, int]
 
-_RUN = 3  # pixels: a blend of two classes is no wider at an edge, a class as a rule is
-_BEYOND = 0.3  # of the step between two neighbours; cubic interpolation overshoots by less
-_RARE = 0.05  # of all pixels; a value above it is no blend
+_RUN = 3  # pixels: a blend at an edge is at most this wide, a class is usually wider
+_BEYOND = 0.3  # share of the step between neighbours; cubic interpolation overshoots by less
+_RARE = 0.05  # share of all pixels; a more frequent value is not a blend
 _FEW_VALUES = 3  # fewer blends than these may be thin classes, such as borders
-_MANY_NUMBERS = 8  # fewer values than these are taken for classes
-_NO_CLASSES = 64  # values that hardly ever recur, as numbers of a whole data set do
-_KEPT = 500  # values of a mask that are kept: a photograph would fill the memory
-_NO_RECURRENCE = 24  # values of a single mask, or colors of one mask each: fewer may be classes
-_NEAR = 40  # of 255: what JPEG may change far from an edge
-_EVEN = 4  # of 255: how even the objects of a drawing are, and those of no photograph
+_MANY_NUMBERS = 8  # fewer values are taken for classes
+_NO_CLASSES = 64  # so many values that hardly recur are object numbers of a whole data set
+_KEPT = 500  # most values kept per mask, as a photograph would fill the memory
+_NO_RECURRENCE = 24  # values in a single mask, or colors in one mask each; fewer may be classes
+_NEAR = 40  # of 255: largest change by JPEG far from an edge
+_EVEN = 4  # of 255: objects in a drawing vary by less, those in a photograph by more
 _SAME, _SAME_EACH = 0.85, 0.6  # share of all pixels, and of those of every value, that are as near
 
 
 class Sign(NamedTuple):
-    """What a look at a data set suggests.
+    """A problem that the counts of a data set suggest.
 
     Args:
-        kind: A heading, the same for all signs of its kind.
-        text: One sentence with the count, and the remedy.
-        wrong: Whether a training on such data would be wrong without a word.
+        kind: Heading of this kind of sign.
+        text: One sentence with the count and the remedy.
+        wrong: Whether training on such data would silently go wrong.
     """
 
     kind: str
@@ -46,15 +46,16 @@ class Sign(NamedTuple):
 
 
 class MaskFacts(NamedTuple):
-    """What a mask holds, as stored.
+    """Pixel counts of a mask as stored.
 
     Args:
         path: Its file.
-        values: Value, or color (RGB) of masks in colors -> pixels; the 500 most frequent.
-        palette: Color that the file's palette gives to each value it holds; empty without one.
-        blends: Value -> pixels that lie between two others in a narrow run, as interpolation
+        values: Value (or RGB color, for color masks) -> number of pixels, for the 500 most
+            frequent.
+        palette: Color of each value by the palette of the file; empty without a palette.
+        blends: Value -> number of pixels in a narrow run between two other values, as interpolation
             makes them.
-        whole: Values whose pixels are in one piece.
+        whole: Values whose pixels form one connected component.
     """
 
     path: str
@@ -65,14 +66,14 @@ class MaskFacts(NamedTuple):
 
 
 def mask_facts(path: str, *, colors: bool = False) -> MaskFacts:
-    """Look at a mask.
+    """Read a mask and count its values.
 
     Args:
         path: Its file.
-        colors: Take the colors of a palette image instead of its values.
+        colors: Use the colors of a palette image instead of its indices.
 
     Raises:
-        ValueError: If it cannot be read as a mask.
+        ValueError: If the file cannot be read as a mask.
     """
     stored = read_stored_mask(path)
     mask = stored.in_colors() if colors else stored.values
@@ -80,12 +81,12 @@ def mask_facts(path: str, *, colors: bool = False) -> MaskFacts:
 
 
 def facts_of(path: str, mask: np.ndarray, palette: dict[int, Color]) -> MaskFacts:
-    """Count what a mask holds.
+    """Count the values of a mask.
 
     Args:
         path: Its file.
         mask: ``(H, W)``, or ``(H, W, 3)`` in RGB.
-        palette: Colors of the values.
+        palette: Color of each value.
     """
     codes = _codes(mask)
     found, places, numbers = _count(codes)
@@ -106,7 +107,7 @@ def _codes(mask: np.ndarray) -> np.ndarray:
 
 
 def _count(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The values in order, the place of each pixel's value among them ``(H, W)``, their pixels."""
+    """Return the sorted values, each pixel's index in them ``(H, W)``, and the pixel counts."""
     if codes.min() >= 0 and codes.max() < 2**16:  # many times faster than sorting
         pixels = np.bincount(codes.ravel().astype(np.int64))
         found = np.flatnonzero(pixels)
@@ -124,7 +125,7 @@ def _names(codes: np.ndarray, *, colored: bool) -> list[Any]:
 
 
 def _blended(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Pixels in narrow runs whose value lies between those before and after, ``(H, W)`` bool."""
+    """Mark pixels of narrow runs whose value lies between the neighbours', ``(H, W)`` bool."""
     channels = mask[..., None] if mask.ndim == 2 else mask
     down = _blended_in_rows(channels.swapaxes(0, 1), places.T)
     return _blended_in_rows(channels, places) | down.T
@@ -146,14 +147,14 @@ def _blended_in_rows(channels_HWC: np.ndarray, places_HW: np.ndarray) -> np.ndar
     inside &= own <= np.maximum(before, after) + beyond
     between[1:-1] = same_row & inside.all(axis=1) & (before != after).any(axis=1)
     between &= lengths <= _RUN
-    if own.shape[1] == 1:  # layers have ids that follow each other; a blend lies farther off
+    if own.shape[1] == 1:  # classes in layers have consecutive ids; a blend is farther away
         steps = np.maximum(np.abs(own - before), np.abs(after - own))[:, 0]
         between[1:-1] &= steps > 1
     return np.repeat(between, lengths).reshape(height, width)
 
 
 def _in_one_piece(places: np.ndarray) -> list[int]:
-    """The values whose pixels all touch each other."""
+    """Return the values whose pixels form one connected component."""
     found = ndimage.find_objects(places + 1)
     return [k for k, box in enumerate(found) if box is not None and _pieces(places[box] == k) == 1]
 
@@ -166,7 +167,7 @@ def _pieces(where: np.ndarray) -> int:
 
 
 def mask_signs(facts: Sequence[MaskFacts]) -> list[Sign]:
-    """All signs that masks give; see the functions below."""
+    """Return all signs of the masks; see the functions below."""
     signs = (
         palettes_disagree(facts), palette_beside_colors(facts), interpolated(facts),
         instance_numbers(facts), object_colors(facts), lossy(facts),
@@ -175,7 +176,7 @@ def mask_signs(facts: Sequence[MaskFacts]) -> list[Sign]:
 
 
 def palettes_disagree(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Palettes of the masks that show one value in different colors."""
+    """Find palettes that give one value different colors."""
     seen: dict[int, Counter] = defaultdict(Counter)
     for fact in facts:
         for value, color in fact.palette.items():
@@ -196,7 +197,7 @@ def palettes_disagree(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def palette_beside_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Masks with a palette beside masks in colors."""
+    """Find masks with a palette mixed with masks in colors."""
     palettes = [fact for fact in facts if fact.palette]
     colored = [fact for fact in facts if _is_colored(fact)]
     if not palettes or not colored:
@@ -214,7 +215,7 @@ def _is_colored(fact: MaskFacts) -> bool:
 
 
 def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Values, or colors, that only occur between others along edges."""
+    """Find values, or colors, that only occur at edges between other values."""
     off = blended_values(facts)
     if not off:
         return None
@@ -235,7 +236,7 @@ def interpolated(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def blended_values(facts: Sequence[MaskFacts]) -> list[Any]:
-    """Values, or colors, that only occur between others along edges; none if they are few."""
+    """Return values, or colors, that only occur at edges between others; none if they are few."""
     pixels = _pixels(facts)
     blends: Counter = Counter()
     for fact in facts:
@@ -257,7 +258,7 @@ def _pixels(facts: Sequence[MaskFacts]) -> Counter:
 
 
 def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> list[MaskFacts]:
-    """Facts of masks but for values that are ignored in training: they do no harm there."""
+    """Return the facts without values that training ignores, which do no harm."""
     return [
         fact._replace(
             values={v: n for v, n in fact.values.items() if v not in ignored},
@@ -270,7 +271,7 @@ def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> list[
 
 
 def _farthest(off: Sequence[Any], rest: Sequence[Any]) -> float:
-    """The largest distance of a value, or color, to the nearest that is a class."""
+    """Return the largest distance of a value, or color, to the nearest class."""
     one = np.array(off, np.int64).reshape(len(off), -1)
     two = np.array(rest, np.int64).reshape(len(rest), -1)
     distances = np.sqrt(((one[:, None] - two[None]) ** 2).sum(axis=2))
@@ -278,17 +279,17 @@ def _farthest(off: Sequence[Any], rest: Sequence[Any]) -> float:
 
 
 def instance_numbers(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Values that number the objects of an image."""
+    """Find values that number the objects of an image instead of naming classes."""
     masks: Counter = Counter()
     pieces: Counter = Counter()
     for fact in facts:
         if not _is_colored(fact):
             masks.update(value for value in fact.values if value != 0)
             pieces.update(value for value in fact.whole if value != 0)
-    # In two masks, a value of both recurs, as classes do; one mask says nothing of that.
+    # Classes recur in several masks; a single mask cannot show this.
     few = [value for value, number in masks.items() if number <= min(2, (len(facts) + 1) // 2)]
     most = max((sum(value in fact.values for value in few) for fact in facts), default=0)
-    # Few images of many classes hold few of them each.
+    # A few images of a data set with many classes show few classes each.
     enough = _MANY_NUMBERS if len(facts) > 1 else _NO_RECURRENCE
     alone = (most >= enough or len(few) >= _NO_CLASSES) and _mostly(few, pieces, masks)
     counted = _are_counted(facts) and _mostly(list(masks), pieces, masks)
@@ -303,14 +304,14 @@ def instance_numbers(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def object_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Colors that each belong to one object of one image."""
+    """Find colors that each belong to a single object of a single image."""
     masks: Counter = Counter()
     pieces: Counter = Counter()
     for fact in filter(_is_colored, facts):
         masks.update(fact.values.keys())
         pieces.update(fact.whole)
     single = [color for color, number in masks.items() if number == 1]
-    recurring = len(masks) - len(single)  # the background, and perhaps a border
+    recurring = len(masks) - len(single)  # the background and perhaps a border color
     if len(facts) < 4 or len(single) < _NO_RECURRENCE or recurring > 2:
         return None
     if not _mostly(single, pieces, masks):
@@ -324,7 +325,7 @@ def object_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def lossy(facts: Sequence[MaskFacts]) -> Optional[Sign]:
-    """Masks of more than two values in a format that changes them."""
+    """Find masks of more than two values in a lossy format."""
     held = [fact for fact in facts if fact.path.lower().endswith(('.jpg', '.jpeg'))]
     values = {value for fact in held for value in fact.values}
     if len(values) < 3:
@@ -339,12 +340,12 @@ def lossy(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 
 def _mostly(values: Sequence[Any], pieces: Counter, masks: Counter) -> bool:
-    """Whether nearly all of these values are in one piece, mask by mask."""
+    """Tell whether nearly all of these values form one component in each mask."""
     return sum(pieces[v] for v in values) >= 0.9 * sum(masks[v] for v in values)
 
 
 def _are_counted(facts: Sequence[MaskFacts]) -> bool:
-    """Whether masks hold 1 to n, and n varies, as it does where objects are counted."""
+    """Tell whether masks hold 1 to n with varying n, as object numbers do."""
     last = []
     for fact in facts:
         own = sorted(value for value in fact.values if value != 0)
@@ -358,15 +359,15 @@ def _are_counted(facts: Sequence[MaskFacts]) -> bool:
 
 
 def is_same_picture(image_HW3: np.ndarray, shown_masks: Sequence[np.ndarray]) -> bool:
-    """Whether an image shows its mask, also after lossy compression.
+    """Tell whether an image is a picture of its mask, also after lossy compression.
 
-    Most pixels of every value of the mask must have nearly the grey, or color, of that value; the
-    objects of a photograph may be brighter than the rest, but are not that even.
+    For every value of the mask, most of its pixels must have nearly the grey or color of that
+    value. Objects in a photograph may be brighter than the rest, but are never that uniform.
 
     Args:
         image_HW3: uint8.
-        shown_masks: What the mask may look like, each ``(H, W)`` or ``(H, W, 3)``, in the
-            image's order of channels: as stored, in its colors, stretched to 0..255.
+        shown_masks: Possible pictures of the mask, each ``(H, W)`` or ``(H, W, 3)`` in the channel
+            order of the image, see :func:`shown_forms`.
     """
     scaled = _scaled_to(image_HW3, shown_masks)
     if scaled is not None and _shows(image_HW3, scaled, most=_EVEN):
@@ -375,7 +376,7 @@ def is_same_picture(image_HW3: np.ndarray, shown_masks: Sequence[np.ndarray]) ->
 
 
 def _scaled_to(image: np.ndarray, shown_masks: Sequence[np.ndarray]) -> Optional[np.ndarray]:
-    """A mask of values, scaled to the greys of the image at its two ends, ``(H, W)`` float."""
+    """Scale a mask, ``(H, W)``, to the greys of the image at its lowest and highest value."""
     mask = next((shown for shown in shown_masks if shown.ndim == 2), None)
     if mask is None or mask.shape != image.shape[:2] or mask.min() == mask.max():
         return None
@@ -408,14 +409,14 @@ def _shows(image: np.ndarray, shown: np.ndarray, *, most: float = _NEAR) -> bool
 
 
 def shown_forms(mask: np.ndarray, palette_colors: Optional[np.ndarray] = None) -> list[np.ndarray]:
-    """What a picture of a mask may look like: as stored, in its colors, stretched to 0..255.
+    """Return the possible pictures of a mask: as stored, in its colors, stretched to 0..255.
 
     Args:
         mask: ``(H, W)``, or ``(H, W, 3)`` in RGB.
-        palette_colors: The same in the colors of its palette, ``(H, W, 3)`` RGB.
+        palette_colors: The mask in the colors of its palette, ``(H, W, 3)`` RGB.
 
     Returns:
-        Each ``(H, W)``, or ``(H, W, 3)`` in BGR, as images are loaded.
+        Pictures ``(H, W)``, or ``(H, W, 3)`` in BGR, the channel order of loaded images.
     """
     if mask.ndim == 3:
         return [mask[..., ::-1]]
@@ -429,10 +430,10 @@ def shown_forms(mask: np.ndarray, palette_colors: Optional[np.ndarray] = None) -
 
 
 def images_are_masks(same: Sequence[bool]) -> Optional[Sign]:
-    """Most images show their masks.
+    """Return a sign if most images are pictures of their masks.
 
     Args:
-        same: Of each pair, what :func:`is_same_picture` says.
+        same: Result of :func:`is_same_picture` for each pair.
     """
     number = sum(same)
     if number < max(2, len(same) / 2):

@@ -1,4 +1,4 @@
-"""Splitting a list of ids once and for all: sorted first, then shuffled by a seed."""
+"""Reproducible split of a list of ids: sorted first, then shuffled with a seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from ..core.files import write_bytes
 def split_ids(
     ids: Sequence[str], *, ratio: float = 0.9, seed: int = 0
 ) -> tuple[list[str], list[str]]:
-    """Split ids into two parts; the order they come in has no influence.
+    """Split ids into two parts, independent of their order.
 
     Args:
         ids: Names without duplicates.
-        ratio: Share of the first part, in (0, 1); its size is rounded down.
+        ratio: Share of ids in the first part, in (0, 1); its size is rounded down.
         seed: Seed of the shuffle; 0 is a seed like any other.
 
     Returns:
         The two parts, each sorted.
 
     Raises:
-        ValueError: If an id comes twice, ``ratio`` is out of range, or a part would be empty.
+        ValueError: If an id occurs twice, ``ratio`` is out of range, or a part would be empty.
     """
     names = sorted(ids)
     twice = sorted({a for a, b in zip(names, names[1:]) if a == b})

@@ -1,11 +1,11 @@
-"""Augmentation and letterbox of the bubbliiiing segmentation repositories; noise.
+"""Augmentation and letterbox of the bubbliiiing segmentation repositories, and noise.
 
 Source: https://github.com/bubbliiiing/deeplabv3-plus-pytorch (90dee27), utils/dataloader.py, whose
-defaults the FMSI paper's numbers point to; described in words, written anew.
-Differs from it: works on BGR arrays, as mmseg loads them (blue and red change places in no step but
-the color one, which converts from BGR); random numbers come from numpy's global generator, which
-mmengine seeds in each worker.
-``SaltPepper`` is the usual impulse noise; albumentations, which mmseg wraps, has it from 2.0 only.
+defaults fit the numbers of the FMSI paper. The code is our own.
+Differs from it: it works on BGR arrays, as mmseg loads them (only the color step depends on the
+order and converts from BGR). Random numbers come from numpy's global generator, which mmengine
+seeds in each worker. ``SaltPepper`` is the usual impulse noise; albumentations, which mmseg wraps,
+has it from 2.0 only.
 Shape letters: H row, W column. All sizes are ``(H, W)`` in pixels.
 """
 
@@ -22,7 +22,7 @@ GREY = 128
 
 
 def resize_bicubic(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize as Pillow does, which widens the kernel when it shrinks; OpenCV does not."""
+    """Resize as Pillow does: unlike OpenCV, it widens the kernel when it shrinks an image."""
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
@@ -34,11 +34,11 @@ def resize_nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def paste(
     array: np.ndarray, size: tuple[int, int], offset: tuple[int, int], fill: int
 ) -> np.ndarray:
-    """Put the array on a filled canvas of ``size``, its corner at ``offset``; crop what sticks out.
+    """Put an array at ``offset`` on a filled canvas of ``size``, and crop what exceeds it.
 
     Args:
         array: ``(h, w)`` or ``(h, w, 3)``.
-        size: Of the canvas.
+        size: Size of the canvas.
         offset: Row and column of the array's first pixel, negative if the array is larger.
         fill: Value of the canvas.
     """
@@ -67,14 +67,14 @@ def scale_hsv(image_HW3: np.ndarray, gains: Sequence[float]) -> np.ndarray:
 
 
 def fit_inside(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest size of the same aspect that fits inside ``size``, rounded down."""
+    """Return the largest size of the same aspect ratio that fits into ``size``, rounded down."""
     ratio = min(size[0] / shape[0], size[1] / shape[1])
     return max(1, int(shape[0] * ratio)), max(1, int(shape[1] * ratio))
 
 
 @TRANSFORMS.register_module()
 class LetterboxAugment(BaseTransform):
-    """Change aspect and scale, flip, paste on grey, at times blur and rotate, shift colors.
+    """Change aspect ratio and scale, flip, paste on grey, sometimes blur and rotate, shift colors.
 
     In this order: aspect times ``U(a) / U(a)``; ``U(scale_range)`` of the network size on the
     longer side, bicubic; flip; paste at a random place on grey 128, cropping what is larger,
@@ -161,7 +161,7 @@ class LetterboxAugment(BaseTransform):
 
     def _paste(self, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         room = [size - length for size, length in zip(self.size, label.shape)]
-        # Truncated towards zero, as in the repository: between 0 and the room, of either sign.
+        # Truncated towards zero, as in the repository: from 0 to the difference, of either sign.
         row, column = (int(np.random.rand() * r) for r in room)
         offset = (row, column)
         return (
@@ -187,8 +187,8 @@ class Letterbox(BaseTransform):
     """Fit the whole image inside the network size, centred on grey.
 
     Writes ``padding_size`` as [left, right, top, bottom]; with it in ``meta_keys`` of
-    ``PackSegInputs``, mmseg cuts the bars off and resizes the prediction to ``ori_shape`` by
-    itself. Labels are left alone: load them afterwards, at their own size.
+    ``PackSegInputs``, mmseg crops the bars and resizes the prediction to ``ori_shape`` itself.
+    Labels are not changed: load them afterwards, at their own size.
 
     Args:
         size: Network size, H and W.
@@ -198,7 +198,7 @@ class Letterbox(BaseTransform):
         ``img`` ``(h, w, 3)`` uint8 to ``(H, W, 3)`` uint8.
 
     Raises:
-        ValueError: If labels were loaded before, which would no longer fit the image.
+        ValueError: If labels were loaded before; they would no longer fit the image.
     """
 
     def __init__(self, size: tuple[int, int], *, fill: int = GREY) -> None:
@@ -229,12 +229,12 @@ class SaltPepper(BaseTransform):
     """Set random pixels of ``img`` to white or black, in all channels alike; labels stay.
 
     Args:
-        prob: Probability that an image gets noise at all.
-        amount: Share of its pixels that is replaced, in [0, 1]: each pixel is drawn by itself.
-        ratio: Share of white among the replaced ones.
+        prob: Probability that an image gets noise.
+        amount: Probability that a pixel of such an image is replaced, in [0, 1].
+        ratio: Share of white among the replaced pixels.
 
     Shape:
-        ``img`` ``(H, W, C)`` of values 0..255, uint8 or floating point; the same.
+        ``img`` ``(H, W, C)`` with values 0..255, uint8 or floating point; unchanged.
 
     Raises:
         ValueError: If an argument is outside of [0, 1].

@@ -1,7 +1,7 @@
 """PASCAL VOC 2012 with the checks of ``CheckedSegDataset``.
 
-Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, by way of mmseg's ``PascalVOCDataset``,
-whose classes and palette these are.
+Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, with the classes and the palette of mmseg's
+``PascalVOCDataset``.
 """
 
 from pathlib import Path
@@ -17,14 +17,14 @@ from .checked import CheckedSegDataset
 class VOCDataset(CheckedSegDataset):
     """VOC layout: ``JPEGImages``, ``SegmentationClass`` and ``ImageSets/Segmentation/*.txt``.
 
-    With the two ``extra`` arguments the images of a second list are added, whose masks lie in a
-    folder of their own: the 10,582 images of VOC 2012 aug. mmseg joins two data sets for that,
-    which leaves two pipelines to change where here is one.
+    The two ``extra`` arguments add the images of a second list, whose masks are in another folder;
+    this gives the 10,582 images of VOC 2012 aug. mmseg concatenates two data sets for that, which
+    have two pipelines; here there is one.
 
     Args:
-        ann_file: The list of ids, one a line.
-        extra_ann_file: A second list; empty for none.
-        extra_seg_map_path: The folder of its masks.
+        ann_file: File of image ids, one per line.
+        extra_ann_file: File with more ids; empty for none.
+        extra_seg_map_path: Folder of the masks of these ids.
         kwargs: As for ``CheckedSegDataset``.
 
     Raises:
