@@ -1,9 +1,9 @@
-"""Checkpoints that a kill at any moment leaves usable, and a run that goes on as if nothing was.
+"""Checkpoints that stay usable if a run is killed at any moment, and resuming from them.
 
 Differs from mmengine's hook of this name, which it replaces in every config: a file is written
-beside the old one and takes its place in one step, the old one goes only when the new one stands,
-at least two are kept, each knows whether its validation is done, and resuming takes the last
-whole one, makes up for a validation that is missing, and applies or refuses what has changed.
+under another name and renamed in one step, an old checkpoint is deleted only after the new one is
+complete, at least two are kept, and each records whether its validation is done. Resuming takes the
+last complete checkpoint, runs a missing validation, and applies or refuses changed settings.
 """
 
 from collections import deque
@@ -29,10 +29,10 @@ from . import resume
 
 @HOOKS.register_module()
 class CheckpointHook(_CheckpointHook):
-    """Takes the arguments of mmengine's hook; ``max_keep_ckpts=1`` means 2.
+    """mmengine's hook with safe writing; same arguments, but ``max_keep_ckpts=1`` means 2.
 
     Raises:
-        ValueError: If ``filename_tmpl`` gives names that nothing would find again.
+        ValueError: If ``filename_tmpl`` gives names that resuming would not find.
     """
 
     max_keep_ckpts: int
@@ -49,27 +49,27 @@ class CheckpointHook(_CheckpointHook):
         self._resumes = self._noted = False
 
     def before_run(self, runner: Any) -> None:
-        """Choose what a resumed training goes on from."""
+        """Choose the checkpoint that a resumed training continues from."""
         trains = isinstance(runner._train_loop, BaseLoop) and not runner._has_loaded
         folder = Path(runner.work_dir)
-        if self.out_dir is not None:  # as before_train will have it
+        if self.out_dir is not None:  # as before_train will set it
             folder = Path(self.out_dir, folder.name)
         self._resumes = trains and bool(runner._resume) and resume.choose(runner, folder)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Check what a resumed training goes on from, and apply what has changed since."""
+        """Check the checkpoint of a resumed training, and apply changed settings."""
         if self._resumes:
             resume.adapt(runner, checkpoint)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Keep gradients that are summed up and wait for their step."""
+        """Save accumulated gradients that wait for their optimiser step."""
         if 'optimizer' in checkpoint:
             resume.keep_gradients(runner, checkpoint)
 
     def before_train(self, runner: Any) -> None:
-        """Sweep what a kill has left, and make up for a validation that it has cut short."""
+        """Remove leftovers of a killed run, and run a validation that it missed."""
         super().before_train(runner)
-        if self.max_keep_ckpts > 0:  # one more than is kept may be there while one is written
+        if self.max_keep_ckpts > 0:  # while a checkpoint is written, one more exists
             self.keep_ckpt_ids: deque = deque(self.keep_ckpt_ids)
         if is_main_process() and Path(self.out_dir).is_dir():
             sweep(self.out_dir)
@@ -78,9 +78,9 @@ class CheckpointHook(_CheckpointHook):
             self._go_on(runner)
 
     def _set_aside(self, runner: Any) -> None:
-        """Rename checkpoints of an earlier run that are further than this one stands.
+        """Rename checkpoints of an earlier run that are at later iterations than this run.
 
-        After a kill they would be taken for this run's.
+        If this run were killed, they would be taken for its own.
         """
         folder, step = Path(self.out_dir), self._step(runner)
         older = [path for path in regular_checkpoints(folder) if number_of(path) > step]
@@ -107,8 +107,8 @@ class CheckpointHook(_CheckpointHook):
         return runner.epoch if self.by_epoch else runner.iter
 
     def after_val_epoch(self, runner: Any, metrics: Optional[dict[str, float]] = None) -> None:
-        """Save the best, and note in this step's checkpoint that its validation is done."""
-        if self.out_dir is None:  # a validation on its own, without training
+        """Save the best checkpoint, and record in this step's checkpoint that it was validated."""
+        if self.out_dir is None:  # validation without training
             return
         runner.message_hub.update_info(VALIDATED, runner.iter)
         self._noted = False
@@ -159,7 +159,7 @@ class CheckpointHook(_CheckpointHook):
             self.file_backend.rmtree(path)
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict[str, float]) -> None:
-        """Save a new best; mmengine would remove the old one first."""
+        """Save a new best checkpoint; mmengine would remove the old one first."""
         if not self.save_best:
             return
         before = self._best()
@@ -183,9 +183,10 @@ class CheckpointHook(_CheckpointHook):
             self.best_ckpt_path_dict = dict(paths)
 
     def _check_best(self, runner: Any) -> None:
-        """Let go of a best that is gone or damaged: another is chosen, now if it was this step's.
+        """Forget a best checkpoint that is missing or damaged, so that another one is chosen.
 
-        The folder may have been moved since, so only the names count.
+        If the damaged one was of this step, the choice is made now. The folder may have been moved,
+        so only file names are compared.
         """
         info, found = runner.message_hub.runtime_info, {}
         for key, path in self._best().items():
@@ -201,7 +202,7 @@ class CheckpointHook(_CheckpointHook):
         self._set_best(found)
 
     def _remove_superseded(self, runner: Any) -> None:
-        """Remove older bests that a kill has left beside the one that took their place."""
+        """Remove older best checkpoints that a killed run left beside the new one."""
         noted = (
             [Path(path).name for path in self._best().values() if path] if self.save_best else []
         )

@@ -1,7 +1,7 @@
-"""Process groups on machines without CUDA, and models wrapped for them.
+"""Process groups on machines without CUDA, and wrapping of models for them.
 
-mmengine selects a CUDA device before it starts any process group, even gloo. Its Runner skips its
-own start when a group exists, so one is started first here.
+mmengine selects a CUDA device before it starts any process group, even with gloo. Its Runner does
+not start a group if one exists, so the group is started here first.
 """
 
 import atexit
@@ -17,14 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .lost_process import waiting_time
 
-_NAMES = {  # launcher: where rank, size and local rank stand
+_NAMES = {  # launcher: its variables of rank, world size and local rank
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
     'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
 }
 
 
 def _translate(launcher: str) -> None:
-    """Write the launcher's variables under the names that torch reads.
+    """Set the environment variables that torch reads from those of the launcher.
 
     Raises:
         ValueError: If the launcher did not set them.
@@ -44,7 +44,7 @@ def _translate(launcher: str) -> None:
 
 
 def _port() -> int:
-    """The port of torch, or one for each step of a Slurm job: several may share a machine."""
+    """Return torch's port, or one per step of a Slurm job, as several steps may share a machine."""
     job, step = os.environ.get('SLURM_JOB_ID', ''), os.environ.get('SLURM_STEP_ID', '')
     if not (job + step).isdigit():
         return 29500
@@ -64,13 +64,13 @@ def start_cpu_group(launcher: str, *, limit: Optional[timedelta] = None) -> bool
 
     Args:
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
-        limit: How long processes wait for each other; ``None`` takes :func:`waiting_time`.
+        limit: Longest time that processes wait for each other; ``None`` takes :func:`waiting_time`.
 
     Returns:
         True if the group runs on CPUs, so that models must be wrapped without device ids.
 
     Raises:
-        ValueError: If the launcher did not set its variables, or the processes do not meet.
+        ValueError: If the launcher did not set its variables, or the processes cannot connect.
     """
     if launcher == 'none' or torch.cuda.is_available():
         return False
@@ -85,7 +85,7 @@ def start_cpu_group(launcher: str, *, limit: Optional[timedelta] = None) -> bool
 
 
 def meeting_message(text: str) -> str:
-    """One line on why processes could not meet, of what torch says."""
+    """Turn torch's error into one line on why processes could not connect."""
     if 'EADDRINUSE' in text:
         port = os.environ.get('MASTER_PORT')
         return f'port {port} is in use by another process: set another one as MASTER_PORT'
@@ -96,23 +96,23 @@ def meeting_message(text: str) -> str:
 
 
 def _stop_group() -> None:
-    """Let gloo's threads end before the interpreter does; they abort a process now and then."""
+    """End gloo's threads before the interpreter ends; else they sometimes abort the process."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def wrap_again(runner: Any) -> None:
-    """Wrap a Runner's model anew, after the storage of its parameters has changed.
+    """Wrap a Runner's model again after the memory layout of its parameters has changed.
 
-    A Runner wraps before its hooks run, and the wrapper's buckets keep the strides that it met:
-    gradients of another layout would come out permuted. The optimiser may stand: it holds the
-    parameters themselves.
+    A Runner wraps the model before its hooks run, and the buckets of the wrapper keep the strides
+    of that moment, so gradients of another layout would be permuted. The optimiser stays valid,
+    because it refers to the parameters themselves.
 
     Args:
-        runner: mmengine's; a model that is not wrapped stays as it is.
+        runner: mmengine's Runner; a model that is not wrapped is not changed.
 
     Raises:
-        ValueError: If the wrapper is another than mmengine's or torch's for data parallelism.
+        ValueError: If the wrapper is not mmengine's or torch's distributed data parallel.
     """
     if not is_model_wrapper(runner.model):
         return
@@ -122,5 +122,5 @@ def wrap_again(runner: Any) -> None:
             'use MMDistributedDataParallel, or leave ChannelsLastHook out'
         )
     model = runner.model.module
-    runner.model = model  # the old wrapper goes, and its hooks on the gradients with it
+    runner.model = model  # drops the old wrapper with its gradient hooks
     runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)

@@ -1,9 +1,10 @@
-"""Learning rate of the reference repository as a formula of the absolute epoch.
+"""Learning rate of the reference repository as a function of the absolute epoch.
 
 Source: ``get_lr_scheduler`` ("cos") of bubbliiiing/deeplabv3-plus-pytorch (90dee27): three epochs
-of quadratic warm-up from a tenth, cosine, flat at the end; the rate is set once per epoch.
-Differs from it: nothing. The schedulers of ``configs/fmsi/_base_voc12aug.py`` give the
-same curve for a run that starts at epoch 0; this hook also serves one that starts later.
+of quadratic warm-up from a tenth of the rate, then cosine, then constant. The rate is set once per
+epoch.
+Differs from it: nothing. The schedulers of ``configs/fmsi/_base_voc12aug.py`` give the same curve
+for a run that starts at epoch 0; this hook also works for a run that starts at a later epoch.
 """
 
 import math
@@ -16,11 +17,11 @@ from mmseg.registry import HOOKS
 def flat_cosine_lr(
     epoch: int, lr_max: float, lr_min: float, *, epochs: int = 100, flat: int = 15, warmup: int = 3
 ) -> float:
-    """Learning rate of one epoch.
+    """Return the learning rate of an epoch.
 
     Args:
         epoch: Absolute epoch, from 0.
-        lr_max: Largest rate, already scaled to the batch.
+        lr_max: Largest learning rate, already scaled for the batch size.
         lr_min: Smallest rate.
         epochs: Length of the whole training.
         flat: Epochs at ``lr_min`` at its end.
@@ -36,13 +37,13 @@ def flat_cosine_lr(
 
 @HOOKS.register_module()
 class FlatCosineLrHook(Hook):
-    """Set the rate of all groups by :func:`flat_cosine_lr` before each epoch, without multipliers.
+    """Set the learning rate of all parameter groups by :func:`flat_cosine_lr` before each epoch.
 
     Args:
-        lr_max: Largest rate, already scaled to the batch.
+        lr_max: Largest learning rate, already scaled for the batch size. Multipliers are ignored.
         lr_min: Smallest rate.
         first_epoch: Absolute epoch at which this run starts.
-        epochs: Length of the whole training, all runs together.
+        epochs: Length of the whole training in epochs, over all its runs.
         flat: Epochs at ``lr_min`` at its end.
     """
 
@@ -61,7 +62,7 @@ class FlatCosineLrHook(Hook):
         self.first_epoch, self.epochs, self.flat = first_epoch, epochs, flat
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Set the rate of the coming epoch."""
+        """Set the learning rate of the next epoch."""
         epoch = self.first_epoch + runner.epoch
         rate = flat_cosine_lr(epoch, self.lr_max, self.lr_min, epochs=self.epochs, flat=self.flat)
         for group in runner.optim_wrapper.param_groups:

@@ -1,9 +1,9 @@
 """Training hooks: memory format, frozen backbone, BN statistics, repeatable dropout.
 
-Sources: spec section of the FMSI reference repository for freezing (``requires_grad`` only, BN
-statistics keep moving); "Rethinking 'Batch' in BatchNorm", https://arxiv.org/abs/2105.07576,
-section 3, for precise BN. Differs from it: batches are weighted equally, which is exact for
-batches of one size.
+Sources: the FMSI reference repository for freezing (only ``requires_grad`` changes, BN statistics
+are still updated); "Rethinking 'Batch' in BatchNorm", https://arxiv.org/abs/2105.07576, section 3,
+for precise BN.
+Differs from it: batches have equal weights, which is exact for batches of equal size.
 """
 
 import copy
@@ -25,19 +25,19 @@ from .distributed import wrap_again
 
 
 def _inner(model: Any) -> Any:
-    """The model without its data-parallel wrapper."""
+    """Return the model without its data-parallel wrapper."""
     return model.module if is_model_wrapper(model) else model
 
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Store 4-D weights channels last; convolutions hand the layout on to their outputs.
+    """Store 4-D weights in channels_last; convolutions then give outputs of this layout.
 
-    On a CPU with bfloat16 this nearly halves the training step of separable convolutions. The
-    values do not change. Loading a checkpoint or initialising keeps the layout.
+    On a CPU with bfloat16 this nearly halves the time of a training step with separable
+    convolutions. Values do not change. The layout survives initialisation and loading a checkpoint.
     """
 
-    priority = 'VERY_HIGH'  # before others copy the model, such as for a moving average
+    priority = 'VERY_HIGH'  # before other hooks copy the model, such as for a moving average
 
     def before_run(self, runner: Any) -> None:
         """Convert the weights before the first forward pass, and wrap the model for it."""
@@ -49,19 +49,19 @@ class ChannelsLastHook(Hook):
 
 @HOOKS.register_module()
 class FreezeBackboneHook(Hook):
-    """Withhold gradients from a part of the model until a given epoch or iteration.
+    """Freeze a part of the model until a given epoch or iteration.
 
-    Only ``requires_grad`` changes: the part stays in training mode and its BN statistics move,
-    as in the reference repository. Parameters that were frozen before stay frozen.
+    Only ``requires_grad`` changes: the part stays in training mode and its BN statistics are
+    updated, as in the reference repository. Parameters that were frozen before stay frozen.
 
     Args:
-        until_epoch: First epoch (from 0) that trains the part.
-        until_iter: First iteration (from 0) that trains the part.
-        module: Attribute of the segmentor, dots allowed.
+        until_epoch: First epoch (counted from 0) that trains the part.
+        until_iter: First iteration (counted from 0) that trains the part.
+        module: Name of the part in the segmentor, dots allowed.
 
     Raises:
-        ValueError: Unless exactly one limit is given, if the model has no such part, or under
-            distributed training without ``find_unused_parameters=True``.
+        ValueError: If not exactly one limit is given, the model has no such part, or training is
+            distributed without ``find_unused_parameters=True``.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class FreezeBackboneHook(Hook):
         self._frozen: list[nn.Parameter] = []
 
     def before_train(self, runner: Any) -> None:
-        """Freeze, unless the limit has passed (a resumed run)."""
+        """Freeze the part, unless a resumed run is past the limit."""
         try:
             part = _inner(runner.model).get_submodule(self.module)
         except AttributeError as error:
@@ -101,11 +101,11 @@ class FreezeBackboneHook(Hook):
             parameter.requires_grad_(False)
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Thaw when the epoch is reached."""
+        """Unfreeze the part at its epoch."""
         self._thaw_if_due(runner)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Thaw when the iteration is reached."""
+        """Unfreeze the part at its iteration."""
         self._thaw_if_due(runner)
 
     def _passed(self, runner: Any) -> bool:
@@ -123,7 +123,7 @@ class FreezeBackboneHook(Hook):
 
 @contextmanager
 def _untouched_randomness() -> Iterator[None]:
-    """Put the random generators back, so that training goes on as if nothing had happened."""
+    """Restore the random generators afterwards, so that training is not affected."""
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices=devices):
         python, numpy = random.getstate(), np.random.get_state()
@@ -135,7 +135,7 @@ def _untouched_randomness() -> Iterator[None]:
 
 
 def _batch_norms(model: nn.Module) -> list[Any]:
-    """BN layers that keep running statistics and are not frozen in evaluation mode."""
+    """Return the BN layers with running statistics that are not frozen in evaluation mode."""
     return [
         m
         for m in model.modules()
@@ -146,15 +146,16 @@ def _batch_norms(model: nn.Module) -> list[Any]:
 def update_bn_statistics(
     model: nn.Module, forward: Callable[[Any], Any], batches: Iterable[Any]
 ) -> None:
-    """Replace BN's running averages by the statistics of some batches.
+    """Replace BN's running statistics by those of some batches.
 
-    With momentum 1 each forward pass leaves the batch's own mean m and variance v; the mean is
-    that of m, the variance that of ``v + m^2`` less the squared mean.
+    With momentum 1, each forward pass stores the mean m and the variance v of its batch. The new
+    mean is the average of m, the new variance the average of ``v + m^2`` minus the squared new
+    mean.
 
     Args:
-        model: In training mode.
-        forward: Called with each batch, result ignored.
-        batches: At least one.
+        model: A model in training mode.
+        forward: Function called with each batch; its result is ignored.
+        batches: At least one batch.
     """
     layers = _batch_norms(model)
     saved = [layer.momentum for layer in layers]
@@ -189,14 +190,14 @@ def _rank_mean(tensor: Tensor) -> Tensor:
 class PreciseBNHook(Hook):
     """Recompute BN statistics over training batches before each validation and at the end.
 
-    It has its own data loader and puts the random generators back, so the training itself does
-    not change: BN uses the running averages in evaluation only.
+    The training itself does not change: the hook has its own data loader and restores the random
+    generators, and BN uses running statistics only in evaluation.
 
     Args:
-        num_batches: Training batches to average over.
+        num_batches: Number of training batches to average over.
     """
 
-    priority = 'NORMAL'  # before CheckpointHook, so that checkpoints hold the precise statistics
+    priority = 'NORMAL'  # before CheckpointHook, so that checkpoints have the precise statistics
 
     def __init__(self, *, num_batches: int = 50) -> None:
         if num_batches < 1:
@@ -206,14 +207,14 @@ class PreciseBNHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
-        """Update where an iteration loop is about to validate or end."""
+        """Update the statistics if an iteration loop is about to validate or end."""
         if hasattr(runner.train_loop, 'dataloader_iterator') and self._due(
             runner, runner.iter + 1, runner.max_iters
         ):
             self._update(runner)
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Update where an epoch loop is about to validate or end."""
+        """Update the statistics if an epoch loop is about to validate or end."""
         if not hasattr(runner.train_loop, 'dataloader_iterator') and self._due(
             runner, runner.epoch + 1, runner.max_epochs
         ):
@@ -243,10 +244,10 @@ class PreciseBNHook(Hook):
 class SyncStatisticsHook(Hook):
     """Average BN's running statistics over the processes after every iteration.
 
-    So a checkpoint, whenever it is written, holds what every process validates with, and a resumed
-    run what an uninterrupted one goes on with. Running averages are linear: averaging after each
-    iteration equals averaging once before a validation. Layers that share their statistics already
-    or are frozen stay as they are. Training itself does not use them.
+    So every checkpoint holds the statistics with which all processes validate, and a resumed run
+    continues with those of an uninterrupted one. Running averages are linear: averaging after each
+    iteration equals averaging once before a validation. Synchronised and frozen layers are left
+    out. Training itself does not use these statistics.
     """
 
     priority = 'ABOVE_NORMAL'  # before hooks that copy or save the model
@@ -254,7 +255,7 @@ class SyncStatisticsHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
-        """Average, all layers in one exchange."""
+        """Average the statistics of all layers in one all-reduce."""
         if get_world_size() == 1:
             return
         layers = [m for m in _batch_norms(runner.model) if not isinstance(m, nn.SyncBatchNorm)]
@@ -267,13 +268,13 @@ class SyncStatisticsHook(Hook):
 class IterSeedHook(Hook):
     """Seed torch from (seed, iteration, rank) before every training iteration.
 
-    Checkpoints hold no generator states, so a resumed run would draw other dropout masks. With
-    this hook its losses equal those of an uninterrupted run. Data augmentation draws from the
-    loader's workers, which the iteration loop replays by itself.
+    Checkpoints do not hold the state of random generators, so a resumed run would draw other
+    dropout masks. With this hook its losses equal those of an uninterrupted run. Augmentation uses
+    the generators of the data loader's workers, which the iteration loop replays itself.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed; the large odd factors keep neighbouring runs apart."""
+        """Seed torch; large odd factors give neighbouring runs different seeds."""
         torch.manual_seed((runner.seed * 1_000_003 + runner.iter * 10_007 + get_rank()) % (1 << 63))

@@ -1,8 +1,8 @@
-"""Starting from RGB weights with any number of input channels.
+"""Initialisation from RGB weights for any number of input channels.
 
-Source: the idea is common (timm's ``adapt_input_conv`` repeats the three filters); here the new
-channels get the mean filter instead, and the scale keeps one property exact: an image whose
-channels are all equal gives the same response as a grey image gave before.
+Source: a common idea (timm's ``adapt_input_conv`` repeats the three filters). Here new channels get
+the mean filter, and the weights are scaled so that an image with equal channels gives exactly the
+response of a grey image before.
 Shape letters: O output channel, I input channel, H row, W column.
 """
 
@@ -27,15 +27,15 @@ def inflate_conv(
     Args:
         weight_O3HW: Weights for red, green, blue, in this order.
         in_channels: I, at least 1.
-        rgb_index: Where red, green and blue are among the I channels: ``(2, 1, 0)`` if blue comes
-            first, ``()`` if the image has no such channels. All others get the mean of the three.
-            Fewer than 3 channels always get the mean.
+        rgb_index: Positions of red, green and blue in the I channels: ``(2, 1, 0)`` for BGR, ``()``
+            if there are none. All other channels get the mean of the three filters, and so do all
+            channels if there are fewer than 3.
 
     Returns:
         Weights ``(O, I, H, W)``; their sum over I is that of the original.
 
     Raises:
-        ValueError: If the weights have not 3 input channels or the positions are not possible.
+        ValueError: If the weights do not have 3 input channels, or a position is invalid.
     """
     if weight_O3HW.ndim != 4 or weight_O3HW.shape[1] != 3:
         raise ValueError(f'expected weights (O, 3, H, W), got {tuple(weight_O3HW.shape)}')
@@ -55,10 +55,10 @@ def inflate_conv(
 def inflate_state(
     state: dict[str, Tensor], module: nn.Module, *, rgb_index: Sequence[int] = (0, 1, 2)
 ) -> dict[str, Tensor]:
-    """Return the state with the one convolution inflated that needs it, if any does.
+    """Return the state with the one convolution inflated whose input channels differ, if any.
 
     Raises:
-        ValueError: If more than one convolution differs by its input channels alone.
+        ValueError: If more than one convolution differs only in its input channels.
     """
     own = {name: value.shape for name, value in module.state_dict().items()}
     names = [name for name, value in state.items() if _needs_inflation(value, own.get(name))]
@@ -88,16 +88,17 @@ class InflatedPretrained:
         backbone=dict(..., in_channels=5, init_cfg=dict(type='InflatedPretrained',
                       checkpoint='weights/mobilenet_v2_imagenet.pth', prefix='backbone.'))
 
-    ``bgr_to_rgb`` of the preprocessor keeps three channels only: leave it off with any other number
-    and say with ``rgb_index`` where the colors are.
+    ``bgr_to_rgb`` of the preprocessor works only with three channels: with any other number leave
+    it off and give the positions of the colors by ``rgb_index``.
 
     Args:
         checkpoint: File or address of the weights.
-        prefix: Take only the part of the checkpoint whose names begin with this.
+        prefix: Use only the weights whose names begin with this.
         rgb_index: As in :func:`inflate_conv`.
 
     Raises:
-        ValueError: If the checkpoint has no weights of that prefix, or not this network's.
+        ValueError: If the checkpoint has no weights with that prefix, or they do not fit the
+            network.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class InflatedPretrained:
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights into ``module``."""
-        # mmengine initialises the children after this; only its own 'Pretrained' comes last there.
+        # mmengine initialises child modules after this; only its own 'Pretrained' is applied last.
         for child in module.children():
             init_weights = getattr(child, 'init_weights', None)
             if callable(init_weights):

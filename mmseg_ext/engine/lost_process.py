@@ -1,11 +1,10 @@
-"""What happens when one of several processes is stopped, gone or too slow: the others end, by name.
+"""Ends a distributed run if a process is stopped, gone or too slow, and names that process.
 
-torch's processes wait for each other in every step. Each wait has a limit, ten minutes unless
-``MMSEG_EXT_TIMEOUT`` (seconds) or the config's ``env_cfg.dist_cfg.timeout`` says otherwise; one
-process may do alone, such as adding up scores, what takes no longer. At the limit, or when a
-connection breaks, each process that is left signs a list that they share; who has not signed is
-named, and asked to end where it runs on the same machine. Under NCCL, torch ends the process itself
-at the limit.
+torch's processes wait for each other in every step. A wait has a limit of ten minutes, which
+``MMSEG_EXT_TIMEOUT`` (seconds) or ``env_cfg.dist_cfg.timeout`` of the config changes. Work of a
+single process, such as adding up scores, must not take longer. At the limit, or if a connection
+breaks, each remaining process signs a shared list. A process that has not signed is named, and
+asked to end if it runs on the same machine. Under NCCL, torch itself ends the process at the limit.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ from ..core import signals
 
 TIMEOUT_S = 600
 VARIABLE = 'MMSEG_EXT_TIMEOUT'
-_SIGNING_S = 3.0  # the processes notice a loss at about the same time
+_SIGNING_S = 3.0  # processes notice a loss at about the same time
 _SIGNS = (
     'timed out',
     'socket timeout',
@@ -40,17 +39,17 @@ _SIGNS = (
 
 
 class LostProcessError(TimeoutError):
-    """Another process does not answer; the message says which and what to do."""
+    """Another process does not answer; the message names it and the remedy."""
 
 
 def waiting_time(dist_cfg: Optional[Mapping] = None) -> timedelta:
-    """How long a process waits for the others.
+    """Return the longest time that a process waits for the others.
 
     Args:
-        dist_cfg: The config's ``env_cfg.dist_cfg``, with a ``timeout`` in seconds, maybe.
+        dist_cfg: ``env_cfg.dist_cfg`` of the config, which may have a ``timeout`` in seconds.
 
     Raises:
-        ValueError: If it is no positive number of seconds.
+        ValueError: If the limit is not a positive number of seconds.
     """
     wish: Any = os.environ.get(VARIABLE) or (dist_cfg or {}).get('timeout') or TIMEOUT_S
     try:
@@ -66,15 +65,15 @@ def waiting_time(dist_cfg: Optional[Mapping] = None) -> timedelta:
 
 @contextlib.contextmanager
 def named(limit: timedelta) -> Iterator[None]:
-    """Name the process that is lost while the block runs.
+    """Name a process that is lost while the block runs.
 
     Args:
-        limit: How long processes wait for each other.
+        limit: Longest time that processes wait for each other.
 
     Raises:
-        LostProcessError: In the first of the processes that are left.
-        SystemExit: In the others, and where somebody else tells the reason: torchrun asked this
-            process to end because another one failed.
+        LostProcessError: In the first of the remaining processes.
+        SystemExit: In the other processes, and if torchrun asked this process to end because
+            another one failed, which then reports the reason.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         yield
@@ -98,7 +97,7 @@ def _key(what: str, rank: int) -> str:
 
 
 def _meet() -> list[str]:
-    """Say where this process is found, and learn it of all the others."""
+    """Exchange host and process id between all processes."""
     store, world = _get_default_store(), distributed.get_world_size()
     store.set(_key('place', distributed.get_rank()), f'{os.getpid()} {socket.gethostname()}')
     return [store.get(_key('place', rank)).decode() for rank in range(world)]
@@ -127,20 +126,20 @@ def _message(missing: list[int], limit: timedelta) -> str:
 
 
 def _missing() -> list[int]:
-    """The processes that do not sign the list in time."""
+    """Return the ranks that do not sign the list in time."""
     found: list[list[int]] = []
-    # in a thread: a list that is kept by a stopped process answers no more, for ever
+    # in a thread, because a list kept by a stopped process never answers
     thread = threading.Thread(target=_sign, args=(found,), daemon=True)
     thread.start()
     thread.join(2 * _SIGNING_S)
     if found:
         return found[0]
-    return [0] if distributed.get_rank() else []  # the first process keeps the list
+    return [0] if distributed.get_rank() else []  # rank 0 keeps the list
 
 
 def _sign(found: list[list[int]]) -> None:
-    """Sign the list, wait for the others to do so, strike the rest off; add who is off."""
-    with contextlib.suppress(RuntimeError):  # the list is gone with the process that kept it
+    """Sign the list, wait for the others, mark the rest as lost and add them to ``found``."""
+    with contextlib.suppress(RuntimeError):  # the list ends with the process that kept it
         found.append(_struck_off())
 
 
@@ -153,12 +152,12 @@ def _struck_off() -> list[int]:
         time.sleep(0.05)
         missing = _unsigned(store, world)
     for lost in missing:
-        store.set(_key('lost', lost), '1')  # it may sign when it is awake: too late
+        store.set(_key('lost', lost), '1')  # it may still sign later, which is too late
     return [r for r in range(world) if store.check([_key('lost', r)])]
 
 
 def _unsigned(store: Any, world: int) -> list[int]:
-    """Who neither signed the list nor was struck off it by another process."""
+    """Return the ranks that neither signed the list nor were marked as lost."""
     return [
         rank
         for rank in range(world)
@@ -167,7 +166,7 @@ def _unsigned(store: Any, world: int) -> list[int]:
 
 
 def _end(place: str) -> None:
-    """Ask a process of this machine to end, and let it go on to do so if it is stopped."""
+    """Ask a process on this machine to end, and continue it for that if it is stopped."""
     pid, _, host = place.partition(' ')
     if host == socket.gethostname():
         for number in (signal.SIGTERM, signal.SIGCONT):

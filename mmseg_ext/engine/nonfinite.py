@@ -1,11 +1,11 @@
-"""Stops a training at the first loss or gradient that is not finite, or leaves such steps out.
+"""Stops a training at the first loss or gradient that is not finite, or skips such steps.
 
-Source: torch's ``GradScaler``, which leaves a step out when a gradient overflows; here for every
-optimiser wrapper, with a word on where it happened. Under a loss scale an infinite gradient is
-normal: the scaler leaves that step out by itself, and only many of them in a row are a fault.
+Source: torch's ``GradScaler``, which skips a step if a gradient overflows. Here it works for every
+optimiser wrapper, and the message says where it happened. With a loss scaler an infinite gradient
+is normal: the scaler skips that step itself, and only many skipped steps are an error.
 
-The loss and the norm of all gradients are looked at once a step, before the weights move. All
-processes decide alike. No checkpoint with weights or BN statistics that are not finite is written.
+The loss and the norm of all gradients are checked once per step, before the weights change. All
+processes take the same decision. No checkpoint with non-finite weights or BN statistics is written.
 """
 
 import math
@@ -23,34 +23,34 @@ from torch import Tensor, nn
 from ..core.words import check_choice
 
 ACTIONS = ('stop', 'skip')
-WINDOW = 100  # steps that are looked back at
-SHARE, AT_LEAST = 0.1, 5  # skipped steps that are borne: a tenth of them, and always five
-SCALED_SHARE, SCALED_AT_LEAST = 0.5, 20  # the scaler's: it begins far too large, on purpose
+WINDOW = 100  # number of recent steps that are counted
+SHARE, AT_LEAST = 0.1, 5  # allowed skipped steps: a tenth of them, at least five
+SCALED_SHARE, SCALED_AT_LEAST = 0.5, 20  # of the loss scaler, which starts too large on purpose
 
 
 class NonFiniteError(ValueError):
-    """A loss, a gradient or a weight is not finite; the message says where and what to do."""
+    """A loss, a gradient or a weight is not finite; the message names the place and the remedy."""
 
 
 @HOOKS.register_module()
 class NonFiniteHook(Hook):
-    """Looks at the loss and the gradients before every step of the optimiser.
+    """Checks the loss and the gradients before every optimiser step.
 
-    A step that is left out moves no weight, no momentum, and, in the same iteration, no BN
-    statistics or other buffer: the run is as if its batch had not been drawn. Schedules go on.
+    A skipped step changes no weight and no momentum and, in the same iteration, no BN statistics or
+    other buffer, as if its batch had not been drawn. Learning rate schedules advance.
 
     Args:
-        action: ``'stop'`` ends the run at the first such step; ``'skip'`` leaves the step out,
-            says so, and ends the run when more than a tenth of the last 100 steps, and more than
-            five, were left out.
+        action: ``'stop'`` ends the run at the first such step. ``'skip'`` skips the step with a
+            message, and ends the run if more than a tenth of the last 100 steps, and more than
+            five, were skipped.
 
     Raises:
         ValueError: If the action is unknown.
-        NonFiniteError: During training; and where a checkpoint is about to be written with weights
-            that are not finite.
+        NonFiniteError: During training, and before a checkpoint with non-finite weights would be
+            written.
     """
 
-    priority = 'VERY_HIGH'  # before anything reads the weights, averages or saves them
+    priority = 'VERY_HIGH'  # before hooks that read, average or save the weights
 
     def __init__(self, *, action: str = 'stop') -> None:
         check_choice('NonFiniteHook: action', action, ACTIONS)
@@ -63,17 +63,17 @@ class NonFiniteHook(Hook):
     # --- what is watched --------------------------------------------------------------------------
 
     def before_train(self, runner: Any) -> None:
-        """Watch the losses and the steps of the runner's optimisers."""
-        self._bad_loss: Optional[Tensor] = None  # of any part of an accumulated step, on its device
-        self._verdict: Optional[str] = None  # on this iteration's step, if it ends one
-        self._place = ''  # of what was not finite in the current step
+        """Start to watch the losses and the optimiser steps."""
+        self._bad_loss: Optional[Tensor] = None  # any part of an accumulated step, on the device
+        self._verdict: Optional[str] = None  # on this iteration's step, if it has one
+        self._place = ''  # place of the non-finite value in the current step
         for wrapper in _wrappers(runner.optim_wrapper):
             self._watch_losses(wrapper)
             hook = wrapper.optimizer.register_step_pre_hook(self._before_step)
             self._handles.append(hook)
 
     def after_train(self, runner: Any) -> None:
-        """Let go of the optimisers."""
+        """Stop watching the optimisers."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -90,19 +90,19 @@ class NonFiniteHook(Hook):
         self._handles.append(_Put(wrapper, 'backward'))
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Keep the buffers that a step left out must not move."""
+        """Save the buffers that a skipped step must not change."""
         self._verdict = None
         if self.action == 'skip':
             self._buffers = [buffer.clone() for buffer in runner.model.buffers()]
 
     def _before_step(self, optimizer: Any, *_: Any) -> None:
-        """Decide on the step; one without gradients moves nothing, whatever the optimiser."""
+        """Decide on the step; without gradients no optimiser changes any weight."""
         self._verdict = self._verdict or self._decide(optimizer)
         if self._verdict:
             optimizer.zero_grad(set_to_none=True)
 
     def _decide(self, optimizer: Any) -> str:
-        """Say what is not finite: nothing, ``'loss'`` or ``'gradient'``; waits for the device."""
+        """Return what is not finite: ``''``, ``'loss'`` or ``'gradient'``; waits for the device."""
         gradients = [p.grad for g in optimizer.param_groups for p in g['params']]
         gradients = [grad for grad in gradients if grad is not None]
         scaled = getattr(optimizer, 'found_inf', None) is not None  # a fused step unscales itself
@@ -110,7 +110,7 @@ class NonFiniteHook(Hook):
         return self._agree(norm)
 
     def _agree(self, norm: Optional[Tensor] = None) -> str:
-        """Join the processes' findings about the loss and the norm since the last step."""
+        """Combine the findings of all processes on loss and gradient norm since the last step."""
         loss, self._bad_loss = self._bad_loss, None
         flags = [torch.zeros(()) if loss is None else loss.float().cpu()]
         flags.append(torch.zeros(()) if norm is None else (~norm.isfinite()).float().cpu())
@@ -122,9 +122,9 @@ class NonFiniteHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
-        """Go on, or put the buffers back, or stop."""
+        """Continue, restore the buffers, or stop the run."""
         scaled = self._verdict is None and _scaler_decides(runner.optim_wrapper)
-        ends = scaled or self._verdict is not None  # a step; else one of the parts that it sums up
+        ends = scaled or self._verdict is not None  # a step, else a part of an accumulation
         verdict = self._look_at_loss(keep=not ends) if self._verdict is None else self._verdict
         if verdict:
             self._place = self._place or _where(runner, verdict, data_batch, outputs)
@@ -133,14 +133,14 @@ class NonFiniteHook(Hook):
             self._count(runner, left_out=bool(verdict), scaled=scaled and not verdict)
 
     def _look_at_loss(self, *, keep: bool) -> str:
-        """Decide by the loss alone; ``keep`` it in mind for the step that is still to come."""
+        """Decide by the loss alone; ``keep`` remembers it for the pending step."""
         bad = self._bad_loss
         verdict = self._agree()
         self._bad_loss = bad if keep else None
         return verdict
 
     def _put_back(self, runner: Any) -> None:
-        """Undo what the forward pass did, or end the run."""
+        """Restore the buffers changed by the forward pass, or end the run."""
         if self.action == 'stop':
             raise NonFiniteError(
                 f'{self._place}; lower the learning rate or warm it up, look at these images with '
@@ -150,7 +150,7 @@ class NonFiniteHook(Hook):
             buffer.copy_(before)
 
     def _count(self, runner: Any, *, left_out: bool, scaled: bool) -> None:
-        """Count a step, and end the run when too many were left out."""
+        """Count a step, and end the run if too many were skipped."""
         self._steps.append(left_out)
         self._scaled.append(scaled)
         if left_out:
@@ -170,10 +170,10 @@ class NonFiniteHook(Hook):
         self._place = ''
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Refuse to write weights that are not finite.
+        """Refuse to save weights that are not finite.
 
         Raises:
-            NonFiniteError: With the first one's name; the last checkpoint stays.
+            NonFiniteError: Naming the first such weight; the previous checkpoint stays.
         """
         for name, value in checkpoint.get('state_dict', {}).items():
             if value.is_floating_point() and not bool(value.isfinite().all()):
@@ -185,7 +185,7 @@ class NonFiniteHook(Hook):
 
 
 class _Put:
-    """Takes an attribute of an instance away again, so that its class's shows."""
+    """Undoes a replaced method: removes the instance attribute, so that the class's is used."""
 
     def __init__(self, instance: Any, name: str) -> None:
         self.instance, self.name = instance, name
@@ -202,19 +202,19 @@ def _wrappers(optim_wrapper: Any) -> Iterator[Any]:
 
 
 def _norm(gradients: list[Tensor]) -> Tensor:
-    """The norm of all gradients: finite if all values are, and their squares do not overflow."""
+    """Return the norm of all gradients; finite if all values and the sum of squares are."""
     return nn.utils.get_total_norm(gradients)
 
 
 def _largest(flags: Tensor) -> list[float]:
-    """The largest of each value over all processes."""
+    """Return the maximum of each value over all processes."""
     if get_world_size() > 1:
         all_reduce(flags, op='max')
     return flags.tolist()
 
 
 def _scaler_decides(optim_wrapper: Any) -> bool:
-    """Whether an iteration that moved no weight was to do so, but for the loss scaler."""
+    """Tell whether the loss scaler is the reason that this iteration made no step."""
     return any(
         getattr(wrapper, 'loss_scaler', None) is not None and wrapper.should_update()
         for wrapper in _wrappers(optim_wrapper)
@@ -226,7 +226,7 @@ def _too_many(steps: deque, share: float, at_least: int) -> bool:
 
 
 def _where(runner: Any, verdict: str, batch: Any, outputs: Optional[dict]) -> str:
-    """Say what is not finite, when, at which rate, and for which images of all processes."""
+    """Describe what is not finite: iteration, learning rate, and images of all processes."""
     values = {
         k: float(torch.as_tensor(v).detach()) for k, v in (outputs or {}).items() if 'loss' in k
     }
@@ -243,7 +243,7 @@ def _where(runner: Any, verdict: str, batch: Any, outputs: Optional[dict]) -> st
 
 
 def _told(losses: dict[str, float]) -> Optional[str]:
-    """Name the terms that are not finite, if any."""
+    """Name the loss terms that are not finite, if any."""
     bad = [f'{name} = {value}' for name, value in losses.items() if not math.isfinite(value)]
     return ', '.join(bad) or None
 

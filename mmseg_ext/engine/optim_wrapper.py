@@ -1,8 +1,8 @@
 """bfloat16 mixed precision on any device.
 
 Source: torch.autocast; mmengine's ``OptimWrapper`` and ``AmpOptimWrapper``.
-Differs from ``AmpOptimWrapper``: works on the CPU, uses bfloat16 only, and therefore needs no
-loss scale (bfloat16 has float32's range).
+Differs from ``AmpOptimWrapper``: it works on the CPU and uses only bfloat16, which needs no loss
+scale because it has float32's range.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from torch import nn
 class Bf16OptimWrapper(OptimWrapper):
     """Run the forward pass and the loss under bfloat16 autocast, keep weights in float32.
 
-    Gradient accumulation and clipping are those of :class:`mmengine.optim.OptimWrapper`: without
-    a loss scale, gradients have their true size.
+    Gradient accumulation and clipping are those of :class:`mmengine.optim.OptimWrapper`; without a
+    loss scale gradients have their true size.
 
     Args:
-        **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
+        **kwargs: Arguments of :class:`mmengine.optim.OptimWrapper`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class Bf16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast on the device that holds the model's parameters."""
+        """Use autocast on the device of the model's parameters."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield

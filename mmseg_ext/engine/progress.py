@@ -30,7 +30,7 @@ class ProgressHook(Hook):
         from tqdm import tqdm
 
         self._close(name)
-        # a log file gets a line now and then, a terminal a moving bar
+        # a log file gets a line from time to time, a terminal a moving bar
         interval = 0.5 if sys.stderr.isatty() else 10.0
         self._bars[name] = tqdm(
             desc=name,
@@ -51,7 +51,7 @@ class ProgressHook(Hook):
             bar.close()
 
     def before_train(self, runner: Any) -> None:
-        """Open the training bar where a resumed run stands."""
+        """Open the training bar at the iteration of a resumed run."""
         self._open('train', runner.max_iters, runner.iter)
 
     def after_train_iter(

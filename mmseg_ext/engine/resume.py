@@ -1,7 +1,7 @@
-"""Going on with a stopped training: from where, with what, and at which rate.
+"""Resuming a stopped training: checkpoint, settings and learning rate.
 
-What has changed in the config since then is applied from the iteration that was reached, or
-refused; nothing is ignored. Rates are those that a run with today's schedule has there.
+A setting of the config that has changed is either applied from the reached iteration on, or
+refused; none is ignored. The learning rate is that of the current schedule at this iteration.
 """
 
 import warnings
@@ -20,23 +20,23 @@ from ..core.files import PathLike
 from ..core.fitting import check_classes, check_finite, check_fit, weights_of
 from ..core.saved import began_with, best_files, find_resumable, lacking
 
-_MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # of a scheduler's state
-GRADIENTS = 'waiting_gradients'  # in a checkpoint
+_MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # the progress of a scheduler
+GRADIENTS = 'waiting_gradients'  # key in a checkpoint
 _WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg')
 
 
 def choose(runner: Any, folder: PathLike) -> bool:
-    """Point a Runner at the last whole checkpoint of its folder, or let it start anew.
+    """Let a Runner resume from the last complete checkpoint in its folder, if there is one.
 
-    A ``load_from`` that the stopped run itself began with is not gone back to; any other is what
-    the user wants to go on from.
+    A ``load_from`` from which the stopped run itself started is not loaded again; any other is the
+    checkpoint from which the user wants to resume.
 
     Args:
         runner: Built, nothing loaded yet.
-        folder: Where its checkpoints are.
+        folder: Folder of its checkpoints.
 
     Returns:
-        Whether there is something to go on from.
+        Whether there is a checkpoint to resume from.
     """
     found = find_resumable(folder)
     if runner._load_from is not None and not began_with(found.meta, runner._load_from):
@@ -61,14 +61,14 @@ def choose(runner: Any, folder: PathLike) -> bool:
 
 
 def adapt(runner: Any, checkpoint: dict) -> None:
-    """Check a checkpoint against the run that is to go on from it, and put today's settings in.
+    """Check a checkpoint against the run that resumes from it, and apply the current settings.
 
     Args:
         runner: Built, nothing loaded yet.
-        checkpoint: Its content, changed in place before mmengine takes it over.
+        checkpoint: Content of the checkpoint, changed in place before mmengine uses it.
 
     Raises:
-        ValueError: If it is damaged, of another model, of other classes, or does not fit the run.
+        ValueError: If it is damaged, has another model or other classes, or does not fit the run.
     """
     name = Path(runner._load_from)
     problem = lacking(name, checkpoint)
@@ -92,9 +92,9 @@ def adapt(runner: Any, checkpoint: dict) -> None:
 
 
 def keep_gradients(runner: Any, checkpoint: dict) -> None:
-    """Put gradients that wait for the step of an accumulation into a checkpoint.
+    """Save accumulated gradients that wait for their optimiser step in a checkpoint.
 
-    Processes have different ones until that step: their mean gives the same step.
+    They differ between processes until that step; their mean gives the same step.
     """
     if getattr(runner.optim_wrapper, '_accumulative_counts', 1) < 2:
         return
@@ -109,7 +109,7 @@ def keep_gradients(runner: Any, checkpoint: dict) -> None:
 
 
 def _give_gradients(model: Any, waiting: Any, name: Path) -> None:
-    """Go on with an accumulation where a checkpoint was written in the middle of it."""
+    """Restore accumulated gradients if a checkpoint was saved between two optimiser steps."""
     own = dict(model.named_parameters())
     if not isinstance(waiting, dict) or any(
         key not in own or not isinstance(grad, Tensor) or grad.shape != own[key].shape
@@ -121,7 +121,7 @@ def _give_gradients(model: Any, waiting: Any, name: Path) -> None:
 
 
 def _clean_notes(info: dict) -> None:
-    """Drop notes of which checkpoints are kept and best that are of another kind than ours."""
+    """Drop records of kept and best checkpoints that have a foreign format."""
     kinds: Any = dict(keep_ckpt_ids=list, last_ckpt=str, best_ckpt=str, best_score=(int, float))
     for key, value in list(info.items()):
         kind: Any = next((k for start, k in kinds.items() if str(key).startswith(start)), object)
@@ -139,7 +139,7 @@ def _are_numbers(values: list) -> bool:
 
 
 def _check_place(runner: Any, meta: dict, name: Path) -> None:
-    """Refuse a place that this run does not have."""
+    """Refuse an iteration or epoch that this run does not reach."""
     loop = runner.train_loop
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
     if by_epoch and meta['epoch'] == 0 < meta['iter']:
@@ -169,10 +169,10 @@ def _check_seed(runner: Any, meta: dict, name: Path) -> None:
 
 
 def _adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
-    """Let today's optimiser and schedule hold from the iteration that was reached."""
+    """Apply the current optimiser and schedule from the reached iteration on."""
     wrapper, schedulers = runner.optim_wrapper, runner.param_schedulers or []
     if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, BaseOptimWrapper):
-        return  # several optimisers: mmengine restores them as they were
+        return  # mmengine restores several optimisers without changes
     settings = settings_of(checkpoint['meta'])
     changes = list(_differences(settings, runner.cfg))
     groups = _saved_groups(wrapper, checkpoint['optimizer'], settings, runner, name)
@@ -195,7 +195,7 @@ def _adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
 def _saved_groups(
     wrapper: Any, optimizer: dict, settings: dict, runner: Any, name: Path
 ) -> list[dict]:
-    """Groups of parameters in a checkpoint, in the order of the wrapper's."""
+    """Return the parameter groups of a checkpoint in the order of the optimiser wrapper's."""
     then = _type_of((settings.get('optim_wrapper') or {}).get('optimizer'))
     now = _type_of((runner.cfg.get('optim_wrapper') or {}).get('optimizer'))
     groups = list(optimizer['param_groups'])
@@ -214,7 +214,7 @@ def _saved_groups(
 
 
 def _fits(state: dict, groups: list[dict]) -> bool:
-    """Whether what an optimiser keeps of each parameter has that parameter's shape."""
+    """Tell whether the optimiser state of each parameter has the shape of the parameter."""
     shapes = [parameter.shape for group in groups for parameter in group['params']]
     kept = ((index, value) for index, values in state.items() for value in values.values())
     tensors = [(index, value) for index, value in kept if isinstance(value, Tensor) and value.dim()]
@@ -241,7 +241,7 @@ def _fixed(state: dict) -> dict:
 
 
 def _advance(schedulers: list, meta: dict, name: Path) -> None:
-    """Let fresh schedulers take the steps that they would have taken."""
+    """Advance new schedulers to the reached iteration."""
     if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
         raise ValueError(
             f'{name}: the schedule has changed and follows the scores, so that its rate cannot be '
@@ -252,7 +252,7 @@ def _advance(schedulers: list, meta: dict, name: Path) -> None:
     epochs = meta['epoch']
     lengths = [meta['iter'] // epochs] * epochs if epochs else []
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', UserWarning)  # torch misses the optimiser's steps
+        warnings.simplefilter('ignore', UserWarning)  # torch warns that the optimiser made no steps
         for length in lengths:
             _take_steps(by_iter, length)
             _take_steps(by_epoch, 1)
@@ -266,7 +266,7 @@ def _take_steps(schedulers: list, count: int) -> None:
 
 
 def _differences(then: dict, now: Any) -> Iterator[str]:
-    """Say which settings of optimiser, schedule and length have changed."""
+    """Describe the changed settings of optimiser, schedule and length."""
     if not then:
         return
     for key in _WATCHED:
@@ -291,7 +291,7 @@ def _flat(path: str, value: Any) -> dict:
 
 
 def is_validation_due(runner: Any) -> bool:
-    """Whether an uninterrupted run would validate where this one stands."""
+    """Tell whether an uninterrupted run would validate at this iteration."""
     loop = runner.train_loop
     if runner.val_loop is None:
         return False
@@ -302,9 +302,10 @@ def is_validation_due(runner: Any) -> bool:
 
 
 def replay_data(runner: Any) -> None:
-    """Draw the epochs that are done once more, so that augmentation goes on where it was.
+    """Draw the data of the finished epochs again, so that augmentation continues in sequence.
 
-    A loop of iterations does so by itself. Workers that live for one epoch begin each alike.
+    An iteration loop does this itself. Workers that are not persistent need no replay, because they
+    start each epoch alike.
     """
     loop = runner.train_loop
     if not isinstance(loop, EpochBasedTrainLoop) or loop.epoch >= loop.max_epochs:

@@ -1,4 +1,4 @@
-"""End a training that was asked to stop: at its next step, on all ranks alike, saved."""
+"""Ends a training on request: after its next step, on all ranks, with a checkpoint."""
 
 from pathlib import Path
 from typing import Any, Optional
@@ -15,29 +15,29 @@ from .lost_process import waiting_time
 
 @HOOKS.register_module()
 class StopHook(Hook):
-    """Save a checkpoint after the step in which the process was asked to end, then end.
+    """On a request to end, save a checkpoint after the current step, then end.
 
-    Any rank may be asked; all end after the same step. A validation of one process ends as well,
-    at its next image, and is made up for when the run goes on. A loop of epochs can go on from
-    the end of an epoch only: there, the checkpoint of the last epoch serves.
+    Any rank may get the request; all end after the same step. Validation in a single process ends
+    at its next image and is repeated when the run is resumed. An epoch loop can only resume at the
+    end of an epoch, so it resumes from the checkpoint of the last epoch.
     """
 
-    priority = 'LOWEST'  # after all that belongs to the step, checkpoints included
+    priority = 'LOWEST'  # after everything else in a step, including checkpoints
 
     def before_train(self, runner: Any) -> None:
-        """Have a group whose collectives need no GPU."""
+        """Create a process group whose collectives need no GPU."""
         self.group = None
         if get_world_size() > 1 and distributed.get_backend() != 'gloo':
             self.group = distributed.new_group(backend='gloo', timeout=waiting_time())
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Signals wait from now on."""
+        """Hold back signals from now on."""
         signals.wait_for_step()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
-        """End if any rank was asked to."""
+        """End the training if any rank got a request."""
         number = self._agreed()
         if number:
             self._stop(runner, number, runner.iter + 1)
@@ -45,7 +45,7 @@ class StopHook(Hook):
     def after_val_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """End a validation of one process; ranks may have different numbers of images."""
+        """End validation in a single process; ranks may differ in their number of images."""
         number = signals.requested()
         if number and get_world_size() == 1:
             for hook in runner.hooks:  # the average, which is validated, would be saved as the
@@ -54,7 +54,7 @@ class StopHook(Hook):
             self._stop(runner, number, runner.iter)
 
     def after_train(self, runner: Any) -> None:
-        """Signals end the process at once again."""
+        """Let signals end the process at once again."""
         signals.wait_for_step(False)
 
     def _agreed(self) -> int:
@@ -67,7 +67,7 @@ class StopHook(Hook):
 
     def _stop(self, runner: Any, number: int, step: int) -> None:
         saved = _save(runner, step)
-        if get_world_size() > 1:  # the first rank to end makes torchrun end the others
+        if get_world_size() > 1:  # the first rank that ends makes torchrun end the others
             distributed.barrier(group=self.group)
         signals.wait_for_step(False)
         what = f'saved as {saved}' if saved else 'not saved, see the last checkpoint'
@@ -79,7 +79,7 @@ class StopHook(Hook):
 
 
 def _save(runner: Any, step: int) -> Optional[Path]:
-    """Write the checkpoint of a step, unless its own time has come anyway."""
+    """Save the checkpoint of a step, unless it was saved at its regular interval."""
     hook: Any = next((h for h in runner.hooks if isinstance(h, CheckpointHook)), None)
     if hook is None or hook.by_epoch:
         return None

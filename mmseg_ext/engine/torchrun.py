@@ -1,7 +1,8 @@
-"""``torchrun`` that ends as its processes do: ``python torchrun.py [arguments of torchrun]``.
+"""``torchrun`` with the exit status of its processes: ``python torchrun.py [its arguments]``.
 
-A signal is passed to all processes, which may save a step, and waited for; the exit status is
-theirs, without a traceback of torchrun's own. Imports nothing of the package, which takes seconds.
+It passes a signal on to all processes, which may save a checkpoint, and waits for them. It ends
+with their exit status and without torchrun's traceback. It imports nothing of this package, because
+that takes seconds.
 """
 
 import logging
@@ -13,7 +14,7 @@ import time
 from typing import Any
 
 if sys.path and os.path.samefile(sys.path[0] or '.', os.path.dirname(__file__)):
-    sys.path.pop(0)  # the files beside this one are no packages
+    sys.path.pop(0)  # the files beside this one are not packages
 
 from torch.distributed import DistNetworkError, DistStoreError  # noqa: E402
 from torch.distributed.elastic.multiprocessing.api import SignalException  # noqa: E402
@@ -22,13 +23,13 @@ from torch.distributed.run import main  # noqa: E402
 
 STOPS = ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
 REPEATED_S = 1.0  # as in core/signals.py
-STEP_S = 300  # torchrun waits so long for its processes to end
+STEP_S = 300  # how long torchrun waits for its processes to end
 
 _asked_at = -REPEATED_S
 
 
 def _stop(number: int, frame: Any) -> None:
-    """Ask torchrun to end; the same request may come from the terminal and from the parent."""
+    """Ask torchrun to end; both the terminal and the parent may send the same request."""
     global _asked_at
     before, _asked_at = _asked_at, time.monotonic()
     if _asked_at - before >= REPEATED_S:
@@ -36,7 +37,7 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def status_of(error: ChildFailedError) -> int:
-    """The exit status of the process that failed first; a shell's for one that a signal ended."""
+    """Return the exit status of the first failed process; after a signal as a shell reports it."""
     rank, failure = error.get_first_failure()
     if failure.exitcode < 0:
         name = signal.Signals(-failure.exitcode).name
@@ -51,7 +52,7 @@ def run() -> int:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
-    os.environ.setdefault('PET_SIGNALS_TO_HANDLE', 'SIGQUIT')  # the others are ours
+    os.environ.setdefault('PET_SIGNALS_TO_HANDLE', 'SIGQUIT')  # we handle the others
     os.environ.setdefault('PET_SHUTDOWN_TIMEOUT', str(STEP_S))
     logging.getLogger('torch.distributed.elastic').setLevel(logging.CRITICAL)
     try:
@@ -67,7 +68,7 @@ def run() -> int:
 
 
 def _network_message(error: Exception) -> str:
-    """One line on why the processes of several starts, or their port, cannot meet."""
+    """Explain in one line why processes cannot connect, or their port is not free."""
     text = str(error).splitlines()[0]
     port = re.search(r'port: (\d+)', text)
     if 'EADDRINUSE' in text:

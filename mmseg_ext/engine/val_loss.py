@@ -1,14 +1,14 @@
-"""Validation loss beside the metrics.
+"""Validation loss in addition to the metrics.
 
-Source: our own; the reference repositories of FMSI-DeepLab choose their best weights by it.
-Differs from them: it is taken at each image's own resolution, after letterbox bars are cut off, and
-weighted by pixels instead of by batches.
+Source: our own; the reference repositories of FMSI-DeepLab select their best weights by it.
+Differs from them: it is computed at the resolution of each image, after cropping letterbox bars,
+and weighted by pixels instead of batches.
 
-Definition: val_loss = sum_i n_i L_i / sum_i n_i over the images i, n_i being the labelled pixels
-that are not ignored and L_i the sum of the decode head's loss terms, as configured, on the final
+Definition: val_loss = sum_i n_i L_i / sum_i n_i over the images i, where n_i is the number of
+pixels that are not ignored, and L_i the sum of the decode head's configured loss terms on the final
 logits of image i alone. Where L_i is a mean over valid pixels (``avg_non_ignore=True``) this is
-exactly the mean over all valid pixels of the data set. Auxiliary heads do not take part.
-One forward pass serves prediction and loss.
+exactly the mean over all valid pixels of the data set. Auxiliary heads are left out. One forward
+pass gives both prediction and loss.
 Shape letters: K class, H row, W column.
 """
 
@@ -31,12 +31,12 @@ def image_losses(head: Any, scores_KHW: Tensor, label_HW: Tensor) -> Record:
     """Apply the head's loss terms to one image.
 
     Args:
-        head: mmseg decode head, for its ``loss_decode`` and ``ignore_index``.
-        scores_KHW: Final scores at the label's resolution.
+        head: mmseg decode head with ``loss_decode`` and ``ignore_index``.
+        scores_KHW: Final logits at the resolution of the label.
         label_HW: Class ids.
 
     Returns:
-        The number of pixels that are not ignored, and the value of each term by its name.
+        The number of pixels that are not ignored, and the value of each term by name.
     """
     terms = head.loss_decode
     label_1HW = label_HW.to(scores_KHW.device).long().unsqueeze(0)
@@ -56,7 +56,7 @@ def mean_losses(records: list[Record]) -> dict[str, float]:
         records: Results of :func:`image_losses`.
 
     Returns:
-        ``val_loss``, and each term as ``val_<name>`` when there are several; NaN without a pixel.
+        ``val_loss`` and, if there are several terms, each as ``val_<name>``; NaN without pixels.
     """
     records = [record for record in records if record[0] > 0]
     if not records:
@@ -73,14 +73,14 @@ def mean_losses(records: list[Record]) -> dict[str, float]:
 
 @LOOPS.register_module()
 class ValLossLoop(ValLoop):
-    """Validate as mmengine does and report ``val_loss`` with the metrics.
+    """mmengine's validation loop that also reports ``val_loss``.
 
     ``default_hooks=dict(checkpoint=dict(save_best='val_loss', rule='less'))`` then keeps the
-    weights of the lowest loss. Takes the arguments of mmengine's ``ValLoop``.
+    weights of the lowest loss. Same arguments as mmengine's ``ValLoop``.
     """
 
     def run(self) -> dict:
-        """Launch validation.
+        """Run the validation.
 
         Returns:
             The evaluator's metrics, ``val_loss`` and, if there are several, its terms.
@@ -99,7 +99,7 @@ class ValLossLoop(ValLoop):
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Predict one batch, note its losses, pass it on to the metrics.
+        """Predict one batch, record its losses, and pass it to the metrics.
 
         Args:
             idx: Number of the batch.
@@ -128,7 +128,7 @@ class ValLossLoop(ValLoop):
         model = self.runner.model
         model = model.module if is_model_wrapper(model) else model
         head: Optional[nn.Module] = getattr(model, 'decode_head', None)
-        if isinstance(head, nn.ModuleList):  # a cascade predicts with its last stage
+        if isinstance(head, nn.ModuleList):  # a cascade predicts with its last head
             head = head[-1]
         if head is None or not hasattr(head, 'loss_decode'):
             raise ValueError(
@@ -138,14 +138,14 @@ class ValLossLoop(ValLoop):
         return head
 
     def _gather(self, size: int) -> list[Record]:
-        """Collect all ranks' records in the data set's order, without the sampler's repetitions."""
+        """Gather the records of all ranks in data set order, without repetitions by the sampler."""
         ranks = all_gather_object(self._records)
         ordered = [record for row in zip_longest(*ranks) for record in row if record is not None]
         return ordered[:size]
 
 
 def _fit(scores_KHW: Tensor, label_HW: Tensor) -> Tensor:
-    """Resize the scores if a pipeline resized the labels, which mmseg's own never do."""
+    """Resize the logits if the pipeline resized the labels; mmseg's own pipelines do not."""
     if scores_KHW.shape[1:] == label_HW.shape:
         return scores_KHW
     size = tuple(label_HW.shape)

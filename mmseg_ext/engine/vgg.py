@@ -1,4 +1,4 @@
-"""Starting from VGG16's ImageNet weights, under torchvision's names.
+"""Initialisation from torchvision's VGG16 ImageNet weights.
 
 Source: torchvision's ``vgg16_bn``, whose ``features`` hold 13 convolutions, each followed by its
 batch norm, and ``vgg16``, which has none.
@@ -23,14 +23,14 @@ def vgg16_bn_states(state: dict[str, Tensor]) -> list[dict[str, dict[str, Tensor
     """Sort the weights of torchvision's ``vgg16_bn`` by layer.
 
     Args:
-        state: With the names ``features.N.weight`` and so on; others, such as the classifier's, are
-            left out.
+        state: Weights with names such as ``features.N.weight``; others, such as the classifier's,
+            are ignored.
 
     Returns:
         For each convolution, in order, the weights of ``conv`` and ``norm``.
 
     Raises:
-        ValueError: If there are no such names, or the convolutions have no batch norms.
+        ValueError: If there are no such names, or the convolutions have no batch norm.
     """
     numbers = sorted(
         int(found[1])
@@ -56,7 +56,7 @@ def vgg16_bn_states(state: dict[str, Tensor]) -> list[dict[str, dict[str, Tensor
 class VGG16BNPretrained:
     """Load torchvision's ``vgg16_bn`` into the encoder of :class:`SegNet` or :class:`ResSegNet`.
 
-    For ``init_cfg`` of the backbone. Networks with fewer convolutions take the first ones.
+    Used in ``init_cfg`` of the backbone. A network with fewer convolutions takes the first ones.
 
     Args:
         checkpoint: File or address; torchvision's own is
@@ -128,7 +128,7 @@ class VGG16Pretrained:
             state = {name: _fitting(name, value, given) for name, value in own.items()}
         except ValueError as error:
             raise ValueError(f'{self.checkpoint}: {error}') from None
-        module.load_state_dict(state, strict=False)  # all but num_batches_tracked
+        module.load_state_dict(state, strict=False)  # everything except num_batches_tracked
         if hasattr(module, '_params_init_info'):
             note = f'{type(self).__name__}: load from {self.checkpoint}'
             update_init_info(module, init_info=note)
