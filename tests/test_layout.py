@@ -9,7 +9,7 @@ from support.paths import ROOT
 # test file -> modules that it tests beside the one that it is called after
 ELSEWHERE = {
     'apis/bench/test_timing.py': (
-        'apis.bench.crf apis.bench.memory apis.bench.parts apis.run.live_bytes'
+        'apis.bench.crf apis.bench.memory apis.bench.parts apis.run.network.live_bytes'
     ),
     'apis/cards/test_card.py': (
         'apis.cards.convergence apis.cards.fold_record apis.cards.record apis.cards.speed'
@@ -27,7 +27,7 @@ ELSEWHERE = {
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '
         'apis.pages.complete apis.pages.examples apis.pages.gather apis.pages.numbers '
-        'apis.pages.run_sections apis.pages.score_sections apis.run.network'
+        'apis.pages.run_sections apis.pages.score_sections apis.run.network.build'
     ),
     'apis/pages/test_run_report.py': 'apis.draw.curves',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture',
@@ -36,11 +36,12 @@ ELSEWHERE = {
         'apis.config.pipelines apis.draw.pixels apis.predict.output apis.run.load'
     ),
     'apis/predict/test_windows.py': 'apis.predict.memory',
-    'apis/run/test_broken_checkpoints.py': 'apis.run.old_results',
+    'apis/run/test_broken_checkpoints.py': 'apis.run.outcome.old',
     'apis/run/test_checkpoints.py': 'apis.run.testing',
-    'apis/run/test_converted_results.py': 'apis.run.facts',
-    'apis/run/test_folder.py': 'apis.run.cost apis.run.examples',
-    'apis/run/test_settings.py': 'apis.run.network_facts apis.run.options apis.run.recorded',
+    'apis/run/test_converted_results.py': 'apis.run.outcome.facts',
+    'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',
+    'apis/run/network/test_settings.py': 'apis.run.network.facts apis.run.options '
+    'apis.run.network.recorded',
     'apis/tables/test_run.py': 'apis.tables.submit',
     'apis/tables/test_values.py': 'apis.tables.text',
     'apis/userdata/checks/test_check.py': (

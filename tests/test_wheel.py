@@ -35,7 +35,7 @@ from pathlib import Path
 import mmseg_ext
 from mmengine import hub
 from mmengine.config import Config
-from mmseg_ext.apis.run.facts import git
+from mmseg_ext.apis.run.outcome.facts import git
 
 home = Path(mmseg_ext.__file__).parent
 assert home.is_relative_to(sys.prefix), home

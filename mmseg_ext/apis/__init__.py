@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = door(
         'run.config': 'load_config',
         'run.folder': 'RunFolder',
         'run.load': 'load_model load_tested',
-        'run.results': 'RunResults',
+        'run.outcome.results': 'RunResults',
         'run.testing': 'test',
         'run.training': 'train',
         'userdata.checks.check': 'check_data',

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmseg.registry import METRICS
 
 from mmseg_ext.apis.run import testing
-from mmseg_ext.apis.run.network import build
+from mmseg_ext.apis.run.network.build import build
 from mmseg_ext.apis.run.options import use_calibration
 from mmseg_ext.datasets.groups import write_groups
 from mmseg_ext.evaluation.calibration_metric import (

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..run.config import load_config
-from ..run.live_bytes import LiveBytes
-from ..run.network import build
+from ..run.network.build import build
+from ..run.network.live_bytes import LiveBytes
 from .timing import Case, register, training_loss
 
 Marks = dict[str, int]

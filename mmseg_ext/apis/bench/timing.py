@@ -25,8 +25,8 @@ from ...core.words import unknown
 from ...evaluation.confusion import confusion_matrix
 from ...models.layers import deform_conv2d
 from ..run.config import load_config
-from ..run.facts import git, hardware
-from ..run.network import build, channels_of, sizes_of
+from ..run.network.build import build, channels_of, sizes_of
+from ..run.outcome.facts import git, hardware
 
 Case = dict[str, Any]
 BENCHMARKS: dict[str, Callable[..., Iterator[Case]]] = {}

@@ -14,7 +14,7 @@ from ...core.files import PathLike
 from ...evaluation.intervals import NONE, brackets
 from ...evaluation.units import OLD_METHOD, units_warnings
 from ..draw.markdown import markdown_table
-from ..run.results import converted_note
+from ..run.outcome.results import converted_note
 from . import convergence, figure
 from .results_csv import Record, is_folds, read_records
 from .speed import page_name, speed_lines, speed_page

@@ -7,7 +7,7 @@ import shlex
 
 from ...core.files import PathLike, read_json
 from ..run.folder import RunFolder
-from ..run.results import RUN_FACTS
+from ..run.outcome.results import RUN_FACTS
 from .record import PRIVATE, collect, find_written_config, foreground
 from .results_csv import Record, add_record
 

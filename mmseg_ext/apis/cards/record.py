@@ -14,10 +14,10 @@ from mmengine.config import Config
 from ...core.files import PathLike
 from ..config.schedule import set_max_iters
 from ..draw.curves import Curve, read_curves
-from ..run.cost import input_size
 from ..run.folder import RunFolder
-from ..run.network import build, flops_of_image, tested_parameters
-from ..run.results import RUN_FACTS, RunResults
+from ..run.network.build import build, flops_of_image, tested_parameters
+from ..run.network.cost import input_size
+from ..run.outcome.results import RUN_FACTS, RunResults
 from .results_csv import Record, add_record, is_folds
 
 # Where a run keeps what is its own affair: paths, resuming, and the seed, which has its own flag.
@@ -106,7 +106,8 @@ def command(record: Record, paper: str) -> str:
     config = f'configs/{paper}/{record["config"]}.py'
     converted = record.get('converted') or {}
     if converted.get('part') == 'model':
-        return f'python tools/model_converters/{_converter(converted)} WEIGHTS.pth'
+        target = f'work_dirs/{record["config"]}/converted.pth'
+        return f'python tools/model_converters/{_converter(converted)} {target}'
     words = [f'python tools/{"kfold" if is_folds(record) else "train"}.py {config}']
     if is_folds(record):
         words.append(f'--num-folds {record["num_folds"]} --pool {record["pool"]}')

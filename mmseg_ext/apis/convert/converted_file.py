@@ -15,7 +15,7 @@ from mmengine.config import Config
 from ...core.files import PathLike
 from ...core.words import count_names
 from ..run.checkpoints import read_state_dict, write_checkpoint
-from ..run.recorded import settings_of
+from ..run.network.recorded import settings_of
 from .conversion import Converted, choose_options, convert, with_loss
 from .source import Option, Source, State
 
@@ -64,7 +64,7 @@ def converted_meta(
         path: The public file; its name alone is kept.
         source: Name of the kind of checkpoint.
         origin: Its address.
-        settings: What loading compares with the config, see :mod:`~..run.settings`.
+        settings: What loading compares with the config, see :mod:`~..run.network.settings`.
     """
     came: dict[str, Any] = dict(file=Path(path).name, source=source, origin=origin)
     if settings:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...core.words import count_names
-from ..run.recorded import settings_of
+from ..run.network.recorded import settings_of
 
 # What the public networks do and their weights do not show.
 ASSUMED = 'rates 6, 12, 18 and 24 and scales 0.5, 0.75 and 1, which the weights do not show'

@@ -20,7 +20,7 @@ from ...datasets.kfold import check_fold, splitter_name
 from ...datasets.splits import write_lists
 from ..config.metrics import add_facts, metrics_of
 from ..run.folder import RunFolder
-from ..run.results_check import check_split
+from ..run.outcome.check import check_split
 from .pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
 
 

@@ -20,7 +20,7 @@ from ...evaluation.intervals import NONE, mean_interval, score_intervals
 from ...evaluation.summary import plain_score, summary
 from ...evaluation.units import Units
 from ..run.folder import RunFolder
-from ..run.results import RUN_FACTS
+from ..run.outcome.results import RUN_FACTS
 from .tested import FoldResult, read_folds
 
 UNIT_SCORES = ('foreground_Dice', 'HD95', 'surface_Dice')

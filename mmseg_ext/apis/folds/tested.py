@@ -13,7 +13,7 @@ import numpy as np
 from ...core.files import PathLike
 from ...evaluation.image_counts import read_counts
 from ..run.folder import RunFolder
-from ..run.results import RunResults
+from ..run.outcome.results import RunResults
 from .fold import Split, read_split
 
 _SHARED = ('num_folds', 'split_seed', 'pool', 'splitter')  # by the folds of one run

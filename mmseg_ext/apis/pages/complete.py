@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mmengine.logging import print_log
 
-from ..run.cost import ensure_cost
+from ..run.network.cost import ensure_cost
 from .calibration import ensure_calibration
 from .examples import NUM_IMAGES, ensure_predictions, example_images
 from .gather import TableRow

@@ -23,9 +23,9 @@ from ..draw.pixels import (
     read_rgb,
     shrink,
 )
-from ..run.examples import load_truth, test_dataset
 from ..run.folder import RunFolder
-from ..run.listing import read_predictions
+from ..run.outcome.examples import load_truth, test_dataset
+from ..run.outcome.listing import read_predictions
 from .gather import RowData
 from .runs import RunFiles
 

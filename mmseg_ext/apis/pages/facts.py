@@ -5,7 +5,7 @@ from typing import Optional
 
 from ..config.written import written_length
 from ..run.folder import RunFolder
-from ..run.results import RunResults, converted_note
+from ..run.outcome.results import RunResults, converted_note
 from .runs import RunFiles
 from .verdict import shortfall
 

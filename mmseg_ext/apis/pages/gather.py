@@ -17,7 +17,7 @@ from ...evaluation.intervals import Interval, score_intervals, unit_counts
 from ...evaluation.paired import Difference, holm, paired_difference
 from ...evaluation.summary import plain_score
 from ...evaluation.units import OLD_METHOD, Units, describe_units
-from ..run.cost import Cost, read_cost
+from ..run.network.cost import Cost, read_cost
 from .runs import Counts, RunFiles, folders_of, joined, read_run, replicas_of
 
 

@@ -21,7 +21,7 @@ from ...evaluation.image_counts import read_counts
 from ..draw.curves import Curve, read_curves
 from ..folds.fold import read_split
 from ..run.folder import RunFolder
-from ..run.results import RunResults
+from ..run.outcome.results import RunResults
 
 
 @dataclass

@@ -24,7 +24,7 @@ from ..draw.blocks import (
     table_or_facts,
 )
 from ..draw.figures import Marked, color, draw_intervals, draw_tradeoff, letter
-from ..run.cost import Cost
+from ..run.network.cost import Cost
 from .gather import RowData
 from .numbers import NONE, between, hundredfold, percent, points, probability, three_digits
 from .verdict import verdict

@@ -20,9 +20,9 @@ from torch import nn
 from ...core.files import PathLike
 from ...core.probabilities import as_probabilities
 from ..config.metrics import metrics_of
-from ..run.examples import test_dataset
 from ..run.folder import RunFolder
 from ..run.load import load_model
+from ..run.outcome.examples import test_dataset
 from .output import predict_to_folder
 from .predictor import Failure, find_images
 

@@ -23,7 +23,7 @@ from ...core.masks import read_mask
 from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ...models.layers.dense_crf import DenseCRF
 from ..draw.pixels import read_rgb
-from ..run.listing import LISTING, read_predictions
+from ..run.outcome.listing import LISTING, read_predictions
 from .output import write_prediction
 from .predictor import Failure, Prediction
 

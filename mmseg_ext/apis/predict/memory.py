@@ -230,7 +230,7 @@ def _measured(model: Any, inputs: Tensor, side: int = 256) -> float:
 
 
 def _peak(model: Any, image: Tensor) -> int:
-    from ..run.live_bytes import LiveBytes
+    from ..run.network.live_bytes import LiveBytes
 
     with torch.no_grad(), warnings.catch_warnings(), LiveBytes() as held:
         warnings.simplefilter('ignore')

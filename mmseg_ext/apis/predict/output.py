@@ -13,7 +13,7 @@ from PIL import Image
 from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...core.labels import background_of
 from ..draw.pixels import encode, overlay
-from ..run.listing import LISTING
+from ..run.outcome.listing import LISTING
 from .predictor import Failure, Prediction, predict
 
 _EVERY_S = 5.0  # the list of what is done is written so often, and at the end

@@ -23,9 +23,9 @@ from ...core.saved import (
 )
 from ..config.metrics import takes
 from ..config.reading import read_config
-from .listing import LISTING
-from .results import RunResults
-from .results_check import NEEDED
+from .outcome.check import NEEDED
+from .outcome.listing import LISTING
+from .outcome.results import RunResults
 
 _TESTED = 'tested_'  # before the name of a test's config where the training's keeps its own
 

@@ -24,7 +24,7 @@ from ..config.pipelines import test_steps
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained, load_config, override
 from .folder import RunFolder
-from .settings import check_settings
+from .network.settings import check_settings
 
 
 def choose_device(name: str = 'auto') -> torch.device:

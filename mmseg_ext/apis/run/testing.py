@@ -14,11 +14,11 @@ from ..config.metrics import metrics_of
 from ..config.packages import check_packages
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained
-from .facts import complete_results
 from .folder import RunFolder
 from .guard import guarded
+from .network.settings import check_settings
 from .options import process_limit
-from .settings import check_settings
+from .outcome.facts import complete_results
 from .training import build_runner
 
 

@@ -33,8 +33,8 @@ from .checkpoints import (
 from .config import explained, options_given
 from .folder import RunFolder
 from .guard import guarded
+from .network.settings import check_settings, check_starts
 from .options import process_limit, use_nan, use_seed
-from .settings import check_settings, check_starts
 
 _RUNS: Counter[str] = Counter()  # that this process has built, by name
 

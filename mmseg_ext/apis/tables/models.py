@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmseg.models import BaseSegmentor
 
 from ...core.words import USER_ERRORS, message_of
-from ..run.cost import input_size
-from ..run.network import build, flops_of_image, tested_parameters, time_images
+from ..run.network.build import build, flops_of_image, tested_parameters, time_images
+from ..run.network.cost import input_size
 from .rows import Table
 from .run import all_options, load_row
 

@@ -23,7 +23,7 @@ from ..folds.summary import write_summary
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.launch import Launch, option_arguments
-from ..run.results import RunResults
+from ..run.outcome.results import RunResults
 from ..userdata.data import read_user_data
 from ..userdata.starts import row_start
 from .rows import Row, Table, find_config, row_folder

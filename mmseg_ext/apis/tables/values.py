@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import Any, Optional
 
 from ..run.folder import RunFolder
-from ..run.results import RUN_FACTS, RunResults
+from ..run.outcome.results import RUN_FACTS, RunResults
 from .rows import Protocol, Row, Table
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'

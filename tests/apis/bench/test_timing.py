@@ -13,7 +13,7 @@ from mmseg_ext.apis.bench import crf as benchmark_crf
 from mmseg_ext.apis.bench import memory  # noqa: F401, it registers a benchmark
 from mmseg_ext.apis.bench import parts as benchmark_parts
 from mmseg_ext.apis.bench import timing as benchmark
-from mmseg_ext.apis.run.live_bytes import LiveBytes
+from mmseg_ext.apis.run.network.live_bytes import LiveBytes
 
 TOOL = 'tools/benchmark.py'
 CONFIG = ROOT / 'configs/mfp/mfp_mobilenetv2_bmseg.py'

@@ -127,7 +127,7 @@ def test_a_command_repeats_a_row() -> None:
     )
     converted = dict(part='model', source='deeplabv2', file='a.pth', origin='kazuto1011')
     assert command(dict(run, converted=converted), 'fmsi') == (
-        'python tools/model_converters/deeplabv2.py a.pth WEIGHTS.pth'
+        'python tools/model_converters/deeplabv2.py a.pth work_dirs/fmsi_x/converted.pth'
     )
 
 

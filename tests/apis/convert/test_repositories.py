@@ -21,8 +21,8 @@ from mmseg_ext.apis.convert.converted_file import (
 )
 from mmseg_ext.apis.convert.sources import SOURCES, find_source
 from mmseg_ext.apis.run.config import load_config
-from mmseg_ext.apis.run.recorded import settings_of
-from mmseg_ext.apis.run.settings import check_settings
+from mmseg_ext.apis.run.network.recorded import settings_of
+from mmseg_ext.apis.run.network.settings import check_settings
 from mmseg_ext.utils import register_all_modules
 
 register_all_modules()

@@ -11,7 +11,7 @@ from mmseg_ext.apis.folds.fold import Split
 from mmseg_ext.apis.folds.report import format_folds
 from mmseg_ext.apis.folds.summary import FoldSummary, unit_rows, write_summary
 from mmseg_ext.apis.folds.tested import FoldResult
-from mmseg_ext.apis.run.results import RunResults
+from mmseg_ext.apis.run.outcome.results import RunResults
 from mmseg_ext.evaluation.intervals import logit_interval
 
 CLASSES = ('background', 'bone')

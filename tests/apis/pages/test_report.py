@@ -38,10 +38,10 @@ from mmseg_ext.apis.pages.examples import (
 from mmseg_ext.apis.pages.gather import RowData, read_rows
 from mmseg_ext.apis.pages.report import write_paper_report, write_report, write_table_report
 from mmseg_ext.apis.pages.runs import RunFiles, read_run, replicas_of
-from mmseg_ext.apis.run.cost import Cost, ensure_cost, input_size, measure_cost
 from mmseg_ext.apis.run.folder import RunFolder
-from mmseg_ext.apis.run.network import build
-from mmseg_ext.apis.run.results import RunResults
+from mmseg_ext.apis.run.network.build import build
+from mmseg_ext.apis.run.network.cost import Cost, ensure_cost, input_size, measure_cost
+from mmseg_ext.apis.run.outcome.results import RunResults
 from mmseg_ext.evaluation.intervals import score_intervals
 
 

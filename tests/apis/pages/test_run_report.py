@@ -19,9 +19,9 @@ from mmseg_ext.apis.pages.examples import SharedExample
 from mmseg_ext.apis.pages.facts import CONSTANT
 from mmseg_ext.apis.pages.gather import RowData
 from mmseg_ext.apis.pages.report import write_report
-from mmseg_ext.apis.run.examples import read_examples
 from mmseg_ext.apis.run.folder import RunFolder
-from mmseg_ext.apis.run.results import RunResults
+from mmseg_ext.apis.run.outcome.examples import read_examples
+from mmseg_ext.apis.run.outcome.results import RunResults
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
 
 CLASSES = ['sky', 'tree & <bush>', 'road']

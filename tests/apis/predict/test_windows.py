@@ -93,7 +93,7 @@ def test_starts_cover_every_pixel(length, size, stride) -> None:
 
 
 def _measured_peak(model, image: torch.Tensor) -> int:
-    from mmseg_ext.apis.run.live_bytes import LiveBytes
+    from mmseg_ext.apis.run.network.live_bytes import LiveBytes
 
     with torch.no_grad(), LiveBytes() as held:
         model.test_step(dict(inputs=[image], data_samples=[_sample(image)]))

@@ -15,8 +15,8 @@ from mmseg_ext.apis.predict.average import load_average
 from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.checkpoints import read_state_dict
 from mmseg_ext.apis.run.config import load_config
-from mmseg_ext.apis.run.facts import run_facts
 from mmseg_ext.apis.run.load import load_model
+from mmseg_ext.apis.run.outcome.facts import run_facts
 from mmseg_ext.core.saved import best_or_last, find_resumable
 from mmseg_ext.engine.inflate import InflatedPretrained
 from mmseg_ext.engine.vgg import VGG16BNPretrained, VGG16Pretrained

@@ -6,11 +6,10 @@ from mmengine.config import Config
 from support.paths import ROOT
 
 from mmseg_ext.apis.cards.card import results_section
-from mmseg_ext.apis.cards.record import commands
+from mmseg_ext.apis.cards.record import command
 from mmseg_ext.apis.convert.converted_file import converted_meta
 from mmseg_ext.apis.run.config import _restates_start, load_config
-from mmseg_ext.apis.run.facts import run_facts
-from mmseg_ext.apis.run.results import RunResults
+from mmseg_ext.apis.run.outcome.facts import run_facts
 
 ORIGIN = 'https://github.com/somebody/net'
 CAME = dict(file='public.pth', source='somebody_net', origin=ORIGIN)
@@ -114,7 +113,7 @@ def test_a_file_of_ours_is_no_converted_start(tmp_path):
 def _record(**others):
     record = dict(
         config='net', dataset=dict(name='Voc'), init='public.pth', seed=None, iterations=None,
-        metrics=dict(mIoU=dict(value=0.5)), params=5, commands=['python tools/test.py x'],
+        metrics=dict(mIoU=dict(value=0.5)), parameters=5, intervals=dict(unit='image', units=30),
     )  # fmt: skip
     return dict(record, **others)
 
@@ -133,43 +132,35 @@ def test_rows_of_converted_weights_have_a_star_and_a_footnote():
         _record(converted=dict(part='model', **CAME)),
         _record(converted=dict(part='start', **CAME), iterations=9, init='ours.pth'),
     ]
-    section = results_section(records)
-    assert section.count(NOTE) == 1 and section.index(NOTE) < section.index('The commands')
+    section = results_section(records, 'p')
+    assert section.count(NOTE) == 1
     found = {(row[0], row[2]) for row in _cells(section)}
     assert found == {
         ('`net`', 'public.pth'),
         ('`net` \\*', 'public.pth'),
         ('`net`', 'ours.pth \\*'),
     }
-    assert '\\*' not in results_section(records[:1])
+    assert '\\*' not in results_section(records[:1], 'p')
 
 
 def test_a_cross_validation_marks_its_start():
     folds = _record(
-        num_folds=2, folds=[0, 1], per_fold={n: dict(values=[0.5, 0.6]) for n in ('mIoU', 'mDice')},
-        pooled=dict(metrics={}), num_images=[1, 1], converted=[None, dict(part='start', **CAME)],
-        dataset='Voc',
+        num_folds=2, folds=[0, 1], per_fold={n: [0.5, 0.6] for n in ('mIoU', 'mDice')},
+        num_images=[1, 1], converted=[None, dict(part='start', **CAME)],
     )  # fmt: skip
-    section = results_section([folds])
+    section = results_section([folds], 'p')
     assert _cells(section)[0][2] == 'public.pth \\*' and section.count(NOTE) == 1
 
 
-def test_the_command_is_the_conversion(tmp_path):
-    config = tmp_path / 'configs/fmsi/net.py'
-    config.parent.mkdir(parents=True)
-    config.write_text('')
-
+def test_the_command_is_the_conversion():
     def told(**changes):
-        results = RunResults({}, checkpoint='ours.pth', converted=dict(CAME, **changes))
-        return commands(config, results, None)
+        return command(_record(converted=dict(CAME, **changes)), 'fmsi')
 
-    convert, test = told(part='model')
-    assert convert == (
+    assert told(part='model') == (
         'python tools/model_converters/convert.py --source somebody_net public.pth '
-        'work_dirs/net/ours.pth'
+        'work_dirs/net/converted.pth'
     )
-    assert test == 'python tools/test.py configs/fmsi/net.py work_dirs/net/ours.pth'
-    assert told(part='model', source='deeplabv2')[0].startswith(
+    assert told(part='model', source='deeplabv2').startswith(
         'python tools/model_converters/deeplabv2.py public.pth work_dirs/'
     )
-    assert told(part='start')[0] == 'python tools/train.py configs/fmsi/net.py'
+    assert told(part='start') == 'python tools/train.py configs/fmsi/net.py'

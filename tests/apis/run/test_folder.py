@@ -11,9 +11,9 @@ from mmengine.config import Config
 from support.paths import ROOT
 
 from mmseg_ext.apis.run.config import load_config
-from mmseg_ext.apis.run.cost import read_cost
-from mmseg_ext.apis.run.examples import read_examples
 from mmseg_ext.apis.run.folder import RunFolder
+from mmseg_ext.apis.run.network.cost import read_cost
+from mmseg_ext.apis.run.outcome.examples import read_examples
 from mmseg_ext.apis.run.testing import test as run_test
 from mmseg_ext.apis.run.training import train
 from mmseg_ext.core.saved import VALIDATED

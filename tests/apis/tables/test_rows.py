@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 from support.paths import ROOT
 
-from mmseg_ext.apis.run.results import RunResults
+from mmseg_ext.apis.run.outcome.results import RunResults
 from mmseg_ext.apis.tables.rows import (
     choose_rows,
     choose_table,

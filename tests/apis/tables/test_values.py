@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_ext.apis.run.results import DataFacts, RunResults
+from mmseg_ext.apis.run.outcome.results import DataFacts, RunResults
 from mmseg_ext.apis.tables.rows import Protocol, Row, Table
 from mmseg_ext.apis.tables.text import as_data, format_markdown, format_text, write_table
 from mmseg_ext.apis.tables.values import run_facts, spread, table_values, verdict

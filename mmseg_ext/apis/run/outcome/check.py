@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...core.files import PathLike
+from ....core.files import PathLike
 
 _DICTS = ('calibration', 'per_class_intervals')
 _TEXTS = ('config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'date', 'absent_policy')

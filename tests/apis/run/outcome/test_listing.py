@@ -6,9 +6,9 @@ import json
 import pytest
 
 from mmseg_ext.apis.predict import crf
-from mmseg_ext.apis.run.examples import read_examples
 from mmseg_ext.apis.run.folder import RunFolder
-from mmseg_ext.apis.run.listing import is_inside, read_predictions
+from mmseg_ext.apis.run.outcome.examples import read_examples
+from mmseg_ext.apis.run.outcome.listing import is_inside, read_predictions
 
 GOOD = dict(
     classes=['a', 'b'],

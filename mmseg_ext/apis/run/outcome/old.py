@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...core.files import PathLike
-from ...evaluation.confusion import counts_from_confusion
-from ...evaluation.image_counts import read_counts
-from ...evaluation.intervals import NONE, as_json, score_intervals
-from ...evaluation.units import Units, describe_units
+from ....core.files import PathLike
+from ....evaluation.confusion import counts_from_confusion
+from ....evaluation.image_counts import read_counts
+from ....evaluation.intervals import NONE, as_json, score_intervals
+from ....evaluation.units import Units, describe_units
 
 
 def renew_intervals(results: dict[str, Any], path: PathLike) -> dict[str, Any]:

@@ -14,16 +14,7 @@ from typing import Any, NamedTuple, Optional
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 
-from .network_facts import (
-    MAPS,
-    Use,
-    build_part,
-    facts,
-    is_free,
-    network_differences,
-    plain_value,
-    same,
-)
+from .facts import MAPS, Use, build_part, facts, is_free, network_differences, plain_value, same
 from .recorded import IMAGES, Settings, effective, flatten, nested_settings, read_meta, settings_in
 
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')

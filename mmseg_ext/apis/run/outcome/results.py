@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 from mmengine.config import Config
 
-from ...core.files import PathLike, read_json, write_json
-from .old_results import renew_intervals
-from .results_check import NEEDED, check_results
+from ....core.files import PathLike, read_json, write_json
+from .check import NEEDED, check_results
+from .old import renew_intervals
 
 VERSION = 1
 # How a run came about.

@@ -12,10 +12,10 @@ from typing import Optional
 import torch
 from mmengine.config import Config
 
-from ...core.files import PathLike, read_json, write_json
-from .facts import hardware
-from .folder import RunFolder
-from .network import build, flops_of_image, tested_parameters, time_images
+from ....core.files import PathLike, read_json, write_json
+from ..folder import RunFolder
+from ..outcome.facts import hardware
+from .build import build, flops_of_image, tested_parameters, time_images
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mmseg_ext.apis.folds.fold import Split, read_split
-from mmseg_ext.apis.run.results_check import check_results
+from mmseg_ext.apis.run.outcome.check import check_results
 
 GOOD = dict(
     num_images=2,

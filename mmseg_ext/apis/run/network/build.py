@@ -11,7 +11,7 @@ from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...core.words import message_of
+from ....core.words import message_of
 
 
 def build(cfg: Config) -> BaseSegmentor:

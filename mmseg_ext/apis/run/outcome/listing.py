@@ -6,7 +6,7 @@ The file may have been edited, or come from someone else: what it names must lie
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from ...core.files import PathLike, read_json
+from ....core.files import PathLike, read_json
 
 LISTING = 'predictions.json'
 _OUTPUTS = ('mask', 'overlay', 'prob', 'uncertainty')

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmseg_ext.apis.run.facts import complete_results
 from mmseg_ext.apis.run.folder import RunFolder
-from mmseg_ext.apis.run.results import RUN_FACTS, VERSION, DataFacts, RunResults, Score
+from mmseg_ext.apis.run.outcome.facts import complete_results
+from mmseg_ext.apis.run.outcome.results import RUN_FACTS, VERSION, DataFacts, RunResults, Score
 
 # As a test of older days left it: no version, no intervals of today, a fold's facts.
 OLD = dict(
@@ -115,7 +115,7 @@ def test_the_test_set_is_described_by_the_results_then_by_the_config():
 
 def test_a_test_completes_what_the_metric_wrote(old, monkeypatch):
     facts = dict(config='net', seed=4, checkpoint='iter_2.pth', date='2026-01-01')
-    monkeypatch.setattr('mmseg_ext.apis.run.facts.run_facts', lambda *_: facts)
+    monkeypatch.setattr('mmseg_ext.apis.run.outcome.facts.run_facts', lambda *_: facts)
     dataset = dict(type='Voc', ann_file='val.txt')
     cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
     metrics = {
@@ -142,7 +142,7 @@ def test_a_test_completes_what_the_metric_wrote(old, monkeypatch):
 
 
 def test_scores_of_other_metrics_are_kept_as_fractions(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ext.apis.run.facts.run_facts', lambda *_: dict(config='net'))
+    monkeypatch.setattr('mmseg_ext.apis.run.outcome.facts.run_facts', lambda *_: dict(config='net'))
     cfg = Config(dict(test_dataloader=dict(dataset=dict(type='Voc'))))
     path = RunFolder(tmp_path).results_file()
     complete_results(path, cfg, 'x.pth', dict(mIoU=25.0, table='text'), ours=False)

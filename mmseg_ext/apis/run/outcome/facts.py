@@ -14,9 +14,9 @@ from typing import Any, Optional
 import torch
 from mmengine.config import Config
 
-from ...core.files import PathLike
-from ...evaluation.intervals import NONE, Interval
-from .checkpoints import read_checkpoint, settings_of
+from ....core.files import PathLike
+from ....evaluation.intervals import NONE, Interval
+from ..checkpoints import read_checkpoint, settings_of
 from .results import RunResults, Score
 
 

@@ -12,12 +12,12 @@ from support.paths import ROOT
 
 from mmseg_ext.apis.convert.converted_file import converted_meta
 from mmseg_ext.apis.convert.deeplabv2 import needed_settings
-from mmseg_ext.apis.run import settings as convert_settings
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.load import load_model
+from mmseg_ext.apis.run.network import settings as convert_settings
+from mmseg_ext.apis.run.network.recorded import settings_of
+from mmseg_ext.apis.run.network.settings import check_settings, check_starts
 from mmseg_ext.apis.run.options import use_tta
-from mmseg_ext.apis.run.recorded import settings_of
-from mmseg_ext.apis.run.settings import check_settings, check_starts
 from mmseg_ext.apis.run.testing import test as run_test
 from mmseg_ext.apis.run.training import train
 from mmseg_ext.utils import register_all_modules

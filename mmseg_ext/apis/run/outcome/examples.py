@@ -13,10 +13,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
-from ...core.masks import read_mask
-from ..config.pipelines import label_loader
-from ..draw.pixels import read_rgb
-from .folder import RunFolder
+from ....core.masks import read_mask
+from ...config.pipelines import label_loader
+from ...draw.pixels import read_rgb
+from ..folder import RunFolder
 from .listing import read_predictions
 
 

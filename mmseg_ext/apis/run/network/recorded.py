@@ -10,8 +10,8 @@ from typing import Any, Optional
 
 from mmseg.registry import MODELS
 
-from .checkpoints import read_checkpoint
-from .network_facts import plain_value
+from ..checkpoints import read_checkpoint
+from .facts import plain_value
 
 Settings = dict[str, Any]
 

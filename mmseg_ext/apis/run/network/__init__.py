@@ -1,0 +1,1 @@
+"""The network of a config: built, counted, timed, and compared with the weights' own settings."""

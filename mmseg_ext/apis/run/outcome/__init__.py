@@ -1,0 +1,1 @@
+"""What a test leaves: its results, how they came about, and the pictures that go with them."""
