@@ -90,6 +90,17 @@ def test_rooms_import_downwards():
     assert sorted((a, b) for a, b in arrows if floor[a] <= floor[b]) == []
 
 
+def test_own_imports_are_relative():
+    absolute = []
+    for path in _files():
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            named = [getattr(node, 'module', None)] if isinstance(node, ast.ImportFrom) else []
+            named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if not getattr(node, 'level', 0) and any(str(n).startswith('mmseg_ext') for n in named):
+                absolute.append(f'{path.relative_to(ROOT)}:{node.lineno}')
+    assert absolute == []
+
+
 def test_below_apis_nobody_imports_it():
     wrong = [f'{p.relative_to(ROOT)}: {n}' for p in _files() if _layer(module_of(p))
              for n in imports_of(p) if n.startswith('mmseg_ext.apis')]  # fmt: skip

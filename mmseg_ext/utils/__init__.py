@@ -13,7 +13,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     """
     import mmseg.utils
 
-    import mmseg_ext.registry  # noqa: F401  importing the package registers everything
+    from .. import registry  # noqa: F401  importing the package registers everything
 
     mmseg.utils.register_all_modules(init_default_scope=False)
     if init_default_scope and DefaultScope.get_current_instance() is None:
