@@ -7,12 +7,9 @@ signature, ``**kwargs`` followed through the parents as long as they do nothing 
 What cannot be decided is accepted, unless it is nearly the name of an argument.
 """
 
-import ast
 import inspect
 import logging
-import textwrap
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, Optional
 
 from mmengine import registry as roots
@@ -21,10 +18,10 @@ from mmengine.logging import print_log
 from mmengine.registry import Registry
 from mmengine.runner import LogProcessor, Runner
 from mmseg import registry
-from torch import nn
 from torch.utils.data import DataLoader
 
-from ...core.words import check_choice, did_you_mean, nearest
+from ...core.words import did_you_mean, nearest
+from .signatures import arguments_of
 
 # What is built from which top-level key; the first match wins.
 _REGISTRIES = {
@@ -196,128 +193,6 @@ def _signature_problems(path: str, kind: Callable, given: set, consumed: set) ->
         + (f' any more: {removed[key]}' if key in removed else _hint(key, accepted))
         for key in unknown
     ]
-
-
-@cache
-def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
-    """Names of the arguments that a class or function takes.
-
-    Returns:
-        The names, and whether any other name may be taken as well: ``**kwargs`` that do more than
-        go to the parent. A function says in ``passes_on_to`` to which class, or a kind of it.
-    """
-    if not inspect.isclass(kind):
-        names, swallow = _own_arguments(kind)
-        target = getattr(kind, 'passes_on_to', None)
-        return names | (arguments_of(target)[0] if target else names), swallow is not None
-    names = frozenset()
-    for parent in kind.__mro__:
-        if parent in (object, nn.Module):
-            break  # takes nothing
-        init = parent.__dict__.get('__init__')
-        if init is None:
-            continue
-        own, swallow = _own_arguments(init)
-        names |= own
-        if swallow is None:
-            break
-        if not _only_passed_on(init, swallow):
-            return names, True
-    return names, False
-
-
-def _own_arguments(function: Callable) -> tuple:
-    """Named arguments, and the name of ``**kwargs`` if there is one."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # written in C: unknown
-        return frozenset(), 'kwargs'
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    swallow = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
-    return (frozenset(p.name for p in parameters if p.kind in named and p.name != 'self'),
-            swallow[0] if swallow else None)  # fmt: skip
-
-
-def _only_passed_on(init: Callable, name: str) -> bool:
-    """Whether ``**name`` appears only in the call of the parent's ``__init__``."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
-    except (OSError, TypeError, SyntaxError):
-        return False
-    uses = sum(isinstance(n, ast.Name) and n.id == name for n in ast.walk(tree))
-    passed = 0
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith('super(') and \
-                ast.unparse(call.func).endswith('.__init__'):  # fmt: skip
-            passed += sum(k.arg is None and ast.unparse(k.value) == name for k in call.keywords)
-    return uses == passed == 1
-
-
-def check_numbers(cfg: Config) -> None:
-    """Refuse settings that mmseg would stumble over in the middle of a run, or compute NaN with.
-
-    Args:
-        cfg: A complete config.
-
-    Raises:
-        ValueError: Naming the first such setting.
-    """
-    _check_counts(cfg)
-    model = cfg.get('model') or {}
-    spread = (model.get('data_preprocessor') or {}).get('std')
-    if spread is not None and not all(_is_positive(value) for value in _listed(spread)):
-        raise ValueError(f'model.data_preprocessor.std must be numbers above 0, got {spread}')
-    test_cfg = model.get('test_cfg') or {}
-    mode = test_cfg.get('mode', 'whole')
-    check_choice('model.test_cfg.mode', mode, ('whole', 'slide'))
-    for key in ('crop_size', 'stride') if mode == 'slide' else ():
-        value = test_cfg.get(key)
-        if (
-            not isinstance(value, (list, tuple))
-            or len(value) != 2
-            or not all(isinstance(side, int) and side > 0 for side in value)
-        ):
-            raise ValueError(
-                f"model.test_cfg.{key} must be two whole numbers above 0 with mode='slide', "
-                f'got {value!r}'
-            )
-
-
-# What a loop divides by or compares with only after its first step -> the least that it may be.
-_LOOP_COUNTS = dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0)
-_HOOK_COUNTS = ('interval', 'max_keep_ckpts')  # 0 and below: never, or without bound
-
-
-def _check_counts(cfg: Config) -> None:
-    """Refuse a loop or a hook that would count in anything but whole numbers.
-
-    Raises:
-        ValueError: Naming the first such setting.
-    """
-    loop = cfg.get('train_cfg') or {}
-    for key, least in _LOOP_COUNTS.items():
-        if key in loop and not (_is_whole(loop[key]) and loop[key] >= least):
-            raise ValueError(
-                f'train_cfg.{key} must be a whole number of at least {least}, got {loop[key]!r}'
-            )
-    for name, hook in (cfg.get('default_hooks') or {}).items():
-        for key in _HOOK_COUNTS:
-            if key in (hook or {}) and not _is_whole(hook[key]):
-                raise ValueError(
-                    f'default_hooks.{name}.{key} must be a whole number, got {hook[key]!r}'
-                )
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _listed(value: Any) -> list:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value > 0
 
 
 def check_options(cfg: Config, options: dict) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import METRICS
 
-from .check import arguments_of
+from .signatures import arguments_of
 
 
 def metrics_of(cfg: Config, part: str = 'test') -> list[dict]:

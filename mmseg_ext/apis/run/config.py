@@ -19,7 +19,8 @@ from mmengine.logging import print_log
 from ...core import refusals, signals
 from ...core.files import PathLike
 from ...core.words import did_you_mean, nearest
-from ..config.check import check_config, check_numbers, check_options
+from ..config.check import check_config, check_options
+from ..config.numbers import check_numbers
 from ..config.reading import unreadable
 from ..config.renamed import renew_types
 from ..config.schedule import set_max_iters, set_val_interval, short_schedule

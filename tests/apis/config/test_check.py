@@ -10,8 +10,9 @@ from support.paths import ROOT
 from torch import nn
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.config.check import UnknownKeyError, arguments_of, check_config, check_options
+from mmseg_ext.apis.config.check import UnknownKeyError, check_config, check_options
 from mmseg_ext.apis.config.schedule import set_max_iters
+from mmseg_ext.apis.config.signatures import arguments_of
 from mmseg_ext.apis.run import config as module
 from mmseg_ext.apis.run import training
 from mmseg_ext.apis.run.checkpoints import check_weights, read_state_dict

@@ -12,7 +12,7 @@ from support.paths import ROOT
 from support.user_folder import write_folder
 
 import mmseg_ext.models  # noqa: F401
-from mmseg_ext.apis.config.check import arguments_of
+from mmseg_ext.apis.config.signatures import arguments_of
 from mmseg_ext.apis.userdata import apply as applied
 from mmseg_ext.apis.userdata.apply import apply_dataset
 from mmseg_ext.apis.userdata.changes import Case
