@@ -26,7 +26,8 @@ from ..run.launch import Launch, option_arguments
 from ..run.outcome.results import RunResults
 from ..userdata.data import read_user_data
 from ..userdata.starts import row_start
-from .rows import Row, Table, find_config, row_folder
+from .folders import row_folder
+from .rows import Row, Table, find_config
 
 
 @dataclass(frozen=True)

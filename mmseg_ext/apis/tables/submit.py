@@ -19,7 +19,8 @@ from typing import Optional
 
 from ...core.files import write_bytes
 from ..run.folder import RunFolder
-from .rows import Row, Table, row_folder
+from .folders import row_folder
+from .rows import Row, Table
 from .run import Settings, check_folder, make_job
 
 # Of a shell: the tool gets the signals of the job, and what it ends with decides.

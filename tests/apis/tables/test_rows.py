@@ -9,14 +9,8 @@ from mmengine.config import Config
 from support.paths import ROOT
 
 from mmseg_ext.apis.run.outcome.results import RunResults
-from mmseg_ext.apis.tables.rows import (
-    choose_rows,
-    choose_table,
-    find_runs,
-    papers,
-    read_tables,
-    run_folder,
-)
+from mmseg_ext.apis.tables.folders import find_runs, run_folder
+from mmseg_ext.apis.tables.rows import choose_rows, choose_table, papers, read_tables
 
 CONFIGS = ROOT / 'configs'
 TABLES = [table for paper in papers(CONFIGS) for table in read_tables(paper, CONFIGS).values()]

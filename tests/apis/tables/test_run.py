@@ -15,7 +15,8 @@ from support.tools import load_tool
 from mmseg_ext.apis.cli.arguments import parse_options
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.tables import submit as table_submit
-from mmseg_ext.apis.tables.rows import choose_rows, find_runs, read_tables
+from mmseg_ext.apis.tables.folders import find_runs
+from mmseg_ext.apis.tables.rows import choose_rows, read_tables
 from mmseg_ext.apis.tables.run import Settings, run_table
 from mmseg_ext.core.locks import locked
 
