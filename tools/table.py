@@ -20,9 +20,10 @@ from mmseg_ext.apis.cards.card import generate
 from mmseg_ext.apis.config.written import configs_folder
 from mmseg_ext.apis.run.launch import Launch, option_arguments
 from mmseg_ext.apis.tables.folders import find_runs
+from mmseg_ext.apis.tables.jobs import Settings
 from mmseg_ext.apis.tables.models import table_models
 from mmseg_ext.apis.tables.rows import Table, choose_table, read_tables, select
-from mmseg_ext.apis.tables.run import Settings, run_table
+from mmseg_ext.apis.tables.run import run_table
 from mmseg_ext.apis.tables.submit import submit_table
 from mmseg_ext.apis.tables.text import format_markdown, format_text, report_table, write_table
 from mmseg_ext.core.files import short_path, write_bytes

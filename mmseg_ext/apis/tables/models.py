@@ -16,8 +16,8 @@ from mmseg.models import BaseSegmentor
 from ...core.words import USER_ERRORS, message_of
 from ..run.network.build import build, flops_of_image, tested_parameters, time_images
 from ..run.network.cost import input_size
+from .jobs import all_options, load_row
 from .rows import Table
-from .run import all_options, load_row
 
 
 def model_facts(cfg: Config, *, latency: int = 0) -> dict[str, Any]:

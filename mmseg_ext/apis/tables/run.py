@@ -4,53 +4,23 @@ A row that was tested is skipped, one that was stopped goes on from its last che
 fails is put on a list while the others go on. Run it again at any time.
 """
 
-import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Optional
 
-from mmengine.config import Config
-
 from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
 from ...core.words import USER_ERRORS, message_of
-from ..cli.arguments import parse_options
 from ..folds.fold import choose_pool
 from ..folds.run import Plan, config_digest, run_folds
 from ..folds.summary import write_summary
-from ..run.config import load_config
 from ..run.folder import RunFolder
-from ..run.launch import Launch, option_arguments
+from ..run.launch import option_arguments
 from ..run.outcome.results import RunResults
 from ..userdata.data import read_user_data
-from ..userdata.starts import row_start
-from .folders import row_folder
-from .rows import Row, Table, find_config
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the rows of a table are run.
-
-    Args:
-        launch: How the tools are started.
-        work_dirs: Folder of all runs.
-        seeds: Seeds of the trainings.
-        options: ``--cfg-options`` of every row, as typed.
-        dataset: File that describes the user's data.
-        amp: Mixed precision.
-        deterministic: Only algorithms whose results repeat.
-    """
-
-    launch: Launch
-    work_dirs: Path
-    seeds: tuple[int, ...]
-    options: tuple[str, ...] = ()
-    dataset: Optional[str] = None
-    amp: bool = False
-    deterministic: bool = False
+from .jobs import Job, Settings, make_job
+from .rows import Table
 
 
 @dataclass(frozen=True)
@@ -66,37 +36,6 @@ class Failure:
     def __str__(self) -> str:
         where = f'see {self.log}' if self.log is not None else self.reason
         return f'row {self.label!r}, seed {self.seed}: failed in {self.step}: {where}'
-
-
-@dataclass(frozen=True)
-class Job:
-    """One row with one seed, ready to run.
-
-    Args:
-        row: The row.
-        seed: Of the training.
-        cfg: Its config, options merged; ``work_dir`` is the row's folder.
-        options: ``--cfg-options`` of the row and of the user, in this order.
-        weights: Folder of the training whose weights are tested, if it is another row's.
-        start: Folder of another row's run whose last checkpoint this training starts from.
-    """
-
-    row: Row
-    seed: int
-    cfg: Config
-    options: tuple[str, ...]
-    weights: Optional[RunFolder] = None
-    start: Optional[RunFolder] = None
-
-    @property
-    def folder(self) -> RunFolder:
-        """Where the row's results are."""
-        return RunFolder.of(self.cfg)
-
-    @property
-    def title(self) -> str:
-        """How it is called on the screen."""
-        return f'{self.row.label}, seed {self.seed}'
 
 
 def run_table(table: Table, settings: Settings) -> list[Failure]:
@@ -136,70 +75,6 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
             print(f'{job.title}: {failure.step} failed', flush=True)
             failures.append(failure)
     return failures
-
-
-def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
-    """Load a row's config as the tools will. Writes nothing.
-
-    Raises:
-        ValueError: If the config, an option or the data set file is wrong.
-        FileNotFoundError: If the data are not there.
-    """
-    weights = None
-    if row.weights_of is not None:
-        if table.protocol.folds is not None:
-            raise ValueError(f'row {row.label!r}: weights_of does not go with folds')
-        source = next(other for other in table.rows if other.label == row.weights_of)
-        weights = row_folder(table, source, seed, settings.work_dirs)
-    options = all_options(row, settings.options)
-    folder = row_folder(table, row, seed, settings.work_dirs)
-    cfg = load_row(row, options, dataset=settings.dataset, work_dir=folder)
-    start = None
-    name = None if _names_start(settings.options) else _start_config(table, row, cfg)
-    if name is not None:
-        start = row_folder(table, Row('', name), seed, settings.work_dirs)
-    others = [None if path is None else RunFolder.of(cfg, path) for path in (weights, start)]
-    return Job(row, seed, cfg, options, *others)
-
-
-def _names_start(options: Sequence[str]) -> bool:
-    return any(option.startswith('load_from=') for option in options)
-
-
-def _start_config(table: Table, row: Row, cfg: Config) -> Optional[str]:
-    """The config whose run this one goes on from, if it is one of ours."""
-    start = row_start(cfg, table.dataset)
-    if start is None or row.path is None:
-        return None
-    found = find_config(start.config, row.path.parent.name, row.path.parent.parent)
-    return start.config if found else None
-
-
-def all_options(row: Row, options: Sequence[str]) -> tuple[str, ...]:
-    """Settings of the row, then the user's, which win."""
-    return (*(f'{key}={value}' for key, value in row.options.items()), *options)
-
-
-def load_row(
-    row: Row,
-    options: Sequence[str] = (),
-    *,
-    dataset: Optional[str] = None,
-    work_dir: Optional[Path] = None,
-) -> Config:
-    """Load the config of a row with options as typed, on the user's data if there are any.
-
-    Without a word: a table does it for every row and seed, and the log of the row's training says
-    what was changed.
-    """
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        return load_config(
-            str(row.path), options=parse_options(options), work_dir=work_dir, dataset=dataset
-        )
-    finally:
-        logging.disable(before)
 
 
 def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:

@@ -20,8 +20,9 @@ from typing import Optional
 from ...core.files import write_bytes
 from ..run.folder import RunFolder
 from .folders import row_folder
+from .jobs import Settings, make_job
 from .rows import Row, Table
-from .run import Settings, check_folder, make_job
+from .run import check_folder
 
 # Of a shell: the tool gets the signals of the job, and what it ends with decides.
 _JOB = (

@@ -16,8 +16,9 @@ from mmseg_ext.apis.cli.arguments import parse_options
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.tables import submit as table_submit
 from mmseg_ext.apis.tables.folders import find_runs
+from mmseg_ext.apis.tables.jobs import Settings
 from mmseg_ext.apis.tables.rows import choose_rows, read_tables
-from mmseg_ext.apis.tables.run import Settings, run_table
+from mmseg_ext.apis.tables.run import run_table
 from mmseg_ext.core.locks import locked
 
 # Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
