@@ -25,9 +25,9 @@ import numpy as np
 
 from ....core.labels import evenly
 from ....core.masks import read_stored_mask
-from ....datasets.folder import IMAGE_SUFFIXES
-from .folders import MASK_WORDS, Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
-from .pairs import Folders, Layout, match, pair_folders
+from .folders import Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
+from .pairs import Layout, pair_folders
+from .side_by_side import in_cases, in_one_folder, paired_endings
 from .splits import SplitBy, add_splits
 
 _LOOKED = 3  # files of a folder that are looked at to tell masks from photographs
@@ -83,7 +83,7 @@ def has_masks(root: Path, own: Sequence[Path] = ()) -> bool:
         return False
     names = [name for names in tree.files.values() for name in names]
     named = any(kind_of(folder).role == 'mask' for folder in tree.files)
-    return named or bool(_paired_endings(names))
+    return named or bool(paired_endings(names))
 
 
 def _by_role(kinds: Kinds) -> tuple[Kinds, Kinds]:
@@ -95,7 +95,7 @@ def _find(tree: Tree, kinds: Kinds) -> Layout:
     images, masks = _by_role(kinds)
     if masks:
         return _by_folders(tree, kinds, images, masks)
-    found = _in_one_folder(tree, kinds) or _in_cases(tree, kinds) or _by_content(tree, kinds)
+    found = in_one_folder(tree, kinds) or in_cases(tree, kinds) or _by_content(tree, kinds)
     if found is None:
         noted = [end for end in ('.xml', '.json', '.txt', '.csv') if tree.others[end]]
         unread = (
@@ -237,78 +237,6 @@ def _say_folders(tree: Tree, layout: Layout) -> None:
         shown = ', '.join(f'{folder} ({len(tree.files[folder])} files)' for folder in left[:8])
         more = f' and {len(left) - 8} more' if len(left) > 8 else ''
         layout.notes.insert(1, f'left out: {shown}{more}')
-
-
-# ------------------------------------------------------------------- one folder for both
-
-
-def _in_one_folder(tree: Tree, kinds: Kinds) -> Optional[Layout]:
-    """Images and masks side by side, told apart by their endings."""
-    found = _paired_endings([name for folder in kinds for name in tree.files[folder]])
-    if not found:
-        return None
-    best = max(found, key=lambda pair: (found[pair], pair))
-    layout = _side_by_side(tree, kinds, *best)
-    others = sorted(f'{pair[1]} ({found[pair]})' for pair in found if pair[1] != best[1])
-    if others and layout is not None:
-        layout.notes.append(
-            f'masks ending in {best[1]} were taken, and left out {", ".join(others[:4])}: '
-            'mask_suffix of the file chooses others'
-        )
-    return layout
-
-
-def _side_by_side(tree: Tree, kinds: Kinds, image_end: str, mask_end: str) -> Optional[Layout]:
-    """The layout of files that end so, in the same folders; ``None`` if there are no pairs."""
-    layout = Layout(tree.root, {}, [image_end], [mask_end], [])
-    for split in sorted({kind.split for kind in kinds.values()}):
-        tops = [PurePosixPath(kind.top) for kind in kinds.values() if kind.split == split]
-        top = os.path.commonpath(tops) or '.'
-        part = Folders(top, top)
-        match(part, layout, tree)
-        part.whole = False  # the folder holds masks, too, which are no images
-        if part.stems:
-            layout.parts[split] = part
-    return layout if layout.parts else None
-
-
-def _paired_endings(names: Sequence[str]) -> Counter:
-    """Endings of an image and of its mask -> number of stems that have both."""
-    known = {name.lower() for name in names}
-    found: Counter = Counter()
-    for name in known:
-        stem, suffix = os.path.splitext(name)
-        for word in sorted(MASK_WORDS | {'l', 'masks', 'labels'}):
-            for separator in '_-.':
-                end = f'{separator}{word}'
-                if stem.endswith(end):
-                    for other in IMAGE_SUFFIXES:
-                        if stem[: -len(end)] + other in known:
-                            found[other, end + suffix] += 1
-        if suffix in ('.png', '.bmp', '.tif', '.tiff'):
-            for other in ('.jpg', '.jpeg'):  # photographs are compressed, labels cannot be
-                if stem + other in known:
-                    found[other, suffix] += 1
-    return found
-
-
-def _in_cases(tree: Tree, kinds: Kinds) -> Optional[Layout]:
-    """A folder for each case, whose files have the same names in each."""
-    times = Counter(name.lower() for folder in kinds for name in tree.files[folder])
-    usual = [name for name, number in times.items() if number > 1 and 2 * number >= len(kinds)]
-    roles = {name: read_name(os.path.splitext(name)[0])[0] for name in usual}
-    masks = sorted(name for name in usual if roles[name] == 'mask')
-    images = sorted(name for name in usual if roles[name] == 'image')
-    images = images or sorted(name for name in usual if roles[name] == '')
-    if not masks or not images:
-        return None
-    if len(masks) > 1 or len(images) > 1:
-        raise ValueError(
-            f'{tree.root}: the folders hold {", ".join(images)} and {", ".join(masks)}, so that '
-            'it is not clear which file is the image and which the mask: keep one of each'
-        )
-    cases = {f: replace(k, top=PurePosixPath(f).parent.as_posix()) for f, k in kinds.items()}
-    return _side_by_side(tree, cases, images[0], masks[0])
 
 
 # ------------------------------------------------------------------------------ content
