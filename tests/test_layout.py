@@ -14,7 +14,9 @@ ELSEWHERE = {
     'apis/cards/test_card.py': (
         'apis.cards.convergence apis.cards.fold_record apis.cards.record apis.cards.speed'
     ),
-    'apis/config/test_check.py': 'apis.run.guard utils',
+    'apis/config/test_check.py': (
+        'apis.config.numbers apis.config.signatures apis.run.guard utils'
+    ),
     'apis/convert/test_imagenet.py': 'apis.convert.conversion apis.convert.hrnet',
     'apis/convert/test_repositories.py': (
         'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin'
@@ -42,7 +44,8 @@ ELSEWHERE = {
     'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',
     'apis/run/network/test_settings.py': 'apis.run.network.facts apis.run.options '
     'apis.run.network.recorded',
-    'apis/tables/test_run.py': 'apis.tables.submit',
+    'apis/tables/test_rows.py': 'apis.tables.folders',
+    'apis/tables/test_run.py': 'apis.tables.jobs apis.tables.submit',
     'apis/tables/test_values.py': 'apis.tables.text',
     'apis/userdata/checks/test_check.py': (
         'apis.cli.errors apis.userdata.checks.findings apis.userdata.checks.page '
@@ -57,7 +60,7 @@ ELSEWHERE = {
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '
         'apis.userdata.find.layout apis.userdata.find.names apis.userdata.find.pairs '
-        'apis.userdata.find.splits apis.userdata.find.values'
+        'apis.userdata.find.side_by_side apis.userdata.find.splits apis.userdata.find.values'
     ),
     'apis/userdata/test_rules.py': (
         'apis.userdata.changes apis.userdata.crop apis.userdata.data apis.userdata.starts'

@@ -2,7 +2,7 @@
 
 ``configs/<paper>/tables.yml`` is the only place for printed numbers; its keys are those of
 :class:`Protocol`, :class:`Row` and :class:`Table`. Scores are in per cent as printed, under our
-metrics' names. Folders of runs are named by :func:`run_folder`.
+metrics' names. Folders of runs: ``folders.py``.
 """
 
 import re
