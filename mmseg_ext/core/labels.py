@@ -6,6 +6,8 @@ from typing import Optional, TypeVar
 IGNORE = 255  # the label of pixels that do not count, in mmseg and here
 LOADERS = ('LoadAnnotations', 'LoadLabels')  # steps of a pipeline that read a mask
 
+Color = tuple[int, int, int]  # red, green, blue, 0 to 255 each
+
 T = TypeVar('T')
 
 

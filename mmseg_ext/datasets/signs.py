@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from ..core.labels import Color
 from ..core.masks import read_stored_mask
-
-Color = tuple[int, int, int]
 
 _RUN = 3  # pixels: a blend at an edge is at most this wide, a class is usually wider
 _BEYOND = 0.3  # share of the step between neighbours; cubic interpolation overshoots by less

@@ -12,8 +12,9 @@ from typing import Any, Optional
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.fitting import State
 from ...core.words import count_names
-from .source import Source, State
+from .source import Source
 
 # Tensors that follow from the others or change no output; old files lack them.
 _COMPUTED = ('num_batches_tracked', 'relative_position_index')

@@ -13,11 +13,12 @@ import torch
 from mmengine.config import Config
 
 from ...core.files import PathLike
+from ...core.fitting import State
 from ...core.words import count_names
 from ..run.checkpoints import read_state_dict, write_checkpoint
 from ..run.network.recorded import settings_of
 from .conversion import Converted, choose_options, convert, with_loss
-from .source import Option, Source, State
+from .source import Option, Source
 
 
 def read_public_weights(path: PathLike) -> State:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Optional
 
-from .source import State, by_table, count_modules, rows
+from ...core.fitting import State
+from .source import by_table, count_modules, rows
 
 _HRNET_CONV = 'decode_head.convs.0'
 

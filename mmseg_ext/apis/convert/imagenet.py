@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Optional
 
+from ...core.fitting import State
 from .hrnet import hrnet_extra
 from .repositories import mobilenet_v2_table
-from .source import Source, State, count_modules, in_backbone
+from .source import Source, count_modules, in_backbone
 
 _TORCHVISION = 'https://github.com/pytorch/vision'
 _TIMM = 'https://github.com/huggingface/pytorch-image-models'

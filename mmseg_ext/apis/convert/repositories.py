@@ -7,8 +7,9 @@ Names and shapes were read in the model files of the repositories, at the commit
 from collections.abc import Callable
 from typing import Any, Optional
 
+from ...core.fitting import State
 from .hrnet import fold_hrnet_bias, hrnet_model, hrnet_names
-from .source import Option, Source, State, by_table, rows
+from .source import Option, Source, by_table, rows
 
 _GITHUB = 'https://github.com/'
 _UNIT_RANGE: dict[str, Any] = dict(

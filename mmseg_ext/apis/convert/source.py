@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
-from torch import Tensor
-
-State = dict[str, Tensor]
+from ...core.fitting import State
 
 
 def _same(state: State) -> State:

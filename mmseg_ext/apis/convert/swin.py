@@ -9,8 +9,9 @@ from typing import Any, Optional
 
 from torch import Tensor
 
+from ...core.fitting import State
 from .imagenet import IMAGENET_RGB
-from .source import GREY_UNIT_RANGE, Source, State, by_table, count_modules, in_backbone, rows
+from .source import GREY_UNIT_RANGE, Source, by_table, count_modules, in_backbone, rows
 
 _NameOf = Callable[[str], Optional[str]]
 

@@ -15,8 +15,9 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
+from ...core.fitting import State
 from .imagenet import SIGNED_RGB, vit_block_table
-from .source import GREY_UNIT_RANGE, Source, State, by_table, count_modules, rows
+from .source import GREY_UNIT_RANGE, Source, by_table, count_modules, rows
 
 _NameOf = Callable[[str], Optional[str]]
 _STRIDE = 16  # pixels of a token

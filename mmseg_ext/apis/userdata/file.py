@@ -26,10 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from ...core.labels import IGNORE
+from ...core.labels import IGNORE, Color
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
-
-Color = tuple[int, int, int]
 
 PARTS = ('train', 'val', 'test')
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ...core.files import PathLike
-from ...core.labels import voc_palette
+from ...core.labels import Color, voc_palette
 from ...core.words import command, did_you_mean, nearest
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
-from .file import PARTS, Color, DataFile, ignore_index_of
+from .file import PARTS, DataFile, ignore_index_of
 from .yaml_text import read_yaml, shown
 
 _KEYS = {

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from ....core.labels import Color
 from ....core.masks import StoredMask, read_stored_mask
 from ..scan import count_colors, in_threads
-from .found import Classes, Color, spare_colors
+from .found import Classes, spare_colors
 from .names import Listed, names_in
 from .signs import (
     MaskFacts,

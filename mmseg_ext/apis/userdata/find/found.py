@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ....core.labels import voc_palette
-
-Color = tuple[int, int, int]
+from ....core.labels import Color, voc_palette
 
 
 @dataclass

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from ....core.files import read_foreign_json
+from ....core.labels import Color
 from .folders import data_files
-
-Color = tuple[int, int, int]
 
 _TEXTS = (
     'classes.txt', 'class_names.txt', 'classnames.txt', 'names.txt', 'labels.txt', 'labelmap.txt',
