@@ -9,7 +9,7 @@ from support.paths import ROOT
 sys.path.insert(0, str(ROOT / 'tools/dev'))
 
 import fuzz  # noqa: E402
-from fuzz_inputs import broken_bytes  # noqa: E402
+from fuzz_cases.case import broken_bytes  # noqa: E402
 from fuzz_world import settle  # noqa: E402
 
 from mmseg_ext.core.files import read_json, write_json  # noqa: E402

@@ -34,7 +34,9 @@ import torch._dynamo  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fuzz_inputs import MAKERS, Case, pictures
+from fuzz_cases import MAKERS
+from fuzz_cases.case import Case
+from fuzz_cases.pictures import pictures
 from fuzz_world import CLASSES, SIZE, Ended, World, build_world, run_tool
 
 from mmseg_ext.apis import cli
