@@ -1,8 +1,8 @@
 """Let any config train and test on the data of a user's file (see ``file.py``).
 
-What follows the data is changed by the rules of ``rules.py``, and loaders, crop, iterations and
-start each by a file of that name; the log lists what was changed. What the file's classes cannot
-decide (the network, the optimiser, the augmentation, the number of passes) stays the row's.
+The rules of ``rules.py`` change the settings that depend on the data. Loaders, crop, iterations and
+start have a file of their own each. The log lists all changes. The network, the optimiser, the
+augmentation and the number of epochs stay those of the config.
 """
 
 import copy
@@ -34,10 +34,10 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     Args:
         cfg: A complete config; changed in place. Apply the user's options afterwards.
         path: The data set file.
-        options: What the user will set afterwards; the log tells of it instead.
+        options: Options that the user will set afterwards; the log reports these values instead.
 
     Returns:
-        What the file says; its ``name`` belongs into the name of the run.
+        The content of the file; its ``name`` must become part of the name of the run.
 
     Raises:
         FileNotFoundError: If the file, a folder, a list or a mask is absent.
@@ -45,14 +45,14 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     """
     data = read_user_data(path)
     file = data.file
-    for key in cfg:  # test_dataloader = val_dataloader may be one dict, and each is changed
+    for key in cfg:  # test_dataloader and val_dataloader may be one dict, but both are changed
         cfg[key] = copy.deepcopy(cfg[key])
     loaded = use_loaders(cfg, data)
     of_model = follow_model(cfg.model, Case(data))
     classes = _use_classes(cfg, file)
     crop, cropped = use_crop(cfg, data)
     of_steps = _use_steps(cfg, Case(data, crop=crop))
-    start = redirect_start(cfg, data)  # before the row's number of images is overwritten
+    start = redirect_start(cfg, data)  # before the number of images of the row is overwritten
     length = use_iterations(cfg, data, options or {})
     of_metrics = _use_metrics(cfg, Case(data))
     record_data(cfg, file)
@@ -65,20 +65,20 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
 def _use_classes(cfg: Config, file: DataFile) -> str:
     """Set number of classes and ignored label at the top of the config."""
     cfg.merge_from_dict(dict(num_classes=len(file.classes), ignore_index=file.ignore_index))
-    if 'metainfo' in cfg:  # of the row's classes; nothing reads it any more
+    if 'metainfo' in cfg:  # names the row's classes; nothing reads it any more
         cfg.metainfo = file.dataset_config('train')['metainfo']
     names = ', '.join(file.classes)
     return f'{len(file.classes)} classes ({names}), ignored label {file.ignore_index}'
 
 
 def _use_steps(cfg: Config, case: Case) -> list[Note]:
-    """Fit the steps of all pipelines to classes and crop."""
+    """Adapt the steps of all pipelines to classes and crop."""
     steps = [step for pipeline in pipelines_of(cfg) for step in steps_of(pipeline)]
     return [note for step in steps for note in follow(step, case, 'a pipeline')]
 
 
 def _use_metrics(cfg: Config, case: Case) -> list[Note]:
-    """Name the data set in the results, and drop what belonged to the row's images or classes."""
+    """Name the data set in the results, and drop settings for the row's images or classes."""
     notes = []
     for part in ('val', 'test'):
         for metric in metrics_of(cfg, part):

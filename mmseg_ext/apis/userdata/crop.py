@@ -1,4 +1,4 @@
-"""Crop and base sizes on a user's data: cut down where the images are smaller, enlarged nowhere."""
+"""Crop and resize sizes for a user's data: reduced for smaller images, never enlarged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from mmengine.config import Config
 from .data import Size, UserData
 from .loaders import kind_of, steps_of
 
-_MULTIPLE, _SMALLEST = 32, 64  # of a crop that is cut down to the images
+_MULTIPLE, _SMALLEST = 32, 64  # of a crop that is reduced to the images
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The sizes that a row's steps are fitted to, each as H and W.
+    """The sizes to which pipeline steps are adapted, each as (H, W).
 
     Args:
-        before: Crop of the row.
-        after: Crop of the run.
+        before: Crop size of the row.
+        after: Crop size of the run.
         native: Median size of the training images.
     """
 
@@ -28,19 +28,19 @@ class Crop:
 
 
 def use_crop(cfg: Config, data: UserData) -> tuple[Optional[Crop], str]:
-    """Cut the crop down where the images are smaller than it, and enlarge no image.
+    """Reduce the crop if the images are smaller, so that no image is enlarged.
 
-    The crop becomes the largest multiple of 32 that fits the (resized) image, but not less than
-    64. Larger images keep the row's crop, and so does every network that is built for one size
-    (``img_size``). ``crop_size`` of the data set file wins over all that. The steps of the
-    pipelines follow by their rules (``rules.py``).
+    The crop becomes the largest multiple of 32 that fits into the (resized) image, and at least 64.
+    It stays for larger images, and for a network that is built for one size (``img_size``).
+    ``crop_size`` of the data set file overrides all this. The rules of ``rules.py`` adapt the steps
+    of the pipelines.
 
     Args:
-        cfg: Changed in place, its pipelines are not.
-        data: The user's.
+        cfg: Config, changed in place except for its pipelines.
+        data: The user's data.
 
     Returns:
-        The sizes, ``None`` for a row without a crop, and what to tell the user.
+        The sizes, ``None`` for a config without a crop, and a message for the user.
     """
     before = _crop_of(cfg)
     if before is None:
@@ -82,7 +82,7 @@ def _first_resize(cfg: Config) -> Optional[dict]:
 
 
 def _shown_size(step: Optional[dict], native: Size) -> Size:
-    """The size that a resize with this base makes of an image, enlarging none."""
+    """Return the size of an image after a resize with this base size, never enlarged."""
     if step is None or not step.get('keep_ratio'):
         return native
     factor = min(1.0, _factor(step['scale'], native))
@@ -90,7 +90,7 @@ def _shown_size(step: Optional[dict], native: Size) -> Size:
 
 
 def _factor(scale: Sequence[int], native: Size) -> float:
-    """The factor of a resize that keeps the aspect, as mmcv computes it."""
+    """Return the factor of a resize that keeps the aspect ratio, as mmcv computes it."""
     return min(max(scale) / max(native), min(scale) / min(native))
 
 
@@ -102,12 +102,12 @@ def _fitting(crop: Size, shown: Size) -> Size:
 
 
 def fitted_scale(step: dict, crop: Crop) -> Size:
-    """Base size of a resize, width and height: that of the images where the row's is larger.
+    """Return the base size (width, height) of a resize, limited to the size of the images.
 
-    One that warps every image to the row's crop becomes the crop.
+    A base size that warps every image to the row's crop becomes the new crop.
 
     Args:
-        step: With its ``scale``, and ``keep_ratio`` if it keeps the aspect.
+        step: Settings of the resize: ``scale``, and ``keep_ratio`` if it keeps the aspect ratio.
         crop: The sizes.
     """
     width, height = step['scale']
@@ -120,10 +120,10 @@ def fitted_scale(step: dict, crop: Crop) -> Size:
 
 
 def smaller_scales(scales: Sequence[Any], native: Size) -> list[tuple[int, int]]:
-    """Scale a list of sizes down together, so that its median enlarges no image.
+    """Reduce a list of sizes by one factor, so that its median does not enlarge an image.
 
     Args:
-        scales: Lengths of the side, or widths and heights.
+        scales: Side lengths, or pairs of width and height.
         native: Median H and W of the images.
     """
     pairs = [(s, s) if isinstance(s, int) else (int(s[0]), int(s[1])) for s in scales]

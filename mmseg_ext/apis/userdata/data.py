@@ -1,4 +1,4 @@
-"""A user's data as a run sees them: what the file says, with sizes and counts of what it names."""
+"""A user's data as a run needs them: the data set file, with image sizes and class counts."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,17 +16,17 @@ from .scan import MaskCount, median_size, probe
 
 Size = tuple[int, int]
 
-_PROBED = 100  # masks of a split that are looked at before a run; all are, when they are loaded
-_COUNTED = 500  # masks that class weights are counted on
+_PROBED = 100  # masks per split to check before a run; loading checks all
+_COUNTED = 500  # masks to count for class weights
 
 
 @dataclass(frozen=True)
 class UserData:
-    """A data set file with what a run needs to know about its files.
+    """A data set file with the facts on its images and masks that a run needs.
 
     Args:
-        file: What the user wrote.
-        num_train: Training images.
+        file: The data set file.
+        num_train: Number of training images.
         size: Median H and W of the training images.
     """
 
@@ -36,31 +36,31 @@ class UserData:
 
     @cached_property
     def counts(self) -> list[MaskCount]:
-        """Pixels of the classes in training masks, all or an even spread of them."""
+        """Count the classes in all training masks, or in an evenly spaced selection."""
         return probe(self.file, 'train', limit=_COUNTED)
 
     @property
     def background(self) -> Optional[int]:
-        """Id of the background, ``None`` if no class has such a name."""
+        """Return the id of the background, or ``None`` if no class has such a name."""
         return background_of(self.file.classes)
 
     def pixels(self) -> torch.Tensor:
-        """Pixels of each class, and of the images in which it occurs, int64 ``(2, K)``."""
+        """Return the pixels of each class, and of the images that contain it, int64 ``(2, K)``."""
         own = torch.stack([torch.from_numpy(count.pixels[:-1]) for count in self.counts])
         sizes = torch.tensor([count.size[0] * count.size[1] for count in self.counts])
         return torch.stack([own.sum(0), ((own > 0) * sizes[:, None]).sum(0)])
 
     def median_weights(self) -> list[float]:
-        """Median-frequency weight of each class, K numbers."""
+        """Return the median-frequency weight of each of the K classes."""
         own, of_images = self.pixels()
         weights = class_weights(own, method='median', image_pixels_K=of_images)
         return [round(weight, 4) for weight in weights.tolist()]
 
     def positive(self) -> list[int]:
-        """Ids of the classes that a two-class loss treats as the object.
+        """Return the ids of the positive classes for a two-class loss.
 
-        That is all but the background; without a class of that name, the classes with less than
-        an equal share of the pixels.
+        These are all classes except the background. Without a class of that name, they are the
+        classes with less than an equal share of the pixels.
         """
         classes = range(len(self.file.classes))
         if self.background is not None:
@@ -71,7 +71,7 @@ class UserData:
 
 
 def read_user_data(path: PathLike) -> UserData:
-    """Read a data set file and look at its files, up to 100 masks of each split. Writes nothing.
+    """Read a data set file and check up to 100 masks of each split. Writes nothing.
 
     Args:
         path: The data set file.

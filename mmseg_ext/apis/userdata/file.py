@@ -1,4 +1,4 @@
-"""The data set file ``my_data.yml``: what a user says about images and masks; see ``read.py``, too.
+"""The data set file ``my_data.yml``, which describes a user's images and masks; see ``read.py``.
 
 ::
 
@@ -34,24 +34,23 @@ PARTS = ('train', 'val', 'test')
 
 @dataclass(frozen=True)
 class DataFile:
-    """A data set file whose entries fit each other; the disk is not looked at.
+    """A data set file whose entries are consistent; the files it names are not checked.
 
     Args:
         path: The file.
-        name: Of the data set.
-        root: Folder that the folders of images and masks are relative to.
-        classes: Names, in the order of their ids.
+        name: Name of the data set.
+        root: Folder to which the folders of images and masks are relative.
+        classes: Class names in the order of their ids.
         palette: A color (RGB) for each class.
-        values: Value in the masks -> class id or ``ignore_index``; with ``color_masks`` the values
-            are colors.
-        parts: ``train``, ``val`` and, if given, ``test``: folders and list of each.
+        values: Value in the masks (or color, with ``color_masks``) -> class id or ``ignore_index``.
+        parts: Folders and list of ``train``, ``val`` and, if given, ``test``.
         color_masks: Whether masks hold colors.
         mask_threshold: Masks become 1 where they are at least this.
         image_suffix: Endings of image files.
         mask_suffix: Endings of mask files.
         crop_size: Height and width of training crops; ``None`` leaves it to the row.
         group_file: CSV file of stems and groups, relative to ``root``.
-        image_max_value: Value of the images that counts as white; ``None`` leaves it to their type.
+        image_max_value: Value of the images that counts as white; ``None``: that of their type.
         image_channels: Channels of the images; ``None`` for color or grey.
     """
 
@@ -73,22 +72,22 @@ class DataFile:
 
     @property
     def ignore_index(self) -> int:
-        """The label of pixels that do not count: 255, unless that is a class."""
+        """Return the ignored label: 255, unless that is a class."""
         return ignore_index_of(len(self.classes))
 
     @property
     def image_loading(self) -> dict[str, Any]:
-        """Arguments of ``LoadImage``; empty if the rows' own loader reads the images."""
+        """Return the arguments of ``LoadImage``; empty if a config's own loader fits the images."""
         if self.image_max_value is None and self.image_channels is None:
             return {}
         return dict(channels=self.image_channels or 3, max_value=self.image_max_value)
 
     def part(self, name: str) -> dict[str, str]:
-        """Folders and list of a split; ``test`` is ``val`` where the file has none."""
+        """Return folders and list of a split; without ``test`` in the file, those of ``val``."""
         return self.parts[name] if name in self.parts else self.parts['val']
 
     def dataset_config(self, name: str, pipeline: Sequence[dict] = ()) -> dict:
-        """Config of the ``FolderDataset`` that reads a split as the file says."""
+        """Return the config of the ``FolderDataset`` for a split."""
         part = self.part(name)
         meta: dict[str, Any] = dict(
             classes=self.classes, palette=[list(color) for color in self.palette]
@@ -119,11 +118,11 @@ class DataFile:
         if self.mask_threshold is not None:
             return dict(mask_threshold=self.mask_threshold)
         plain = all(value == label for value, label in self.values.items())
-        if plain and self.ignore_index in self.values:  # else that label would pass as ignored
+        if plain and self.ignore_index in self.values:  # else that label would count as ignored
             return {}
         return dict(label_map=dict(self.values), strict_label_map=True)
 
 
 def ignore_index_of(num_classes: int) -> int:
-    """The label of pixels that do not count: 255, or the last of 16 bits for more classes."""
+    """Return the ignored label: 255, or 65535 if there are more classes."""
     return IGNORE if num_classes <= IGNORE else 65535

@@ -1,4 +1,4 @@
-"""Write a data set file by looking at the data; see ``data_file.py`` for what it says."""
+"""Write a data set file from a folder of data; ``file.py`` describes its content."""
 
 import json
 import os
@@ -30,8 +30,8 @@ from .scan import in_threads, shows_mask_of
 __all__ = ['find_classes', 'init_data_file']
 
 
-_UNREADABLE = 0.2  # share of the masks: more are no accident
-_COMPARED = 20  # images that are compared with their masks
+_UNREADABLE = 0.2  # share of the masks: more are not accidental
+_COMPARED = 20  # images to compare with their masks
 
 
 def init_data_file(
@@ -46,7 +46,7 @@ def init_data_file(
     masks: str = '',
     force: bool = False,
 ) -> list[str]:
-    """Look at a folder of images and masks and write its data set file. All masks are read.
+    """Examine a folder of images and masks, and write its data set file. All masks are read.
 
     Example::
 
@@ -54,25 +54,25 @@ def init_data_file(
             print(note)
 
     Args:
-        folder: Of the data; see ``data_layout.py`` for the layouts that are understood.
-        out: The file to write. Lists of a split that had to be made lie beside it.
-        classes: Names, in the order of the values in the masks; else a file of names in the
-            folder, else names made up from the values.
-        ratio: Share of training images where the folder has no split, 0.8 unless given.
-        seed: Of that split, 0 unless given.
-        groups: Regular expression for the patient or sequence of a stem; see ``SplitBy``.
-        images: Folder of the images below ``folder``, where it is not clear by its name.
+        folder: Folder of the data; ``find/layout.py`` lists the layouts that are understood.
+        out: The file to write. If a split has to be made, its lists are written beside it.
+        classes: Class names in the order of the values in the masks. Without them, a file of names
+            in the folder is used, or names are made from the values.
+        ratio: Share of training images if the folder has no split; 0.8 by default.
+        seed: Seed of that split; 0 by default.
+        groups: Regular expression for the patient or sequence in a stem; see ``SplitBy``.
+        images: Folder of the images below ``folder``, if its name is not clear.
         masks: The same for masks.
-        force: Replace what is there.
+        force: Replace existing files.
 
     Returns:
-        Notes on what was found and what was guessed.
+        Notes on findings and guesses.
 
     Raises:
-        FileExistsError: If ``out`` or its lists are there, and ``force`` is not given.
+        FileExistsError: If ``out`` or its lists exist, and ``force`` is not given.
         FileNotFoundError: If there is no such folder.
-        ValueError: If ``out`` is a folder, there are no pairs, a mask cannot be read, or what the
-            masks hold are no classes.
+        ValueError: If ``out`` is a folder, there are no pairs, a mask cannot be read, or the values
+            of the masks are not classes.
     """
     out = Path(out)
     if out.is_dir():
@@ -109,14 +109,14 @@ def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
         write_lists(str(lists), made)
         write_bytes(lists / MADE, b'')
     write_bytes(out, text.encode())
-    read_data_file(out)  # what we write, we can read
+    read_data_file(out)  # check that our own file can be read
 
 
 def _read_masks(layout: Layout) -> list[MaskContent]:
-    """Read all masks; a few that cannot be read are left out of their splits, and named.
+    """Read all masks; leave a few unreadable ones out of their splits, with a note.
 
     Raises:
-        ValueError: If many cannot be read, or a split would be empty.
+        ValueError: If many masks cannot be read, or a split would be empty.
     """
     paths = _mask_paths(layout)
     results = in_threads(_read_or_reason, list(paths), title='read masks')
@@ -142,7 +142,7 @@ def _read_or_reason(path: str) -> Union[MaskContent, str]:
 
 
 def _warnings(out: Path) -> list[str]:
-    """What the check would say of images that are the masks."""
+    """Return the warnings of the check on images that are pictures of masks."""
     data = read_data_file(out)
     pairs = evenly(pair_files(data, 'train').pairs, _COMPARED)
     sign = images_are_masks(in_threads(lambda pair: shows_mask_of(data, pair), pairs))
@@ -150,12 +150,12 @@ def _warnings(out: Path) -> list[str]:
 
 
 def _mask_paths(layout: Layout) -> dict[str, tuple[str, str]]:
-    """The masks of all splits -> split and stem."""
+    """Map the masks of all splits to split and stem."""
     paths = {}
     for name, part in layout.parts.items():
         folder = layout.root / part.masks
         for stem in part.stems:
-            place = f'{folder}/{stem}'  # a stem may end in /, its file being a folder's only one
+            place = f'{folder}/{stem}'  # a stem may end in / for the only file of a folder
             paths[str(_file_of(place, layout.mask_suffix))] = (name, stem)
     return paths
 
@@ -176,7 +176,7 @@ def _escaped(name: str) -> str:
 
 
 def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
-    """The text of the file, a line for each fact."""
+    """Return the text of the file, with one line per entry."""
     home = out.parent.absolute()
     root = layout.root.absolute()
     inside = root == home or home in root.parents

@@ -1,27 +1,28 @@
-"""The length of a run on a user's data: as many passes over them as the row makes over its own."""
+"""Length of a run on a user's data: as many epochs as the config makes on its own data."""
 
 from mmengine.config import Config
 
 from ..config.schedule import set_max_iters
 from .data import UserData
 
-_MIN_ITERS = 1000  # no data set is so small that fewer steps would do, unless the row has fewer
+_MIN_ITERS = 1000  # even a small data set needs so many steps, unless the row has fewer
 
 
 def use_iterations(cfg: Config, data: UserData, options: dict) -> str:
-    """Let a schedule by iterations make as many passes over the data as the row's.
+    """Set the iterations so that a run has as many epochs as the config on its own data.
 
-    It never gets longer than the row's, nor shorter than 1000 steps (or the row's, if that is
-    less); what is written from its length follows. Schedules by epochs follow by themselves.
-    ``train_images`` of the config says how many images the row's own data set has.
+    The run is never longer than that of the config, and not shorter than 1000 steps (or the
+    config's steps, if they are fewer). Settings derived from the length change with it. Schedules
+    by epochs need no change. ``train_images`` of the config is the number of images in its own data
+    set.
 
     Args:
-        cfg: Changed in place.
-        data: The user's.
-        options: What the user will set afterwards.
+        cfg: Config, changed in place.
+        data: The user's data.
+        options: Options that the user will set afterwards.
 
     Returns:
-        What to tell the user.
+        A message for the user.
     """
     loop = cfg.get('train_cfg') or {}
     if 'max_iters' not in loop:
@@ -44,6 +45,6 @@ def use_iterations(cfg: Config, data: UserData, options: dict) -> str:
 
 
 def length_of(rows: int, own: int, data: UserData) -> int:
-    """Iterations on the user's data, for a row's on its ``own`` number of images."""
+    """Convert ``rows`` iterations on ``own`` images to iterations on the user's data."""
     same_passes = round(rows * data.num_train / own)
     return min(rows, max(same_passes, min(rows, _MIN_ITERS)))

@@ -1,4 +1,4 @@
-"""The row's data loaders on a user's data: each keeps its pipeline, its labels are checked."""
+"""Data loaders of a config for a user's data: pipelines stay, and labels are checked."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +15,12 @@ _IMAGE_LOADER = 'LoadImageFromFile'
 
 
 def use_loaders(cfg: Config, data: UserData) -> str:
-    """Replace the data sets; each split keeps the row's pipeline, its labels checked.
+    """Replace the data sets; each split keeps the config's pipeline with checked labels.
 
-    A batch is no larger than the data set where it could not be filled otherwise.
+    The batch size is reduced if the data set is too small to fill a batch.
 
     Returns:
-        What to tell the user.
+        A message for the user.
 
     Raises:
         ValueError: If a data set has no pipeline, or an image cannot be read.
@@ -50,7 +50,7 @@ def use_loaders(cfg: Config, data: UserData) -> str:
 
 
 def _use_image_loading(cfg: Config, data: UserData) -> None:
-    """Let ``LoadImage`` read what is more than 8-bit color, wherever the rows' loader stands."""
+    """Replace the config's loader by ``LoadImage`` for images that are not 8-bit color."""
     for pipeline in pipelines_of(cfg) if data.file.image_loading else []:
         for step in steps_of(pipeline):
             if kind_of(step) == _IMAGE_LOADER:
@@ -58,20 +58,20 @@ def _use_image_loading(cfg: Config, data: UserData) -> None:
 
 
 def _replace(step: dict, **settings: Any) -> None:
-    """Put another step in a step's place, which reads from the same backend."""
+    """Replace a step by another one with the same file backend."""
     kept = {key: step[key] for key in ('backend_args',) if key in step}
     step.clear()
     step.update(**settings, **kept)
 
 
 def kind_of(module: dict) -> str:
-    """Name of a module's type, also of one that names a library, or is the class itself."""
+    """Return the type name of a module, also if it has a scope prefix or is the class itself."""
     kind = module['type']
     return kind.__name__ if isinstance(kind, type) else str(kind).split('.')[-1]
 
 
 def steps_of(pipeline: Any) -> Iterator[dict]:
-    """Every transform of a pipeline, also of those that hold others."""
+    """Yield every transform of a pipeline, including nested ones."""
     if isinstance(pipeline, (list, tuple)):
         for part in pipeline:
             yield from steps_of(part)
@@ -81,7 +81,7 @@ def steps_of(pipeline: Any) -> Iterator[dict]:
 
 
 def pipelines_of(cfg: Config) -> list[Any]:
-    """All pipelines of a config: those of its loaders, and the variables that are named so."""
+    """Return all pipelines of a config: of its loaders, and of variables named as pipelines."""
     loaders = [cfg.get(f'{part}_dataloader') for part in PARTS]
     found = [loader['dataset']['pipeline'] for loader in loaders if loader]
     return [*found, *(cfg[key] for key in cfg if str(key).endswith('_pipeline'))]

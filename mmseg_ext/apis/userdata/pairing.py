@@ -9,7 +9,7 @@ from .file import DataFile
 
 
 class Pair(NamedTuple):
-    """An image and its mask; the stem is what a list names."""
+    """Files of an image and its mask, and their stem as in a list."""
 
     stem: str
     image: str
@@ -17,7 +17,7 @@ class Pair(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Files of a split: the pairs, and stems of images without a mask and of the reverse."""
+    """Files of a split: pairs, stems of images without a mask, and of masks without an image."""
 
     pairs: list[Pair]
     no_mask: list[str]
@@ -28,8 +28,8 @@ def pair_files(data: DataFile, part: str) -> Paired:
     """List the images of a split with their masks.
 
     Raises:
-        FileNotFoundError: If a folder or the list is absent, or the list names what is not there.
-        ValueError: If the split is empty, or two files have one stem.
+        FileNotFoundError: If a folder or the list is absent, or the list names a missing file.
+        ValueError: If the split is empty, or two files have the same stem.
     """
     where = data.part(part)
     folders = {key: data.root / where[key] for key in ('images', 'masks')}
@@ -73,11 +73,11 @@ def _listed(data: DataFile, part: str, images: dict[str, str]) -> list[str]:
 
 
 def read_group_file(data: DataFile) -> dict[str, str]:
-    """Stem -> group of the data's group file; empty without one.
+    """Read the group file as stem -> group; empty if there is none.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no CSV file of stem,group.
+        ValueError: If it is not a CSV file of stem,group.
     """
     if not data.group_file:
         return {}

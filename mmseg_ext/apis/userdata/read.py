@@ -1,4 +1,4 @@
-"""Read a data set file: each entry of its kind, each mistake said in one line."""
+"""Read a data set file: check the type of each entry and report each mistake in one line."""
 
 import re
 import shlex
@@ -20,8 +20,8 @@ _KEYS = {
 }  # fmt: skip
 _CLASS_KEYS = {'name', 'value', 'color'}
 _PART_KEYS = {'images', 'masks', 'list'}
-_LARGEST_VALUE = 2**31 - 1  # masks hold at most 32 bits
-_MOST_CLASSES = 65535  # labels have 16 bits, one of them is the ignored one
+_LARGEST_VALUE = 2**31 - 1  # masks have at most 32 bits
+_MOST_CLASSES = 65535  # labels have 16 bits, and one of them is the ignored label
 _LARGEST_CROP = 16384
 _LONGEST_NAME = 100
 
@@ -33,8 +33,8 @@ def read_data_file(path: PathLike) -> DataFile:
         path: YAML, as ``python tools/dataset.py init`` writes it.
 
     Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If it is no YAML, or an entry is missing, unknown, or contradicts another.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not YAML, or an entry is missing, unknown, or contradicts another.
     """
     path = Path(path)
     if path.is_dir():
@@ -111,13 +111,13 @@ def _classes(entries: Mapping[str, Any]) -> list[dict]:
 
 
 def default_name(path: Path) -> str:
-    """Name of a data set whose file gives none: its folder's if it is called my_data, else its."""
+    """Return the default name of a data set: that of the file, or of the folder for my_data.yml."""
     stem = path.absolute().parent.name if path.stem == 'my_data' else path.stem
     return as_name(stem)
 
 
 def as_name(text: str) -> str:
-    """Make a data set's name of a folder's; it becomes part of a name of run folders."""
+    """Turn the name of a folder into a data set name, which is used in names of run folders."""
     return re.sub(r'[^\w.\-]+', '_', text).strip('_.-')[:_LONGEST_NAME] or 'my_data'
 
 
@@ -155,7 +155,7 @@ def _name(value: Any) -> str:
 
 
 def _path(value: Any, key: str) -> str:
-    """A path as written, if it can be one."""
+    """Return a path as written, if it is a valid one."""
     if value == '':
         return ''
     text = _text(value, key)
@@ -229,7 +229,7 @@ def _palette(classes: list[dict], kind: str) -> tuple[Color, ...]:
 def _values(
     classes: list[dict], palette: Sequence[Color], ignored: Any, kind: str
 ) -> dict[Any, int]:
-    """Value (or color) in the masks -> class id or the ignored label."""
+    """Map the value (or color) in the masks to the class id or the ignored label."""
     table: dict[Any, int] = {}
     for label, (entry, color) in enumerate(zip(classes, palette)):
         own = entry['value'] if isinstance(entry['value'], list) else [entry['value']]

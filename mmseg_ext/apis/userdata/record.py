@@ -1,4 +1,4 @@
-"""Which user's data a work folder belongs to: two data sets of one name must not share it."""
+"""Record of the user's data in a work folder, so that two data sets do not share it."""
 
 import ast
 import hashlib
@@ -10,11 +10,11 @@ from mmengine.config import Config
 from .file import DataFile
 from .pairing import pair_files
 
-_KEY = 'user_data'  # the variable of the config that a run leaves in its folder
+_KEY = 'user_data'  # variable in the config that a run saves in its folder
 
 
 def record_data(cfg: Config, data: DataFile) -> None:
-    """Let the config, and so the copy of it in the work folder, say whose data it trains on."""
+    """Record the user's data in the config, and so in its copy in the work folder."""
     stems = [pair.stem for part in ('train', 'val') for pair in pair_files(data, part).pairs]
     digest = hashlib.sha256('\n'.join(stems).encode(errors='surrogateescape')).hexdigest()
     cfg[_KEY] = dict(
@@ -23,16 +23,16 @@ def record_data(cfg: Config, data: DataFile) -> None:
 
 
 def check_same_data(cfg: Config) -> None:
-    """Refuse a work folder in which another data set was trained on.
+    """Refuse a work folder of a run on another data set.
 
-    The same file may have changed, and a file that moved is the same if its classes and images
-    are; anything else is another data set.
+    A data set is the same if its file has the same path, even with other content, or if its classes
+    and images are equal.
 
     Args:
-        cfg: Complete, of a run that is about to begin or to go on.
+        cfg: Complete config of a run that is about to start or resume.
 
     Raises:
-        ValueError: If the folder belongs to other data.
+        ValueError: If the folder belongs to another data set.
     """
     own = cfg.get(_KEY)
     before = _recorded(Path(cfg.work_dir, Path(cfg.filename or 'config.py').name))
@@ -51,7 +51,7 @@ def _differing(before: dict[str, Any], own: dict[str, Any]) -> str:
 
 
 def _recorded(path: Path) -> Optional[dict[str, Any]]:
-    """What a config in a work folder says of its data; nothing in it is executed."""
+    """Read the data record of a config in a work folder without executing the config."""
     try:
         tree = ast.parse(path.read_text(encoding='utf-8'))
     except (OSError, ValueError, SyntaxError):

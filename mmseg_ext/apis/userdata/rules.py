@@ -1,8 +1,8 @@
-"""What the modules of a row become on a user's data: one rule for each type that names classes.
+"""Rules that adapt the modules of a config to a user's data, one per type that names classes.
 
-A rule says of each argument that names classes, by a function of ``changes.py``, what becomes of
-it. What names classes and has no rule stays as the row says it, and is reported.
-``docs/adding_a_paper.md`` says when a rule is needed, and how a module of yours gets one.
+For each argument that names classes, a rule gives a function of ``changes.py`` that changes it. An
+argument that names classes but has no rule is kept and reported. ``docs/adding_a_paper.md``
+explains when a module needs a rule, and how to add it.
 """
 
 import logging
@@ -36,7 +36,7 @@ from .changes import (
 )
 from .loaders import kind_of
 
-# Arguments by which modules name classes, in this package, mmseg and mmcv.
+# Names of arguments that depend on classes, in this package, mmseg and mmcv.
 CLASS_ARGUMENTS = (
     'background',
     'background_index',
@@ -94,8 +94,8 @@ RULES: dict[str, Rule] = {
     'SegDataPreProcessor': dict(seg_pad_val=ignored),
 }
 
-# Rules by the place in a config, whatever the type: of the heads of a network, of the network and
-# of heads within heads, of metrics. A type's own rule is added, and wins.
+# Rules by the place in a config, for any type: heads of a network, the network and nested heads,
+# metrics. The rule of the type is added and has priority.
 HEAD: Rule = dict(num_classes=number, out_channels=if_given(number), ignore_index=ignored)
 INNER: Rule = dict(num_classes=if_given(number), ignore_index=if_given(ignored))
 METRIC: Rule = dict(
@@ -107,19 +107,19 @@ METRIC: Rule = dict(
 
 
 class Note(NamedTuple):
-    """What to tell the user, and how urgently: a level of ``logging``."""
+    """A message for the user, with its level of ``logging``."""
 
     text: str
     level: int = logging.INFO
 
 
 def rule_of(kind: Any) -> Rule:
-    """The rule of a type, or of the nearest type that it is derived from; empty without one.
+    """Return the rule of a type, or of its nearest base class; empty if there is none.
 
     Args:
-        kind: The class, or the name under which it is registered. That of another library than
-            mmseg has a rule under its full name only, such as ``mmdet.CrossEntropyLoss``: what is
-            called alike there may take other arguments.
+        kind: The class, or its registered name. A type of a library other than mmseg has a rule
+            only under its full name, such as ``mmdet.CrossEntropyLoss``, because a type of the same
+            name may take other arguments there.
     """
     if isinstance(kind, str):
         scope, _, name = kind.rpartition('.')
@@ -137,7 +137,7 @@ def _names(kind: Any) -> list[str]:
 
 
 def without_rule(arguments: Iterable[str], rule: Rule) -> list[str]:
-    """Arguments that name classes, and that a rule says nothing of."""
+    """Return the arguments that name classes and are not in a rule."""
     return [name for name in arguments if name in CLASS_ARGUMENTS and name not in rule]
 
 
@@ -145,14 +145,14 @@ def follow(module: dict, case: Case, where: str, *, place: Optional[Rule] = None
     """Change a module's settings by its rule.
 
     Args:
-        module: Settings with their ``type``; changed in place. Those without a type have no rule
-            of their own.
+        module: Settings with their ``type``, changed in place. Without a type, only ``place``
+            applies.
         case: The data.
         where: Key of the module in the config, for the user.
-        place: Rule of every module at this place.
+        place: Rule for every module at this place.
 
     Returns:
-        What was changed, and what names classes and has no rule.
+        Notes on what was changed, and on arguments that name classes but have no rule.
     """
     rule = {**(place or {}), **(rule_of(module['type']) if 'type' in module else {})}
     unknown = without_rule(module, rule)
@@ -174,15 +174,15 @@ def _warning(module: dict, where: str, left: dict[str, Any]) -> Note:
 
 
 def follow_model(part: Any, case: Case, where: str = 'model') -> list[Note]:
-    """Change the settings of a network and of all modules within it, the innermost first.
+    """Change the settings of a network and of all modules in it, the innermost first.
 
     Heads are found by their keys, which end in ``_head``; their losses get weights for as many
     classes as they have.
 
     Args:
-        part: The network, or what stands in one.
+        part: The network, or a part of it.
         case: The data.
-        where: Its key in the config.
+        where: Key of the part in the config.
     """
     if isinstance(part, (list, tuple)):
         return [note for one in part for note in follow_model(one, case, where)]
@@ -199,7 +199,7 @@ def follow_model(part: Any, case: Case, where: str = 'model') -> list[Note]:
 
 
 def _split_channel(head: dict) -> None:
-    """Let a head that has a single channel for two classes have one for each."""
+    """Give a head with a single channel for two classes one channel per class."""
     if head.get('out_channels') != 1:
         return
     head.pop('threshold', None)

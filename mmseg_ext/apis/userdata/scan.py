@@ -1,4 +1,4 @@
-"""Look at the files of a data set file, as far as a run, or a report on them, needs it.
+"""Reading of the images and masks of a data set file, for a run or a report.
 
 Shape letters: K class, H row, W column.
 """
@@ -28,22 +28,22 @@ from ...datasets.signs import (
 from .file import DataFile
 from .pairing import Pair, and_more, pair_files
 
-_SIGNED = 30  # masks of a split in which signs are looked for before a run
-_COMPARED = 20  # images that are compared with their masks before a run
-_SIDE = 256  # rows and columns of the two that are compared
-_UNKNOWN = 100  # values without a class of one mask that are kept
+_SIGNED = 30  # masks per split to search for signs before a run
+_COMPARED = 20  # images to compare with their masks before a run
+_SIDE = 256  # rows and columns to compare
+_UNKNOWN = 100  # most values without a class to keep per mask
 
 T = TypeVar('T')
 R = TypeVar('R')
 
 
 class MaskCount(NamedTuple):
-    """What a mask holds.
+    """Class counts of a mask.
 
     Args:
         size: H and W.
         pixels: Pixels of each class, and of the ignored label at the end, ``(K + 1,)``.
-        unknown: Values (or colors) that the file does not name -> pixels.
+        unknown: Value (or color) that is not in the data set file -> number of pixels.
     """
 
     size: tuple[int, int]
@@ -55,10 +55,10 @@ class MaskLook(NamedTuple):
     """A mask as read for a data set file.
 
     Args:
-        content: Its classes.
-        facts: What else it holds.
-        forms: What a picture of it may look like, thinned out; see ``signs.shown_forms``.
-        orientation: By which its file says it is to be turned; 1 is upright.
+        content: Its class counts.
+        facts: Counts of its stored values.
+        forms: Possible pictures of it, subsampled; see ``signs.shown_forms``.
+        orientation: EXIF orientation of its file; 1 is upright.
     """
 
     content: MaskCount
@@ -68,10 +68,10 @@ class MaskLook(NamedTuple):
 
 
 def look_at_mask(data: DataFile, path: str) -> MaskLook:
-    """Read a mask once, for all that is to be known of it.
+    """Read a mask once and collect all facts about it.
 
     Raises:
-        ValueError: If it cannot be read.
+        ValueError: If the mask cannot be read.
     """
     stored = read_stored_mask(path)
     mask = stored.in_colors() if data.color_masks else stored.values
@@ -89,7 +89,7 @@ def read_as_trained(data: DataFile, path: str) -> Picture:
     """Read an image as training with ``--dataset`` does.
 
     Raises:
-        UnfitImageError: If it is more than 8-bit color, or other than the file says of images.
+        UnfitImageError: If it is not 8-bit color, or differs from the image settings of the file.
         ValueError: If the file cannot be decoded.
     """
     if not data.image_loading:
@@ -99,18 +99,18 @@ def read_as_trained(data: DataFile, path: str) -> Picture:
 
 
 def shows(image: np.ndarray, look: MaskLook) -> bool:
-    """Whether an image, as training reads it, shows its mask."""
+    """Tell whether an image, as training reads it, is a picture of its mask."""
     return image.shape[2] == 3 and is_same_picture(thinned(image), look.forms)
 
 
 def thinned(image: np.ndarray) -> np.ndarray:
-    """At most 256 rows and columns of an image, evenly spread."""
+    """Subsample an image evenly to at most 256 rows and columns."""
     down, right = (-(-size // _SIDE) for size in image.shape[:2])
     return image[::down, ::right]
 
 
 def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
-    """Count the classes of a mask as stored, with what the file does not name beside them."""
+    """Count the classes of a stored mask, and the values that are not in the file."""
     found = values_of(data, mask)
     pixels = np.zeros(len(data.classes) + 1, np.int64)
     unknown: dict[Any, int] = {}
@@ -120,15 +120,15 @@ def count_mask(data: DataFile, mask: np.ndarray) -> MaskCount:
             unknown[value] = number
         else:
             pixels[len(data.classes) if label == data.ignore_index else label] += number
-    unknown = dict(Counter(unknown).most_common(_UNKNOWN))  # a photograph holds thousands
+    unknown = dict(Counter(unknown).most_common(_UNKNOWN))  # a photograph has thousands
     return MaskCount((mask.shape[0], mask.shape[1]), pixels, unknown)
 
 
 def values_of(data: DataFile, mask: np.ndarray) -> dict[Any, int]:
-    """Values of a mask, after the threshold if there is one, or its colors -> pixels."""
-    if data.color_masks and mask.ndim == 2:  # greys only come without channels
+    """Count the pixels of each value (after a threshold, if set) or color of a mask."""
+    if data.color_masks and mask.ndim == 2:  # a grey mask has no channels
         mask = np.repeat(mask[..., None], 3, axis=2)
-    if mask.ndim == 3:  # colors are unknown values, if values are expected
+    if mask.ndim == 3:  # if values are expected, colors are unknown values
         return count_colors(mask)
     if data.mask_threshold is not None:
         mask = (mask >= data.mask_threshold).astype(np.uint8)
@@ -137,7 +137,7 @@ def values_of(data: DataFile, mask: np.ndarray) -> dict[Any, int]:
 
 
 def count_colors(mask_HW3: np.ndarray) -> dict[Any, int]:
-    """Colors of a mask -> pixels."""
+    """Count the pixels of each color of a mask."""
     codes = mask_HW3.astype(np.int64) @ np.array([65536, 256, 1])
     values, numbers = np.unique(codes, return_counts=True)
     colors = [(code >> 16, (code >> 8) & 255, code & 255) for code in values.tolist()]
@@ -145,7 +145,7 @@ def count_colors(mask_HW3: np.ndarray) -> dict[Any, int]:
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -> list[R]:
-    """Map over items with a thread per core; decoders release the interpreter's lock."""
+    """Map over items with one thread per core; decoders release the GIL."""
     from tqdm import tqdm
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -154,18 +154,18 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -
 
 
 def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
-    """Count some masks of a split and refuse what training would stumble over.
+    """Count some masks of a split and refuse what would fail in training.
 
     Args:
         data: The file.
         part: The split.
-        limit: Masks to look at, spread over the split.
+        limit: Number of masks to read, evenly spaced over the split.
 
     Raises:
         FileNotFoundError: As :func:`pair_files`, and if a mask is absent.
-        ValueError: As :func:`pair_files`, and if a mask cannot be read, holds values that the
-            file does not name, or masks or images give a sign (see ``signs.py``) that a training
-            on them would be wrong without a word.
+        ValueError: As :func:`pair_files`, and if a mask cannot be read, has values that are not in
+            the file, or masks or images give a sign (see ``signs.py``) that training would silently
+            go wrong.
     """
     found = pair_files(data, part)
     if found.no_mask:
@@ -174,7 +174,7 @@ def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
             f'{and_more(found.no_mask)}: add it, or list the stems to be read under {part}.list'
         )
     pairs = evenly(found.pairs, limit)
-    _refuse_signs(data, part, evenly(found.pairs, _SIGNED))  # they say why values are unknown
+    _refuse_signs(data, part, evenly(found.pairs, _SIGNED))  # signs explain why values are unknown
     counts = in_threads(
         lambda pair: count_mask(data, read_mask(pair.mask, colors=data.color_masks)), pairs
     )
@@ -199,7 +199,7 @@ def _refuse_signs(data: DataFile, part: str, pairs: list[Pair]) -> None:
 
 
 def probe_images(data: DataFile, part: str) -> None:
-    """Read some images of a split as training does, so that a run ends at once if they cannot.
+    """Read some images of a split as training does, so that a run fails early.
 
     Raises:
         FileNotFoundError: As :func:`pair_files`.
@@ -210,7 +210,7 @@ def probe_images(data: DataFile, part: str) -> None:
 
 
 def shows_mask(data: DataFile, pair: Pair, look: MaskLook) -> bool:
-    """Whether an image shows its mask; ``False`` if it cannot be read, which is said elsewhere."""
+    """Tell whether an image is a picture of its mask; ``False`` if it cannot be read."""
     try:
         return shows(read_as_trained(data, pair.image).pixels, look)
     except (OSError, ValueError):
@@ -218,7 +218,7 @@ def shows_mask(data: DataFile, pair: Pair, look: MaskLook) -> bool:
 
 
 def shows_mask_of(data: DataFile, pair: Pair) -> bool:
-    """As :func:`shows_mask`, reading the mask."""
+    """Do the same as :func:`shows_mask`, but read the mask first."""
     try:
         return shows_mask(data, pair, look_at_mask(data, pair.mask))
     except (OSError, ValueError):
@@ -226,12 +226,12 @@ def shows_mask_of(data: DataFile, pair: Pair) -> bool:
 
 
 def signs_of(data: DataFile, facts: list[MaskFacts], same: list[bool]) -> list[Sign]:
-    """The signs of masks, and of images that show them.
+    """Return the signs of masks, and of images that are pictures of them.
 
     Args:
-        data: The file; a threshold makes what masks hold besides 0 and 1 irrelevant.
-        facts: Of the masks.
-        same: Of each image, whether it shows its mask.
+        data: The data set file; with a threshold, the values of masks do not matter.
+        facts: Facts of the masks.
+        same: For each image, whether it is a picture of its mask.
     """
     ignored = {value for value, label in data.values.items() if label == data.ignore_index}
     signs = [] if data.mask_threshold is not None else mask_signs(facts_without(facts, ignored))
@@ -240,7 +240,7 @@ def signs_of(data: DataFile, facts: list[MaskFacts], same: list[bool]) -> list[S
 
 
 def unknown_text(data: DataFile, path: str, unknown: dict[Any, int]) -> str:
-    """Say which values of a mask have no class, and what to do."""
+    """Write which values of a mask have no class, and the remedy."""
     names = [str(list(v) if isinstance(v, tuple) else v) for v, _ in Counter(unknown).most_common()]
     shown = ', '.join(names[:6]) + (' and more' if len(names) > 6 else '')
     colors = isinstance(next(iter(unknown)), tuple)
@@ -267,6 +267,6 @@ def _ranges(values: Sequence[int]) -> str:
 
 
 def median_size(counts: Sequence[MaskCount]) -> tuple[int, int]:
-    """The median H and W of masks."""
+    """Return the median H and W of masks."""
     height, width = np.median([count.size for count in counts], axis=0)
     return int(height), int(width)

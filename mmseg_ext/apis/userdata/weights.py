@@ -1,6 +1,7 @@
-"""Count the pixels of a data set's classes, and turn them into weights for a config.
+"""Class weights for a config from the pixel counts of its data set.
 
-Labels are read as in training, without the images. Shape letters: K class.
+Labels are read as in training; images are not read.
+Shape letters: K class.
 """
 
 from collections.abc import Sequence
@@ -20,15 +21,15 @@ def count_split(cfg: Config, *, split: str = 'train') -> dict[str, Any]:
     """Count the pixels of every class in one split of a config's data.
 
     Args:
-        cfg: From ``load_config``.
+        cfg: Config from ``load_config``.
         split: ``'train'``, ``'val'`` or ``'test'``.
 
     Returns:
-        ``classes``, names; ``pixels`` and ``image_pixels``, K integers each; ``images`` and
-        ``ignored``, their number and that of pixels without a label.
+        ``classes`` (names), ``pixels`` and ``image_pixels`` (K integers each), ``images`` (number
+        of images) and ``ignored`` (number of unlabelled pixels).
 
     Raises:
-        ValueError: If the split's pipeline loads no labels, or its data are wrapped.
+        ValueError: If the pipeline of the split loads no labels, or its data set is wrapped.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     settings = cfg[f'{split}_dataloader'].dataset
@@ -73,16 +74,16 @@ def weigh(
     effective_beta: Optional[float] = None,
     normalize: bool = False,
 ) -> list[float]:
-    """Turn :func:`count_split`'s counts into weights; see ``models/losses/class_weights.py``.
+    """Compute class weights from :func:`count_split`; see ``models/losses/class_weights.py``.
 
     Args:
-        counts: ``pixels`` and, for ``'median'``, ``image_pixels``.
+        counts: Counts with ``pixels`` and, for ``'median'``, ``image_pixels``.
         method: ``'median'``, ``'effective'`` or ``'complement'``.
-        effective_beta: b of ``'effective'``; ``None`` takes the default there.
-        normalize: Scale to a mean over pixels of 1.
+        effective_beta: b of ``'effective'``; ``None`` takes its default.
+        normalize: Scale the weights to a mean of 1 over pixels.
 
     Returns:
-        One weight for each class, 0 where there is no pixel.
+        One weight per class, 0 for a class without pixels.
     """
     pixels = torch.tensor(counts['pixels'])
     options = {} if effective_beta is None else dict(effective_beta=effective_beta)
@@ -92,7 +93,7 @@ def weigh(
 
 
 def as_table(counts: dict[str, Any], weights: Sequence[float]) -> str:
-    """Lay out classes, their pixels, shares in per cent and weights for reading."""
+    """Format a table of classes with pixels, shares in per cent and weights."""
     total = max(sum(counts['pixels']), 1)
     width = max(map(len, [*counts['classes'], 'class']))
     lines = [f'{"class":<{width}} {"pixels":>12} {"share %":>8} {"weight":>8}']

@@ -1,7 +1,7 @@
-"""YAML that a person wrote: read without surprises, each fault said in one line.
+"""Strict reading of hand-written YAML; each error message is one line.
 
-Stricter than YAML: a key that comes twice, aliases that blow a small file up, and nesting deeper
-than any data set file needs are refused.
+It refuses repeated keys, aliases that expand a small file enormously, and nesting deeper than any
+data set file needs.
 """
 
 import reprlib

@@ -26,26 +26,26 @@ from ..scan import (
 )
 from .findings import UNKNOWN, DataReport, Sample
 
-_SHOWN = 5  # files that a message names
+_SHOWN = 5  # most files that a message names
 _UNREADABLE, _UNFIT = 'unreadable files', 'images that the rows cannot read'
 _TURNED, _TURNED_MASKS, _CLEAR, _THIN = (
     'images that an EXIF tag turns',
     'masks that an EXIF tag turns', 'images with opacity', 'very thin images'
 )  # fmt: skip
 _BRIGHT, _DIM = 'images above image_max_value', 'images of 8 bits below image_max_value'
-_THINNEST = 100  # times longer than wide
-_OVER = 0.01  # of an image's values; fewer are highlights, such as metal in CT
+_THINNEST = 100  # ratio of the longer to the shorter side
+_OVER = 0.01  # share of an image's values; fewer are highlights, such as metal in CT
 
 
 def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
-    """Read all images and masks that a data set file names and report what is wrong.
+    """Read all images and masks of a data set file and report what is wrong.
 
-    Files are read as training reads them (``core/reading.py``, ``core/masks.py``), and refused so.
-    Reported are as errors: files that cannot be read, or not by the rows, masks of another size
-    than their image, values without a class, images without a mask, images that two splits share
-    (by content, as well), and the signs of ``datasets/signs.py``; as warnings: images twice in one
-    split, classes without a pixel in a split, masks without a label or an image, images of several
-    kinds, with opacity, very thin, or turned by an EXIF tag, groups in two splits.
+    Files are read, and refused, as in training (``core/reading.py``, ``core/masks.py``). Errors
+    are: files that cannot be read, or not by the configs; masks whose size differs from their
+    image; values without a class; images without a mask; images in two splits (also by content);
+    and the signs of ``datasets/signs.py``. Warnings are: images twice in a split; classes without a
+    pixel in a split; masks without a label or an image; images of several types, with alpha, very
+    thin, or rotated by an EXIF tag; groups in two splits.
 
     Example::
 
@@ -53,11 +53,11 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
 
     Args:
         path: The data set file.
-        progress: Show it.
+        progress: Show a progress bar.
 
     Raises:
-        FileNotFoundError: If the file, a folder or a list is absent, or a list names what is not
-            there.
+        FileNotFoundError: If the file, a folder or a list is absent, or a list names a missing
+            file.
         ValueError: If the file contradicts itself, or a split is empty.
     """
     data = read_data_file(path)
@@ -101,7 +101,7 @@ def _look_at_image(data: DataFile, sample: Sample) -> tuple[Optional[np.ndarray]
     try:
         try:
             picture = read_as_trained(data, path)
-        except UnfitImageError as error:  # what else is to be known of it is worth saying, too
+        except UnfitImageError as error:  # other findings on it are still reported
             sample = sample.with_problem(_UNFIT, error)
             picture = read_picture(path)
     except (ValueError, OSError) as error:
@@ -127,7 +127,7 @@ def _notes_of(data: DataFile, path: str, picture: Picture) -> Iterator[str]:
             yield _CLEAR
     if (data.image_max_value or 0) > 255 and picture.header.dtype == 'uint8':
         yield _DIM
-    elif data.image_max_value and (picture.pixels > 255).mean() > _OVER:  # white is 255 by now
+    elif data.image_max_value and (picture.pixels > 255).mean() > _OVER:  # white has become 255
         yield _BRIGHT
 
 
@@ -185,7 +185,7 @@ def _add_notes(report: DataReport) -> None:
 
 
 def _add_signs(report: DataReport) -> None:
-    # Two splits may name the same files.
+    # Two splits may contain the same files.
     known = {s.pair.mask: s for s in report.samples if s.facts is not None}.values()
     facts = [sample.facts for sample in known if sample.facts is not None]
     for sign in signs_of(report.data, facts, [sample.same for sample in known]):
@@ -198,7 +198,7 @@ def _names(names: list[str]) -> str:
 
 
 def _add_shared(report: DataReport) -> None:
-    """Images whose pixels are the same, or that are the same file."""
+    """Report images that have the same pixels or are the same file."""
     same: dict[str, list[Sample]] = defaultdict(list)
     for sample in report.samples:
         if sample.digest:

@@ -17,19 +17,19 @@ UNKNOWN = 'values without a class'
 
 
 class Sample(NamedTuple):
-    """What was found out about one image and its mask.
+    """Findings on one image and its mask.
 
     Args:
         part: Its split.
         pair: Its files.
-        problems: Kind and text of what is wrong with them.
-        notes: Kind and name of what is to be known.
+        problems: Kind and text of each error.
+        notes: Kind and file name of each warning.
         size: H and W of the image.
         depth: Channels and type of the image, such as ``'3 x uint8'``.
-        digest: Of the image's pixels.
-        content: What the mask holds, ``None`` if it cannot be read.
-        facts: What else it holds.
-        same: Whether the image shows the mask.
+        digest: Hash of the image's pixels.
+        content: Class counts of the mask, ``None`` if it cannot be read.
+        facts: Other counts of the mask.
+        same: Whether the image is a picture of the mask.
     """
 
     part: str
@@ -45,13 +45,13 @@ class Sample(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The first kind of problem, empty if there is none."""
+        """Return the kind of the first problem, or an empty string."""
         if self.problems:
             return self.problems[0][0]
         return UNKNOWN if self.content is not None and self.content.unknown else ''
 
     def with_problem(self, kind: str, error: object) -> 'Sample':
-        """The same with one problem more."""
+        """Return a copy with one more problem."""
         return self._replace(problems=(*self.problems, (kind, str(error))))
 
 
@@ -60,10 +60,10 @@ class DataReport:
     """The outcome of a check.
 
     Args:
-        data: The file.
+        data: The data set file.
         samples: All images and masks.
-        errors: Kind -> messages on what must be put right before training.
-        warnings: Kind -> messages on what should be known.
+        errors: Kind -> messages on what must be corrected before training.
+        warnings: Kind -> messages on what the user should know.
     """
 
     data: DataFile
@@ -72,15 +72,15 @@ class DataReport:
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
     def of(self, part: str) -> list[Sample]:
-        """The samples of a split."""
+        """Return the samples of a split."""
         return [sample for sample in self.samples if sample.part == part]
 
     def pixels(self, part: str) -> np.ndarray:
-        """Pixels of each class of a split, and of the ignored label at the end, ``(K + 1,)``."""
+        """Count the pixels of each class in a split, with the ignored label last, ``(K + 1,)``."""
         counts = [s.content.pixels for s in self.of(part) if s.content is not None]
         return np.sum(counts, axis=0) if counts else np.zeros(len(self.data.classes) + 1, np.int64)
 
     def masks_with(self, part: str) -> np.ndarray:
-        """In how many masks of a split each class, and the ignored label, occurs, ``(K + 1,)``."""
+        """Count the masks of a split with each class, with the ignored label last, ``(K + 1,)``."""
         seen = [s.content.pixels > 0 for s in self.of(part) if s.content is not None]
         return np.sum(seen, axis=0) if seen else np.zeros(len(self.data.classes) + 1, np.int64)

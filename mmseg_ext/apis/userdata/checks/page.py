@@ -1,4 +1,4 @@
-"""The check of a data set as a page that needs nothing else: findings, frequencies, thumbnails."""
+"""HTML report of a data set check in a single file: findings, class frequencies, thumbnails."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,14 +35,14 @@ from ..file import DataFile
 from .findings import DataReport, Sample
 from .text import class_head, class_rows, size_text
 
-_WIDTH = 300  # pixels of a thumbnail
-_EXAMPLES, _BROKEN = 6, 12  # thumbnails of a split, and of files with a problem
+_WIDTH = 300  # width of a thumbnail in pixels
+_EXAMPLES, _BROKEN = 6, 12  # most thumbnails per split, and of files with a problem
 UNKNOWN = (255, 0, 255)
-_OPEN = 30  # messages of a kind that are shown unfolded
+_OPEN = 30  # up to so many messages of a kind are shown unfolded
 
 
 def write_page(report: DataReport, out: Path) -> Path:
-    """Write the page, whole or not at all, and return its path."""
+    """Write the page in one step and return its path."""
     data = report.data
     errors = sum(map(len, report.errors.values()))
     warnings = sum(map(len, report.warnings.values()))
@@ -120,12 +120,12 @@ def _examples(report: DataReport, part: str) -> Optional[Section]:
 
 
 def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> list[Sample]:
-    """Choose samples that show as many classes as possible, rare ones first, then an even spread.
+    """Choose samples that show as many classes as possible, then evenly spaced ones.
 
     Args:
-        samples: With their counts.
+        samples: Samples with their class counts. Those with rare classes come first.
         num_classes: K.
-        limit: How many at most.
+        limit: Largest number of samples.
     """
     if not samples:
         return []
@@ -146,7 +146,7 @@ def _thumbnails(data: DataFile, samples: Sequence[Sample]) -> Examples:
 
 
 def _example(data: DataFile, sample: Sample) -> Example:
-    """An image and its mask side by side, as far as they can be read."""
+    """Show an image and its mask side by side, as far as they can be read."""
     image, mask, name = _image(sample), _mask(data, sample), sample.pair.stem
     pictures, missing = [], []
     if image is None:
@@ -178,7 +178,7 @@ def _mask(data: DataFile, sample: Sample) -> Optional[np.ndarray]:
 
 
 def _painted(data: DataFile, mask: np.ndarray, alt: str, role: str) -> Picture:
-    """A mask in its colors; the background may be seen through."""
+    """Draw a mask in its class colors; the background may be transparent."""
     small = shrink(mask.astype(np.int32), _WIDTH, smooth=False)
     shown = colorize(np.where(small < 0, data.ignore_index, small), data.palette)
     shown[small < 0] = UNKNOWN
@@ -188,7 +188,7 @@ def _painted(data: DataFile, mask: np.ndarray, alt: str, role: str) -> Picture:
 
 
 def labels_of(data: DataFile, mask: np.ndarray) -> np.ndarray:
-    """Class ids of a mask as stored, the ignored label, or -1 where a value has no class."""
+    """Map a stored mask to class ids, the ignored label, or -1 where a value has no class."""
     if mask.ndim == 2 and data.color_masks:
         mask = np.repeat(mask[..., None], 3, axis=2)
     if mask.ndim == 3:

@@ -4,7 +4,7 @@ from .findings import DataReport, Sample
 
 
 def as_text(report: DataReport) -> str:
-    """Write the report for a terminal."""
+    """Format the report for a terminal."""
     lines = []
     for part in report.data.parts:
         samples = report.of(part)
@@ -19,7 +19,7 @@ def as_text(report: DataReport) -> str:
 
 
 def size_text(samples: list[Sample]) -> str:
-    """Sizes of images, height x width: all if they are few, else the smallest and the largest."""
+    """List image sizes as height x width: all, or if they are many the smallest and largest."""
     sizes = sorted({sample.size for sample in samples if sample.digest})
     if len(sizes) <= 3:
         return ', '.join(f'{height}x{width}' for height, width in sizes)
@@ -28,7 +28,7 @@ def size_text(samples: list[Sample]) -> str:
 
 
 def class_rows(report: DataReport) -> list[list[str]]:
-    """Shares of pixels in per cent and masks that hold it, of each class and split."""
+    """Tabulate for each class and split the share of pixels in per cent and the number of masks."""
     rows = [[name] for name in (*report.data.classes, 'ignored')]
     for part in report.data.parts:
         pixels, masks = report.pixels(part), report.masks_with(part)
@@ -38,7 +38,7 @@ def class_rows(report: DataReport) -> list[list[str]]:
 
 
 def class_head(report: DataReport) -> list[str]:
-    """The heading of :func:`class_rows`."""
+    """Return the header row for :func:`class_rows`."""
     return ['class', *(f'{part} {what}' for part in report.data.parts for what in ('%', 'masks'))]
 
 

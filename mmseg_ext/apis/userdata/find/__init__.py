@@ -1,1 +1,1 @@
-"""What lies in a folder of unknown layout: images, masks, splits, classes."""
+"""Detection of images, masks, splits and classes in a folder of unknown layout."""

@@ -1,4 +1,4 @@
-"""Find out from masks what their classes are: values, or colors, and what is no class."""
+"""Detect the classes of masks from their values or colors, and what is to be ignored."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,21 +25,21 @@ from .signs import (
 )
 from .values import is_soft, match_names, soft_classes, value_classes
 
-_MAX_COLORS = 64  # more than any data set has classes with colors told apart by eye
-_MAX_IGNORED = 1000  # values, or colors, that a file can list as ignored
-_BLENDED = 0.15  # of the pixels: with more of them ignored, not enough would be left
-_STRAY = 0.001  # of the pixels: beside blends, a rarer value is one, too
+_MAX_COLORS = 64  # more classes than any data set has in colors that the eye can tell apart
+_MAX_IGNORED = 1000  # most values, or colors, that a file can list as ignored
+_BLENDED = 0.15  # share of the pixels: if more were ignored, too few would be left
+_STRAY = 0.001  # share of the pixels: if there are blends, a rarer value is a blend too
 _VOC_BORDER = (224, 224, 192)
 
 
 class MaskContent(NamedTuple):
-    """What one mask holds.
+    """The content of one mask.
 
     Args:
-        values: Values, or colors if it has no values -> pixels.
-        colors: Colors -> pixels, also of a palette and of greys.
-        facts: What signs are found from, as stored.
-        palette: Colors of a palette, in the order of its values.
+        values: Value, or color of a mask without values -> number of pixels.
+        colors: Color -> number of pixels, also for palettes and greys.
+        facts: Counts of the stored values, from which signs are found.
+        palette: Colors of the palette in the order of its indices.
     """
 
     values: dict[Any, int]
@@ -51,26 +51,26 @@ class MaskContent(NamedTuple):
 def find_classes(
     paths: Sequence[str], *, names: Sequence[str] = (), folder: Optional[Path] = None
 ) -> Classes:
-    """Find out what classes masks hold. All are read.
+    """Detect the classes of masks. All masks are read.
 
     Args:
         paths: Files of masks.
-        names: Of the classes, in the order of their values.
-        folder: Where a file of names may lie.
+        names: Class names in the order of their values.
+        folder: Folder that may contain a file of class names.
 
     Raises:
-        ValueError: If a mask cannot be read, the masks hold too many values or colors to be
-            classes, or there are not as many names as values.
+        ValueError: If a mask cannot be read, there are too many values or colors to be classes, or
+            the numbers of names and values differ.
     """
     contents = in_threads(read_content, paths)
     return classes_of(contents, names=names, listed=names_in(folder))
 
 
 def read_content(path: str) -> MaskContent:
-    """Read a mask for all that is to be known of its classes.
+    """Read a mask with all that detection of classes needs.
 
     Raises:
-        ValueError: If it cannot be read as a mask.
+        ValueError: If the file cannot be read as a mask.
     """
     stored = read_stored_mask(path)
     mask = stored.values
@@ -97,7 +97,7 @@ def _in_colors(counts: dict[int, int], palette: dict[int, Color]) -> dict[Color,
 
 
 def _colored(content: MaskContent) -> MaskFacts:
-    """Facts of a mask in colors."""
+    """Return the facts of a mask in colors."""
     facts = content.facts
     if content.palette:
         return mask_facts(facts.path, colors=True)
@@ -111,7 +111,7 @@ def _colored(content: MaskContent) -> MaskFacts:
 def classes_of(
     contents: Sequence[MaskContent], *, names: Sequence[str] = (), listed: Listed
 ) -> Classes:
-    """Find out what classes masks hold from what was read; see :func:`find_classes`."""
+    """Detect the classes from masks already read; see :func:`find_classes`."""
     facts = [content.facts for content in contents]
     colored, why = _holds_colors(contents)
     counts: Counter = Counter()
@@ -132,10 +132,10 @@ def classes_of(
 
 
 def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
-    """Refuse masks in which every object has a color of its own.
+    """Refuse masks in which every object has its own color.
 
     Raises:
-        ValueError: If so, and no list names the colors.
+        ValueError: If they do, and no list names the colors.
     """
     numbered = object_colors([content.facts for content in contents])
     if numbered is not None and not any(entry.color for entry in listed.names):
@@ -143,7 +143,7 @@ def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
 
 
 def _holds_colors(contents: Sequence[MaskContent]) -> tuple[bool, str]:
-    """Whether the colors of the masks are their classes, and why, if it is not plain.
+    """Tell whether colors of the masks are classes, and the reason if it is not obvious.
 
     Raises:
         ValueError: If neither the values nor the colors of palettes can be the classes.
@@ -165,7 +165,7 @@ def _holds_colors(contents: Sequence[MaskContent]) -> tuple[bool, str]:
 
 
 def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:
-    """Masks of values 0 and 255 beside those of a palette that shows 0 and 1 as black and white."""
+    """Handle masks of 0 and 255 mixed with masks whose palette shows 0 and 1 as black and white."""
     plain = {color for content in contents if not content.palette for color in content.colors}
     shown = {color for content in contents if content.palette for color in content.colors}
     values = {value for content in contents if content.palette for value in content.values}
@@ -180,10 +180,10 @@ def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:
 
 
 def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str]:
-    """Values, or colors, that interpolation made, and a note on them.
+    """Return values, or colors, that come from interpolation, and a note on them.
 
     Raises:
-        ValueError: If they are too many to be ignored.
+        ValueError: If there are too many of them to ignore.
     """
     off = set(blended_values(facts))
     if not off:
@@ -191,7 +191,7 @@ def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str
     most = max(counts[value] for value in off)
     total = sum(counts.values())
     seen = {value for fact in facts for value in fact.values}
-    off |= {value for value in counts if value not in seen}  # of a mask of more than are kept
+    off |= {value for value in counts if value not in seen}  # values that were not kept
     stray = {v for v, n in counts.items() if n < min(most, _STRAY * total)} - off
     off |= stray
     share = sum(counts[value] for value in off) / total
@@ -210,7 +210,7 @@ def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str
 def _of_values(
     facts: Sequence[MaskFacts], counts: Counter, path: str, listed: Listed, *, named: bool
 ) -> tuple[Classes, str]:
-    """Classes of masks that hold values."""
+    """Detect the classes of masks that hold values."""
     numbered = None if named or match_names(sorted(counts), listed) else instance_numbers(facts)
     if numbered is not None:
         found = Classes(['background', 'foreground'], [0, 1], spare_colors(2), threshold=1)
@@ -254,7 +254,7 @@ def _color_name(color: Color, counts: Counter) -> str:
 
 
 def _use_palette(found: Classes, contents: Sequence[MaskContent], *, colored: bool) -> None:
-    """Take the colors of palette images, if they tell the classes apart."""
+    """Use the colors of palette images if they differ between classes."""
     palette = next((content.palette for content in contents if content.palette), None)
     if palette and not colored and found.threshold is None and max(found.values) < len(palette):
         colors = [palette[value] for value in found.values]
@@ -263,7 +263,7 @@ def _use_palette(found: Classes, contents: Sequence[MaskContent], *, colored: bo
 
 
 def _named(found: Classes, names: Sequence[str]) -> Classes:
-    """Give the classes the names that the user chose."""
+    """Set the class names given by the user."""
     if not names:
         return found
     if len(names) != len(found.names):

@@ -1,4 +1,4 @@
-"""What the names of folders say: images or masks, and of which split."""
+"""Role (images or masks) and split of a folder, from its name."""
 
 import os
 import re
@@ -26,18 +26,18 @@ IMAGE_WORDS = {
 }  # fmt: skip
 _OTHER_WORDS = {'segmentationobject', 'instance', 'depth', 'prediction', 'overlay', 'thumbnail'}
 _FILLERS = {'dir', 'set', 'folder', 'data'}  # img_dir, train_set
-MADE = '.made_by_init'  # marks a folder of lists, or masks, that init wrote
+MADE = '.made_by_init'  # marks a folder of lists or masks that init wrote
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the names on a folder's path say.
+    """Role and split of a folder, from the names on its path.
 
     Args:
         role: ``'image'``, ``'mask'``, ``'other'`` or ``''``.
-        split: Of its files.
-        top: The folder below which paths of images and masks are alike.
-        key: The same for the folders of all splits: the names of ``top`` without the splits'.
+        split: Split of its files.
+        top: The folder below which images and masks have equal paths.
+        key: The names of ``top`` without those of splits; equal for the folders of all splits.
     """
 
     role: str
@@ -55,8 +55,8 @@ class Tree:
 
     Args:
         root: The folder.
-        files: Folder below it -> names of its image files.
-        others: Files of other endings: ending -> number.
+        files: Subfolder -> names of its image files.
+        others: Ending of other files -> number of files.
     """
 
     root: Path
@@ -64,7 +64,7 @@ class Tree:
     others: Counter
 
     def found(self, folders: Sequence[str] = ()) -> str:
-        """Say which files there are, a folder at a time."""
+        """Describe which files there are, folder by folder."""
         shown = [f'{f} ({len(self.files[f])})' for f in sorted(folders or self.files)]
         more = f' and {len(shown) - 8} more folders' if len(shown) > 8 else ''
         other = ', '.join(f'{number} {end}' for end, number in self.others.most_common(4))
@@ -76,10 +76,10 @@ def look_below(root: Path, own: Sequence[Path] = ()) -> Tree:
 
     Args:
         root: The folder.
-        own: Folders that init writes, which are left out, as are those that it has marked.
+        own: Folders that init writes; these and folders that it has marked are left out.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no image file.
     """
     files: dict[str, list[str]] = defaultdict(list)
     others: Counter = Counter()
@@ -98,13 +98,13 @@ def look_below(root: Path, own: Sequence[Path] = ()) -> Tree:
 
 
 def data_files(root: Path, own: Sequence[Path] = ()) -> list[Path]:
-    """All files below a folder, but for those in folders that init wrote."""
+    """List all files below a folder, except in folders that init wrote."""
     paths = [
         path for path in walk_files(root) if not path.name.startswith('.') or path.name == MADE
     ]
     made = {path.parent.resolve() for path in paths if path.name == MADE}
     made |= {path.resolve() for path in own}
-    for path in paths:  # lists of files written before there was a mark
+    for path in paths:  # lists written before there was a mark
         if path.parent.name.endswith('_splits') and _is_listed_by_init(path.parent):
             made.add(path.parent.resolve())
     places = {path.parent for path in paths}
@@ -124,13 +124,13 @@ def _is_listed_by_init(folder: Path) -> bool:
 
 
 def kind_of(folder: str) -> Kind:
-    """Read the names on a folder's path."""
+    """Derive role and split from the names on a folder's path."""
     parts = PurePosixPath(folder).parts
     read = [read_name(part) for part in parts]
     role, split = '', ''
     for own_role, own_split, _ in read:
         split = own_split or split
-        role = role if role == 'other' or not own_role else own_role  # the last says most
+        role = role if role == 'other' or not own_role else own_role  # the last name counts most
     depth = len(parts)
     while depth and not read[depth - 1][0] and not read[depth - 1][1]:
         depth -= 1
@@ -140,7 +140,7 @@ def kind_of(folder: str) -> Kind:
 
 
 def read_name(part: str) -> tuple[str, str, str]:
-    """Role and split that the name of a folder, or a file, suggests, and the rest of the name."""
+    """Return role and split that a folder or file name suggests, and the rest of the name."""
     role, split, left = '', '', []
     text = re.sub(r'ground[_\-. ]?truth', 'groundtruth', part.lower())
     for word in re.split(r'[_\-. ]+', text):
@@ -159,7 +159,7 @@ def read_name(part: str) -> tuple[str, str, str]:
 
 
 def _cut_split(word: str) -> tuple[str, str]:
-    """Take the name of a split off a word: ``trainannot`` is ``annot`` of ``train``."""
+    """Separate the name of a split from a word: ``trainannot`` is ``annot`` of ``train``."""
     plain = re.sub(r'\d{4}$', '', word)  # train2017
     if plain in SPLITS:
         return '', SPLITS[plain]
@@ -178,20 +178,20 @@ def _cut_split(word: str) -> tuple[str, str]:
 
 
 def use_named(tree: Tree, kinds: Kinds, *, images: str, masks: str) -> Kinds:
-    """Give the folders that a user named their roles.
+    """Assign the roles of the folders that a user named.
 
     Args:
         tree: The files.
-        kinds: Of all folders with image files.
-        images: A folder below the root, or the name of one that every split has; empty leaves
-            the images to be found by name.
+        kinds: Kind of each folder with image files.
+        images: A folder below the root, or a folder name that every split has; empty finds the
+            images by name.
         masks: The same for masks.
 
     Returns:
-        The folders of the images and of the masks; all others are left out.
+        The folders of images and of masks, without all others.
 
     Raises:
-        ValueError: If a folder is not there.
+        ValueError: If a folder does not exist.
     """
     chosen: Kinds = {}
     for role, wanted in (('image', images), ('mask', masks)):
@@ -213,7 +213,7 @@ def use_named(tree: Tree, kinds: Kinds, *, images: str, masks: str) -> Kinds:
 
 
 def _named(tree: Tree, folders: Sequence[str], wanted: str) -> Kinds:
-    """Folders at, or below, a path, else those whose path without splits has that name."""
+    """Return the folders at or below a path, or those whose path without splits has that name."""
     path = Path(wanted)
     if path.is_absolute() or (not (tree.root / path).is_dir() and path.is_dir()):
         path = Path(os.path.relpath(path.absolute(), tree.root.absolute()))
@@ -237,7 +237,7 @@ def _named(tree: Tree, folders: Sequence[str], wanted: str) -> Kinds:
 
 
 def _end_of(folder: str, wanted: str) -> int:
-    """How many parts of a path lead to the wanted names, the names of splits left out; or 0."""
+    """Return how many parts of a path lead to the wanted names, ignoring splits; 0 if none."""
     parts = PurePosixPath(folder).parts
     names = [name.lower() for name in PurePosixPath(wanted).parts]
     for end in range(1, len(parts) + 1):

@@ -8,15 +8,15 @@ from ....core.labels import Color, voc_palette
 
 @dataclass
 class Classes:
-    """The classes that masks were found to hold.
+    """The classes detected in masks.
 
     Args:
         names: Of the classes, in the order of their values.
-        values: Value of each; empty if the masks hold colors.
-        colors: RGB of each.
-        ignored: Values or colors without a class.
-        threshold: Masks become 1 from this value on.
-        notes: What was guessed, a line each.
+        values: Value of each class; empty if the masks hold colors.
+        colors: RGB color of each class.
+        ignored: Values or colors to ignore.
+        threshold: Masks become 1 where they are at least this value.
+        notes: Guesses, one line each.
     """
 
     names: list[str]

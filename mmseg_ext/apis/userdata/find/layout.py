@@ -1,15 +1,15 @@
 """Find images, their masks and the splits in a folder of unknown layout.
 
-Understood are, with any usual names (``images``, ``JPEGImages``, ``img_dir``, ``masks``,
-``SegmentationClass``, ``trainannot``, ...):
+It understands these layouts, with any usual names (``images``, ``JPEGImages``, ``img_dir``,
+``masks``, ``SegmentationClass``, ``trainannot``, ...):
 
 - ``images/train`` and ``masks/train``, or ``train/images`` and ``train/masks``, with subfolders;
 - ``images`` and ``masks`` with lists ``train.txt``, ``val.txt`` somewhere, or without any split;
 - one folder for both, where ``a.jpg`` has the mask ``a.png``, or ``a.png`` the mask ``a_mask.png``;
 - a folder for each case, with ``image.png`` and ``mask.png`` in it;
-- two folders of any names, the files of one of which hold few values.
+- two folders of any names, if the files in one of them have few values.
 
-Where several folders could be meant, none is taken: the user names one.
+If several folders are possible, none is chosen and the user has to name one.
 """
 
 import os
@@ -30,7 +30,7 @@ from .pairs import Layout, pair_folders
 from .side_by_side import in_cases, in_one_folder, paired_endings
 from .splits import SplitBy, add_splits
 
-_LOOKED = 3  # files of a folder that are looked at to tell masks from photographs
+_LOOKED = 3  # files per folder to read to tell masks from photographs
 _FEW_VALUES = 64
 _ANY_SPLIT = SplitBy()
 _ENDS = 32  # of 255: how far lossy compression spreads black and white
@@ -44,19 +44,19 @@ def find_layout(
     masks: str = '',
     own: Sequence[Path] = (),
 ) -> Layout:
-    """Pair the images below a folder with their masks and find, or make, the splits.
+    """Pair the images below a folder with their masks, and find or make the splits.
 
     Args:
         root: The folder.
-        how: What decides a split by chance.
+        how: Settings of a random split.
         images: Folder of the images, if the user names it; see :func:`~.data_folders.use_named`.
         masks: The same for masks.
-        own: Folders that init itself writes.
+        own: Folders that init writes itself.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If no pairs are found, several folders could be meant, or the layout cannot be
-            described.
+        ValueError: If no pairs are found, several folders are possible, or a data set file cannot
+            describe the layout.
     """
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder')
@@ -76,7 +76,7 @@ def find_layout(
 
 
 def has_masks(root: Path, own: Sequence[Path] = ()) -> bool:
-    """Whether a folder holds masks, by the names of its folders and files."""
+    """Tell whether a folder contains masks, by the names of its folders and files."""
     try:
         tree = look_below(root, own)
     except (OSError, ValueError):
@@ -114,7 +114,7 @@ def _find(tree: Tree, kinds: Kinds) -> Layout:
 
 
 def _by_folders(tree: Tree, kinds: Kinds, images: Kinds, masks: Kinds) -> Layout:
-    """Images and masks in folders of their own, told apart by the folders' names."""
+    """Find images and masks in separate folders by the names of the folders."""
     _refuse_several(tree, masks, 'masks')
     plain = {f: k for f, k in kinds.items() if k.role == ''}
     if images:
@@ -133,7 +133,7 @@ def _by_folders(tree: Tree, kinds: Kinds, images: Kinds, masks: Kinds) -> Layout
 
 
 def _refuse_several(tree: Tree, kinds: Kinds, what: str) -> None:
-    """Let the user say which folder is meant, unless all are the splits of one."""
+    """Ask the user to choose a folder, unless all are splits of the same one."""
     keys = {kind.key for kind in kinds.values()}
     if len(keys) < 2:
         return
@@ -150,7 +150,7 @@ def _refuse_several(tree: Tree, kinds: Kinds, what: str) -> None:
 
 
 def _option(kind: Kind) -> str:
-    """A folder's name as --images and --masks understand it, for all splits."""
+    """Return a folder name for --images or --masks that covers all splits."""
     parts = [(part, *read_name(part)) for part in PurePosixPath(kind.top).parts]
     return '/'.join(rest if split else part for part, _, split, rest in parts if rest) or '.'
 
@@ -168,7 +168,7 @@ def _refuse_cases(tree: Tree, kinds: Kinds, what: str) -> None:
 
 
 def _groups(kinds: Kinds) -> list[Kinds]:
-    """Folders whose names say nothing, those of one name together, as tops of their own."""
+    """Group folders of neutral names by name, each as a top folder."""
     found: dict[tuple[str, ...], Kinds] = defaultdict(dict)
     for folder, kind in kinds.items():
         below = PurePosixPath(folder).relative_to(kind.top).parts[:1]
@@ -179,7 +179,7 @@ def _groups(kinds: Kinds) -> list[Kinds]:
 
 
 def _plain_images(tree: Tree, plain: Kinds, masks: Kinds) -> Kinds:
-    """Which of the folders whose names say nothing hold the images of these masks."""
+    """Find which folders of neutral names have the images of these masks."""
     if _size(tree, plain, masks):
         return plain
     fitting = [group for group in _groups(plain) if _size(tree, group, masks)]
@@ -188,7 +188,7 @@ def _plain_images(tree: Tree, plain: Kinds, masks: Kinds) -> Kinds:
 
 
 def _size(tree: Tree, images: Kinds, masks: Kinds) -> int:
-    """How many images have a mask."""
+    """Return how many images have a mask."""
     try:
         layout = pair_folders(tree, images, masks)
     except ValueError:
@@ -209,7 +209,7 @@ def _paired_or_error(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
 
 
 def _channels(tree: Tree, images: Kinds) -> str:
-    """A word on nnU-Net's images of several channels, a file each."""
+    """Return a note on nnU-Net's images that have one file per channel."""
     stems = [os.path.splitext(name)[0] for folder in images for name in tree.files[folder]]
     ends = {stem[-5:] for stem in stems if re.search(r'_\d{4}$', stem)}
     several = len(ends) > 1 and len({stem[:-5] for stem in stems}) < len(stems)
@@ -223,7 +223,7 @@ def _example(tree: Tree, folders: Kinds) -> str:
 
 
 def _say_folders(tree: Tree, layout: Layout) -> None:
-    """Note which folders were taken and which were not."""
+    """Note which folders were used and which were not."""
     parts = layout.parts.values()
     tops = {'images': {p.images for p in parts}, 'masks': {p.masks for p in parts}}
     taken = '; '.join(f'{what} in {", ".join(sorted(found))}' for what, found in tops.items())
@@ -243,7 +243,7 @@ def _say_folders(tree: Tree, layout: Layout) -> None:
 
 
 def _by_content(tree: Tree, kinds: Kinds) -> Optional[Layout]:
-    """Two folders whose names say nothing, one of them with few values in its files."""
+    """Find two folders of neutral names, one of which has files with few values."""
     images = {f: k for f, k in kinds.items() if k.role == 'image'}
     _refuse_several(tree, images, 'images')
     groups = _groups({f: k for f, k in kinds.items() if k.role == ''})
@@ -264,7 +264,7 @@ def _by_content(tree: Tree, kinds: Kinds) -> Optional[Layout]:
 
 
 def _looks_like_masks(tree: Tree, kinds: Kinds) -> bool:
-    """Whether the files of some folders hold few values, or nearly only the two ends of a scale."""
+    """Tell whether files have few values, or nearly only the two ends of a grey scale."""
     paths = [tree.root / folder / name for folder in kinds for name in tree.files[folder]]
     return all(_is_flat(path) for path in evenly(paths, _LOOKED))
 

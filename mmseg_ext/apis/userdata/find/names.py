@@ -1,4 +1,4 @@
-"""Names of classes that came with the data: text files, and JSON of several makers."""
+"""Class names in files of the data set: text files, and JSON of several tools."""
 
 import re
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ _JSONS = (
     'classes.json', 'class_names.json', 'dataset.json', 'labels.json', 'names.json',
     'categories.json', 'label_map.json', 'labelmap.json', 'meta.json',
 )  # fmt: skip
-_LISTS = ('classes', 'labels', 'names', 'categories', 'class_names')  # keys that hold the names
+_LISTS = ('classes', 'labels', 'names', 'categories', 'class_names')  # keys of lists of names
 _VALUES = ('value', 'id', 'index', 'class_id', 'category_id')
 _NAMES = ('name', 'title', 'label', 'class', 'class_name')
 
 
 class Name(NamedTuple):
-    """A name of a class, with its value or color if the file says it."""
+    """A class name, with its value or color if the file has it."""
 
     name: str
     value: Optional[int] = None
@@ -31,22 +31,22 @@ class Name(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """Names of classes, and the file that they are from, or that has none that are understood."""
+    """Class names and the file that they come from; no names if the file was not understood."""
 
     names: list[Name]
     source: str = ''
 
 
 def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
-    """Names from the first usual file of a folder that holds some.
+    """Read the class names from the first usual file in a folder that has some.
 
     Lines of text are ``name``, ``id name``, ``r g b name``, or ``name,r,g,b`` and ``name:r,g,b::``.
     JSON is a list of names, or of dicts of a name and its value or color; or a dict from names
     to values or colors, or from values to names (``dataset.json`` of nnU-Net).
 
     Args:
-        folder: Searched with its subfolders.
-        own: Folders that init itself writes.
+        folder: Folder to search, with its subfolders.
+        own: Folders that init writes itself.
     """
     if folder is None:
         return Listed([])
@@ -93,7 +93,7 @@ def _names_of(content: Any) -> list[Name]:
 
 
 def _entry(item: Any) -> Optional[Name]:
-    """A name of a list: as such, or a dict."""
+    """Read an entry of a list: a name or a dict."""
     if isinstance(item, str):
         return Name(item)
     if not isinstance(item, dict):
@@ -104,7 +104,7 @@ def _entry(item: Any) -> Optional[Name]:
 
 
 def _item(key: str, value: Any) -> Optional[Name]:
-    """An item of a dict: value to name, name to value, or name to color."""
+    """Read an item of a dict: value to name, name to value, or name to color."""
     if re.fullmatch(r'\d{1,5}', key) and isinstance(value, str):
         return Name(value, int(key))
     if type(value) is int:

@@ -1,4 +1,4 @@
-"""Pair the images of some folders with the masks of others by their names."""
+"""Pair images with masks by their names."""
 
 import os
 import re
@@ -10,19 +10,19 @@ from typing import Optional
 
 from .folders import Kinds, Tree
 
-# Endings of masks, the wanted one first where an image has several.
+# Endings of masks, the best one first if an image has several.
 _PREFERRED = ('labeltrainids', 'labelids', 'mask', 'label')
 
 
 @dataclass
 class Folders:
-    """Where a split's images and masks lie, and which of their stems belong to it.
+    """Folders of images and masks of a split, and the stems that belong to it.
 
     Args:
         images: Folder of the images, relative to the root.
         masks: The same for masks.
-        stems: Paths below the folders, without their endings.
-        whole: Whether these are all files of the folders, so that no list is needed.
+        stems: Paths below the folders without endings.
+        whole: Whether these are all files in the folders, so that no list is needed.
     """
 
     images: str
@@ -33,15 +33,15 @@ class Folders:
 
 @dataclass
 class Layout:
-    """What was found in a folder.
+    """The layout found in a folder.
 
     Args:
         root: The folder.
         parts: Folders of each split.
         image_suffix: Endings of image files.
         mask_suffix: Endings of mask files.
-        notes: What was decided, and what was left out, a line each.
-        split_by: What the data say of their splits, for messages.
+        notes: Decisions, and what was left out, one line each.
+        split_by: How the data define their splits, for messages.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Layout:
 
 
 def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
-    """Pair images and masks, a split at a time.
+    """Pair images and masks, split by split.
 
     Args:
         tree: The files.
@@ -61,10 +61,10 @@ def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
         masks: Folders of masks.
 
     Returns:
-        The layout, without a split if no image has a mask.
+        The layout; it has no split if no image has a mask.
 
     Raises:
-        ValueError: If the files of a split lie in several folders.
+        ValueError: If the files of a split are in several folders.
     """
     layout = Layout(tree.root, {}, [], [], [])
     jobs = []
@@ -79,7 +79,7 @@ def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
         layout.image_suffix += _suffixes(tree, own, ends[0])
         layout.mask_suffix += _suffixes(tree, theirs, ends[1])
         jobs.append((split, Folders(_top(tree.root, own), _top(tree.root, theirs))))
-    # The longest first, as one may end in another.
+    # The longest first, as one ending may be part of another.
     layout.image_suffix = sorted(set(layout.image_suffix), key=lambda s: (-len(s), s))
     layout.mask_suffix = sorted(set(layout.mask_suffix), key=lambda s: (-len(s), s))
     for split, part in jobs:
@@ -94,7 +94,7 @@ def _names(tree: Tree, folders: Kinds) -> list[str]:
 
 
 def _top(root: Path, folders: Kinds) -> str:
-    """The folder below which paths of images and masks are alike."""
+    """Return the folder below which images and masks have equal paths."""
     tops = sorted({kind.top for kind in folders.values()})
     if len(tops) > 1:
         raise ValueError(
@@ -106,12 +106,12 @@ def _top(root: Path, folders: Kinds) -> str:
 
 
 def match(part: Folders, layout: Layout, tree: Tree) -> None:
-    """Fill in the stems of images that have a mask, and note the others."""
+    """Set the stems of images that have a mask, and note the others."""
     images = _stems(part.images, layout.image_suffix, tree)
     masks = _stems(part.masks, layout.mask_suffix, tree)
     part.stems = sorted(images & masks)
     part.whole = images <= masks
-    if part.images == part.masks:  # masks, too, may end as images do
+    if part.images == part.masks:  # masks may have the ending of images, too
         images -= _files_of_masks(masks, layout)
     for spare, kind, folder in (
         (sorted(images - masks), 'images without a mask', part.images),
@@ -122,14 +122,14 @@ def match(part: Folders, layout: Layout, tree: Tree) -> None:
 
 
 def _files_of_masks(masks: set[str], layout: Layout) -> set[str]:
-    """What the stems of images would be if masks were images."""
+    """Return the stems that masks would have if they were images."""
     ends = [(mask, image) for mask in layout.mask_suffix for image in layout.image_suffix]
     shared = {mask[: len(mask) - len(image)] for mask, image in ends if mask.endswith(image)}
     return {stem + end for stem in masks for end in shared}
 
 
 def _stems(folder: str, suffixes: Sequence[str], tree: Tree) -> set[str]:
-    """Paths below a folder without their endings; a stem must have one file."""
+    """Return the paths below a folder without endings; a stem must have a single file."""
     found: dict[str, str] = {}
     for place, names in tree.files.items():
         if folder not in ('.', place) and not place.startswith(f'{folder}/'):
@@ -158,7 +158,7 @@ def _suffixes(tree: Tree, folders: Kinds, end: str) -> list[str]:
 
 
 def _endings(images: Sequence[str], masks: Sequence[str], notes: list[str]) -> tuple[str, str]:
-    """What image and mask names have behind the stem that they share, suffix aside."""
+    """Return what image and mask names append to their common stem, before the suffix."""
     image_stems = {os.path.splitext(name)[0] for name in images}
     mask_stems = {os.path.splitext(name)[0] for name in masks}
     if 2 * len(image_stems & mask_stems) >= min(len(image_stems), len(mask_stems)):
@@ -177,18 +177,18 @@ def _endings(images: Sequence[str], masks: Sequence[str], notes: list[str]) -> t
                     f'{", ".join(others[:4])}: mask_suffix of the file chooses others'
                 )
             return image_end, best
-    return '', ''  # nothing fits: the caller says so with examples
+    return '', ''  # nothing fits: the caller raises an error with examples
 
 
 def _common_end(stems: set[str]) -> str:
-    """The ending that all stems share, from a separator on."""
+    """Return the common ending of all stems, from a separator on."""
     shared = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]
     found = re.search(r'[_\-. ].*', shared)
     return found.group(0) if found else ''
 
 
 def _rest_of(stem: str, beginnings: set[str]) -> Optional[str]:
-    """What follows the longest beginning that is known."""
+    """Return what follows the longest known beginning."""
     for length in range(len(stem), 0, -1):
         if stem[:length] in beginnings:
             return stem[length:]
@@ -196,7 +196,7 @@ def _rest_of(stem: str, beginnings: set[str]) -> Optional[str]:
 
 
 def _best_end(ends: Counter) -> str:
-    """The commonest ending; of equally common ones the one that sounds most like class ids."""
+    """Return the most common ending; of equal ones, the one that most suggests class ids."""
 
     def rank(end: str) -> tuple[int, int, str]:
         sounds = [i for i, word in enumerate(_PREFERRED) if word in end.lower().replace('_', '')]

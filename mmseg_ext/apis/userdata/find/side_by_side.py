@@ -13,7 +13,7 @@ from .pairs import Folders, Layout, match
 
 
 def in_one_folder(tree: Tree, kinds: Kinds) -> Optional[Layout]:
-    """Images and masks side by side, told apart by their endings."""
+    """Find images and masks in the same folders by their endings."""
     found = paired_endings([name for folder in kinds for name in tree.files[folder]])
     if not found:
         return None
@@ -29,21 +29,21 @@ def in_one_folder(tree: Tree, kinds: Kinds) -> Optional[Layout]:
 
 
 def _side_by_side(tree: Tree, kinds: Kinds, image_end: str, mask_end: str) -> Optional[Layout]:
-    """The layout of files that end so, in the same folders; ``None`` if there are no pairs."""
+    """Return the layout for these two endings in the same folders; ``None`` without pairs."""
     layout = Layout(tree.root, {}, [image_end], [mask_end], [])
     for split in sorted({kind.split for kind in kinds.values()}):
         tops = [PurePosixPath(kind.top) for kind in kinds.values() if kind.split == split]
         top = os.path.commonpath(tops) or '.'
         part = Folders(top, top)
         match(part, layout, tree)
-        part.whole = False  # the folder holds masks, too, which are no images
+        part.whole = False  # the folder also contains masks, which are not images
         if part.stems:
             layout.parts[split] = part
     return layout if layout.parts else None
 
 
 def paired_endings(names: Sequence[str]) -> Counter:
-    """Endings of an image and of its mask -> number of stems that have both."""
+    """Map pairs of image and mask ending to the number of stems that have both."""
     known = {name.lower() for name in names}
     found: Counter = Counter()
     for name in known:
@@ -56,14 +56,14 @@ def paired_endings(names: Sequence[str]) -> Counter:
                         if stem[: -len(end)] + other in known:
                             found[other, end + suffix] += 1
         if suffix in ('.png', '.bmp', '.tif', '.tiff'):
-            for other in ('.jpg', '.jpeg'):  # photographs are compressed, labels cannot be
+            for other in ('.jpg', '.jpeg'):  # photographs may be JPEG, labels may not
                 if stem + other in known:
                     found[other, suffix] += 1
     return found
 
 
 def in_cases(tree: Tree, kinds: Kinds) -> Optional[Layout]:
-    """A folder for each case, whose files have the same names in each."""
+    """Find one folder per case, in each of which files have the same names."""
     times = Counter(name.lower() for folder in kinds for name in tree.files[folder])
     usual = [name for name, number in times.items() if number > 1 and 2 * number >= len(kinds)]
     roles = {name: read_name(os.path.splitext(name)[0])[0] for name in usual}

@@ -1,6 +1,6 @@
-"""Signs that a data set is not what it seems to be, for init, check and training alike.
+"""Signs that a data set has the wrong content, for init, check and training.
 
-The rules are in ``datasets/signs.py``, as data sets of configs look for them, too.
+The rules are in ``datasets/signs.py``, because the data sets of configs use them too.
 """
 
 from ....datasets.signs import (

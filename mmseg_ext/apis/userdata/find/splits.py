@@ -1,4 +1,4 @@
-"""Splits of a data set: by folders, by lists that came with the data, or by chance."""
+"""Splits of a data set: by folders, by lists in the data set, or at random."""
 
 import os
 import re
@@ -17,11 +17,11 @@ RATIO = 0.8
 
 
 class SplitBy(NamedTuple):
-    """How to split what has no split; ``None`` and ``''`` if the user did not say.
+    """How to split a data set without splits; ``None`` or ``''`` where the user set nothing.
 
     Args:
         ratio: Share of training images.
-        seed: Of the split.
+        seed: Seed of the split.
         groups: Regular expression whose match in a stem (its first group, if it has one) names
             the patient or sequence; images of one stay together.
     """
@@ -31,10 +31,10 @@ class SplitBy(NamedTuple):
     groups: str = ''
 
     def check(self) -> None:
-        """Refuse what would be wrong for any data.
+        """Refuse settings that are wrong for any data.
 
         Raises:
-            ValueError: If the ratio leaves a part empty, or the expression is none.
+            ValueError: If the ratio leaves a part empty, or the regular expression is invalid.
         """
         if self.ratio is not None and not 0 < self.ratio < 1:
             raise ValueError(f'--ratio must lie between 0 and 1, got {self.ratio}')
@@ -48,10 +48,10 @@ class SplitBy(NamedTuple):
             ) from error
 
     def refuse(self, why: str) -> None:
-        """Refuse settings that decide nothing.
+        """Refuse settings that would have no effect.
 
         Raises:
-            ValueError: If one was given.
+            ValueError: If a setting was given.
         """
         given = [
             name for name, value in zip(('--ratio', '--seed', '--groups'), self)
@@ -62,19 +62,19 @@ class SplitBy(NamedTuple):
 
 
 def add_splits(layout: Layout, how: SplitBy, *, own: Sequence[Path] = ()) -> None:
-    """Make sure that there are train and val, by lists in the folder or by chance.
+    """Make sure that there are train and val, by lists in the folder or at random.
 
     Args:
         layout: Changed in place.
-        how: The user's wishes for a split by chance.
-        own: Folders of lists that are init's own, not the data's.
+        how: The user's settings for a random split.
+        own: Folders of lists that init wrote, which do not belong to the data.
 
     Raises:
-        ValueError: If there is nothing to train on, a setting decides nothing, or there are too
-            few images.
+        ValueError: If there is nothing to train on, a setting has no effect, or there are too few
+            images.
     """
     parts = layout.parts
-    if len(parts) == 1:  # Training_Images alone is no split
+    if len(parts) == 1:  # Training_Images alone is not a split
         whole = parts.pop(next(iter(parts)))
         listed = _by_lists(layout, whole, own)
         parts.update(listed or dict(train=whole))
@@ -95,7 +95,7 @@ def add_splits(layout: Layout, how: SplitBy, *, own: Sequence[Path] = ()) -> Non
 
 
 def _hold_out(layout: Layout, how: SplitBy) -> None:
-    """Take val from train."""
+    """Move part of train to val."""
     train = layout.parts['train']
     ratio = RATIO if how.ratio is None else how.ratio
     seed = how.seed or 0
@@ -116,7 +116,7 @@ def _hold_out(layout: Layout, how: SplitBy) -> None:
 
 
 def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> dict[str, Folders]:
-    """Splits by text files called train.txt, val.txt, test.txt, whose lines name the images."""
+    """Read the splits from train.txt, val.txt and test.txt, whose lines name the images."""
     known = set(whole.stems)
     best: dict[str, list[str]] = {}
     source, unknown = '', 0
@@ -143,7 +143,7 @@ def _by_lists(layout: Layout, whole: Folders, own: Sequence[Path]) -> dict[str, 
 
 
 def _say_unused(layout: Layout, own: Sequence[Path]) -> None:
-    """Note files that are called as lists of splits and decide nothing."""
+    """Note files that have the name of a split list but are not used."""
     named = [path for path in data_files(layout.root, own) if path.stem.lower() in SPLITS]
     unused = sorted(path for path in named if path.suffix.lower() in ('.txt', '.csv'))
     if unused:
@@ -159,7 +159,7 @@ def _size(found: dict[str, list[str]]) -> int:
 
 
 def _lists_below(root: Path, own: Sequence[Path]) -> dict[Path, dict[str, Path]]:
-    """Folder -> split -> list."""
+    """Find the lists below a folder: folder -> split -> list."""
     found: dict[Path, dict[str, Path]] = defaultdict(dict)
     for path in data_files(root, own):
         split = SPLITS.get(path.stem.lower())
@@ -169,10 +169,10 @@ def _lists_below(root: Path, own: Sequence[Path]) -> dict[Path, dict[str, Path]]
 
 
 def _listed_stems(path: Path, known: set[str]) -> tuple[list[str], int]:
-    """Stems that a list names, as such, as file names or as paths; none if many are unknown.
+    """Return the stems in a list of stems, file names or paths; none if many are unknown.
 
     Returns:
-        The stems, and how many lines name none.
+        The stems, and the number of lines without a known stem.
     """
     times = Counter(PurePosixPath(stem).name for stem in known)
     names = {PurePosixPath(s).name: s for s in known if times[PurePosixPath(s).name] == 1}
@@ -180,7 +180,7 @@ def _listed_stems(path: Path, known: set[str]) -> tuple[list[str], int]:
     stems = []
     for line in lines:
         line = line.replace('\\', '/').removeprefix('./')
-        words = (line, line.split()[0])  # names may hold blanks, and lines pairs of names
+        words = (line, line.split()[0])  # names may contain spaces, and a line may have two names
         choices = [c for word in words for c in (word, os.path.splitext(word)[0])]
         choices += [names.get(PurePosixPath(os.path.splitext(w)[0]).name, '') for w in words]
         stem = next((c for c in choices if c in known), None)

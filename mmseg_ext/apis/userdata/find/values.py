@@ -9,8 +9,8 @@ from .found import Classes, spare_colors
 from .names import Listed
 
 _MAX_VALUES = 256
-_NO_LABEL = (255, 65535)  # the largest value of a mask means so, unless it is one of a scale
-_IGNORE = 'ignore'  # nnU-Net's name of what has no label
+_NO_LABEL = (255, 65535)  # the largest value means "no label", unless it belongs to a grey scale
+_IGNORE = 'ignore'  # nnU-Net's name of unlabelled pixels
 
 
 def value_classes(counts: Counter, blends: list[int], path: str, listed: Listed) -> Classes:
@@ -64,7 +64,7 @@ def _without_ignored(
 
 
 def _no_label(values: list[int], counts: Counter, listed: Listed) -> tuple[list[int], list[str]]:
-    """The largest value, if it says that there is no label, and a note on it."""
+    """Return the largest value if it means "no label", and a note on it."""
     last = values[-1]
     known = {name.value for name in listed.names}
     if last not in _NO_LABEL or values == [0, last] or last in known:
@@ -76,7 +76,7 @@ def _no_label(values: list[int], counts: Counter, listed: Listed) -> tuple[list[
 
 
 def _unused_names(values: list[int], listed: Listed) -> list[str]:
-    """A note on a file of names that do not fit."""
+    """Return a note on a file of names that do not fit."""
     if not listed.source:
         return []
     more = ', ...' if len(values) > 8 else ''
@@ -88,7 +88,7 @@ def _unused_names(values: list[int], listed: Listed) -> list[str]:
 
 
 def _is_scale(values: list[int]) -> bool:
-    """Whether values are greys at even distances, as 0, 128, 255, which ids are not."""
+    """Tell whether values are evenly spaced greys such as 0, 128, 255, unlike class ids."""
     steps = np.diff(values)
     return len(steps) > 1 and int(steps.min()) >= 16 and int(steps.max() - steps.min()) <= 2
 
@@ -105,9 +105,9 @@ def soft_classes(counts: Counter) -> Classes:
 
 
 def is_soft(counts: Counter) -> bool:
-    """Whether nearly all pixels lie at both ends of a scale of many greys.
+    """Tell whether nearly all pixels are at the two ends of a scale of many greys.
 
-    Class ids besides 255 leave the values just below it empty.
+    Masks of class ids and 255 have no values just below 255.
     """
     top = max(counts)
     below = [value for value in range(top - 8, top) if value in counts]
@@ -124,7 +124,7 @@ def _made_up(value: int, counts: Counter, binary: bool) -> str:
 
 
 def match_names(values: list[int], listed: Listed) -> Optional[tuple[list[int], list[str]]]:
-    """Values and their names: by the values in the list, else by the order of its lines."""
+    """Match values with names: by the values in the list, or by the order of its lines."""
     known = {entry.value: entry.name for entry in listed.names if entry.value is not None}
     if not known:
         known = {index: entry.name for index, entry in enumerate(listed.names)}
@@ -132,7 +132,7 @@ def match_names(values: list[int], listed: Listed) -> Optional[tuple[list[int], 
             known = dict(zip(values, known.values()))
     if not known or not all(value in known for value in values):
         return None
-    # A class of the list that no mask holds keeps its id.
+    # A class of the list that is in no mask keeps its id.
     if known.keys() > set(values) and max(known) <= 255:
         values = sorted(known)
     return values, [known[value] for value in values]

@@ -1,1 +1,1 @@
-"""Objects described by outlines instead of masks, and the masks made of them."""
+"""Annotations of objects by outlines instead of masks, and their conversion to masks."""

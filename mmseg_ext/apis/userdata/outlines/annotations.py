@@ -1,4 +1,4 @@
-"""Files that describe objects in place of masks: which ones lie in a folder, and what they say."""
+"""Detection and reading of annotation files in a folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ from .coco import is_coco, read_coco
 from .drawn import Drawn, check_sizes
 from .labelme import is_labelme, read_labelme
 
-# Whether a JSON file is of a kind, and how its objects are read.
+# Test of a JSON file's format, and reader of its objects.
 _KINDS = ((is_coco, read_coco), (is_labelme, read_labelme))
 
 
 def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
-    """Read the annotations of a folder's images, COCO's or LabelMe's.
+    """Read the annotations of a folder's images in COCO's or LabelMe's format.
 
     Args:
         root: The folder.
-        own: Folders that init itself writes.
+        own: Folders that init writes itself.
 
     Returns:
-        The objects; ``None`` if there are no such files.
+        The annotated images; ``None`` if there are no such files.
 
     Raises:
         ValueError: If a file contradicts itself, or the images.

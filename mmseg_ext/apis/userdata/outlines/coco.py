@@ -1,4 +1,4 @@
-"""Objects of COCO's JSON files: polygons of several parts, run lengths, plain and compressed."""
+"""Objects of COCO's JSON files: polygons, and plain or compressed run lengths."""
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -12,18 +12,18 @@ _LISTS = ('images', 'annotations', 'categories')
 
 
 def is_coco(content: Any) -> bool:
-    """Whether a JSON file's content is COCO's."""
+    """Tell whether the content of a JSON file has COCO's format."""
     return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
 
 
 def read_coco(files: dict[str, Any], images: list[str]) -> Drawn:
     """Read the objects of COCO's JSON files.
 
-    Several files, such as those of three splits, may number their categories differently: their
-    names count. Crowds are of their category, as other objects.
+    Several files, such as those of three splits, may number categories differently, so categories
+    are matched by name. Crowds count as objects of their category.
 
     Args:
-        files: Path of each below the root -> its content.
+        files: Path of each file below the root -> its content.
         images: Paths of the images below the root.
 
     Raises:
@@ -101,7 +101,7 @@ def _id(category: dict) -> tuple[bool, Any]:
 
 
 def _find(name: str, path: str, images: list[str]) -> Optional[str]:
-    """The image that an entry names: beside its file, below the root, or anywhere."""
+    """Find the image that an entry names: beside the file, below the root, or anywhere."""
     name = Path(name.replace('\\', '/')).as_posix()
     known = set(images)
     for folder in (PurePosixPath(path).parent, PurePosixPath('.')):
@@ -110,7 +110,7 @@ def _find(name: str, path: str, images: list[str]) -> Optional[str]:
     base = PurePosixPath(name).name
     found = [image for image in images if f'/{image}'.endswith(f'/{name}')]
     found = found or [image for image in images if PurePosixPath(image).name == base]
-    if len(found) > 1:  # one of each split
+    if len(found) > 1:  # one in each split
         found = [i for i in found if split_of(str(PurePosixPath(i).parent)) == split_of(path)]
     if len(found) > 1:
         raise ValueError(f'{path}: {name} may be {found[0]} or {found[1]}: give its path')
@@ -118,7 +118,7 @@ def _find(name: str, path: str, images: list[str]) -> Optional[str]:
 
 
 class _Segmentation:
-    """Paints the segmentation of an annotation."""
+    """Converts the segmentation of an annotation to a mask."""
 
     def __init__(self, path: str, item: dict) -> None:
         self.where = f'{path}: annotation {item.get("id")}'
@@ -138,7 +138,7 @@ class _Segmentation:
         return pixels
 
     def _run_lengths(self, size: Size) -> np.ndarray:
-        """Runs of background and object in turn, down the columns."""
+        """Decode alternating runs of background and object, column by column."""
         own = self.segmentation.get('size')
         counts = self.segmentation.get('counts')
         if isinstance(counts, str):
@@ -161,9 +161,9 @@ class _Segmentation:
 def decode_counts(text: str) -> list[int]:
     """Read COCO's compressed run lengths.
 
-    A number is written in groups of five bits, the lowest first, as characters from '0' on; the
-    sixth bit says that another group follows, the fifth of the last one is the sign. From the
-    fourth number on, the difference to the last but one is written.
+    A number is stored in groups of five bits, lowest group first, as characters from '0' on. The
+    sixth bit means that another group follows; the fifth bit of the last group is the sign. From
+    the fourth number on, the difference to the number two places before is stored.
     """
     counts: list[int] = []
     number, shift = 0, 0

@@ -1,7 +1,7 @@
-"""Objects that were outlined, painted into masks of class ids.
+"""Conversion of outlined objects to masks of class ids.
 
-A pixel belongs to an object if its middle lies inside of the outline. Where objects overlap, the
-smaller one lies on top; what no object covers is background, id 0.
+A pixel belongs to an object if its centre is inside the outline. Where objects overlap, the
+smallest one wins. Pixels without an object are background, id 0.
 Shape letters: H row, W column, N point of an outline, E edge.
 """
 
@@ -25,16 +25,16 @@ from ..find.pairs import Folders, Layout
 
 Size = tuple[int, int]
 
-IGNORED = '__ignore__'  # the name of what has no label
-_MOST = 254  # classes of an 8-bit mask, besides background and ignored
+IGNORED = '__ignore__'  # the class name of unlabelled regions
+_MOST = 254  # most classes of an 8-bit mask besides background and ignored
 
 
 class Region(NamedTuple):
-    """An object.
+    """An annotated object.
 
     Args:
-        name: Of its class.
-        paint: Size of the image (H, W) -> pixels of the object, ``(H, W)`` bool.
+        name: Name of its class.
+        paint: Function from the image size (H, W) to the mask of the object, ``(H, W)`` bool.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Drawing(NamedTuple):
     """An image with its objects.
 
     Args:
-        image: Its path below the root.
-        size: H and W, as the annotation says; ``None`` if it does not.
-        split: Of the image, or empty.
-        regions: Its objects.
+        image: Path of the image below the root.
+        size: H and W given by the annotation, or ``None``.
+        split: Split of the image, or empty.
+        regions: Objects in the image.
     """
 
     image: str
@@ -58,12 +58,12 @@ class Drawing(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What files of annotations say of a folder's images.
+    """The annotations of a folder's images.
 
     Args:
         drawings: The images.
-        names: Classes that may occur, in the order that their ids shall have.
-        notes: What was left out, a line each.
+        names: Possible classes in the order of their ids.
+        notes: What was left out, one line each.
     """
 
     drawings: list[Drawing]
@@ -72,10 +72,10 @@ class Drawn(NamedTuple):
 
 
 def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
-    """Pixels whose middle is inside of an outline (by the even-odd rule), ``(H, W)`` bool.
+    """Return the pixels whose centre is inside a polygon (even-odd rule), ``(H, W)`` bool.
 
     Args:
-        points_N2: x and y in pixels, the upper left corner of the image being 0, 0.
+        points_N2: x and y in pixels; the upper left corner of the image is (0, 0).
         size: H and W of the image.
     """
     height, width = size
@@ -84,7 +84,7 @@ def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
     high = np.maximum(start_E2[:, 1], end_E2[:, 1])
     first = np.clip(np.ceil(low - 0.5), 0, height).astype(int)
     counts = np.clip(np.ceil(high - 0.5), 0, height).astype(int) - first
-    edges = np.repeat(np.arange(len(counts)), counts)  # once for every row that an edge crosses
+    edges = np.repeat(np.arange(len(counts)), counts)  # an edge for every row that it crosses
     rows = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edges]
     run, rise = (end_E2 - start_E2).T
     x = start_E2[edges, 0] + (rows + 0.5 - start_E2[edges, 1]) * run[edges] / rise[edges]
@@ -95,10 +95,10 @@ def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
 
 
 def find_names(drawn: Drawn) -> tuple[list[str], bool]:
-    """Classes that occur, background first, and whether some pixels are to be ignored.
+    """Return the classes that occur, background first, and whether there are ignored pixels.
 
     Raises:
-        ValueError: If there are too many, or none.
+        ValueError: If there are too many classes, or none.
     """
     seen = Counter(region.name for drawing in drawn.drawings for region in drawing.regions)
     used = [n for n in drawn.names if seen[n] and not is_background(n) and n != IGNORED]
@@ -110,14 +110,14 @@ def find_names(drawn: Drawn) -> tuple[list[str], bool]:
 
 
 def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:
-    """The classes of masks that are painted from annotations.
+    """Return the classes of masks made from annotations.
 
     Args:
         drawn: The annotations.
-        names: In place of those that they have, the background's first.
+        names: New class names instead of those in the annotations, background first.
 
     Raises:
-        ValueError: If there are not as many names as classes.
+        ValueError: If the numbers of names and classes differ.
     """
     own, ignored = find_names(drawn)
     if names and len(names) != len(own):
@@ -131,15 +131,15 @@ def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:
 
 
 def layout_of_drawn(drawn: Drawn, root: Path, masks: str) -> Layout:
-    """Where images lie and painted masks will.
+    """Return the layout of the images and of the masks to write.
 
     Args:
         drawn: The annotations.
         root: Folder of the data.
-        masks: Folder of the masks, relative to it.
+        masks: Folder of the masks, relative to the root.
 
     Raises:
-        ValueError: If two images would have one mask.
+        ValueError: If two images would have the same mask file.
     """
     twice = Counter(PurePosixPath(d.image).with_suffix('') for d in drawn.drawings)
     for stem, number in twice.items():
@@ -164,10 +164,10 @@ def _common(folders: Sequence[PurePosixPath]) -> PurePosixPath:
 
 
 def check_sizes(drawn: Drawn, root: Path) -> None:
-    """Refuse annotations made for images of another size.
+    """Refuse annotations whose image size differs from the image.
 
     Raises:
-        ValueError: If an image cannot be read, or is not of the size that its annotation says.
+        ValueError: If an image cannot be read, or its size differs from its annotation.
     """
     wrong = []
     for drawing in drawn.drawings:
@@ -183,11 +183,11 @@ def check_sizes(drawn: Drawn, root: Path) -> None:
 
 
 def _size_of(path: Path) -> Size:
-    """H and W of an image as it is shown."""
+    """Return H and W of an image as displayed."""
     data = read_bytes(str(path))
     try:
         header = read_header(data)
-    except Exception as error:  # decoders raise anything at a damaged file
+    except Exception as error:  # decoders raise many types for a damaged file
         raise ValueError(f'{path}: cannot be read as an image ({error})') from error
     turned = header.orientation >= 5
     size = (header.height, header.width)
@@ -195,12 +195,12 @@ def _size_of(path: Path) -> Size:
 
 
 def paint_masks(drawn: Drawn, root: Path, folder: Path) -> None:
-    """Write a mask for each image, at its path below the root, as PNG of class ids.
+    """Write a PNG mask of class ids for each image, at the image's path below ``folder``.
 
     Args:
         drawn: The annotations.
         root: Folder of the images.
-        folder: Of the masks.
+        folder: Folder of the masks.
     """
     new = not folder.exists()
     try:
@@ -223,7 +223,7 @@ def _paint_all(drawn: Drawn, root: Path, folder: Path) -> None:
 
 
 def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
-    """The mask of an image, ``(H, W)`` uint8."""
+    """Return the mask of an image, ``(H, W)`` uint8."""
     labels = np.zeros(size, np.uint8)
     painted = [(region.paint(size), region.name) for region in drawing.regions]
     for pixels, name in sorted(painted, key=lambda pair: -int(pair[0].sum())):
@@ -232,6 +232,6 @@ def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
 
 
 def split_of(path: str) -> str:
-    """The split that the names on a path say, those nearest to the file first."""
+    """Return the split in the names of a path; the name nearest to the file counts."""
     parts = PurePosixPath(os.path.splitext(path)[0]).parts
     return next((read_name(p)[1] for p in reversed(parts) if read_name(p)[1]), '')

@@ -11,11 +11,11 @@ from PIL import Image
 
 from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
 
-_CORNERS = 64  # of a circle
+_CORNERS = 64  # corners of the polygon for a circle
 
 
 def is_labelme(content: Any) -> bool:
-    """Whether a JSON file's content is LabelMe's."""
+    """Tell whether the content of a JSON file has LabelMe's format."""
     return isinstance(content, dict) and isinstance(content.get('shapes'), list)
 
 
@@ -23,11 +23,11 @@ def read_labelme(files: dict[str, Any], images: list[str]) -> Drawn:
     """Read the objects of LabelMe's JSON files: polygons, rectangles, circles and masks.
 
     Args:
-        files: Path of each below the root -> its content.
+        files: Path of each file below the root -> its content.
         images: Paths of the images below the root.
 
     Raises:
-        ValueError: If a file contradicts itself, or none has its image.
+        ValueError: If a file contradicts itself, or no file has its image.
     """
     drawings, notes, missing, thin = [], [], [], 0
     for path, content in sorted(files.items()):
@@ -58,7 +58,7 @@ def read_labelme(files: dict[str, Any], images: list[str]) -> Drawn:
 
 
 def _image_of(path: str, content: dict, images: list[str]) -> Optional[str]:
-    """The image that a file names, or the one of its own name, beside it or anywhere."""
+    """Find the image that a file names, or one with its own name, beside it or anywhere."""
     folder = PurePosixPath(path).parent
     named = PurePosixPath(str(content.get('imagePath') or '').replace('\\', '/')).name
     stem = PurePosixPath(path).stem
@@ -78,7 +78,7 @@ def _size(content: dict) -> Optional[Size]:
 
 
 def _region(shape: dict, path: str) -> Optional[Region]:
-    """An object; ``None`` for points and lines."""
+    """Read an object; ``None`` for points and lines."""
     kind = shape.get('shape_type') or 'polygon'
     points = np.array(shape['points'], np.float64).reshape(-1, 2)
     if not np.isfinite(points).all():
@@ -96,7 +96,7 @@ def _outline(kind: str, points: np.ndarray) -> Optional[np.ndarray]:
     if kind == 'rectangle' and len(points) == 2:
         (left, top), (right, bottom) = points
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    if kind == 'circle' and len(points) == 2:  # its middle, and a point on it
+    if kind == 'circle' and len(points) == 2:  # the centre and a point on the circle
         radius = np.hypot(*(points[1] - points[0]))
         turns = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
         return points[0] + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -112,7 +112,7 @@ def _stored_mask(shape: dict, path: str) -> np.ndarray:
 
 
 def _placed(stored: np.ndarray, corner: np.ndarray, size: Size) -> np.ndarray:
-    """Put a stored piece at its upper left corner."""
+    """Place a stored mask at its upper left corner in the image."""
     pixels = np.zeros(size, bool)
     left, top = (max(int(round(value)), 0) for value in corner)
     place = pixels[top : top + stored.shape[0], left : left + stored.shape[1]]
