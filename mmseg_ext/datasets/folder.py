@@ -14,7 +14,8 @@ from ..core.labels import IGNORE, evenly
 from ..core.masks import read_mask
 from ..core.words import check_choice
 from .checked import CheckedSegDataset
-from .signs import facts_without, mask_facts, mask_signs
+from .mask_facts import facts_without, mask_facts
+from .signs import mask_signs
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')

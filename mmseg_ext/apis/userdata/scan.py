@@ -14,17 +14,9 @@ import numpy as np
 from ...core.labels import evenly
 from ...core.masks import read_mask, read_stored_mask
 from ...core.reading import Picture, read_color_picture, read_picture
+from ...datasets.mask_facts import MaskFacts, facts_of, facts_without
 from ...datasets.multichannel import LoadImage
-from ...datasets.signs import (
-    MaskFacts,
-    Sign,
-    facts_of,
-    facts_without,
-    images_are_masks,
-    is_same_picture,
-    mask_signs,
-    shown_forms,
-)
+from ...datasets.signs import Sign, images_are_masks, is_same_picture, mask_signs, shown_forms
 from .file import DataFile
 from .pairing import Pair, and_more, pair_files
 

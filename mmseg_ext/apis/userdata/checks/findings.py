@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ....datasets.signs import MaskFacts
+from ....datasets.mask_facts import MaskFacts
 from ..file import DataFile
 from ..pairing import Pair
 from ..scan import MaskCount

@@ -25,6 +25,7 @@ import numpy as np
 
 from ....core.labels import evenly
 from ....core.masks import read_stored_mask
+from ....datasets.mask_facts import codes_of
 from .folders import Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
 from .pairs import Layout, pair_folders
 from .side_by_side import in_cases, in_one_folder, paired_endings
@@ -274,7 +275,7 @@ def _is_flat(path: Path) -> bool:
         mask = read_stored_mask(str(path)).values
     except (OSError, ValueError):
         return False
-    codes = mask if mask.ndim == 2 else mask.astype(np.int64) @ np.array([65536, 256, 1])
+    codes = codes_of(mask)
     values, numbers = np.unique(codes, return_counts=True)
     if len(values) <= _FEW_VALUES:
         return True

@@ -3,18 +3,15 @@
 The rules are in ``datasets/signs.py``, because the data sets of configs use them too.
 """
 
+from ....datasets.mask_facts import MaskFacts, facts_of, facts_without, mask_facts
 from ....datasets.signs import (
-    MaskFacts,
     Sign,
     blended_values,
-    facts_of,
-    facts_without,
     images_are_masks,
     instance_numbers,
     interpolated,
     is_same_picture,
     lossy,
-    mask_facts,
     mask_signs,
     object_colors,
     palette_beside_colors,
