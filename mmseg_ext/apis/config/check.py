@@ -1,10 +1,10 @@
 """Find configuration keys that do not exist, before anything is written or built.
 
-mmengine hands a registered module its dict as keyword arguments; a misspelt key ends in a
-``TypeError`` from somewhere inside, or, when a constructor takes ``**kwargs`` or the key stands
-at top level, in nothing at all. Here every dict with a ``type`` is compared with the constructor's
-signature, ``**kwargs`` followed through the parents as long as they do nothing but pass it on.
-What cannot be decided is accepted, unless it is nearly the name of an argument.
+mmengine passes a dict to its registered module as keyword arguments. A misspelt key raises a
+``TypeError`` deep inside; it has no effect at all if the constructor takes ``**kwargs`` or the key
+is at top level. Here every dict with a ``type`` is compared with the signature of the constructor.
+``**kwargs`` are followed to the parent classes as long as they are only passed on. A key that
+cannot be decided is accepted, unless it closely resembles an argument.
 """
 
 import inspect
@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 from ...core.words import did_you_mean, nearest
 from .signatures import arguments_of
 
-# What is built from which top-level key; the first match wins.
+# Registry for each top-level key; the first match counts.
 _REGISTRIES = {
     'model': registry.MODELS,
     'tta_model': registry.MODELS,
@@ -41,7 +41,7 @@ _REGISTRIES = {
     'custom_hooks': registry.HOOKS,
     'visualizer': registry.VISUALIZERS,
 }
-# Keys below which another registry takes over.
+# Keys whose value belongs to another registry.
 _INNER = {
     'pipeline': registry.TRANSFORMS,
     'transforms': registry.TRANSFORMS,
@@ -53,7 +53,7 @@ _INNER = {
     'vis_backends': registry.VISBACKENDS,
     'assigner': registry.TASK_UTILS,
 }
-# Keys that a builder takes out before it calls the constructor.
+# Keys that a builder removes before it calls the constructor.
 _CONSUMED = {
     'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg'},
     'param_scheduler': {'convert_to_iter_based'},
@@ -73,11 +73,11 @@ _RUNNER_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {'self', 'c
 
 
 class UnknownKeyError(ValueError):
-    """A key or type in a config that nothing reads."""
+    """A key or type in a config that does not exist."""
 
 
 def check_config(cfg: Config) -> None:
-    """Compare a config with what its modules accept.
+    """Compare a config with the arguments of its modules.
 
     Args:
         cfg: A complete config.
@@ -101,7 +101,7 @@ def check_config(cfg: Config) -> None:
 
 
 def _kind_problems(key: str, value: Any) -> Iterator[str]:
-    """Say where a text or a number stands for what is to be built."""
+    """Report a text or number where a module config is expected."""
     listed = isinstance(value, (list, tuple))
     if key == 'custom_hooks' and value is not None and not listed:
         yield f'{key} must be a list of dicts, got {value!r}'
@@ -118,16 +118,16 @@ def _suggest(word: str, known: Any, cutoff: float = 0.6) -> str:
 
 
 def _hint(word: str, known: Any, cutoff: float = 0.6) -> str:
-    """Similar names, or all when they are few enough to read."""
+    """Suggest similar names, or all if they are few."""
     return _suggest(word, known, cutoff) or (
         f'; it has {", ".join(sorted(known))}' if 0 < len(known) <= 20 else ''
     )
 
 
 def _top_level_problems(cfg: Config) -> Iterator[str]:
-    """Misspelt Runner settings; other top-level names are the file's own variables."""
+    """Report misspelt Runner settings; other top-level names are variables of the file."""
     for key in cfg:
-        if key not in _RUNNER_KEYS and not key.isupper():  # constants of the file
+        if key not in _RUNNER_KEYS and not key.isupper():  # capitals are constants of the file
             hint = _suggest(key, _RUNNER_KEYS, cutoff=0.92)
             if hint:
                 yield f'{key} is no setting of the Runner{hint}'
@@ -142,7 +142,7 @@ def _problems(path: str, value: Any, current: Registry, key: str) -> Iterator[st
     if 'type' in value:
         yield from _module_problems(path, value, current, key)
     if str(value.get('type', '')).startswith('Albu'):
-        return  # holds transforms of albumentations, which are in no registry
+        return  # contains transforms of albumentations, which have no registry
     for name, item in value.items():
         yield from _problems(f'{path}.{name}', item, _INNER.get(name, current), name)
 
@@ -151,7 +151,7 @@ def _module_problems(path: str, value: dict, current: Registry, key: str) -> Ite
     kind = value['type']
     if isinstance(kind, str):
         if '.' in kind and kind.split('.')[0] not in ('mmengine', 'mmcv', 'mmseg', 'mmseg_ext'):
-            return  # another package's, imported when it is built
+            return  # of another package, imported when it is built
         found = _find(kind, current)
         if found is None:
             yield (
@@ -165,7 +165,7 @@ def _module_problems(path: str, value: dict, current: Registry, key: str) -> Ite
 
 
 def _find(name: str, first: Registry) -> Optional[Callable]:
-    """A registered module, looked for in the expected registry and then in all others."""
+    """Find a registered module in the expected registry, or else in all others."""
     for place in (first, *_REGISTRIES.values(), *_INNER.values()):
         found = place.get(name)
         if found is not None:
@@ -184,7 +184,7 @@ def _names(place: Optional[Registry]) -> set:
 def _signature_problems(path: str, kind: Callable, given: set, consumed: set) -> list[str]:
     accepted, swallows = arguments_of(kind)
     unknown = sorted(given - consumed - accepted)
-    if swallows:  # may be meant for **kwargs, unless it is nearly the name of an argument
+    if swallows:  # may be for **kwargs, unless it resembles an argument
         unknown = [key for key in unknown if _suggest(key, accepted, cutoff=0.88)]
     name = getattr(kind, '__name__', str(kind))
     removed = getattr(kind, 'REMOVED', {})
@@ -196,15 +196,15 @@ def _signature_problems(path: str, kind: Callable, given: set, consumed: set) ->
 
 
 def check_options(cfg: Config, options: dict) -> None:
-    """Refuse ``--cfg-options`` that lead nowhere; new keys of existing dicts are allowed.
+    """Refuse ``--cfg-options`` for keys that do not exist; new keys in existing dicts are allowed.
 
     Args:
         cfg: The config before the options are merged.
-        options: Dotted keys to values.
+        options: Values by dotted key.
 
     Raises:
-        UnknownKeyError: If a dict on the way does not exist, or the last key resembles one that
-            does.
+        UnknownKeyError: If a dict in the path does not exist, or the last key resembles an existing
+            one.
     """
     for option in options:
         place: Any = cfg

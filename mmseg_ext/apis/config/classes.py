@@ -1,4 +1,4 @@
-"""What a config says of the classes of its data, and whether the network tells as many apart."""
+"""Classes of a config's data, and the check that the network has as many."""
 
 from typing import Any, Optional
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def class_metas(cfg: Config, part: str = 'test') -> list[dict]:
-    """What a config says of the classes of a split, the setting before the data set's own.
+    """Return the class information of a split; a setting in the config comes before the data set's.
 
     Args:
         cfg: A complete config.
@@ -18,7 +18,7 @@ def class_metas(cfg: Config, part: str = 'test') -> list[dict]:
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = (cfg.get(f'{part}_dataloader') or {}).get('dataset') or {}
-    while dataset.get('dataset') or dataset.get('datasets'):  # wrapped, or several joined
+    while dataset.get('dataset') or dataset.get('datasets'):  # wrapped or concatenated
         dataset = dataset.get('dataset') or dataset['datasets'][0]
     kind = dataset.get('type')
     found = DATASETS.get(kind) if isinstance(kind, str) else kind
@@ -26,7 +26,7 @@ def class_metas(cfg: Config, part: str = 'test') -> list[dict]:
 
 
 def known_classes(cfg: Config, part: str = 'test') -> Optional[list[str]]:
-    """Names of the classes of a split, ``None`` if the config does not tell."""
+    """Return the class names of a split; ``None`` if the config does not have them."""
     for meta in class_metas(cfg, part):
         if meta.get('classes'):
             return list(meta['classes'])
@@ -34,15 +34,15 @@ def known_classes(cfg: Config, part: str = 'test') -> Optional[list[str]]:
 
 
 def check_num_classes(model: Any, cfg: Config, part: str) -> None:
-    """Refuse a network that tells more or fewer classes apart than the data have.
+    """Refuse a network whose number of classes differs from the data.
 
     Args:
-        model: Built from ``cfg``.
-        cfg: Names the data, too.
-        part: The split that is used first.
+        model: Model built from ``cfg``.
+        cfg: Config of model and data.
+        part: The first split that is used.
 
     Raises:
-        ValueError: With the setting and both numbers.
+        ValueError: If they differ; the message names the setting and both numbers.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
@@ -61,7 +61,7 @@ def check_num_classes(model: Any, cfg: Config, part: str) -> None:
 
 
 def _has_sigmoid(head: Any) -> bool:
-    """Whether one channel is trained, or asked by a threshold, for two classes."""
+    """Tell whether a head has one channel for two classes (sigmoid loss or threshold)."""
     losses = getattr(head, 'loss_decode', None)
     several = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
     plain = [loss for loss in several if getattr(loss, 'use_sigmoid', None) is False]

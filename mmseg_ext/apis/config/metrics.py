@@ -1,8 +1,8 @@
-"""The metrics of a config, and what each of them can be asked for.
+"""The metrics of a config and their abilities.
 
-A metric declares what it does by the arguments that it takes: ``output_dir`` for one that writes
-the predicted masks, ``summary_file``, ``per_image_file`` and ``extra`` for one that writes the
-results of a run. So nothing here, nor in what reads it, knows a metric by its name.
+The arguments of a metric tell what it can do: with ``output_dir`` it writes predicted masks; with
+``summary_file``, ``per_image_file`` and ``extra`` it writes the results of a run. So no code here
+depends on the name of a metric.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from .signatures import arguments_of
 
 
 def metrics_of(cfg: Config, part: str = 'test') -> list[dict]:
-    """List the configs of a split's metrics; none without an evaluator.
+    """List the metric configs of a split; empty without an evaluator.
 
     Args:
         cfg: A complete config.
@@ -26,11 +26,11 @@ def metrics_of(cfg: Config, part: str = 'test') -> list[dict]:
 
 
 def takes(metric: dict, argument: str) -> bool:
-    """Whether a metric takes an argument by name; one that is not registered takes none.
+    """Tell whether a metric takes an argument; False if the metric is not registered.
 
     Args:
         metric: Settings with their ``type``.
-        argument: Name, such as ``'output_dir'``.
+        argument: Name of the argument, such as ``'output_dir'``.
     """
     kind: Any = metric.get('type')
     kind = METRICS.get(kind) if isinstance(kind, str) else kind
@@ -38,11 +38,11 @@ def takes(metric: dict, argument: str) -> bool:
 
 
 def add_facts(metrics: Iterable[dict], facts: dict[str, Any]) -> None:
-    """Let the metrics that write the results of a run write facts about it beside the scores.
+    """Add facts to the results that metrics write.
 
     Args:
         metrics: Settings with their ``type``; changed in place.
-        facts: Name to what JSON can hold.
+        facts: JSON values by name.
     """
     for metric in metrics:
         if takes(metric, 'summary_file') and takes(metric, 'extra'):

@@ -8,7 +8,7 @@ from ...core.words import check_choice
 
 
 def check_numbers(cfg: Config) -> None:
-    """Refuse settings that mmseg would stumble over in the middle of a run, or compute NaN with.
+    """Refuse numbers that would make mmseg fail in the middle of a run, or compute NaN.
 
     Args:
         cfg: A complete config.
@@ -37,13 +37,13 @@ def check_numbers(cfg: Config) -> None:
             )
 
 
-# What a loop divides by or compares with only after its first step -> the least that it may be.
+# Setting that a loop uses only after its first step -> smallest allowed value.
 _LOOP_COUNTS = dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0)
-_HOOK_COUNTS = ('interval', 'max_keep_ckpts')  # 0 and below: never, or without bound
+_HOOK_COUNTS = ('interval', 'max_keep_ckpts')  # 0 and below mean never, or unlimited
 
 
 def _check_counts(cfg: Config) -> None:
-    """Refuse a loop or a hook that would count in anything but whole numbers.
+    """Refuse a loop or hook whose counts are not whole numbers.
 
     Raises:
         ValueError: Naming the first such setting.

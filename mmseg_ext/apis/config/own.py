@@ -1,7 +1,7 @@
-"""The config that a checkpoint was trained with: from its own text, which is read and never run.
+"""The config of a checkpoint's training, read from its text without running it.
 
-mmengine keeps that text in each checkpoint and in the work folder. It consists of literals and
-``dict(...)`` alone; whatever holds more is not taken.
+mmengine saves this text in each checkpoint and in the work folder. Text that contains anything but
+literals and ``dict(...)`` is not used.
 """
 
 import ast
@@ -21,12 +21,12 @@ def own_config(
     """Find the config of the training that wrote a checkpoint.
 
     Args:
-        content: Of the checkpoint.
-        checkpoint: Its file; the folder may hold the config, too.
-        config: The config that was given; its name is looked for first.
+        content: Content of the checkpoint.
+        checkpoint: File of the checkpoint; its folder may contain the config too.
+        config: The config that the user gave; a file of its name is tried first.
 
     Returns:
-        Where it was found, and the config; ``None`` without any.
+        The place where it was found, and the config; ``None`` if there is none.
     """
     for place, text in _texts(content, Path(checkpoint), Path(str(config).split('::')[-1]).stem):
         settings = read_settings(text)
@@ -50,7 +50,7 @@ def _texts(content: dict, checkpoint: Path, stem: str) -> Iterator[tuple[str, st
 
 
 def read_settings(text: str) -> Optional[dict]:
-    """Read assignments of literals and ``dict(...)``; ``None`` if there is anything else."""
+    """Read assignments of literals and ``dict(...)``; return ``None`` for any other code."""
     try:
         tree = ast.parse(text)
         return dict(_assignment(node) for node in tree.body)
@@ -76,7 +76,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _called(node: ast.Call) -> dict:
-    """Value of ``dict(a=1)`` or, with keys that are no names, ``dict({0: 1})``."""
+    """Return the value of ``dict(a=1)``, or of ``dict({0: 1})`` with keys that are not names."""
     if not isinstance(node.func, ast.Name) or node.func.id != 'dict' or len(node.args) > 1:
         raise ValueError('a call of something else than dict')
     first = dict(_value(node.args[0])) if node.args else {}

@@ -1,7 +1,7 @@
-"""Say what to install before a model asks a package that is not there, or does not load.
+"""Check of optional packages: tells what to install before a model needs a missing package.
 
-mmengine reports a missing mmpretrain as a type that is in no registry, and a torchvision built for
-another torch as an unknown operator, in a traceback.
+mmengine reports a missing mmpretrain as a type that is not registered, and a torchvision for
+another torch version as an unknown operator, both in a traceback.
 """
 
 import importlib
@@ -12,15 +12,15 @@ from ...env import import_torchvision, version_of
 
 
 def check_packages(model: Any) -> None:
-    """Import what a model needs beyond the package's own requirements.
+    """Import the packages that a model needs beyond this package's requirements.
 
     Args:
         model: Config of the model.
 
     Raises:
-        ImportError: With the setting that needs the package, and what to install.
+        ImportError: If one is missing; the message names the setting and what to install.
     """
-    # mmengine imports an installed torchvision at every start, wanted or not.
+    # mmengine always imports torchvision if it is installed.
     if version_of('torchvision') is not None:
         import_torchvision('mmengine')
     for setting, kind in _types(model, 'model'):
@@ -49,7 +49,7 @@ def _types(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
 def _import(module: str, user: str, what: str) -> None:
     try:
         importlib.import_module(module)
-    except Exception as error:  # half an installation may raise anything
+    except Exception as error:  # an incomplete installation may raise any type
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ImportError(
             f'{user} needs {module.split(".")[0]} ({reason[0]}): pip install {what}'

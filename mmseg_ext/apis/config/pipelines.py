@@ -1,7 +1,7 @@
-"""Which steps prepare an image for a model: those of the loader that the test reads.
+"""The pipeline steps that prepare an image for a model: those of the test data loader.
 
-``test_pipeline`` at the top of a config is but a variable, which a config that sets its loaders by
-itself leaves behind.
+``test_pipeline`` at the top of a config is only a variable; it is unused if a config sets its data
+loaders in another way.
 """
 
 import logging
@@ -20,10 +20,10 @@ _NAMED = (*LOADERS, 'LoadBiomedicalAnnotation', 'LoadDepthAnnotation')
 
 
 def pipeline_of(dataset: Any) -> Optional[list]:
-    """The pipeline of a data set's config, also of one that others wrap or join.
+    """Return the pipeline of a data set's config, also if it is wrapped or concatenated.
 
     Args:
-        dataset: Of a loader; of several that are joined, the first one counts.
+        dataset: Data set config of a loader; of concatenated ones, the first counts.
     """
     if not isinstance(dataset, dict):
         return None
@@ -33,10 +33,10 @@ def pipeline_of(dataset: Any) -> Optional[list]:
 
 
 def test_steps(cfg: Config) -> list[dict]:
-    """Steps by which the test of a config prepares an image, without those that read labels.
+    """Return the steps that prepare a test image, without those that read labels.
 
-    Those of ``test_dataloader`` count; ``test_pipeline`` does where there is no loader. Where both
-    are there and differ, one line says which is taken.
+    They come from ``test_dataloader`` or, without one, from ``test_pipeline``. If both exist and
+    differ, a log line says which is used.
 
     Raises:
         ValueError: If the config has neither.
@@ -67,12 +67,12 @@ def _without_labels(steps: list) -> list[dict]:
 
 
 def label_loader(steps: list) -> dict:
-    """The first step of a pipeline that reads a mask; mmseg's own if there is none."""
+    """Return the first step of a pipeline that reads a mask; mmseg's own if there is none."""
     return next((s for s in steps if s['type'] in LOADERS), dict(type='LoadAnnotations'))
 
 
 def reads_labels(step: dict) -> bool:
-    """Whether a step of a pipeline reads a file of labels, which a new image does not have."""
+    """Tell whether a step reads a label file, which a new image does not have."""
     kind = step['type']
     if kind in _NAMED:
         return True

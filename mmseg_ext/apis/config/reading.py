@@ -1,4 +1,4 @@
-"""Read a config file: it is a program, and whatever is wrong in it is its author's, not ours."""
+"""Read a config file, which is a program: any error in it is reported as the user's."""
 
 from typing import Union
 
@@ -13,20 +13,20 @@ def read_config(path: PathLike) -> Config:
     """Read a config file that is there; types that have another name today get it.
 
     Raises:
-        ValueError: If it cannot be read, whatever it does.
+        ValueError: If it cannot be read, for any reason.
     """
     try:
         cfg = Config.fromfile(path)
     except signals.Stopped:
         raise
-    except (Exception, SystemExit) as error:  # it may end us
+    except (Exception, SystemExit) as error:  # a config may call sys.exit
         raise unreadable(path, error) from error
     renew_types(cfg)
     return cfg
 
 
 def unreadable(path: PathLike, error: Union[Exception, SystemExit], hint: str = '') -> ValueError:
-    """Say of a config, and where there is one of a line, what went wrong."""
+    """Return an error that names the config, the line if known, and the cause."""
     where = error.lineno if isinstance(error, SyntaxError) else None
     line = '' if where is None else f', line {where}'
     return ValueError(f'config {path}{line} cannot be read: {type(error).__name__}: {error}{hint}')

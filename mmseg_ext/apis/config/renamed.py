@@ -19,7 +19,7 @@ def renew_types(cfg: Config) -> None:
     types do is the same.
 
     Args:
-        cfg: Changed in place.
+        cfg: Config, changed in place.
     """
     _renew(cfg._cfg_dict)
 

@@ -1,10 +1,10 @@
-"""Change the length of a run by one number."""
+"""Change the length of a run by a single number."""
 
 from typing import Any, Optional
 
 from mmengine.config import Config
 
-VALIDATIONS = 10  # at most, in a shortened run; rows of many validations would do nothing else
+VALIDATIONS = 10  # most validations in a shortened run, which would otherwise mainly validate
 
 
 def _scaled(value: int, ratio: float) -> int:
@@ -14,9 +14,8 @@ def _scaled(value: int, ratio: float) -> int:
 def set_max_iters(cfg: Config, max_iters: int) -> None:
     """Rescale loop, schedulers, validation and checkpoint intervals.
 
-    A run that gets shorter validates at most ten times. A config that trains by epochs then trains
-    by iterations: what was to happen after a share of its epochs happens after that share of the
-    iterations.
+    A shortened run validates at most ten times. A config that trains by epochs is changed to
+    iterations, with all events at the same fraction of the run.
 
     Args:
         cfg: Changed in place.
@@ -24,7 +23,7 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
 
     Raises:
         ValueError: If the number is not positive, the config has no training loop that can be
-            rescaled, or a hook of it counts epochs.
+            rescaled, or one of its hooks counts epochs.
     """
     if not isinstance(max_iters, int) or max_iters < 1:
         raise ValueError(f'max_iters must be a positive integer, got {max_iters!r}')
@@ -42,7 +41,7 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
 
 
 def _scale_intervals(cfg: Config, ratio: float, least: int) -> None:
-    """Rescale when is validated and saved; a checkpoint for each validation stays one."""
+    """Rescale the intervals of validation and checkpoints; equal intervals stay equal."""
     loop, last = cfg.train_cfg, cfg.train_cfg['max_iters']
     checkpoint = cfg.get('default_hooks', {}).get('checkpoint') or {}
     saves = not checkpoint.get('by_epoch', True) and checkpoint.get('interval', -1) > 0
@@ -57,7 +56,7 @@ def _scale_intervals(cfg: Config, ratio: float, least: int) -> None:
 
 
 def set_val_interval(cfg: Config, steps: int) -> None:
-    """Validate at another interval, and save where it was saved at each validation.
+    """Change the validation interval, and the checkpoint interval if it was equal.
 
     Args:
         cfg: Changed in place.
@@ -71,10 +70,11 @@ def set_val_interval(cfg: Config, steps: int) -> None:
 
 
 def short_schedule(cfg: Config) -> Optional[str]:
-    """Say so if the schedule ends before the loop does, whose rate then stays where it is.
+    """Return a warning if the learning rate schedule ends before the training loop.
 
     Args:
-        cfg: Its ``train_cfg`` was lengthened by itself, so that the schedule may be another run's.
+        cfg: Config whose ``train_cfg`` may have been lengthened without its schedule. The learning
+            rate would then stay at its last value.
     """
     loop = cfg.get('train_cfg') or {}
     unit = 'max_epochs' if 'max_epochs' in loop else 'max_iters'
@@ -92,7 +92,7 @@ def short_schedule(cfg: Config) -> Optional[str]:
 
 
 def late_validation(cfg: Config) -> Optional[str]:
-    """Say so if a training ends before its first validation, so that it keeps no best checkpoint.
+    """Return a warning if training ends before its first validation, without a best checkpoint.
 
     Args:
         cfg: A complete config.
@@ -112,14 +112,14 @@ def _scale_scheduler(scheduler: dict, ratio: float) -> None:
     for key in ('begin', 'end', 'T_max'):
         if key in scheduler:
             scheduler[key] = _scaled(scheduler[key], ratio)
-    if 'end' in scheduler:  # a very short run must not leave a phase without a step
+    if 'end' in scheduler:  # even in a very short run, each phase has a step
         scheduler['end'] = max(scheduler['end'], scheduler.get('begin', 0) + 1)
     if 'milestones' in scheduler:
         scheduler['milestones'] = [_scaled(step, ratio) for step in scheduler['milestones']]
 
 
 def _count_iterations(cfg: Config) -> None:
-    """Turn a loop of epochs into one of as many iterations, to be rescaled."""
+    """Turn an epoch loop into a loop of as many iterations, to be rescaled."""
     loop = cfg.get('train_cfg') or {}
     hooks = [hook.get('type') for hook in cfg.get('custom_hooks') or []]
     if 'max_epochs' not in loop or 'dynamic_intervals' in loop or 'FlatCosineLrHook' in hooks:

@@ -11,11 +11,12 @@ from torch import nn
 
 @cache
 def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
-    """Names of the arguments that a class or function takes.
+    """Return the names of the arguments of a class or function.
 
     Returns:
-        The names, and whether any other name may be taken as well: ``**kwargs`` that do more than
-        go to the parent. A function says in ``passes_on_to`` to which class, or a kind of it.
+        The names, and whether other names may be accepted too, by ``**kwargs`` that are not only
+        passed to the parent. The attribute ``passes_on_to`` of a function names the class, or base
+        class, that gets its ``**kwargs``.
     """
     if not inspect.isclass(kind):
         names, swallow = _own_arguments(kind)
@@ -38,10 +39,10 @@ def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
 
 
 def _own_arguments(function: Callable) -> tuple:
-    """Named arguments, and the name of ``**kwargs`` if there is one."""
+    """Return the named arguments, and the name of ``**kwargs`` if there is one."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # written in C: unknown
+    except (TypeError, ValueError):  # written in C: no signature
         return frozenset(), 'kwargs'
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     swallow = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
@@ -50,7 +51,7 @@ def _own_arguments(function: Callable) -> tuple:
 
 
 def _only_passed_on(init: Callable, name: str) -> bool:
-    """Whether ``**name`` appears only in the call of the parent's ``__init__``."""
+    """Tell whether ``**name`` is only used in the call of the parent's ``__init__``."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):

@@ -1,4 +1,4 @@
-"""The configs that the package carries, and how long one of them trains."""
+"""The configs of the package, and their number of training iterations."""
 
 from functools import cache
 from pathlib import Path
@@ -10,16 +10,16 @@ PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def configs_folder() -> Path:
-    """The configs of the checkout, or those that an installed package carries."""
+    """Return the folder of the configs in the checkout or the installed package."""
     checkout = PACKAGE.parent / 'configs'
     return checkout if checkout.is_dir() else PACKAGE / '.mim' / 'configs'
 
 
 @cache
 def written_length(name: str) -> Optional[int]:
-    """Iterations of the package's config of a name; ``None`` if it has none, or counts epochs."""
+    """Return the iterations of the named config; ``None`` if it does not exist or counts epochs."""
     found = sorted(configs_folder().glob(f'*/{name}.py')) if name else []
     if not found:
         return None
-    cfg = Config.fromfile(found[0], use_environment_variables=False)  # which are told as a log line
+    cfg = Config.fromfile(found[0], use_environment_variables=False)  # which mmengine would log
     return cfg.train_cfg.get('max_iters')
