@@ -1,7 +1,7 @@
-"""Several models as one: the mean of their probabilities.
+"""Ensemble of several models: the mean of their probabilities.
 
-Differs from averaging weights: nothing is assumed about the models but that they know the same
-classes. Shape letters: K class, H row, W column.
+Unlike averaging weights, it only requires that the models have the same classes.
+Shape letters: K class, H row, W column.
 """
 
 import copy
@@ -30,11 +30,11 @@ from .predictor import Failure, find_images
 class AveragedModel(nn.Module):
     """Segmentors whose probabilities are averaged; predicts like one of them.
 
-    ``seg_logits`` of its samples hold the mean probability, and ``pred_sem_seg`` the most probable
-    class, or, for models with a single output channel, where it exceeds their mean threshold.
+    ``seg_logits`` of its samples is the mean probability. ``pred_sem_seg`` is the most probable
+    class or, for models with a single output channel, whether it exceeds their mean threshold.
 
     Args:
-        models: From :func:`load_model`, all on one device, with the same classes.
+        models: Models from :func:`load_model` on one device, with the same classes.
 
     Raises:
         ValueError: If there is no model or their classes differ.
@@ -60,7 +60,7 @@ class AveragedModel(nn.Module):
         Returns:
             The data samples with ``seg_logits`` and ``pred_sem_seg``.
         """
-        # Each model writes into the samples and preprocesses the inputs it gets.
+        # Each model changes the samples and preprocesses the inputs, so each gets a copy.
         models: Any = self.models
         batches = [model.test_step(copy.deepcopy(data)) for model in models]
         return [self._mean(list(samples)) for samples in zip(*batches)]
@@ -96,10 +96,10 @@ def load_average(
 
     Args:
         config: Config file, or ``package::path``.
-        checkpoints: Weights, one file for each model.
+        checkpoints: Checkpoint file of each model.
         device: ``'auto'`` takes CUDA if there is one.
         cfg_options: Settings that override the config's.
-        dataset: File of the user's data, which the config is changed for as in training.
+        dataset: Data set file to which the config is adapted, as in training.
 
     Raises:
         FileNotFoundError: If a file is not there.
@@ -119,11 +119,11 @@ def score_average(model: AveragedModel, cfg: Config, folder: PathLike) -> dict:
 
     Args:
         model: The models.
-        cfg: Says data and metrics.
-        folder: Gets ``results.json`` and ``per_image.npz``.
+        cfg: Config with data and metrics.
+        folder: Folder for ``results.json`` and ``per_image.npz``.
 
     Returns:
-        What the metrics return, in per cent.
+        The scores of the metrics, in per cent.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     metrics = copy.deepcopy(metrics_of(cfg))
@@ -148,16 +148,17 @@ def run_average(
     prob: bool = False,
     source: Optional[dict] = None,
 ) -> list[Failure]:
-    """Predict images by averaged models, and score them where that is honest.
+    """Predict images with averaged models; score them unless a model was trained on one of them.
 
     Args:
         model: The models.
-        cfg: The config as it was before any fold was taken.
-        folder: Gets masks, overlays, probabilities and, with a score, ``results.json``.
-        inputs: Image files or folders; without any the config's test images, which are scored.
-        seen: Images that some of the models were trained on; with one of them there is no score.
-        prob: Write probabilities, too.
-        source: What to keep in the list of predictions.
+        cfg: The config before any fold was selected.
+        folder: Folder for masks, overlays, probabilities and, with a score, ``results.json``.
+        inputs: Image files or folders. Without any, the config's test images are predicted and
+            scored.
+        seen: Training images of the models; if one of them is predicted, there is no score.
+        prob: Also write probabilities.
+        source: Information to store in the list of predictions.
 
     Returns:
         The images that could not be predicted.

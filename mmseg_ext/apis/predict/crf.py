@@ -1,7 +1,7 @@
 """Refine saved probability maps with a dense CRF, or search for its parameters.
 
-Reads what ``tools/predict.py --prob`` wrote: ``predictions.json`` and its ``prob/*.npz``. Images
-are shared among processes of one thread each, which is faster than threads that share an image.
+It reads the output of ``tools/predict.py --prob``: ``predictions.json`` and ``prob/*.npz``. Images
+are divided among processes of one thread each, which is faster than several threads per image.
 Shape letters: K class, H row, W column, S setting.
 """
 
@@ -36,10 +36,10 @@ class Item:
     """One image to refine.
 
     Args:
-        image: The photo.
-        prob: ``.npz`` with ``prob`` ``(K, H, W)``.
-        name: Path of the outputs below their folder, without a suffix.
-        truth: Its label map, or ``None``.
+        image: File of the image.
+        prob: ``.npz`` file with ``prob``, ``(K, H, W)``.
+        name: Path of the outputs below their folder, without suffix.
+        truth: Ground-truth label map, or ``None``.
     """
 
     image: Path
@@ -52,17 +52,17 @@ def read_listing(folder: PathLike, truth: Optional[PathLike] = None) -> tuple[di
     """List the images of a folder of predictions.
 
     Args:
-        folder: What ``tools/predict.py --prob --out`` wrote.
-        truth: Folder of label maps, ``.png``, named as the images; searched for the output's path
-            first and for its last part then.
+        folder: Output folder of ``tools/predict.py --prob``.
+        truth: Folder of ``.png`` label maps named like the images. The output's path below the
+            folder is tried first, then its file name.
 
     Returns:
         The listing (``classes``, ``palette``) and the images.
 
     Raises:
         FileNotFoundError: If the listing or a label map is missing.
-        ValueError: If the listing is damaged or names files outside of its folder, the images have
-            no probabilities, or there is none.
+        ValueError: If the listing is damaged, names files outside of its folder, or has no image or
+            no probabilities.
     """
     folder = Path(folder)
     path = folder / LISTING
@@ -95,13 +95,13 @@ def _find_truth(folder: Path, name: str) -> Path:
 
 
 def read_item(item: Item) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image's probabilities and picture.
+    """Read the probabilities and the image of an item.
 
     Returns:
         ``(K, H, W)`` float32 and ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        FileNotFoundError: If the photo is not where it was predicted.
+        FileNotFoundError: If the image was moved after its prediction.
         ValueError: If a file cannot be read; it names the file.
     """
     if not item.image.is_file():
@@ -112,7 +112,7 @@ def read_item(item: Item) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(item.prob) as content:
             prob = content['prob'].astype(np.float32)
-    except Exception as error:  # whatever numpy and zipfile raise, the file is to blame
+    except Exception as error:  # numpy and zipfile raise many types, all caused by the file
         raise ValueError(
             f'{item.prob} holds no probabilities ({type(error).__name__}): run tools/predict.py '
             '--prob again'
@@ -143,7 +143,7 @@ def _counts(item: Item, prob: np.ndarray) -> np.ndarray:
 def _refine_item(
     item: Item, setting: Setting, out: Path, meta: dict, keep_prob: bool
 ) -> tuple[dict, Optional[np.ndarray]]:
-    """Refine and write one image; ``(2, K, K)`` counts before and after if there is a truth."""
+    """Refine and write one image; return counts before and after, ``(2, K, K)``, or None."""
     prob, picture = read_item(item)
     refined = refine(prob, picture, setting)
     label = refined.argmax(0).astype(np.uint8 if len(prob) <= 256 else np.uint16)
@@ -157,7 +157,7 @@ def _refine_item(
 
 
 def _score_item(item: Item, settings: Sequence[Setting]) -> np.ndarray:
-    """Count one image without a CRF and at every setting, ``(1 + S, K, K)``."""
+    """Count the confusion of one image without CRF and for every setting, ``(1 + S, K, K)``."""
     prob, picture = read_item(item)
     refined = (refine(prob, picture, setting) for setting in settings)
     return np.stack([_counts(item, p) for p in itertools.chain([prob], refined)])
@@ -167,12 +167,12 @@ def _score_item(item: Item, settings: Sequence[Setting]) -> np.ndarray:
 
 
 def _guarded(function: Callable[[Item], Any], item: Item) -> tuple[Item, Any]:
-    """Call in a worker; a bad file becomes a failure, and the others go on."""
+    """Call in a worker process; a bad file gives a failure and does not stop the others."""
     torch.set_num_threads(1)
     try:
         return item, function(item)
     except (ValueError, OSError) as error:
-        if refusals.is_of_the_disk(error):  # the others would fare no better
+        if refusals.is_of_the_disk(error):  # the other images would fail too
             raise
         reason, files = str(error), (str(item.image), str(item.prob))
         named = any(file in reason for file in files)
@@ -199,7 +199,7 @@ def _results(
     if workers <= 1:
         yield from map(job, items)
         return
-    context = multiprocessing.get_context('spawn')  # a fork would copy torch's threads
+    context = multiprocessing.get_context('spawn')  # a fork would break torch's threads
     with context.Pool(workers) as pool:
         yield from pool.imap_unordered(job, items)
 
@@ -213,24 +213,24 @@ def refine_folder(
     workers: int = 1,
     keep_prob: bool = False,
 ) -> tuple[dict[str, dict], list[Failure]]:
-    """Refine all images of a folder of predictions into another, in the same form.
+    """Refine all images of a folder of predictions; write a folder of the same form.
 
     Args:
         folder: See :func:`read_listing`.
-        out: Where masks, overlays and ``predictions.json`` go.
+        out: Folder for masks, overlays and ``predictions.json``.
         setting: Arguments of ``DenseCRF``.
         truth: Folder of label maps.
         workers: Processes.
         keep_prob: Also write the refined probabilities.
 
     Returns:
-        With a truth, the scores ``before`` and ``after`` (see ``metrics_from_confusion``); and the
-        images that failed.
+        The scores ``before`` and ``after`` (see ``metrics_from_confusion``) if there is a ground
+        truth, and the images that failed.
 
     Raises:
-        ValueError: If a setting is out of range, or out is the folder itself.
+        ValueError: If a setting is out of range, or ``out`` is the folder itself.
     """
-    DenseCRF(**setting)  # its errors before any work
+    DenseCRF(**setting)  # raises its errors before any work
     listing, items = read_listing(folder, truth)
     if Path(out).resolve() == Path(folder).resolve():
         raise ValueError(f'out ({out}) is the folder of the predictions: choose another')
@@ -252,10 +252,10 @@ def refine_folder(
 
 
 def settings_of(grid: dict[str, Sequence[float]], base: Setting) -> list[Setting]:
-    """List every combination of a grid, the rest taken from ``base``.
+    """List every combination of a grid; other arguments come from ``base``.
 
     Raises:
-        ValueError: If the grid names something else than ``SEARCHABLE``, or a value is wrong.
+        ValueError: If a name in the grid is not ``SEARCHABLE``, or a value is invalid.
     """
     unknown = sorted(set(grid) - set(SEARCHABLE))
     if unknown or not grid:
@@ -278,21 +278,22 @@ def search(
     seed: int = 0,
     workers: int = 1,
 ) -> tuple[dict, list[Failure]]:
-    """Choose the setting of highest mIoU on some images and score it on the others.
+    """Choose the setting with the highest mIoU on some images, and score it on the others.
 
     Args:
-        folder: See :func:`read_listing`; predictions for images that the model did not train on.
-        grid: Values by name.
-        base: Arguments of ``DenseCRF`` for what the grid leaves out.
+        folder: See :func:`read_listing`; predictions of images not used in training.
+        grid: Values to try, by argument name.
+        base: All other arguments of ``DenseCRF``.
         truth: Folder of label maps.
-        images: How many images to choose on, drawn at random; DeepLab took 100.
-        seed: Of the draw.
+        images: Number of random images for the choice; DeepLab used 100.
+        seed: Seed of the random images.
         workers: Processes.
 
     Returns:
-        ``best``, the setting; ``table``, each setting's ``mIoU``, best first; ``chosen_on`` and
-        ``held_out``: number of images, mIoU ``before`` and ``after`` with the best setting
-        (``held_out`` is ``None`` if no image is left); and the images that failed.
+        ``best``, the chosen setting; ``table``, the ``mIoU`` of each setting, best first;
+        ``chosen_on`` and ``held_out``: number of images, and mIoU ``before`` and ``after`` the CRF
+        with the best setting (``held_out`` is ``None`` if no image is left). Then the images that
+        failed.
 
     Raises:
         ValueError: If there is nothing to search, or no image could be read.

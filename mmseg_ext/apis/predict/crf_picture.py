@@ -1,4 +1,4 @@
-"""Draw what a dense CRF changed: image, before, after and, where there is one, the truth."""
+"""Picture of a dense CRF's effect: image, prediction before and after, and ground truth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ def draw(
     rows: int = 4,
     cell: int = 220,
 ) -> np.ndarray:
-    """Lay images out in rows, one column each for image, before, after and truth.
+    """Draw one row per image, with columns for image, before, after and ground truth.
 
     Args:
         before: Folder of ``tools/predict.py --prob``.
         after: Folder of ``tools/crf.py`` made from it.
         truth: Folder of label maps.
-        names: Images to show, by the name of their outputs; without any, the first ones.
-        rows: How many of the first ones.
+        names: Output names of the images to show; without any, the first ones.
+        rows: Number of images without ``names``.
         cell: Width of a picture in pixels.
 
     Returns:

@@ -1,8 +1,8 @@
-"""The fast form of a trained model: the same function, computed with less work.
+"""The fast form of a trained model, which computes the same outputs with less work.
 
-Batch norms are folded into the convolutions before them, a decoder that can mixes channels before
-it upsamples, 3x3 convolutions use Winograd's algorithm on a CPU, and channels come last in memory.
-All of it is algebra: outputs agree up to rounding, and that is checked. For inference only.
+Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
+before it upsamples. On a CPU, 3x3 convolutions use Winograd's algorithm. Memory is channels_last.
+Outputs agree up to rounding, which is checked. For inference only.
 """
 
 import copy
@@ -16,24 +16,24 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from ...models.layers.winograd import WinogradConv2d, is_suited
 
-_TOLERANCE = 1e-3  # of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 and more
+_TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
 _TORCH = nn.Conv2d.__module__  # a subclass may compute something else
-_MIN_CHANNELS = 64  # below, transforming the tiles costs more than the products save
+_MIN_CHANNELS = 64  # with fewer, transforming tiles costs more than it saves
 
 
 def fast_form(model: nn.Module, *, size: int = 64) -> nn.Module:
-    """Return a copy of a segmentor in evaluation mode that computes the same with less work.
+    """Return a copy of a segmentor, in evaluation mode, that gives the same outputs with less work.
 
     Example::
 
         fast = apis.fast_form(apis.load_model(config, checkpoint))
 
     Args:
-        model: A segmentor with trained weights; it is left as it is.
-        size: Side of the square noise image on which the two are compared.
+        model: A segmentor with trained weights; it is not changed.
+        size: Side in pixels of the noise image on which both are compared.
 
     Raises:
-        ValueError: If the copy gives other outputs, because the model takes its sequences apart.
+        ValueError: If the outputs differ, because the model does not run its layers in sequence.
     """
     fast = copy.deepcopy(model).eval()
     _fold_norms(fast)
@@ -48,7 +48,7 @@ def fast_form(model: nn.Module, *, size: int = 64) -> nn.Module:
 
 
 def _fold_norms(module: nn.Module) -> None:
-    """Fold where the order is certain; mmcv's ``fuse_conv_bn`` goes by the order of attributes."""
+    """Fold batch norms where the order is certain; mmcv's ``fuse_conv_bn`` only guesses it."""
     for child in module.children():
         _fold_norms(child)
     if type(module).forward is nn.Sequential.forward:
@@ -71,7 +71,7 @@ def _fold_pair(owner: nn.Module, first: str, second: str) -> None:
 
 def _use_winograd(module: nn.Module, keep: list) -> None:
     for name, child in list(module.named_children()):
-        if child in keep:  # needs its convolution as it is
+        if child in keep:  # needs its convolution unchanged
             continue
         if isinstance(child, nn.Conv2d) and is_suited(child):
             if min(child.in_channels, child.out_channels) >= _MIN_CHANNELS:

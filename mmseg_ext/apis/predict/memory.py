@@ -24,15 +24,15 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-_SMALL = 1 << 20  # pixels; what is smaller is predicted without asking
-_MARGIN = 1.3  # on what tensors take: operators take memory for themselves, too
+_SMALL = 1 << 20  # pixels; smaller images are predicted without an estimate
+_MARGIN = 1.3  # factor on the memory of tensors, as operators need memory too
 _AROUND = 24  # bytes per pixel of the picture, the labels, the overlay and their files
-_SIDES = (1024, 512, 256)  # of windows, the largest that fits
+_SIDES = (1024, 512, 256)  # sides of windows; the largest that fits is used
 _GIGA = 1e9
 
 
 def free_memory(device: Any = 'cpu') -> int:
-    """Bytes that this process may still take: of the machine, its container and its limits."""
+    """Return the bytes that this process may still allocate: machine, container and limits."""
     device = torch.device(device)
     if device.type == 'cuda':
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -49,7 +49,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_container() -> Iterator[int]:
-    """What the control groups of the process leave, version 2 and 1."""
+    """Yield the free bytes in the control groups of the process, version 2 and 1."""
     with suppress(OSError):
         for line in Path('/proc/self/cgroup').read_text().splitlines():
             number, kinds, name = line.split(':', 2)
@@ -67,13 +67,13 @@ def _of_group(folder: Path) -> Iterator[int]:
         ('memory.max', 'memory.current'),
         ('memory.limit_in_bytes', 'memory.usage_in_bytes'),
     ):
-        with suppress(OSError, ValueError):  # "max" is no limit
+        with suppress(OSError, ValueError):  # "max" means no limit
             total, taken = (int((folder / name).read_text()) for name in (limit, used))
             yield total - taken + _cached(folder)
 
 
 def _cached(folder: Path) -> int:
-    """Bytes of files that the kernel gives back when asked."""
+    """Return the bytes of cached files, which the kernel can free."""
     with suppress(OSError, ValueError):
         for line in (folder / 'memory.stat').read_text().splitlines():
             if line.startswith(('inactive_file ', 'total_inactive_file ')):
@@ -82,7 +82,7 @@ def _cached(folder: Path) -> int:
 
 
 def _of_limit() -> Iterator[int]:
-    """What ``ulimit -v`` leaves."""
+    """Yield the bytes that ``ulimit -v`` leaves."""
     if resource is None:
         return
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -93,14 +93,14 @@ def _of_limit() -> Iterator[int]:
 
 
 def check_readable(path: Path) -> None:
-    """Refuse a file that does not even fit into memory once it is decoded.
+    """Refuse an image file that would not fit into memory when decoded.
 
     Raises:
-        ValueError: If it does not, with its size.
+        ValueError: If it would not fit; the message gives its size.
     """
     try:
         header = read_header(read_bytes(str(path)))
-    except ValueError:  # the loader of the pipeline may know it, or says what is wrong
+    except ValueError:  # the loader of the pipeline may read it, or reports the error
         return
     width, height = header.width, header.height
     need, free = _AROUND * width * height, free_memory()
@@ -123,18 +123,18 @@ class Memory:
         self._known: dict[tuple[int, ...], float] = {}
 
     def plan(self, inputs: Tensor, meta: dict, *, keep_prob: bool = False) -> Optional[Windows]:
-        """Choose windows for an image that would not fit.
+        """Choose windows for an image that would not fit into memory.
 
         Args:
             inputs: ``(C, H, W)``, as the pipeline packs it.
-            meta: Of its data sample, with ``ori_shape``.
-            keep_prob: Whether probabilities of the whole image are wanted.
+            meta: Meta information of its data sample, with ``ori_shape``.
+            keep_prob: Whether probabilities of the whole image are needed.
 
         Returns:
-            ``None`` where the image fits at once.
+            The windows; ``None`` if the whole image fits.
 
         Raises:
-            ValueError: If it does not fit in windows either, or cannot be cut.
+            ValueError: If windows do not fit either, or the image cannot be divided.
         """
         size, shown = tuple(inputs.shape[-2:]), tuple(meta['ori_shape'][:2])
         if max(math.prod(size), math.prod(shown)) <= _SMALL:
@@ -167,16 +167,16 @@ class Memory:
                 yield Windows((side, side), (side * 3 // 4, side * 3 // 4), smooth=True)
 
     def _held(self, windows: Windows, size: Sequence[int]) -> float:
-        """Bytes of one row of windows, and of what of it waits for the next row."""
+        """Return the bytes of one row of windows and of the part that overlaps the next row."""
         return 2 * 4 * (_classes(self.model) + 2) * min(windows.size[0], size[0]) * size[1]
 
     def needed(self, inputs: Tensor, shown: Sequence[int], keep_prob: bool) -> float:
-        """Bytes that predicting an image at once takes, estimated."""
+        """Estimate the bytes needed to predict a whole image."""
         pixels, classes = math.prod(shown), _classes(self.model)
         around = _AROUND + (14 * classes if keep_prob else 0)
         size = tuple(inputs.shape[-2:])
         test_cfg = _test_cfg(self.model)
-        if test_cfg.get('mode') == 'slide':  # sums, a padded window, their quotient
+        if test_cfg.get('mode') == 'slide':  # sums, a padded window, and the quotient
             crop = _pair(test_cfg['crop_size'])
             network = self._network(inputs, crop)
             network += 4 * (3 * classes + 3 + 2 * len(inputs)) * math.prod(size)
@@ -186,13 +186,13 @@ class Memory:
         return around * pixels + _MARGIN * (network + resized)
 
     def _network(self, inputs: Tensor, size: Sequence[int]) -> float:
-        """Bytes of tensors in predicting one image of a size, from a run without numbers."""
+        """Estimate the bytes of tensors for an image size by a run on meta tensors."""
         key = (len(inputs), *size)
         if key not in self._known:
             model = parts_of(self.model)[0]
             try:
                 self._known[key] = float(_imagined_peak(model, inputs, size))
-            except Exception:  # a step that looks at numbers: go by a small image
+            except Exception:  # a step needs values: measure a small image instead
                 self._known[key] = _measured(model, inputs) * math.prod(size)
         return self._known[key]
 
@@ -214,18 +214,18 @@ def _pair(value: Any) -> Size:
 
 
 def _imagined_peak(model: Any, inputs: Tensor, size: Sequence[int]) -> int:
-    """Run the model on tensors that have a shape and no numbers, and count their bytes."""
+    """Run the model on meta tensors, which have a shape but no values, and count their bytes."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    copied = copy.deepcopy(model)  # a module may keep a tensor from one run to the next
+    copied = copy.deepcopy(model)  # a module may keep a tensor between runs
     with FakeTensorMode(allow_non_fake_inputs=True):
         image = torch.empty((len(inputs), *size), dtype=inputs.dtype)
         return _peak(copied, image)
 
 
 def _measured(model: Any, inputs: Tensor, side: int = 256) -> float:
-    """Bytes per pixel on a small image."""
-    with torch.random.fork_rng(devices=[]):  # dropout that is on in testing draws numbers
+    """Measure the bytes per pixel on a small image."""
+    with torch.random.fork_rng(devices=[]):  # dropout in testing draws random numbers
         return _peak(model, inputs.new_zeros((len(inputs), side, side))) / side**2
 
 

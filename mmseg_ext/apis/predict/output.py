@@ -16,8 +16,8 @@ from ..draw.pixels import encode, overlay
 from ..run.outcome.listing import LISTING
 from .predictor import Failure, Prediction, predict
 
-_EVERY_S = 5.0  # the list of what is done is written so often, and at the end
-# What the file system says of one name; all else, such as a full disk, concerns every image.
+_EVERY_S = 5.0  # interval in seconds at which the listing is written
+# Errors of the file system about one file name; others, such as a full disk, stop all images.
 _OF_ONE_NAME = (
     errno.ENAMETOOLONG,
     errno.EEXIST,
@@ -31,19 +31,19 @@ _OF_ONE_NAME = (
 def write_prediction(
     prediction: Prediction, out: PathLike, name: PathLike, *, meta: dict
 ) -> dict[str, Any]:
-    """Write index mask, overlay and, if there are any, probabilities and uncertainty.
+    """Write index mask, overlay and, if given, probabilities and uncertainty.
 
-    The picture of the uncertainty is black at 0 and white at its largest value in this image,
-    which the list holds; the file beside it has the values.
+    The picture of the uncertainty is black at 0 and white at its maximum in this image, which the
+    listing records. The file beside it has the values.
 
     Args:
         prediction: What to write.
-        out: Folder; the files go to ``masks``, ``overlays`` and ``prob`` in it.
-        name: Path of the output below these, without a suffix.
+        out: Folder, in which files go to ``masks``, ``overlays`` and ``prob``.
+        name: Path of the output below these folders, without suffix.
         meta: ``classes`` and ``palette``.
 
     Returns:
-        The paths below ``out`` by kind, with ``image``, the absolute path of the image.
+        The paths below ``out`` by kind, and ``image``, the absolute path of the image.
     """
     out, classes, palette = Path(out), meta['classes'], meta['palette']
     entry = dict(
@@ -77,7 +77,7 @@ def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> dict[st
 
 
 def _encode_mask(label: np.ndarray, palette: Sequence[Sequence[int]]) -> bytes:
-    """Encode class indices as PNG: with a palette, so that a viewer shows colors, up to 256."""
+    """Encode class indices as PNG; with a palette for display up to 256 classes."""
     image = Image.fromarray(label)
     if label.dtype == np.uint8:
         image.putpalette(bytes(np.asarray(palette, np.uint8).ravel()))
@@ -94,9 +94,9 @@ def predict_to_folder(
     prob: bool = False,
     source: Optional[dict] = None,
 ) -> list[Failure]:
-    """Predict images into a folder, with a progress bar, and list them in ``predictions.json``.
+    """Predict images into a folder with a progress bar, and list them in ``predictions.json``.
 
-    The list says what is done and what failed, also of a run that was stopped.
+    The list shows which images are done and which failed, even if the run is stopped.
 
     Example::
 
@@ -106,8 +106,8 @@ def predict_to_folder(
         model: From :func:`load_model`.
         images: From :func:`find_images`.
         out: Folder for masks, overlays, probabilities and the list.
-        prob: Write probabilities, too.
-        source: Anything worth keeping in the list, such as config and checkpoint.
+        prob: Also write probabilities.
+        source: Information to store in the list, such as config and checkpoint.
 
     Returns:
         The images that failed; all others are written.
@@ -131,7 +131,7 @@ def predict_to_folder(
 
 
 def _written(prediction: Prediction, out: PathLike, name: Path, meta: dict) -> Union[dict, Failure]:
-    """Write a prediction; where its name is no name for a file, it failed, and the others go on."""
+    """Write a prediction; return a failure if its name is not a valid file name."""
     try:
         return write_prediction(prediction, out, name, meta=meta)
     except OSError as error:
@@ -142,7 +142,7 @@ def _written(prediction: Prediction, out: PathLike, name: Path, meta: dict) -> U
 
 
 class _Listing:
-    """``predictions.json``: written at the start, every few seconds, and whenever the run ends."""
+    """``predictions.json``, written at the start, every few seconds, and at the end of a run."""
 
     def __init__(self, out: Path, about: dict) -> None:
         self.path, self.about = out / LISTING, about
@@ -158,7 +158,7 @@ class _Listing:
         self._write()
 
     def add(self, result: Union[dict, Failure]) -> None:
-        """Add what was written of an image, or why nothing was."""
+        """Add the files of an image, or the reason of its failure."""
         if isinstance(result, Failure):
             self.failures.append(result)
         else:

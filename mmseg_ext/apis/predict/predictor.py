@@ -1,8 +1,9 @@
 """Predict images with a trained model.
 
-Images go through the pipeline of the config's test loader, so they are prepared as in testing, and
-one that would not fit into memory is predicted window by window. Differs from
-``mmseg.apis.inference_model`` in that, and in that a bad image is reported and the others go on.
+Images go through the pipeline of the config's test loader, as in testing. An image that would not
+fit into memory is predicted window by window.
+Differs from ``mmseg.apis.inference_model`` in both, and a bad image is reported without stopping
+the others.
 Shape letters: H row, W column, K class.
 """
 
@@ -43,14 +44,14 @@ SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says about one image.
+    """The prediction of a model for one image.
 
     Args:
         path: The image file.
         picture: The image as read, ``(H, W, 3)`` uint8 RGB.
-        label: ``(H, W)``, class index of each pixel, uint8 or, from 257 classes on, uint16.
-        prob: ``(K, H, W)``, probability of each class, float16; ``None`` if not asked for.
-        uncertainty: ``(H, W)`` float32, of models that give one (``MonteCarloEncoderDecoder``).
+        label: Class index of each pixel, ``(H, W)``, uint8 or, from 257 classes on, uint16.
+        prob: Probability of each class, ``(K, H, W)`` float16; ``None`` if not requested.
+        uncertainty: ``(H, W)`` float32 from models that give one (``MonteCarloEncoderDecoder``).
     """
 
     path: Path
@@ -62,23 +63,23 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not be predicted, and why; the reason names the file."""
+    """An image that could not be predicted, and the reason, which names the file."""
 
     path: Path
     reason: str
 
 
 def find_images(inputs: Iterable[PathLike]) -> list[Path]:
-    """List image files: each input is a file, or a folder that is searched to its bottom.
+    """List image files; each input is a file, or a folder to search with its subfolders.
 
-    A file that was named is taken whatever its suffix; a folder gives those of ``SUFFIXES``, in
-    order, and the log names what else there is. Hidden files are left out.
+    A named file may have any suffix. A folder gives the files with ``SUFFIXES``, sorted; the log
+    names its other files. Hidden files are left out.
 
     Raises:
         FileNotFoundError: If an input does not exist.
         ValueError: If a folder holds no image.
     """
-    found: dict[Path, Path] = {}  # one file may be named in several ways
+    found: dict[Path, Path] = {}  # a file may be named in several ways
     for item in map(Path, inputs):
         if item.is_dir():
             for path in _images_of(item):
@@ -113,7 +114,7 @@ def _is_hidden(inner: Path) -> bool:
 
 
 def _named(paths: Sequence[Path], limit: int = 5) -> str:
-    """Count files by their endings and name the first ones."""
+    """Count files by ending and name the first ones."""
     endings = Counter(path.suffix.lower() or 'no ending' for path in paths)
     counts = ', '.join(f'{count} {ending}' for ending, count in endings.most_common(limit))
     more = ', ...' if len(paths) > limit else ''
@@ -121,7 +122,7 @@ def _named(paths: Sequence[Path], limit: int = 5) -> str:
 
 
 def build_pipeline(cfg: Config) -> Compose:
-    """Build the pipeline of a config's test without its steps that read labels."""
+    """Build the test pipeline of a config without the steps that read labels."""
     return Compose(test_steps(cfg))
 
 
@@ -133,7 +134,7 @@ def predict(
     Args:
         model: From :func:`load_model`.
         images: Image files of any size.
-        keep_prob: Also return the probabilities, K times the memory of the labels.
+        keep_prob: Also return probabilities, which need much more memory than labels.
 
     Yields:
         One prediction or failure for each image, in order.
@@ -142,7 +143,7 @@ def predict(
     for path in map(Path, images):
         try:
             picture, data = _read(pipeline, path)
-        except Exception as error:  # whatever a decoder raises, the file is to blame
+        except Exception as error:  # decoders raise many types, all caused by the file
             reason = first_line(error)
             named = '' if str(path) in reason else f'{path} cannot be read as an image: '
             yield Failure(path, f'{named}{reason}')
@@ -169,7 +170,7 @@ def _predict_one(
     data: dict,
     keep_prob: bool,
 ) -> Prediction:
-    """Predict one image at once or, where that would not fit into memory, in windows."""
+    """Predict one image at once, or in windows if it would not fit into memory."""
     inputs, sample = data['inputs'], data['data_samples']
     plan = memory.plan(inputs, sample.metainfo, keep_prob=keep_prob)
     if plan is None:
@@ -182,11 +183,11 @@ def _predict_one(
 
 
 def _read(pipeline: Compose, path: Path) -> tuple[np.ndarray, dict]:
-    """Run the pipeline, keeping the picture as its first step, the loader, read it."""
-    if not path.is_file():  # reading a pipe would wait for ever
+    """Run the pipeline; also return the image as read by the loader, its first step."""
+    if not path.is_file():  # reading a pipe would never end
         raise ValueError('it is no regular file')
     check_readable(path)
-    # what mmseg's data sets say of a sample without labels
+    # as in samples of mmseg's data sets without labels
     results: dict = dict(img_path=str(path), seg_fields=[], reduce_zero_label=False)
     loader, *others = pipeline.transforms
     results = loader(results)

@@ -1,9 +1,9 @@
 """Images that are too large to be predicted at once: in windows, one after the other.
 
-The windows of a model that is tested with mmseg's sliding windows are those, and their logits are
-averaged as there. Those of a model that sees whole images overlap by a quarter, and a window counts
-less towards its borders, where it sees less: a Gaussian, as in nnU-Net
-(https://arxiv.org/abs/1904.08128). Only one row of windows is held in memory.
+A model that is tested with mmseg's sliding windows keeps these windows, and their logits are
+averaged as in mmseg. For a model that takes whole images, windows overlap by a quarter, and
+Gaussian weights reduce the influence of their borders, as in nnU-Net
+(https://arxiv.org/abs/1904.08128). Only one row of windows is kept in memory.
 Shape letters: C channel, K class, H row, W column.
 """
 
@@ -20,13 +20,13 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Windows:
-    """How an image is cut.
+    """How an image is divided into windows.
 
     Args:
         size: H and W of a window.
-        stride: Rows and columns from one to the next.
-        smooth: Whether a window counts less towards its borders.
-        reason: Why, to be told.
+        stride: Rows and columns from one window to the next.
+        smooth: Whether weights decrease towards the borders of a window.
+        reason: Why windows are needed, for the user.
     """
 
     size: Size
@@ -43,7 +43,7 @@ class Windows:
 
 
 def parts_of(model: Any) -> list[Any]:
-    """The models whose answers are averaged, or the one."""
+    """Return the models of an ensemble, or the single model."""
     return list(getattr(model, 'models', [model]))
 
 
@@ -51,7 +51,7 @@ def parts_of(model: Any) -> list[Any]:
 
 
 def as_batch(image: Tensor, meta: dict) -> dict:
-    """One image as a batch, which stands for itself: whatever it was cut from."""
+    """Make a batch of one window, with the meta information of a whole image."""
     size = tuple(image.shape[-2:])
     own = {key: meta[key] for key in meta if key not in ('img_path', 'seg_map_path')}
     own.update(ori_shape=size, img_shape=size, pad_shape=size)
@@ -59,13 +59,13 @@ def as_batch(image: Tensor, meta: dict) -> dict:
 
 
 def starts(length: int, size: int, stride: int) -> list[int]:
-    """Where windows start along one side: the last one ends with the image, as mmseg's do."""
+    """Return where windows start along one axis; the last ends with the image, as in mmseg."""
     count = max(length - size + stride - 1, 0) // stride + 1
     return [max(min(index * stride + size, length) - size, 0) for index in range(count)]
 
 
 def _weight(size: Size, smooth: bool, like: Tensor) -> Tensor:
-    """How much each pixel of a window counts, ``(H, W)``."""
+    """Return the weight of each pixel in a window, ``(H, W)``."""
     if not smooth:
         return like.new_ones(size)
     sides = []
@@ -76,7 +76,7 @@ def _weight(size: Size, smooth: bool, like: Tensor) -> Tensor:
 
 
 class _Rows:
-    """Weighted sums of the windows' maps, for the rows that are not finished.
+    """Weighted sums of the maps of windows, for unfinished image rows.
 
     Args:
         size: H of the windows and W of the image.
@@ -97,7 +97,7 @@ class _Rows:
         self.weights[place] += weight
 
     def finish(self, bottom: int) -> Tensor:
-        """Hand out the means ``(C, rows, W)`` above ``bottom`` and make room below."""
+        """Return the means ``(C, rows, W)`` above ``bottom`` and free their rows."""
         rows = bottom - self.top
         means = self.sums[:, :rows] / self.weights[:rows]
         for held in (self.sums, self.weights):
@@ -116,7 +116,7 @@ def predict_windows(
     Args:
         model: A segmentor in evaluation mode.
         inputs: ``(C, H, W)``, as the pipeline packs it.
-        sample: Its data sample.
+        sample: Data sample of the image.
         windows: From :meth:`.memory.Memory.plan`.
 
     Returns:
@@ -124,7 +124,7 @@ def predict_windows(
         float32 of models that give one.
 
     Raises:
-        ValueError: If the model answers with NaN.
+        ValueError: If the model outputs NaN.
     """
     height, width = inputs.shape[-2:]
     tops = starts(height, windows.size[0], windows.stride[0])
@@ -146,7 +146,7 @@ def predict_windows(
 
 
 def _maps(model: Any, cut: Tensor, meta: dict) -> tuple[Tensor, bool]:
-    """What the model says of one window, ``(C, h, w)``, its uncertainty last, and if there is."""
+    """Return the maps of one window, ``(C, h, w)``, and whether the last is an uncertainty."""
     result = model.test_step(as_batch(cut, meta))[0]
     maps, uncertain = result.seg_logits.data.float(), 'uncertainty' in result
     if uncertain:
@@ -157,7 +157,7 @@ def _maps(model: Any, cut: Tensor, meta: dict) -> tuple[Tensor, bool]:
 
 
 def _labels(model: Any, means: Tensor) -> np.ndarray:
-    """The most probable class, or, of a single channel, where it exceeds the threshold."""
+    """Return the most probable class or, for a single channel, where it exceeds the threshold."""
     if len(means) == 1:
         parts = parts_of(model)
         threshold = sum(part.decode_head.threshold for part in parts) / len(parts)
