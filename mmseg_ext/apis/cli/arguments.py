@@ -1,4 +1,4 @@
-"""Command lines: options stand anywhere, and ``--cfg-options`` reads values as mmengine does."""
+"""Command lines: options may stand anywhere; ``--cfg-options`` reads values as mmengine does."""
 
 import argparse
 import re
@@ -9,11 +9,11 @@ from typing import Any, Optional
 
 from mmengine.config import DictAction
 
-_BLANK = '\x1f'  # stands for a blank where mmengine would drop it
+_BLANK = '\x1f'  # stands for a space that mmengine would drop
 
 
 class Options(DictAction):
-    """``--cfg-options key=value``: mmengine's, with a word on what is not of that form."""
+    """mmengine's ``--cfg-options key=value`` with an error message for any other form."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, *args: Any, **kwargs: Any) -> None:
         """Read the values.
@@ -28,19 +28,19 @@ class Options(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
-        """Read a value as mmengine does, which would take all blanks out of it.
+        """Read a value as mmengine does, but keep its spaces.
 
         Raises:
-            ValueError: If it is a list whose brackets do not fit, or holds a dict.
+            ValueError: If it is a list with unbalanced brackets, or contains a dict.
         """
         text = val.strip()
-        if ',' in text or text[:1] in ('(', '['):  # a list: blanks only lay it out
+        if ',' in text or text[:1] in ('(', '['):  # a list, in which spaces have no meaning
             text = re.sub(r'\s*,\s*|(?<=[\[(])\s+|\s+(?=[\])])', lambda m: m[0].strip(), text)
         try:
             value = DictAction._parse_iterable(text.replace(' ', _BLANK))
         except AssertionError as error:
             raise ValueError(f'{val!r} has brackets that do not fit each other') from error
-        except RecursionError as error:  # over a comma inside of what is neither list nor tuple
+        except RecursionError as error:  # a comma in neither list nor tuple
             raise ValueError(
                 f'{val!r} holds more than lists and values: set a dict key by key, such as '
                 'param_scheduler.0.power=2, or in a config file'
@@ -57,24 +57,24 @@ def _with_blanks(value: Any) -> Any:
 def parse_args(
     parser: argparse.ArgumentParser, words: Optional[Sequence[str]] = None
 ) -> argparse.Namespace:
-    """Parse a command line whose options may stand before, between and behind its positionals.
+    """Parse a command line with options before, between and after its positionals.
 
-    Plain argparse takes an optional positional, such as a checkpoint, only right behind the others.
-    A file behind ``--cfg-options key=value`` is a positional, too.
+    Plain argparse accepts an optional positional, such as a checkpoint, only directly after the
+    others. Here a file after ``--cfg-options key=value`` is a positional too.
 
     Args:
-        parser: Without subcommands.
-        words: Default: those of the process.
+        parser: A parser without subcommands.
+        words: Arguments; default: those of the process.
     """
     words = sys.argv[1:] if words is None else list(words)
     return parser.parse_intermixed_args(_files_first(words))
 
 
 def _files_first(words: Sequence[str]) -> list[str]:
-    """Move files that stand behind ``--cfg-options key=value`` before it: it would swallow them."""
+    """Move files after ``--cfg-options key=value`` before it, as it would take them as values."""
     kept: list[str] = []
     files: list[str] = []
-    setting = False  # whether words are settings, of which there was one
+    setting = False  # whether the words are settings
     start = False
     for word in words:
         if word == '--' or word.startswith('-'):
@@ -94,7 +94,7 @@ def _is_setting(word: str) -> bool:
 
 
 def parse_options(options: Sequence[str]) -> dict:
-    """Read ``--cfg-options`` that were kept as typed, to hand them on, as the tools read them.
+    """Parse ``--cfg-options`` that were kept as typed.
 
     Raises:
         ValueError: If one is not key=value.

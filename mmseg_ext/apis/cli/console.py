@@ -1,7 +1,7 @@
-"""The tools as commands: ``mmseg-ext-train`` runs ``tools/train.py``, wherever it is installed.
+"""The tools as commands: ``mmseg-ext-train`` runs the installed ``tools/train.py``.
 
-``setup.py`` makes a command of every file in ``tools``, which loads an attribute of this module
-that is named as the file is. So a new tool needs no line here.
+``setup.py`` makes a command of every file in ``tools``. The command loads the attribute of this
+module with the name of the file, so a new tool needs no code here.
 """
 
 import importlib.util
@@ -17,14 +17,14 @@ TOOLS = Path(__file__).resolve().parents[2] / '.mim' / 'tools'
 
 
 def tools() -> dict[str, Path]:
-    """Name of every tool to its file; those of sub-folders are among them."""
+    """Return the file of every tool by name, including those in sub-folders."""
     return {path.stem: path for path in sorted(TOOLS.rglob('*.py'))}
 
 
 def load_tool(path: Path) -> ModuleType:
-    """Import a tool, under a name of its own."""
+    """Import a tool under a unique module name."""
     spec = importlib.util.spec_from_file_location(f'mmseg_ext_tool_{path.stem}', path)
-    assert spec is not None and spec.loader is not None  # a file that exists, ending in .py
+    assert spec is not None and spec.loader is not None  # true for an existing .py file
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # its classes may be pickled
     spec.loader.exec_module(module)
@@ -32,7 +32,7 @@ def load_tool(path: Path) -> ModuleType:
 
 
 def __getattr__(name: str) -> Callable[[], None]:
-    if name.startswith('_'):  # import machinery and inspect probe for these
+    if name.startswith('_'):  # import machinery and inspect ask for these
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     path = tools().get(name)
     if path is None:

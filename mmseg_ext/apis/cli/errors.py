@@ -1,4 +1,4 @@
-"""How a tool ends: one line for a user's mistake, a traceback for ours."""
+"""How a tool ends: one line for a user's mistake, a traceback for a bug of ours."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from typing import Optional
 from ...core import refusals, signals
 from ...core.words import USER_ERRORS, message_of
 
-# What mmseg says of its own calls, or of sizes that the papers fix: nothing that a user can change.
+# Warnings of mmseg about its own calls, or about sizes in the papers; no user can change them.
 _UPSTREAM_NOISE = (
     '``build_loss`` would be deprecated soon',
     'The draw is False, it means',
@@ -26,16 +26,16 @@ _logs_lost: set[str] = set()
 def run_tool(main: Callable[[], Optional[int]]) -> None:
     """Run a tool's ``main`` and exit with its status.
 
-    The exit status is 1 after a user's mistake and after what the system refuses, such as a write
-    to a full disk, and 128 and the signal's number after a signal, see :mod:`~.core.signals`.
+    The exit status is 1 after a user's mistake or an error of the system, such as a full disk.
+    After a signal it is 128 plus the number of the signal, see :mod:`~.core.signals`.
     ``MMSEG_EXT_DEBUG=1`` shows the traceback.
 
     Args:
-        main: Returns the exit status, ``None`` for 0.
+        main: Function that returns the exit status; ``None`` means 0.
     """
     for message in _UPSTREAM_NOISE:
         warnings.filterwarnings('ignore', message=message, category=UserWarning)
-    for stream in (sys.stdout, sys.stderr):  # names of files may be bytes that are no text
+    for stream in (sys.stdout, sys.stderr):  # file names may be bytes that are not text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
     logging.Handler.handleError = _log_error  # type: ignore[assignment,method-assign]
@@ -53,7 +53,7 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
 def _run(main: Callable[[], Optional[int]]) -> int:
     try:
         return main() or 0
-    except BrokenPipeError:  # the reader of our output, such as head, has enough
+    except BrokenPipeError:  # the reader of our output, such as head, has ended
         return 128 + 13
     except (*USER_ERRORS, RuntimeError) as caught:
         error = refusals.as_refusal(caught)
@@ -65,18 +65,18 @@ def _run(main: Callable[[], Optional[int]]) -> int:
 
 
 def _is_first() -> bool:
-    """Whether this is the first of several processes, or the only one."""
+    """Tell whether this is the first process of a distributed run, or the only one."""
     return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
 
 
 def _say(text: str) -> None:
     if text:
-        with contextlib.suppress(OSError):  # nobody reads it
+        with contextlib.suppress(OSError):  # nobody reads the output
             print(text, file=sys.stderr, flush=True)
 
 
 def _flush_output() -> None:
-    """Let the interpreter end without a complaint when nobody takes its output any more."""
+    """Flush the output, so that the interpreter ends without an error if nobody reads it."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -84,7 +84,7 @@ def _flush_output() -> None:
 
 
 def _log_error(handler: logging.Handler, record: logging.LogRecord) -> None:
-    """Say once that a log cannot be written, which ends no training."""
+    """Report once that a log cannot be written; the training goes on."""
     error = sys.exc_info()[1]
     name = getattr(handler, 'baseFilename', '')
     if not isinstance(error, OSError):
