@@ -1,7 +1,8 @@
-"""Give the weights of public checkpoints our names: what all sources share.
+"""Rename the weights of public checkpoints to our names, for any source.
 
-A source says how it names a tensor here and which of our modules the tensors fit; the module is
-built, so that a conversion is right in every name and shape or fails with both lists.
+A source maps its names to ours and gives the configs of our modules that the tensors fit. The
+modules are built, so a conversion either matches every name and shape, or fails with a list of the
+differences.
 """
 
 import re
@@ -16,16 +17,16 @@ from ...core.fitting import State
 from ...core.words import count_names
 from .source import Source
 
-# Tensors that follow from the others or change no output; old files lack them.
+# Tensors that can be computed or do not change the output; old files lack them.
 _COMPUTED = ('num_batches_tracked', 'relative_position_index')
 
 
 @dataclass(frozen=True)
 class Converted:
-    """Weights under our names, with what they fit.
+    """Weights under our names, with the modules that they fit.
 
-    ``left_out`` lists public names without a place here, ``absent`` our names that stay random,
-    ``options`` the values of the source's options.
+    ``left_out`` lists public names that are not used, ``absent`` our names whose weights stay
+    random, ``options`` the values of the source's options.
     """
 
     state: State
@@ -43,11 +44,11 @@ def convert(
     Args:
         state: Weights under their public names.
         source: What they are.
-        options: Values of the source's options, by name or alias; the first choice of the others.
+        options: Values of the source's options, by name or alias; the default is the first choice.
 
     Raises:
-        ValueError: If they are not such weights: a tensor is unknown, missing or of another shape.
-            If there is no such option, or not that choice.
+        ValueError: If a tensor is unknown, missing or has another shape, or an option or its value
+            does not exist.
     """
     chosen = choose_options(source, options or {})
     try:
@@ -59,7 +60,7 @@ def convert(
     if not renamed:
         raise ValueError(f'not the weights of {source.title}: none of {len(given)} names is known')
     wanted = _build_state(model)
-    if not unknown:  # else a repair may meet what it does not expect
+    if not unknown:  # otherwise an adjustment could fail
         renamed = source.adjust(renamed)
     ours, absent = _complete(renamed, wanted, source.absent)
     _check(ours, wanted, absent, unknown, source.title)
@@ -69,14 +70,14 @@ def convert(
 
 
 def choose_options(source: Source, given: Mapping[str, Any]) -> dict[str, int]:
-    """Give every option of a source its value.
+    """Return the index of the chosen value of every option.
 
     Args:
-        source: Has the options.
-        given: Values by name or alias, as numbers or text.
+        source: The source with its options.
+        given: Values by name or alias, as number or text.
 
     Raises:
-        ValueError: If an option or a value is unknown; the message lists those that there are.
+        ValueError: If an option or value is unknown; the message lists the valid ones.
     """
     names = {name: name for name in source.options}
     names.update({option.alias: name for name, option in source.options.items() if option.alias})
@@ -103,7 +104,7 @@ def _rename(state: State, source: Source) -> tuple[State, list[str], list[str]]:
             renamed[ours] = value
         elif ours is None and _matches(key, source.left_out):
             left_out.append(key)
-        else:  # also a second tensor for one of our names
+        else:  # also if a name of ours gets a second tensor
             unknown.append(key)
     return renamed, left_out, unknown
 
@@ -121,13 +122,13 @@ def _build_state(model: dict[str, dict]) -> State:
 
 
 def with_loss(cfg: Mapping[str, Any]) -> dict:
-    """Give a head the loss of our configs; mmseg's warns of its own default."""
+    """Set the loss of our configs in a head; mmseg's default causes a warning."""
     loss = dict(type='CrossEntropyLoss', avg_non_ignore=True)
     return dict(cfg, loss_decode=loss) if 'num_classes' in cfg else dict(cfg)
 
 
 def _complete(renamed: State, wanted: State, patterns: Sequence[str]) -> tuple[State, list[str]]:
-    """Put the tensors in our order, with those that are computed, and list those left random."""
+    """Order tensors as ours, add computed ones, and list those that stay random."""
     ours: State = {}
     absent = []
     for key, value in wanted.items():
@@ -137,7 +138,7 @@ def _complete(renamed: State, wanted: State, patterns: Sequence[str]) -> tuple[S
             absent.append(key)
         elif key.endswith(_COMPUTED):
             ours[key] = value
-    return {**ours, **renamed}, absent  # what is left has no place, and is reported
+    return {**ours, **renamed}, absent  # tensors without a place are kept and reported
 
 
 def _check(

@@ -1,7 +1,7 @@
-"""Files of converted weights: what they are read from, and what they say of themselves.
+"""Reading of public checkpoints, and writing of converted ones with meta data.
 
-No training happens: results of converted weights are their authors', and the file says so in its
-meta data.
+The weights are not trained here: results of converted weights belong to their authors, and the meta
+data of the file say so.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from .source import Option, Source
 
 
 def read_public_weights(path: PathLike) -> State:
-    """Read a checkpoint of torch, one of safetensors, or arrays of numpy.
+    """Read a checkpoint of torch or safetensors, or arrays of numpy.
 
     Raises:
         FileNotFoundError: If the file is not there.
         ImportError: If the package for its format is not there.
-        ValueError: If it is no checkpoint.
+        ValueError: If it is not a checkpoint.
     """
     readers = {'.safetensors': _read_safetensors, '.npz': _read_arrays}
     read = readers.get(Path(path).suffix)
@@ -39,7 +39,7 @@ def read_public_weights(path: PathLike) -> State:
         return read(path)
     except ImportError:
         raise
-    except Exception as error:  # a package raises a kind of its own
+    except Exception as error:  # each package raises its own type
         raise ValueError(f'{path} cannot be read as a checkpoint: {error}') from error
 
 
@@ -59,10 +59,10 @@ def _read_arrays(path: PathLike) -> State:
 def converted_meta(
     path: PathLike, *, source: str, origin: str, settings: Optional[Mapping[str, Any]] = None
 ) -> dict[str, Any]:
-    """Say in a checkpoint where its weights come from; results and cards show it.
+    """Return the meta data on the origin of weights, which results and cards show.
 
     Args:
-        path: The public file; its name alone is kept.
+        path: The public file, of which only the name is stored.
         source: Name of the kind of checkpoint.
         origin: Its address.
         settings: What loading compares with the config, see :mod:`~..run.network.settings`.
@@ -85,18 +85,18 @@ def convert_file(
 
     Args:
         path: File, or address of a torch checkpoint.
-        target: File to write, over an older one.
-        name: Of the source.
+        target: File to write; an older one is replaced.
+        name: Name of the source.
         source: What the weights are.
         options: See :func:`~.conversion.convert`.
 
     Raises:
-        FileNotFoundError: If ``path`` is not there.
-        ValueError: If it holds other weights, or ``target`` is the same file.
+        FileNotFoundError: If ``path`` does not exist.
+        ValueError: If it has other weights, or ``target`` is the same file.
     """
     if Path(target).exists() and Path(path).exists() and Path(path).samefile(target):
         raise ValueError(f'{target} is the file to read: name another one to write')
-    choose_options(source, options or {})  # a mistake in them is told before the file is read
+    choose_options(source, options or {})  # reports a mistake before the file is read
     converted = convert(read_public_weights(path), source, options)
     settings = settings_of(converted.model, source.images_for(converted.options))
     meta = converted_meta(path, source=name, origin=source.origin, settings=settings)
@@ -105,11 +105,11 @@ def convert_file(
 
 
 def describe(converted: Converted, target: PathLike, source: Source) -> str:
-    """Write the config that the weights fit: a file of it loads, and predicts with a whole model.
+    """Return the text of a config that fits the weights; for a whole model it can predict.
 
     Args:
         converted: From :func:`convert_file`.
-        target: The file that was written.
+        target: The written file.
         source: What the weights are.
     """
     parts = {part: with_loss(cfg) for part, cfg in converted.model.items()}
@@ -132,7 +132,7 @@ def describe(converted: Converted, target: PathLike, source: Source) -> str:
 
 
 def notes(converted: Converted, target: PathLike, source: Source) -> list[str]:
-    """Say what a conversion did and what it assumed, a sentence a line; arguments as above."""
+    """Describe a conversion and its assumptions, one sentence per line; arguments as above."""
     lines = [
         f'{target}: {len(converted.state)} tensors written',
         count_names('of the file left out', converted.left_out),

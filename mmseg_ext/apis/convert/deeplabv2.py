@@ -2,10 +2,10 @@
 
 Source: the parameter names of https://github.com/kazuto1011/deeplab-pytorch (MIT), release v1.0:
 ``base.layer1.conv1`` (stem), ``base.layer2`` to ``layer5`` (blocks of ``reduce``, ``conv3x3``,
-``increase`` and ``shortcut``), ``base.aspp.c0`` to ``c3``. Its first version wrote ``scale.`` for
-``base.``, ``proj`` for ``shortcut`` and ``aspp.stages.c0``; that is read as well.
-No value changes. The image preprocessing of those weights is BGR of 0..255 minus
-(104.008, 116.669, 122.675), in every config of ``configs/deeplabv2``.
+``increase`` and ``shortcut``), ``base.aspp.c0`` to ``c3``. Its first version has ``scale.`` instead
+of ``base.``, ``proj`` instead of ``shortcut``, and ``aspp.stages.c0``; these names can be read too.
+No value changes. The image preprocessing of those weights is BGR of 0..255 minus (104.008, 116.669,
+122.675), in every config of ``configs/deeplabv2``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from torch import Tensor
 from ...core.words import count_names
 from ..run.network.recorded import settings_of
 
-# What the public networks do and their weights do not show.
+# Settings of the public networks that their weights do not show.
 ASSUMED = 'rates 6, 12, 18 and 24 and scales 0.5, 0.75 and 1, which the weights do not show'
 ORIGIN = 'https://github.com/kazuto1011/deeplab-pytorch'
-# ids 0..181 of COCO-Stuff that never occur: objects that COCO named and did not release
+# ids in 0..181 of COCO-Stuff that never occur: objects that COCO named but did not release
 UNUSED_STUFF = (11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90)
 NUM_STUFF = 182
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
@@ -28,10 +28,10 @@ _BRANCHES = dict(reduce=1, conv3x3=2, increase=3)
 
 
 def name_table(num_blocks: Sequence[int] = (3, 4, 23, 3), *, num_rates: int = 4) -> dict[str, str]:
-    """Modules of the public network, without its prefix, and ours, in the network's order.
+    """Map modules of the public network, without prefix, to ours, in the network's order.
 
     Args:
-        num_blocks: Blocks of each stage; ResNet-101's by default.
+        num_blocks: Blocks of each stage; the default is ResNet-101's.
         num_rates: Branches of the head.
     """
     table = {'layer1.conv1.conv': 'backbone.conv1', 'layer1.conv1.bn': 'backbone.bn1'}
@@ -51,11 +51,11 @@ def name_table(num_blocks: Sequence[int] = (3, 4, 23, 3), *, num_rates: int = 4)
 
 
 def from_port(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the weights of a public checkpoint our names.
+    """Rename the weights of a public checkpoint to our names.
 
     Args:
-        state: ResNet-101 with the four classifiers, or without any: the COCO-trained start, whose
-            1x1 classifier ``fc`` is left out.
+        state: Weights of ResNet-101 with the four classifiers, or without them: the COCO-trained
+            initial weights, whose 1x1 classifier ``fc`` is left out.
 
     Returns:
         Weights for ``MultiScaleEncoderDecoder`` with ``DeepLabResNet`` and ``DeepLabV2Head``.
@@ -72,11 +72,11 @@ def from_port(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_port(state: Mapping[str, Tensor], *, prefix: str = 'base.') -> dict[str, Tensor]:
-    """Give our weights the public names; the inverse of :func:`from_port`.
+    """Rename our weights to the public names; the inverse of :func:`from_port`.
 
     Args:
         state: Weights of one of our DeepLab-v2 models with ResNet-101.
-        prefix: What stands before each public name.
+        prefix: Prefix of each public name.
 
     Raises:
         ValueError: If a weight is unknown or missing, with its name.
@@ -89,9 +89,10 @@ def to_port(state: Mapping[str, Tensor], *, prefix: str = 'base.') -> dict[str, 
 
 
 def keep_supervised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Cut classifiers of 182 outputs to the 171 classes that COCO-Stuff supervises.
+    """Reduce classifiers of 182 outputs to the 171 classes that are labelled in COCO-Stuff.
 
-    The order is mmseg's, which is that of the ids. Classifiers of another width stay as they are.
+    Classes are in mmseg's order, which is that of the ids. Classifiers with another number of
+    outputs are not changed.
 
     Args:
         state: Weights under our names.
@@ -106,10 +107,10 @@ def keep_supervised(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def needed_settings(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """List the settings that converted weights need, for loading to compare with the config.
+    """List the settings that converted weights need, which loading compares with the config.
 
     Args:
-        state: Weights under our names; without classifiers, they are a start.
+        state: Weights under our names, with or without classifiers.
     """
     images = dict(mean=[104.008, 116.669, 122.675], std=[1.0] * 3, bgr_to_rgb=False)
     model: dict[str, Any] = dict(backbone=dict(type='DeepLabResNet', depth=101))
@@ -132,7 +133,7 @@ def _plain(key: str) -> str:
 
 
 def _leaves(module: str) -> Sequence[str]:
-    """Tensors that a module must have, told by either of its names."""
+    """Return the tensors that a module must have, by its public name or ours."""
     if '.bn' in module or module.endswith('.downsample.1'):
         return _NORM
     return ('weight', 'bias') if 'aspp.' in module or 'classifiers.' in module else ('weight',)

@@ -1,4 +1,4 @@
-"""HRNet: its shape read off public weights, and a whole HRNetV2 of bubbliiiing's repository."""
+"""HRNet: sizes from public weights, and the whole HRNetV2 of bubbliiiing's repository."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _HRNET_CONV = 'decode_head.convs.0'
 
 
 def hrnet_extra(state: State, prefix: str = '') -> dict:
-    """Read the ``extra`` of mmseg's ``HRNet`` off the weights; names are the same but a prefix."""
+    """Derive ``extra`` of mmseg's ``HRNet`` from weights; names differ only by a prefix."""
     width = rows(state, f'{prefix}transition1.0.0.weight')
     extra = dict(
         stage1=dict(
@@ -31,7 +31,7 @@ def hrnet_extra(state: State, prefix: str = '') -> dict:
 
 
 def hrnet_model(state: State) -> dict[str, dict]:
-    """Configs of the backbone and of the head that the weights fit."""
+    """Return the configs of the backbone and head that the weights fit."""
     prefix = 'backbone.model.'
     extra = hrnet_extra(state, prefix)
     widths = extra['stage4']['num_channels']
@@ -53,7 +53,7 @@ def hrnet_model(state: State) -> dict[str, dict]:
 
 
 def hrnet_names(state: State) -> Callable[[str], Optional[str]]:
-    """The function from a public name to ours."""
+    """Return the function that maps a public name to ours."""
     rename = by_table(
         {
             'last_layer.0': f'{_HRNET_CONV}.conv',
@@ -68,7 +68,7 @@ def hrnet_names(state: State) -> Callable[[str], Optional[str]]:
 
 
 def fold_hrnet_bias(state: State) -> State:
-    """Move the bias in front of a batch norm into its mean: x + b - m = x - (m - b)."""
+    """Move the bias before a batch norm into its mean: x + b - m = x - (m - b)."""
     bias = state.pop(f'{_HRNET_CONV}.conv.bias', None)
     mean = f'{_HRNET_CONV}.bn.running_mean'
     if bias is not None and mean in state and bias.shape == state[mean].shape:

@@ -1,7 +1,7 @@
-"""ImageNet backbones of timm and torchvision, and those that share their names.
+"""ImageNet backbones of timm and torchvision, and others with the same names.
 
 The names are those of timm 1.0 and torchvision 0.29; the tests compare outputs with theirs.
-Classifiers are left out. No value changes. Swin has a file of its own, ``convert_swin.py``.
+Classifiers are left out. No value changes. Swin is in ``swin.py``.
 """
 
 import re
@@ -19,13 +19,13 @@ IMAGENET_RGB: dict[str, Any] = dict(
     images='RGB: mean 123.675, 116.28, 103.53, std 58.395, 57.12, 57.375',
     preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
 )
-# for ``preprocessor``: images of -1..1
+# ``preprocessor`` for images in -1..1
 SIGNED_RGB = dict(mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True)
 _NameOf = Callable[[str], Optional[str]]
 
 
 def _same_names(state: State, left_out: str) -> _NameOf:
-    """Put the part in front, but for names that match ``left_out``."""
+    """Add the prefix of the part, except to names that match ``left_out``."""
     return lambda key: None if re.fullmatch(left_out, key) else f'backbone.{key}'
 
 
@@ -45,7 +45,7 @@ def _xception_table(num_blocks: int = 20) -> dict[str, str]:
             for theirs, ours in _SEPARABLE.items():
                 name = f'blocks.{block}.stack.conv{j}.{theirs}'
                 table[name] = f'block{block + 1}.sepconv{j}.{ours}'
-    for j in (1, 2, 3):  # the last three convolutions stand outside of any block here
+    for j in (1, 2, 3):  # here the last three convolutions are not in a block
         for theirs, ours in _SEPARABLE.items():
             table[f'blocks.{num_blocks}.stack.conv{j}.{theirs}'] = f'conv{j + 2}.{ours}'
     return table
@@ -63,7 +63,7 @@ _VGG16 = (2, 2, 3, 3, 3)  # convolutions per stage
 
 
 def _vgg16_bn_table(num_stages: int) -> dict[str, str]:
-    """Convolution, norm and ReLU count one each, and a pooling ends each stage."""
+    """Map module indices: convolution, norm and ReLU count one each, a pooling ends a stage."""
     table, index = {}, 0
     for stage, count in enumerate(_VGG16[:num_stages]):
         for conv in range(count):
@@ -101,7 +101,7 @@ def _vgg16_bn(name: str, num_stages: int, **settings: Any) -> Source:
 
 # --- ResNet ---------------------------------------------------------------------------------------
 
-# blocks per stage, and whether they are bottlenecks
+# blocks per stage, and whether they are bottleneck blocks
 _RESNETS = {
     ((2, 2, 2, 2), False): 18,
     ((3, 4, 6, 3), False): 34,
@@ -137,7 +137,7 @@ _VIT_BLOCK = {
     'mlp.fc1': 'ffn.layers.0.0',
     'mlp.fc2': 'ffn.layers.1',
 }
-_HEAD_WIDTH = 64  # of each attention head, in every size of ViT
+_HEAD_WIDTH = 64  # channels per attention head in every size of ViT
 
 
 def _vit_model(state: State) -> dict[str, dict]:
@@ -159,7 +159,7 @@ def _vit_model(state: State) -> dict[str, dict]:
 
 
 def vit_block_table(num_layers: int) -> dict[str, str]:
-    """Modules of timm's transformer, and of mmseg's ``TransformerEncoderLayer``."""
+    """Map modules of timm's transformer to mmseg's ``TransformerEncoderLayer``."""
     table = {}
     for block in range(num_layers):
         theirs, ours = f'blocks.{block}', f'layers.{block}'

@@ -1,7 +1,7 @@
-"""Checkpoints of whole networks from the repositories that the papers' tables rest on.
+"""Checkpoints of whole networks from the repositories behind the papers' tables.
 
-Names and shapes were read in the model files of the repositories, at the commits that
-``tests/support/keys/*.txt`` name; all are MIT. No value changes but where a source says so.
+Names and shapes come from the model files of the repositories at the commits in
+``tests/support/keys/*.txt``; all are MIT. No value changes unless a source says so.
 """
 
 from collections.abc import Callable
@@ -16,25 +16,25 @@ _UNIT_RANGE: dict[str, Any] = dict(
     images='RGB of 0..1: mean 0, std 255',
     preprocessor=dict(mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True),
 )
-# The repositories remove strides without a trace in the weights.
+# The repositories remove strides, which the weights do not show.
 _STRIDE = dict(output_stride=Option((16, 8), 'output stride', alias='downsample_factor'))
-# Modules of a stack of convolution, norm and ReLU.
+# Modules in a stack of convolution, norm and ReLU.
 _STACK = {0: 'conv', 1: 'bn'}
 
 # --- MobileNetV2 ----------------------------------------------------------------------------------
 
-# blocks of each of mmseg's stages; torchvision and all others number them through
+# blocks per stage in mmseg; torchvision and all others number blocks consecutively
 _MOBILENET_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 # index of the convolution of each step of a block, for blocks without and with expansion
 _FLAT = {False: (0, 3), True: (0, 3, 6)}
 
 
 def mobilenet_v2_table(*, flat: bool) -> dict[str, str]:
-    """Modules of a public MobileNetV2, and mmseg's.
+    """Map modules of a public MobileNetV2 to mmseg's.
 
     Args:
-        flat: Convolutions and norms of a block are numbered through (``conv.3``), as in the
-            repositories; else a step has a number of its own (``conv.1.0``), as in torchvision.
+        flat: Convolutions and norms of a block have consecutive numbers (``conv.3``), as in the
+            repositories; ``False``: each step has a number (``conv.1.0``), as in torchvision.
     """
     table = {f'features.0.{i}': f'conv1.{kind}' for i, kind in _STACK.items()}
     number = 0
@@ -43,7 +43,7 @@ def mobilenet_v2_table(*, flat: bool) -> dict[str, str]:
             number += 1
             steps = _FLAT[stage > 1]
             for step, first in enumerate(steps):
-                last = step == len(steps) - 1  # a linear convolution, without a ReLU to group with
+                last = step == len(steps) - 1  # a linear convolution without a ReLU
                 for i, kind in _STACK.items():
                     theirs = first + i if flat else step + i if last else f'{step}.{i}'
                     ours = f'layer{stage}.{block}.conv.{step}.{kind}'
@@ -209,9 +209,9 @@ def _unet_model(state: State) -> dict[str, dict]:
 
 def _unet_names(state: State) -> Callable[[str], Optional[str]]:
     table = {'final': 'decode_head.conv_seg'}
-    for conv in (1, 3):  # behind the upsampling to the image's size, with the ResNet only
+    for conv in (1, 3):  # after upsampling to the image's size, only with the ResNet
         table[f'up_conv.{conv}'] = f'decode_head.last.{conv - 1}'
-    for step in range(1, 5):  # here a ReLU stands between the two convolutions
+    for step in range(1, 5):  # here a ReLU is between the two convolutions
         for conv in (1, 2):
             ours = f'decode_head.steps.{step - 1}.{2 * (conv - 1)}'
             table[f'up_concat{step}.conv{conv}'] = ours

@@ -1,4 +1,4 @@
-"""What a source of public weights says: how its names map to ours, and which modules they fit."""
+"""Description of a source of public weights: its names, and our modules that they fit."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ def _same(state: State) -> State:
 
 @dataclass(frozen=True)
 class Option:
-    """What weights do not show, so that whoever converts them has to say it.
+    """A setting that weights do not show, so the user has to choose it.
 
     Args:
-        choices: Values that there are, the one that is assumed first.
-        meaning: In a word or two, for the note.
-        alias: What the source's own code calls it.
+        choices: Possible values, the default first.
+        meaning: A few words for the note.
+        alias: Name in the source's own code.
     """
 
     choices: Sequence[int]
@@ -32,23 +32,24 @@ class Source:
     """A kind of public checkpoint.
 
     Args:
-        title: What it holds.
-        origin: Address of the repository or package whose names it has.
-        images: What images the weights expect, in the words of a ``data_preprocessor``.
-        model: Weights, and values of ``options`` by name, to configs of the parts they fit,
-            ``backbone`` first; raises ``KeyError`` or ``ValueError`` for weights of something else.
-            A backbone alone gets names without prefix, for ``init_cfg=dict(type='Pretrained',
-            ...)``; several parts the names of a whole model.
-        names: Weights to a function from a public name to ours, with the part in front; ``None``
-            for names it does not know.
-        left_out: Regular expressions of public names that are known and have no place here.
-        absent: Regular expressions of our names that the source does not hold, which stay random.
-        prepare: First change, of values and names that no renaming can make ours; raises as
-            ``model``, which gets what it returns.
-        adjust: Last change of values, on our names.
-        note: What is not the same as there.
-        preprocessor: ``mean``, ``std`` and ``bgr_to_rgb`` that ``images`` stands for, or a function
-            of the options that returns them.
+        title: What the checkpoint contains.
+        origin: Address of the repository or package that defines the names.
+        images: Images that the weights expect, as arguments of a ``data_preprocessor``.
+        model: Function from the weights and option values (by name) to configs of the parts that
+            they fit, ``backbone`` first. It raises ``KeyError`` or ``ValueError`` for other
+            weights. A backbone alone has names without prefix, for
+            ``init_cfg=dict(type='Pretrained', ...)``; several parts have the names of a whole
+            model.
+        names: Function from the weights to a function that maps a public name to ours, with the
+            part as prefix, or to ``None`` if it is unknown.
+        left_out: Regular expressions of known public names that are not used.
+        absent: Regular expressions of our names that the source lacks; their weights stay random.
+        prepare: First step: changes of values and names beyond renaming. ``model`` gets its result.
+            It raises the same errors as ``model``.
+        adjust: Last step: changes of values under our names.
+        note: Differences from the original.
+        preprocessor: ``mean``, ``std`` and ``bgr_to_rgb`` for ``images``, or a function of the
+            options that returns them.
         options: Settings that the weights do not show, by name.
     """
 
@@ -77,7 +78,7 @@ def _grey_unit_range(image_max: int = 255) -> dict[str, Any]:
     return dict(mean=[0.0] * 3, std=[float(image_max)] * 3)
 
 
-# Networks of medical images, whose one channel is given three times.
+# For networks on medical images, whose one channel is repeated three times.
 GREY_UNIT_RANGE: dict[str, Any] = dict(
     images='one channel of 0..1 three times: mean 0, std the largest value of your images',
     preprocessor=_grey_unit_range,
@@ -86,15 +87,15 @@ GREY_UNIT_RANGE: dict[str, Any] = dict(
 
 
 def in_backbone(table: Mapping[str, str]) -> Callable[[str], Optional[str]]:
-    """As :func:`by_table`, with ours in the backbone."""
+    """Do the same as :func:`by_table`, with our names in the backbone."""
     return by_table({theirs: f'backbone.{ours}' for theirs, ours in table.items()})
 
 
 def by_table(table: Mapping[str, str]) -> Callable[[str], Optional[str]]:
-    """Rename whole tensors, or modules with what stands behind the last dot kept.
+    """Return a function that renames tensors, or modules (keeping the part after the last dot).
 
     Args:
-        table: Public name to ours; of a tensor, or of the module that holds it.
+        table: Public name -> our name, of a tensor or of its module.
     """
 
     def name_of(key: str) -> Optional[str]:
@@ -107,10 +108,10 @@ def by_table(table: Mapping[str, str]) -> Callable[[str], Optional[str]]:
 
 
 def rows(state: State, key: str) -> int:
-    """Return the first size of a tensor, such as the number of classes of a classifier."""
+    """Return the first dimension of a tensor, such as the number of classes of a classifier."""
     return len(state[key])
 
 
 def count_modules(state: State, pattern: str) -> int:
-    """Count the distinct numbers of the group of a pattern in the names; 0 for none."""
+    """Count the distinct numbers that a group of a pattern matches in the names; 0 for none."""
     return len({found[1] for key in state if (found := re.match(pattern, key))})

@@ -19,7 +19,7 @@ def find_source(name: str) -> Source:
     """Look up a source.
 
     Raises:
-        ValueError: If there is none of that name; the message suggests the nearest.
+        ValueError: If the name is unknown; the message suggests the nearest one.
     """
     if name not in SOURCES:
         raise ValueError(unknown('source', name, SOURCES))

@@ -1,7 +1,8 @@
-"""Weights of Swin: ImageNet's for mmseg's ``SwinTransformer`` and our ``SwinUNet``, Swin-UNet's.
+"""Swin weights: ImageNet's for mmseg's ``SwinTransformer`` and our ``SwinUNet``; Swin-UNet's own.
 
-The names are those of timm 1.0, of microsoft/Swin-Transformer and of HuCaoFighting/Swin-Unet (its
-names alone: it has no licence). The order of the four pixels that patch merging joins changes.
+The names are those of timm 1.0, of microsoft/Swin-Transformer and, for trained Swin-UNets, of
+HuCaoFighting/Swin-Unet (only its names, as it has no licence). The order of the four pixels that
+patch merging joins changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ def _swin_depths(state: State) -> tuple[int, ...]:
 
 
 def _sizes(state: State) -> dict:
-    """Read the arguments that both of our networks have off the encoder's weights."""
+    """Derive the arguments that both of our networks share from the encoder's weights."""
     width, depths = rows(state, 'patch_embed.proj.weight'), _swin_depths(state)
     tables = [state[f'layers.{i}.blocks.0.attn.{_BIAS}'] for i in range(len(depths))]
     offsets = rows(state, f'layers.0.blocks.0.attn.{_BIAS}')  # (2 window - 1) squared
@@ -54,7 +55,7 @@ def _block_table(theirs: str, ours: str, depth: int) -> dict[str, str]:
 
 
 def _encoder_table(state: State, depths: Sequence[int]) -> dict[str, str]:
-    # timm begins a stage with the merging that ends the one before in the authors' code
+    # timm has patch merging at the start of a stage, the authors' code at the end of the previous
     first = 0 if 'layers.0.downsample.norm.weight' in state else 1
     table = {'patch_embed.proj': 'patch_embed.projection', 'patch_embed.norm': 'patch_embed.norm'}
     for stage, depth in enumerate(depths):
@@ -79,7 +80,7 @@ def _swin_names(state: State) -> _NameOf:
 
 
 def _reorder_merging(state: State) -> State:
-    """Give the four merged pixels mmseg's order.
+    """Reorder the four merged pixels as in mmseg.
 
     The last axis is (column, row, channel) there, and (channel, row, column) here.
     """
@@ -89,7 +90,7 @@ def _reorder_merging(state: State) -> State:
 
 
 def _reordered(x: Tensor) -> Tensor:
-    if x.shape[-1] % 4:  # not Swin's, and reported as of another shape
+    if x.shape[-1] % 4:  # not Swin; reported later as another shape
         return x
     split = x.unflatten(-1, (2, 2, x.shape[-1] // 4))
     return split.transpose(-1, -3).flatten(-3)
@@ -97,7 +98,7 @@ def _reordered(x: Tensor) -> Tensor:
 
 # --- SwinUNet -------------------------------------------------------------------------------------
 
-_DEPTHS = (2, 2, 2, 2)  # of the public configuration
+_DEPTHS = (2, 2, 2, 2)  # depths of the public configuration
 _EXPAND = ('expand', 'norm')
 
 
@@ -110,7 +111,7 @@ def _start_names(state: State) -> _NameOf:
 
 
 def _mirror(state: State) -> State:
-    """Give the decoder's blocks the encoder's weights of the same width, as the authors do."""
+    """Copy the encoder's weights to the decoder blocks of the same width, as the authors do."""
     state = _reorder_merging(state)
     copies = {
         key.replace(f'.stages.{stage}.', f'.up_stages.{2 - stage}.'): value.clone()

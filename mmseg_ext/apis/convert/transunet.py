@@ -1,11 +1,11 @@
-"""TransUNet's own checkpoints, and R50+ViT-B/16 of ImageNet-21k from which it starts.
+"""TransUNet's own checkpoints, and its initial weights: R50+ViT-B/16 of ImageNet-21k.
 
-Those are Google's arrays, and timm's copy; their names are those that Beckschen/TransUNet loads
-(networks/vit_seg_modeling.py at ee8accecfd79f387071690f047b1a682176201fc and
-networks/vit_seg_modeling_resnet_skip.py at 26de0c4d9a5145589ea249d169af7f7130823e03); timm 1.0
-loads the same, and the tests compare with it. The names of trained checkpoints were read in the
-same files at 02ef0010b36eb8328b5e689eadaf613602edf9b8. Axes change their order, query, key and
-value become one tensor, and the class token is left out with its position. No value changes.
+The initial weights are Google's arrays, or timm's copy. Their names are those that
+Beckschen/TransUNet loads (networks/vit_seg_modeling.py at ee8accecfd79f387071690f047b1a682176201fc
+and networks/vit_seg_modeling_resnet_skip.py at 26de0c4d9a5145589ea249d169af7f7130823e03); timm 1.0
+loads the same, and the tests compare with it. The names of trained checkpoints come from the same
+files at 02ef0010b36eb8328b5e689eadaf613602edf9b8. Axes are reordered; query, key and value are
+joined to one tensor; the class token and its position are left out. No value changes.
 """
 
 import re
@@ -20,12 +20,12 @@ from .imagenet import SIGNED_RGB, vit_block_table
 from .source import GREY_UNIT_RANGE, Source, by_table, count_modules, rows
 
 _NameOf = Callable[[str], Optional[str]]
-_STRIDE = 16  # pixels of a token
-_STAGES = 3  # of the stem
-_HEAD_WIDTH = 64  # of each attention head
+_STRIDE = 16  # pixels per side of a token
+_STAGES = 3  # stages of the stem
+_HEAD_WIDTH = 64  # channels per attention head
 _POSITIONS = 'Transformer/posembed_input/pos_embedding'
 _ATTENTION = 'MultiHeadDotProductAttention_1'
-# Modules of a block of the stem, in one order.
+# Modules in a block of the stem, in the same order.
 _UNIT = (
     *('reduce.0', 'reduce.1', 'conv.0', 'conv.1', 'restore.0', 'restore.1'),
     *('project.0', 'project.1'),
@@ -45,7 +45,7 @@ _BLOCK = {
 
 
 def _as_grid(positions: Tensor) -> Tensor:
-    """Positions ``(1, 1 + n * n, C)``, the class token's first, as a map ``(1, C, n, n)``."""
+    """Convert positions ``(1, 1 + n * n, C)``, class token first, to a map ``(1, C, n, n)``."""
     side = round((positions.shape[1] - 1) ** 0.5) if positions.dim() == 3 else 0
     if not side or positions.shape[1] != 1 + side * side:
         raise ValueError(f'positions of a class token and a square, but {tuple(positions.shape)}')
@@ -55,7 +55,7 @@ def _as_grid(positions: Tensor) -> Tensor:
 def _model(
     state: State, *, root: str, positions: str, block: str, units: Sequence[str]
 ) -> dict[str, dict]:
-    """Read the network's sizes off the weights; the last two are patterns of numbered modules."""
+    """Derive the network's sizes from weights; ``block`` and ``units`` are patterns of modules."""
     _, width, side, _ = state[positions].shape
     if width % _HEAD_WIDTH:
         raise ValueError(f'heads of {_HEAD_WIDTH} channels in {width}')
@@ -87,7 +87,7 @@ def _units_table(
 
 
 def _google_prepare(state: State) -> State:
-    """Give arrays torch's order of axes, and join query, key and value."""
+    """Reorder the axes of arrays as in torch, and join query, key and value."""
     turned = {key: _turned(key, value) for key, value in state.items()}
     for key in [key for key in turned if f'{_ATTENTION}/query/' in key]:
         names = [key.replace('/query/', f'/{part}/') for part in ('query', 'key', 'value')]
@@ -190,7 +190,7 @@ _OWN_BLOCK = {
 
 
 def _own_prepare(state: State) -> State:
-    """Lay the positions out as a map, and join query, key and value."""
+    """Convert the positions to a map, and join query, key and value."""
     state = {k: _as_square(v) if k == _PLACES else v for k, v in state.items()}
     for key in [key for key in state if '.attn.query.' in key]:
         names = [key.replace('.query.', f'.{part}.') for part in ('query', 'key', 'value')]
@@ -201,7 +201,7 @@ def _own_prepare(state: State) -> State:
 
 
 def _as_square(positions: Tensor) -> Tensor:
-    """Positions ``(1, n * n, C)`` as a map ``(1, C, n, n)``."""
+    """Convert positions ``(1, n * n, C)`` to a map ``(1, C, n, n)``."""
     side = round(positions.shape[1] ** 0.5) if positions.dim() == 3 else 0
     if not side or positions.shape[1] != side * side:
         raise ValueError(f'positions of a square, but {tuple(positions.shape)}')
@@ -252,7 +252,7 @@ def _own_names(state: State) -> _NameOf:
     table = {old: f'backbone.{new}' for old, new in modules.items()}
     table.update({_PLACES: 'backbone.pos_embed', 'segmentation_head.0': 'decode_head.conv_seg'})
     rename = by_table(table)
-    # the joint projection's tensors hang on the attention itself: in_proj_weight, not .weight
+    # the tensors of the joint projection belong to the attention: in_proj_weight, not .weight
     return lambda key: (rename(key) or '').replace('.in_proj.', '.in_proj_') or None
 
 
