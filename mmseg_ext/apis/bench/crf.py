@@ -16,7 +16,7 @@ from ...models.layers.dense_crf import SETTINGS, DenseCRF
 from ..draw.pixels import read_rgb
 from .timing import Case, compare, register
 
-_SIZE = (375, 500)  # of most VOC images
+_SIZE = (375, 500)  # size of most VOC images
 _PRESENT = 6
 
 
@@ -30,13 +30,13 @@ def crf(
 ) -> Iterator[Case]:
     """``DenseCRF`` with and without label pruning against pydensecrf2, 10 iterations.
 
-    The position kernel of the image's size is there from the call that is not timed, as it is from
-    the second image of a data set on. Of the made-up probabilities six classes are somewhere likely
-    and the others nowhere, which is what pruning lives on; nothing else depends on it.
+    The position kernel is cached by the untimed first call, as it is from the second image of a
+    data set on. In the synthetic probabilities six classes are likely somewhere and the others
+    nowhere; only the gain from pruning depends on this.
 
     Args:
-        repeats: Timed calls of each side.
-        images: Photos; without any, a made-up picture of 500x375.
+        repeats: Number of timed calls of each side.
+        images: Image files; without any, a synthetic image of 500x375.
         classes: Numbers of classes to try.
         setting: A key of ``SETTINGS``.
     """
@@ -77,7 +77,7 @@ def _pictures(paths: Sequence[Union[str, Path]]) -> Iterator[tuple[str, np.ndarr
 
 
 def _probabilities(classes: int, height: int, width: int) -> np.ndarray:
-    """Smooth probabilities ``(K, H, W)`` float32."""
+    """Make smooth probabilities, ``(K, H, W)`` float32."""
     g = torch.Generator().manual_seed(0)
     logits = 4 * torch.randn(1, classes, 9, 12, generator=g)
     logits[:, _PRESENT:] = logits[:, _PRESENT:] / 8 - 12
@@ -86,9 +86,9 @@ def _probabilities(classes: int, height: int, width: int) -> np.ndarray:
 
 
 def process_peak(prob: np.ndarray, image: np.ndarray, setting: dict) -> int:
-    """Refine one image in a process of its own; the largest memory it held, in bytes.
+    """Refine one image in a new process and return its peak memory in bytes.
 
-    The process holds Python, torch and this package, too, and its own copy of the probabilities.
+    This includes Python, torch, this package and a copy of the probabilities.
 
     Args:
         prob: ``(K, H, W)`` float32.

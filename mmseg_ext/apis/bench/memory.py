@@ -1,4 +1,4 @@
-"""Benchmark of the memory that a training step takes; see ``benchmark``."""
+"""Benchmark of the memory of a training step; see ``benchmark``."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +24,12 @@ _MODES = (  # name, autocast, decoder recomputed
 def memory(
     repeats: int, *, configs: Sequence[str] = (), size: int = 512, batch: int = 8
 ) -> Iterator[Case]:
-    """Memory and time of one image in a training step (forward, loss, backward).
+    """Measure memory and time per image of a training step (forward, loss, backward).
 
-    ``activations`` are the bytes held for the gradient when the loss is known; ``peak`` the most
-    bytes held within the step, gradients included, weights and the optimizer's state not. On CUDA
-    both are the allocator's, elsewhere those of every tensor that an operator returns, without
-    what operators take for themselves.
+    ``activations`` are the bytes kept for the gradient after the loss. ``peak`` is the maximum
+    within the step, with gradients but without weights and optimizer state. On CUDA both come from
+    the allocator; elsewhere they count all tensors that operators return, but not the internal
+    memory of operators.
     """
     if not configs:
         raise ValueError('the benchmark memory needs a config: --configs CONFIG.py')
@@ -51,7 +51,7 @@ def memory(
 
 
 def _measure(compute_loss: Callable[[], Tensor], device: str, repeats: int) -> tuple[Marks, float]:
-    compute_loss().backward()  # gradients exist from here on, as in every step but the first
+    compute_loss().backward()  # gradients exist from here on, as in every step after the first
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

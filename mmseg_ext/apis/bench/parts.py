@@ -1,4 +1,4 @@
-"""Benchmarks of whole-model inference and of the parts that fill one slot; see ``benchmark``."""
+"""Benchmarks of whole-model inference, attentions and upsamplers; see ``benchmark``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -25,14 +25,14 @@ UPSAMPLERS = (
     dict(type='dysample'),
     dict(type='dysample', style='pl'),
 )
-SITES = ((32, 2), (64, 4), (256, 4))  # MFP's: channels and scale
+SITES = ((32, 2), (64, 4), (256, 4))  # channels and scale of MFP's upsamplers
 
 
 @register
 def inference(
     repeats: int, *, configs: Sequence[str] = (), size: int = 512, batch: int = 1
 ) -> Iterator[Case]:
-    """Inference of each config against the last one's, both plain, then in their fast forms.
+    """Compare inference of each config with the last one, first plain, then in fast form.
 
     Weights are random: the time does not depend on them.
     """
@@ -82,7 +82,7 @@ def _inference(network: nn.Module, image: Tensor) -> Callable[[], Any]:
 def attentions(
     repeats: int, *, size: int = 32, batch: int = 1, channels: int = 256
 ) -> Iterator[Case]:
-    """Each attention against a copy of its input, at the size of an attention on the context."""
+    """Compare each attention with a copy of its input, at the size of the context map."""
     x = torch.randn(batch, channels, size, size)
     for name in ATTENTIONS:
         module = _build(dict(type=name, channels=channels))
@@ -98,7 +98,7 @@ def attentions(
 def upsamplers(
     repeats: int, *, batch: int = 1, size: int = 128, sites: Sequence[tuple[int, int]] = SITES
 ) -> Iterator[Case]:
-    """Each upsampler against bilinear interpolation, at the sites of MFP; ``size`` is reached."""
+    """Compare upsamplers with bilinear interpolation at MFP's sites; ``size`` is the output's."""
     for (channels, scale), cfg in ((site, cfg) for site in sites for cfg in UPSAMPLERS):
         x = torch.randn(batch, channels, size // scale, size // scale)
         init_default_scope('mmseg')

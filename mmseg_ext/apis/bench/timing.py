@@ -1,7 +1,7 @@
-"""Time this package against what it replaces, or one config against another, in one process.
+"""Time this package against the code that it replaces, or one config against another.
 
-Both sides alternate within a run, so that a busy machine slows both: compare ratios, not
-milliseconds. Every case also says how far the two results differ.
+Both sides alternate in one process, so that a busy machine slows both down: compare ratios, not
+milliseconds. Every case also gives the difference of the two results.
 """
 
 import datetime
@@ -34,7 +34,7 @@ _PACKAGES = ('torch', 'mmcv', 'mmcv-lite', 'mmengine', 'mmsegmentation', 'numpy'
 
 
 def register(function: Callable[..., Iterator[Case]]) -> Callable[..., Iterator[Case]]:
-    """Make a generator of cases available by its name."""
+    """Register a generator of cases under its name."""
     BENCHMARKS[function.__name__] = function
     return function
 
@@ -44,8 +44,8 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
 
     Args:
         name: A key of ``BENCHMARKS``.
-        threads: Threads of torch; ``None`` leaves them as they are.
-        repeats: Timed calls of each side, after one that is not timed.
+        threads: Number of torch threads; ``None`` does not change it.
+        repeats: Number of timed calls of each side, after an untimed one.
         settings: Passed on to the benchmark.
 
     Returns:
@@ -89,12 +89,12 @@ def _facts(name: str, repeats: int) -> dict:
 
 
 def compare(ours: Callable[[], Any], reference: Callable[[], Any], *, repeats: int) -> Case:
-    """Alternate two functions.
+    """Time two functions in alternation.
 
     Returns:
-        Median milliseconds of both; ``ratio``, reference / ours, so that above 1 ours is faster;
-        the lowest and highest ratio of neighbouring calls; and ``ratio_cpu``, the same of
-        processor time, which other programs disturb less but which counts waiting threads.
+        Median milliseconds of both; ``ratio``, reference / ours (above 1 ours is faster); the
+        lowest and highest ratio of neighbouring calls; and ``ratio_cpu``, the ratio of processor
+        times, which other programs disturb less but which counts waiting threads.
     """
     sides, samples = (ours, reference), np.empty((repeats + 1, 2, 2))
     for repeat, side in ((r, (r + i) % 2) for r in range(repeats + 1) for i in range(2)):
@@ -103,7 +103,7 @@ def compare(ours: Callable[[], Any], reference: Callable[[], Any], *, repeats: i
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         samples[repeat, side] = time.perf_counter() - start, time.process_time() - start_cpu
-    samples = samples[1:]  # the first call of each allocates and warms up
+    samples = samples[1:]  # the first call of each allocates memory and warms up
     (ours_s, ours_cpu), (reference_s, reference_cpu) = np.median(samples, 0).tolist()
     pairs = samples[:, 1, 0] / samples[:, 0, 0]
     return dict(
@@ -128,13 +128,13 @@ def deform_conv(
     channels: Sequence[tuple[int, int]] = ((2048, 256), (320, 256)),
     rates: Sequence[int] = (6, 24),
 ) -> Iterator[Case]:
-    """``deform_conv2d`` against mmcv's compiled operator, or else against plain im2col."""
+    """Compare ``deform_conv2d`` with mmcv's compiled operator, or without it with plain im2col."""
     reference, name = _deform_reference()
     for (c_in, c_out), rate in ((c, r) for c in channels for r in rates):
         torch.manual_seed(0)
         x, offset = torch.randn(batch, c_in, size, size), torch.randn(batch, 18, size, size)
         weight = torch.randn(c_out, c_in, 3, 3) / (9 * c_in) ** 0.5
-        last = weight.contiguous(memory_format=torch.channels_last)  # as DCNTorch keeps it
+        last = weight.contiguous(memory_format=torch.channels_last)  # the layout in DCNTorch
         ours = partial(deform_conv2d, padding=rate, dilation=rate)
         theirs = partial(reference, rate=rate)
         difference = (ours(x, offset, last) - theirs(x, offset, weight)).abs().max().item()
@@ -188,7 +188,7 @@ def _step(
 def metric(
     repeats: int, *, size: int = 512, batch: int = 1, num_classes: int = 21
 ) -> Iterator[Case]:
-    """One confusion matrix against mmseg's areas, on segments and on noise."""
+    """Compare one confusion matrix with mmseg's areas, on segments and on noise."""
     from mmseg.evaluation import IoUMetric
 
     generator = torch.Generator().manual_seed(0)
@@ -221,7 +221,7 @@ def model(
     batch: int = 2,
     amp: bool = False,
 ) -> Iterator[Case]:
-    """A training step (forward, loss, backward, SGD) of each config against the last one's."""
+    """Compare a training step (forward, loss, backward, SGD) of each config with the last one."""
     if len(configs) < 2:
         raise ValueError(
             f'the benchmark model compares two configs or more, got {len(configs)}: '
@@ -256,13 +256,13 @@ def _training_step(network: BaseSegmentor, size: int, batch: int, amp: bool) -> 
 def training_loss(
     network: BaseSegmentor, size: int, batch: int, amp: bool, device: str = 'cpu'
 ) -> Callable[[], Tensor]:
-    """Return a function that computes the loss of one batch of noise, in training.
+    """Return a function that computes the training loss of one batch of noise.
 
     Args:
-        network: Moved to ``device``.
+        network: Network, which is moved to ``device``.
         size: Height and width of the images.
-        batch: How many there are.
-        amp: Autocast, float16 on CUDA and bfloat16 elsewhere.
+        batch: Number of images.
+        amp: Use autocast: float16 on CUDA, bfloat16 elsewhere.
         device: ``'cpu'`` or ``'cuda'``.
     """
     generator = torch.Generator().manual_seed(0)
