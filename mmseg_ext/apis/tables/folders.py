@@ -19,13 +19,13 @@ def run_folder(
     folds: Optional[int] = None,
     dataset: Optional[str] = None,
 ) -> Path:
-    """Name the folder of a row's run: ``<config>[-<data set>][_kfold<K>]_seed<seed>``.
+    """Return the folder of a row's run: ``<config>[-<data set>][_kfold<K>]_seed<seed>``.
 
     Args:
         row: A row with a config.
-        seed: Of the training; ``'*'`` makes a pattern.
+        seed: Seed of the training; ``'*'`` gives a pattern.
         work_dirs: Folder of all runs.
-        folds: Number of folds of a cross validation, which lie in ``fold0``, ``fold1``, ...
+        folds: Number of folds of a cross validation, in ``fold0``, ``fold1``, ...
         dataset: Name of the user's data set.
     """
     name = f'{row.run_name}-{dataset}' if dataset else row.run_name
@@ -34,12 +34,12 @@ def run_folder(
 
 
 def find_runs(table: Table, work_dirs: PathLike, *, seeds: Optional[Sequence[int]] = None) -> Table:
-    """Look for the tested runs of a table. Writes nothing.
+    """Find the tested runs of a table. Writes nothing.
 
     Args:
         table: From :func:`read_tables`.
         work_dirs: Folder of all runs.
-        seeds: Which; every seed that is there without it.
+        seeds: Seeds to look for; default: all that exist.
 
     Returns:
         The table with the ``runs`` of each row.
@@ -61,7 +61,7 @@ def _tested(folder: RunFolder, *, folds: bool) -> list[Path]:
 
 
 def row_folder(table: Table, row: Row, seed: Union[int, str], work_dirs: PathLike) -> Path:
-    """Name the folder of a row's run as :func:`run_folder`, by what its table says."""
+    """Return the :func:`run_folder` of a row with the settings of its table."""
     return run_folder(row, seed, work_dirs, folds=table.protocol.folds, dataset=table.dataset)
 
 

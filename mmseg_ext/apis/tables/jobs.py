@@ -24,11 +24,11 @@ class Settings:
     Args:
         launch: How the tools are started.
         work_dirs: Folder of all runs.
-        seeds: Seeds of the trainings.
+        seeds: Seeds of the training runs.
         options: ``--cfg-options`` of every row, as typed.
         dataset: File that describes the user's data.
-        amp: Mixed precision.
-        deterministic: Only algorithms whose results repeat.
+        amp: Use mixed precision.
+        deterministic: Use only reproducible algorithms.
     """
 
     launch: Launch
@@ -46,10 +46,10 @@ class Job:
 
     Args:
         row: The row.
-        seed: Of the training.
-        cfg: Its config, options merged; ``work_dir`` is the row's folder.
-        options: ``--cfg-options`` of the row and of the user, in this order.
-        weights: Folder of the training whose weights are tested, if it is another row's.
+        seed: Seed of the training.
+        cfg: Its config with merged options; ``work_dir`` is the row's folder.
+        options: ``--cfg-options`` of the row, then of the user.
+        weights: Folder of another row's training, if its weights are tested.
         start: Folder of another row's run whose last checkpoint this training starts from.
     """
 
@@ -62,17 +62,17 @@ class Job:
 
     @property
     def folder(self) -> RunFolder:
-        """Where the row's results are."""
+        """Return the folder of the row's results."""
         return RunFolder.of(self.cfg)
 
     @property
     def title(self) -> str:
-        """How it is called on the screen."""
+        """Return the name of the job for display."""
         return f'{self.row.label}, seed {self.seed}'
 
 
 def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
-    """Load a row's config as the tools will. Writes nothing.
+    """Load a row's config as the tools do. Writes nothing.
 
     Raises:
         ValueError: If the config, an option or the data set file is wrong.
@@ -100,7 +100,7 @@ def _names_start(options: Sequence[str]) -> bool:
 
 
 def _start_config(table: Table, row: Row, cfg: Config) -> Optional[str]:
-    """The config whose run this one goes on from, if it is one of ours."""
+    """Return the config from whose run this one starts, if it is one of ours."""
     start = row_start(cfg, table.dataset)
     if start is None or row.path is None:
         return None
@@ -109,7 +109,7 @@ def _start_config(table: Table, row: Row, cfg: Config) -> Optional[str]:
 
 
 def all_options(row: Row, options: Sequence[str]) -> tuple[str, ...]:
-    """Settings of the row, then the user's, which win."""
+    """Return the settings of the row, then those of the user, which override them."""
     return (*(f'{key}={value}' for key, value in row.options.items()), *options)
 
 
@@ -120,10 +120,10 @@ def load_row(
     dataset: Optional[str] = None,
     work_dir: Optional[Path] = None,
 ) -> Config:
-    """Load the config of a row with options as typed, on the user's data if there are any.
+    """Load the config of a row with options as typed, on the user's data if given.
 
-    Without a word: a table does it for every row and seed, and the log of the row's training says
-    what was changed.
+    Nothing is logged, because a table loads it for every row and seed. The log of the row's
+    training lists the changes.
     """
     before = logging.root.manager.disable
     logging.disable(logging.INFO)

@@ -1,6 +1,6 @@
-"""What a table says of a row's network: parameters, FLOPs and, on request, latency.
+"""Facts of a row's network: parameters, FLOPs and, on request, latency.
 
-All three come from the model that is built here, never from a paper.
+All are measured on the model that is built here, never copied from a paper.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ def model_facts(cfg: Config, *, latency: int = 0) -> dict[str, Any]:
     """Build a config's model with random weights and measure it.
 
     Args:
-        cfg: Says the model and the size of its inputs, ``crop_size``.
-        latency: Timed calls for one image; 0 does not time.
+        cfg: Config with the model and the size of its inputs, ``crop_size``.
+        latency: Number of timed calls for one image; 0 does not time.
 
     Returns:
-        ``parameters`` without those of auxiliary heads, which test runs do not have;
-        ``GFLOPs`` of one image, a multiply-add being two, ``None`` if they cannot be counted;
-        ``size`` of the image, H and W; ``latency_ms``, the median, if it was asked for.
+        ``parameters`` without auxiliary heads, which testing does not use; ``GFLOPs`` of one image,
+        where a multiply-add counts as two (``None`` if they cannot be counted); ``size`` of the
+        image, H and W; and the median ``latency_ms``, if requested.
     """
     network = _build(cfg, real=bool(latency)).eval()
     size = _size(cfg)
@@ -45,7 +45,7 @@ def model_facts(cfg: Config, *, latency: int = 0) -> dict[str, Any]:
 
 
 def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
-    """Build a model; unless it is to run, without values if its constructor can do without."""
+    """Build a model; without values if it need not run and its constructor allows it."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         if not real:
@@ -57,7 +57,7 @@ def _build(cfg: Config, *, real: bool) -> BaseSegmentor:
 def _size(cfg: Config) -> tuple[int, int]:
     try:
         return input_size(cfg)
-    except ValueError:  # the config does not say
+    except ValueError:  # not in the config
         return 512, 512
 
 
@@ -70,7 +70,7 @@ def table_models(
 ) -> dict[str, dict[str, Any]]:
     """Measure the model of every row that has a config.
 
-    A model that cannot be built says why in ``remark``.
+    If a model cannot be built, ``remark`` has the reason.
 
     Args:
         table: The rows.
@@ -79,10 +79,11 @@ def table_models(
         latency: See :func:`model_facts`.
 
     Returns:
-        Label to facts, with ``selects_on_test``: whether checkpoints are chosen on test images.
+        Facts of each row by label, with ``selects_on_test``: whether checkpoints are selected on
+        test images.
     """
     found: dict[str, dict[str, Any]] = {}
-    known: dict[str, dict[str, Any]] = {}  # rows of one network, such as with and without a CRF
+    known: dict[str, dict[str, Any]] = {}  # rows may share a network, as with and without a CRF
     for row in table.rows:
         if row.path is None:
             continue
@@ -98,11 +99,11 @@ def table_models(
 
 
 def _selects_on_test(cfg: Config) -> bool:
-    """Whether checkpoints are chosen, of several, on the images that they are scored on."""
+    """Tell whether one of several checkpoints is selected on the images used for the scores."""
     loop = cfg.get('train_cfg') or {}
     length = loop.get('max_iters') or loop.get('max_epochs') or 0
     if loop.get('val_interval', 0) >= length > 0:
-        return False  # one validation, at the end
+        return False  # a single validation at the end
     val, test = (cfg.get(f'{part}_dataloader') for part in ('val', 'test'))
     keys = ('type', 'data_root', 'ann_file', 'data_prefix')
     return bool(val and test) and all(val.dataset.get(k) == test.dataset.get(k) for k in keys)

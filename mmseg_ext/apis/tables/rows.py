@@ -1,4 +1,4 @@
-"""The papers' tables: what each row is, and which folders hold its runs.
+"""The papers' tables: the rows, and the folders of their runs.
 
 ``configs/<paper>/tables.yml`` is the only place for printed numbers; its keys are those of
 :class:`Protocol`, :class:`Row` and :class:`Table`. Scores are in per cent as printed, under our
@@ -23,17 +23,17 @@ MANIFEST = 'tables.yml'
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the paper's numbers came about, as far as runs can be compared with it.
+    """How the paper measured its numbers, as far as it can be compared with runs.
 
     Args:
-        dataset: Class of the test set, such as ``VOCDataset``; with ``split`` and ``images`` it
-            tells whether a run is on the paper's data.
+        dataset: Dataset class of the test set, such as ``VOCDataset``. With ``split`` and
+            ``images`` it decides whether a run is on the paper's data.
         split: Name of the test split; ``None`` is not compared.
         images: Number of test images, over all folds; ``None`` is not compared.
-        folds: Folds of a cross validation; ``None`` is one split, the config's.
-        seeds: Seeds of the trainings.
-        checkpoint: ``'best'`` on the validation images, or ``'last'``.
-        note: What the paper does not state.
+        folds: Number of folds of a cross validation; ``None``: the split of the config.
+        seeds: Seeds of the training runs.
+        checkpoint: Checkpoint to test: ``'best'`` on the validation images, or ``'last'``.
+        note: Facts that the paper does not state.
     """
 
     dataset: Optional[str] = None
@@ -50,17 +50,17 @@ class Row:
     """One row of a table.
 
     Args:
-        label: As printed.
-        config: Base name of its config; empty if the package has none, and ``note`` says why.
-        printed: Metric to the number printed, ``parameters`` to a count.
-        tolerance: Percentage points that a mean may differ.
-        unstated: Metrics whose printed number is not of what it is named after, and why; they
-            are shown and not judged.
-        options: Settings that the row changes in its config, as of ``--cfg-options``.
-        weights_of: Label of the row whose training this one tests otherwise.
-        note: Contradictions and deviations.
-        path: The config's file, ``None`` if there is none.
-        runs: Folders of the tested runs, by seed and fold.
+        label: Name of the row as printed.
+        config: Base name of its config; if the package has none, it is empty and ``note`` says why.
+        printed: Printed number of each metric; ``parameters`` is a count.
+        tolerance: Allowed difference of a mean, in percentage points.
+        unstated: Metrics whose printed number measures something else than its name says, and why.
+            They are shown without a verdict.
+        options: Settings that the row changes in its config, as in ``--cfg-options``.
+        weights_of: Label of the row whose trained weights this row tests in another way.
+        note: Contradictions in the paper, and deviations from it.
+        path: File of the config, or ``None``.
+        runs: Folders of tested runs by seed and fold.
     """
 
     label: str
@@ -76,24 +76,24 @@ class Row:
 
     @property
     def run_name(self) -> str:
-        """What the row's folders begin with: the config, and the label if it changes settings."""
+        """Return the prefix of the row's folders: config, and label if it changes settings."""
         return f'{self.config}_{slug(self.label)}' if self.options else self.config
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with the runs that there are.
+    """A table with its existing runs.
 
     Args:
         paper: Folder of ``configs``.
-        table: Number or name.
+        table: Number or name of the table.
         caption: What it compares.
         rows: In printed order.
-        metrics: Scores that it shows, in order; the first one is the main one.
-        baseline: Label of the row that others are compared with where there are no printed
-            numbers; the first row without it.
-        protocol: How the printed numbers came about.
-        dataset: Name of the user's data set, if the rows ran on one.
+        metrics: Scores to show, in order; the first is the main one.
+        baseline: Label of the row to compare with where there are no printed numbers; default: the
+            first row.
+        protocol: How the printed numbers were measured.
+        dataset: Name of the user's data set, if the runs use one.
     """
 
     paper: str
@@ -107,27 +107,27 @@ class Table:
 
 
 def slug(label: str) -> str:
-    """Write a label as part of a file name."""
+    """Convert a label to a part of a file name."""
     return re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
 
 
 def papers(configs: PathLike) -> list[str]:
-    """Names of the papers that have tables."""
+    """Return the names of all papers with tables."""
     return sorted(path.parent.name for path in Path(configs).glob(f'*/{MANIFEST}'))
 
 
 def read_tables(paper: str, configs: Optional[PathLike] = None) -> dict[str, Table]:
-    """Read a paper's tables; their rows have no runs yet.
+    """Read a paper's tables, without runs.
 
     Args:
         paper: Folder of ``configs``.
-        configs: Its parent; the package's own without it.
+        configs: The ``configs`` folder; default: the package's own.
 
     Returns:
-        Number or name of each table to the table.
+        Each table by its number or name.
 
     Raises:
-        ValueError: If there is no such paper, or its ``tables.yml`` says what nothing reads.
+        ValueError: If there is no such paper, or its ``tables.yml`` has an unknown key.
     """
     root = Path(configs) if configs is not None else configs_folder()
     if paper not in papers(root):
@@ -213,7 +213,7 @@ def choose_table(tables: dict[str, Table], name: str) -> Table:
     """Choose a table.
 
     Raises:
-        ValueError: If there is none of that name, with the nearest one.
+        ValueError: If there is no table of that name; the message suggests the nearest one.
     """
     if name not in tables:
         raise ValueError(unknown('table', name, tables))
@@ -221,16 +221,16 @@ def choose_table(tables: dict[str, Table], name: str) -> Table:
 
 
 def choose_rows(table: Table, names: Optional[Sequence[str]]) -> Table:
-    """Keep some rows of a table, in its order, and those that they take their weights from.
+    """Keep some rows of a table in its order, and the rows whose weights they test.
 
-    Without the baseline among them the first one becomes the baseline.
+    If the baseline is not among them, the first row becomes the baseline.
 
     Args:
         table: The whole table.
-        names: Labels or configs, in any case; all rows without it.
+        names: Labels or configs in any letter case; default: all rows.
 
     Raises:
-        ValueError: If there is no such row, with the nearest one.
+        ValueError: If there is no such row; the message suggests the nearest one.
     """
     if names is None:
         return table
@@ -257,17 +257,17 @@ def select(
     checkpoint: Optional[str] = None,
     dataset: Optional[PathLike] = None,
 ) -> Table:
-    """Change a table as the arguments of ``tools/table.py`` say; what is not given stays.
+    """Change a table by the arguments of ``tools/table.py``; without an argument nothing changes.
 
     Args:
         table: The whole table.
         rows: See :func:`choose_rows`.
-        folds: Folds in place of the protocol's; 0 and 1 mean none.
+        folds: Number of folds instead of the protocol's; 0 and 1 mean no cross validation.
         checkpoint: ``'best'`` or ``'last'``.
         dataset: File that describes the user's data.
 
     Raises:
-        ValueError: If there is no such row, or the file is wrong.
+        ValueError: If there is no such row, or the data set file is wrong.
     """
     protocol = table.protocol
     if folds is not None:

@@ -1,7 +1,7 @@
-"""Train and test what a table lacks: row by row, each by the tools that a user would call.
+"""Train and test the missing rows of a table, one by one, with the tools that a user would call.
 
-A row that was tested is skipped, one that was stopped goes on from its last checkpoint, one that
-fails is put on a list while the others go on. Run it again at any time.
+A tested row is skipped, a stopped row resumes from its last checkpoint, and a failed row is
+reported while the others continue. It can be run again at any time.
 """
 
 from dataclasses import dataclass
@@ -39,22 +39,22 @@ class Failure:
 
 
 def run_table(table: Table, settings: Settings) -> list[Failure]:
-    """Run the rows that are not finished; all rows with the first seed, then with the next.
+    """Run all unfinished rows with the first seed, then with the next seed, and so on.
 
     Args:
-        table: From ``choose_rows``; the rows that others take their weights from are run, too.
-        settings: How.
+        table: From ``choose_rows``; it includes the rows whose weights others test.
+        settings: How to run the rows.
 
     Returns:
         The rows that failed.
 
     Raises:
         FileNotFoundError: If the user's data are not there.
-        ValueError: If they do not fit their file, no config can be read for one and the same
-            reason, or the folder of a row holds something else; before anything runs.
+        ValueError: Before anything runs, if the data do not fit their file, no config can be read
+            for the same reason, or the folder of a row has other contents.
     """
     if settings.dataset is not None:
-        read_user_data(settings.dataset)  # one message, where every row would have its own
+        read_user_data(settings.dataset)  # one message instead of one per row
     jobs, failures = [], []
     for seed in settings.seeds:
         for row in table.rows:
@@ -65,7 +65,7 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
             except (*USER_ERRORS, SyntaxError) as error:
                 failures.append(Failure(row.label, seed, 'its config', reason=message_of(error)))
     reasons = {failure.reason for failure in failures}
-    if not jobs and len(reasons) == 1:  # a mistake in the options, say: no row of its own
+    if not jobs and len(reasons) == 1:  # such as a mistake in the options, not in one row
         raise ValueError(reasons.pop())
     for job in jobs:
         check_folder(job, settings, table.protocol.folds)
@@ -78,10 +78,10 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
 
 
 def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
-    """Refuse the folder of a row if it holds anything else. Writes nothing.
+    """Refuse the folder of a row if it has other contents. Writes nothing.
 
     Raises:
-        ValueError: With what is different.
+        ValueError: If so; the message names the differences.
     """
     folder = job.folder
     if folds is not None or not folder.path.is_dir():
@@ -101,7 +101,7 @@ def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
 
 
 def _stamp(job: Job, settings: Settings) -> dict:
-    """What decides about a row's result."""
+    """Return everything that determines a row's result."""
     return dict(
         config=job.row.config,
         config_sha256=config_digest(job.cfg),
@@ -114,8 +114,8 @@ def _stamp(job: Job, settings: Settings) -> dict:
 
 
 def _read_foreign(folder: RunFolder, job: Job) -> dict:
-    """What a folder without our stamp says about itself: that of ``tools/train.py``, or others'."""
-    ours = (LOCK_FILE, folder.job_file.name, '*.log')  # of a row that did not begin
+    """Read the settings of a folder without our stamp: of ``tools/train.py``, or foreign."""
+    ours = (LOCK_FILE, folder.job_file.name, '*.log')  # files of a row that did not start
     names = sorted(path.name for path in folder.path.iterdir())
     others = [name for name in names if not any(fnmatch(name, pattern) for pattern in ours)]
     if not others:
@@ -194,7 +194,7 @@ def _train_command(job: Job, settings: Settings, *, resume: bool) -> list[str]:
     arguments: list[Any] = ['--work-dir', job.folder.path, '--seed', job.seed]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(settings, flag)]
     options = job.options
-    if resume:  # mmengine would resume from load_from, which is where the training started
+    if resume:  # mmengine would resume from load_from, the initial weights
         options = (*options, 'load_from=None')
     elif job.start is not None:
         options = (*options, f'load_from={_start_of(job)}')
@@ -222,10 +222,10 @@ def _dataset(settings: Settings) -> list[str]:
 
 
 def tested_checkpoint(folder: RunFolder, kind: str) -> Path:
-    """The checkpoint that is tested: the best, if the config keeps one, else the last.
+    """Return the checkpoint to test: the best if the config keeps one, else the last.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no checkpoint.
     """
     try:
         return folder.checkpoint(kind)
@@ -234,10 +234,10 @@ def tested_checkpoint(folder: RunFolder, kind: str) -> Path:
 
 
 def is_tested(folder: RunFolder, source: RunFolder, kind: str) -> bool:
-    """Whether a row was tested with the checkpoint that it would be tested with now."""
+    """Tell whether a row was tested with the checkpoint that would be tested now."""
     tested = wanted = folder.tested_with()
     try:
         wanted = tested_checkpoint(source, kind).name
-    except FileNotFoundError:  # the weights were deleted to save space: the results still hold
+    except FileNotFoundError:  # weights deleted to save space: the results are still valid
         pass
     return tested is not None and tested == wanted

@@ -1,10 +1,9 @@
-"""Submit a table to Slurm: one job for each row and seed, which runs ``tools/table.py`` itself.
+"""Submit a table to Slurm: one job per row and seed, which runs ``tools/table.py``.
 
-So a job that was killed is submitted again by the same command and goes on where it was. A job
-that is about to reach its time limit is asked to end 90 seconds before, saves its step and puts
-itself into the queue again; one that is preempted, Slurm itself requeues. The
-partition, the account and the like are sbatch's own: ``SBATCH_PARTITION``, ``SBATCH_ACCOUNT``, ...,
-or more arguments in ``SBATCH_ARGS``, which is split into words.
+The same command submits a killed job again, which then resumes. A job gets a signal 90 seconds
+before its time limit, saves a checkpoint and requeues itself; Slurm requeues preempted jobs.
+sbatch's own variables set the partition, the account and so on: ``SBATCH_PARTITION``,
+``SBATCH_ACCOUNT``, ... ``SBATCH_ARGS`` holds further arguments, split into words.
 """
 
 import os
@@ -24,19 +23,19 @@ from .jobs import Settings, make_job
 from .rows import Row, Table
 from .run import check_folder
 
-# Of a shell: the tool gets the signals of the job, and what it ends with decides.
+# Shell script: passes the job's signals to the tool; the exit status of the tool decides.
 _JOB = (
     "trap 'kill -USR1 $tool' USR1; trap 'kill -TERM $tool' TERM; {command} & tool=$!; "
-    'wait $tool; status=$?; '  # a signal ends the wait, not the tool
+    'wait $tool; status=$?; '  # a signal ends the wait but not the tool
     'while kill -0 $tool 2>/dev/null; do wait $tool; status=$?; done; '
     '[ $status -ne {again} ] || scontrol requeue $SLURM_JOB_ID; exit $status'
 )
-_AGAIN = 128 + 10  # the tool's status after SIGUSR1, as Linux numbers it
+_AGAIN = 128 + 10  # status of the tool after SIGUSR1 on Linux
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job of one row and seed; without an id it waits in the queue already."""
+    """A job of one row and seed; without an id it was already in the queue."""
 
     label: str
     seed: int
@@ -51,15 +50,15 @@ def submit_table(
 
     Args:
         table: From ``choose_rows``.
-        settings: How rows are run; the processes of a job are ``settings.launch.gpus``.
-        tool: ``tools/table.py``.
-        arguments: Of the tool, besides paper, table, rows and seeds.
+        settings: How to run the rows; a job has ``settings.launch.gpus`` processes.
+        tool: Path of ``tools/table.py``.
+        arguments: Arguments of the tool besides paper, table, rows and seeds.
 
     Returns:
         The jobs.
 
     Raises:
-        ValueError: If there is no sbatch, it refuses a job, or a row's folder holds something else.
+        ValueError: If there is no sbatch, it refuses a job, or a row's folder has other contents.
     """
     if shutil.which('sbatch') is None:
         raise ValueError('--launcher slurm needs sbatch, which is not on this machine')
@@ -108,13 +107,13 @@ def _submit(
     done = subprocess.run([*words, f'--wrap={script}'], capture_output=True, text=True)
     if done.returncode != 0:
         raise ValueError(f'sbatch refused {row.label!r}: {done.stderr.strip()}')
-    job = done.stdout.strip().split(';')[0]  # with a cluster's name after it
+    job = done.stdout.strip().split(';')[0]  # a cluster name may follow
     write_bytes(RunFolder(folder).job_file, f'{job}\n'.encode())
     return Submitted(row.label, seed, job, new=True)
 
 
 def queued_job(folder: Path) -> Optional[str]:
-    """The job of a row's folder if it still waits or runs."""
+    """Return the job of a row's folder if it is still waiting or running."""
     path = RunFolder(folder).job_file
     if not path.is_file() or shutil.which('squeue') is None:
         return None

@@ -1,7 +1,7 @@
-"""Write a table: on the screen, as Markdown, and as the small file that a README card shows.
+"""Format a table for the screen, as Markdown, and as the small file for a README card.
 
-One line for each score of each row: paper, ours, difference, and one of four words. All three are
-written from the plain data of :func:`as_data`.
+Each score of each row has a line: paper, ours, difference, and a verdict of four possible words.
+All three forms are written from the data of :func:`as_data`.
 """
 
 import re
@@ -19,7 +19,7 @@ from .values import COUNTS, TableValues, table_values
 
 TABLE_FILES = 'table_*.json'
 HEAD = ('row', 'score', 'paper', 'ours', 'runs', 'difference', 'verdict')
-# Facts under the table, and how they are called there.
+# Facts under the table and their labels.
 _FACTS = {
     'dataset': 'data',
     'images': 'test images',
@@ -42,11 +42,11 @@ _LEGEND = (
 def as_data(
     values: TableValues, *, command: str = '', models: Optional[Mapping[str, Any]] = None
 ) -> dict[str, Any]:
-    """Say everything about a table in what JSON can hold.
+    """Describe a table completely as JSON data.
 
     Args:
         values: From ``table_values``.
-        command: What printed it.
+        command: Command that printed the table.
         models: Facts of the built models, for remarks.
     """
     run = values.run
@@ -90,7 +90,7 @@ def _incomplete(run: Table, runs: int) -> str:
 
 
 def number_text(value: Optional[float], metric: str, *, sign: bool = False) -> str:
-    """Write a score, a count or a difference; ``None`` is empty."""
+    """Format a score, a count or a difference; ``None`` gives an empty string."""
     if value is None:
         return ''
     plus = '+' if sign and value > 0 else ''
@@ -100,7 +100,7 @@ def number_text(value: Optional[float], metric: str, *, sign: bool = False) -> s
 
 
 def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
-    """Cells of the table, and its numbered notes."""
+    """Return the cells of the table and its numbered notes."""
     cells, notes = [], []
 
     def number(note: str) -> str:
@@ -134,7 +134,7 @@ def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
 
 
 def facts_lines(data: Mapping[str, Any], *, shared_only: bool = False) -> list[str]:
-    """What the runs say of themselves, each fact once if all rows share it."""
+    """Return the facts of the runs; a fact that all rows share appears once."""
     found = {row['label']: row['facts'] for row in data['rows'] if row['facts']}
     lines = []
     for key, name in _FACTS.items():
@@ -153,7 +153,7 @@ def _plain(value: Any) -> str:
 
 
 def remarks_lines(data: Mapping[str, Any]) -> list[str]:
-    """Sentences under the table, but for the numbered notes."""
+    """Return the sentences under the table, without the numbered notes."""
     to_paper = 'Difference: ours less the paper.'
     to_baseline = (
         f'Difference: to the row {data["baseline"]}, over the seeds and folds that both have; no '
@@ -175,7 +175,7 @@ def remarks_lines(data: Mapping[str, Any]) -> list[str]:
 
 
 def title_text(data: Mapping[str, Any]) -> str:
-    """Write what a table is called."""
+    """Return the title of a table."""
     where = f'on {data["dataset"]}, rows of: ' if data['dataset'] else ''
     return f'{data["paper"]}, table {data["table"]}: {where}{data["caption"]}'
 
@@ -203,7 +203,7 @@ def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
         lines += [f'[{place}] {note}', '']
     for remark in [*remarks_lines(data), '; '.join(facts_lines(data))]:
         lines += [remark, ''] if remark else []
-    # a label is text, whatever it looks like: Markdown would take <...> for a tag
+    # a label is plain text, but Markdown would take <...> for a tag
     lines = [re.sub(r'<(?=[A-Za-z/!?])', '&lt;', text) for text in lines]
     if data['command']:
         lines += ['```sh', data['command'], '```', '']
@@ -211,14 +211,14 @@ def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
 
 
 def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
-    """Write what the README card shows, ``table_<name>.json``.
+    """Write ``table_<name>.json``, the data for the README card.
 
     Args:
         data: From :func:`as_data`.
         folder: ``configs/<paper>/results``.
 
     Raises:
-        ValueError: If nothing was run, or the file holds runs that are not here: nothing is lost.
+        ValueError: If there are no runs, or the file has runs that are not here; it is not changed.
     """
     path = Path(folder) / f'table_{data["table"]}.json'
     ran = {row['label'] for row in data['rows'] if row['facts']}
@@ -238,12 +238,12 @@ def write_table(data: Mapping[str, Any], folder: PathLike) -> Path:
 def report_table(
     run: Table, *, models: Optional[Mapping[str, Mapping[str, Any]]] = None, command: str = ''
 ) -> tuple[TableValues, dict[str, Any]]:
-    """Read a table's runs and say everything about it.
+    """Read a table's runs and describe the table.
 
     Args:
         run: From ``find_runs``.
         models: From ``table_models``.
-        command: What printed it.
+        command: Command that printed the table.
     """
     values = table_values(run, models)
     return values, as_data(values, command=command, models=models)

@@ -1,6 +1,6 @@
-"""What a table says: mean, standard deviation, difference and verdict of each row's scores.
+"""Values of a table: mean, standard deviation, difference and verdict of each row's scores.
 
-A printed number is never in our column. Fractions come from ``results.json``, per cent go out.
+Our column never contains a printed number. Fractions in ``results.json`` are converted to per cent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from .rows import Protocol, Row, Table
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
 Scores = dict[tuple[Any, str], float]  # per cent by seed and fold
-COUNTS = ('parameters', 'GFLOPs', 'latency_ms')  # of the model, not of a run
+COUNTS = ('parameters', 'GFLOPs', 'latency_ms')  # facts of the model, not of a run
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class Line:
     """One score of one row.
 
     Args:
-        label: Of the row.
+        label: Label of the row.
         metric: Name of the score.
-        printed: The paper's number, ``None`` where it has none on these data.
-        values: Ours, per cent, one for each run; empty if there is no run.
-        mean: Of the values.
-        sd: Their standard deviation (ddof=1), ``None`` for one value.
-        difference: To the printed number, or on other data than the paper's to the baseline row,
-            over the seeds and folds that both rows have.
+        printed: The paper's number; ``None`` if it has none on these data.
+        values: Our values in per cent, one per run.
+        mean: Mean of the values.
+        sd: Standard deviation of the values (ddof=1), ``None`` for one value.
+        difference: Difference to the printed number. On other data than the paper's, difference to
+            the baseline row over the seeds and folds that both rows have.
         verdict: One of ``within``, ``outside``, ``not run``, ``not stated``.
-        remark: Why there is no run, or no verdict.
+        remark: Reason why there is no run or no verdict.
     """
 
     label: str
@@ -54,8 +54,8 @@ class TableValues:
         run: The table and its runs.
         lines: Score by score, row by row.
         on_paper_data: Whether printed numbers apply.
-        facts: For each row with runs, what they have in common or not: see :func:`run_facts`.
-        starred: Labels of rows with converted weights, whose training was not reproduced.
+        facts: Facts on the runs of each row, see :func:`run_facts`.
+        starred: Labels of rows with converted weights, which were not trained here.
     """
 
     run: Table
@@ -66,14 +66,14 @@ class TableValues:
 
     @property
     def outside(self) -> list[Line]:
-        """Scores that miss the printed number; counts of the model do not decide."""
+        """Return the scores outside the tolerance; counts of the model are ignored."""
         return [
             line for line in self.lines if line.verdict == OUTSIDE and line.metric not in COUNTS
         ]
 
 
 def spread(values: Sequence[float]) -> tuple[Optional[float], Optional[float]]:
-    """Mean, and standard deviation with ddof=1 of two values or more."""
+    """Return the mean and, for two or more values, the standard deviation (ddof=1)."""
     if not values:
         return None, None
     return mean(values), stdev(values) if len(values) > 1 else None
@@ -82,13 +82,13 @@ def spread(values: Sequence[float]) -> tuple[Optional[float], Optional[float]]:
 def verdict(
     ours: Optional[float], sd: Optional[float], printed: Optional[float], tolerance: float
 ) -> str:
-    """Judge one score.
+    """Return the verdict on one score.
 
     Args:
-        ours: Mean over the runs, ``None`` if there is none.
+        ours: Mean over the runs, or ``None``.
         sd: Standard deviation of the runs.
         printed: The paper's number.
-        tolerance: Allowed difference; two standard deviations are allowed, too.
+        tolerance: Allowed difference; two standard deviations are always allowed.
     """
     if ours is None:
         return NOT_RUN
@@ -103,7 +103,7 @@ def read_run(row: Row, folder: Path) -> RunResults:
     """Read the results of one run.
 
     Raises:
-        ValueError: If they are of another config than the row's.
+        ValueError: If the results belong to another config than the row's.
     """
     results = RunFolder(folder).scores()
     if results.config not in (None, row.config):
@@ -115,7 +115,7 @@ def read_run(row: Row, folder: Path) -> RunResults:
 
 
 def matches(protocol: Protocol, results: Sequence[RunResults]) -> bool:
-    """Whether runs were tested on the paper's data; of a cross validation all folds count."""
+    """Tell whether runs were tested on the paper's data; all folds of a cross validation count."""
     for result in results:
         dataset = result.dataset
         if dataset.name != protocol.dataset:
@@ -129,13 +129,13 @@ def matches(protocol: Protocol, results: Sequence[RunResults]) -> bool:
 
 
 def _whole_pool(protocol: Protocol, results: Sequence[RunResults]) -> bool:
-    """Whether the folds of each seed hold as many images as the paper's data have."""
+    """Tell whether the folds of each seed together have as many images as the paper's data."""
     complete = [sum(c) for c in _images_by_seed(results).values() if len(c) == protocol.folds]
     return protocol.images is None or all(total == protocol.images for total in complete)
 
 
 def _images_by_seed(results: Sequence[RunResults]) -> dict[Any, list[int]]:
-    """Test images of each run of a seed; of a cross validation these are the folds."""
+    """Return the number of test images of each run (or fold), by seed."""
     counts: dict[Any, list[int]] = {}
     for result in results:
         counts.setdefault(result.seed, []).append(result.dataset.num_images or 0)
@@ -149,8 +149,8 @@ def table_values(
 
     Args:
         run: From ``find_runs``.
-        models: Label to ``parameters``, ``GFLOPs`` and, if one failed, ``remark``, of the model
-            that was built.
+        models: Facts of the built models by label: ``parameters``, ``GFLOPs`` and, after a failure,
+            ``remark``.
 
     Raises:
         ValueError: If a folder holds a run of another config.
@@ -211,7 +211,7 @@ def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: 
 
 
 def _against(baseline: Scores, scores: Scores) -> tuple[Optional[float], str]:
-    """Difference to the baseline over the runs that both have, so that no seed stands alone."""
+    """Return the difference to the baseline over the seeds and folds that both have."""
     if not baseline:
         return None, ''
     shared = [key for key in scores if key in baseline]
@@ -233,7 +233,7 @@ def _why_not_run(row: Row, metric: str) -> str:
 
 
 def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> list[Line]:
-    """Lines of the built model; a printed count must be met exactly."""
+    """Return the lines on the built model; a printed count must match exactly."""
     lines = []
     for name in COUNTS:
         count = model.get(name)
@@ -259,11 +259,11 @@ def _counts(row: Row, model: Mapping[str, Any], on_paper_data: bool) -> list[Lin
 
 
 def run_facts(results: Sequence[RunResults]) -> dict[str, Any]:
-    """What a row's runs say of themselves: each fact once, or the list of its values.
+    """Collect the facts of a row's runs: each a single value, or a list if they differ.
 
     Returns:
-        The facts of ``RUN_FACTS``, ``dataset``, ``images``, ``checkpoints``, and
-        ``converted``: whether the weights were made elsewhere.
+        The facts in ``RUN_FACTS``, ``dataset``, ``images``, ``checkpoints``, and ``converted``:
+        whether the weights were converted.
     """
     facts: dict[str, Any] = {}
     for name in RUN_FACTS:
@@ -278,6 +278,6 @@ def run_facts(results: Sequence[RunResults]) -> dict[str, Any]:
 
 
 def _images_of_a_seed(results: Sequence[RunResults]) -> Any:
-    """Test images of all folds; every seed sees the same ones, or the numbers are listed."""
+    """Return the number of test images over all folds; a list if seeds differ."""
     different = list(dict.fromkeys(map(sum, _images_by_seed(results).values())))
     return different[0] if len(different) == 1 else different
