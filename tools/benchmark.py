@@ -1,4 +1,4 @@
-"""Time this package against what it replaces.
+"""Time this package against the code that it replaces.
 
 python tools/benchmark.py deform_conv --threads 2      against mmcv's compiled operator, or im2col
 python tools/benchmark.py metric --threads 1           against mmseg's IoUMetric
@@ -25,16 +25,18 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('name', choices=list(timing.BENCHMARKS))
-    parser.add_argument('--threads', type=int, help="torch's threads; default: as they are")
-    parser.add_argument('--repeats', type=int, default=7, help='timed calls of each side')
+    parser.add_argument('--threads', type=int, help='number of torch threads; default: unchanged')
+    parser.add_argument('--repeats', type=int, default=7, help='number of timed calls of each side')
     parser.add_argument('--out', type=Path, help='JSON file')
     parser.add_argument('--size', type=int, help='height and width in pixels')
-    parser.add_argument('--batch', type=int, help='images at once')
+    parser.add_argument('--batch', type=int, help='images per batch')
     parser.add_argument(
-        '--configs', nargs='+', help='model, inference: the last is the reference; memory'
+        '--configs',
+        nargs='+',
+        help='configs for model, inference (the last is the reference) and memory',
     )
-    parser.add_argument('--images', nargs='+', help='crf: photos; default: a made-up picture')
-    parser.add_argument('--amp', action='store_true', default=None, help='model: bfloat16')
+    parser.add_argument('--images', nargs='+', help='crf: image files; default: a synthetic image')
+    parser.add_argument('--amp', action='store_true', default=None, help='model: use bfloat16')
     return cli.parse_args(parser)
 
 

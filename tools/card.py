@@ -1,4 +1,4 @@
-"""Keep what a paper's card says of our runs: results.csv, the results section, its figures.
+"""Update a paper's card with our runs: results.csv, the results section and its figures.
 
 python tools/card.py --collect work_dirs/NAME configs/fmsi   # after a test: a row of results.csv
 python tools/card.py configs/fmsi                            # write the section and its figures
@@ -35,10 +35,10 @@ def parse_args() -> argparse.Namespace:
         'place of an earlier run of the same; may be repeated',
     )
     parser.add_argument(
-        '--check', action='store_true', help='write nothing; exit with 1 if a page is stale'
+        '--check', action='store_true', help='write nothing; exit with 1 if a page is not current'
     )
     parser.add_argument(
-        '--readme', action='store_true', help='fill in the numbers of README.md, the first page'
+        '--readme', action='store_true', help='update the numbers in README.md, the first page'
     )
     args = cli.parse_args(parser)
     if args.check and args.collect:

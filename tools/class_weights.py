@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         help='median frequency (default), effective number of samples, or 1 - share',
     )
     parser.add_argument(
-        '--effective-beta', type=float, help='of --method effective; default 0.999999'
+        '--effective-beta', type=float, help='beta of --method effective; default 0.999999'
     )
     parser.add_argument(
         '--normalize', action='store_true', help='scale to a mean of 1 over all pixels'

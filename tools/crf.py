@@ -1,4 +1,4 @@
-"""Refine what tools/predict.py --prob wrote with a dense CRF, or search for its parameters.
+"""Refine predictions of tools/predict.py --prob with a dense CRF, or search for its parameters.
 
 python tools/crf.py PREDICTIONS --out OUT --workers 2
 python tools/crf.py PREDICTIONS --out OUT --setting camvid --truth MASKS      mIoU before and after
@@ -20,7 +20,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('predictions', metavar='DIR', help='folder of tools/predict.py --prob')
+    parser.add_argument(
+        'predictions', metavar='DIR', help='output folder of tools/predict.py --prob'
+    )
     parser.add_argument('--out', required=True, type=Path, help='folder to write to')
     parser.add_argument('--setting', choices=list(SETTINGS), default='deeplabv2_resnet101')
     parser.add_argument(
@@ -30,18 +32,32 @@ def parse_args() -> argparse.Namespace:
         default={},
         help='arguments of DenseCRF that override the setting: bi_w=5 prune=0.001',
     )
-    parser.add_argument('--truth', help='folder of label maps, .png, named as the images')
-    parser.add_argument('--search', nargs='+', metavar='NAME=A,B', help='values to try')
     parser.add_argument(
-        '--images', type=int, default=100, help='images to search on; the others check the choice'
+        '--truth', help='folder of ground-truth label maps (.png), named like the images'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the draw of these images')
-    parser.add_argument('--workers', type=int, default=1, help='processes, one thread each')
+    parser.add_argument(
+        '--search',
+        nargs='+',
+        metavar='NAME=A,B',
+        help='values to try for each argument: the best mIoU is chosen',
+    )
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=100,
+        help='number of images for the search; the others check the choice',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the random choice of these images'
+    )
+    parser.add_argument(
+        '--workers', type=int, default=1, help='number of processes with one thread each'
+    )
     parser.add_argument(
         '--picture', type=Path, help='draw image, before, after and truth into this file, .jpg'
     )
     parser.add_argument(
-        '--names', nargs='+', default=[], help='images of the picture; default: the first four'
+        '--names', nargs='+', default=[], help='images to draw; default: the first four'
     )
     parser.add_argument('--prob', action='store_true', help='also write refined probabilities')
     return cli.parse_args(parser)

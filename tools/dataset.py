@@ -22,18 +22,23 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest='command', required=True)
-    init = commands.add_parser('init', help='look at a folder and write its data set file')
+    init = commands.add_parser('init', help='examine a folder and write its data set file')
     init.add_argument('folder', help='folder of images and masks')
     init.add_argument('--out', default='my_data.yml', help='file to write (default my_data.yml)')
     init.add_argument(
-        '--classes', nargs='+', default=[], help='names, in the order of the values in the masks'
+        '--classes',
+        nargs='+',
+        default=[],
+        help='class names in the order of the values in the masks',
     )
     init.add_argument(
-        '--images', default='', metavar='DIR', help='folder of the images, if several could be'
+        '--images', default='', metavar='DIR', help='folder of the images, if several are possible'
     )
-    init.add_argument('--masks', default='', metavar='DIR', help='the same for the masks')
     init.add_argument(
-        '--ratio', type=float, help='share of train where there is no split (default 0.8)'
+        '--masks', default='', metavar='DIR', help='folder of the masks, if several are possible'
+    )
+    init.add_argument(
+        '--ratio', type=float, help='share of training images if there is no split (default 0.8)'
     )
     init.add_argument('--seed', type=int, help='seed of that split (default 0)')
     init.add_argument(
@@ -43,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         help='keep images together in that split whose paths match alike, such as a patient: '
         r"'^(\w+)_'",
     )
-    init.add_argument('--force', action='store_true', help='replace a file that is there')
+    init.add_argument('--force', action='store_true', help='replace an existing file')
     check = commands.add_parser('check', help='read all files and report what is wrong')
     check.add_argument('file', help='data set file, such as my_data.yml')
     check.add_argument('--out', help='page to write (default: FILE_check.html beside the file)')

@@ -1,7 +1,7 @@
-"""Train, test and show a small FMSI-DeepLab from nothing; ``make demo`` runs it.
+"""Train, test and show a small FMSI-DeepLab from scratch; ``make demo`` runs it.
 
-Makes the embedded data set ``shapes``, and calls the tools that a user would call, printing each
-command. Finished steps are skipped and a killed training goes on where it was, so run it again at
+It makes the synthetic data set ``shapes``, then calls the tools that a user would call, and prints
+each command. A finished step is skipped and a killed training is resumed, so it can be run again at
 any time.
 """
 
@@ -22,7 +22,9 @@ CONFIG = TOOLS.parent / 'configs' / 'fmsi' / 'fmsi_xception_mid4_shapes.py'
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for all results')
-    parser.add_argument('--config', default=str(CONFIG), help='config on the data set shapes')
+    parser.add_argument(
+        '--config', default=str(CONFIG), help='config that uses the data set shapes'
+    )
     return cli.parse_args(parser)
 
 

@@ -1,6 +1,6 @@
 """Fetch, verify and unpack a data set: ``python tools/download_dataset.py voc2012``.
 
-An interrupted download goes on where it stopped when the command is run again.
+Run the command again to resume an interrupted download.
 """
 
 import argparse
@@ -21,8 +21,8 @@ def parse_args() -> argparse.Namespace:
         default=os.environ.get('MMSEG_EXT_DATA', 'data'),
         help='data folder; default: MMSEG_EXT_DATA, or data',
     )
-    parser.add_argument('--url', help='a mirror of the same file')
-    parser.add_argument('--md5', help='checksum, if the file of --url is another one')
+    parser.add_argument('--url', help='address of a mirror of the same file')
+    parser.add_argument('--md5', help='MD5 checksum, if the file of --url differs')
     parser.add_argument('--keep-archive', action='store_true', help='keep the tar file')
     return cli.parse_args(parser)
 

@@ -4,11 +4,11 @@ python tools/kfold.py CONFIG --num-folds 5                  # goes on where it w
 python tools/kfold.py CONFIG --num-folds 5 --report         # only sum up what is there
 python tools/kfold.py CONFIG --num-folds 5 --report --average photos/
 
-Each fold is trained and tested by tools/train.py and tools/test.py in WORK_DIR/foldN; kfold.json
-and the table sum them up: mean and standard deviation over folds, scores of the pooled held-out
-images with intervals, Dice, HD95 and surface Dice per patient where the data set names groups.
-A fold is scored with its last checkpoint: the best one would be chosen on the very images that
-the score is reported on. The exit status is 1 if a fold failed.
+tools/train.py and tools/test.py train and test each fold in WORK_DIR/foldN. kfold.json and the
+printed table summarise the folds: mean and standard deviation over folds, scores of the pooled
+held-out images with intervals, and Dice, HD95 and surface Dice per patient if the data set has
+groups. A fold is scored with its last checkpoint, because the best one would be selected on the
+images that are scored. The exit status is 1 if a fold failed.
 """
 
 import argparse
@@ -36,9 +36,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--folds', nargs='+', type=int, help='run only these folds')
     parser.add_argument('--work-dir', help='folder of the folds')
     parser.add_argument('--dataset', help='your data: a file that tools/dataset.py init writes')
-    parser.add_argument('--seed', type=int, help='seed of every training; 0 is a seed')
+    parser.add_argument('--seed', type=int, help='seed of every training; 0 is a valid seed')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='use only reproducible algorithms'
+    )
     parser.add_argument('--cfg-options', nargs='+', default=[], help='override settings: key=value')
     parser.add_argument(
         '--checkpoint',
@@ -46,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         default='last',
         help='which checkpoint is scored; best is optimistic (see above)',
     )
-    parser.add_argument('--report', action='store_true', help='run nothing, only sum up')
+    parser.add_argument('--report', action='store_true', help='run nothing, only summarise')
     parser.add_argument(
         '--average',
         nargs='*',
@@ -54,8 +56,12 @@ def parse_args() -> argparse.Namespace:
         help="predict images or folders (default: the config's test images) by the mean of the "
         "folds' probabilities, into WORK_DIR/average",
     )
-    parser.add_argument('--prob', action='store_true', help='with --average: write probabilities')
-    parser.add_argument('--device', default='auto', help='of --average: auto, cpu, cuda, cuda:N')
+    parser.add_argument(
+        '--prob', action='store_true', help='with --average: also write probabilities'
+    )
+    parser.add_argument(
+        '--device', default='auto', help='device for --average: auto, cpu, cuda, cuda:N'
+    )
     folds.add_surface_arguments(parser)
     args = cli.parse_args(parser)
     if args.num_folds is None:

@@ -1,4 +1,4 @@
-"""Make the embedded data set in VOC layout: ``python tools/make_shapes.py --out data/shapes``."""
+"""Make the data set shapes in VOC layout: ``python tools/make_shapes.py --out data/shapes``."""
 
 import argparse
 import sys

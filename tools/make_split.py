@@ -1,4 +1,4 @@
-"""Split a list of ids in two: sorted, then shuffled by a seed.
+"""Split a list of ids into two lists: sorted, then shuffled with a seed.
 
 ``python tools/make_split.py VOC2012/ImageSets/Segmentation/trainval.txt --expect 2913`` writes
 trainval91_train.txt (2621 ids) and trainval91_val.txt (292) beside it.
@@ -15,14 +15,12 @@ from mmseg_ext.datasets.splits import split_ids, write_lists
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('list', help='text file with one id a line')
+    parser.add_argument('list', help='text file with one id per line')
     parser.add_argument('--out', help='folder of the two lists; default: beside the list')
-    parser.add_argument(
-        '--name', default='trainval91', help='what the names of the lists begin with'
-    )
-    parser.add_argument('--ratio', type=float, default=0.9, help='share of the first list')
+    parser.add_argument('--name', default='trainval91', help='prefix of the names of the lists')
+    parser.add_argument('--ratio', type=float, default=0.9, help='share of ids in the first list')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--expect', type=int, help='number of ids that must be there')
+    parser.add_argument('--expect', type=int, help='expected number of ids; any other is an error')
     return cli.parse_args(parser)
 
 

@@ -23,8 +23,12 @@ def parse_args() -> argparse.Namespace:
         metavar='CONFIG',
         help='config that the model was trained with; of a row trained on your data, the row',
     )
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights, a .pth file')
-    parser.add_argument('inputs', metavar='INPUT', nargs='+', help='image files or folders of them')
+    parser.add_argument(
+        'checkpoint', metavar='CHECKPOINT', help='checkpoint file (.pth) with the weights'
+    )
+    parser.add_argument(
+        'inputs', metavar='INPUT', nargs='+', help='image files, or folders of images'
+    )
     parser.add_argument('--out', metavar='DIR', required=True, help='folder to write to')
     parser.add_argument(
         '--prob',

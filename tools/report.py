@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('work_dirs', metavar='DIR', nargs='+', help='work folder of a tested run')
     parser.add_argument(
-        '--out', metavar='FILE', help='the page; default: report.html in the first folder'
+        '--out', metavar='FILE', help='file to write; default: report.html in the first folder'
     )
     parser.add_argument('--title', help='heading of the page; default: the name of the config')
     parser.add_argument(

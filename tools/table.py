@@ -36,21 +36,31 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('paper', help='folder of configs, such as fmsi')
-    parser.add_argument('table', nargs='?', help='number or name; --report and --write take all')
+    parser.add_argument(
+        'table', nargs='?', help='number or name; --report and --write take all tables by default'
+    )
     parser.add_argument('--report', action='store_true', help='run nothing, only read work_dirs')
     parser.add_argument('--rows', help='only these rows: labels or configs, with commas between')
     parser.add_argument('--seeds', nargs='+', type=int, help='default: those of tables.yml')
-    parser.add_argument('--num-folds', type=int, help='in place of tables.yml; 0: no folds')
-    parser.add_argument('--checkpoint', choices=['best', 'last'], help='which is tested')
+    parser.add_argument(
+        '--num-folds', type=int, help='number of folds instead of that in tables.yml; 0: no folds'
+    )
+    parser.add_argument('--checkpoint', choices=['best', 'last'], help='checkpoint to test')
     parser.add_argument('--work-dirs', default='work_dirs', help='folder of all runs')
     parser.add_argument('--dataset', help='your data: a file that tools/dataset.py init writes')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='of every row: key=value')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], help='override settings of every row: key=value'
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
+    parser.add_argument(
+        '--deterministic', action='store_true', help='use only reproducible algorithms'
+    )
     parser.add_argument('--gpus', type=int, help='processes of torchrun for each row')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
                         help='slurm submits a job for each row and seed')  # fmt: skip
-    parser.add_argument('--latency', type=int, default=0, metavar='N', help='time N passes, too')
+    parser.add_argument(
+        '--latency', type=int, default=0, metavar='N', help='also time N forward passes'
+    )
     parser.add_argument('--ignore-tolerances', action='store_true', help='exit with 0 if rows ran')
     parser.add_argument('--write', action='store_true', help="refresh the paper's README card")
     parser.add_argument('--out', help='also write the table as Markdown into this file')

@@ -21,24 +21,26 @@ def parse_args() -> argparse.Namespace:
         help='default: the best, else the last, in the work dir; with --fold the last',
     )
     parser.add_argument('--work-dir', help='folder for results.json and per_image.npz')
-    parser.add_argument('--out', help='folder for the predicted masks')
+    parser.add_argument('--out', help='folder for predicted masks')
     parser.add_argument('--show', action='store_true', help='show predictions on screen')
     parser.add_argument('--show-dir', help='folder for drawn predictions')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds between pictures')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds between images of --show'
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
-        '--surfaces', action='store_true', help='also HD95 and surface Dice, by MONAI'
+        '--surfaces', action='store_true', help='also report HD95 and surface Dice (needs MONAI)'
     )
     parser.add_argument(
-        '--calibration', action='store_true', help='also the calibration error (ECE)'
+        '--calibration', action='store_true', help='also report the calibration error (ECE)'
     )
     folds.add_surface_arguments(parser)
     parser.add_argument(
         '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
     )
-    parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
+    parser.add_argument('--seed', type=int, help='seed of the run; 0 is a valid seed')
     parser.add_argument(
-        '--deterministic', action='store_true', help='only algorithms whose results repeat'
+        '--deterministic', action='store_true', help='use only reproducible algorithms'
     )
     parser.add_argument(
         '--cfg-options', nargs='+', action=cli.Options, help='override settings: key=value'

@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the last whole checkpoint in the work dir',
+        help='resume from the last complete checkpoint in the work dir',
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on CUDA, bfloat16 on a CPU'
@@ -28,9 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
     )
-    parser.add_argument('--seed', type=int, help='seed of the run; 0 is a seed')
+    parser.add_argument('--seed', type=int, help='seed of the run; 0 is a valid seed')
     parser.add_argument(
-        '--deterministic', action='store_true', help='only algorithms whose results repeat'
+        '--deterministic', action='store_true', help='use only reproducible algorithms'
     )
     parser.add_argument(
         '--cfg-options',

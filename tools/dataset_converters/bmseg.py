@@ -17,10 +17,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('images', help='folder of images')
     parser.add_argument('masks', help='folder of lesion masks')
-    parser.add_argument('out', help='folder to make')
+    parser.add_argument('out', help='folder to create')
     parser.add_argument('--bone-masks', help='folder of bone masks')
     parser.add_argument(
-        '--mask-suffix', default='', help="end of a lesion mask's stem: _mask for 7_mask.png"
+        '--mask-suffix', default='', help="ending of a lesion mask's stem: _mask for 7_mask.png"
     )
     parser.add_argument('--bone-suffix', default='', help='the same for bone masks')
     parser.add_argument(

@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('input', nargs='?', metavar='IN', help='public checkpoint, a file or a URL')
     parser.add_argument('output', nargs='?', metavar='OUT', type=Path, help='file to write')
-    parser.add_argument('--source', metavar='NAME', help='what IN is')
+    parser.add_argument('--source', metavar='NAME', help='kind of the checkpoint IN')
     parser.add_argument(
         '--option',
         nargs='+',
@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME=VALUE',
         help='what the weights do not show, such as output_stride=8; --list names them',
     )
-    parser.add_argument('--list', action='store_true', help='list the sources and stop')
+    parser.add_argument('--list', action='store_true', help='list the sources and exit')
     args = cli.parse_args(parser)
     if not args.list and (args.source is None or args.output is None):
         parser.error('--source, IN and OUT are needed, or --list')

@@ -31,9 +31,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--all-classes',
         action='store_true',
-        help='keep all 182 outputs for COCO-Stuff; default: the 171 that are supervised',
+        help='keep all 182 outputs for COCO-Stuff; default: the 171 labelled classes',
     )
-    parser.add_argument('--reverse', action='store_true', help='from our names to the public ones')
+    parser.add_argument(
+        '--reverse', action='store_true', help='convert from our names to the public ones'
+    )
     return cli.parse_args(parser)
 
 
