@@ -6,6 +6,7 @@ It holds no patients' names. Its options are those that ``tools/kfold.py`` kept,
 import shlex
 
 from ...core.files import PathLike, read_json
+from ..config.renamed import today_config
 from ..run.folder import RunFolder
 from ..run.outcome.results import RUN_FACTS
 from .record import PRIVATE, collect, find_written_config, foreground
@@ -66,7 +67,8 @@ def collect_folds(work_dir: PathLike, folder: PathLike) -> Record:
             f'{run.folds_file} lacks {", ".join(absent)}: write it again with '
             'tools/kfold.py CONFIG --num-folds K --report'
         )
-    find_written_config(work_dir, summary.get('config'), folder)
+    summary['config'] = today_config(summary.get('config'))
+    find_written_config(work_dir, summary['config'], folder)
     if not run.plan_file.is_file():
         raise FileNotFoundError(
             f'{run.plan_file} does not exist, so that the command is unknown: run '

@@ -1,4 +1,4 @@
-"""Types that have another name today, and configs that runs recorded under the old one."""
+"""Types and configs that have another name today, and runs that recorded the old one."""
 
 from typing import Any
 
@@ -10,6 +10,33 @@ RENAMED = {
     'UNetValid': 'UnpaddedUNet',
     'ValidSegHead': 'UnpaddedSegHead',
 }
+
+_VOC = """
+    deeplabv3_r50 deeplabv3plus_mobilenetv2 deeplabv3plus_xception encnet_r50
+    fcn16s_vgg16 fcn32s_vgg16 fcn8s_vgg16 fcn8s_vgg16_atonce fmsi_convnext_tiny
+    fmsi_timm_xception65 fmsi_xception_defconv3 fmsi_xception_defconv5
+    fmsi_xception_defconv5_flow fmsi_xception_defconv5_flow_ggca fmsi_xception_lr7e3
+    fmsi_xception_rates5 fmsi_xception_repo fmsi_xception_repo_frozen hrnet_w18
+    maskrcnn_r50 nonlocal_r50 pspnet_mobilenetv2 resegnet resegnet_bce segformer_b0
+    segmenter_vitb16 segnet_vgg16 setr_pup_vitl16 swinunet transunet unet_vgg16
+    upernet_vitb16
+"""
+CONFIGS = {
+    **{f'{name}_voc': f'{name}_voc12aug' for name in _VOC.split()},
+    'deeplabv2_vgg16_aspp_voc12': 'deeplabv2_vgg16_aspp_voc12aug',
+    'deeplabv2_vgg16_largefov_voc12': 'deeplabv2_vgg16_largefov_voc12aug',
+    'deeplabv2_vgg16_largefov_voc12_crf': 'deeplabv2_vgg16_largefov_voc12aug_crf',
+    'deeplabv3plus_xception_camvid': 'deeplabv3plus_xception_camvid180',
+    'fmsi_xception_camvid': 'fmsi_xception_camvid180',
+    'unet_valid_bn_voc': 'unet_unpadded_bn_voc12aug',
+    'unet_valid_bn_camvid180': 'unet_unpadded_bn_camvid180',
+    'unet_valid_isbi2012': 'unet_unpadded_isbi2012',
+}
+
+
+def today_config(name: Any) -> Any:
+    """Today's name of a config of the package, that of any other as it is."""
+    return CONFIGS.get(name, name) if isinstance(name, str) else name
 
 
 def renew_types(cfg: Config) -> None:

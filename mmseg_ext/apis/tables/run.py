@@ -12,6 +12,7 @@ from typing import Any, Optional
 from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
 from ...core.words import USER_ERRORS, message_of
+from ..config.renamed import today_config
 from ..folds.fold import choose_pool
 from ..folds.run import Plan, config_digest, run_folds
 from ..folds.summary import write_summary
@@ -87,7 +88,7 @@ def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
     if folds is not None or not folder.path.is_dir():
         return  # the plan of a cross validation is compared by ``run_folds``
     if folder.row_file.is_file():
-        old = read_json(folder.row_file)
+        old = _read_stamp(folder, job)
     else:
         old = _read_foreign(folder, job)
     new = _stamp(job, settings)
@@ -111,6 +112,22 @@ def _stamp(job: Job, settings: Settings) -> dict:
         deterministic=settings.deterministic,
         weights=None if job.weights is None else job.weights.path.name,
     )
+
+
+def _read_stamp(folder: RunFolder, job: Job) -> dict:
+    """What an earlier call has left of :func:`_stamp`, under today's names.
+
+    Where the digests differ, the config that is there decides: a version that called a type
+    otherwise made another digest of the same settings.
+    """
+    old = read_json(folder.row_file)
+    old['config'] = today_config(old.get('config'))
+    expected = config_digest(job.cfg)
+    if old.get('config_sha256') not in (None, expected):
+        cfg = folder.training_config(job.row.config)
+        if cfg is not None and config_digest(cfg) == expected:
+            old['config_sha256'] = expected
+    return old
 
 
 def _read_foreign(folder: RunFolder, job: Job) -> dict:

@@ -495,3 +495,20 @@ def test_write_refreshes_the_card(setup, tool, capsys):
     with pytest.raises(SystemExit):
         tool()
     assert 'which table?' in capsys.readouterr().err
+
+
+def test_a_stamp_of_other_names_is_compared_by_the_config_that_is_there(setup):
+    """A type that was called otherwise made another digest of the same settings."""
+    setup.run('small', seeds=(0,))
+    setup.arguments()
+    folder = setup.work / 'small_seed0'
+    stamp = json.loads((folder / 'table_row.json').read_text())
+    (folder / 'table_row.json').write_text(json.dumps(dict(stamp, config_sha256='of old names')))
+    for depth in (None, 99):  # no config, another one
+        if depth is not None:
+            (folder / 'small.py').write_text(CONFIG.format(depth=depth))
+        with pytest.raises(ValueError, match='config_sha256 was of old names'):
+            setup.run('small', seeds=(0,))
+    (folder / 'small.py').write_text(CONFIG.format(depth=18))
+    assert setup.run('small', seeds=(0,)) == []
+    assert json.loads((folder / 'table_row.json').read_text()) == stamp

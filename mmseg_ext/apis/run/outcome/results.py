@@ -13,6 +13,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ....core.files import PathLike, read_json, write_json
+from ...config.renamed import today_config
 from .check import NEEDED, check_results
 from .old import renew_intervals
 
@@ -142,6 +143,8 @@ class RunResults:
         given['metrics'] = {name: _score(entry) for name, entry in metrics.items()}
         given['dataset'] = DataFacts(data.get('name'), data.get('split'), data.get('num_images'))
         given['version'] = content.get('version') or 0
+        if not given['version']:
+            given['config'] = today_config(given.get('config'))
         return cls(**given, extra={k: v for k, v in content.items() if k not in known})
 
     def as_content(self) -> dict[str, Any]:
