@@ -184,7 +184,7 @@ class LetterboxAugment(BaseTransform):
 
 @TRANSFORMS.register_module()
 class Letterbox(BaseTransform):
-    """Fit the whole image inside the network size, centred on grey.
+    """Resize the whole image to fit into the network size, centred on grey.
 
     Writes ``padding_size`` as [left, right, top, bottom]; with it in ``meta_keys`` of
     ``PackSegInputs``, mmseg crops the bars and resizes the prediction to ``ori_shape`` itself.

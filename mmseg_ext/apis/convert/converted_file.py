@@ -65,7 +65,8 @@ def converted_meta(
         path: The public file, of which only the name is stored.
         source: Name of the kind of checkpoint.
         origin: Its address.
-        settings: What loading compares with the config, see :mod:`~..run.network.settings`.
+        settings: Settings that loading compares with the config, see
+            :mod:`~..run.network.settings`.
     """
     came: dict[str, Any] = dict(file=Path(path).name, source=source, origin=origin)
     if settings:

@@ -1,4 +1,4 @@
-"""Predictions in memory: a model that is called with image files."""
+"""Predictions without output files: a model that is called with image files."""
 
 from pathlib import Path
 from typing import Any, Optional, Union, overload
@@ -23,9 +23,9 @@ class Predictor:
             print(result.path)
 
     Args:
-        model: The work folder of a tested run; or a config, with ``checkpoint``; or a model of
+        model: The work folder of a tested run, a config (with ``checkpoint``), or a model from
             :func:`~..run.load.load_model`.
-        checkpoint: Weights of that config.
+        checkpoint: Checkpoint file for the config.
         device: ``'auto'`` takes CUDA if there is one.
 
     Attributes:
@@ -34,7 +34,7 @@ class Predictor:
 
     Raises:
         FileNotFoundError: If one of the files is not there.
-        ValueError: If the checkpoint is of another model, or a config comes without one.
+        ValueError: If the checkpoint belongs to another model, or a config has no checkpoint.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Predictor:
             keep_prob: Also return the probability of each class.
 
         Returns:
-            A prediction, or for a list one prediction or failure for each image.
+            A prediction; for a list of images, one prediction or failure each.
 
         Raises:
-            ValueError: If the one image cannot be predicted.
+            ValueError: If a single image cannot be predicted.
         """
         if isinstance(images, list):
             return list(predict(self.model, images, keep_prob=keep_prob))

@@ -1,4 +1,4 @@
-"""Whether an image fits into the free memory: what predicting it takes, and windows if it does not.
+"""Estimate of the memory that predicting an image needs, and windows if it would not fit.
 
 Shape letters: C channel, H row, W column.
 """
@@ -26,7 +26,7 @@ except ImportError:  # Windows
 
 _SMALL = 1 << 20  # pixels; smaller images are predicted without an estimate
 _MARGIN = 1.3  # factor on the memory of tensors, as operators need memory too
-_AROUND = 24  # bytes per pixel of the picture, the labels, the overlay and their files
+_AROUND = 24  # bytes per pixel of image, labels, overlay and their files
 _SIDES = (1024, 512, 256)  # sides of windows; the largest that fits is used
 _GIGA = 1e9
 

@@ -1,4 +1,4 @@
-"""Predictions as files: masks, overlays, probabilities, and the list of what is done."""
+"""Output files of predictions: masks, overlays, probabilities, and the listing of images."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""Images that are too large to be predicted at once: in windows, one after the other.
+"""Prediction of images that are too large for the memory, window by window.
 
 A model that is tested with mmseg's sliding windows keeps these windows, and their logits are
 averaged as in mmseg. For a model that takes whole images, windows overlap by a quarter, and

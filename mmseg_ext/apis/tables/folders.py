@@ -1,4 +1,4 @@
-"""Which folders hold the runs of a table's rows."""
+"""Names of run folders, and the search for the runs of a table."""
 
 import re
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """The papers' tables: the rows, and the folders of their runs.
 
-``configs/<paper>/tables.yml`` is the only place for printed numbers; its keys are those of
-:class:`Protocol`, :class:`Row` and :class:`Table`. Scores are in per cent as printed, under our
-metrics' names. Folders of runs: ``folders.py``.
+``configs/<paper>/tables.yml`` is the only place for printed numbers. Its keys are those of
+:class:`Protocol`, :class:`Row` and :class:`Table`. Scores are in per cent, as printed, under the
+names of our metrics. ``folders.py`` names the folders of runs.
 """
 
 import re

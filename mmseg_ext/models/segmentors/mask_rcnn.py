@@ -47,7 +47,7 @@ def paint_instances(
         masks_IHW: Probability that a pixel belongs to the instance, in [0, 1].
         labels_I: Class ids; instances of the background are left out.
         scores_I: Probability that the instance has its class, in [0, 1].
-        num_classes: K, the background included.
+        num_classes: K, including the background.
         background_index: Class that gets 1 minus the best other score.
 
     Returns:
@@ -149,7 +149,7 @@ class MaskRCNNSegmentor(BaseSegmentor):
     Args:
         data_preprocessor: As in mmseg's segmentors. torchvision resizes and normalises images
             itself, so they should be RGB in [0, 1]: use mean 0 and std 255.
-        num_classes: K, the background included.
+        num_classes: K, including the background.
         background_index: Class without instances.
         ignore_index: Label of void pixels.
         arch: Name of the function in ``torchvision.models.detection`` that builds the detector.

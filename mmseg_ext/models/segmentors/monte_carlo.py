@@ -78,8 +78,8 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
         """Run the passes.
 
         Returns:
-            Mean probabilities ``(N, K, H, W)`` and their variance, mean over classes,
-            ``(N, 1, H, W)``, at the network's size.
+            Mean probabilities ``(N, K, H, W)`` and their variance, averaged over classes, ``(N, 1,
+            H, W)``, at the network's size.
         """
         metas = [dict(sample.metainfo) for sample in data_samples or ()] or _plain_metas(inputs)
         mean = squares = torch.zeros((), device=inputs.device)

@@ -1,4 +1,4 @@
-"""The classes that were found in masks, whoever finds them."""
+"""The result of class detection in masks."""
 
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -11,7 +11,7 @@ class Classes:
     """The classes detected in masks.
 
     Args:
-        names: Of the classes, in the order of their values.
+        names: Class names in the order of their values.
         values: Value of each class; empty if the masks hold colors.
         colors: RGB color of each class.
         ignored: Values or colors to ignore.
@@ -28,5 +28,5 @@ class Classes:
 
 
 def spare_colors(count: int) -> list[Color]:
-    """Colors for classes that bring none, VOC's."""
+    """Return VOC's colors for classes without colors."""
     return [(red, green, blue) for red, green, blue in voc_palette(count)]

@@ -1,4 +1,4 @@
-"""Images and masks in the same folders, told apart by the endings or names of their files."""
+"""Layouts with images and masks in the same folders, which file endings or names tell apart."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Classes of masks that hold values: what the values are called, and which are no class."""
+"""Detection of classes in masks that hold values: names, and values to ignore."""
 
 from collections import Counter
 from typing import Optional
@@ -14,16 +14,16 @@ _IGNORE = 'ignore'  # nnU-Net's name of unlabelled pixels
 
 
 def value_classes(counts: Counter, blends: list[int], path: str, listed: Listed) -> Classes:
-    """Classes of values, named by a list where it fits.
+    """Detect the classes of values, with names from a list if it fits.
 
     Args:
-        counts: Values -> pixels of all masks.
-        blends: Values that interpolation made.
-        path: Of a mask, for messages.
-        listed: The names that a file beside the masks gives.
+        counts: Value -> number of pixels in all masks.
+        blends: Values that come from interpolation.
+        path: File of a mask, for messages.
+        listed: Class names from a file beside the masks.
 
     Raises:
-        ValueError: If these are no class ids, or there is but one.
+        ValueError: If the values are not class ids, or there is only one.
     """
     values = sorted(value for value in counts if value not in blends)
     if len(values) > _MAX_VALUES or values[0] < 0:
@@ -54,7 +54,7 @@ def value_classes(counts: Counter, blends: list[int], path: str, listed: Listed)
 def _without_ignored(
     values: list[int], names: list[str], listed: Listed
 ) -> tuple[list[str], list[int], list[str]]:
-    """Names of classes, values that the list calls ignored, and notes on both."""
+    """Return the class names, the values that the list calls ignored, and notes on both."""
     unlabelled = [v for v, n in zip(values, names) if n.lower() == _IGNORE]
     kept = [(v, n) for v, n in zip(values, names) if v not in unlabelled]
     notes = [f'{listed.source} calls {unlabelled} {_IGNORE}: taken as ignored']
@@ -94,7 +94,7 @@ def _is_scale(values: list[int]) -> bool:
 
 
 def soft_classes(counts: Counter) -> Classes:
-    """The two classes of greys, told apart by a threshold between their ends."""
+    """Return the two classes of grey masks, separated by a threshold in the middle."""
     middle = (max(counts) + 1) // 2
     note = (
         f'the masks hold {len(counts)} greys, nearly all at both ends, as after lossy compression '
