@@ -21,8 +21,8 @@ import yaml
 from mmengine import Config
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.cards.card import group
 from mmseg_ext.apis.cards.results_csv import read_records
+from mmseg_ext.apis.cards.results_table import group
 from mmseg_ext.core.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ follows, up to ``<!-- end -->``, is written here.
 import re
 from pathlib import Path
 
-from .card import group, score
 from .results_csv import is_folds, read_records
+from .results_table import group, score
 
 _WANTED = re.compile(r'(<!-- result: ([\w-]+)/([\w-]+) -->).*?(<!-- end -->)', re.DOTALL)
 

@@ -12,10 +12,11 @@ from support.paths import ROOT
 from support.tools import load_tool
 
 from mmseg_ext.apis.cards import convergence
-from mmseg_ext.apis.cards.card import END, START, generate, group, results_section
+from mmseg_ext.apis.cards.card import END, START, generate
 from mmseg_ext.apis.cards.fold_record import collect_all
 from mmseg_ext.apis.cards.record import changed_settings, collect, command, network_counts
 from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
+from mmseg_ext.apis.cards.results_table import group, results_section
 from mmseg_ext.apis.cards.speed import speed_page
 from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
 from mmseg_ext.apis.folds.summary import write_summary

@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from mmseg_ext.apis.cards import figure
-from mmseg_ext.apis.cards.card import group, results_section
+from mmseg_ext.apis.cards.results_table import group, results_section
 
 
 def _run(seed, value, config='a'):

@@ -5,8 +5,8 @@ import torch
 from mmengine.config import Config
 from support.paths import ROOT
 
-from mmseg_ext.apis.cards.card import results_section
 from mmseg_ext.apis.cards.record import command
+from mmseg_ext.apis.cards.results_table import results_section
 from mmseg_ext.apis.convert.converted_file import converted_meta
 from mmseg_ext.apis.run.config import _restates_start, load_config
 from mmseg_ext.apis.run.outcome.facts import run_facts
