@@ -162,23 +162,48 @@ def read_records(folder: PathLike) -> list[Record]:
     path = Path(folder) / RESULTS_FILE
     if not path.is_file():
         return []
-    with path.open(encoding='utf-8', newline='') as file:
-        reader = csv.DictReader(file)
-        unknown = sorted(set(reader.fieldnames or ()) - set(COLUMNS))
-        if unknown or 'config' not in (reader.fieldnames or ()):
-            raise ValueError(
-                f'{path}: {"no column " + unknown[0] if unknown else "its columns have no config"}'
-                ': write rows with tools/card.py --collect'
-            )
-        records = []
-        for row in reader:
-            where = f'{path}, line {reader.line_num}'
-            if None in row or None in row.values():
-                raise ValueError(f'{where}: {len(reader.fieldnames or ())} cells are expected')
-            records.append(from_row(row, where))
+    records = [from_row(row, f'{path}, line {line}') for line, row in _read_rows(path)]
     for record in records:
         _check(record, path)
+    _refuse_twice(records, path)
     return records
+
+
+def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Read the rows with their lines, however a spreadsheet quotes them or marks its encoding."""
+    try:
+        text = path.read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no UTF-8 ({error}): save it as such') from error
+    reader = csv.DictReader(io.StringIO(text, newline=''))
+    names = list(reader.fieldnames or ())
+    unknown = sorted(set(names) - set(COLUMNS))
+    if len(names) == 1 and unknown:
+        raise ValueError(f'{path}: one column in all: separate cells with commas')
+    if unknown or 'config' not in names:
+        raise ValueError(
+            f'{path}: {"no column " + unknown[0] if unknown else "its columns have no config"}'
+            ': write rows with tools/card.py --collect'
+        )
+    rows = []
+    for row in reader:
+        if None in row or None in row.values():
+            raise ValueError(f'{path}, line {reader.line_num}: {len(names)} cells are expected')
+        rows.append((reader.line_num, row))
+    return rows
+
+
+def _refuse_twice(records: Sequence[Record], path: Path) -> None:
+    """Refuse a run that stands there twice: it would count as two in a mean."""
+    seen: set = set()
+    for record in records:
+        run = _identity(record)
+        if run in seen:
+            raise ValueError(
+                f'{path}: the run of {record["config"]}, seed {record.get("seed")}, stands there '
+                'twice: remove one of the rows'
+            )
+        seen.add(run)
 
 
 def _check(record: Record, path: Path) -> None:
@@ -209,12 +234,14 @@ _SAME = ('config', 'data', 'split', 'seed', 'options', 'converted', 'num_folds',
          'split_seed')  # fmt: skip
 
 
+def _identity(record: Record) -> tuple[str, ...]:
+    """What a run has in common with a repetition of it, and with no other."""
+    row = to_row(record)
+    return tuple(row[key] for key in _SAME)
+
+
 def add_record(record: Record, folder: PathLike) -> Path:
     """Put a run into its paper's file, in place of an earlier run of the same."""
-    mine = to_row(record)
-    others = [
-        other
-        for other in read_records(folder)
-        if any(to_row(other)[key] != mine[key] for key in _SAME)
-    ]
+    mine = _identity(record)
+    others = [other for other in read_records(folder) if _identity(other) != mine]
     return write_records([*others, record], folder)

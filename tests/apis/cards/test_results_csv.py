@@ -1,5 +1,6 @@
 """results.csv: what is written is read back, and what is wrong is named with line and column."""
 
+import csv
 import json
 
 import pytest
@@ -61,11 +62,29 @@ def test_a_run_takes_the_place_of_the_same_run_only(tmp_path):
     ('config,parameters,mIoU\na,1,0.5\nb,2\n', 'line 3: 3 cells are expected'),
     ('config,parameters,mIoU\na,1,0.5,7\n', 'line 2: 3 cells are expected'),
     ('config,parameters,mIoU\na,,0.5\n', 'the row of a lacks parameters'),
+    ('config;parameters;mIoU\na;1;0.5\n', 'separate cells with commas'),
+    ('config,parameters,seed,mIoU\na,1,4,0.5\na,1,4,0.25\n', 'the run of a, seed 4, .*twice'),
 ])  # fmt: skip
 def test_what_is_wrong_is_named(tmp_path, text, said):
     (tmp_path / 'results.csv').write_text(text)
     with pytest.raises(ValueError, match=f'results.csv.*{said}'):
         read_records(tmp_path)
+
+
+@pytest.mark.parametrize('content', ['config\n\xe9'.encode('latin-1'), 'config\n'.encode('utf-16')])
+def test_another_encoding_is_named(tmp_path, content):
+    (tmp_path / 'results.csv').write_bytes(content)
+    with pytest.raises(ValueError, match='results.csv is no UTF-8'):
+        read_records(tmp_path)
+
+
+def test_what_a_spreadsheet_saves_is_read(tmp_path):
+    path = write_records([FOLDS, RUN], tmp_path)
+    rows = list(csv.reader(path.read_text().splitlines()))
+    with path.open('w', encoding='utf-8-sig', newline='') as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator='\r\n').writerows(rows)
+    assert path.read_bytes().startswith(b'\xef\xbb\xbf"config"')
+    assert read_records(tmp_path) == [RUN, FOLDS]
 
 
 def test_no_file_is_no_run(tmp_path):
