@@ -124,7 +124,7 @@ def main() -> int:
     if failed and not folder.tested_folds():
         print('no fold was tested, nothing to sum up', file=sys.stderr)
     else:
-        result = write_summary(folder.path)
+        result = write_summary(folder.path, num_folds=args.num_folds)
         print(f'{format_folds(result)}\nwritten to {folder.folds_file}')
         if args.average is not None:
             problems += average(args, result, folder)

@@ -274,13 +274,22 @@ def _pooled(folds: Sequence[FoldResult], classes: list[str]) -> dict[str, Any]:
     return summary(matrix, classes, intervals=intervals, units=units, absent=absent)
 
 
-def write_summary(work_dir: PathLike) -> FoldSummary:
+def write_summary(work_dir: PathLike, *, num_folds: Optional[int] = None) -> FoldSummary:
     """Read the tested folds, and write ``kfold.json`` into the work folder.
+
+    Args:
+        work_dir: Folder of the folds.
+        num_folds: Number of folds that is expected; any without it.
 
     Raises:
         FileNotFoundError: If no fold was tested.
-        ValueError: If the folds do not belong together.
+        ValueError: If the folds do not belong together, or are not those of ``num_folds``.
     """
     result = summarise_folds(read_folds(work_dir))
+    if num_folds not in (None, result.num_folds):
+        raise ValueError(
+            f'{work_dir} holds {result.num_folds} folds, not {num_folds}: give '
+            f'--num-folds {result.num_folds}, or another --work-dir'
+        )
     write_json(RunFolder(work_dir).folds_file, result.as_content())
     return result

@@ -40,6 +40,7 @@ from .loaders import kind_of
 CLASS_ARGUMENTS = (
     'background',
     'background_index',
+    'class_names',
     'class_weight',
     'classes',
     'counts',

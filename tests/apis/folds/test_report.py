@@ -62,7 +62,7 @@ def work(tmp_path):
 
 
 def test_per_fold_mean_and_standard_deviation(work):
-    entry = write_summary(work).per_fold['aAcc']
+    entry = write_summary(work, num_folds=3).per_fold['aAcc']
     assert entry.values == pytest.approx([1 - 20 / 300, 1 - 20 / 200])
     assert entry.mean == pytest.approx(1 - (20 / 300 + 20 / 200) / 2)
     difference = 20 / 200 - 20 / 300
@@ -82,6 +82,12 @@ def test_pooled_counts_every_image_once(work):
     assert tuple(found) == pytest.approx(expected, abs=1e-12)
     assert (pooled['intervals']['unit'], pooled['intervals']['units']) == ('group', 3)
     assert pooled['intervals']['class_units'] == dict(background=3, bone=2)
+
+
+def test_folds_of_another_number_are_refused_and_nothing_is_written(work):
+    with pytest.raises(ValueError, match='holds 3 folds, not 5: give --num-folds 3, or another'):
+        write_summary(work, num_folds=5)
+    assert not (work / 'kfold.json').exists()
 
 
 def test_per_patient(work):

@@ -197,6 +197,7 @@ def test_a_derived_type_follows_the_rule_of_the_one_that_it_is_derived_from(case
 def test_what_names_as_many_classes_as_there_are_is_not_reported(case):
     assert follow(dict(type='NoSuchThing', num_classes=3, positive=None), case, 'here') == []
     assert len(follow(dict(type='NoSuchThing', num_classes=4), case, 'here')) == 1
+    assert len(follow(dict(type='NoSuchThing', class_names=['a', 'b', 'c']), case, 'here')) == 1
 
 
 def test_a_row_with_a_loss_and_a_step_of_a_users_own_is_reported(case, monkeypatch):
