@@ -141,14 +141,17 @@ def stem_below(path: PathLike, folder: PathLike, suffixes: Union[str, Sequence[s
 
 
 def read_json(path: PathLike) -> Any:
-    """Read a file that a run has left.
+    """Read a file that a run has left; each of them holds names and values.
 
     Raises:
         ValueError: If it is damaged, with its name.
     """
     try:
         text = Path(path).read_text(encoding='utf-8')
-        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+        content = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        if not isinstance(content, dict):
+            raise ValueError('it holds no names')
+        return content
     except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
         raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
 

@@ -86,6 +86,13 @@ def test_what_is_read_can_be_written_again(tmp_path, number):
     assert files.read_json(path) == {'a': [1.5, -2000.0]}
 
 
+@pytest.mark.parametrize('text', ['[1]', '"a"', 'null', '3'])
+def test_json_without_names_is_damage(tmp_path, text):
+    (tmp_path / 'x.json').write_text(text)
+    with pytest.raises(ValueError, match='x.json is damaged .it holds no names.: remove it'):
+        files.read_json(tmp_path / 'x.json')
+
+
 def test_what_an_ended_process_left_is_swept_before_it_is_collected(tmp_path):
     child = os.fork()
     if child == 0:

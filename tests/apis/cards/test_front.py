@@ -25,7 +25,7 @@ def test_the_first_page_is_current():
 def test_the_first_page_gets_what_it_asks_for(tmp_path):
     folder = tmp_path / 'fmsi'
     folder.mkdir()
-    write_records([_run(0, 0.5), _run(0, 0.6, max_iters=900)], folder)
+    write_records([_run(0, 0.5), _run(0, 0.6, max_iters=900, options='max_iters=900')], folder)
     page = 'a <!-- result: fmsi/fmsi_x -->81.65<!-- end --> b'
     assert fill(page, folder.parent) == (
         'a <!-- result: fmsi/fmsi_x -->mIoU 50.0 on CamVidDataset test (233 images), 800 '

@@ -26,7 +26,7 @@ def read_predictions(path: PathLike) -> dict[str, Any]:
         ValueError: If the file is damaged or no such list, or names a file outside of its folder.
     """
     content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get('images'), list):
+    if not isinstance(content.get('images'), list):
         raise ValueError(f'{path} is no list of predictions: run tools/predict.py again')
     _check_classes(content, path)
     for number, entry in enumerate(content['images'], start=1):

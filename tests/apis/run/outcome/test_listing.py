@@ -46,7 +46,7 @@ def _changed(**entry) -> dict:
         (dict(GOOD, palette=[[0, 0, 0]]), 'classes and palette'),
         (dict(GOOD, palette=[[0, 0, 0], [0, 0, 256]]), 'classes and palette'),
         (dict(GOOD, classes=[1, 2]), 'classes and palette'),
-        ([], 'is no list of predictions'),
+        ([], 'is damaged (it holds no names)'),
     ],
 )
 def test_bad_lists_are_named_by_all_who_read_them(tmp_path, content, message) -> None:
