@@ -53,7 +53,7 @@ def list_commands() -> list:
     folder = next(p for p in (ROOT / 'tools', ROOT / 'mmseg_ext' / '.mim' / 'tools') if p.exists())
     commands = {'mmseg-ext-env': 'mmseg_ext.env:main'}
     for path in sorted(folder.rglob('*.py')):
-        if path.parent.name == 'dev':  # tests of the package, for who works on it
+        if 'dev' in path.relative_to(folder).parts:  # tests of the package, for who works on it
             continue
         words = ['mmseg-ext', *path.stem.split('_')]
         if path.parent.name.endswith('_converters') and words[1] != 'convert':

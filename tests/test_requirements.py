@@ -16,6 +16,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from support.paths import ROOT
 
+
+def _beside(path: Path) -> set[str]:
+    """What a script finds beside itself: files, folders, and those of the folder above."""
+    places = [path.parent, path.parent.parent] if 'tools' in path.parts else [path.parent]
+    return {p.stem for place in places for p in place.iterdir() if p.suffix in ('.py', '')}
+
+
 FOLDERS = ('mmseg_ext', 'tools', 'configs')
 FILES = [path for name in FOLDERS for path in sorted((ROOT / name).rglob('*.py'))]
 FOR_DEVELOPERS = ('test', 'lint', 'oracle-mmcv', 'oracle-torch214')  # extras that no user installs
@@ -78,7 +85,7 @@ def _imports(node: ast.AST, lazy: bool = False) -> Iterator[tuple[str, int, bool
 @functools.cache
 def foreign_imports(path: Path) -> list[tuple[str, int, bool]]:
     """Those that are neither Python's nor the package's, nor a file beside this one."""
-    ours = {'mmseg_ext', *(p.stem for p in path.parent.glob('*.py'))}
+    ours = {'mmseg_ext', *_beside(path)}
     found = _imports(ast.parse(path.read_text('utf-8')))
     return [entry for entry in found if entry[0] not in ours | sys.stdlib_module_names]
 

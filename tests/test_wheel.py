@@ -25,7 +25,7 @@ from support.paths import ROOT
 import mmseg_ext
 
 NAME = 'fmsi/fmsi_mobilenetv2_camvid180.py'
-TOOLS = [p for p in sorted((ROOT / 'tools').rglob('*.py')) if p.parent.name != 'dev']
+TOOLS = [p for p in sorted((ROOT / 'tools').rglob('*.py')) if 'dev' not in p.parts]
 OPTIONS = ['-q', '--disable-pip-version-check']
 
 LOOK_UP = f"""

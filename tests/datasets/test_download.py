@@ -75,8 +75,8 @@ class Server:
         handler.end_headers()
         last = len(self.data) if self.cut_after is None else start + self.cut_after
         piece = self.data[start:last]
+        self.sent += len(piece)  # before the client can have it and ask
         handler.wfile.write(piece)
-        self.sent += len(piece)
 
 
 @pytest.fixture

@@ -66,9 +66,9 @@ def test_they_are_current(tool):
 def test_facts_are_those_of_configs_and_of_our_whole_runs(tool, folder):
     keep(
         folder,
-        seed0={},
-        seed1=dict(metrics=dict(mIoU=dict(value=0.512))),
-        short=dict(max_iters=20),
+        seed0=dict(seed=0),
+        seed1=dict(seed=1, metrics=dict(mIoU=dict(value=0.512))),
+        short=dict(seed=0, options='--cfg-options max_iters=20', max_iters=20),
         converted=dict(converted=dict(part='model')),
         other=dict(config='theirs'),  # by epoch: iterations do not tell whether it is whole
     )
