@@ -8,6 +8,11 @@ LOADERS = ('LoadAnnotations', 'LoadLabels')  # steps of a pipeline that read a m
 
 Color = tuple[int, int, int]  # red, green, blue, 0 to 255 each
 
+# Images without masks: the mark in a sample's meta data, and the value of ``gt_sem_seg`` where
+# there is image; all else there was added by padding.
+UNLABELLED = 'unlabelled'
+VALID = 1
+
 T = TypeVar('T')
 
 

@@ -2,6 +2,7 @@
 
 from . import (
     checkpoint_hook,
+    ema_teacher,
     flat_cosine_lr,
     hooks,
     inflate,
@@ -15,6 +16,7 @@ from . import (
 
 __all__ = [
     'checkpoint_hook',
+    'ema_teacher',
     'hooks',
     'inflate',
     'nonfinite',

@@ -5,6 +5,8 @@ from .letterbox import LetterboxEncoderDecoder
 from .mask_rcnn import MaskRCNNSegmentor
 from .monte_carlo import MonteCarloEncoderDecoder
 from .multi_scale import MultiScaleEncoderDecoder
+from .semi import SemiSegmentor
+from .semi_inputs import SemiDataPreProcessor
 
 __all__ = [
     'CRFRefined',
@@ -12,5 +14,7 @@ __all__ = [
     'MaskRCNNSegmentor',
     'MonteCarloEncoderDecoder',
     'MultiScaleEncoderDecoder',
+    'SemiDataPreProcessor',
+    'SemiSegmentor',
     'crf_encoder_decoder',
 ]

@@ -1,0 +1,368 @@
+"""Learning with few labels: one segmentor around any other, whose switches are the methods.
+
+Sources, per pixel as their public repositories have them: Mean Teacher, arXiv:1703.01780
+(TorchSemiSeg); FixMatch, arXiv:2001.07685, and UniMatch, arXiv:2208.09910 (LiheYoung/UniMatch,
+section 3); CPS, arXiv:2106.01226 (TorchSemiSeg). All MIT.
+
+==========  =====  =======  =========  ======  =======  ===============
+method      EMA    targets  threshold  CutMix  views    feature dropout
+==========  =====  =======  =========  ======  =======  ===============
+mean        0.99   soft     0          no      1 x 100  no
+teacher
+FixMatch    0.996  hard     0.95       yes     1 x 1    no
+UniMatch    0.996  hard     0.95       yes     2 x .25  .5
+CPS         no     hard     0          yes     1 x 1    no
+==========  =====  =======  =========  ======  =======  ===============
+
+Differs from them: labelled and unlabelled images pass the network one after the other, so that the
+labelled part is the row's own loss, bit for bit, and is not halved: where a source has
+``(labelled + unlabelled) / 2``, its rate is to be halved instead. FixMatch and UniMatch have the
+teacher of UniMatch's second version (arXiv:2410.10777). Feature dropout takes the backbone's (or
+neck's) maps in a pass of its own. CPS compares its networks on unlabelled images alone, and in the
+view with CutMix; both learn with the run's one optimiser.
+Shape letters: M unlabelled image, K class, H row, W column.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from mmseg.utils import add_prefix
+from torch import Tensor, nn
+
+from ...core.words import check_choice
+from ..layers.cutmix import cut_mix, draw_boxes
+from ..losses.consistency import hard_label_loss, soft_target_loss
+from .semi_inputs import SemiDataPreProcessor, Unlabelled
+
+_LOSSES: dict[str, Callable[..., Tensor]] = dict(hard=hard_label_loss, soft=soft_target_loss)
+
+# Arguments of SemiSegmentor for each method, as its source has them.
+METHODS: dict[str, dict] = dict(
+    meanteacher=dict(
+        momentum=0.99, targets='soft', threshold=0.0, cutmix=None, strong_weights=(100.0,)
+    ),
+    fixmatch=dict(strong_weights=(1.0,)),
+    unimatch=dict(strong_weights=(0.25, 0.25), feature_weight=0.5),
+    cps=dict(momentum=None, two_students=True, threshold=0.0, strong_weights=(1.0,)),
+)
+
+
+@MODELS.register_module()
+class SemiSegmentor(BaseSegmentor):
+    """Train a segmentor on labelled images and on what a teacher says of unlabelled ones.
+
+    The student's loss on labelled images is the segmentor's own. Of each unlabelled image the
+    teacher sees the weak view, and the student the strong ones, of the same crop. The teacher, or
+    the student without one, is what is tested. ``EMATeacherHook`` must move the teacher.
+    Beside the losses, ``semi.coverage`` is logged, the share of pixels that a pseudo label is taken
+    from, and ``semi.precision``, the share of right ones among these, where the unlabelled images
+    have masks in reserve.
+
+    Args:
+        segmentor: Config of an ``EncoderDecoder`` or of a kind of it.
+        momentum: Of the teacher's moving average; ``None`` for no teacher, when the student labels
+            for itself, or each of two students for the other.
+        targets: ``'hard'``, pseudo labels, or ``'soft'``, probabilities.
+        threshold: Least probability of a pixel's pseudo label.
+        strong_weights: Weight of each strong view's loss; that many views the data must have.
+        feature_weight: Weight of the weak view with feature dropout.
+        feature_dropout: Share of channels that it drops.
+        cutmix: ``prob``, ``area`` and ``ratio`` of :func:`~..layers.cutmix.draw_boxes`; ``None``
+            for no CutMix.
+        two_students: A second network of the same config, ``peer``, beside the student.
+        label_mode: Whether labels are given in ``'eval'`` or ``'train'`` mode. The default is that
+            of UniMatch's second version: the teacher's BN buffers are averages, too, and
+            its labels do not depend on the rest of the batch. Mean Teacher and CPS in TorchSemiSeg
+            label in training mode.
+        data_preprocessor: The segmentor's own; taken from ``segmentor`` without it.
+        init_cfg: Of this wrapper; the segmentor has its own.
+
+    Raises:
+        ValueError: If a setting is out of range, contradicts another, or the segmentor is of a kind
+            that gives no logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        segmentor: dict,
+        momentum: Optional[float] = 0.996,
+        targets: str = 'hard',
+        threshold: float = 0.95,
+        strong_weights: Sequence[float] = (1.0,),
+        feature_weight: float = 0.0,
+        feature_dropout: float = 0.5,
+        cutmix: Optional[dict] = dict(prob=0.5),  # noqa: B006  # read-only, as in mmseg
+        two_students: bool = False,
+        label_mode: str = 'eval',
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        segmentor = copy.deepcopy(dict(segmentor))
+        inner = segmentor.pop('data_preprocessor', None)
+        super().__init__(SemiDataPreProcessor(data_preprocessor or inner), init_cfg)
+        check_choice('targets', targets, tuple(_LOSSES))
+        check_choice('label_mode', label_mode, ('eval', 'train'))
+        _check_numbers(momentum, threshold, feature_dropout)
+        if two_students and momentum is not None:
+            raise ValueError(
+                'two_students label for each other and have no teacher: set momentum=None'
+            )
+        self.student = _build(segmentor)
+        self.peer = _build(segmentor) if two_students else None
+        self.teacher = None if momentum is None else _copy_of(self.student)
+        self.register_buffer('ema_steps', torch.zeros((), dtype=torch.long))
+        self.momentum = momentum
+        self.consistency = _LOSSES[targets]
+        self.threshold = threshold
+        self.strong_weights = tuple(strong_weights)
+        self.feature_weight = feature_weight
+        self.feature_dropout = feature_dropout
+        self.cutmix = cutmix
+        self.label_mode = label_mode
+
+    # --- what is tested ---------------------------------------------------------------------------
+
+    @property
+    def tested(self) -> EncoderDecoder:
+        """The network that predicts."""
+        return self.student if self.teacher is None else self.teacher
+
+    @property
+    def decode_head(self) -> nn.Module:
+        """Of the network that predicts."""
+        return self.tested.decode_head
+
+    @property
+    def num_classes(self) -> int:
+        """Of the network that predicts."""
+        return self.tested.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """Of the network that predicts."""
+        return self.tested.out_channels
+
+    @property
+    def align_corners(self) -> bool:
+        """Of the network that predicts."""
+        return self.tested.align_corners
+
+    @property
+    def test_cfg(self) -> Any:
+        """Of the network that predicts."""
+        return self.tested.test_cfg
+
+    def predict(
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
+        """Predict with the teacher, or with the student without one."""
+        return self.tested.predict(inputs, data_samples)
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of the network that predicts, at the input's size."""
+        return self.tested.encode_decode(inputs, batch_img_metas)
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """Features of the network that predicts."""
+        return self.tested.extract_feat(inputs)
+
+    def _forward(
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> Tensor:
+        return self.tested._forward(inputs, data_samples)
+
+    # --- the teacher ------------------------------------------------------------------------------
+
+    def init_weights(self) -> None:
+        """Let the students begin as the segmentor does, and the teacher as the student."""
+        super().init_weights()
+        if self.teacher is not None:
+            self.teacher.load_state_dict(self.student.state_dict())
+
+    def train(self, mode: bool = True) -> 'SemiSegmentor':
+        """Set the students' mode; the teacher stays in evaluation but while it labels."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    @torch.no_grad()
+    def update_teacher(self) -> None:
+        """Move the teacher towards the student, BN buffers too; whole numbers are copied.
+
+        At step t, from 0, the momentum is ``min(1 - 1 / (t + 1), momentum)``: it begins as the
+        student, and is the plain mean of all students so far until the momentum is reached.
+        """
+        if self.teacher is None or self.momentum is None:
+            return
+        keep = min(1 - 1 / (int(self.ema_steps) + 1), self.momentum)
+        source = self.student.state_dict()
+        for name, value in self.teacher.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(source[name], 1 - keep) if keep else value.copy_(source[name])
+            else:
+                value.copy_(source[name])
+        self.ema_steps += 1
+
+    # --- training ---------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Optional[list[SegDataSample]] = None,
+        mode: str = 'tensor',
+        unlabelled: Optional[Unlabelled] = None,
+    ) -> Any:
+        """As of any segmentor; in the mode ``'loss'``, with the unlabelled images of the batch."""
+        result = super().forward(inputs, data_samples, mode)
+        if mode == 'loss' and unlabelled is not None:
+            result.update(self.unlabelled_loss(unlabelled))
+        return result
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """Losses of the labelled images: the segmentor's own, and a second student's."""
+        losses = self.student.loss(inputs, data_samples)
+        if self.peer is not None:
+            losses.update(add_prefix(self.peer.loss(inputs, data_samples), 'peer'))
+        return losses
+
+    def unlabelled_loss(self, images: Unlabelled) -> dict[str, Tensor]:
+        """Losses of the unlabelled images, coverage and precision of their labels.
+
+        Raises:
+            ValueError: If there are fewer strong views than ``strong_weights``.
+        """
+        if len(images.strong) < len(self.strong_weights):
+            raise ValueError(
+                f'strong_weights has {len(self.strong_weights)} numbers, and the images have '
+                f'{len(images.strong)} strong views: set num_views of StrongView to '
+                f'{len(self.strong_weights)}'
+            )
+        boxes = [self._boxes(images.weak) for _ in self.strong_weights]  # the same for all students
+        labels = {name: self._label(labeller, images.weak) for name, _, labeller in self._pairs()}
+        losses: dict[str, Tensor] = {}
+        for name, learner, _ in self._pairs():
+            terms = self._learn(learner, labels[name], images, boxes)
+            terms.update(self._quality(labels[name], images))
+            losses.update(add_prefix(terms, name))
+        return losses
+
+    def _pairs(self) -> list[tuple[str, EncoderDecoder, EncoderDecoder]]:
+        """Who learns from whom, under which name."""
+        if self.peer is not None:
+            return [('semi', self.student, self.peer), ('semi_peer', self.peer, self.student)]
+        return [('semi', self.student, self.tested)]
+
+    def _boxes(self, images: Tensor) -> Tensor:
+        size, count = images.shape[2:], len(images)
+        if self.cutmix is None:
+            return torch.zeros(count, *size, dtype=torch.bool)
+        return draw_boxes(count, size, **self.cutmix)
+
+    @torch.no_grad()
+    def _label(self, labeller: EncoderDecoder, images: Tensor) -> Tensor:
+        """Probabilities ``(M, K, H, W)``."""
+        with _in_mode(labeller, training=self.label_mode == 'train'):
+            return _logits(labeller, images).float().softmax(1)
+
+    def _learn(
+        self, learner: EncoderDecoder, prob: Tensor, images: Unlabelled, boxes: list[Tensor]
+    ) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        views = list(zip(self.strong_weights, images.strong, boxes))
+        if views:
+            mixed = torch.cat([cut_mix(view, box) for _, view, box in views])
+            for index, ((weight, _, box), logits) in enumerate(
+                zip(views, _logits(learner, mixed).chunk(len(views))), start=1
+            ):
+                loss = self._compare(logits, cut_mix(prob, box), cut_mix(images.ignore, box))
+                terms[f'loss_strong_{index}'] = weight * loss
+        if self.feature_weight:
+            with _dropped_features(learner, self.feature_dropout):
+                logits = _logits(learner, images.weak)
+            terms['loss_feature'] = self.feature_weight * self._compare(logits, prob, images.ignore)
+        return terms
+
+    def _compare(self, logits: Tensor, prob: Tensor, ignore: Tensor) -> Tensor:
+        return self.consistency(logits, prob, ignore, threshold=self.threshold)
+
+    def _quality(self, prob: Tensor, images: Unlabelled) -> dict[str, Tensor]:
+        """Coverage and, with masks in reserve, precision of the labels; 0 where there are none."""
+        confidence, label = prob.max(1)
+        sure = (confidence >= self.threshold) & ~images.ignore
+        found = dict(coverage=sure.sum() / (~images.ignore).sum().clamp(min=1))
+        if images.reserve is not None:
+            known = sure & (images.reserve >= 0) & (images.reserve < prob.shape[1])
+            right = known & (label == images.reserve)
+            found.update(precision=right.sum() / known.sum().clamp(min=1))
+        return found
+
+
+def _check_numbers(momentum: Optional[float], threshold: float, dropout: float) -> None:
+    for name, value in dict(momentum=momentum, feature_dropout=dropout).items():
+        if value is not None and not 0 <= value < 1:
+            raise ValueError(f'{name} must lie in [0, 1), got {value}')
+    if not 0 <= threshold <= 1:
+        raise ValueError(f'threshold must lie in [0, 1], got {threshold}')
+
+
+def _build(config: dict) -> EncoderDecoder:
+    segmentor = MODELS.build(copy.deepcopy(config))
+    if not isinstance(segmentor, EncoderDecoder):
+        raise ValueError(
+            f'segmentor.type={config.get("type")} gives no logits that unlabelled images could be '
+            'compared by: take an EncoderDecoder, or a kind of it'
+        )
+    return segmentor
+
+
+def _copy_of(student: EncoderDecoder) -> EncoderDecoder:
+    copied = copy.deepcopy(student).requires_grad_(False).eval()
+    copied.is_init = True  # it takes the student's weights, and draws none
+    return copied
+
+
+def _logits(segmentor: EncoderDecoder, images: Tensor) -> Tensor:
+    """Logits at the images' size, ``(M, K, H, W)``; a single one for two classes becomes two."""
+    size = images.shape[2:]
+    meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+    logits = segmentor.encode_decode(images, [dict(meta) for _ in images])
+    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+
+
+@contextmanager
+def _in_mode(segmentor: nn.Module, *, training: bool) -> Iterator[None]:
+    before = segmentor.training
+    segmentor.train(training)
+    try:
+        yield
+    finally:
+        segmentor.train(before)
+
+
+@contextmanager
+def _dropped_features(segmentor: EncoderDecoder, share: float) -> Iterator[None]:
+    """Drop channels of the maps that the heads get."""
+    last = segmentor.neck if segmentor.with_neck else segmentor.backbone
+    handle = last.register_forward_hook(lambda _module, _inputs, maps: _dropped(maps, share))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _dropped(maps: Any, share: float) -> Any:
+    if isinstance(maps, Tensor):
+        drop = F.dropout2d if maps.dim() == 4 else F.dropout
+        return drop(maps, share, training=True)
+    if isinstance(maps, (list, tuple)):
+        return type(maps)([_dropped(one, share) for one in maps])
+    return maps

@@ -1,0 +1,342 @@
+"""Semi-supervised segmentors: a FixMatch step by hand, the teacher's closed form, every method."""
+
+import copy
+import math
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+import mmseg_ext  # noqa: F401
+from mmseg_ext.models.segmentors.semi import METHODS, SemiSegmentor
+from mmseg_ext.models.segmentors.semi_inputs import Unlabelled
+
+PREPROCESSOR = dict(type='SegDataPreProcessor', mean=[0] * 3, std=[255] * 3, size=(16, 16))
+NORM = dict(type='BN')
+NETWORK = dict(
+    type='EncoderDecoder',
+    test_cfg=ConfigDict(mode='whole'),
+    data_preprocessor=PREPROCESSOR,
+    backbone=dict(
+        type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
+        strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), norm_cfg=NORM),
+    decode_head=dict(
+        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, concat_input=False,
+        dropout_ratio=0.1, num_classes=3, norm_cfg=NORM,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    auxiliary_head=dict(
+        type='FCNHead', in_channels=16, in_index=2, channels=8, num_convs=1, concat_input=False,
+        dropout_ratio=0.1, num_classes=3, norm_cfg=NORM,
+        loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4, avg_non_ignore=True)),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def build(method='fixmatch', *, network=NETWORK, **settings):
+    torch.manual_seed(0)
+    settings = {**METHODS[method], **settings}
+    model = MODELS.build(dict(type='SemiSegmentor', segmentor=network, **settings))
+    model.init_weights()
+    return model.train()
+
+
+def labelled(count=2, size=16):
+    torch.manual_seed(5)
+    samples = []
+    for _ in range(count):
+        meta = dict(img_shape=(size, size), pad_shape=(size, size), ori_shape=(size, size))
+        sample = SegDataSample(metainfo=dict(meta, padding_size=[0] * 4))
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, 3, (1, size, size)))
+        samples.append(sample)
+    return torch.randn(count, 3, size, size), samples
+
+
+def unlabelled(count=3, size=16, views=2):
+    torch.manual_seed(6)
+    weak = torch.randn(count, 3, size, size)
+    strong = tuple(weak + 0.1 * torch.randn_like(weak) for _ in range(views))
+    ignore = torch.zeros(count, size, size, dtype=torch.bool)
+    ignore[0, :, -4:] = True
+    return Unlabelled(weak, strong, ignore, None)
+
+
+# --- a step by hand -------------------------------------------------------------------------------
+
+
+@MODELS.register_module(name='_PixelBackbone')
+class PixelBackbone(nn.Module):
+    def forward(self, x):
+        return (x,)
+
+
+TOY = dict(
+    type='EncoderDecoder',
+    data_preprocessor=PREPROCESSOR,
+    backbone=dict(type='_PixelBackbone'),
+    decode_head=dict(
+        type='FCNHead', in_channels=3, in_index=0, channels=3, num_convs=0, concat_input=False,
+        dropout_ratio=0, num_classes=2,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+)  # fmt: skip
+
+
+def test_a_fixmatch_step_by_hand():
+    """Two classes, a 1x1 convolution without bias: z1 - z0 is 2 a for the gray value a."""
+    model = build(network=TOY, threshold=0.8, cutmix=None)
+    for part in (model.student, model.teacher):
+        conv = part.decode_head.conv_seg
+        conv.weight.data.zero_()
+        conv.bias.data.zero_()
+        conv.weight.data[1, 0] = 2.0
+    weak = torch.zeros(1, 3, 1, 4)
+    weak[0, 0, 0] = torch.tensor([1.0, -1.0, 0.1, 3.0])  # sure of 1, of 0, unsure, sure of 1
+    strong = torch.zeros(1, 3, 1, 4)
+    strong[0, 0, 0] = torch.tensor([0.5, 0.5, 0.5, 0.5])
+    ignore = torch.tensor([[[False, False, False, True]]])
+    reserve = torch.tensor([[[1, 1, 1, 1]]])
+    found = model.unlabelled_loss(Unlabelled(weak, (strong,), ignore, reserve))
+    toward_1, toward_0 = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
+    assert found['semi.loss_strong_1'].item() == pytest.approx((toward_1 + toward_0) / 3, rel=1e-5)
+    assert found['semi.coverage'].item() == pytest.approx(2 / 3)
+    assert found['semi.precision'].item() == pytest.approx(1 / 2)
+    found['semi.loss_strong_1'].backward()
+    p = 1 / (1 + math.exp(-1))  # of class 1; the gradient of the logit is p - 1 and p, times 0.5
+    weight = model.student.decode_head.conv_seg.weight
+    assert weight.grad[1, 0].item() == pytest.approx(((p - 1) + p) / 3 * 0.5, rel=1e-5)
+    assert model.teacher.decode_head.conv_seg.weight.grad is None
+
+
+@pytest.mark.parametrize('threshold, coverage', [(0, 1.0), (1, 0.0)])
+def test_thresholds_0_and_1(threshold, coverage):
+    found = build(threshold=threshold).unlabelled_loss(unlabelled())
+    assert found['semi.coverage'].item() == coverage
+    assert (found['semi.loss_strong_1'].item() > 0) == (threshold == 0)
+
+
+def test_a_mix_moves_labels_and_padding_with_the_image(monkeypatch):
+    """The student that sees what the teacher sees, box for box, agrees with it."""
+    from mmseg_ext.models.segmentors import semi
+
+    boxes = torch.zeros(3, 16, 16, dtype=torch.bool)
+    boxes[:, 2:9, 5:16] = True
+    monkeypatch.setattr(semi, 'draw_boxes', lambda count, size, **_: boxes)
+    model = build(network=TOY, threshold=0)
+    weak = torch.randn(3, 3, 16, 16) * 50  # a network of single pixels, which is sure of each
+    ignore = unlabelled().ignore
+    seen = []
+    monkeypatch.setattr(model, 'consistency', lambda *a, **k: seen.append(a) or torch.zeros(()))
+    model.unlabelled_loss(Unlabelled(weak, (weak,), ignore, None))
+    ((logits, prob, mixed_ignore),) = seen
+    assert torch.equal(logits.argmax(1), prob.argmax(1))
+    expected = torch.where(boxes, ignore.roll(-1, 0), ignore)
+    assert torch.equal(mixed_ignore, expected) and not torch.equal(expected, ignore)
+
+
+# --- the teacher ----------------------------------------------------------------------------------
+
+
+def test_the_teacher_is_the_closed_form_buffers_included():
+    model, history = build(momentum=0.7), []
+    for _ in range(6):
+        with torch.no_grad():
+            for value in model.student.state_dict().values():
+                value.add_(1 if not value.is_floating_point() else torch.randn_like(value))
+        history.append({k: v.clone() for k, v in model.student.state_dict().items()})
+        model.update_teacher()
+    rates = [1 - min(1 - 1 / (t + 1), 0.7) for t in range(6)]
+    shares = [r * math.prod(1 - q for q in rates[t + 1 :]) for t, r in enumerate(rates)]
+    assert rates[:3] == [1, 1 / 2, pytest.approx(1 / 3)] and rates[4] == pytest.approx(0.3)
+    assert sum(shares) == pytest.approx(1)
+    names = list(history[0])
+    assert any('running_var' in name for name in names)
+    for name, value in model.teacher.state_dict().items():
+        if name.endswith('num_batches_tracked'):
+            assert value == history[-1][name]
+        else:
+            expected = sum(s * state[name].double() for s, state in zip(shares, history))
+            torch.testing.assert_close(value.double(), expected, atol=1e-5, rtol=1e-4)
+    assert model.ema_steps == 6
+
+
+def test_the_teacher_begins_as_the_student_and_is_never_trained():
+    model = build()
+    state = model.teacher.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in model.student.state_dict().items())
+    assert not any(p.requires_grad for p in model.teacher.parameters())
+    assert model.student.training and not any(m.training for m in model.teacher.modules())
+
+
+@pytest.mark.parametrize('mode, moved', [('eval', False), ('train', True)])
+def test_labels_are_given_in_the_mode_that_is_asked_for(mode, moved):
+    model = build(label_mode=mode)
+    before = copy.deepcopy(model.teacher.state_dict())
+    model.unlabelled_loss(unlabelled())
+    after = model.teacher.state_dict()
+    statistics = [k for k in after if 'running_mean' in k]
+    assert statistics
+    assert any(not torch.equal(before[k], after[k]) for k in statistics) == moved
+    assert not model.teacher.training and model.student.training
+
+
+def test_the_student_begins_as_the_plain_row_does():
+    model = build()
+    torch.manual_seed(0)
+    plain = MODELS.build(copy.deepcopy(NETWORK))
+    plain.init_weights()
+    state = model.student.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in plain.state_dict().items())
+
+
+# --- the methods ----------------------------------------------------------------------------------
+
+
+def without_labels(method):
+    """Settings of a method that gives unlabelled images no weight."""
+    views = len(METHODS[method]['strong_weights'])
+    return dict(strong_weights=(0.0,) * views, feature_weight=0.0)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_without_unlabelled_weight_the_loss_is_the_supervised_one_bit_for_bit(method):
+    (images, samples), others = labelled(), unlabelled()
+    model = build(method, **without_labels(method))
+    supervised = [copy.deepcopy(model.student), copy.deepcopy(model.peer)]
+    torch.manual_seed(3)
+    expected = [net.loss(images, samples) for net in supervised if net is not None]
+    terms = [value for losses in expected for key, value in losses.items() if 'loss' in key]
+    torch.manual_seed(3)
+    losses = model(images, samples, mode='loss', unlabelled=others)
+    total, logged = model.parse_losses(losses)
+    assert any('aux' in key for key in losses) and any(key.startswith('semi.') for key in losses)
+    assert torch.equal(total, sum(terms))
+    for key, value in expected[0].items():
+        assert torch.equal(losses[key], value)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_trains_the_students_alone(method):
+    model = build(method, threshold=0)
+    images, samples = labelled()
+    losses = model(images, samples, mode='loss', unlabelled=unlabelled())
+    unsupervised = {k: v for k, v in losses.items() if k.startswith('semi') and 'loss' in k}
+    expected = len(model.strong_weights) * (1 + (model.peer is not None))
+    assert len(unsupervised) == expected + bool(model.feature_weight)
+    assert all(v.isfinite() and v > 0 for v in unsupervised.values())
+    sum(unsupervised.values()).backward()
+    trained = [model.student] + ([] if model.peer is None else [model.peer])
+    for net in trained:
+        named = [(n, p.grad) for n, p in net.named_parameters() if 'auxiliary' not in n]
+        assert named and all(grad is not None for _, grad in named)
+    if model.teacher is not None:
+        assert all(p.grad is None for p in model.teacher.parameters())
+
+
+def test_two_students_differ_and_label_for_each_other():
+    model = build('cps', cutmix=None)
+    one, other = model.student.state_dict(), model.peer.state_dict()
+    assert any(not torch.equal(one[k], other[k]) for k in one)
+    images = unlabelled(views=1)
+    asked = []
+    for name in ('student', 'peer'):
+        net = getattr(model, name)
+        inner = net.encode_decode
+        net.encode_decode = lambda x, metas, name=name, inner=inner: (
+            asked.append((name, torch.is_grad_enabled())) or inner(x, metas)
+        )
+    model.unlabelled_loss(images)
+    assert asked == [('peer', False), ('student', False), ('student', True), ('peer', True)]
+
+
+def test_feature_dropout_takes_whole_channels_and_is_gone_afterwards():
+    from mmseg_ext.models.segmentors.semi import _dropped_features
+
+    net = build().student.eval()
+    x = torch.randn(1, 3, 16, 16)
+    before = net.extract_feat(x)
+    torch.manual_seed(0)
+    with _dropped_features(net, 0.5):
+        dropped = net.extract_feat(x)
+    assert len(before) == len(dropped) == 4
+    for old, new in zip(before, dropped):
+        gone = (new == 0).flatten(2).all(2)
+        torch.testing.assert_close(new, torch.where(gone[..., None, None], 0 * old, 2 * old))
+    assert (dropped[3] == 0).flatten(2).all(2).float().mean().item() == pytest.approx(0.5, abs=0.3)
+    assert all(torch.equal(a, b) for a, b in zip(before, net.extract_feat(x)))
+
+
+def test_a_single_logit_is_two_classes():
+    network = copy.deepcopy(NETWORK)
+    for head in (network['decode_head'], network['auxiliary_head']):
+        head.update(num_classes=2, out_channels=1, threshold=0.5)
+        head['loss_decode'] = dict(type='CrossEntropyLoss', use_sigmoid=True)
+    found = build(network=network, threshold=0).unlabelled_loss(unlabelled())
+    assert found['semi.loss_strong_1'].isfinite() and found['semi.coverage'] == 1
+
+
+# --- testing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('method, name', [('fixmatch', 'teacher'), ('cps', 'student')])
+def test_what_predicts_is_the_teacher_or_the_student_without_one(method, name):
+    model = build(method)
+    with torch.no_grad():
+        for value in model.student.parameters():
+            value.add_(0.1)
+    model.eval()
+    x = torch.randn(1, 3, 16, 16)
+    plain = getattr(model, name)
+    assert torch.equal(model(x), plain(x))
+    mine, theirs = (net(x, mode='predict')[0] for net in (model, plain))
+    assert torch.equal(mine.seg_logits.data, theirs.seg_logits.data)
+    assert model.num_classes == 3 and model.decode_head is plain.decode_head
+
+
+def test_a_checkpoint_holds_student_and_teacher_by_their_prefix():
+    names = list(build().state_dict())
+    assert {name.split('.')[0] for name in names} == {'student', 'teacher', 'ema_steps'}
+    peers = {name.split('.')[0] for name in build('cps').state_dict()}
+    assert peers == {'student', 'peer', 'ema_steps'}
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(momentum=1.0), r'momentum must lie in \[0, 1\), got 1.0'),
+        (dict(threshold=1.5), r'threshold must lie in \[0, 1\], got 1.5'),
+        (dict(targets='sharp'), 'targets'),
+        (dict(label_mode='test'), 'label_mode'),
+        (dict(two_students=True), 'set momentum=None'),
+        (dict(network=dict(type='MaskRCNNSegmentor')), 'take an EncoderDecoder'),
+    ],
+)
+def test_mistakes(settings, words, monkeypatch):
+    if 'network' in settings:
+        monkeypatch.setattr(MODELS, 'build', _build_nothing(MODELS.build))
+    with pytest.raises(ValueError, match=words):
+        build(**settings)
+
+
+def _build_nothing(build):
+    def other(cfg, *args, **kwargs):
+        return nn.Identity() if cfg['type'] == 'MaskRCNNSegmentor' else build(cfg, *args, **kwargs)
+
+    return other
+
+
+def test_too_few_strong_views():
+    with pytest.raises(ValueError, match='set num_views of StrongView to 2'):
+        build('unimatch').unlabelled_loss(unlabelled(views=1))
+
+
+def test_every_method_has_settings_of_the_class():
+    assert set(METHODS) == {'meanteacher', 'fixmatch', 'unimatch', 'cps'}
+    assert all(isinstance(build(name), SemiSegmentor) for name in METHODS)
