@@ -13,6 +13,8 @@ from .loading import LoadLabels
 from .multichannel import LoadImage, LoadImageFromFile
 from .shapes_files import ShapesDataset
 from .transforms import Letterbox, LetterboxAugment, SaltPepper
+from .two_sources import LabelledUnlabelledSampler
+from .unlabelled import LoadUnlabelled, PackUnlabelledInputs, StrongView
 from .voc import VOCDataset
 
 __all__ = [
@@ -31,6 +33,10 @@ __all__ = [
     'LoadLabels',
     'PackWeightedSegInputs',
     'PackInstanceInputs',
+    'LabelledUnlabelledSampler',
+    'LoadUnlabelled',
+    'PackUnlabelledInputs',
+    'StrongView',
     'LetterboxAugment',
     'SaltPepper',
     'ShapesDataset',
