@@ -9,6 +9,7 @@ import os
 from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.run.checkpoints import check_start_weights
 from mmseg_ext.engine.nonfinite import ACTIONS
+from mmseg_ext.models.segmentors.semi import METHODS
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,11 +46,27 @@ def parse_args() -> argparse.Namespace:
         help='at a loss or gradient that is not finite: stop, or skip the step; more than a tenth '
         'of the last 100 steps (and more than 5) skipped stop, too',
     )
+    parser.add_argument(
+        '--semi',
+        choices=sorted(METHODS),
+        help='learn from the images under unlabelled of --dataset, too',
+    )
+    parser.add_argument(
+        '--semi-options',
+        nargs='+',
+        action=cli.Options,
+        default={},
+        help='settings of SemiSegmentor for --semi: threshold=0.9 momentum=0.99',
+    )
     folds.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = cli.parse_args(parser)
+    if args.semi and not args.dataset:
+        parser.error('--semi needs --dataset, a file with unlabelled: {images: FOLDER}')
+    if args.semi_options and not args.semi:
+        parser.error('--semi-options need --semi')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -60,7 +77,11 @@ def main() -> None:
         args.config, options=args.cfg_options, work_dir=args.work_dir, dataset=args.dataset
     )
     check_start_weights(cfg.model)  # before the fold writes its lists
+    if args.semi and not args.work_dir:
+        cfg.work_dir = f'{cfg.work_dir}-{args.semi}'
     folds.use_fold_arguments(cfg, args)
+    if args.semi:
+        run.use_semi_data(cfg, args.semi, args.dataset, **args.semi_options)
     run.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.amp:
         run.use_amp(cfg)

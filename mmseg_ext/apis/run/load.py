@@ -17,10 +17,12 @@ from torch import nn
 
 from ...core.files import PathLike
 from ...core.labels import voc_palette
+from ...core.semi_weights import weights_of_network
 from ..config.classes import class_metas, known_classes
 from ..config.own import own_config
 from ..config.packages import check_packages
 from ..config.pipelines import test_steps
+from ..config.semi import use_plain
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained, load_config, override
 from .folder import RunFolder
@@ -126,13 +128,14 @@ def load_model(
 def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     """Build a model, and load weights if they are its own and know the classes of its data."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    use_plain(cfg)
     cfg.model.train_cfg = None
     cfg.model.pretrained = None
     check_packages(cfg.model)
     check_classes(content.get('meta'), known_classes(cfg), checkpoint)
     with explained(cfg, 'its model cannot be built'):
         model = MODELS.build(cfg.model)
-    state = weights_of(content, checkpoint)
+    state = weights_of_network(weights_of(content, checkpoint), checkpoint)
     check_weights(model, checkpoint, complete=True, state=state)
     check_settings(cfg.model, content.get('meta'), checkpoint)
     model.load_state_dict(state, strict=False)

@@ -8,10 +8,12 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from ...core.files import PathLike, output_names
+from ...core.semi_weights import networks_in, weights_of_network
 from ...engine import lost_process
 from ..config.classes import check_num_classes
 from ..config.metrics import metrics_of
 from ..config.packages import check_packages
+from ..config.semi import use_plain
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained
 from .folder import RunFolder
@@ -49,6 +51,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     folder = RunFolder.of(cfg)
     cfg.load_from = str(checkpoint or folder.best_or_last())
     cfg.resume = False
+    use_plain(cfg)
     check_packages(cfg.model)
     summary, ours = folder.results_file(), False
     for metric in metrics_of(cfg):
@@ -83,12 +86,17 @@ def _check_tested(runner: Runner, cfg: Config) -> None:
     """Refuse a checkpoint whose scores on these data would mean nothing."""
     checkpoint = cfg.load_from
     content = read_checkpoint(checkpoint)
-    state = weights_of(content, checkpoint)
+    given = weights_of(content, checkpoint)
+    state = weights_of_network(given, checkpoint)
     check_weights(runner.model, checkpoint, complete=True, state=state)
     check_settings(cfg.model, content.get('meta'), checkpoint)
     known = getattr(runner.test_dataloader.dataset, 'metainfo', None) or {}
     check_classes(content.get('meta'), known.get('classes'), checkpoint)
     check_num_classes(runner.model, cfg, 'test')
+    for network in networks_in(given)[:1]:
+        runner.logger.info(f'{checkpoint} is of a semi-supervised run: its {network} is tested')
+        keys = [(r'^module\.', ''), (rf'^{network}\.', '')]
+        runner.load_checkpoint(str(checkpoint), revise_keys=keys)
 
 
 def pack_groups(dataset: Any) -> None:

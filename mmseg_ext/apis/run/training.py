@@ -22,6 +22,7 @@ from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
 from ..config.packages import check_packages
 from ..config.schedule import late_validation
+from ..config.semi import plain_model
 from ..userdata.record import check_same_data
 from .checkpoints import (
     check_start_weights,
@@ -110,7 +111,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         _keep_origin(cfg)
     with guarded(cfg) as written:
         runner = build_runner(cfg)
-        check_starts(cfg.model)
+        check_starts(plain_model(cfg.model))
         runner.register_hook(StopHook())
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)

@@ -12,6 +12,7 @@
     train: {images: images/train, masks: masks/train}
     val: {images: images/val, masks: masks/val}
     test: {images: images, masks: masks, list: test.txt}
+    unlabelled: {images: images/unlabelled}   # for --semi; a list may be given, too
 
 ``classes`` may be plain names, whose values are then 0, 1, 2. Folders are relative to ``root``,
 lists of stems to the file itself; without ``test``, ``val`` is tested. Optional: ``image_suffix``,
@@ -22,7 +23,7 @@ that is to count as white, such as 4095, and their channels if not 3 (read by ``
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -52,6 +53,7 @@ class DataFile:
         group_file: CSV file of stems and groups, relative to ``root``.
         image_max_value: Value of the images that counts as white; ``None``: that of their type.
         image_channels: Channels of the images; ``None`` for color or grey.
+        unlabelled: Folder and list of images without masks; empty without any.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class DataFile:
     group_file: str = ''
     image_max_value: Optional[int] = None
     image_channels: Optional[int] = None
+    unlabelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def ignore_index(self) -> int:

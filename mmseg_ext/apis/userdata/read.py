@@ -16,7 +16,8 @@ from .yaml_text import read_yaml, shown
 
 _KEYS = {
     'name', 'root', 'masks', 'classes', 'ignore_value', 'image_suffix', 'mask_suffix',
-    'mask_threshold', 'crop_size', 'group_file', 'image_max_value', 'image_channels', *PARTS,
+    'mask_threshold', 'crop_size', 'group_file', 'image_max_value', 'image_channels', 'unlabelled',
+    *PARTS,
 }  # fmt: skip
 _CLASS_KEYS = {'name', 'value', 'color'}
 _PART_KEYS = {'images', 'masks', 'list'}
@@ -91,6 +92,7 @@ def _parse(content: Any, path: Path) -> DataFile:
         group_file=_path(entries.get('group_file') or '', 'group_file'),
         image_max_value=_from_one(entries, 'image_max_value'),
         image_channels=_from_one(entries, 'image_channels'),
+        unlabelled=_unlabelled(entries.get('unlabelled')),
     )
 
 
@@ -266,6 +268,18 @@ def _part(entry: Any, name: str) -> dict[str, str]:
     if absent:
         raise ValueError(f'{name} must name the folder of its {" and ".join(absent)}')
     return {key: _path(value, f'{name}.{key}') for key, value in part.items() if value}
+
+
+def _unlabelled(entry: Any) -> dict[str, str]:
+    """A folder alone, or ``images`` and ``list``."""
+    if entry is None:
+        return {}
+    part = _mapping(
+        entry if isinstance(entry, dict) else dict(images=entry), {'images', 'list'}, 'unlabelled'
+    )
+    if not part.get('images'):
+        raise ValueError('unlabelled must name the folder of its images')
+    return {key: _path(value, f'unlabelled.{key}') for key, value in part.items() if value}
 
 
 def _suffixes(entries: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:

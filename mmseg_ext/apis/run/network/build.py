@@ -12,12 +12,13 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ....core.words import message_of
+from ...config.semi import plain_model
 
 
 def build(cfg: Config) -> BaseSegmentor:
-    """Build a config's model with random weights."""
+    """Build a config's model with random weights; of a semi-supervised one, what is tested."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    return MODELS.build(cfg.model)
+    return MODELS.build(plain_model(cfg.model))
 
 
 def channels_of(network: BaseSegmentor) -> int:

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 
 from ....core.files import PathLike, read_json, write_json
+from ...config.semi import plain_model
 from ..folder import RunFolder
 from ..outcome.facts import hardware
 from .build import build, flops_of_image, tested_parameters, time_images
@@ -51,7 +52,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
     Raises:
         ValueError: If it does not say.
     """
-    model = cfg.model.get('module') or cfg.model
+    model = plain_model(cfg.model.get('module') or cfg.model)
     size = cfg.get('crop_size') or (model.get('data_preprocessor') or {}).get('size')
     if size is None:
         raise ValueError(

@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from ....core.files import PathLike
 from ....evaluation.intervals import NONE, Interval
+from ...config.semi import plain_model
 from ..checkpoints import read_checkpoint, settings_of
 from .results import RunResults, Score
 
@@ -61,7 +62,7 @@ def _start(settings: dict) -> Optional[str]:
     if settings.get('load_from'):
         return settings['load_from']
     model = settings.get('model') or {}
-    model = model.get('module') or model  # looked through test-time augmentation
+    model = plain_model(model.get('module') or model)  # looked through test-time augmentation
     init = (model.get('backbone') or {}).get('init_cfg') or {}
     name = init.get('checkpoint') if isinstance(init, dict) else None
     return name or model.get('pretrained')

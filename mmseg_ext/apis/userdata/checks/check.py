@@ -3,7 +3,6 @@
 Shape letters: K class, H row, W column.
 """
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -24,6 +23,7 @@ from ..scan import (
     signs_of,
     unknown_text,
 )
+from ..unlabelled import pixels_of, shared_notes
 from .findings import UNKNOWN, DataReport, Sample
 
 _SHOWN = 5  # most files that a message names
@@ -43,9 +43,10 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     Files are read, and refused, as in training (``core/reading.py``, ``core/masks.py``). Errors
     are: files that cannot be read, or not by the configs; masks whose size differs from their
     image; values without a class; images without a mask; images in two splits (also by content);
-    and the signs of ``datasets/signs.py``. Warnings are: images twice in a split; classes without a
-    pixel in a split; masks without a label or an image; images of several types, with alpha, very
-    thin, or rotated by an EXIF tag; groups in two splits.
+    and the signs of ``datasets/signs.py``. Warnings are: images twice in a split; unlabelled
+    images that are also in a split; classes without a pixel in a split; masks without a label or an
+    image; images of several types, with alpha, very thin, or rotated by an EXIF tag; groups in two
+    splits.
 
     Example::
 
@@ -69,6 +70,7 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     _add_problems(report)
     _add_unpaired(report, found)
     _add_shared(report)
+    _add_unlabelled(report)
     _add_groups(report)
     _add_absent_classes(report)
     _add_kinds(report)
@@ -110,7 +112,7 @@ def _look_at_image(data: DataFile, sample: Sample) -> tuple[Optional[np.ndarray]
     return image, sample._replace(
         size=(image.shape[0], image.shape[1]),
         depth=header.depth,
-        digest=hashlib.sha1(repr(image.shape).encode() + image.tobytes()).hexdigest(),
+        digest=pixels_of(image),
         notes=tuple((kind, path) for kind in _notes_of(data, path, picture)),
     )
 
@@ -212,6 +214,12 @@ def _add_shared(report: DataReport) -> None:
             within.append(text)
     _add(report.errors, 'images in two splits', across)
     _add(report.warnings, 'images twice in one split', within)
+
+
+def _add_unlabelled(report: DataReport) -> None:
+    """Images without masks that a split holds, too."""
+    if report.data.unlabelled:
+        _add(report.warnings, 'unlabelled images in a split', shared_notes(report.data))
 
 
 def _add_groups(report: DataReport) -> None:

@@ -1,0 +1,260 @@
+"""--semi on a user's data: every method trains, and its checkpoint is tested as a plain one's."""
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from PIL import Image
+from support.paths import ROOT
+from support.tiny import write_tiny_config
+from support.user_folder import TEXT, write_folder
+
+from mmseg_ext.apis.config.semi import is_semi, plain_model
+from mmseg_ext.apis.run import testing, training
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.load import load_model
+from mmseg_ext.apis.run.network.build import build
+from mmseg_ext.apis.run.semi import use_semi, use_semi_data
+from mmseg_ext.core.saved import find_resumable
+from mmseg_ext.models.segmentors.semi import METHODS
+from mmseg_ext.models.segmentors.semi_inputs import Unlabelled
+
+
+@pytest.fixture(scope='module', autouse=True)
+def unformatted():
+    """Configs are written as they are: laying them out takes longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+        yield
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp('semi'))
+    place = folder / 'images' / 'more'
+    place.mkdir()
+    random = np.random.default_rng(9)
+    for index in range(5):
+        image = random.integers(0, 256, (60, 40, 3)).astype(np.uint8)
+        Image.fromarray(image).save(place / f'{index}.png')
+    (folder / 'mine.yml').write_text(TEXT + 'unlabelled: images/more\n')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory, folder):
+    return write_tiny_config(tmp_path_factory.mktemp('config') / 'tiny.py', folder)
+
+
+def semi(config, folder, work, method='fixmatch', *, options=None, **settings):
+    options = {
+        'train_cfg.max_iters': 4, 'param_scheduler.0.end': 4, 'train_cfg.val_interval': 4,
+        'default_hooks.checkpoint.interval': 2, **(options or {})}  # fmt: skip
+    cfg = load_config(config, dataset=folder / 'mine.yml', options=options, work_dir=work)
+    use_semi_data(cfg, method, folder / 'mine.yml', **settings)
+    return cfg
+
+
+def records(work):
+    (path,) = work.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_trains_and_logs_coverage(config, folder, tmp_path, method):
+    cfg = semi(config, folder, tmp_path, method)
+    runner = training.train(cfg)
+    logged = [line for line in records(tmp_path) if 'loss' in line]
+    assert len(logged) == 4
+    assert all(np.isfinite(line['loss']) and 0 <= line['semi.coverage'] <= 1 for line in logged)
+    views = [key for key in logged[0] if key.startswith('semi.loss_')]
+    assert len(views) == len(METHODS[method]['strong_weights']) + (method == 'unimatch')
+    assert runner.train_dataloader.batch_size == 4
+    if method != 'cps':
+        assert runner.model.ema_steps == 4
+        states = [net.state_dict() for net in (runner.model.teacher, runner.model.student)]
+        assert any(not torch.equal(states[0][k], v) for k, v in states[1].items())
+
+
+@pytest.fixture(scope='module')
+def trained(config, folder, tmp_path_factory):
+    work = tmp_path_factory.mktemp('work')
+    training.train(semi(config, folder, work))
+    return work
+
+
+def test_a_test_by_the_plain_row_or_by_the_runs_own_config_tests_the_teacher(
+    config, folder, trained, tmp_path
+):
+    checkpoint = trained / 'iter_4.pth'
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    cut = {k.removeprefix('teacher.'): v for k, v in state.items() if k.startswith('teacher.')}
+    content = dict(meta={}, state_dict=cut)
+    torch.save(content, tmp_path / 'teacher.pth')
+    found = []
+    for name, path, given in (
+        ('plain', config, checkpoint),
+        ('own', trained / 'tiny.py', checkpoint),
+        ('cut', config, tmp_path / 'teacher.pth'),
+    ):
+        data = folder / 'mine.yml' if path == config else None
+        cfg = load_config(path, dataset=data, work_dir=tmp_path / name)
+        found.append({k: v for k, v in testing.test(cfg, given).items() if 'time' not in k})
+    assert found[0] == found[1] == found[2] and found[0]['mIoU'] > 0
+
+
+def test_predicting_loads_the_teacher_into_the_plain_network(config, folder, trained):
+    checkpoint = trained / 'iter_4.pth'
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    for path, data in ((config, folder / 'mine.yml'), (trained / 'tiny.py', None)):
+        model = load_model(path, checkpoint, device='cpu', dataset=data)
+        assert type(model).__name__ == 'EncoderDecoder'
+        own = model.state_dict()
+        assert own and all(torch.equal(state[f'teacher.{k}'], v) for k, v in own.items())
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(config, folder, tmp_path):
+    options = {'train_dataloader.num_workers': 0, 'custom_hooks': [dict(type='IterSeedHook')]}
+    for name in ('whole', 'stopped'):
+        training.train(semi(config, folder, tmp_path / name, options=options))
+    stopped = tmp_path / 'stopped'
+    expected = torch.load(tmp_path / 'whole/iter_4.pth', weights_only=True)
+    for path in (
+        *stopped.glob('iter_4.pth'),
+        *stopped.glob('best*.pth'),
+        stopped / 'last_checkpoint',
+    ):
+        path.unlink(missing_ok=True)
+    assert find_resumable(stopped).path.name == 'iter_2.pth'
+    cfg = semi(config, folder, stopped, options=options)
+    runner = training.train(cfg, resume=True)
+    assert runner.iter == 4
+    found = torch.load(stopped / 'iter_4.pth', weights_only=True)
+    assert found['state_dict'].keys() == expected['state_dict'].keys()
+    different = [
+        k for k, v in expected['state_dict'].items() if not torch.equal(found['state_dict'][k], v)
+    ]
+    assert different == [] and found['state_dict']['ema_steps'] == 4
+
+
+def test_accumulation_moves_the_teacher_once_for_each_step(config, folder, tmp_path):
+    options = {'optim_wrapper.accumulative_counts': 2}
+    runner = training.train(semi(config, folder, tmp_path, options=options))
+    assert runner.model.ema_steps == 2
+
+
+def test_loops_of_epochs_end(config, folder, tmp_path):
+    cfg = semi(config, folder, tmp_path)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)
+    cfg.train_dataloader.sampler.endless = False
+    cfg.param_scheduler = []
+    cfg.default_hooks.checkpoint.update(by_epoch=True, interval=2)
+    cfg.log_processor = dict(by_epoch=True)
+    runner = training.train(cfg)
+    assert runner.iter == 2 * (6 // 2)  # six labelled images, two in a batch
+
+
+def test_masks_in_reserve_give_the_precision(config, folder, tmp_path):
+    cfg = load_config(
+        config, dataset=folder / 'mine.yml', work_dir=tmp_path,
+        options={'train_cfg.max_iters': 2, 'param_scheduler.0.end': 2})  # fmt: skip
+    rest = copy.deepcopy(cfg.val_dataloader.dataset)
+    use_semi(cfg, 'fixmatch', rest, with_masks=True, threshold=0.0)
+    training.train(cfg)
+    logged = [line for line in records(tmp_path) if 'semi.precision' in line]
+    assert logged and all(0 < line['semi.precision'] < 1 for line in logged)
+    assert all(line['semi.coverage'] == 1 for line in logged)
+
+
+def test_weights_and_frozen_parts_follow_into_the_wrapper(config, folder, tmp_path):
+    cfg = load_config(config, dataset=folder / 'mine.yml', work_dir=tmp_path)
+    cfg.load_from = 'start.pth'
+    cfg.custom_hooks = [dict(type='FreezeBackboneHook', until_iter=3)]
+    use_semi(cfg, 'cps', copy.deepcopy(cfg.val_dataloader.dataset))
+    assert cfg.load_from is None
+    assert cfg.model.segmentor.init_cfg == dict(type='Pretrained', checkpoint='start.pth')
+    modules = [hook.get('module') for hook in cfg.custom_hooks]
+    assert modules == ['student.backbone', 'peer.backbone', None]
+    (view,) = [
+        step for step in cfg.train_dataloader.dataset.datasets[1].pipeline
+        if step.type == 'StrongView'
+    ]  # fmt: skip
+    assert view.jitter_prob == view.gray_prob == view.blur_prob == 0 and view.num_views == 1
+
+
+def test_mistakes(config, folder, tmp_path):
+    with pytest.raises(ValueError, match='--semi'):
+        semi(config, folder, tmp_path, 'fixmach')
+    with pytest.raises(ValueError, match="has no argument 'treshold'"):
+        semi(config, folder, tmp_path, treshold=0.5)
+    cfg = semi(config, folder, tmp_path)
+    with pytest.raises(ValueError, match='is semi-supervised already'):
+        use_semi(cfg, 'cps', {})
+    shutil.copy(folder / 'mine.yml', folder / 'none.yml')
+    (folder / 'none.yml').write_text(TEXT)
+    cfg = load_config(config, dataset=folder / 'none.yml', work_dir=tmp_path)
+    with pytest.raises(ValueError, match='names no unlabelled images'):
+        use_semi_data(cfg, 'cps', folder / 'none.yml')
+
+
+CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
+                 if '_base_' not in p.parts and not p.name.startswith('_'))  # fmt: skip
+
+
+def test_every_row_can_be_wrapped(folder):
+    """All but those that give no logits; the model within stays the row's."""
+    init_default_scope('mmseg')
+    wrapped = 0
+    for path in CONFIGS[::4]:
+        cfg = Config.fromfile(path)
+        if is_semi(cfg.model) or cfg.model.type == 'MaskRCNNSegmentor':
+            continue
+        before = copy.deepcopy(cfg.model)
+        use_semi(cfg, 'unimatch', dict(type='FolderDataset', data_prefix={}, metainfo={}))
+        assert is_semi(cfg.model)
+        inner = plain_model(cfg.model)
+        inner.pop('init_cfg', None), before.pop('init_cfg', None)
+        assert inner == before
+        kinds = [step['type'] for step in cfg.train_dataloader.dataset.datasets[1].pipeline]
+        assert kinds[-2:] == ['StrongView', 'PackUnlabelledInputs'] and 'LoadUnlabelled' in kinds
+        wrapped += 1
+    assert wrapped > 20
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['fmsi_mobilenetv2_camvid180', 'mfp_mobilenetv2_camvid180', 'fmsi_xception_repo_voc12aug'],
+)
+def test_networks_of_the_papers_learn_without_labels(name):
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(next(path for path in CONFIGS if path.stem == name))
+    cfg.model.backbone.pop('init_cfg', None)
+    if cfg.model.backbone.type == 'XceptionDeepLab':
+        cfg.model.backbone.num_middle_blocks = 1
+    use_semi(cfg, 'unimatch', dict(type='FolderDataset', data_prefix={}, metainfo={}), threshold=0)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).train()
+    weak = torch.randn(2, 3, 64, 64)
+    found = model.unlabelled_loss(
+        Unlabelled(weak, (weak, weak), torch.zeros(2, 64, 64, dtype=torch.bool), None)
+    )
+    losses = [value for key, value in found.items() if 'loss' in key]
+    assert len(losses) == 3 and all(value.isfinite() for value in losses)
+    sum(losses).backward()
+    named = list(model.student.named_parameters())
+    assert named and [n for n, p in named if p.requires_grad and p.grad is None] == []
+
+
+def test_the_cost_is_that_of_the_network_that_is_tested(config, folder, tmp_path):
+    plain = load_config(config, dataset=folder / 'mine.yml', work_dir=tmp_path)
+    counts = [
+        sum(p.numel() for p in build(cfg).parameters())
+        for cfg in (plain, semi(config, folder, tmp_path))
+    ]
+    assert counts[0] == counts[1] > 0
