@@ -44,6 +44,7 @@ ELSEWHERE = {
     'apis/run/test_converted_results.py': 'apis.run.outcome.facts',
     'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',
     'apis/run/test_semi.py': 'apis.config.semi',
+    'engine/test_ema_teacher.py': 'engine.semi_constructor',
     'apis/run/network/test_settings.py': 'apis.run.network.facts apis.run.options '
     'apis.run.network.recorded',
     'apis/tables/test_rows.py': 'apis.tables.folders',

@@ -1,6 +1,7 @@
 """Every config: what its name claims, that its numbers agree, that it builds and takes a step."""
 
 import copy
+import inspect
 import re
 from functools import cache, partial
 
@@ -14,8 +15,10 @@ from mmseg.structures import SegDataSample
 from support.paths import ROOT
 
 from mmseg_ext.apis.config.packages import check_packages
+from mmseg_ext.apis.config.semi import is_semi, plain_model
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.models.layers.dense_crf import SETTINGS
+from mmseg_ext.models.segmentors.semi import METHODS, SemiSegmentor
 
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
                  if '_base_' not in p.parts and not p.name.startswith('_'))  # fmt: skip
@@ -28,7 +31,33 @@ _loaded = cache(Config.fromfile)  # many tests read all of them
 
 
 def load(path):
-    return copy.deepcopy(_loaded(path))
+    """A config; of a semi-supervised one the segmentor and the labelled data, and its own model."""
+    cfg = copy.deepcopy(_loaded(path))
+    if is_semi(cfg.model):
+        cfg.semi, cfg.model = cfg.model, plain_model(cfg.model)
+        cfg.unlabelled = cfg.train_dataloader.dataset.datasets[1]
+        cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.datasets[0]
+    return cfg
+
+
+def _is_method(cfg, name):
+    """Whether a semi-supervised config has the settings, and the views, of --semi NAME."""
+    arguments = inspect.signature(SemiSegmentor.__init__).parameters
+    defaults = {key: value.default for key, value in arguments.items()}
+    wanted = {**defaults, **METHODS[name]}
+    every = ('momentum', 'targets', 'threshold', 'cutmix', 'strong_weights', 'feature_weight')
+    every = (*every, 'two_students', 'student_view')
+    (view,) = [step for step in cfg.unlabelled.pipeline if step.type == 'StrongView']
+    return (
+        all(_plain(cfg.semi.get(key, defaults[key])) == _plain(wanted[key]) for key in every)
+        and view.num_views >= len(wanted['strong_weights'])
+        and 'EMATeacherHook' in [hook.type for hook in cfg.custom_hooks]
+        and cfg.optim_wrapper.constructor == 'SemiOptimWrapperConstructor'
+    )
+
+
+def _plain(value):
+    return tuple(value) if isinstance(value, list) else value
 
 
 # token of a name -> what the loaded config must show
@@ -172,6 +201,8 @@ TOKENS = {
     'tiny': lambda c: c.model.backbone.arch == 'tiny',
     'timm': lambda c: c.model.backbone.type == 'TIMMBackbone',
     'xception65': lambda c: c.model.backbone.model_name == 'xception65',
+    **{name: lambda c, name=name: _is_method(c, name) for name in METHODS},
+    'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith('/labelled_1_8.txt'),
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
     ),

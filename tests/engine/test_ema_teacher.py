@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from mmseg_ext.engine.ema_teacher import EMATeacherHook
+from mmseg_ext.engine.semi_constructor import SemiOptimWrapperConstructor
 
 
 class Model(nn.Module):
@@ -60,3 +61,19 @@ def test_a_model_without_a_teacher_is_refused():
     runner = SimpleNamespace(model=nn.Linear(1, 1), optim_wrapper=None)
     with pytest.raises(ValueError, match=r'model.type=Linear has no teacher: take SemiSegmentor'):
         EMATeacherHook().before_train(runner)
+
+
+def test_the_optimiser_holds_the_students_alone():
+    model = nn.ModuleDict(
+        dict(student=nn.Linear(2, 2), teacher=nn.Linear(2, 2), peer=nn.Linear(2, 2))
+    )
+    model['teacher'].requires_grad_(False)
+    build = SemiOptimWrapperConstructor(
+        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0)),
+        dict(custom_keys={'student': dict(lr_mult=0.1)}),
+    )
+    groups = build(model).optimizer.param_groups
+    found = {id(p): group['lr'] for group in groups for p in group['params']}
+    rates = dict(student=0.1, peer=1.0)
+    expected = {id(p): rates[name] for name in rates for p in model[name].parameters()}
+    assert found == expected and len(found) == 4

@@ -16,9 +16,6 @@ from ..config.semi import is_semi
 from ..userdata.read import read_data_file
 from ..userdata.unlabelled import shared_notes, unlabelled_dataset, unlabelled_images
 
-# Arguments of StrongView: the students of CPS see the images as they are.
-VIEWS: dict[str, dict] = dict(cps=dict(jitter_prob=0.0, gray_prob=0.0, blur_prob=0.0))
-
 
 def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) -> None:
     """Let a config learn from the unlabelled images of a user's data, too.
@@ -82,14 +79,16 @@ def use_semi(
         )
     settings = {**METHODS[method], **settings}
     _wrap_model(cfg, settings)
-    _join_data(cfg, unlabelled, with_masks, _views(method, settings))
+    _join_data(cfg, unlabelled, with_masks, _num_views(settings))
+    cfg.optim_wrapper.setdefault('constructor', 'SemiOptimWrapperConstructor')
     hooks = [hook for old in cfg.get('custom_hooks') or [] for hook in _moved(old, settings)]
     cfg.custom_hooks = [*hooks, dict(type='EMATeacherHook')]
     check_config(cfg)
 
 
-def _views(method: str, settings: dict) -> dict:
-    return dict(VIEWS.get(method, {}), num_views=len(settings.get('strong_weights', (1,))))
+def _num_views(settings: dict) -> int:
+    weak = settings.get('student_view') == 'weak'
+    return 0 if weak else len(settings.get('strong_weights', (1,)))
 
 
 def _wrap_model(cfg: Config, settings: dict) -> None:
@@ -100,11 +99,13 @@ def _wrap_model(cfg: Config, settings: dict) -> None:
     cfg.model = dict(type='SemiSegmentor', segmentor=segmentor, **settings)
 
 
-def _join_data(cfg: Config, unlabelled: dict, with_masks: bool, views: dict) -> None:
+def _join_data(cfg: Config, unlabelled: dict, with_masks: bool, num_views: int) -> None:
     loader = cfg.train_dataloader
     steps = [dict(step) for step in pipeline_of(loader.dataset) or ()]
     kinds = tuple(step['type'] for step in steps if reads_labels(step))
-    pipeline = unlabelled_pipeline(steps, label_loaders=kinds, with_masks=with_masks, **views)
+    pipeline = unlabelled_pipeline(
+        steps, label_loaders=kinds, with_masks=with_masks, num_views=num_views
+    )
     count = loader.get('batch_size', 1)
     epochs = 'max_epochs' in (cfg.get('train_cfg') or {})
     loader.dataset = dict(

@@ -48,9 +48,9 @@ METHODS: dict[str, dict] = dict(
     meanteacher=dict(
         momentum=0.99, targets='soft', threshold=0.0, cutmix=None, strong_weights=(100.0,)
     ),
-    fixmatch=dict(strong_weights=(1.0,)),
+    fixmatch=dict(threshold=0.95, strong_weights=(1.0,)),
     unimatch=dict(strong_weights=(0.25, 0.25), feature_weight=0.5),
-    cps=dict(momentum=None, two_students=True, threshold=0.0, strong_weights=(1.0,)),
+    cps=dict(momentum=None, two_students=True, threshold=0.0, student_view='weak'),
 )
 
 
@@ -71,7 +71,8 @@ class SemiSegmentor(BaseSegmentor):
             for itself, or each of two students for the other.
         targets: ``'hard'``, pseudo labels, or ``'soft'``, probabilities.
         threshold: Least probability of a pixel's pseudo label.
-        strong_weights: Weight of each strong view's loss; that many views the data must have.
+        strong_weights: Weight of each view's loss; that many strong views the data must have.
+        student_view: ``'strong'``, or ``'weak'`` for what the teacher sees, with CutMix.
         feature_weight: Weight of the weak view with feature dropout.
         feature_dropout: Share of channels that it drops.
         cutmix: ``prob``, ``area`` and ``ratio`` of :func:`~..layers.cutmix.draw_boxes`; ``None``
@@ -97,6 +98,7 @@ class SemiSegmentor(BaseSegmentor):
         targets: str = 'hard',
         threshold: float = 0.95,
         strong_weights: Sequence[float] = (1.0,),
+        student_view: str = 'strong',
         feature_weight: float = 0.0,
         feature_dropout: float = 0.5,
         cutmix: Optional[dict] = dict(prob=0.5),  # noqa: B006  # read-only, as in mmseg
@@ -109,6 +111,7 @@ class SemiSegmentor(BaseSegmentor):
         inner = segmentor.pop('data_preprocessor', None)
         super().__init__(SemiDataPreProcessor(data_preprocessor or inner), init_cfg)
         check_choice('targets', targets, tuple(_LOSSES))
+        check_choice('student_view', student_view, ('strong', 'weak'))
         check_choice('label_mode', label_mode, ('eval', 'train'))
         _check_numbers(momentum, threshold, feature_dropout)
         if two_students and momentum is not None:
@@ -123,6 +126,7 @@ class SemiSegmentor(BaseSegmentor):
         self.consistency = _LOSSES[targets]
         self.threshold = threshold
         self.strong_weights = tuple(strong_weights)
+        self.student_view = student_view
         self.feature_weight = feature_weight
         self.feature_dropout = feature_dropout
         self.cutmix = cutmix
@@ -240,12 +244,7 @@ class SemiSegmentor(BaseSegmentor):
         Raises:
             ValueError: If there are fewer strong views than ``strong_weights``.
         """
-        if len(images.strong) < len(self.strong_weights):
-            raise ValueError(
-                f'strong_weights has {len(self.strong_weights)} numbers, and the images have '
-                f'{len(images.strong)} strong views: set num_views of StrongView to '
-                f'{len(self.strong_weights)}'
-            )
+        images = images._replace(strong=self._views(images))
         boxes = [self._boxes(images.weak) for _ in self.strong_weights]  # the same for all students
         labels = {name: self._label(labeller, images.weak) for name, _, labeller in self._pairs()}
         losses: dict[str, Tensor] = {}
@@ -254,6 +253,18 @@ class SemiSegmentor(BaseSegmentor):
             terms.update(self._quality(labels[name], images))
             losses.update(add_prefix(terms, name))
         return losses
+
+    def _views(self, images: Unlabelled) -> tuple[Tensor, ...]:
+        """What the students see, one for each of ``strong_weights``."""
+        count = len(self.strong_weights)
+        if self.student_view == 'weak':
+            return (images.weak,) * count
+        if len(images.strong) < count:
+            raise ValueError(
+                f'strong_weights has {count} numbers, and the images have {len(images.strong)} '
+                f'strong views: set num_views of StrongView to {count}'
+            )
+        return images.strong[:count]
 
     def _pairs(self) -> list[tuple[str, EncoderDecoder, EncoderDecoder]]:
         """Who learns from whom, under which name."""

@@ -201,7 +201,7 @@ def test_the_student_begins_as_the_plain_row_does():
 
 def without_labels(method):
     """Settings of a method that gives unlabelled images no weight."""
-    views = len(METHODS[method]['strong_weights'])
+    views = len(METHODS[method].get('strong_weights', (1,)))
     return dict(strong_weights=(0.0,) * views, feature_weight=0.0)
 
 
@@ -238,6 +238,15 @@ def test_every_method_trains_the_students_alone(method):
         assert named and all(grad is not None for _, grad in named)
     if model.teacher is not None:
         assert all(p.grad is None for p in model.teacher.parameters())
+
+
+def test_a_student_may_see_what_the_teacher_sees():
+    model, seen = build('cps', cutmix=None), []
+    inner = model.student.encode_decode
+    model.student.encode_decode = lambda x, metas: seen.append(x) or inner(x, metas)
+    images = unlabelled(views=0)
+    model.unlabelled_loss(images)
+    assert len(seen) == 2 and all(torch.equal(x, images.weak) for x in seen)
 
 
 def test_two_students_differ_and_label_for_each_other():
@@ -314,6 +323,7 @@ def test_a_checkpoint_holds_student_and_teacher_by_their_prefix():
         (dict(threshold=1.5), r'threshold must lie in \[0, 1\], got 1.5'),
         (dict(targets='sharp'), 'targets'),
         (dict(label_mode='test'), 'label_mode'),
+        (dict(student_view='odd'), 'student_view'),
         (dict(two_students=True), 'set momentum=None'),
         (dict(network=dict(type='MaskRCNNSegmentor')), 'take an EncoderDecoder'),
     ],
