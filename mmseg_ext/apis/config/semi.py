@@ -1,10 +1,14 @@
-"""Configs of semi-supervised runs, and the plain segmentor within, which is tested."""
+"""Semi-supervised configs: the plain one within, and how one is made of any other."""
 
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config
 
-_WRAPPER = 'SemiSegmentor'
+from ...datasets.unlabelled import unlabelled_pipeline
+from .pipelines import pipeline_of, reads_labels
+
+_WRAPPER, _HOOK, _CONSTRUCTOR = 'SemiSegmentor', 'EMATeacherHook', 'SemiOptimWrapperConstructor'
+_OF_MODEL = ('type', 'segmentor', 'data_preprocessor')
 
 
 def is_semi(model: Any) -> bool:
@@ -30,3 +34,89 @@ def use_plain(cfg: Config) -> None:
     """Let a config's model be the plain segmentor, for all but the training."""
     if 'model' in cfg:
         cfg.model = plain_model(cfg.model)
+
+
+def take_apart(cfg: Config) -> Optional[dict]:
+    """Make a semi-supervised config a plain one, that of its labelled images.
+
+    Returns:
+        Arguments of ``SemiSegmentor`` with which :func:`join_unlabelled` makes it one again;
+        ``None`` for a plain config, which stays as it is.
+    """
+    if not is_semi(cfg.model):
+        return None
+    settings = {key: value for key, value in cfg.model.items() if key not in _OF_MODEL}
+    use_plain(cfg)
+    loader = cfg.train_dataloader
+    sampler = loader.sampler
+    loader.dataset = loader.dataset.datasets[0]
+    loader.batch_size = sampler.labelled
+    endless = sampler.get('endless', True)
+    loader.sampler = dict(type='InfiniteSampler' if endless else 'DefaultSampler', shuffle=True)
+    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.type != _HOOK]
+    cfg.optim_wrapper.pop('constructor', None)
+    cfg.pop('unlabelled_pipeline', None)  # a variable of the file
+    return settings
+
+
+def join_unlabelled(
+    cfg: Config, unlabelled: dict, settings: dict, *, with_masks: bool = False
+) -> None:
+    """Wrap a config's model, and join unlabelled images to its training data.
+
+    Args:
+        cfg: A plain config; changed in place.
+        unlabelled: Config of the data set; its pipeline is replaced by the row's.
+        settings: Arguments of ``SemiSegmentor``.
+        with_masks: Read the masks that the data set names, for analysis.
+
+    Raises:
+        ValueError: If the row's pipeline loads no labels.
+    """
+    _join_data(cfg, unlabelled, with_masks, _num_views(settings))
+    _wrap_model(cfg, settings)
+    cfg.optim_wrapper.setdefault('constructor', _CONSTRUCTOR)
+    hooks = [hook for old in cfg.get('custom_hooks') or [] for hook in _moved(old, settings)]
+    cfg.custom_hooks = [*hooks, dict(type=_HOOK)]
+
+
+def _num_views(settings: dict) -> int:
+    weak = settings.get('student_view') == 'weak'
+    return 0 if weak else len(settings.get('strong_weights', (1,)))
+
+
+def _wrap_model(cfg: Config, settings: dict) -> None:
+    segmentor = dict(cfg.model)
+    if cfg.get('load_from'):
+        segmentor['init_cfg'] = dict(type='Pretrained', checkpoint=cfg.load_from)
+        cfg.load_from = None
+    cfg.model = dict(type=_WRAPPER, segmentor=segmentor, **settings)
+
+
+def _join_data(cfg: Config, unlabelled: dict, with_masks: bool, num_views: int) -> None:
+    loader = cfg.train_dataloader
+    steps = [dict(step) for step in pipeline_of(loader.dataset) or ()]
+    kinds = tuple(step['type'] for step in steps if reads_labels(step))
+    pipeline = unlabelled_pipeline(
+        steps, label_loaders=kinds, with_masks=with_masks, num_views=num_views
+    )
+    count = loader.get('batch_size', 1)
+    epochs = 'max_epochs' in (cfg.get('train_cfg') or {})
+    loader.dataset = dict(
+        type='ConcatDataset',
+        datasets=[loader.dataset, dict(unlabelled, pipeline=pipeline)],
+        ignore_keys=['group_unit'],
+    )
+    loader.sampler = dict(
+        type='LabelledUnlabelledSampler', labelled=count, unlabelled=count, endless=not epochs
+    )
+    loader.batch_size = 2 * count
+
+
+def _moved(hook: dict, settings: dict) -> list[dict]:
+    """Hooks that name a part of the network, for the networks within."""
+    if hook.get('type') != 'FreezeBackboneHook':
+        return [hook]
+    networks = ['student', 'peer'] if settings.get('two_students') else ['student']
+    part = hook.get('module', 'backbone')
+    return [dict(hook, module=f'{network}.{part}') for network in networks]

@@ -8,11 +8,9 @@ from mmengine.logging import print_log
 
 from ...core.files import PathLike
 from ...core.words import check_choice
-from ...datasets.unlabelled import unlabelled_pipeline
 from ...models.segmentors.semi import METHODS
 from ..config.check import check_config
-from ..config.pipelines import pipeline_of, reads_labels
-from ..config.semi import is_semi
+from ..config.semi import is_semi, join_unlabelled
 from ..userdata.read import read_data_file
 from ..userdata.unlabelled import shared_notes, unlabelled_dataset, unlabelled_images
 
@@ -77,52 +75,5 @@ def use_semi(
         raise ValueError(
             f'{cfg.filename} is semi-supervised already: take a plain config, or leave --semi out'
         )
-    settings = {**METHODS[method], **settings}
-    _wrap_model(cfg, settings)
-    _join_data(cfg, unlabelled, with_masks, _num_views(settings))
-    cfg.optim_wrapper.setdefault('constructor', 'SemiOptimWrapperConstructor')
-    hooks = [hook for old in cfg.get('custom_hooks') or [] for hook in _moved(old, settings)]
-    cfg.custom_hooks = [*hooks, dict(type='EMATeacherHook')]
+    join_unlabelled(cfg, unlabelled, {**METHODS[method], **settings}, with_masks=with_masks)
     check_config(cfg)
-
-
-def _num_views(settings: dict) -> int:
-    weak = settings.get('student_view') == 'weak'
-    return 0 if weak else len(settings.get('strong_weights', (1,)))
-
-
-def _wrap_model(cfg: Config, settings: dict) -> None:
-    segmentor = dict(cfg.model)
-    if cfg.get('load_from'):
-        segmentor['init_cfg'] = dict(type='Pretrained', checkpoint=cfg.load_from)
-        cfg.load_from = None
-    cfg.model = dict(type='SemiSegmentor', segmentor=segmentor, **settings)
-
-
-def _join_data(cfg: Config, unlabelled: dict, with_masks: bool, num_views: int) -> None:
-    loader = cfg.train_dataloader
-    steps = [dict(step) for step in pipeline_of(loader.dataset) or ()]
-    kinds = tuple(step['type'] for step in steps if reads_labels(step))
-    pipeline = unlabelled_pipeline(
-        steps, label_loaders=kinds, with_masks=with_masks, num_views=num_views
-    )
-    count = loader.get('batch_size', 1)
-    epochs = 'max_epochs' in (cfg.get('train_cfg') or {})
-    loader.dataset = dict(
-        type='ConcatDataset',
-        datasets=[loader.dataset, dict(unlabelled, pipeline=pipeline)],
-        ignore_keys=['group_unit'],
-    )
-    loader.sampler = dict(
-        type='LabelledUnlabelledSampler', labelled=count, unlabelled=count, endless=not epochs
-    )
-    loader.batch_size = 2 * count
-
-
-def _moved(hook: dict, settings: dict) -> list[dict]:
-    """Hooks that name a part of the network, for the networks within."""
-    if hook.get('type') != 'FreezeBackboneHook':
-        return [hook]
-    networks = ['student', 'peer'] if settings.get('two_students') else ['student']
-    part = hook.get('module', 'backbone')
-    return [dict(hook, module=f'{network}.{part}') for network in networks]

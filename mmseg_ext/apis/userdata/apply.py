@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 from ...core.files import PathLike
 from ..config.metrics import add_facts, metrics_of
+from ..config.semi import join_unlabelled, take_apart
 from .changes import Case
 from .crop import use_crop
 from .data import read_user_data
@@ -22,6 +23,7 @@ from .loaders import pipelines_of, steps_of, use_loaders
 from .record import record_data
 from .rules import METRIC, Note, follow, follow_model
 from .starts import redirect_start
+from .unlabelled import unlabelled_dataset
 
 
 def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -> DataFile:
@@ -41,12 +43,15 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
 
     Raises:
         FileNotFoundError: If the file, a folder, a list or a mask is absent.
-        ValueError: If the file contradicts itself or the masks, or a split is empty.
+        ValueError: If the file contradicts itself or the masks, a split is empty, or it names no
+            unlabelled images where the config learns from some.
     """
     data = read_user_data(path)
     file = data.file
     for key in cfg:  # test_dataloader and val_dataloader may be one dict, but both are changed
         cfg[key] = copy.deepcopy(cfg[key])
+    semi = take_apart(cfg)
+    unlabelled = {} if semi is None else unlabelled_dataset(file, ())  # before anything is told
     loaded = use_loaders(cfg, data)
     of_model = follow_model(cfg.model, Case(data))
     classes = _use_classes(cfg, file)
@@ -56,6 +61,8 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     length = use_iterations(cfg, data, options or {})
     of_metrics = _use_metrics(cfg, Case(data))
     record_data(cfg, file)
+    if semi is not None:
+        join_unlabelled(cfg, unlabelled, semi)
     said = map(Note, filter(None, (classes, cropped, start, length)))
     for text, level in dict.fromkeys([Note(loaded), *of_model, *of_steps, *said, *of_metrics]):
         print_log(f'{file.name}: {text}', 'current', level)

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from mmseg.registry import MODELS
 from PIL import Image
 from support.paths import ROOT
 from support.tiny import write_tiny_config
+from support.tools import load_tool
 from support.user_folder import TEXT, write_folder
 
 from mmseg_ext.apis.config.semi import is_semi, plain_model
@@ -186,6 +189,53 @@ def test_weights_and_frozen_parts_follow_into_the_wrapper(config, folder, tmp_pa
         if step.type == 'StrongView'
     ]  # fmt: skip
     assert view.num_views == 0  # the students of CPS see the images as they are
+
+
+def test_a_semi_supervised_row_follows_a_users_data(config, folder, tmp_path):
+    path = ROOT / 'configs/survey/unimatch_deeplabv3plus_mobilenetv2_camvid180_eighth.py'
+    cfg = load_config(path, dataset=folder / 'mine.yml', options={'model.threshold': 0.8})
+    assert cfg.model.threshold == 0.8 and tuple(cfg.model.strong_weights) == (0.25, 0.25)
+    assert cfg.model.segmentor.decode_head.num_classes == 3
+    labelled, others = cfg.train_dataloader.dataset.datasets
+    assert labelled.data_prefix.img_path == 'images/train'
+    assert others.data_prefix == dict(img_path='images/more')
+    assert [step.num_views for step in others.pipeline if step.type == 'StrongView'] == [2]
+    assert [hook.type for hook in cfg.custom_hooks].count('EMATeacherHook') == 1
+    (folder / 'none.yml').write_text(TEXT)
+    with pytest.raises(ValueError, match='names no unlabelled images'):
+        load_config(path, dataset=folder / 'none.yml')
+
+
+def tool_arguments(monkeypatch, *arguments):
+    """What tools/train.py makes of its arguments."""
+    tool, seen = load_tool('train'), []
+    monkeypatch.setattr(sys, 'argv', ['train', *map(str, arguments)])
+    monkeypatch.setattr(tool.run, 'train', lambda cfg, resume: seen.append(cfg))
+    tool.main()
+    return seen[0]
+
+
+def test_the_command_names_the_method_and_takes_its_settings(
+    config, folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    data = ('--dataset', folder / 'mine.yml')
+    options = ('--semi', 'fixmatch', '--semi-options', 'threshold=0.7')
+    cfg = tool_arguments(monkeypatch, config, *data, *options)
+    assert re.fullmatch(r'work_dirs/tiny-.+-fixmatch', cfg.work_dir)
+    assert cfg.model.threshold == 0.7 and is_semi(cfg.model)
+    options = ('--semi', 'cps', '--fold', 1, '--num-folds', 3)
+    folded = tool_arguments(monkeypatch, config, *data, *options)
+    labelled, others = folded.train_dataloader.dataset.datasets
+    assert labelled.ann_file.endswith('-cps/fold1/split_train.txt')
+    assert others.data_prefix == dict(img_path='images/more')
+    for given, words in (
+        (('--semi', 'cps'), '--semi needs --dataset'),
+        ((*data, '--semi-options', 'threshold=0.7'), '--semi-options need --semi'),
+    ):
+        with pytest.raises(SystemExit):
+            tool_arguments(monkeypatch, config, *given)
+        assert words in capsys.readouterr().err
 
 
 def test_mistakes(config, folder, tmp_path):

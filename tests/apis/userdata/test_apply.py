@@ -17,6 +17,7 @@ from support.paths import ROOT
 from support.user_folder import SIZE, TEXT, VALUES, write_folder
 
 from mmseg_ext.apis.config.check import check_config
+from mmseg_ext.apis.config.semi import take_apart
 from mmseg_ext.apis.folds.fold import use_fold
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.userdata.apply import apply_dataset
@@ -29,7 +30,9 @@ PARTS = ('train', 'val', 'test')
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    return write_folder(tmp_path_factory.mktemp('user'))
+    folder = write_folder(tmp_path_factory.mktemp('user'))
+    (folder / 'mine.yml').write_text(TEXT + 'unlabelled: images/train\n')
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +74,12 @@ def seen():
 @pytest.mark.parametrize('path', CONFIGS, ids=[p.stem for p in CONFIGS])
 def test_every_config_follows_the_data(path, folder, seen):
     row = _load(path)
-    cfg = copy.deepcopy(row)
+    cfg, row = copy.deepcopy(row), copy.deepcopy(row)
     apply_dataset(cfg, folder / 'mine.yml')
     check_config(cfg)
+    if take_apart(row):  # of semi-supervised rows, the labelled part is looked at here
+        assert len(DATASETS.build(cfg.train_dataloader.dataset.datasets[1])) == 6
+        take_apart(cfg)
     heads = _heads(cfg)
     assert heads or cfg.model.num_classes == 3  # detectors have no head
     assert all(h.num_classes == 3 and h.ignore_index == 255 for h in heads)
