@@ -1,0 +1,13 @@
+"""Few labels: which images to label next, the rounds of it, and labelling tools.
+
+Scores and selectors are functions of plain arrays; trainings are those of ``run``.
+"""
+
+from ...core.exports import door
+
+__getattr__, __dir__, __all__ = door(
+    __name__,
+    candidates='Candidates',
+    scores='bald class_scores entropy flip_disagreement least_confidence variance',
+    select='choose',
+)
