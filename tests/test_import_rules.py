@@ -33,7 +33,7 @@ FLOORS = (
     {'config', 'draw'},
     {'userdata'},
     {'run'},
-    {'predict', 'folds', 'convert'},
+    {'predict', 'folds', 'convert', 'labels'},
     {'pages', 'bench', 'cli', 'demo'},
     {'tables'},
     {'cards'},

@@ -26,6 +26,10 @@ ELSEWHERE = {
     'apis/folds/test_fold.py': 'apis.folds.pool',
     'apis/folds/test_report.py': 'apis.folds.summary apis.folds.tested',
     'apis/folds/test_run.py': 'apis.run.launch',
+    'apis/labels/test_exchange.py': 'apis.labels.cvat apis.labels.label_studio',
+    'apis/labels/test_merge.py': 'apis.labels.project',
+    'apis/labels/test_scores.py': 'apis.labels.regions',
+    'apis/labels/test_select.py': 'apis.labels.candidates apis.labels.k_centre',
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '

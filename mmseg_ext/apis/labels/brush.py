@@ -110,12 +110,12 @@ class _Bits:
     def take_many(self, count: int, width: int) -> np.ndarray:
         """Whether the next numbers of so many bits each are not 0."""
         if count == 1:
-            return np.array(self.take(width) != 0)
+            return np.array([self.take(width)], bool)
         end = self._advance(count * width)
         start = end - count * width
         raw = np.frombuffer(self.data[start >> 3 : (end + 7) >> 3], np.uint8)
         bits = np.unpackbits(raw)[start & 7 :][: count * width]
-        return bits.reshape(count, width).any(1)
+        return np.asarray(bits.reshape(count, width).any(1))
 
     def _advance(self, number: int) -> int:
         self.place += number

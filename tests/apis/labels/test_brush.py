@@ -21,7 +21,7 @@ def masks():
 
 def test_the_bits_of_a_mask_of_one_pixel():
     """4 values; words of 8, sizes 3, 4, 8, 16; a run of 4 (less one: 3) of the value 255."""
-    bits = f'{4:032b}' + f'{7:05b}' + '0010' '0011' '0111' '1111' + '1' '00' '011' + '1' * 8
+    bits = f'{4:032b}' + f'{7:05b}' + '0010001101111111' + '100011' + '1' * 8
     expected = int(bits.ljust(-(-len(bits) // 8) * 8, '0'), 2).to_bytes(-(-len(bits) // 8), 'big')
     assert encode_brush(np.ones((1, 1), bool)) == expected
 

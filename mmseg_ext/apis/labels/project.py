@@ -1,0 +1,170 @@
+"""A folder for a labelling tool: images to label, with what a model says about them."""
+
+import os
+import shlex
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from ...core.files import PathLike, short_path, write_bytes
+from ...core.words import check_choice, command, count_names
+from ...datasets.folder import files_by_stem, read_list
+from ..userdata.file import DataFile
+from .cvat import read_images, write_images
+from .exchange import LabelNames, Predicted, Returned
+from .label_studio import interface, make_task, read_tasks, write_tasks
+from .merge import image_size
+
+FORMATS = ('label-studio', 'cvat')
+_PART = 'train'
+
+
+@dataclass(frozen=True)
+class ToLabel:
+    """Images that wait for labels, all of one folder.
+
+    Args:
+        folder: The folder.
+        names: Paths below it, with ``/``.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [self.folder / name for name in self.names]
+
+
+def find_unlabelled(
+    data: DataFile, *, folder: Optional[PathLike] = None, listed: Optional[PathLike] = None
+) -> ToLabel:
+    """List the images of a folder that have no mask in the training split.
+
+    Args:
+        data: The data set.
+        folder: Of the images; without it that of the training split.
+        listed: File of stems, of which only these are taken.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or the list names what is not in it.
+        ValueError: If no image waits for labels.
+    """
+    where = data.part(_PART)
+    place = Path(folder) if folder is not None else data.root / where['images']
+    if not place.is_dir():
+        raise FileNotFoundError(f'{place}: no such folder of images')
+    images = files_by_stem(str(place), data.image_suffix)
+    masks = files_by_stem(str(data.root / where['masks']), data.mask_suffix)
+    stems = list(images) if listed is None else read_list(listed)
+    absent = [stem for stem in stems if stem not in images]
+    if absent:
+        raise FileNotFoundError(f'{listed} names {count_names("images", absent)} not in {place}')
+    waiting = [images[stem] for stem in dict.fromkeys(stems) if stem not in masks]
+    if not waiting:
+        raise ValueError(f'{place}: no image waits for labels, all {len(stems)} have masks')
+    return ToLabel(place, tuple(Path(p).relative_to(place).as_posix() for p in waiting))
+
+
+def without_predictions(images: ToLabel) -> Iterator[Predicted]:
+    """The images with nothing to start from."""
+    for name, path in zip(images.names, images.paths):
+        yield Predicted(name, image_size(path))
+
+
+def export_project(
+    data: DataFile,
+    images: ToLabel,
+    predicted: Iterable[Predicted],
+    out: PathLike,
+    *,
+    kind: str = 'label-studio',
+    version: str = '',
+    root: Optional[PathLike] = None,
+) -> list[str]:
+    """Write what a labelling tool imports.
+
+    Args:
+        data: Whose classes are painted.
+        images: Where the images lie.
+        predicted: The images, with masks to start from.
+        out: Folder to write to.
+        kind: Of ``FORMATS``.
+        version: Name of the model that predicted.
+        root: Folder that Label Studio serves; without it that of the images.
+
+    Returns:
+        What to tell the user.
+
+    Raises:
+        ValueError: If the images do not lie below the root, or there is no such kind.
+    """
+    check_choice('--to', kind, FORMATS)
+    out, names = Path(out), LabelNames.of(data)
+    if kind == 'cvat':
+        number = write_images(out / 'annotations.xml', predicted, names)
+        return _steps_of_cvat(number, images, out, data)
+    served = Path(root) if root is not None else images.folder
+    prefix = _below(images.folder, served)
+    write_bytes(out / 'interface.xml', interface(names).encode())
+    tasks = (make_task(image, names, prefix=prefix, version=version) for image in predicted)
+    number = write_tasks(out / 'tasks.json', tasks)
+    return _steps_of_label_studio(number, served, out, data)
+
+
+def _below(folder: Path, root: Path) -> str:
+    inner = os.path.relpath(folder.resolve(), root.resolve()).replace(os.sep, '/')
+    if inner == '..' or inner.startswith('../'):
+        raise ValueError(f'{folder} does not lie below {root}: give another --root')
+    return '' if inner == '.' else inner
+
+
+def _steps_of_label_studio(number: int, root: Path, out: Path, data: DataFile) -> list[str]:
+    place = shlex.quote(str(root.resolve()))
+    return [
+        f'{number} tasks: {short_path(out / "tasks.json")}',
+        'start: LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true '
+        f'LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={place} label-studio start',
+        f'in a new project: paste {short_path(out / "interface.xml")} as labelling interface, add '
+        'local files as source storage, import the tasks',
+        f'when done, export as JSON: {command("label")} import '
+        f'{shlex.quote(str(short_path(data.path)))} FILE.json',
+    ]
+
+
+def _steps_of_cvat(number: int, images: ToLabel, out: Path, data: DataFile) -> list[str]:
+    return [
+        f'{number} images: {short_path(out / "annotations.xml")}',
+        f'in a new task with these labels: upload the images of {short_path(images.folder)}, then '
+        'the file as annotations, "CVAT 1.1"',
+        f'when done, export as "CVAT for images 1.1": {command("label")} import '
+        f'{shlex.quote(str(short_path(data.path)))} FILE.zip',
+    ]
+
+
+def read_finished(path: PathLike, data: DataFile) -> Returned:
+    """Read what a labelling tool exports: Label Studio's JSON, CVAT's XML or the zip that holds it.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it is another export, or of other classes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file; give what the labelling tool exports')
+    names = LabelNames.of(data)
+    if _is_cvat(path):
+        return read_images(path, names)
+    return read_tasks(path, names)
+
+
+def _is_cvat(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return path.suffix.lower() == '.xml'
+    with zipfile.ZipFile(path) as archive:
+        inside = archive.namelist()
+    own = ('annotations.xml', 'labelmap.txt')  # the latter: masks of CVAT, whose advice is its own
+    return any(name in own for name in inside)

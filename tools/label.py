@@ -1,0 +1,113 @@
+"""Label images in Label Studio or CVAT, starting from what a model says, and take masks back.
+
+python tools/label.py export my_data.yml --out to_label --config CONFIG --checkpoint last.pth
+python tools/label.py import my_data.yml finished.json
+
+export takes the training images without a mask (or those of --images, or of --list) and writes
+tasks with the model's masks to be corrected. import reads Label Studio's JSON, or the file of
+"CVAT for images 1.1", checks all of it, puts the masks into the training split, and checks the
+data set as tools/dataset.py check does. No mask is overwritten: of one that differs both are kept.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmseg_ext.apis import cli, run
+from mmseg_ext.apis.labels.exchange import Predicted
+from mmseg_ext.apis.labels.merge import merge_masks
+from mmseg_ext.apis.labels.project import (
+    FORMATS,
+    ToLabel,
+    export_project,
+    find_unlabelled,
+    read_finished,
+    without_predictions,
+)
+from mmseg_ext.apis.predict.predictor import Failure, predict
+from mmseg_ext.apis.userdata.checks.check import check_data
+from mmseg_ext.apis.userdata.checks.text import as_text
+from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.core.words import count_names
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    export = commands.add_parser('export', help='write what a labelling tool imports')
+    export.add_argument('file', help='data set file, such as my_data.yml')
+    export.add_argument('--out', default='to_label', help='folder to write (default to_label)')
+    export.add_argument('--to', choices=FORMATS, default='label-studio', help='which tool')
+    export.add_argument('--images', metavar='DIR', help='folder of images outside the data set')
+    export.add_argument('--list', help='only these: a file of names, such as chosen.txt')
+    export.add_argument('--config', help='with --checkpoint: config of the model that predicts')
+    export.add_argument('--checkpoint', help='its weights')
+    export.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:N')
+    export.add_argument(
+        '--root', help='folder that Label Studio serves (default: that of the images)'
+    )
+    back = commands.add_parser('import', help='read what a labelling tool exports')
+    back.add_argument('file', help='data set file, such as my_data.yml')
+    back.add_argument('finished', help='JSON of Label Studio, XML or zip of CVAT')
+    back.add_argument(
+        '--images', nargs='+', default=[], metavar='DIR',
+        help='folders of labelled images that are to be copied into the data set',
+    )  # fmt: skip
+    args = parser.parse_args()
+    if args.command == 'export' and (args.config is None) != (args.checkpoint is None):
+        parser.error('--config and --checkpoint belong together')
+    return args
+
+
+def predictions(args: argparse.Namespace, images: ToLabel) -> Iterator[Predicted]:
+    """The images with what the model says; one that cannot be predicted has nothing."""
+    model = run.load_model(args.config, args.checkpoint, device=args.device, dataset=args.file)
+    results = predict(model, images.paths, keep_prob=True)
+    for name, result in zip(images.names, results):
+        if isinstance(result, Failure):
+            print(f'no prediction: {result.reason}', file=sys.stderr)
+            yield from without_predictions(ToLabel(images.folder, (name,)))
+            continue
+        score = None if result.prob is None else float(result.prob.max(0).mean(dtype='float64'))
+        yield Predicted(name, result.label.shape, result.label, score)
+
+
+def export_labels(args: argparse.Namespace) -> int:
+    data = read_data_file(args.file)
+    images = find_unlabelled(data, folder=args.images, listed=args.list)
+    given = args.checkpoint is not None
+    predicted = predictions(args, images) if given else without_predictions(images)
+    version = Path(args.checkpoint or '').name
+    lines = export_project(
+        data, images, predicted, args.out, kind=args.to, version=version, root=args.root
+    )
+    print('\n'.join(lines))
+    return 0
+
+
+def import_labels(args: argparse.Namespace) -> int:
+    data = read_data_file(args.file)
+    found = read_finished(args.finished, data)
+    if not found.finished:
+        raise ValueError(
+            f'{args.finished}: nothing is painted in its {len(found.waiting)} images: nothing done'
+        )
+    merged = merge_masks(data, found.finished, images=args.images)
+    print('\n'.join(merged.lines()))
+    if found.waiting:
+        print(count_names('images have no labels yet', found.waiting))
+    report = check_data(args.file)
+    print(as_text(report))
+    return 1 if report.errors else 0
+
+
+def main() -> int:
+    args = parse_args()
+    return export_labels(args) if args.command == 'export' else import_labels(args)
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
