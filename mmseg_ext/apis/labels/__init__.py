@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = door(
     candidates='Candidates',
     scores='bald class_scores entropy flip_disagreement least_confidence variance',
     merge='merge_masks',
+    pool='ScorePool',
     project='export_project find_unlabelled read_finished',
     select='choose',
 )

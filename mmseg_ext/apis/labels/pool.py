@@ -1,0 +1,228 @@
+"""Scores of a pool of images by a trained model: one forward pass each, or several with dropout.
+
+Shape letters: N candidate, K class, H row, W column, T pass, R region, C feature.
+"""
+
+import contextlib
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...core.labels import background_of
+from ...core.probabilities import as_probabilities
+from ...core.reading import read_shown
+from ...core.words import check_choice
+from ..config.pipelines import test_steps
+from .candidates import Candidates
+from .regions import regions_of
+from .scores import (
+    OF_DROPOUT,
+    OF_ONE_PASS,
+    SCORES,
+    class_scores,
+    flip_disagreement,
+    mean_score,
+    region_means,
+)
+
+
+class _Values(NamedTuple):
+    """Of one image or its regions: ``(R,)``, ``(R, K)``, ``(R, K)`` and ``(R, C)``."""
+
+    scores: Tensor
+    pixels: Tensor
+    class_scores: Tensor
+    features: Optional[Tensor]
+
+
+@dataclass(frozen=True)
+class ScorePool:
+    """Scores images by how unsure a model is of them.
+
+    Args:
+        model: From ``load_model``.
+        score: Of ``SCORES``.
+        passes: With dropout, for ``bald`` and ``variance``.
+        regions: Kind of regions to score one by one; ``None`` scores whole images.
+        size: Side of a region in pixels.
+        seed: Of dropout.
+
+    Raises:
+        ValueError: If there is no such score, or the model has no dropout and the score needs it.
+    """
+
+    model: Any
+    score: str = 'entropy'
+    passes: int = 10
+    regions: Optional[str] = None
+    size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice('score', self.score, SCORES)
+        if self.score in OF_DROPOUT and not _dropouts(self.model):
+            raise ValueError(
+                f'{self.score} compares passes with dropout, and the model has none: take entropy, '
+                'or set decode_head.dropout_ratio'
+            )
+        if self.score in OF_DROPOUT and self.passes < 2:
+            raise ValueError(f'{self.score} compares passes: at least 2, got {self.passes}')
+
+    def __call__(self, images: Mapping[str, str]) -> Candidates:
+        """Score images.
+
+        Args:
+            images: Name to file.
+
+        Returns:
+            The images by their names, or regions as ``NAME#NUMBER``.
+
+        Raises:
+            ValueError: If a file cannot be read, or the model answers with NaN.
+        """
+        from tqdm import tqdm
+
+        pipeline = Compose(test_steps(self.model.cfg))
+        names, found = [], []
+        for name, path in tqdm(images.items(), desc='score the pool', unit='image'):
+            data = pipeline(dict(img_path=path, seg_fields=[], reduce_zero_label=False))
+            values = self._one(name, path, data)
+            own = len(values.scores)
+            names += [name] if self.regions is None else [f'{name}#{index}' for index in range(own)]
+            found.append(values)
+        return self._joined(tuple(names), found)
+
+    def _joined(self, names: tuple[str, ...], found: list[_Values]) -> Candidates:
+        background = background_of(self.model.dataset_meta['classes'])
+        if not found:
+            return Candidates(names, background=background)
+        features = [values.features for values in found]
+        return Candidates(
+            names,
+            scores=torch.cat([values.scores for values in found]).numpy(),
+            pixels=torch.cat([values.pixels for values in found]).numpy(),
+            class_scores=torch.cat([values.class_scores for values in found]).numpy(),
+            features=None if None in features else torch.cat(features).numpy(),  # type: ignore
+            background=background,
+        )
+
+    @torch.inference_mode()
+    def _one(self, name: str, path: str, data: dict) -> _Values:
+        with _watched(self.model) as maps:
+            prob, score = self._passes(name, data)
+        if not torch.isfinite(score).all():
+            raise ValueError(f'{path}: the model answers with NaN')
+        label = prob.argmax(0)
+        classes = functional.one_hot(label, len(prob)).permute(2, 0, 1)
+        every = torch.cat((score[None], class_scores(prob))).cpu()
+        if self.regions is None:
+            means = mean_score(every)[None]
+            pixels, features = classes.sum((1, 2))[None], _pooled(maps)
+        else:
+            where = torch.from_numpy(regions_of(read_shown(path), self.regions, self.size))
+            means = region_means(every, where).T
+            share = region_means(classes.cpu(), where).T
+            pixels = (share * torch.bincount(where.ravel())[:, None]).round().long()
+            features = _pooled_by_region(maps, where)
+        return _Values(means[:, 0], pixels.cpu(), means[:, 1:], features)
+
+    def _passes(self, name: str, data: dict) -> tuple[Tensor, Tensor]:
+        """Probabilities ``(K, H, W)`` and score ``(H, W)`` of an image."""
+        if self.score in OF_DROPOUT:
+            number = self.seed + zlib.crc32(name.encode(errors='surrogateescape'))
+            with _with_dropout(self.model, number):
+                every = torch.stack([self._forward(data) for _ in range(self.passes)])
+            return every.mean(0), OF_DROPOUT[self.score](every)
+        prob = self._forward(data)
+        if self.score == 'flip':
+            mirrored = self._forward(dict(data, inputs=data['inputs'].flip(-1)))
+            return prob, flip_disagreement(prob, mirrored)
+        return prob, OF_ONE_PASS[self.score](prob)
+
+    def _forward(self, data: dict) -> Tensor:
+        batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples'].clone()])
+        return as_probabilities(self.model.test_step(batch)[0].seg_logits.data)
+
+
+def _dropouts(model: nn.Module) -> list[nn.Module]:
+    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+    return [m for m in model.modules() if isinstance(m, kinds) and m.p > 0]
+
+
+@contextlib.contextmanager
+def _with_dropout(model: nn.Module, seed: int) -> Iterator[None]:
+    """Let dropout drop, and nothing else: BN keeps its statistics."""
+    layers = [layer for layer in _dropouts(model) if not layer.training]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            for layer in layers:
+                layer.train()
+            yield
+        finally:
+            for layer in layers:
+                layer.eval()
+
+
+@contextlib.contextmanager
+def _watched(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the backbone's last map ``(C, H, W)`` of each forward pass."""
+    maps: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        last = output[-1] if isinstance(output, (list, tuple)) else output
+        if isinstance(last, Tensor) and last.ndim == 4:
+            maps.extend(last.float().cpu())
+
+    backbone = getattr(model, 'backbone', None)
+    handle = backbone.register_forward_hook(keep) if isinstance(backbone, nn.Module) else None
+    try:
+        yield maps
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _pooled(maps: list[Tensor]) -> Optional[Tensor]:
+    """Mean over pixels and passes, ``(1, C)``."""
+    if not maps:
+        return None
+    return torch.stack([one.mean((1, 2)) for one in maps]).mean(0, keepdim=True)
+
+
+def _pooled_by_region(maps: list[Tensor], regions_HW: Tensor) -> Optional[Tensor]:
+    """Mean over the cells of each region, ``(R, C)``; of a small one, over pixels of its cells.
+
+    ``None`` if the passes are not of the whole image.
+    """
+    if not maps or len({one.shape for one in maps}) > 1:
+        return None
+    mean = torch.stack(maps).mean(0)[None]
+    size = tuple(regions_HW.shape)
+    cells = functional.interpolate(mean, size=size, mode='nearest')[0]
+    return region_means(cells, regions_HW).T
+
+
+def without_labels(scored: Candidates, labelled: set[str]) -> Candidates:
+    """Leave out what has labels already; its features are kept as such."""
+    has = np.array([name in labelled for name in scored.names], bool)
+
+    def left(values: Optional[np.ndarray]) -> Optional[np.ndarray]:
+        return None if values is None else values[~has]
+
+    return Candidates(
+        tuple(name for name in scored.names if name not in labelled),
+        left(scored.scores),
+        left(scored.pixels),
+        left(scored.class_scores),
+        left(scored.features),
+        None if scored.features is None else scored.features[has],
+        scored.background,
+    )
