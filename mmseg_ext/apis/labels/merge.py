@@ -185,7 +185,7 @@ def _place(
     old = masks.get(stem)
     if old is None:
         ending = _ending(data)
-        write_bytes(folder / f'{stem}{ending}', _encoded(mask, ending))
+        write_bytes(folder / f'{stem}{ending}', encode_mask(mask, ending))
         merged.added.append(stem)
     elif _same(old, mask, data):
         merged.same.append(stem)
@@ -212,7 +212,7 @@ def _same(old: str, mask: np.ndarray, data: DataFile) -> bool:
 
 def _write_beside(folder: Path, stem: str, mask: np.ndarray) -> Path:
     """Write a mask into ``<masks>_imported``, under the first name that is free or holds it."""
-    content, beside = _encoded(mask), folder.with_name(f'{folder.name}_imported')
+    content, beside = encode_mask(mask), folder.with_name(f'{folder.name}_imported')
     number = 1
     while True:
         path = beside / (f'{stem}.png' if number == 1 else f'{stem}-{number}.png')
@@ -228,7 +228,8 @@ def _ending(data: DataFile) -> str:
     return next((s for s in data.mask_suffix if s.endswith('.png')), data.mask_suffix[0])
 
 
-def _encoded(mask: np.ndarray, ending: str = '.png') -> bytes:
+def encode_mask(mask: np.ndarray, ending: str = '.png') -> bytes:
+    """A mask as a file, lossless, of the kind of its ending."""
     buffer = io.BytesIO()
     kind = 'TIFF' if ending.endswith(('.tif', '.tiff')) else ending.rpartition('.')[2].upper()
     Image.fromarray(mask).save(buffer, format=kind)

@@ -198,16 +198,22 @@ def _pooled(maps: list[Tensor]) -> Optional[Tensor]:
 
 
 def _pooled_by_region(maps: list[Tensor], regions_HW: Tensor) -> Optional[Tensor]:
-    """Mean over the cells of each region, ``(R, C)``; of a small one, over pixels of its cells.
+    """Mean over the pixels of each region, each with the map's nearest cell, ``(R, C)``.
 
     ``None`` if the passes are not of the whole image.
     """
+    from scipy.sparse import coo_matrix
+
     if not maps or len({one.shape for one in maps}) > 1:
         return None
-    mean = torch.stack(maps).mean(0)[None]
+    mean = torch.stack(maps).mean(0)
+    numbers = torch.arange(mean[0].numel(), dtype=torch.float64).view(1, 1, *mean.shape[1:])
     size = tuple(regions_HW.shape)
-    cells = functional.interpolate(mean, size=size, mode='nearest')[0]
-    return region_means(cells, regions_HW).T
+    cells = functional.interpolate(numbers, size=size, mode='nearest').long().ravel().numpy()
+    where = regions_HW.ravel().numpy()
+    shares = coo_matrix((np.ones(len(cells)), (where, cells)), (where.max() + 1, numbers.numel()))
+    sums = shares.tocsr() @ mean.flatten(1).T.double().numpy()
+    return torch.from_numpy(sums / np.bincount(where)[:, None])
 
 
 def without_labels(scored: Candidates, labelled: set[str]) -> Candidates:

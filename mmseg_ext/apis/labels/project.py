@@ -3,12 +3,12 @@
 import os
 import shlex
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from ...core.files import PathLike, short_path, write_bytes
+from ...core.files import PathLike, short_path, stem_below, write_bytes
 from ...core.words import check_choice, command, count_names
 from ...datasets.folder import files_by_stem, read_list
 from ..userdata.file import DataFile
@@ -37,6 +37,10 @@ class ToLabel:
     def paths(self) -> list[Path]:
         """The files."""
         return [self.folder / name for name in self.names]
+
+    def stems(self, suffixes: Sequence[str]) -> list[str]:
+        """The names without their ending."""
+        return [stem_below(path, self.folder, suffixes) for path in self.paths]
 
 
 def find_unlabelled(

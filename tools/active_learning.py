@@ -1,0 +1,113 @@
+r"""Active learning: which images to label next, in rounds of training, scoring and choosing.
+
+python tools/active_learning.py CONFIG --dataset my_data.yml --strategy entropy random \
+    --rounds 6 --budget 10% --seeds 0 1 2         # a simulation: the labels are known
+python tools/active_learning.py CONFIG --dataset my_data.yml --checkpoint last.pth \
+    --images unlabelled/ --choose 20              # for people: then tools/label.py export
+
+The first labels are drawn at random; each round trains anew, is tested with its last checkpoint,
+and scores what is left. Lists are in WORK_DIR/STRATEGY_seedN/roundN, the summary in
+WORK_DIR/active_learning.json. The same command goes on where it was stopped. The exit status is 1
+if a round failed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmseg_ext.apis import cli, run
+from mmseg_ext.apis.labels.choice import choose_images
+from mmseg_ext.apis.labels.plan import Plan
+from mmseg_ext.apis.labels.regions import KINDS
+from mmseg_ext.apis.labels.rounds import Rounds
+from mmseg_ext.apis.labels.strategies import STRATEGIES
+from mmseg_ext.apis.labels.subset import Pool
+from mmseg_ext.apis.labels.summary import SUMMARY, as_text, summarise
+from mmseg_ext.apis.run.launch import Launch
+from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.core.files import short_path
+from mmseg_ext.core.words import command
+
+TOOLS = short_path(Path(__file__).resolve().parent)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file, or package::path')
+    parser.add_argument('--dataset', required=True, help='your data, such as my_data.yml')
+    parser.add_argument(
+        '--strategy', nargs='+', default=['entropy'], choices=list(STRATEGIES), metavar='NAME',
+        help=f'one or several of {", ".join(STRATEGIES)} (default entropy)',
+    )  # fmt: skip
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='default 0')
+    parser.add_argument('--rounds', type=int, default=6, help='trainings, the start among them')
+    parser.add_argument(
+        '--budget', default='10%', help='labels of a round: a share of the pool, or a number'
+    )
+    parser.add_argument('--regions', choices=KINDS, help='label regions in place of images')
+    parser.add_argument('--size', type=int, default=64, help='side of a region (default 64)')
+    parser.add_argument('--passes', type=int, default=10, help='with dropout (default 10)')
+    parser.add_argument('--warm-start', action='store_true', help='from the weights before')
+    parser.add_argument('--work-dir', help='folder of the rounds')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='override settings: key=value')
+    parser.add_argument('--report', action='store_true', help='run nothing, only sum up')
+    parser.add_argument('--choose', type=int, metavar='N', help='choose N images to be labelled')
+    parser.add_argument('--checkpoint', help='with --choose: weights of the model that scores')
+    parser.add_argument('--images', help='with --choose: folder of images (default: train)')
+    parser.add_argument('--out', default='chosen.txt', help='with --choose: list to write')
+    parser.add_argument('--device', default='auto', help='with --choose: auto, cpu, cuda, cuda:N')
+    args = cli.parse_args(parser)
+    if args.choose is not None and (args.checkpoint is None or len(args.strategy) > 1):
+        parser.error('--choose needs --checkpoint, and one strategy')
+    return args
+
+
+def choose_next(args: argparse.Namespace) -> int:
+    options = cli.parse_options(args.cfg_options)
+    model = run.load_model(
+        args.config, args.checkpoint, device=args.device, cfg_options=options, dataset=args.dataset
+    )
+    chosen = choose_images(
+        model, read_data_file(args.dataset), args.strategy[0], args.choose, args.out,
+        folder=args.images, passes=args.passes, seed=args.seeds[0],
+    )  # fmt: skip
+    images = f' --images {args.images}' if args.images else ''
+    print(f'{len(chosen)} names written to {args.out}')
+    print(f'next: {command("label")} export {args.dataset}{images} --list {args.out} '
+          f'--config {args.config} --checkpoint {args.checkpoint}')  # fmt: skip
+    return 0
+
+
+def main() -> int:
+    args = parse_args()
+    if args.choose is not None:
+        return choose_next(args)
+    options = cli.parse_options(args.cfg_options)
+    cfg = run.load_config(
+        args.config, options=options, work_dir=args.work_dir, dataset=args.dataset
+    )
+    work_dir = Path(cfg.work_dir if args.work_dir else f'{cfg.work_dir}_active')
+    plan = Plan(
+        config=args.config, dataset=args.dataset, strategies=tuple(dict.fromkeys(args.strategy)),
+        seeds=tuple(dict.fromkeys(args.seeds)), rounds=args.rounds, budget=args.budget,
+        regions=args.regions, size=args.size, passes=args.passes, warm_start=args.warm_start,
+        amp=args.amp, deterministic=args.deterministic, options=tuple(args.cfg_options),
+    )  # fmt: skip
+    failed = []
+    if not args.report:
+        pool = Pool.of(read_data_file(args.dataset), args.regions, args.size)
+        failed = Rounds(plan, work_dir, pool, Launch(TOOLS), options).run()
+    print(as_text(summarise(plan, work_dir)))
+    print(f'written to {short_path(work_dir / SUMMARY)}')
+    for failure in failed:
+        print(f'error: {failure.round.title} failed in {failure.step}, see {failure.log}',
+              file=sys.stderr)  # fmt: skip
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    cli.run_tool(main)
