@@ -28,6 +28,10 @@ ELSEWHERE = {
     'apis/folds/test_run.py': 'apis.run.launch',
     'apis/labels/test_exchange.py': 'apis.labels.cvat apis.labels.label_studio',
     'apis/labels/test_merge.py': 'apis.labels.project',
+    'apis/labels/test_pool.py': 'apis.labels.choice',
+    'apis/labels/test_rounds.py': (
+        'apis.labels.plan apis.labels.strategies apis.labels.subset apis.labels.summary'
+    ),
     'apis/labels/test_scores.py': 'apis.labels.regions',
     'apis/labels/test_select.py': 'apis.labels.candidates apis.labels.k_centre',
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',

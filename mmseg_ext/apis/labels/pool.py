@@ -26,7 +26,7 @@ from .scores import (
     OF_DROPOUT,
     OF_ONE_PASS,
     SCORES,
-    class_scores,
+    entropy,
     flip_disagreement,
     mean_score,
     region_means,
@@ -119,19 +119,11 @@ class ScorePool:
             prob, score = self._passes(name, data)
         if not torch.isfinite(score).all():
             raise ValueError(f'{path}: the model answers with NaN')
-        label = prob.argmax(0)
-        classes = functional.one_hot(label, len(prob)).permute(2, 0, 1)
-        every = torch.cat((score[None], class_scores(prob))).cpu()
+        own = score if self.score == 'entropy' else entropy(prob)
         if self.regions is None:
-            means = mean_score(every)[None]
-            pixels, features = classes.sum((1, 2))[None], _pooled(maps)
-        else:
-            where = torch.from_numpy(regions_of(read_shown(path), self.regions, self.size))
-            means = region_means(every, where).T
-            share = region_means(classes.cpu(), where).T
-            pixels = (share * torch.bincount(where.ravel())[:, None]).round().long()
-            features = _pooled_by_region(maps, where)
-        return _Values(means[:, 0], pixels.cpu(), means[:, 1:], features)
+            return _of_image(score, own, prob, _pooled(maps))
+        where = torch.from_numpy(regions_of(read_shown(path), self.regions, self.size))
+        return _of_regions(score, own, prob, where, _pooled_by_region(maps, where))
 
     def _passes(self, name: str, data: dict) -> tuple[Tensor, Tensor]:
         """Probabilities ``(K, H, W)`` and score ``(H, W)`` of an image."""
@@ -149,6 +141,30 @@ class ScorePool:
     def _forward(self, data: dict) -> Tensor:
         batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples'].clone()])
         return as_probabilities(self.model.test_step(batch)[0].seg_logits.data)
+
+
+def _of_image(
+    score_HW: Tensor, entropy_HW: Tensor, prob_KHW: Tensor, features: Optional[Tensor]
+) -> _Values:
+    by_class_K = prob_KHW.flatten(1) @ entropy_HW.flatten() / entropy_HW.numel()
+    pixels_K = torch.bincount(prob_KHW.argmax(0).ravel(), minlength=len(prob_KHW))
+    mean = mean_score(score_HW)
+    return _Values(mean[None].cpu(), pixels_K[None].cpu(), by_class_K[None].cpu(), features)
+
+
+def _of_regions(
+    score_HW: Tensor,
+    entropy_HW: Tensor,
+    prob_KHW: Tensor,
+    where_HW: Tensor,
+    features: Optional[Tensor],
+) -> _Values:
+    num = len(prob_KHW)
+    every = torch.cat((score_HW[None], entropy_HW * prob_KHW)).cpu()
+    means = region_means(every, where_HW).T
+    pairs = where_HW * num + prob_KHW.argmax(0).cpu()
+    pixels = torch.bincount(pairs.ravel(), minlength=num * len(means)).view(-1, num)
+    return _Values(means[:, 0], pixels, means[:, 1:], features)
 
 
 def _dropouts(model: nn.Module) -> list[nn.Module]:

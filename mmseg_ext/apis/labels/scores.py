@@ -55,11 +55,6 @@ def flip_disagreement(prob_KHW: Tensor, mirrored_KHW: Tensor) -> Tensor:
     return bald(torch.stack((prob_KHW, mirrored_KHW.flip(-1))))
 
 
-def class_scores(prob_KHW: Tensor) -> Tensor:
-    """Entropy of a pixel times its probability of each class, ``(K, H, W)``, as ClaSP PE ranks."""
-    return entropy(prob_KHW) * prob_KHW
-
-
 OF_ONE_PASS: dict[str, Callable[[Tensor], Tensor]] = dict(
     least_confidence=least_confidence, margin=margin, entropy=entropy
 )

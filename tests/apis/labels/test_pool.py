@@ -7,10 +7,14 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from support.user_folder import write_folder
 from torch.nn import functional
 
 from mmseg_ext.apis.labels import scores
+from mmseg_ext.apis.labels.choice import choose_images
 from mmseg_ext.apis.labels.pool import ScorePool, without_labels
+from mmseg_ext.apis.labels.strategies import STRATEGIES
+from mmseg_ext.apis.userdata.read import read_data_file
 
 
 def build(dropout=0.3):
@@ -77,7 +81,7 @@ def test_an_image_has_the_mean_of_its_pixels(model, images, name):
         assert found.scores[index] == pytest.approx(expected, rel=1e-5)
         assert found.pixels[index].tolist() == np.bincount(
             prob.argmax(0).ravel(), minlength=3).tolist()  # fmt: skip
-        by_class = scores.class_scores(prob).double().mean((1, 2))
+        by_class = (scores.entropy(prob) * prob).double().mean((1, 2))
         np.testing.assert_allclose(found.class_scores[index], by_class, rtol=1e-5)
     assert found.features.shape == (3, 32) and found.background == 0
 
@@ -144,3 +148,29 @@ def test_scores_that_cannot_be_are_one_line(model, images):
     torch.nn.init.constant_(broken.decode_head.conv_seg.weight, float('nan'))
     with pytest.raises(ValueError, match='a.png: the model answers with NaN'):
         ScorePool(broken)(images)
+
+
+@pytest.mark.parametrize('strategy', sorted(STRATEGIES))
+def test_every_strategy_chooses_among_images_without_a_mask(model, tmp_path, strategy):
+    write_folder(tmp_path, size=(40, 40), counts=(8, 1))
+    for index in range(5):
+        (tmp_path / f'masks/train/{index}.png').unlink()
+    data = read_data_file(tmp_path / 'mine.yml')
+    out = tmp_path / 'chosen.txt'
+    chosen = choose_images(model, data, strategy, 3, out, passes=2)
+    assert out.read_text().split() == chosen
+    assert len(set(chosen)) == 3 and set(chosen) <= set('01234')
+    assert choose_images(model, data, strategy, 3, out, passes=2) == chosen
+    with pytest.raises(ValueError, match='6 labels are asked for, and 5 candidates'):
+        choose_images(model, data, strategy, 6, out)
+
+
+def test_top_of_a_choice_is_the_most_unsure(model, tmp_path):
+    write_folder(tmp_path, size=(40, 40), counts=(4, 1))
+    for path in (tmp_path / 'masks/train').iterdir():
+        path.unlink()
+    files = {str(i): str(tmp_path / f'images/train/{i}.png') for i in range(4)}
+    means = {name: scores.entropy(own_prob(model, path)).mean() for name, path in files.items()}
+    data = read_data_file(tmp_path / 'mine.yml')
+    chosen = choose_images(model, data, 'entropy', 4, tmp_path / 'chosen.txt')
+    assert chosen == sorted(means, key=lambda name: -means[name])

@@ -109,7 +109,7 @@ def test_each_round_is_a_training_and_a_test_on_what_has_labels(setup):
     places = ['start_seed0/round0', 'entropy_seed0/round1', 'entropy_seed0/round2']
     assert order == [(tool, place) for place in places for tool in ('train', 'test')]
     labelled = []
-    for place, count in zip(places, (2, 4, 6)):
+    for place in places:
         folder = setup.work / place
         chosen, pool = read_list(folder / 'chosen.txt'), read_list(folder / 'pool.txt')
         labelled += chosen

@@ -50,12 +50,6 @@ def test_a_model_that_mirrors_with_the_image_does_not_disagree():
     torch.testing.assert_close(found, torch.full((1, 2), math.log(2)))
 
 
-def test_class_scores_share_out_the_entropy():
-    found = scores.class_scores(PROB)
-    torch.testing.assert_close(found.sum(0), scores.entropy(PROB))
-    assert found[1, 0, 1].item() == pytest.approx(0.3 * TORN)
-
-
 def test_ignored_pixels_do_not_count():
     values = torch.tensor([[1.0, 3.0], [5.0, 700.0]])
     valid = torch.tensor([[True, True], [True, False]])
