@@ -118,6 +118,7 @@ if __name__ == '__main__':
             ],
             'export': ['onnx>=1.17,<2', 'onnxscript>=0.6,<1', 'onnxruntime>=1.20,<2'],
             'crf': ['pydensecrf2>=1.1,<2'],
+            'superpixels': ['scikit-image>=0.22,<0.27'],
             'medical': ['monai>=1.4,<2'],
             'test': ['pytest>=9,<10', 'pytest-xdist>=3.8,<4', 'monai>=1.4,<2'],
             'lint': ['ruff>=0.17,<0.18', 'mypy>=2.4,<3', 'pre-commit>=4.6,<5'],

@@ -29,7 +29,7 @@ FOR_DEVELOPERS = ('test', 'lint', 'oracle-mmcv', 'oracle-torch214')  # extras th
 # One of two that install into one folder: whoever installs the package chooses it by an extra.
 MMCV = {'mmcv', 'mmcv-lite'}
 # Where the name of a distribution that is not installed here differs from the module's.
-NAMES = {'pydensecrf': 'pydensecrf2', 'sklearn': 'scikit-learn'}
+NAMES = {'pydensecrf': 'pydensecrf2', 'skimage': 'scikit-image', 'sklearn': 'scikit-learn'}
 NOT_IMPORTED = {
     'setuptools': 'mmengine imports its pkg_resources without declaring it',
     'ftfy': 'mmseg imports it without declaring it',

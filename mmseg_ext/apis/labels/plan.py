@@ -68,7 +68,7 @@ class Plan:
 
 
 def parse_budget(text: str, available: int) -> int:
-    """A budget as a number of labels, at least one.
+    """A budget as a number of labels, at least one; a share is rounded down.
 
     Args:
         text: ``'10%'`` of what is available, or a number.
@@ -83,7 +83,7 @@ def parse_budget(text: str, available: int) -> int:
         if number != text.strip():
             if not 0 < value <= 100:
                 raise ValueError
-            return max(1, round(available * value / 100))
+            return max(1, int(available * value / 100 + 1e-9))  # ten rounds of 10% fit
         if value < 1 or value != int(value):
             raise ValueError
         return int(value)

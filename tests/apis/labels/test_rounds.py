@@ -275,7 +275,8 @@ def test_other_settings_in_the_same_folder_are_refused(setup):
 
 
 def test_budgets():
-    assert [parse_budget(text, 367) for text in ('10%', '0.1%', '12', ' 5 % ')] == [37, 1, 12, 18]
+    assert [parse_budget(text, 367) for text in ('10%', '0.1%', '12', ' 5 % ')] == [36, 1, 12, 18]
+    assert [parse_budget(f'{s}%', 100) for s in (7, 29, 57, 100)] == [7, 29, 57, 100]
     for text in ('0', '-3', '2.5', 'ten', '0%', '101%', 'nan', 'inf', '%', ''):
         with pytest.raises(ValueError, match='--budget must be'):
             parse_budget(text, 367)
