@@ -39,8 +39,8 @@ class RunFolder:
         RunFolder('work_dirs/a').results().metrics['mIoU'].value
 
     Args:
-        path: The folder; it need not be there.
-        weights: Folder of its checkpoints; ``path`` without it.
+        path: The folder; it need not exist yet.
+        weights: Folder of the run's checkpoints; ``path`` by default.
     """
 
     path: Path
@@ -52,11 +52,11 @@ class RunFolder:
 
     @classmethod
     def of(cls, cfg: Config, path: Optional[PathLike] = None) -> 'RunFolder':
-        """The folder of a config's run, with its checkpoints where the config puts them.
+        """Return the folder of a config's run, and where the config puts its checkpoints.
 
         Args:
-            cfg: Its ``work_dir`` is the folder.
-            path: In place of that, another one.
+            cfg: Names the folder by its ``work_dir``.
+            path: Another folder to take instead.
         """
         folder = Path(cfg.work_dir if path is None else path)
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}

@@ -52,7 +52,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class RunResults:
-    """Scores of one test, and how the run came about; its fields are the entries of the file.
+    """Scores of one test, and how the run came about. The fields are the entries of the file.
 
     Example::
 
@@ -60,30 +60,31 @@ class RunResults:
         print(results.seed, results.per_class['IoU'])
 
     Args:
-        metrics: Name to score.
-        per_class: Score to class to value.
-        per_class_intervals: Score to class to low and high.
-        intervals: What the intervals are over, see ``evaluation.units.describe_units``; empty if
-            they are an older test's, or there are none.
-        absent_classes: Those without a labelled pixel.
-        absent_policy: What their scores count as.
-        confusion: Pixels, ``(K, K)``, rows the truth; empty for metrics of others.
-        num_images: That were tested.
-        dataset: What was tested on.
-        calibration: What a ``CalibrationMetric`` counted.
+        metrics: Score of each name.
+        per_class: Value of each class, for each kind of score.
+        per_class_intervals: Low and high end of each class's interval, for each kind of score.
+        intervals: The units that the intervals are over, see
+            ``evaluation.units.describe_units``; empty if there are no intervals, or if an older
+            version computed them.
+        absent_classes: Classes without a labelled pixel in the test images.
+        absent_policy: How absent classes count in the means.
+        confusion: Pixel counts ``(K, K)``, a row for each true class; empty for other metrics
+            than ours.
+        num_images: Number of test images.
+        dataset: Name, split and size of the test set.
+        calibration: Bins and error that a ``CalibrationMetric`` counted.
         config: Name of the config.
-        init: What the training started from.
-        converted: Where the weights, or those of the start, come from if others trained them.
-        seed: Of the training.
-        iterations: Of the training.
-        commit: Of the package, with ``dirty`` for uncommitted changes.
-        hardware: Of the test.
-        torch: Its version.
-        date: Of the test.
-        checkpoint: Name of the file that was tested; written last, so that a test that was cut
-            short has none.
-        extra: What else stands in the file, such as the fold of a cross validation.
-        version: Of the file; 0 is of older days.
+        init: Weights that the training started from.
+        converted: Origin of the weights, or of the start weights, if others trained them.
+        seed: Seed of the training.
+        iterations: Number of training iterations.
+        commit: Commit of the package; ``dirty`` says whether it had uncommitted changes.
+        hardware: Machine that the test ran on.
+        torch: Version of torch.
+        date: Day of the test.
+        checkpoint: Name of the tested file. It is written last, so an interrupted test has none.
+        extra: All other entries of the file, such as the fold of a cross validation.
+        version: Version of the file format; 0 if the file has none.
     """
 
     metrics: dict[str, Score]
