@@ -53,7 +53,6 @@ OUTCOMES = (
 GOOD = ('right', 'clear')
 LIMIT_S = 90
 MEMORY_MB = 1500  # beyond what the process has after its imports
-_FAILED = ('error:', 'ERROR:')
 
 
 @dataclass

@@ -50,6 +50,7 @@ def generate(folder: PathLike) -> tuple[str, str]:
         [
             results_section(read_records(folder), Path(folder).resolve().name),
             '',
+            *_strips(folder),
             *tables_section(folder),
             *speed_lines(folder),
         ]

@@ -7,7 +7,7 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
-    curves='draw_overview read_curves',
+    curves='read_curves',
     html='render',
     markdown='markdown_table',
     pixels='colorize encode encode_below encode_flat error_picture overlay picture_grid shrink',

@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 Curve = dict[int, float]
 
@@ -79,49 +79,6 @@ def read_curves(files: Sequence[Path]) -> dict[str, Curve]:
         for name, curve in part.items():
             curves.setdefault(name, {}).update(curve)
     return {name: curve for name, curve in curves.items() if curve}
-
-
-def draw_overview(curves: Mapping[str, Curve], *, file_format: str = 'png') -> Optional[bytes]:
-    """Draw loss and validation mIoU beside each other in one picture, for a README card.
-
-    Returns:
-        The file's content, or ``None`` if neither has two points.
-    """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    panels = [
-        (name, label)
-        for name, label in (('loss', 'training loss'), ('val/mIoU', 'validation mIoU in %'))
-        if len(curves.get(name, ())) > 1  # a single validation is no curve
-    ]
-    if not panels:
-        return None
-    with rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * len(panels), 2.5), layout='constrained')
-        for axes, (name, label) in zip(_row(figure, len(panels)), panels):
-            _plot(axes, curves[name], COLORS[0])
-            axes.set(xlabel='iteration', ylabel=label)
-            axes.set_ylim(bottom=0)
-        return save_figure(figure, file_format)
-
-
-def _plot(axes: Any, curve: Curve, color: str, label: Optional[str] = None) -> None:
-    steps = sorted(curve)
-    marker = 'o' if len(steps) < 12 else None  # few points are worth seeing one by one
-    axes.plot(
-        steps,
-        [curve[step] for step in steps],
-        color=color,
-        label=label,
-        linewidth=1.4,
-        marker=marker,
-        markersize=3.5,
-    )
-
-
-def _row(figure: 'Figure', count: int) -> Sequence:  # type: ignore[name-defined]  # noqa: F821
-    return list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def save_figure(figure: 'Figure', file_format: str = 'svg') -> bytes:  # type: ignore[name-defined]  # noqa: F821

@@ -80,7 +80,7 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
     folder = RunFolder(work_dir)
-    listed = set(_listing(folder)[0])
+    listed = set(predicted_masks(folder)[0])
     absent = [path for path in images if str(path.absolute()) not in listed]
     if absent:
         from ..predict.output import predict_to_folder
@@ -93,7 +93,7 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
     return len(absent)
 
 
-def _listing(folder: RunFolder) -> tuple[dict[str, Path], dict[str, Any]]:
+def predicted_masks(folder: RunFolder) -> tuple[dict[str, Path], dict[str, Any]]:
     """Image to mask of a run's predictions, and the whole list; both empty without any."""
     path = folder.listing_file
     if not path.is_file():
@@ -119,7 +119,7 @@ def shared_examples(
     for place, row in enumerate(rows):
         found: dict[str, Path] = {}
         for run in row.replicas[0] if row.replicas else ():
-            listed, content = _listing(RunFolder(run.folder))
+            listed, content = predicted_masks(RunFolder(run.folder))
             found.update(listed)
             palette = palette or content.get('palette', [])
         if found:

@@ -224,6 +224,23 @@ def test_the_cards_of_this_repository_are_current(paper) -> None:
     assert all((paper / name).stat().st_size < 100_000 for name in pictures)
 
 
+def test_kept_predictions_are_shown(folder) -> None:
+    place = folder.parents[1] / 'docs/results'
+    place.mkdir(parents=True)
+    for name in ('fmsi_camvid_predictions.jpg', 'mfp_camvid_predictions.jpg', 'fmsi_other.jpg'):
+        (place / name).touch()
+    section = generate(folder)[1]
+    assert section.count('](../../docs/results/fmsi_camvid_predictions.jpg)') == 1
+    assert 'mfp_camvid' not in section and 'fmsi_other' not in section
+
+
+def test_each_picture_of_the_results_is_on_a_card() -> None:
+    cards = ''.join((paper / 'README.md').read_text() for paper in CARDS)
+    names = [path.name for path in (ROOT / 'docs/results').iterdir()]
+    assert len(names) >= 11
+    assert [name for name in names if f'/docs/results/{name})' not in cards] == []
+
+
 def test_there_is_a_card_to_check() -> None:
     assert [path.name for path in CARDS].count('fmsi') == 1
 

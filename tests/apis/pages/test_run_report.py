@@ -15,12 +15,12 @@ from mmseg_ext.apis.draw.curves import read_curves
 from mmseg_ext.apis.draw.figures import draw_row_curves
 from mmseg_ext.apis.draw.pixels import read_rgb
 from mmseg_ext.apis.pages import run_sections
-from mmseg_ext.apis.pages.examples import SharedExample
+from mmseg_ext.apis.pages.examples import SharedExample, shared_examples
 from mmseg_ext.apis.pages.facts import CONSTANT
 from mmseg_ext.apis.pages.gather import RowData
 from mmseg_ext.apis.pages.report import write_report
+from mmseg_ext.apis.pages.runs import read_run
 from mmseg_ext.apis.run.folder import RunFolder
-from mmseg_ext.apis.run.outcome.examples import read_examples
 from mmseg_ext.apis.run.outcome.results import RunResults
 from mmseg_ext.evaluation.confusion import confusion_matrix, metrics_from_confusion
 
@@ -174,9 +174,8 @@ def test_confusion_is_normalised_by_row(tree) -> None:
 
 
 def test_examples_show_truth_and_only_the_classes_that_occur(work_dir, tiny_data, tree) -> None:
-    from mmengine.config import Config
-
-    examples, _ = read_examples(RunFolder(work_dir), Config.fromfile(work_dir / 'tiny.py'))
+    run = RowData('r', 'r', replicas=[[read_run(work_dir)]])
+    examples, _ = shared_examples([run])
     assert [example.name for example in examples] == ['0', '1']
     for index, example in enumerate(examples):
         mask = cv2.imread(str(tiny_data / 'mask' / f'{index}.png'), cv2.IMREAD_UNCHANGED)

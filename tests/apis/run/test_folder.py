@@ -10,10 +10,10 @@ import torch
 from mmengine.config import Config
 from support.paths import ROOT
 
+from mmseg_ext.apis.pages.examples import predicted_masks
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network.cost import read_cost
-from mmseg_ext.apis.run.outcome.examples import read_examples
 from mmseg_ext.apis.run.testing import test as run_test
 from mmseg_ext.apis.run.training import train
 from mmseg_ext.core.saved import VALIDATED
@@ -163,7 +163,7 @@ def test_looking_writes_nothing(run):
         run.tested_with, run.results, run.scores, run.tested_folds, run.curve_files,
         lambda: run.training_config('net'), lambda: run.tested_config('net'),
         lambda: run.dumped_name(named('net.py')), lambda: RunFolder.of(cfg),
-        lambda: read_cost(run.path), lambda: read_examples(run, None),
+        lambda: read_cost(run.path), lambda: predicted_masks(run),
     ]  # fmt: skip
     before = state(run.path)
     assert len(before) > 12

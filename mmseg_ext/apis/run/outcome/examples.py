@@ -1,33 +1,18 @@
-"""Test images of a run with what it predicted and what is true, to be shown.
+"""The test set of a run and its labels, as the test sees them.
 
 Shape letters: H row, W column.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
-from ....core.masks import read_mask
 from ...config.pipelines import label_loader
-from ...draw.pixels import read_rgb
-from ..folder import RunFolder
-from .listing import read_predictions
-
-
-@dataclass(frozen=True)
-class Example:
-    """One test image with its prediction, and its labels if they were found."""
-
-    name: str
-    image: np.ndarray
-    label: np.ndarray
-    truth: Optional[np.ndarray]
 
 
 def test_dataset(cfg: Config) -> Any:
@@ -52,38 +37,3 @@ def load_truth(cfg: Config, images: Sequence[str]) -> dict[str, np.ndarray]:
         if image is not None:
             truths[image] = np.asarray(load(info)['gt_seg_map'])
     return truths
-
-
-def read_examples(
-    folder: RunFolder, cfg: Optional[Config], limit: int = 6
-) -> tuple[list[Example], list[list[int]]]:
-    """Read the first predictions of a run with their images and labels.
-
-    Args:
-        folder: Of the run.
-        cfg: Its config, which says where the labels are; without it there are none.
-        limit: At most so many.
-
-    Returns:
-        The examples and the palette; both empty if nothing was predicted.
-    """
-    listing = folder.listing_file
-    if not listing.is_file():
-        return [], []
-    content = read_predictions(listing)
-    entries = [entry for entry in content['images'] if Path(entry['image']).is_file()][:limit]
-    truths: dict[str, np.ndarray] = {}
-    if cfg is not None:
-        try:
-            truths = load_truth(cfg, [entry['image'] for entry in entries])
-        except (OSError, ValueError):  # the data have moved: the pictures are worth showing still
-            truths = {}
-    examples = []
-    for entry in entries:
-        label = read_mask(str(listing.parent / entry['mask']))
-        image = read_rgb(entry['image'])
-        truth = truths.get(entry['image'])
-        if image.shape[:2] == label.shape:
-            name = Path(entry['image']).stem
-            examples.append(Example(name, image, label, truth))
-    return examples, content['palette']

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from mmseg_ext.apis.pages.examples import predicted_masks
 from mmseg_ext.apis.predict import crf
 from mmseg_ext.apis.run.folder import RunFolder
-from mmseg_ext.apis.run.outcome.examples import read_examples
 from mmseg_ext.apis.run.outcome.listing import is_inside, read_predictions
 
 GOOD = dict(
@@ -56,7 +56,7 @@ def test_bad_lists_are_named_by_all_who_read_them(tmp_path, content, message) ->
     for read in (
         lambda: read_predictions(path),
         lambda: crf.read_listing(path.parent),
-        lambda: read_examples(RunFolder(tmp_path), None),
+        lambda: predicted_masks(RunFolder(tmp_path)),
     ):
         with pytest.raises(ValueError) as caught:
             read()
