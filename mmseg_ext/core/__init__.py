@@ -1,4 +1,4 @@
-"""What every other part may import, and what imports nothing of ours: files, labels, words."""
+"""Files, images, labels, messages: every other part may import core, core imports none of them."""
 
 from .files import PathLike, read_json, replacing, write_bytes, write_json
 

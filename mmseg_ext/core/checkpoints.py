@@ -1,8 +1,8 @@
-"""The one place where checkpoints are read and written.
+"""Read and write checkpoints safely; all other code does so through this module.
 
-A checkpoint is a stranger's file: nothing in it is ever executed (``weights_only=True``), it is
-read to the CPU, and the check sums of its parts are compared, which torch does not do.
-mmengine's own loading and saving goes through here, too, see :func:`use_in_mmengine`.
+A checkpoint may come from a stranger: no code in it is ever executed (``weights_only=True``). It is
+read to the CPU, and the checksums of its parts are verified, which torch does not do.
+:func:`use_in_mmengine` makes mmengine load and save through this module, too.
 """
 
 import ast
@@ -29,22 +29,22 @@ from .files import PathLike, replacing
 
 _save_elsewhere = mmengine_checkpoints.save_checkpoint
 
-_TIMEOUT = 60  # seconds without an answer of a server
+_TIMEOUT = 60  # seconds to wait for an answer of a server
 
 
 def read_checkpoint(path: PathLike) -> dict:
     """Read a checkpoint without running any code in it.
 
     Args:
-        path: A file, or the address of one.
+        path: A file, or the address (URL) of one.
 
     Returns:
-        Its content, all tensors on the CPU.
+        Its content, with all tensors on the CPU.
 
     Raises:
-        FileNotFoundError: If there is no such file, or the address cannot be reached.
-        ImportError: If torch is too old to read it safely.
-        ValueError: If it is no checkpoint, is damaged, or holds code.
+        FileNotFoundError: If there is no such file, or it cannot be downloaded.
+        ImportError: If this torch is too old to read it safely.
+        ValueError: If the file is no checkpoint, is damaged, or holds code.
     """
     if digit_version(str(torch.__version__)) < digit_version('2.6'):
         raise ImportError(
@@ -64,7 +64,7 @@ def read_checkpoint(path: PathLike) -> dict:
         content = torch.load(file, map_location='cpu', weights_only=True)
     except PermissionError:
         raise
-    except Exception as error:  # torch raises many kinds for files that it cannot read
+    except Exception as error:  # torch raises many kinds of errors for files that it cannot read
         raise ValueError(
             f'{file} cannot be read as a checkpoint: {_reason(file, error)}'
         ) from error
@@ -75,7 +75,7 @@ def read_checkpoint(path: PathLike) -> dict:
 
 
 def _with_tidy_meta(content: dict) -> dict:
-    """Let what a checkpoint says of itself, and of its data set, be a dict."""
+    """Make ``meta``, if there is one, a dict, and drop a ``dataset_meta`` in it that is no dict."""
     if 'meta' not in content or isinstance(content['meta'], Tensor):
         return content
     meta = content['meta'] if isinstance(content['meta'], dict) else {}
@@ -85,14 +85,19 @@ def _with_tidy_meta(content: dict) -> dict:
 
 
 def _check_sums(file: Path) -> None:
-    """Compare the CRC of every part of a zip file, a piece at a time."""
+    """Verify the CRC of every part of a zip file, without holding a part in memory.
+
+    Raises:
+        ValueError: If it is a TorchScript archive, or a part is compressed.
+        zipfile.BadZipFile: If a checksum differs.
+    """
     if not zipfile.is_zipfile(file):
-        return  # written by torch before 1.6, or no checkpoint at all
+        return  # torch before 1.6 wrote it, or it is no checkpoint at all
     with zipfile.ZipFile(file) as parts:
         if any(name.endswith('/constants.pkl') for name in parts.namelist()):
             raise ValueError('a TorchScript archive')
         for part in parts.infolist():
-            if part.compress_type != zipfile.ZIP_STORED:  # could unfold to any size
+            if part.compress_type != zipfile.ZIP_STORED:  # it could unpack to any size
                 raise ValueError(f'its part {part.filename} is compressed, which torch never does')
             with parts.open(part) as stream:
                 while stream.read(1 << 20):
@@ -100,7 +105,7 @@ def _check_sums(file: Path) -> None:
 
 
 def _reason(file: Path, error: Exception) -> str:
-    """Say in one line what is wrong with a file, and what to do."""
+    """Say in one line what is wrong with a file and what to do."""
     text = str(error).strip()
     first = next(iter(text.splitlines()), '') or type(error).__name__
     if file.stat().st_size == 0:
@@ -118,13 +123,14 @@ def _reason(file: Path, error: Exception) -> str:
 
 
 def settings_of(meta: Any) -> dict:
-    """Settings of a training: mmengine keeps them as text, which is read here and never run.
+    """Read the config of a training from a checkpoint; the text is parsed but never executed.
 
     Args:
-        meta: What a checkpoint says of itself.
+        meta: The checkpoint's meta data, in which mmengine keeps the config as text.
 
     Returns:
-        Top-level names to plain values, ``None`` for what is no literal; empty without a text.
+        Top-level names to plain values, with ``None`` for a value that is no literal. Empty if
+        there is no text that can be parsed.
     """
     known = meta if isinstance(meta, dict) else {}
     try:
@@ -136,7 +142,7 @@ def settings_of(meta: Any) -> dict:
 
 
 def _value(node: ast.expr) -> Any:
-    """Value of ``dict(...)``, of a list or of a literal; ``None`` for everything else."""
+    """Read the value of ``dict(...)``, of a list or of a literal; ``None`` for anything else."""
     if isinstance(node, ast.Call):
         return {str(pair.arg): _value(pair.value) for pair in node.keywords}
     if isinstance(node, (ast.List, ast.Tuple)):
@@ -148,12 +154,12 @@ def _value(node: ast.expr) -> Any:
 
 
 def write_checkpoint(content: dict, path: PathLike) -> None:
-    """Write a checkpoint whole or not at all; until then the old one stands.
+    """Write a checkpoint whole or not at all; an old file stays until the new one is complete.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    memory = io.BytesIO()  # straight to a full disk, torch hides why it fails
+    memory = io.BytesIO()  # written straight to a full disk, torch hides the reason of its failure
     torch.save(content, memory)
     with replacing(path) as unfinished:
         unfinished.write_bytes(memory.getbuffer())
@@ -164,13 +170,15 @@ def _is_address(name: PathLike) -> bool:
 
 
 def download(name: str) -> Path:
-    """Fetch weights into torch's cache, once; in a distributed run rank 0 does it for all.
+    """Download weights into torch's cache, unless they are there; return the file.
+
+    In a distributed run rank 0 downloads for all ranks that share its cache.
 
     Args:
         name: ``https://...``, ``torchvision://...``, ``open-mmlab://...`` or ``mmcls://...``.
 
     Raises:
-        FileNotFoundError: If they cannot be fetched, with the remedy.
+        FileNotFoundError: If the download fails; the message names the remedy.
     """
     address = _address(name)
     target = Path(
@@ -179,7 +187,7 @@ def download(name: str) -> Path:
     if get_rank() == 0:
         _fetch(address, target)
     barrier()
-    _fetch(address, target)  # another machine has its own cache
+    _fetch(address, target)  # a rank on another machine has its own cache
     return target
 
 
@@ -202,7 +210,7 @@ def _fetch(address: str, target: Path) -> None:
 
 
 def _address(name: str) -> str:
-    """The ``https://`` address that a short name of mmengine stands for."""
+    """Look up the ``https://`` address that a short name of mmengine stands for."""
     scheme, _, model = name.partition('://')
     if scheme in ('http', 'https'):
         return name
@@ -223,10 +231,10 @@ def _address(name: str) -> str:
 
 
 def use_in_mmengine() -> None:
-    """Let mmengine read and write all its checkpoints here, whoever asks and from wherever.
+    """Make mmengine read and write all its checkpoints through this module.
 
-    ``Pretrained`` in an ``init_cfg``, ``load_from``, resuming, testing and inferencers are among
-    them. What mmengine would execute of a file's meta data is put aside.
+    This covers ``Pretrained`` in an ``init_cfg``, ``load_from``, resuming, testing and inferencers.
+    Configs in a file's meta data, which mmengine would execute, are removed on reading.
     """
     for prefix in list(CheckpointLoader._schemes):
         CheckpointLoader.register_scheme(prefix, load_from_checked, force=True)
@@ -237,7 +245,7 @@ def use_in_mmengine() -> None:
 
 
 def load_from_checked(name: str, map_location: Any = None, **_: Any) -> dict:
-    """Read a checkpoint for mmengine, which needs this signature; always to the CPU."""
+    """Read a checkpoint, always to the CPU; mmengine needs this signature."""
     content = read_checkpoint(name)
     if name.startswith('mmcls://'):
         content = mmengine_checkpoints._process_mmcls_checkpoint(content)
@@ -245,9 +253,9 @@ def load_from_checked(name: str, map_location: Any = None, **_: Any) -> dict:
 
 
 def _without_code(content: dict) -> dict:
-    """Put aside the configs that mmengine executes on resuming and in inferencers.
+    """Remove the configs that mmengine would execute when it resumes or builds an inferencer.
 
-    The text of the training's config stays readable as ``cfg_text``, see :func:`settings_of`.
+    The text of the training's config is kept as ``cfg_text`` for :func:`settings_of`.
     """
     meta = content.get('meta')
     if isinstance(meta, dict):
@@ -263,7 +271,7 @@ def _without_code(content: dict) -> dict:
 def _save_for_mmengine(
     checkpoint: dict, filename: str, file_client_args: Any = None, backend_args: Any = None
 ) -> None:
-    if _is_address(filename) or file_client_args or backend_args:  # some remote storage
+    if _is_address(filename) or file_client_args or backend_args:  # remote storage
         _save_elsewhere(checkpoint, filename, file_client_args, backend_args)
     else:
         write_checkpoint(checkpoint, filename)

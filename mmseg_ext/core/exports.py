@@ -1,7 +1,8 @@
-"""Public names of a package that are imported at first use.
+"""Export public names from a package without importing their modules before the first use.
 
-A tool that predicts need not wait for what draws pages. Names must differ from those of the
-package's modules: an import sets these as attributes, and which one wins would depend on its order.
+A tool that predicts then need not wait for the import of the code that draws pages. An exported
+name must differ from the names of the package's modules: Python sets an imported module as an
+attribute of its package, so the meaning of the name would depend on the order of imports.
 """
 
 import importlib
@@ -12,12 +13,12 @@ from typing import Any
 def door(
     package: str, **exports: str
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Make ``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+    """Make ``__getattr__``, ``__dir__`` and ``__all__`` for a package.
 
     Args:
-        package: Its ``__name__``.
-        exports: Module of the package, dotted if it lies deeper, to the names that it exports, with
-            blanks between.
+        package: The package's ``__name__``.
+        exports: For each module, relative to the package and with dots if it lies deeper, the names
+            that it exports, separated by blanks.
     """
     home = {name: module for module, names in exports.items() for name in names.split()}
 

@@ -1,6 +1,7 @@
-"""Files that are there whole or not at all, whenever the process or the machine stops.
+"""Write files so that a crash of the process or the machine never leaves half a file.
 
-A new content is written beside the old one, flushed to the disk, and takes its place in one step.
+New content is written to a file beside the old one, flushed to the disk, and then renamed to
+replace the old file in one step.
 """
 
 import contextlib
@@ -21,22 +22,23 @@ PathLike = Union[str, Path]
 
 @contextlib.contextmanager
 def replacing(path: PathLike) -> Iterator[Path]:
-    """Name a file to write to; when the block ends, it takes the place of ``path`` in one step.
+    """Yield a path to write to; when the block ends, that file replaces ``path`` in one step.
 
-    The folder is made. If the block raises, ``path`` stays as it was and the unfinished file goes.
+    The folder is made. If the block raises, ``path`` stays as it was and the unfinished file is
+    removed.
 
     Args:
-        path: Target.
+        path: File to replace or create.
 
     Yields:
-        A path in the same folder, of this process alone.
+        A path in the same folder that no other process uses.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # as long a name as the file system takes leaves no room for an ending
+    # cut the name: the longest name that the file system allows leaves no room for an ending
     stem = path.name.encode(errors='surrogateescape')[:200].decode(errors='ignore')
     unfinished = path.with_name(f'.{stem}.{os.getpid()}.part')
     try:
@@ -44,26 +46,26 @@ def replacing(path: PathLike) -> Iterator[Path]:
         _flush(unfinished)
         os.replace(unfinished, path)
     except BaseException as error:
-        named = as_refusal(error, path)  # before the unfinished file goes, and makes room
+        named = as_refusal(error, path)  # before the unfinished file is removed, which frees space
         with contextlib.suppress(OSError):
             unfinished.unlink()
         if named is not error:
             raise named from error
         raise
-    _flush(path.parent)  # the new name, too, must outlive the machine
+    _flush(path.parent)  # the new name, too, must survive a crash of the machine
 
 
 @contextlib.contextmanager
 def replacing_folder(path: PathLike) -> Iterator[Path]:
-    """Make a folder to fill; when the block ends, it takes the place of ``path``, which goes.
+    """Yield an empty folder to fill; when the block ends, it replaces the folder ``path``.
 
-    If the block raises, ``path`` stays as it was and the unfinished folder goes.
+    If the block raises, ``path`` stays as it was and the unfinished folder is removed.
 
     Args:
-        path: Target; the folder that it lies in is made.
+        path: Folder to replace or create; its parent folder is made.
 
     Yields:
-        An empty folder beside it.
+        An empty folder beside ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +73,7 @@ def replacing_folder(path: PathLike) -> Iterator[Path]:
     old = unfinished.with_name(f'{unfinished.name}-old')
     try:
         yield unfinished
-        unfinished.chmod(0o755)  # mkdtemp gives it to its owner alone
+        unfinished.chmod(0o755)  # mkdtemp lets only the owner in
         if path.exists():
             path.rename(old)
         try:
@@ -100,7 +102,7 @@ def _flush(path: Path) -> None:
 
 
 def write_bytes(path: PathLike, content: bytes) -> Path:
-    """Write a file whole or not at all, making its folder."""
+    """Write a file whole or not at all, and make its folder."""
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
     return Path(path)
@@ -110,9 +112,10 @@ def write_json(path: PathLike, data: Any, **options: Any) -> Path:
     """Write plain data as JSON, whole or not at all.
 
     Args:
-        path: Target.
+        path: File to write.
         data: Dicts, lists, text, numbers.
-        options: Of ``json.dumps``, such as ``ensure_ascii=False`` for a file to be read by people.
+        options: Arguments of ``json.dumps``, such as ``ensure_ascii=False`` for a file that people
+            read.
 
     Raises:
         ValueError: If the data hold NaN or an infinity, which JSON does not know.
@@ -122,18 +125,18 @@ def write_json(path: PathLike, data: Any, **options: Any) -> Path:
 
 
 def short_path(path: object) -> Path:
-    """Write a path below the current folder as a user would type it."""
+    """Shorten a path below the current folder to what a user would type; leave others as given."""
     relative = os.path.relpath(str(path))
     return Path(str(path) if relative.startswith('..') else relative)
 
 
 def path_below(path: PathLike, folder: PathLike) -> str:
-    """Write a path as seen from a folder, with ``/`` on every system, as files hold it."""
+    """Make a path relative to a folder, with ``/`` on every system, as it is stored in files."""
     return os.path.relpath(path, folder).replace(os.sep, '/')
 
 
 def stem_below(path: PathLike, folder: PathLike, suffixes: Union[str, Sequence[str]]) -> str:
-    """As :func:`path_below`, without the first of the suffixes that it ends in, of any case."""
+    """As :func:`path_below`, without the first of ``suffixes`` that fits; case is ignored."""
     name = path_below(path, folder)
     every = (suffixes,) if isinstance(suffixes, str) else suffixes
     ending = next((suffix for suffix in every if name.lower().endswith(suffix.lower())), '')
@@ -141,10 +144,10 @@ def stem_below(path: PathLike, folder: PathLike, suffixes: Union[str, Sequence[s
 
 
 def read_json(path: PathLike) -> Any:
-    """Read a file that a run has left; each of them holds names and values.
+    """Read a JSON file that a run has written; each of these holds an object with named values.
 
     Raises:
-        ValueError: If it is damaged, with its name.
+        ValueError: If the file is damaged or holds no object; the message names the file.
     """
     try:
         text = Path(path).read_text(encoding='utf-8')
@@ -152,12 +155,12 @@ def read_json(path: PathLike) -> Any:
         if not isinstance(content, dict):
             raise ValueError('it holds no names')
         return content
-    except (ValueError, RecursionError) as error:  # of the decoder, which knows no file
+    except (ValueError, RecursionError) as error:  # the decoder does not know the file's name
         raise ValueError(f'{path} is damaged ({error}): remove it and run again') from error
 
 
 def read_foreign_json(path: PathLike) -> Any:
-    """Content of a file that we did not write, ``None`` if it is no JSON."""
+    """Read a JSON file that we did not write; ``None`` if it cannot be read as JSON."""
     try:
         return json.loads(Path(path).read_text(encoding='utf-8-sig'))
     except (ValueError, OSError, RecursionError):
@@ -165,7 +168,7 @@ def read_foreign_json(path: PathLike) -> Any:
 
 
 def _finite(text: str) -> float:
-    """A number of JSON, which has no NaN: what is read here can be written again."""
+    """Read a number, but no NaN or infinity: these are no JSON and could not be written again."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f'{text} is no number')
@@ -173,7 +176,7 @@ def _finite(text: str) -> float:
 
 
 def sweep(folder: PathLike) -> None:
-    """Remove what processes that are gone have left unfinished; for the owner of the folder."""
+    """Remove unfinished files of processes that no longer run; the caller must own the folder."""
     for path in Path(folder).glob('.*.part'):
         number = path.name.split('.')[-2]
         if number.isdigit() and not _is_running(int(number)):
@@ -181,25 +184,28 @@ def sweep(folder: PathLike) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Whether another process of this number lives; one of ours, again, is an older one."""
+    """Whether another process with this id runs; on Windows always true.
+
+    This process's own id does not count: an earlier process that had the same id left the file.
+    """
     if os.name == 'nt' or process == os.getpid():
         return os.name == 'nt'
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # it runs under another user
         return True
-    with contextlib.suppress(OSError):  # Linux: one that has ended and was not collected yet
+    with contextlib.suppress(OSError):  # Linux: Z, it has ended but was not waited for
         return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     return True
 
 
 def output_names(images: Sequence[Path]) -> list[Path]:
-    """Name the output of each image: its path below the folder they share, without the suffix.
+    """Name the output of each image: its path below their common folder, without the suffix.
 
-    Where two would be the same (``a.jpg`` and ``a.png``), both keep the suffix, and so does a third
-    one whose name is then taken (``a.jpg.png``).
+    If two names would be the same (``a.jpg`` and ``a.png``), both keep their suffix. A third image
+    whose name is then taken (``a.jpg.png``) keeps its suffix, too.
     """
     if not images:
         return []

@@ -1,4 +1,4 @@
-"""What weights a checkpoint holds, and whether they fit a model and its classes."""
+"""Find the weights in a checkpoint, and check that they fit a model and its classes."""
 
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -13,16 +13,17 @@ State = dict[str, Tensor]
 
 
 def weights_of(content: dict, name: PathLike) -> State:
-    """Weights in what a checkpoint file holds, without a data-parallel prefix.
+    """Find the weights in the content of a checkpoint; remove a data-parallel prefix.
 
     Args:
         content: From :func:`.checkpoints.read_checkpoint`.
-        name: Of the file, for messages.
+        name: Name of the file, for messages.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no weights, or one of them is sparse, quantized or complex.
     """
-    state: Any = content.get('state_dict', content.get('model', content))  # 'model': many others
+    # other projects call it 'model', or save the weights alone
+    state: Any = content.get('state_dict', content.get('model', content))
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not any(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'{name} holds no weights: expected a dict of tensors or a "state_dict"')
@@ -36,18 +37,18 @@ def weights_of(content: dict, name: PathLike) -> State:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is a tensor of real numbers, all of them there."""
+    """Whether a value is a dense tensor of real numbers with memory behind it."""
     if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
         return False
     return value.layout == torch.strided and not value.is_meta
 
 
 def check_finite(state: State, name: PathLike) -> None:
-    """Refuse weights that are not all numbers: whatever is computed with them means nothing.
+    """Refuse weights with NaN or infinity: whatever is computed with them means nothing.
 
     Args:
         state: Weights by name.
-        name: Of the file, for the message.
+        name: Name of the file, for the message.
 
     Raises:
         ValueError: Naming the first tensor with NaN or an infinity.
@@ -61,14 +62,14 @@ def check_finite(state: State, name: PathLike) -> None:
 
 
 def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) -> None:
-    """Refuse weights that would leave a model with random ones.
+    """Refuse weights that would leave (much of) a model at its random initialisation.
 
     Args:
-        wanted: The model's own.
-        given: Those of the file.
-        name: Of the file, for the message.
-        complete: Require every weight (testing, resuming); otherwise (fine-tuning) at least
-            half of the smaller of the two sets must match by name and shape.
+        wanted: The model's own weights by name.
+        given: The weights of the file by name.
+        name: Name of the file, for the message.
+        complete: Require every weight, for testing and resuming. Otherwise, for fine-tuning, at
+            least half of the smaller of the two sets must match by name and shape.
 
     Raises:
         ValueError: If too few weights match, with counts and examples.
@@ -76,7 +77,7 @@ def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) ->
     matched = {
         k for k, v in wanted.items() if _is_plain(given.get(k)) and given[k].shape == v.shape
     }
-    # a BN counter is absent from old files and changes no output
+    # old files lack batch normalisation's counter, which changes no output
     missing = [k for k in wanted if k not in matched and not k.endswith('num_batches_tracked')]
     enough = not missing if complete else 2 * len(matched) >= min(len(wanted), len(given))
     if enough:
@@ -99,15 +100,15 @@ def check_fit(wanted: State, given: State, name: PathLike, *, complete: bool) ->
 def check_classes(
     meta: Optional[dict], classes: Optional[Sequence[str]], name: PathLike = 'the checkpoint'
 ) -> None:
-    """Refuse a checkpoint that knows other classes than the data: its scores would mean nothing.
+    """Refuse a checkpoint trained on other classes than the data's: its scores would mean nothing.
 
     Args:
-        meta: What the checkpoint says of itself; without classes in it everything passes.
-        classes: Those of the data set, in order; ``None`` passes.
-        name: Of the file, for the message.
+        meta: The checkpoint's meta data; if it names no classes, there is nothing to refuse.
+        classes: Classes of the data set, in order; ``None`` if unknown, then nothing is refused.
+        name: Name of the file, for the message.
 
     Raises:
-        ValueError: If they differ in number, name or order.
+        ValueError: If the classes differ in number, name or order.
     """
     known = meta.get('dataset_meta') if isinstance(meta, dict) else None
     trained = known.get('classes') if isinstance(known, dict) else None

@@ -1,7 +1,8 @@
-"""What a picture file says of itself, read before its pixels are: the one place for its rules.
+"""Read the header of a picture file: size, channels, depth, orientation.
 
-A header costs microseconds for the usual JPEG and PNG, and saves decoding what would be refused: a
-file of a few bytes may claim 60000 x 60000 pixels.
+Reading a header takes microseconds for the usual JPEG and PNG files. It is read before the pixels,
+so that a file that must be refused is never decoded: a file of a few bytes may claim to have
+60000 x 60000 pixels. All rules about headers stand here.
 """
 
 import io
@@ -25,7 +26,8 @@ _MODE_CHANNELS = {
     'LA': 2, 'La': 2, 'PA': 2, 'RGB': 3, 'YCbCr': 3, 'LAB': 3, 'HSV': 3,
     'RGBA': 4, 'RGBa': 4, 'RGBX': 4, 'CMYK': 4,
 }  # fmt: skip
-# Whether rows and columns are exchanged first, and the directions in which they then run.
+# EXIF orientation -> whether rows and columns are swapped first, then the steps (1 or -1) along
+# rows and columns.
 _TURNS = {
     2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1), 5: (True, 1, 1), 6: (True, 1, -1),
     7: (True, -1, -1), 8: (True, -1, 1),
@@ -33,21 +35,21 @@ _TURNS = {
 
 
 class Header(NamedTuple):
-    """What a file says of itself.
+    """The header of a picture file.
 
     Args:
-        format: As Pillow calls it: ``'PNG'``, ``'TIFF'``.
-        width: In pixels, before it is turned.
-        height: In pixels, before it is turned.
-        pages: Pictures in the file: pages, frames of an animation.
+        format: Pillow's name of the file format, such as ``'PNG'`` or ``'TIFF'``.
+        width: In pixels, before the picture is turned upright.
+        height: In pixels, before the picture is turned upright.
+        pages: Number of pictures in the file, such as pages or frames of an animation.
         channels: Samples of a pixel, opacity included; 1 for a palette.
-        dtype: Of a sample, as numpy calls it: ``'uint16'``; ``'bool'`` for 1 bit.
-        color: ``'grey'``, ``'rgb'``, ``'palette'``, or what else the file says, such as
+        dtype: Numpy's name of a sample's type, such as ``'uint16'``; ``'bool'`` for 1 bit.
+        color: ``'grey'``, ``'rgb'``, ``'palette'``, or another name from the file, such as
             ``'CMYK'``.
         alpha: Whether the last channel is opacity.
-        inverted: Whether 0 is white (of a TIFF).
-        exif: The block that says, among other things, how the picture is to be turned.
-        turn: The same of a TIFF, where it is a tag of its own.
+        inverted: Whether 0 is white; only TIFF files can say so.
+        exif: The EXIF block; it holds the orientation, among other things.
+        turn: Orientation of a TIFF file, 1 to 8, which is a tag of its own there.
     """
 
     format: str
@@ -64,21 +66,22 @@ class Header(NamedTuple):
 
     @property
     def orientation(self) -> int:
-        """1 to 8, as EXIF counts; 1 is upright."""
+        """Orientation as a number of EXIF, 1 to 8; 1 is upright."""
         return _exif_orientation(self.exif) if self.exif else self.turn
 
     @property
     def depth(self) -> str:
-        """Channels and type, such as ``'5 x uint16'``."""
+        """Number of channels and type of a sample, such as ``'5 x uint16'``."""
         return f'{self.channels} x {self.dtype}'
 
 
 def read_bytes(path: str, *, backend_args: Optional[dict] = None) -> bytes:
-    """Read a file, local or not.
+    """Read the bytes of a file, local or not.
 
     Raises:
-        ValueError: If it is empty, cannot be read, or is no file at all: a folder, a pipe (whose
-            reading would never end), a link that leads nowhere.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, cannot be read, or is no regular file: a folder, a pipe
+            (reading it might never end) or a link that leads nowhere.
     """
     try:
         if backend_args is None and '://' not in path:
@@ -102,7 +105,7 @@ def read_bytes(path: str, *, backend_args: Optional[dict] = None) -> bytes:
 
 def _read_local(path: str) -> bytes:
     flags = os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
-    handle = os.open(path, flags)  # which does not wait for the other end of a pipe
+    handle = os.open(path, flags)  # O_NONBLOCK: do not wait for the other end of a pipe
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError(f'{path}: a folder, a pipe or a device, not a file; take it away')
@@ -113,10 +116,11 @@ def _read_local(path: str) -> bytes:
 
 
 def read_header(data: bytes) -> Header:
-    """Read what a file says of itself.
+    """Read the header from the bytes of a picture file.
 
     Raises:
-        Exception: Whatever a decoder raises at a damaged header; the caller names the file.
+        ValueError: If the size is zero, or so large that the file is taken for an attack.
+        Exception: Whatever a decoder raises for a damaged header; the caller names the file.
     """
     if data[:4] in _TIFF_STARTS:
         header = _tiff_header(data)
@@ -128,7 +132,7 @@ def read_header(data: bytes) -> Header:
         header = _other_header(data)
     if header.width < 1 or header.height < 1:
         raise ValueError(f'{header.width} x {header.height} pixels are none')
-    limit = 2 * (Image.MAX_IMAGE_PIXELS or 2**30)  # where Pillow, too, takes a file for a bomb
+    limit = 2 * (Image.MAX_IMAGE_PIXELS or 2**30)  # the limit of DecompressionBombError
     if header.width * header.height > limit:
         raise ValueError(
             f'it claims {header.width} x {header.height} pixels, and more than {limit} are taken '
@@ -142,9 +146,8 @@ def _png_header(data: bytes) -> Header:
     if data[12:16] != b'IHDR' or kind not in _PNG_CHANNELS:
         raise ValueError('no valid PNG header')
     pages, exif, name, place = 1, b'', b'', 8
-    while name != b'IEND' and place + 8 <= len(
-        data
-    ):  # chunk by chunk: length, name, content, checksum
+    # chunk by chunk: length, name, content, checksum
+    while name != b'IEND' and place + 8 <= len(data):
         length, name = struct.unpack_from('>I4s', data, place)
         if name == b'acTL':
             pages = struct.unpack_from('>I', data, place + 8)[0]
@@ -165,7 +168,7 @@ def _png_header(data: bytes) -> Header:
 
 
 def _jpeg_header(data: bytes) -> Header:
-    """Walk from marker to marker; further pictures behind the first, such as previews, are none."""
+    """Walk from marker to marker up to the first picture; ignore later ones, such as previews."""
     exif, place = b'', 2
     while place + 10 <= len(data):
         start, marker, length = struct.unpack_from('>BBH', data, place)
@@ -178,7 +181,7 @@ def _jpeg_header(data: bytes) -> Header:
             return Header('JPEG', width, height, 1, channels, dtype, color, exif=exif)
         if marker == 0xE1 and data[place + 4 : place + 10] == b'Exif\0\0':
             exif = data[place + 4 : place + 2 + length]
-        place += 1 if marker == 0xFF else 2 + length  # markers may be preceded by filling
+        place += 1 if marker == 0xFF else 2 + length  # fill bytes may stand before a marker
     raise ValueError('no size before the end of the file')
 
 
@@ -187,7 +190,7 @@ def _exif_orientation(block: bytes) -> int:
     try:
         exif.load(block)
         return _valid(exif.get(ORIENTATION, 1))
-    except Exception:  # a damaged block turns nothing, as for OpenCV
+    except Exception:  # like OpenCV, do not turn the picture if the block is damaged
         return 1
 
 
@@ -196,11 +199,11 @@ def _valid(orientation: Any) -> int:
 
 
 def _tiff_header(data: bytes) -> Header:
-    import tifffile  # only who has such files waits for it
+    import tifffile  # a slow import, needed for TIFF files only
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages.first
-        # Smaller copies behind the first page are no further pages.
+        # Smaller copies of the picture do not count as pages.
         others: Any = file.pages[1:]
         pages = 1 + sum(not other.is_reduced for other in others)
         color = _tiff_color(page, tifffile.PHOTOMETRIC)
@@ -255,7 +258,7 @@ def _color_of(mode: str) -> str:
 
 
 def turned(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn rows and columns as an EXIF orientation says."""
+    """Turn an image upright, given its EXIF orientation."""
     swapped, down, right = _TURNS.get(orientation, (False, 1, 1))
     image = image.swapaxes(0, 1) if swapped else image
     return image[::down, ::right]

@@ -1,15 +1,15 @@
-"""Labels, wherever they are read, scored or shown: what is ignored, the background, colors."""
+"""What all code agrees on about labels: the ignored value, the background class, the colors."""
 
 from collections.abc import Sequence
 from typing import Optional, TypeVar
 
-IGNORE = 255  # the label of pixels that do not count, in mmseg and here
-LOADERS = ('LoadAnnotations', 'LoadLabels')  # steps of a pipeline that read a mask
+IGNORE = 255  # label of pixels that do not count, the same as in mmseg
+LOADERS = ('LoadAnnotations', 'LoadLabels')  # pipeline steps that read a mask
 
 Color = tuple[int, int, int]  # red, green, blue, 0 to 255 each
 
-# Images without masks: the mark in a sample's meta data, and the value of ``gt_sem_seg`` where
-# there is image; all else there was added by padding.
+# For images without masks: UNLABELLED is the key in a sample's meta data. VALID is the value of
+# ``gt_sem_seg`` at pixels of the image; any other value there was added by padding.
 UNLABELLED = 'unlabelled'
 VALID = 1
 
@@ -17,7 +17,7 @@ T = TypeVar('T')
 
 
 def is_background(name: object) -> bool:
-    """Whether a class is called background, as ``_background_`` of LabelMe is, too."""
+    """Whether a class is called background; LabelMe's ``_background_`` is one, too."""
     return str(name).strip('_').lower() == 'background'
 
 
@@ -27,7 +27,7 @@ def background_of(classes: Sequence[str]) -> Optional[int]:
 
 
 def voc_palette(num_classes: int) -> list[list[int]]:
-    """Return the colors PASCAL VOC derives from the bits of a class index."""
+    """Compute the RGB colors that PASCAL VOC derives from the bits of each class index."""
     colors = []
     for index in range(num_classes):
         color, rest = [0, 0, 0], index
@@ -40,6 +40,6 @@ def voc_palette(num_classes: int) -> list[list[int]]:
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:
-    """Pick at most ``count`` items at equal distances: neighbours of a series are much alike."""
+    """Pick at most ``count`` items at equal distances: neighbours in a series look alike."""
     count = min(count, len(items))
     return [items[index * len(items) // count] for index in range(count)]

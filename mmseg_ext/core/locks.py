@@ -1,7 +1,9 @@
-"""One folder, one run: a lock that goes with its process, and is shared with its children.
+"""Lock the folder of a run, so that no two runs write to it at the same time.
 
-Who starts a run takes the lock alone, then shares it with its own children only, whom the
-environment tells. So a training that outlives the table that started it keeps others out.
+The process that starts a run first takes an exclusive lock, then turns it into a shared one. Its
+child processes read in an environment variable that they may share the lock. The system drops a
+lock when its process ends. If a table's process dies, the training that it started still holds
+the shared lock and keeps other runs out.
 """
 
 import contextlib
@@ -21,34 +23,36 @@ except ImportError:  # Windows: no such locks
     fcntl = None  # type: ignore[assignment]
 
 LOCK_FILE = '.lock'
-_OURS = 'MMSEG_EXT_LOCKED'  # folders that this process or its parent holds
-_PATIENCE_S = 2.0
+_OURS = 'MMSEG_EXT_LOCKED'  # variable: folders that this process or its parent locked
+_PATIENCE_S = 2.0  # how long a shared lock is tried for
+# errors of file systems that have no locks
 _UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 _held: list[int] = []
 
 
 def held() -> tuple[int, ...]:
-    """File descriptors of the locks, which children keep open."""
+    """File descriptors of the locks that this process holds; its children must inherit them."""
     return tuple(_held)
 
 
 @contextlib.contextmanager
 def locked(folder: PathLike, *, shared: bool = False) -> Iterator[bool]:
-    """Keep other runs out of a work folder, which is made.
+    """Keep other runs out of a work folder until the block ends; make the folder if needed.
 
-    A process may lock a folder that it or its parent has locked. The lock's file goes when nobody
-    needs it any more, and with it a folder that was made here and has got no content.
+    A process may lock a folder again that it or its parent has locked. The last process to leave
+    removes the lock file. Folders that were made here and are still empty are removed, too.
 
     Args:
-        folder: Of the run.
-        shared: Only keep runs from starting: of a test, beside a training or other tests.
+        folder: Work folder of the run.
+        shared: Take a shared lock, as a test does: other tests may work in the folder at the same
+            time, but no new run may start in it.
 
     Yields:
         Whether the folder was made here.
 
     Raises:
-        ValueError: If another process has it.
+        ValueError: If another process has locked the folder.
     """
     folder = Path(folder).absolute()
     made = _make(folder)
@@ -56,7 +60,7 @@ def locked(folder: PathLike, *, shared: bool = False) -> Iterator[bool]:
     shared = shared or str(folder) in (names or '').split(os.pathsep)
     stream = None if fcntl is None else _take(folder, shared)
     if stream is not None and not shared:
-        sweep(folder)  # nobody else writes here
+        sweep(folder)  # safe: nobody else writes here
     os.environ[_OURS] = f'{names or ""}{os.pathsep}{folder}'
     try:
         yield bool(made)
@@ -69,20 +73,20 @@ def locked(folder: PathLike, *, shared: bool = False) -> Iterator[bool]:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder; the folders that were made, the innermost first."""
+    """Make a folder; return it and the parents that had to be made, the innermost first."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return made
 
 
 def _take(folder: Path, shared: bool) -> Optional[IO[Any]]:
-    """Lock a folder; ``None`` where its file system has no locks."""
+    """Lock a folder; return the open lock file, or ``None`` if the file system has no locks."""
     until = time.monotonic() + (_PATIENCE_S if shared else 0)
     while True:
-        _make(folder)  # again: a run that failed may just have removed what it had made
+        _make(folder)  # again: a run that failed may just have removed the folder
         stream = (folder / LOCK_FILE).open('a')
         try:
-            # alone first, and only then shared: a second run must not get in
+            # first exclusive, so that a second run cannot get in; only then shared
             for kind in [fcntl.LOCK_SH] if shared else [fcntl.LOCK_EX, fcntl.LOCK_SH]:
                 fcntl.flock(stream, kind | fcntl.LOCK_NB)
             if _is_there(folder, stream):
@@ -105,7 +109,7 @@ def _take(folder: Path, shared: bool) -> Optional[IO[Any]]:
 
 
 def _is_there(folder: Path, stream: IO[Any]) -> bool:
-    """Whether a locked file is still the one of that name."""
+    """Whether the lock file that was opened is still the one in the folder."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), (folder / LOCK_FILE).stat())
     except FileNotFoundError:
@@ -114,7 +118,7 @@ def _is_there(folder: Path, stream: IO[Any]) -> bool:
 
 def _release(folder: Path, stream: IO[Any], made: list[Path]) -> None:
     _held.remove(stream.fileno())
-    with stream, contextlib.suppress(OSError):  # others share it, or the folder is not empty
+    with stream, contextlib.suppress(OSError):  # others share the lock, or a folder is not empty
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_there(folder, stream):
             (folder / LOCK_FILE).unlink()

@@ -1,10 +1,11 @@
-"""What a mask is, for every tool that opens one.
+"""Read masks: the same rules for every tool that opens one.
 
-One value, or one color, a pixel. A palette gives its indices, or, where colors are asked for, its
-colors; the orientation tag is obeyed as for images; opacity is dropped, and a mask that holds
-nothing else is refused, as are several pages, further channels (one per class) and fractions.
+A mask holds one value or one color per pixel. If it has a palette, its indices are read, or its
+colors on request. It is turned upright as images are. Opacity is dropped. A mask is refused if it
+has content in its opacity only, several pages, extra channels (one per class), or fractions.
 
-What is refused, or damaged, raises a ``ValueError`` of one line that names the file and the remedy.
+A file that is refused or damaged raises a ``ValueError`` of one line with the file and the remedy.
+Shape letters: H row, W column.
 """
 
 import io
@@ -20,12 +21,12 @@ from .tiff import read_tiff
 
 
 class StoredMask(NamedTuple):
-    """A mask as stored.
+    """A mask as stored in its file, but upright.
 
     Args:
         values: Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colors.
         palette: Colors of the values, ``(256, 3)`` RGB; ``None`` without a palette.
-        orientation: By which the file says that it is to be turned, as it was; 1 is upright.
+        orientation: EXIF orientation in the file, before the mask was turned; 1 is upright.
     """
 
     values: np.ndarray
@@ -33,13 +34,13 @@ class StoredMask(NamedTuple):
     orientation: int = 1
 
     def in_colors(self) -> np.ndarray:
-        """The colors of the mask, ``(H, W, 3)`` RGB, greys included."""
+        """Show the mask in colors, ``(H, W, 3)`` RGB; values without a palette become greys."""
         if self.palette is not None:
             return self.palette[self.values]
         return self.values if self.values.ndim == 3 else np.repeat(self.values[..., None], 3, 2)
 
     def used_palette(self) -> dict[int, tuple[int, int, int]]:
-        """The palette's color of each value that occurs; none, if each is its own grey."""
+        """Map each value that occurs to its palette color; empty if each is its own grey."""
         if self.palette is None:
             return {}
         used = {int(v): tuple(self.palette[v].tolist()) for v in np.unique(self.values)}
@@ -49,16 +50,16 @@ class StoredMask(NamedTuple):
 def read_mask(
     path: str, *, colors: bool = False, backend_args: Optional[dict] = None
 ) -> np.ndarray:
-    """Read a mask as stored, upright.
+    """Read the values of a mask, upright.
 
     Args:
-        path: Its file.
-        colors: Take the colors of a palette instead of its indices.
+        path: File of the mask.
+        colors: Return colors: those of the palette, or greys.
         backend_args: Arguments of mmengine's file backend.
 
     Returns:
-        Integers, ``(H, W)``, or ``(H, W, 3)`` in RGB order if the file holds colors, or
-        ``colors`` asks for them.
+        Integers, ``(H, W)``; or ``(H, W, 3)`` in RGB order if the file holds colors or
+        ``colors`` is set.
 
     Raises:
         ValueError: If the file cannot be decoded, or is no mask.
@@ -68,7 +69,7 @@ def read_mask(
 
 
 def read_stored_mask(path: str, *, backend_args: Optional[dict] = None) -> StoredMask:
-    """As :func:`read_mask`, with the palette if there is one."""
+    """As :func:`read_mask`, with the palette and the orientation."""
     data = read_bytes(path, backend_args=backend_args)
     with naming(path, 'a mask'):
         header = read_header(data)
@@ -80,14 +81,14 @@ def read_stored_mask(path: str, *, backend_args: Optional[dict] = None) -> Store
         values = _without_opacity(path, values)
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
-    # A grey mask saved as RGB, common with drawing programs, is an index mask after all.
+    # Drawing programs often save a grey mask as RGB: it holds class indices, not colors.
     if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]
     return StoredMask(_whole_numbers(path, values), stored.palette, header.orientation)
 
 
 def _refuse_no_mask(path: str, header: Header) -> None:
-    """Refuse what a header shows to be no mask."""
+    """Refuse a file whose header shows that it is no mask."""
     if header.pages > 1:
         raise ValueError(
             f'{path}: the mask has {header.pages} pages, and only one could be read: save one page '
@@ -111,7 +112,7 @@ def _decode_mask(data: bytes, header: Header) -> StoredMask:
     if header.format == 'TIFF':
         palette = _palette_of(data) if header.color == 'palette' else None
         return StoredMask(read_tiff(data, header, indices=True), palette)
-    if header.dtype == 'uint16' and header.channels > 1:  # which Pillow would cut to 8 bits
+    if header.dtype == 'uint16' and header.channels > 1:  # Pillow would cut it to 8 bits
         image = by_opencv(data, cv2.IMREAD_UNCHANGED)
         image = image[..., [2, 1, 0, *range(3, image.shape[2])]]
         return StoredMask(_narrowed(turned(image, header.orientation)))
@@ -122,7 +123,7 @@ def _decode_mask(data: bytes, header: Header) -> StoredMask:
 
 
 def _narrowed(image: np.ndarray) -> np.ndarray:
-    """Colors of 16 bits that are those of 8 bits stretched, as 8 bits; ids stay as they are."""
+    """Turn 16-bit colors that are stretched 8-bit colors back into these; leave class ids alone."""
     colors = image[..., :3]
     if (colors == colors[..., :1]).all() or (image % 257).any():
         return image
@@ -152,7 +153,11 @@ def _without_opacity(path: str, values: np.ndarray) -> np.ndarray:
 
 
 def _whole_numbers(path: str, mask: np.ndarray) -> np.ndarray:
-    """Make integers of the computer's own byte order of what a mask holds."""
+    """Turn the values of a mask into integers in the computer's own byte order.
+
+    Raises:
+        ValueError: If a value is no whole number.
+    """
     if mask.dtype == bool:
         return mask.astype(np.uint8)
     if mask.dtype.kind not in 'iuf':

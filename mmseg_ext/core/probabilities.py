@@ -1,7 +1,7 @@
-"""Probabilities and logits, from what segmentors hand out under the one name ``seg_logits``.
+"""Turn a segmentor's ``seg_logits`` into probabilities or logits, whichever of them they are.
 
-mmseg's heads of one channel hand out the sigmoid, and so do segmentors that resize or refine
-probabilities with theirs; all others hand out logits.
+In mmseg, ``seg_logits`` are already probabilities if the head has one channel (a sigmoid), or if
+the segmentor resizes or refines probabilities. Otherwise they are logits.
 Shape letters: K class, H row, W column.
 """
 
@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 def as_probabilities(scores_KHW: Tensor) -> Tensor:
-    """Probabilities of an image in float32, ``(K, H, W)``, of two classes at least."""
+    """Compute the probabilities of an image, float32, ``(K, H, W)``.
+
+    One channel, the probability of the foreground, becomes two: background and foreground.
+    """
     scores_KHW = scores_KHW.float()
     if len(scores_KHW) == 1:
         return torch.cat((1 - scores_KHW, scores_KHW))
@@ -18,9 +21,9 @@ def as_probabilities(scores_KHW: Tensor) -> Tensor:
 
 
 def as_logits(scores_KHW: Tensor) -> Tensor:
-    """Logits of an image in float32, of the same shape.
+    """Compute the logits of an image, float32, of the same shape.
 
-    log p is as good as the logits were, because the softmax of log p is p.
+    For probabilities p, log p serves as logits, because the softmax of log p is p.
     """
     scores_KHW = scores_KHW.float()
     if len(scores_KHW) == 1:

@@ -1,19 +1,19 @@
-"""The one place that decides what an image is, for every tool that opens one; see ``masks.py``.
+"""Read images: the same rules for every tool that opens one. ``masks.py`` has those for masks.
 
-Images of the rows, 8-bit BGR (``read_color``):
+``read_color`` reads an image as the papers' configs (the rows of their tables) see it, 8-bit BGR:
 
-- JPEG, PNG, WebP, BMP, GIF and what else OpenCV knows give the pixels that mmcv's loader gives. An
-  orientation tag is obeyed, in any format; opacity is dropped; a palette gives its colors, CMYK
-  becomes RGB, one bit black and white.
-- 16 bits give the upper eight. Where these hold next to nothing (12-bit data arrive as 0 to 15),
-  the file is refused, as are signed, 32-bit and floating-point files, and channels beyond color
-  and opacity: they are for ``LoadImage``.
-- Several pages, or frames, are no image.
+- JPEG, PNG, WebP, BMP, GIF and all other formats of OpenCV give the same pixels as mmcv's loader.
+  The image is turned upright if its file has an orientation tag. Opacity is dropped, a palette is
+  replaced by its colors, CMYK becomes RGB, and one bit becomes black and white.
+- Of 16 bits the upper eight are kept. A file is refused if these hold next to nothing, as with
+  12-bit data, which would become 0 to 15. Signed, 32-bit and floating-point files are refused, and
+  so are channels beyond color and opacity. ``LoadImage`` reads all of these.
+- A file with several pages or frames is refused.
 
-Images of any depth (``read_image``, for ``LoadImage``): the same files, with all channels and bits;
-the grey pages of a TIFF are channels. Pixels that are no numbers are refused.
+``read_image``, for ``LoadImage``, reads the same files with all their channels and bits. The grey
+pages of a TIFF become channels. NaN and infinite pixels are refused.
 
-What is refused, or damaged, raises a ``ValueError`` of one line that names the file and the remedy.
+A file that is refused or damaged raises a ``ValueError`` of one line with the file and the remedy.
 Shape letters: H row, W column, C channel.
 """
 
@@ -30,16 +30,16 @@ from .tiff import read_tiff
 
 _REPLACE = 'replace the file, or take it out of the split'
 _CUSTOM = 'in the pipeline of a config of your own'
-_DARK = 4096  # 12 bits stored in 16
-_FEW = 0.001  # share of the pixels
-PLAIN = {'grey': 1, 'palette': 1, 'rgb': 3}  # channels without opacity
+_DARK = 4096  # values below it fit into 12 bits
+_FEW = 0.001  # smallest share of brighter pixels
+PLAIN = {'grey': 1, 'palette': 1, 'rgb': 3}  # number of channels without opacity
 
-with contextlib.suppress(AttributeError):  # what goes wrong is said by the errors raised here
+with contextlib.suppress(AttributeError):  # the errors raised here say what went wrong
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class UnfitImageError(ValueError):
-    """The file is in order, and yet no 8-bit image without a loss that matters."""
+    """The file is valid, but as an 8-bit image it would lose what matters."""
 
 
 class Picture(NamedTuple):
@@ -47,7 +47,7 @@ class Picture(NamedTuple):
 
     Args:
         pixels: ``(H, W, C)``, upright.
-        header: What its file says of itself.
+        header: Header of its file.
     """
 
     pixels: np.ndarray
@@ -56,31 +56,31 @@ class Picture(NamedTuple):
 
 @contextlib.contextmanager
 def naming(path: str, what: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one line that names the file."""
+    """Turn any error of a decoder into a ``ValueError`` of one line that names the file."""
     try:
         yield
     except UnfitImageError:
         raise
-    except Exception as error:  # decoders raise anything at a damaged file
+    except Exception as error:  # decoders raise any kind of error for a damaged file
         reason = ' '.join(str(error).split()) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):  # whose text is a place in memory
+        if isinstance(error, UnidentifiedImageError):  # its message holds only a memory address
             reason = 'no known format'
         remedy = 'pip install imagecodecs' if 'imagecodecs' in reason else _REPLACE
         raise ValueError(f'{path}: cannot be decoded as {what} ({reason}); {remedy}') from error
 
 
 def read_color(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
-    """Read an image as the rows see it, ``(H, W, 3)`` uint8 BGR, upright.
+    """Read an image as the papers' configs see it, ``(H, W, 3)`` uint8 BGR, upright.
 
     Raises:
-        UnfitImageError: If it is more than 8-bit grey or color.
+        UnfitImageError: If the file holds more than 8-bit grey or color can show.
         ValueError: If the file cannot be decoded.
     """
     return read_color_picture(path, backend_args=backend_args).pixels
 
 
 def read_color_picture(path: str, *, backend_args: Optional[dict] = None) -> Picture:
-    """As :func:`read_color`, with what the file says of itself."""
+    """As :func:`read_color`, with the header of the file."""
     data = read_bytes(path, backend_args=backend_args)
     with naming(path, 'an image'):
         header = read_header(data)
@@ -96,7 +96,7 @@ def read_color_picture(path: str, *, backend_args: Optional[dict] = None) -> Pic
 
 
 def _refuse_unfit(path: str, header: Header) -> None:
-    """Refuse what a header shows to be no 8-bit image."""
+    """Refuse a file whose header shows that it is no 8-bit image."""
     if header.pages > 1:
         channels = header.pages if header.channels == 1 and header.format == 'TIFF' else 0
         also = f', or take them as channels, LoadImage(channels={channels}) {_CUSTOM}'
@@ -128,7 +128,7 @@ def _unfit_channels(path: str, header: Header) -> str:
 
 
 def _refuse_dark(path: str, image: np.ndarray) -> None:
-    """Refuse 16 bits of which the upper eight, which the rows read, hold next to nothing."""
+    """Refuse a 16-bit image if its upper eight bits, which alone are kept, hold next to nothing."""
     largest = int(image.max())
     bright = largest >= 2**15 and (image >= _DARK).mean() >= _FEW
     if largest and not bright:
@@ -143,7 +143,7 @@ def _refuse_dark(path: str, image: np.ndarray) -> None:
 
 
 def _color_of(path: str, image: np.ndarray, header: Header) -> np.ndarray:
-    """Make ``(H, W, 3)`` uint8 of what a TIFF holds."""
+    """Turn the pixels of a TIFF into ``(H, W, 3)`` uint8."""
     plain = PLAIN.get(header.color, 3) if header.color != 'palette' else 3
     spare = image[..., plain:]
     if not header.alpha and spare.size and (spare != spare[0, 0]).any():
@@ -158,9 +158,9 @@ def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
     """Read an image with all its channels and bits, upright.
 
     Returns:
-        ``(H, W, C)`` in the dtype of the file, one bit as 0 and 255. What the file calls red,
-        green, blue (and alpha) comes in OpenCV's order, blue first; channels without a name keep
-        the file's order. The grey pages of a TIFF are taken as channels.
+        ``(H, W, C)`` in the dtype of the file; one bit becomes 0 and 255. Color channels (and
+        alpha) are in OpenCV's order, blue first. Channels without a color keep the file's order.
+        The grey pages of a TIFF become channels.
 
     Raises:
         ValueError: If the file cannot be decoded, or a pixel is NaN or infinite.
@@ -169,7 +169,7 @@ def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
 
 
 def read_picture(path: str, *, backend_args: Optional[dict] = None) -> Picture:
-    """As :func:`read_image`, with what the file says of itself."""
+    """As :func:`read_image`, with the header of the file."""
     data = read_bytes(path, backend_args=backend_args)
     with naming(path, 'an image'):
         header = read_header(data)
@@ -184,10 +184,10 @@ def read_picture(path: str, *, backend_args: Optional[dict] = None) -> Picture:
 
 
 def read_shown(path: str) -> np.ndarray:
-    """Read an image to be looked at: as the rows see it, or, where they cannot, in full.
+    """Read an image to show it: as the papers' configs see it, or in full if they refuse it.
 
     Returns:
-        ``(H, W, 3)`` uint8 BGR, or what :func:`read_image` gives.
+        ``(H, W, 3)`` uint8 BGR, or the result of :func:`read_image`.
 
     Raises:
         ValueError: If the file cannot be decoded.
@@ -210,7 +210,7 @@ def _refuse_not_finite(path: str, image: np.ndarray) -> None:
 
 
 def _decode(data: bytes, header: Header) -> np.ndarray:
-    """Decode with all channels and bits, ``(H, W, C)``, colors as BGR."""
+    """Decode all channels and bits, ``(H, W, C)``, colors as BGR."""
     if header.format == 'TIFF':
         image = read_tiff(data, header)
         image = image if image.ndim == 3 else image[..., None]
@@ -223,7 +223,14 @@ def _decode(data: bytes, header: Header) -> np.ndarray:
 
 
 def by_opencv(data: bytes, flag: int) -> np.ndarray:
-    """Decode as OpenCV does, ``(H, W)`` or ``(H, W, C)``; ``ValueError`` if it cannot."""
+    """Decode with OpenCV.
+
+    Returns:
+        ``(H, W)`` or ``(H, W, C)``.
+
+    Raises:
+        ValueError: If OpenCV cannot decode it.
+    """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     if image is None:
         raise ValueError('OpenCV finds no complete image in it')

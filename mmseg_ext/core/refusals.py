@@ -1,7 +1,6 @@
-"""What the system refuses to do: which file, why, and what helps.
+"""Explain in one line what the system refused: which file, why, and what the user can do.
 
-A full disk, a read-only file system, a quota, a name that is too long: the user's to mend, so that
-each gets one line.
+Examples are a full disk, a read-only file system, a used-up quota and a name that is too long.
 """
 
 import errno
@@ -30,36 +29,39 @@ _TEXTS = {
     'EEXIST': 'it is there already: give another name',
 }
 _REMEDIES = {getattr(errno, name, -1): text for name, text in _TEXTS.items()}
-# A mistake of the program, whatever the system says.
+# These are bugs of the program, which no user can mend.
 _MISTAKES = (errno.EBADF, errno.EFAULT, errno.ECHILD, errno.ESRCH)
 _OF_THE_DISK = {
     getattr(errno, name, -1) for name in ('ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ESTALE', 'EMFILE')
 }
-# What torch says when it cannot write, in place of the system's reason.
+# Parts of the messages of torch when it cannot write. They lack the system's reason.
 _OF_TORCH = ('PytorchStreamWriter failed', 'inline_container.cc', 'basic_ios::clear')
 
 
 def is_refused_write(error: BaseException) -> bool:
-    """Whether torch could not write a file; it raises RuntimeError without the reason."""
+    """Whether an error is torch's ``RuntimeError`` for a file that it could not write."""
     return isinstance(error, RuntimeError) and any(part in str(error) for part in _OF_TORCH)
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error of the system is the program's, and no user can mend it."""
+    """Whether an error of the system shows a bug of the program, which no user can mend."""
     return isinstance(error, OSError) and error.errno in _MISTAKES
 
 
 def is_of_the_disk(error: BaseException) -> bool:
-    """Whether the system refuses to write anything there, and not this one file."""
+    """Whether an error concerns the whole disk or process, and not only this one file."""
     return isinstance(error, OSError) and error.errno in _OF_THE_DISK
 
 
 def as_refusal(error: BaseException, path: Optional[Path] = None) -> BaseException:
-    """The error with the file's name and the system's reason, if the system refused.
+    """Add the file's name and the system's reason to an error, if the system refused something.
 
     Args:
-        error: Any; others are returned as they are.
-        path: The file that was written to, if it is known.
+        error: Any error. If it is no refusal of the system, it is returned as it is.
+        path: The file that was written to, if known.
+
+    Returns:
+        An ``OSError`` with number, reason and file name, or ``error`` itself.
     """
     if is_refused_write(error):
         path = path or _file_of(error.__traceback__)
@@ -69,7 +71,7 @@ def as_refusal(error: BaseException, path: Optional[Path] = None) -> BaseExcepti
         )
     if not isinstance(error, OSError) or error.errno is None:
         return error
-    unfinished = str(error.filename or '').endswith('.part')  # no name that the user knows
+    unfinished = str(error.filename or '').endswith('.part')  # a name that the user does not know
     if error.filename and not (unfinished and path):
         return error
     path = path or _file_of(error.__traceback__)
@@ -78,7 +80,7 @@ def as_refusal(error: BaseException, path: Optional[Path] = None) -> BaseExcepti
 
 
 def describe(error: OSError) -> str:
-    """One line on what the system refused: the file, the reason, the remedy."""
+    """Say in one line what the system refused: the file, the reason, the remedy."""
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, '')
     name = error.filename if isinstance(error.filename, (str, os.PathLike)) else ''
@@ -105,7 +107,7 @@ def _reason(path: Path) -> int:
 
 
 def _file_of(trace: Optional[TracebackType]) -> Optional[Path]:
-    """The file that was open where an error arose: the system's refusal of a write names none."""
+    """Find the file that was open for writing where an error arose; a failed write names none."""
     for frame, _ in reversed(list(traceback.walk_tb(trace))):
         names = [_name_of(value) for value in list(frame.f_locals.values())]
         if frame.f_code.co_filename.endswith('serialization.py'):  # torch opens it out of sight
@@ -117,7 +119,7 @@ def _file_of(trace: Optional[TracebackType]) -> Optional[Path]:
 
 
 def _name_of(value: Any) -> Optional[str]:
-    """Name of a file that is open for writing."""
+    """Name of a file object that is open for writing, else ``None``."""
     if not isinstance(value, io.IOBase):
         return None
     try:

@@ -1,6 +1,7 @@
-"""Which checkpoints of a run are whole: to go on from, to test, the best. Nothing is written here.
+"""Find the checkpoints of a run: the last, the best, the one to resume from. Writes nothing.
 
-Only a file that can be read to its last byte counts, whatever names or dates say.
+A checkpoint counts only if it can be read to its last byte, whatever its name or date says. Such a
+checkpoint is called whole.
 """
 
 import re
@@ -15,21 +16,21 @@ from .files import PathLike
 from .fitting import weights_of
 
 LAST_NOTE = 'last_checkpoint'  # file in a run's folder that names its last checkpoint
-# In a checkpoint's message hub: iteration of the last validation that is done. mmengine logs what
-# begins with 'val'.
+# Key in a checkpoint's message hub: the iteration of the last completed validation. The name must
+# not begin with 'val', because mmengine logs such values.
 VALIDATED = 'last_validation'
 
 
 @dataclass(frozen=True)
 class Resumable:
-    """Where a stopped training can go on.
+    """The checkpoint from which a stopped training can be resumed.
 
     Args:
         path: The last whole checkpoint, ``None`` if there is none.
-        skipped: Newer ones that are not, each with the reason.
-        iteration: Steps that ``path`` has behind it.
-        meta: What ``path`` says of itself.
-        validated: Iteration of its last validation that was done, ``None`` without any.
+        skipped: Newer checkpoints that cannot be resumed from, each with the reason.
+        iteration: Iterations that were trained up to ``path``.
+        meta: Meta data of ``path``.
+        validated: Iteration of the last completed validation in ``path``, ``None`` if none was.
     """
 
     path: Optional[Path]
@@ -41,7 +42,16 @@ class Resumable:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What was found in a file; ``problem`` is empty for a whole one."""
+    """What was found in a checkpoint file.
+
+    Args:
+        problem: Why the file cannot be read; empty if it is whole.
+        iteration: Iterations that were trained, 0 if unknown.
+        lacking: Why the training cannot be resumed from it; empty if it can.
+        best: Names of the best checkpoints, as the run noted them.
+        meta: The checkpoint's meta data.
+        validated: Iteration of the last completed validation.
+    """
 
     problem: str
     iteration: int = 0
@@ -52,13 +62,13 @@ class _Facts:
 
 
 def find_resumable(folder: PathLike) -> Resumable:
-    """The last whole checkpoint that a stopped training can go on from, by its iteration.
+    """Find the checkpoint with most iterations from which a stopped training can be resumed.
 
     Args:
-        folder: Of the run.
+        folder: Work folder of the run.
 
     Returns:
-        It, and those that were skipped because they are damaged or hold too little.
+        That checkpoint, and the newer ones, which are damaged or incomplete.
     """
     skipped: list[tuple[Path, str]] = []
     for path in regular_checkpoints(folder):
@@ -71,16 +81,16 @@ def find_resumable(folder: PathLike) -> Resumable:
 
 
 def began_with(meta: Optional[dict], start: str) -> bool:
-    """Whether a training, by what its checkpoint says of itself, began with these weights."""
+    """Whether the meta data of a checkpoint say that its training started from these weights."""
     began = settings_of(meta).get('load_from')
     return bool(began) and Path(str(began)).absolute() == Path(start).absolute()
 
 
 def last_checkpoint(folder: PathLike) -> Path:
-    """The whole checkpoint with most iterations behind it, whatever its score.
+    """Find the whole checkpoint with most iterations, whatever its score.
 
     Raises:
-        FileNotFoundError: If there is none, with those that are damaged.
+        FileNotFoundError: If there is none; the message names the damaged ones.
     """
     broken = []
     for path in regular_checkpoints(folder):
@@ -93,10 +103,10 @@ def last_checkpoint(folder: PathLike) -> Path:
 
 
 def best_checkpoint(folder: PathLike) -> Path:
-    """The best checkpoint of a run as the run itself has noted it, else the latest one, whole.
+    """Find the whole checkpoint that the run noted as its best, else the latest ``best_*.pth``.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is none; the message names the damaged ones.
     """
     found = sorted(best_files(folder), key=lambda path: path.stat().st_mtime, reverse=True)
     if len(found) > 1:
@@ -113,10 +123,10 @@ def best_checkpoint(folder: PathLike) -> Path:
 
 
 def best_or_last(folder: PathLike) -> Path:
-    """The best checkpoint of a run, else the last, else the only one there is.
+    """Find the best checkpoint of a run, else the last one, else the newest with another name.
 
     Raises:
-        FileNotFoundError: If none is whole.
+        FileNotFoundError: If there is none.
     """
     for choose in (best_checkpoint, last_checkpoint):
         try:
@@ -133,7 +143,7 @@ def best_or_last(folder: PathLike) -> Path:
 
 
 def _noted_best(folder: Path) -> tuple[str, ...]:
-    """Names of the best checkpoints in the notes of the last whole one."""
+    """Names of the best checkpoints, as noted in the last whole checkpoint."""
     for path in regular_checkpoints(folder):
         facts = _facts(path)
         if not facts.problem:
@@ -147,32 +157,32 @@ def is_whole(path: PathLike) -> bool:
 
 
 def number_of(path: Path) -> int:
-    """Iterations, or epochs, in the name of a checkpoint that a run writes at intervals; else 0."""
+    """Iterations or epochs in the name of a checkpoint that a run writes at intervals; else 0."""
     named = re.fullmatch(r'(?:iter|epoch)_(\d+)', path.stem)
     return int(named[1]) if named else 0
 
 
 def final_name(loop: Mapping[str, Any]) -> str:
-    """Name of the checkpoint with which a training ends.
+    """Name of the checkpoint that a training writes last.
 
     Args:
-        loop: The config's ``train_cfg``.
+        loop: ``train_cfg`` of the config.
     """
     length = loop.get('max_iters')
     return f'epoch_{loop.get("max_epochs")}.pth' if length is None else f'iter_{length}.pth'
 
 
 def best_files(folder: PathLike) -> list[Path]:
-    """Checkpoints that a run has kept for their score, whole or not."""
+    """List the checkpoints that a run has kept for their score, whole or not."""
     return sorted(Path(folder).glob('best_*.pth'))
 
 
 def regular_checkpoints(folder: PathLike) -> list[Path]:
-    """Checkpoints that a run writes at intervals, the one with most iterations first."""
+    """List the checkpoints that a run writes at intervals, the one with most iterations first."""
     found = [path for path in Path(folder).glob('*.pth') if number_of(path)]
     if len({path.stem.partition('_')[0] for path in found}) < 2:
         return sorted(found, key=number_of, reverse=True)
-    # epochs and iterations in one folder: only the files themselves say how far they are
+    # names count epochs and iterations: compare the iterations that the files hold
     return sorted(found, key=lambda path: (_facts(path).iteration, path.name), reverse=True)
 
 
@@ -186,7 +196,7 @@ def _facts(path: Path) -> _Facts:
 
 @lru_cache(256)
 def _read_facts(path: Path, *_: int) -> _Facts:
-    """Read a file once for each of its versions."""
+    """Read the facts of a file; the cache holds while its time, size and inode stay the same."""
     try:
         content = read_checkpoint(path)
         weights_of(content, path)
@@ -204,7 +214,7 @@ def _is_count(value: Any) -> bool:
 
 
 def lacking(path: PathLike, content: dict) -> str:
-    """Say what a whole checkpoint lacks for going on; empty if nothing."""
+    """Say why a training cannot be resumed from a whole checkpoint; empty if it can."""
     meta: Any = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     if not _is_count(meta.get('iter')) or not _is_count(meta.get('epoch')):

@@ -1,4 +1,4 @@
-"""Checkpoints of semi-supervised runs hold several networks, each under its prefix."""
+"""Select one of the networks in a semi-supervised checkpoint, where each has its own prefix."""
 
 from typing import Optional
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from .files import PathLike
 from .words import check_choice
 
-NETWORKS = ('teacher', 'student', 'peer')  # the first one that is there is what is tested
+NETWORKS = ('teacher', 'student', 'peer')  # the first of these in a file is the one that is tested
 
 
 def networks_in(state: dict[str, Tensor]) -> list[str]:
-    """Networks that weights belong to, the tested one first; empty for a plain segmentor's."""
+    """List the networks in a checkpoint, the tested one first; empty for a plain segmentor."""
     found = {key.partition('.')[0] for key in state}
     return [name for name in NETWORKS if name in found] if 'student' in found else []
 
@@ -19,12 +19,13 @@ def networks_in(state: dict[str, Tensor]) -> list[str]:
 def weights_of_network(
     state: dict[str, Tensor], name: PathLike, *, which: Optional[str] = None
 ) -> dict[str, Tensor]:
-    """Weights of one network, under the names that a plain segmentor has.
+    """Select the weights of one network and rename them as in a plain segmentor.
 
     Args:
-        state: Of a checkpoint; a plain segmentor's is returned as it is, unless ``which`` is given.
-        name: Of the file, for messages.
-        which: One of ``NETWORKS``; ``None`` takes the one that is tested.
+        state: Weights of a checkpoint. Those of a plain segmentor are returned unchanged if
+            ``which`` is ``None``.
+        name: Name of the file, for messages.
+        which: One of ``NETWORKS``; ``None`` selects the one that is tested.
 
     Raises:
         ValueError: If the file holds no such network.

@@ -1,8 +1,9 @@
-"""How a run ends that is asked to: at once, or at its next step if it trains.
+"""End a process that is asked to stop by a signal: at once or, if it trains, after its step.
 
-A terminal asks by SIGINT, or SIGHUP when it closes, a scheduler by SIGTERM, or beforehand by a
-signal of the job's choice (SIGUSR1, SIGUSR2). The exit status is the shell's, 128 and the signal's
-number: 143 for SIGTERM, 130 for SIGINT, 129 for SIGHUP, 138 for SIGUSR1, 140 for SIGUSR2.
+A terminal sends SIGINT on Ctrl-C and SIGHUP when it closes. A scheduler sends SIGTERM, and some
+time before that a signal that the job has chosen (SIGUSR1 or SIGUSR2). The exit status is 128 plus
+the signal's number, as in a shell: 143 for SIGTERM, 130 for SIGINT, 129 for SIGHUP, 138 for
+SIGUSR1, 140 for SIGUSR2.
 """
 
 import atexit
@@ -21,7 +22,8 @@ from typing import Any, Optional
 _NAMES = ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
-# One request may come twice: from the terminal or the scheduler, and from the parent or torchrun.
+# The terminal or the scheduler signals all processes, and the parent or torchrun passes the signal
+# on: the same request may come twice. A signal within this time counts as the same request.
 REPEATED_S = 1.0
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -32,9 +34,9 @@ class Stopped(SystemExit):
     """The process was asked to end.
 
     Args:
-        number: Of the signal.
-        advice: What was kept and how to go on.
-        kept: Whether the run has kept something that it can go on from.
+        number: Number of the signal.
+        advice: Tells the user what was saved and how to go on.
+        kept: Whether the run saved something that it can be resumed from.
     """
 
     def __init__(self, number: int, advice: str = '', *, kept: bool = False) -> None:
@@ -49,27 +51,27 @@ class Stopped(SystemExit):
 
 
 def signal_of(status: int) -> Optional[int]:
-    """The signal that a child's exit status tells of, ``None`` if it ended otherwise."""
+    """The signal that ended a child, by its exit status; ``None`` if it ended otherwise."""
     number = -status if status < 0 else status - 128
     return number if number in SIGNALS else None
 
 
 class _Requests:
-    """What this process was asked, and whether it answers at once."""
+    """The last request to end this process, and whether the answer waits for the step's end."""
 
     def __init__(self) -> None:
         self.handled = False
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was asked."""
+        """Forget earlier requests."""
         self.waits = False
         self.number: Optional[int] = None
         self.at = 0.0
         self.tell: list[Callable[[int, bool], None]] = []
 
     def receive(self, number: int, frame: Any = None) -> None:
-        """Answer a signal: now, or, while a step runs, when it has ended."""
+        """Note a signal and pass it on; end now, unless the process waits for the end of a step."""
         repeated = self.number is not None
         if repeated and time.monotonic() - self.at < REPEATED_S:
             return
@@ -85,10 +87,10 @@ _requests = _Requests()
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """End this process by :class:`Stopped` when it is asked to.
+    """Raise :class:`Stopped` in this process when a signal asks it to end.
 
-    A signal that was ignored before stays so, as ``nohup`` wants it. Does nothing within itself,
-    and in any thread but the first, where Python sets no handlers.
+    Signals that were ignored before stay ignored, because ``nohup`` relies on that. A nested call
+    does nothing, nor does a call outside the main thread, where Python cannot set handlers.
     """
     if _requests.handled or threading.current_thread() is not threading.main_thread():
         yield
@@ -97,7 +99,7 @@ def handled() -> Iterator[None]:
     before = {number: old for number, old in before.items() if old != signal.SIG_IGN}
     _requests.reset()
     _requests.handled = True
-    if 'TORCHELASTIC_RUN_ID' in os.environ:  # a killed torchrun leaves its processes behind
+    if 'TORCHELASTIC_RUN_ID' in os.environ:  # else a killed torchrun leaves its processes behind
         die_with_parent()
     for number in before:
         signal.signal(number, _requests.receive)
@@ -110,7 +112,7 @@ def handled() -> Iterator[None]:
 
 
 def wait_for_step(waits: bool = True) -> None:
-    """Say whether signals wait for the end of a step, which then asks :func:`requested`."""
+    """Set whether signals wait for the end of a step; the caller then asks :func:`requested`."""
     _requests.waits = waits
 
 
@@ -121,13 +123,14 @@ def requested() -> Optional[int]:
 
 @contextlib.contextmanager
 def told(tell: Callable[[int, bool], None]) -> Iterator[None]:
-    """Pass requests on and wait, for a child, say; then end.
+    """Pass signals on, for example to a child process, and end only after the block.
 
     Args:
-        tell: Called with the signal, and whether it is a second request, which ends at once.
+        tell: Called with the signal, and with whether it is a repeated request. A repeated request
+            ends this process at once.
 
     Raises:
-        Stopped: At the end of the block, if there was a request.
+        Stopped: At the end of the block, if a signal asked for the end.
     """
     before, _requests.waits = _requests.waits, True
     _requests.tell.append(tell)
@@ -141,13 +144,16 @@ def told(tell: Callable[[int, bool], None]) -> Iterator[None]:
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> None:
-    """Let the kernel send this process a signal when its parent is gone; on Linux only."""
+    """Let the kernel send this process a signal when its parent dies; works on Linux only."""
     if _LIBC is not None:
         _LIBC.prctl(_SET_DEATH_SIGNAL, int(number))
 
 
 def _shield_worker(_: Any) -> None:
-    """In a worker of a data loader: only its parent ends it, which still needs it for a step."""
+    """In a data loader's worker, block signals: the parent needs the worker to finish its step.
+
+    The worker is killed when its parent dies. Other forked processes are left as they are.
+    """
     target = getattr(multiprocessing.current_process(), '_target', None)
     if _requests.handled and str(getattr(target, '__module__', '')).startswith('torch.utils.data'):
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -159,10 +165,10 @@ if hasattr(os, 'fork'):
 
 
 def end_workers() -> None:
-    """End the workers of data loaders that are left."""
+    """Kill the child processes that are left, such as the workers of data loaders."""
     left = multiprocessing.active_children()
     if left and hasattr(signal, 'SIGCHLD'):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would call it a failure
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would report a failure
     for child in left:
         child.kill()
         child.join()

@@ -1,9 +1,9 @@
-"""The pixels of a TIFF file, whatever its depth, channels, order of bytes and compression.
+"""Read the pixels of a TIFF file of any depth, number of channels, byte order and compression.
 
-Pillow reads the usual kinds, LZW, JPEG and fax compression among them. It cuts 16-bit colors to 8
-bits and does not know further channels: these are read by tifffile, which needs a package of its
-own for some compressions (OpenCV helps out with 16 bits), and fills up what a damaged file lacks,
-so that is looked for before.
+Pillow reads the usual files, also with LZW, JPEG or fax compression. But it cuts 16-bit colors to 8
+bits and knows no extra channels, so tifffile reads such files. Tifffile has two weaknesses. It
+needs another package for some compressions; without that package OpenCV is tried. It also fills
+the gaps of a damaged file with zeros, so gaps are looked for first.
 Shape letters: H row, W column, C channel.
 """
 
@@ -18,35 +18,35 @@ from PIL import Image, UnidentifiedImageError
 
 from .headers import Header, turned
 
-logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # errors are raised here, and named
+logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # the errors raised here name the file
 
 
 def read_tiff(data: bytes, header: Header, *, indices: bool = False) -> np.ndarray:
     """Read a TIFF file, upright.
 
     Args:
-        data: The file.
-        header: What it says of itself.
-        indices: Take the indices of a palette instead of its colors.
+        data: The bytes of the file.
+        header: The file's header.
+        indices: Return the indices of a palette instead of its colors.
 
     Returns:
-        ``(H, W)`` or ``(H, W, C)``, colors as RGB; one bit as bool with ``indices``, else as 0
-        and 255. Grey pages are channels.
+        ``(H, W)`` or ``(H, W, C)``, colors as RGB. Samples of one bit are bool with ``indices``,
+        else 0 and 255. Grey pages become channels.
 
     Raises:
-        Exception: What a decoder raises at a damaged file; the caller names it.
+        Exception: Whatever a decoder raises for a damaged file; the caller names the file.
     """
     plain = header.dtype in ('bool', 'uint8') and header.pages == 1
     extra = header.channels - (3 if header.color == 'rgb' else 1) - header.alpha
     if plain and (extra == 0 or header.color not in ('grey', 'rgb', 'palette')):
-        with contextlib.suppress(UnidentifiedImageError):  # BigTIFF of the other order of bytes
+        with contextlib.suppress(UnidentifiedImageError):  # Pillow opens no big-endian BigTIFF
             return _by_pillow(data, header, indices)
     return _by_tifffile(data, header)
 
 
 def _by_pillow(data: bytes, header: Header, indices: bool) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
-        image.load()  # which turns it as its tag says
+        image.load()  # also turns it upright, as its tag says
         if header.color == 'palette' and not indices:
             return np.array(image.convert('RGB'))
         if header.color not in ('grey', 'rgb', 'palette'):
@@ -56,7 +56,7 @@ def _by_pillow(data: bytes, header: Header, indices: bool) -> np.ndarray:
 
 
 def _by_tifffile(data: bytes, header: Header) -> np.ndarray:
-    import tifffile  # only who has such files waits for it
+    import tifffile  # a slow import, needed for few files
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
@@ -69,7 +69,7 @@ def _by_tifffile(data: bytes, header: Header) -> np.ndarray:
                 raise
             image = _by_opencv(data, header, error)
         axes = series.axes
-    if image.ndim == 3 and axes[-1] == 'X':  # channels or pages come first
+    if image.ndim == 3 and axes[-1] == 'X':  # channels or pages are the first axis
         image = image.transpose(1, 2, 0)
     if image.ndim not in (2, 3):
         raise ValueError(f'its {image.ndim} axes {axes} are not rows, columns and channels')
@@ -86,7 +86,7 @@ def _refuse_other_pages(series: Any, header: Header) -> None:
 
 
 def _refuse_gaps(file: Any, size: int) -> None:
-    """Tifffile reads zeros where a damaged file has lost its pixels."""
+    """Refuse a file that has lost pixels, for which tifffile would return zeros."""
     for page in file.pages:
         places = zip(page.dataoffsets, page.databytecounts)
         if any(count == 0 or offset + count > size for offset, count in places):
@@ -94,9 +94,9 @@ def _refuse_gaps(file: Any, size: int) -> None:
 
 
 def _by_opencv(data: bytes, header: Header, error: Exception) -> np.ndarray:
-    """Help out where tifffile lacks a codec: OpenCV reads grey pages and three colors rightly."""
+    """Decode with OpenCV where tifffile lacks a codec, if the file is grey or has three colors."""
     known = header.channels == 1 or (header.color == 'rgb' and header.channels == 3)
-    if not known or header.orientation != 1:  # which OpenCV would obey, unlike tifffile
+    if not known or header.orientation != 1:  # OpenCV turns the image, tifffile does not
         raise error
     done, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if not done or len(pages) != header.pages:

@@ -1,4 +1,4 @@
-"""What is said to a user: one line for an error, the name that was meant, how a tool is called."""
+"""Words for the user: an error in one line, did-you-mean hints, how to call a tool."""
 
 import difflib
 import re
@@ -9,15 +9,16 @@ from pathlib import Path
 from . import refusals
 
 USER_ERRORS = (ValueError, KeyError, OSError, ImportError)
-_LONG = 1000  # no name is longer
-_WORD = 100  # letters of a name that are compared, which takes time by their square
-_OFFERED = 2  # names
+_LONG = 1000  # letters; longer words of a message are shortened, no name is that long
+_WORD = 100  # letters of a name that are compared; the time grows with their square
+_OFFERED = 2  # names that a hint offers at most
 
 
 def message_of(error: BaseException) -> str:
-    """One line that says what went wrong.
+    """Say in one line what went wrong.
 
-    A data loader's worker hands on its error as text, traceback included: the last line counts.
+    A data loader's worker passes its error on as text that includes the traceback. Of such a text
+    the last line is used.
     """
     error = refusals.as_refusal(error)
     if isinstance(error, OSError) and error.errno is not None:
@@ -26,18 +27,20 @@ def message_of(error: BaseException) -> str:
     if 'Original Traceback' in text:
         lines = [line for line in text.strip().splitlines() if line and not line.startswith(' ')]
         text = re.sub(r'^[\w.]*(Error|Exception): ', '', lines[-1])
-    # a file may hold a word of any length, and its message repeats it
+    # a message may repeat a word from a file, which may be of any length
     words = [word if len(word) < _LONG else f'{word[:100]}...{word[-50:]}' for word in text.split()]
     return ' '.join(words) or type(error).__name__
 
 
 def nearest(word: object, known: Iterable[str], *, likeness: float = 0.6) -> list[str]:
-    """Names that are most like a misspelt one, the best first; upper and lower case count alike.
+    """Find the known names that are most similar to a misspelt one, the best first.
+
+    Upper and lower case are the same.
 
     Args:
-        word: What was given.
-        known: What there is.
-        likeness: From 0 to 1, for the same name; what is less alike is left out.
+        word: The misspelt name.
+        known: The names that exist.
+        likeness: Smallest similarity that counts, from 0 to 1 (the same name).
     """
     spelt = {name.lower(): name for name in reversed(list(known))}
     close = difflib.get_close_matches(str(word)[:_WORD].lower(), spelt, n=_OFFERED, cutoff=likeness)
@@ -45,18 +48,18 @@ def nearest(word: object, known: Iterable[str], *, likeness: float = 0.6) -> lis
 
 
 def did_you_mean(names: Iterable[object]) -> str:
-    """``'did you mean depth or width?'``, or nothing without names."""
+    """Ask ``'did you mean depth or width?'``; empty without names."""
     text = ' or '.join(map(str, names))
     return text and f'did you mean {text}?'
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """Say that there is no such name, which one may have been meant, and what there is.
+    """Say that a name does not exist, which one may have been meant, and which ones exist.
 
     Args:
-        what: Kind of the thing, as in ``'no WHAT NAME'``.
-        name: What was given.
-        known: What there is, in the order in which it is listed.
+        what: Kind of the thing, for ``'no WHAT NAME'``.
+        name: The name that was given.
+        known: The names that exist, in the order in which to list them.
     """
     known = list(known)
     hint = did_you_mean(nearest(name, known, likeness=0.4))
@@ -64,10 +67,10 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 
 
 def check_choice(setting: str, value: object, choices: Collection[object]) -> None:
-    """Refuse a value that is none of those that a setting can have.
+    """Refuse a value that is not among the choices of a setting.
 
     Raises:
-        ValueError: Naming them.
+        ValueError: If it is not among them; the message names the choices.
     """
     if value not in list(choices):
         *most, last = choices
@@ -76,12 +79,12 @@ def check_choice(setting: str, value: object, choices: Collection[object]) -> No
 
 
 def count_names(what: str, names: Sequence[str]) -> str:
-    """Write how many names there are, and the first of them."""
+    """Write how many names there are, and the first one as an example."""
     return f'{len(names)} {what}' + (f' (such as {names[0]})' if names else '')
 
 
 def command(tool: str) -> str:
-    """How a tool is called, as the running one was: ``python tools/NAME.py`` or the command."""
+    """Write how to call a tool, in the way the running one was called: as a script or a command."""
     name = Path(sys.argv[0]).name
     return f'mmseg-ext-{tool.replace("_", "-")}' if name.startswith('mmseg-ext') else (
         f'python tools/{tool}.py'
