@@ -19,6 +19,7 @@ from ...core.labels import background_of
 from ...core.probabilities import as_probabilities
 from ...core.reading import read_shown
 from ...core.words import check_choice
+from ...models.segmentors.passes import dropout_on, dropouts
 from ..config.pipelines import test_steps
 from .candidates import Candidates
 from .regions import regions_of
@@ -67,7 +68,7 @@ class ScorePool:
 
     def __post_init__(self) -> None:
         check_choice('score', self.score, SCORES)
-        if self.score in OF_DROPOUT and not _dropouts(self.model):
+        if self.score in OF_DROPOUT and not dropouts(self.model):
             raise ValueError(
                 f'{self.score} compares passes with dropout, and the model has none: take entropy, '
                 'or set decode_head.dropout_ratio'
@@ -129,7 +130,8 @@ class ScorePool:
         """Probabilities ``(K, H, W)`` and score ``(H, W)`` of an image."""
         if self.score in OF_DROPOUT:
             number = self.seed + zlib.crc32(name.encode(errors='surrogateescape'))
-            with _with_dropout(self.model, number):
+            with torch.random.fork_rng(), dropout_on(self.model):
+                torch.manual_seed(number)
                 every = torch.stack([self._forward(data) for _ in range(self.passes)])
             return every.mean(0), OF_DROPOUT[self.score](every)
         prob = self._forward(data)
@@ -165,26 +167,6 @@ def _of_regions(
     pairs = where_HW * num + prob_KHW.argmax(0).cpu()
     pixels = torch.bincount(pairs.ravel(), minlength=num * len(means)).view(-1, num)
     return _Values(means[:, 0], pixels, means[:, 1:], features)
-
-
-def _dropouts(model: nn.Module) -> list[nn.Module]:
-    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-    return [m for m in model.modules() if isinstance(m, kinds) and m.p > 0]
-
-
-@contextlib.contextmanager
-def _with_dropout(model: nn.Module, seed: int) -> Iterator[None]:
-    """Let dropout drop, and nothing else: BN keeps its statistics."""
-    layers = [layer for layer in _dropouts(model) if not layer.training]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            for layer in layers:
-                layer.train()
-            yield
-        finally:
-            for layer in layers:
-                layer.eval()
 
 
 @contextlib.contextmanager

@@ -7,8 +7,6 @@ Differs from it: nothing. Any model with dropout will do; mmseg's heads have it.
 Shape letters: N image, K class, H row, W column.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Optional
 
 import torch
@@ -16,8 +14,9 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
+from torch import Tensor
+
+from .passes import dropout_on, dropouts, plain_metas
 
 
 @MODELS.register_module()
@@ -44,7 +43,7 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
         super().__init__(**kwargs)
         if num_passes < 1:
             raise ValueError(f'num_passes must be 1 or more, got {num_passes}')
-        if not any(layer.p > 0 for layer in _dropouts(self)):
+        if not dropouts(self):
             raise ValueError(
                 'MonteCarloEncoderDecoder needs dropout, and this model has none: set bayesian of '
                 "SegNet to 'center' or 'all', or dropout_ratio of the head above 0"
@@ -81,9 +80,9 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
             Mean probabilities ``(N, K, H, W)`` and their variance, averaged over classes, ``(N, 1,
             H, W)``, at the network's size.
         """
-        metas = [dict(sample.metainfo) for sample in data_samples or ()] or _plain_metas(inputs)
+        metas = [dict(sample.metainfo) for sample in data_samples or ()] or plain_metas(inputs)
         mean = squares = torch.zeros((), device=inputs.device)
-        with _dropout_on(self):
+        with dropout_on(self):
             for index in range(self.num_passes):
                 prob = self.inference(inputs, [dict(meta) for meta in metas]).float().softmax(1)
                 # Welford's update, as a difference of squared means would lose small variances by
@@ -91,27 +90,3 @@ class MonteCarloEncoderDecoder(EncoderDecoder):
                 before, mean = mean, mean + (prob - mean) / (index + 1)
                 squares = squares + (prob - before) * (prob - mean)
         return mean, squares.mean(1, keepdim=True) / self.num_passes
-
-
-def _plain_metas(inputs: Tensor) -> list[dict]:
-    size = inputs.shape[2:]
-    meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
-    return [meta] * len(inputs)
-
-
-def _dropouts(model: nn.Module) -> list[Any]:
-    return [layer for layer in model.modules() if isinstance(layer, _DropoutNd)]
-
-
-@contextmanager
-def _dropout_on(model: nn.Module) -> Iterator[None]:
-    """Put only the dropout layers into training mode."""
-    layers = _dropouts(model)
-    modes = [layer.training for layer in layers]
-    try:
-        for layer in layers:
-            layer.train()
-        yield
-    finally:
-        for layer, mode in zip(layers, modes):
-            layer.train(mode)

@@ -23,23 +23,22 @@ view with CutMix; both learn with the run's one optimiser.
 Shape letters: M unlabelled image, K class, H row, W column.
 """
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import torch
-import torch.nn.functional as F
-from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.words import check_choice
 from ..layers.cutmix import cut_mix, draw_boxes
 from ..losses.consistency import hard_label_loss, soft_target_loss
-from .semi_inputs import SemiDataPreProcessor, Unlabelled
+from .passes import dropped_features, in_mode, logits_of
+from .semi_inputs import Unlabelled
+from .teacher_student import TeacherStudent
 
 _LOSSES: dict[str, Callable[..., Tensor]] = dict(hard=hard_label_loss, soft=soft_target_loss)
 
@@ -55,7 +54,7 @@ METHODS: dict[str, dict] = dict(
 
 
 @MODELS.register_module()
-class SemiSegmentor(BaseSegmentor):
+class SemiSegmentor(TeacherStudent):
     """Train a segmentor on labelled images and on what a teacher says of unlabelled ones.
 
     The student's loss on labelled images is the segmentor's own. Of each unlabelled image the
@@ -107,22 +106,17 @@ class SemiSegmentor(BaseSegmentor):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        segmentor = copy.deepcopy(dict(segmentor))
-        inner = segmentor.pop('data_preprocessor', None)
-        super().__init__(SemiDataPreProcessor(data_preprocessor or inner), init_cfg)
         check_choice('targets', targets, tuple(_LOSSES))
         check_choice('student_view', student_view, ('strong', 'weak'))
         check_choice('label_mode', label_mode, ('eval', 'train'))
         _check_numbers(momentum, threshold, feature_dropout)
-        if two_students and momentum is not None:
-            raise ValueError(
-                'two_students label for each other and have no teacher: set momentum=None'
-            )
-        self.student = _build(segmentor)
-        self.peer = _build(segmentor) if two_students else None
-        self.teacher = None if momentum is None else _copy_of(self.student)
-        self.register_buffer('ema_steps', torch.zeros((), dtype=torch.long))
-        self.momentum = momentum
+        super().__init__(
+            segmentor,
+            momentum=momentum,
+            two_students=two_students,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
         self.consistency = _LOSSES[targets]
         self.threshold = threshold
         self.strong_weights = tuple(strong_weights)
@@ -131,90 +125,6 @@ class SemiSegmentor(BaseSegmentor):
         self.feature_dropout = feature_dropout
         self.cutmix = cutmix
         self.label_mode = label_mode
-
-    # --- what is tested ---------------------------------------------------------------------------
-
-    @property
-    def tested(self) -> EncoderDecoder:
-        """The network that predicts."""
-        return self.student if self.teacher is None else self.teacher
-
-    @property
-    def decode_head(self) -> nn.Module:
-        """Of the network that predicts."""
-        return self.tested.decode_head
-
-    @property
-    def num_classes(self) -> int:
-        """Of the network that predicts."""
-        return self.tested.num_classes
-
-    @property
-    def out_channels(self) -> int:
-        """Of the network that predicts."""
-        return self.tested.out_channels
-
-    @property
-    def align_corners(self) -> bool:
-        """Of the network that predicts."""
-        return self.tested.align_corners
-
-    @property
-    def test_cfg(self) -> Any:
-        """Of the network that predicts."""
-        return self.tested.test_cfg
-
-    def predict(
-        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
-    ) -> list[SegDataSample]:
-        """Predict with the teacher, or with the student without one."""
-        return self.tested.predict(inputs, data_samples)
-
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits of the network that predicts, at the input's size."""
-        return self.tested.encode_decode(inputs, batch_img_metas)
-
-    def extract_feat(self, inputs: Tensor) -> Any:
-        """Features of the network that predicts."""
-        return self.tested.extract_feat(inputs)
-
-    def _forward(
-        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
-    ) -> Tensor:
-        return self.tested._forward(inputs, data_samples)
-
-    # --- the teacher ------------------------------------------------------------------------------
-
-    def init_weights(self) -> None:
-        """Let the students begin as the segmentor does, and the teacher as the student."""
-        super().init_weights()
-        if self.teacher is not None:
-            self.teacher.load_state_dict(self.student.state_dict())
-
-    def train(self, mode: bool = True) -> 'SemiSegmentor':
-        """Set the students' mode; the teacher stays in evaluation but while it labels."""
-        super().train(mode)
-        if self.teacher is not None:
-            self.teacher.eval()
-        return self
-
-    @torch.no_grad()
-    def update_teacher(self) -> None:
-        """Move the teacher towards the student, BN buffers too; whole numbers are copied.
-
-        At step t, from 0, the momentum is ``min(1 - 1 / (t + 1), momentum)``: it begins as the
-        student, and is the plain mean of all students so far until the momentum is reached.
-        """
-        if self.teacher is None or self.momentum is None:
-            return
-        keep = min(1 - 1 / (int(self.ema_steps) + 1), self.momentum)
-        source = self.student.state_dict()
-        for name, value in self.teacher.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(source[name], 1 - keep) if keep else value.copy_(source[name])
-            else:
-                value.copy_(source[name])
-        self.ema_steps += 1
 
     # --- training ---------------------------------------------------------------------------------
 
@@ -281,8 +191,8 @@ class SemiSegmentor(BaseSegmentor):
     @torch.no_grad()
     def _label(self, labeller: EncoderDecoder, images: Tensor) -> Tensor:
         """Probabilities ``(M, K, H, W)``."""
-        with _in_mode(labeller, training=self.label_mode == 'train'):
-            return _logits(labeller, images).float().softmax(1)
+        with in_mode(labeller, training=self.label_mode == 'train'):
+            return logits_of(labeller, images).float().softmax(1)
 
     def _learn(
         self, learner: EncoderDecoder, prob: Tensor, images: Unlabelled, boxes: list[Tensor]
@@ -292,13 +202,13 @@ class SemiSegmentor(BaseSegmentor):
         if views:
             mixed = torch.cat([cut_mix(view, box) for _, view, box in views])
             for index, ((weight, _, box), logits) in enumerate(
-                zip(views, _logits(learner, mixed).chunk(len(views))), start=1
+                zip(views, logits_of(learner, mixed).chunk(len(views))), start=1
             ):
                 loss = self._compare(logits, cut_mix(prob, box), cut_mix(images.ignore, box))
                 terms[f'loss_strong_{index}'] = weight * loss
         if self.feature_weight:
-            with _dropped_features(learner, self.feature_dropout):
-                logits = _logits(learner, images.weak)
+            with dropped_features(learner, self.feature_dropout):
+                logits = logits_of(learner, images.weak)
             terms['loss_feature'] = self.feature_weight * self._compare(logits, prob, images.ignore)
         return terms
 
@@ -323,57 +233,3 @@ def _check_numbers(momentum: Optional[float], threshold: float, dropout: float) 
             raise ValueError(f'{name} must lie in [0, 1), got {value}')
     if not 0 <= threshold <= 1:
         raise ValueError(f'threshold must lie in [0, 1], got {threshold}')
-
-
-def _build(config: dict) -> EncoderDecoder:
-    segmentor = MODELS.build(copy.deepcopy(config))
-    if not isinstance(segmentor, EncoderDecoder):
-        raise ValueError(
-            f'segmentor.type={config.get("type")} gives no logits that unlabelled images could be '
-            'compared by: take an EncoderDecoder, or a kind of it'
-        )
-    return segmentor
-
-
-def _copy_of(student: EncoderDecoder) -> EncoderDecoder:
-    copied = copy.deepcopy(student).requires_grad_(False).eval()
-    copied.is_init = True  # it takes the student's weights, and draws none
-    return copied
-
-
-def _logits(segmentor: EncoderDecoder, images: Tensor) -> Tensor:
-    """Logits at the images' size, ``(M, K, H, W)``; a single one for two classes becomes two."""
-    size = images.shape[2:]
-    meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
-    logits = segmentor.encode_decode(images, [dict(meta) for _ in images])
-    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
-
-
-@contextmanager
-def _in_mode(segmentor: nn.Module, *, training: bool) -> Iterator[None]:
-    before = segmentor.training
-    segmentor.train(training)
-    try:
-        yield
-    finally:
-        segmentor.train(before)
-
-
-@contextmanager
-def _dropped_features(segmentor: EncoderDecoder, share: float) -> Iterator[None]:
-    """Drop channels of the maps that the heads get."""
-    last = segmentor.neck if segmentor.with_neck else segmentor.backbone
-    handle = last.register_forward_hook(lambda _module, _inputs, maps: _dropped(maps, share))
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _dropped(maps: Any, share: float) -> Any:
-    if isinstance(maps, Tensor):
-        drop = F.dropout2d if maps.dim() == 4 else F.dropout
-        return drop(maps, share, training=True)
-    if isinstance(maps, (list, tuple)):
-        return type(maps)([_dropped(one, share) for one in maps])
-    return maps

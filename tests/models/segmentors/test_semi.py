@@ -266,13 +266,13 @@ def test_two_students_differ_and_label_for_each_other():
 
 
 def test_feature_dropout_takes_whole_channels_and_is_gone_afterwards():
-    from mmseg_ext.models.segmentors.semi import _dropped_features
+    from mmseg_ext.models.segmentors.passes import dropped_features
 
     net = build().student.eval()
     x = torch.randn(1, 3, 16, 16)
     before = net.extract_feat(x)
     torch.manual_seed(0)
-    with _dropped_features(net, 0.5):
+    with dropped_features(net, 0.5):
         dropped = net.extract_feat(x)
     assert len(before) == len(dropped) == 4
     for old, new in zip(before, dropped):

@@ -1,0 +1,78 @@
+"""Single passes of a segmentor, for what runs it several times: mode, dropout, logits.
+
+Shape letters: M image, K class, H row, W column.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+
+def plain_metas(images: Tensor) -> list[dict]:
+    """Meta data of images that are neither resized nor padded; a dict of its own for each."""
+    size = images.shape[2:]
+    return [
+        dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4) for _ in images
+    ]
+
+
+def logits_of(segmentor: EncoderDecoder, images: Tensor) -> Tensor:
+    """Logits at the images' size, ``(M, K, H, W)``; a single one for two classes becomes two."""
+    logits = segmentor.encode_decode(images, plain_metas(images))
+    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+
+
+@contextmanager
+def in_mode(segmentor: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a segmentor into training or evaluation mode, and back into the mode before."""
+    before = segmentor.training
+    segmentor.train(training)
+    try:
+        yield
+    finally:
+        segmentor.train(before)
+
+
+def dropouts(model: nn.Module) -> list[nn.Module]:
+    """The dropout layers of a model that can drop something."""
+    return [layer for layer in model.modules() if isinstance(layer, _DropoutNd) and layer.p > 0]
+
+
+@contextmanager
+def dropout_on(model: nn.Module) -> Iterator[None]:
+    """Put only the dropout layers into training mode: BN keeps its statistics."""
+    layers = dropouts(model)
+    modes = [layer.training for layer in layers]
+    try:
+        for layer in layers:
+            layer.train()
+        yield
+    finally:
+        for layer, mode in zip(layers, modes):
+            layer.train(mode)
+
+
+@contextmanager
+def dropped_features(segmentor: EncoderDecoder, share: float) -> Iterator[None]:
+    """Drop channels of the maps that the heads get."""
+    last = segmentor.neck if segmentor.with_neck else segmentor.backbone
+    handle = last.register_forward_hook(lambda _module, _inputs, maps: _dropped(maps, share))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _dropped(maps: Any, share: float) -> Any:
+    if isinstance(maps, Tensor):
+        drop = F.dropout2d if maps.dim() == 4 else F.dropout
+        return drop(maps, share, training=True)
+    if isinstance(maps, (list, tuple)):
+        return type(maps)([_dropped(one, share) for one in maps])
+    return maps

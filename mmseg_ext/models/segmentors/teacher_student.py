@@ -1,0 +1,150 @@
+"""A student, its teacher and its peer in one segmentor, of which one is tested."""
+
+import copy
+from typing import Any, Optional
+
+import torch
+from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from .semi_inputs import SemiDataPreProcessor
+
+
+class TeacherStudent(BaseSegmentor):
+    """Networks of one config; the teacher, or the student without one, predicts.
+
+    Args:
+        segmentor: Config of an ``EncoderDecoder`` or of a kind of it.
+        momentum: Of the teacher's moving average; ``None`` for no teacher.
+        two_students: Add a second student, ``peer``; there is no teacher then.
+        data_preprocessor: The segmentor's own; taken from ``segmentor`` without it.
+        init_cfg: Of this wrapper; the segmentor has its own.
+
+    Raises:
+        ValueError: If two students have a teacher, or the segmentor is of a kind that gives no
+            logits.
+    """
+
+    def __init__(
+        self,
+        segmentor: dict,
+        *,
+        momentum: Optional[float],
+        two_students: bool,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        segmentor = copy.deepcopy(dict(segmentor))
+        inner = segmentor.pop('data_preprocessor', None)
+        super().__init__(SemiDataPreProcessor(data_preprocessor or inner), init_cfg)
+        if two_students and momentum is not None:
+            raise ValueError(
+                'two_students label for each other and have no teacher: set momentum=None'
+            )
+        self.student = _build(segmentor)
+        self.peer = _build(segmentor) if two_students else None
+        self.teacher = None if momentum is None else _copy_of(self.student)
+        self.register_buffer('ema_steps', torch.zeros((), dtype=torch.long))
+        self.momentum = momentum
+
+    # --- what is tested ---------------------------------------------------------------------------
+
+    @property
+    def tested(self) -> EncoderDecoder:
+        """The network that predicts."""
+        return self.student if self.teacher is None else self.teacher
+
+    @property
+    def decode_head(self) -> nn.Module:
+        """Of the network that predicts."""
+        return self.tested.decode_head
+
+    @property
+    def num_classes(self) -> int:
+        """Of the network that predicts."""
+        return self.tested.num_classes
+
+    @property
+    def out_channels(self) -> int:
+        """Of the network that predicts."""
+        return self.tested.out_channels
+
+    @property
+    def align_corners(self) -> bool:
+        """Of the network that predicts."""
+        return self.tested.align_corners
+
+    @property
+    def test_cfg(self) -> Any:
+        """Of the network that predicts."""
+        return self.tested.test_cfg
+
+    def predict(
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
+        """Predict with the teacher, or with the student without one."""
+        return self.tested.predict(inputs, data_samples)
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of the network that predicts, at the input's size."""
+        return self.tested.encode_decode(inputs, batch_img_metas)
+
+    def extract_feat(self, inputs: Tensor) -> Any:
+        """Features of the network that predicts."""
+        return self.tested.extract_feat(inputs)
+
+    def _forward(
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> Tensor:
+        return self.tested._forward(inputs, data_samples)
+
+    # --- the teacher ------------------------------------------------------------------------------
+
+    def init_weights(self) -> None:
+        """Let the students begin as the segmentor does, and the teacher as the student."""
+        super().init_weights()
+        if self.teacher is not None:
+            self.teacher.load_state_dict(self.student.state_dict())
+
+    def train(self, mode: bool = True) -> 'TeacherStudent':
+        """Set the students' mode; the teacher stays in evaluation but while it labels."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
+    @torch.no_grad()
+    def update_teacher(self) -> None:
+        """Move the teacher towards the student, BN buffers too; whole numbers are copied.
+
+        At step t, from 0, the momentum is ``min(1 - 1 / (t + 1), momentum)``: it begins as the
+        student, and is the plain mean of all students so far until the momentum is reached.
+        """
+        if self.teacher is None or self.momentum is None:
+            return
+        keep = min(1 - 1 / (int(self.ema_steps) + 1), self.momentum)
+        source = self.student.state_dict()
+        for name, value in self.teacher.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(source[name], 1 - keep) if keep else value.copy_(source[name])
+            else:
+                value.copy_(source[name])
+        self.ema_steps += 1
+
+
+def _build(config: dict) -> EncoderDecoder:
+    segmentor = MODELS.build(copy.deepcopy(config))
+    if not isinstance(segmentor, EncoderDecoder):
+        raise ValueError(
+            f'segmentor.type={config.get("type")} gives no logits that unlabelled images could be '
+            'compared by: take an EncoderDecoder, or a kind of it'
+        )
+    return segmentor
+
+
+def _copy_of(student: EncoderDecoder) -> EncoderDecoder:
+    copied = copy.deepcopy(student).requires_grad_(False).eval()
+    copied.is_init = True  # it takes the student's weights, and draws none
+    return copied
