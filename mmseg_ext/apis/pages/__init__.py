@@ -1,6 +1,6 @@
-"""HTML pages about runs: one run, several side by side, a whole table.
+"""HTML pages about one run, several runs side by side, or a whole table.
 
-Each is one file that needs nothing else, made from the files of its runs only.
+A page is one file that needs no other. It is made only from the files in its runs' folders.
 """
 
 from ...core.exports import door

@@ -1,6 +1,6 @@
-"""The calibration of a tested run, counted afterwards where its test did not.
+"""Measure the calibration of a run whose test did not measure it.
 
-It is what ``tools/test.py --calibration`` counts, without testing the other scores again.
+The numbers are those of ``tools/test.py --calibration``. No other score is computed again.
 """
 
 from dataclasses import replace
@@ -15,24 +15,24 @@ from ..run.folder import RunFolder
 
 
 def ensure_calibration(work_dir: PathLike) -> bool:
-    """Count how sure a run's tested checkpoint is and how often right, if nobody has.
+    """Measure the calibration of a run's tested checkpoint, unless its files are there.
 
     Args:
-        work_dir: Folder of a tested run; ``results.json`` gets ``calibration``, and
-            ``per_image_calibration.npz`` is written beside it.
+        work_dir: Folder of a tested run. ``calibration`` is added to its ``results.json``, and
+            ``per_image_calibration.npz`` is written.
 
     Returns:
-        Whether it was counted now.
+        Whether the calibration was measured now.
 
     Raises:
-        FileNotFoundError: If the run was not tested, or its checkpoint or data are gone.
+        FileNotFoundError: If the run was not tested, or its checkpoint or data are missing.
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
     folder = RunFolder(work_dir)
     results = folder.results()
     if results.calibration and folder.calibration_file.is_file():
         return False
-    from ..run.load import load_tested  # pages without it need no network
+    from ..run.load import load_tested  # a run that has its calibration needs no network
 
     model: Any = load_tested(work_dir)[0]
     loader = Runner.build_dataloader(model.cfg.test_dataloader)

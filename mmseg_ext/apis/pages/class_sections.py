@@ -1,4 +1,4 @@
-"""Sections about classes and probabilities, from gathered rows to blocks of plain values."""
+"""The page sections about classes and probabilities: they turn rows into blocks of plain values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -38,11 +38,13 @@ _CONFUSION_NOTE = (
 
 
 def classes(rows: Rows, colors: Mapping[str, Color]) -> Optional[Section]:
-    """Show the IoU of each class as one bar a row, with its interval; of a single row best first.
+    """Draw the IoU of each class as one bar per row, with its interval.
+
+    A single row lists its best class first. Several rows keep the order of the classes.
 
     Args:
         rows: All rows.
-        colors: Class to color.
+        colors: Color of each class, by name.
     """
     known = [(place, row) for place, row in enumerate(rows) if row.class_iou]
     names = list(dict.fromkeys(name for _, row in known for name in row.class_iou))
@@ -65,7 +67,7 @@ def classes(rows: Rows, colors: Mapping[str, Color]) -> Optional[Section]:
 
 
 def calibration(rows: Rows) -> Optional[Section]:
-    """Show how far probabilities and shares of right pixels are apart."""
+    """Compare the predicted probabilities with the shares of right pixels."""
     known = {place: row for place, row in enumerate(rows) if row.histogram is not None}
     if not known:
         return None
@@ -95,7 +97,7 @@ def calibration(rows: Rows) -> Optional[Section]:
 
 
 def confusions(rows: Rows, base: Optional[RowData]) -> Optional[Section]:
-    """Show a confusion matrix for every row, all but the first folded away."""
+    """Show the confusion matrix of every row; only the first is unfolded."""
     known = [(place, row) for place, row in enumerate(rows) if row.confusion is not None]
     if not known:
         return None
@@ -136,7 +138,7 @@ def _matrix(row: RowData) -> list[Block]:
 
 
 def _worst(names: Sequence[str], shares: np.ndarray, count: int = 12) -> list[str]:
-    """Name the pairs of classes that are taken for each other most often."""
+    """Name the ``count`` largest confusions between two classes."""
     off = np.where(np.eye(len(names), dtype=bool), 0, np.nan_to_num(shares))
     places = [divmod(int(place), len(names)) for place in np.argsort(off, axis=None)[::-1][:count]]
     return [

@@ -1,4 +1,4 @@
-"""What a page shows beyond a test, made where it is absent: predictions, cost, calibration."""
+"""Make what a page shows beyond the test: example predictions, cost and calibration."""
 
 import logging
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from .runs import read_run, replicas_of
 
 
 def complete_runs(rows: Sequence[TableRow], *, num_images: int = NUM_IMAGES) -> list[str]:
-    """Predict example images, time the network and count calibration of each row, where absent.
+    """Predict example images, time the network and measure the calibration of each row.
 
-    A row that fails does not stop the others.
+    What exists already is not made again. A row that fails does not stop the others.
 
     Args:
-        rows: Their folders get ``predictions``, ``cost.json`` and ``calibration`` in
-            ``results.json``.
-        num_images: Over all folds of a row.
+        rows: Rows of the page. ``predictions``, ``cost.json`` and the ``calibration`` in
+            ``results.json`` are written into their folders.
+        num_images: Number of example images of a row, over all of its folds.
 
     Returns:
-        What failed, one line each.
+        One line for each row that failed.
     """
     failures = []
     for row in rows:

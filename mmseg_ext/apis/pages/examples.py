@@ -1,4 +1,4 @@
-"""The same test images through every row of a table: what to predict, what to show.
+"""Example images of a page: the same test images, predicted by every row.
 
 Images are chosen by their place in the data set, never by a result. Shape letters: H row, W column.
 """
@@ -37,10 +37,10 @@ class SharedExample:
     """One test image with the prediction of every row that has one.
 
     Args:
-        name: Stem of the file.
+        name: File name without its suffix.
         image: ``(H, W, 3)`` uint8 RGB.
-        truth: ``(H, W)`` labels, 255 where ignored; ``None`` if they were not found.
-        labels: Row's place in the table to its prediction ``(H, W)``.
+        truth: Ground truth ``(H, W)``, 255 where ignored; ``None`` if it was not found.
+        labels: Prediction ``(H, W)`` of each row, by the row's place in the table.
     """
 
     name: str
@@ -50,10 +50,10 @@ class SharedExample:
 
 
 def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> list[Path]:
-    """Choose test images of a run at equal distances in its data set.
+    """Choose evenly spaced test images of a run.
 
     Raises:
-        FileNotFoundError: If the run was not tested, or its data are not there.
+        FileNotFoundError: If the run was not tested, or its data are missing.
         ValueError: If the work folder holds no config.
     """
     folder = RunFolder(work_dir)
@@ -66,17 +66,19 @@ def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> list[Path]:
 
 
 def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
-    """Predict images with a run's tested checkpoint into its ``predictions``, if any is absent.
+    """Predict images with a run's tested checkpoint into its folder ``predictions``.
+
+    Nothing is done if all images were predicted before.
 
     Args:
         work_dir: Folder of a tested run.
-        images: From :func:`example_images`; already predicted ones stay where they are listed.
+        images: From :func:`example_images`. Other images of the folder stay listed.
 
     Returns:
-        How many were predicted now.
+        How many of the images had no prediction yet.
 
     Raises:
-        FileNotFoundError: If the run was not tested, or its checkpoint is gone.
+        FileNotFoundError: If the run was not tested, or its checkpoint is missing.
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
     folder = RunFolder(work_dir)
@@ -94,7 +96,10 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
 
 
 def predicted_masks(folder: RunFolder) -> tuple[dict[str, Path], dict[str, Any]]:
-    """Image to mask of a run's predictions, and the whole list; both empty without any."""
+    """Return the mask file of each predicted image, and the content of ``predictions.json``.
+
+    Both are empty if the run has no predictions.
+    """
     path = folder.listing_file
     if not path.is_file():
         return {}, {}
@@ -105,14 +110,14 @@ def predicted_masks(folder: RunFolder) -> tuple[dict[str, Path], dict[str, Any]]
 def shared_examples(
     rows: Sequence[RowData], count: int = NUM_IMAGES
 ) -> tuple[list[SharedExample], list[list[int]]]:
-    """Read the images that every row with predictions has predicted.
+    """Read the images that all rows with predictions have in common.
 
     Args:
-        rows: All rows of the table; predictions of a row are those of its first replica.
-        count: At most so many, at equal distances in what is shared.
+        rows: All rows of the table. The predictions of a row are those of its first replica.
+        count: Largest number of examples, evenly spaced among the common images.
 
     Returns:
-        The examples and the palette; both empty if no image is shared.
+        The examples and the palette. Both are empty if no row has predictions.
     """
     masks: dict[int, dict[str, Path]] = {}
     palette: list[list[int]] = []
@@ -140,7 +145,7 @@ def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> dict[str, np.nda
     for run in runs:
         try:
             truths.update(load_truth(run.cfg, images) if run.cfg is not None else {})
-        except (OSError, ValueError):  # the data have moved: the predictions are shown still
+        except (OSError, ValueError):  # the data have moved: show the predictions alone
             continue
     return truths
 
@@ -155,13 +160,13 @@ def _example(
 
 
 def share_right(label: np.ndarray, truth: np.ndarray) -> Optional[float]:
-    """Share of the labelled pixels that are right; ``None`` without any."""
+    """Return the share of the labelled pixels that are right; ``None`` if no pixel is labelled."""
     counted = truth != IGNORE
     return float((label == truth)[counted].mean()) if counted.any() else None
 
 
 def photo(image: np.ndarray, width: int, *, alt: str) -> Picture:
-    """The image itself."""
+    """Make a picture of the image itself."""
     content = encode(shrink(image, width, smooth=True), file_format='JPEG', quality=80)
     return Picture(content, 'jpeg', alt, 'photo')
 
@@ -169,14 +174,17 @@ def photo(image: np.ndarray, width: int, *, alt: str) -> Picture:
 def labels(
     label: np.ndarray, palette: Sequence[Color], width: int, *, alt: str, clear: Optional[int]
 ) -> Picture:
-    """A label map in the colors of its classes, which may be laid over the photograph.
+    """Make a picture of a label map in the colors of its classes.
+
+    The page can lay this picture over the photograph.
 
     Args:
-        label: ``(H, W)``.
+        label: Label map, ``(H, W)``.
         palette: Color of each class.
-        width: In pixels, at most.
-        alt: What it is.
-        clear: Class whose pixels are left out and stand as the ground, such as a background.
+        width: Largest width in pixels.
+        alt: Alternative text.
+        clear: Class whose pixels are transparent, such as the background. Its color is the ground
+            behind the picture.
     """
     small = shrink(label.astype(np.int32), width, smooth=False)
     content = encode_flat(colorize(small, palette), None if clear is None else small == clear)
@@ -184,14 +192,14 @@ def labels(
 
 
 def errors(example: SharedExample, place: int, width: int, *, alt: str) -> Picture:
-    """A row's wrong pixels, red on a faded image."""
+    """Make a picture of a row's wrong pixels, red on a faded image."""
     assert example.truth is not None
     shown = error_picture(example.image, example.labels[place], example.truth)
     return Picture(encode_errors(shrink(shown, width, smooth=False)), 'png', alt)
 
 
 def encode_errors(shown: np.ndarray) -> bytes:
-    """Encode grey and red with 32 greys: a third of the size of the full PNG."""
+    """Encode a picture of grey and red with 32 greys, which takes a third of the full PNG."""
     greys = shown // 8 * 8 + 4
     wrong = (shown == WRONG).all(axis=-1)
     greys[wrong] = WRONG

@@ -1,4 +1,4 @@
-"""How a run came about, how far it was trained, and what it has to beat."""
+"""Facts about a run: its settings and origin, the length of its training, and trivial baselines."""
 
 from pathlib import Path
 from typing import Optional
@@ -14,10 +14,10 @@ COLOR = 'classifier of single colors'
 
 
 def run_facts(run: RunFiles) -> dict[str, str]:
-    """List what is known of a run, by name.
+    """List the known facts about a run, by name.
 
     Args:
-        run: Its folder; what its results do not say of the data is read off its config.
+        run: A tested run. What its results do not say about the data is taken from its config.
     """
     results, dataset = run.results, run.results.described(run.cfg)
     size = dataset.num_images
@@ -54,10 +54,10 @@ def _training_time(run: RunFiles) -> Optional[str]:
 
 
 def training_note(run: RunFiles) -> str:
-    """Say that a run was trained for far less than its config asks for; nothing otherwise.
+    """Say that a run was trained for far less than its config asks for; else return ``''``.
 
-    Compared is the config of the package, or where it has none of the name the run's own: an option
-    may have shortened the one, a stop the other.
+    The length is taken from the package's config, because an option may have shortened the run's
+    own. If the package has no config of this name, it is taken from the run's own.
     """
     trained = max([run.results.iterations or 0, *run.curves.get('loss', {})])
     scheduled = written_length(run.results.config or '')
@@ -68,7 +68,7 @@ def training_note(run: RunFiles) -> str:
 
 
 def find_baselines(run: RunFiles) -> dict[str, float]:
-    """Score what needs no network: a constant and, on ``shapes``, a classifier of colors."""
+    """Compute the mIoU of one class everywhere and, on ``shapes``, of a classifier of colors."""
     baselines = {}
     constant = run.results.constant_miou()
     if constant is not None:

@@ -1,7 +1,7 @@
-"""What the report of a table shows, gathered from the work folders of its rows.
+"""Gather what the report of a table shows from the work folders of its rows.
 
-Folds are added up, replicas averaged (see :mod:`.runs`). Fractions throughout. Shape letters: N
-image, K class.
+Pixel counts of folds are summed and scores of replicas are averaged (see :mod:`.runs`). All scores
+are fractions. Shape letters: K class, M bin.
 """
 
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ from .runs import Counts, RunFiles, folders_of, joined, read_run, replicas_of
 
 
 class TableRow(Protocol):
-    """What a row must say of itself; its runs are folders of tested runs."""
+    """What the report needs to know about a row of a table."""
 
     @property
     def label(self) -> str:
-        """As printed in the table."""
+        """Name of the row as printed in the table."""
 
     @property
     def config(self) -> str:
-        """Name of the config; empty if there is none."""
+        """Name of the config; empty if the row has none."""
 
     @property
     def runs(self) -> Sequence[Path]:
-        """Work folders, each tested; none if the row was not run."""
+        """Work folders of the tested runs; empty if the row was not run."""
 
 
 @dataclass
@@ -42,22 +42,26 @@ class RowData:
     """A row with everything that the report prints.
 
     Args:
-        label: As printed.
+        label: Name of the row as printed.
         config: Name of the config.
         note: Why something is missing; empty if nothing is.
-        training: What is to be known of how long its runs were trained; empty if nothing is.
-        replicas: Each covers the test images once.
-        metrics: Score to its mean over replicas.
-        sds: Score to its standard deviation (ddof=1) over replicas, if there are several.
-        intervals: Score to its 95 % interval over images or groups.
-        units: What the intervals are over, see ``describe_units``; empty without counts.
-        old_method: How the intervals came about if they are an older test's, else empty.
-        class_iou: IoU of each class, mean over replicas, and its interval.
-        confusion: Summed over all runs, ``(K, K)``.
-        ece: Calibration error, mean over replicas, with ``ece_interval``.
-        difference: mIoU above that of the baseline; ``None`` with ``unpaired`` saying why.
+        training: Warning if its runs were trained for far less than their config asks for.
+        replicas: Lists of runs that together cover the test images once.
+        metrics: Mean of each score over replicas.
+        sds: Standard deviation (ddof=1) of each score over replicas, if there are several.
+        intervals: 95 % interval of each score over the images or groups.
+        units: The units of the intervals, see ``describe_units``; empty if they are not known.
+        old_method: Method of the intervals if an older test wrote them, else empty.
+        class_iou: IoU of each class as mean over replicas, and the two ends of its interval.
+        confusion: Confusion matrix summed over all runs, ``(K, K)``.
+        histogram: Confidence histogram of the calibration summed over all runs, ``(3, M)``.
+        ece: Expected calibration error, mean over replicas.
+        ece_interval: 95 % interval of ``ece``.
+        difference: Main score minus that of the baseline; ``None`` if it was not computed.
+        unpaired: Why the row cannot be compared with the baseline; empty if it can.
         p_holm: p of the difference, corrected for the number of rows.
-        cost: What its network costs, if it was measured.
+        cost: Cost of its network, if it was measured.
+        counts: Pixel counts of each replica; empty if a run has none.
     """
 
     label: str
@@ -85,12 +89,12 @@ class RowData:
 
     @property
     def runs(self) -> list[RunFiles]:
-        """All runs that count."""
+        """The runs of all replicas."""
         return [run for replica in self.replicas for run in replica]
 
     @property
     def converted(self) -> bool:
-        """Whether a run used weights that others trained, or started from such."""
+        """Whether a run used weights that others trained, or started from such weights."""
         return any(run.results.converted for run in self.runs)
 
 
@@ -100,20 +104,22 @@ def read_rows(
     baseline: Optional[str] = None,
     main: str = 'mIoU',
 ) -> list[RowData]:
-    """Read, score and compare all rows.
+    """Read and score all rows, and compare them with the baseline.
 
     Args:
-        rows: Those without runs are kept, empty.
-        baseline: Label of the row that the others are compared with; the first one that was run
-            without it.
-        main: The score that is compared.
+        rows: Rows of the table. A row without runs is kept, with a note.
+        baseline: Label of the row that the others are compared with; default: the first row that
+            was run.
+        main: Name of the score that is compared.
 
     Returns:
-        The rows in their order.
+        The rows in the same order.
 
     Raises:
         FileNotFoundError: If a folder holds no results.
-        ValueError: If a folder's files do not belong together, or there is no such baseline.
+        ValueError: If a folder's files are from different tests, if the runs of a row have
+            different classes or overlap in part of their images, or if no row has the label
+            ``baseline``.
     """
     labels = [row.label for row in rows]
     if baseline is not None and baseline not in labels:
@@ -131,7 +137,10 @@ def read_rows(
 
 
 def find_baseline(rows: Sequence[RowData], label: Optional[str]) -> Optional[RowData]:
-    """The row of this label, or the first that was run; ``None`` if that was not run."""
+    """Return the row with this label, or the first row that was run if there is no label.
+
+    ``None`` means that the baseline was not run.
+    """
     wanted = [row for row in rows if row.label == label or label is None]
     return next((row for row in wanted if row.runs), None)
 
@@ -162,7 +171,11 @@ def _policy(run: RunFiles) -> str:
 
 
 def _replica_scores(replica: Sequence[RunFiles]) -> dict[str, Optional[float]]:
-    """Scores of one replica: of its only run as written, of folds from the summed matrix."""
+    """Return the scores of one replica.
+
+    A single run has the scores of its ``results.json``. The means of several folds are computed
+    from their summed confusion matrix; their other scores are averaged.
+    """
     written = [run.results for run in replica]
     scores = {name: _mean([run.value(name) for run in written]) for name in written[0].metrics}
     if len(replica) > 1:
@@ -194,7 +207,7 @@ def _score(data: RowData) -> None:
 
 
 def _use_intervals(data: RowData) -> None:
-    """Compute the intervals of the scores, which are means over replicas."""
+    """Compute the intervals of the means and class IoUs from the counts of all replicas."""
     groups, policy = data.counts[0].groups, _policy(data.runs[0])
     found = score_intervals(*(part.rows for part in data.counts), groups=groups, absent=policy)
     data.intervals = {name: found.means[name] for name in MEANS}
@@ -204,7 +217,7 @@ def _use_intervals(data: RowData) -> None:
 
 
 def _units(data: RowData) -> Units:
-    """Say what the units are, as the tests do; older ones do not."""
+    """Return the units that the tests recorded, or what the counts tell if a test recorded none."""
     said = [run.results.intervals for run in data.replicas[0]]
     first, counts = said[0].get('unit'), data.counts[0]
     if counts.groups is not None:
@@ -218,7 +231,7 @@ def _units(data: RowData) -> Units:
 
 
 def _use_own_intervals(data: RowData) -> None:
-    """Without counts of images, take the intervals that the only run has written."""
+    """Take the intervals from the results of a single run, for a row without counts of images."""
     if len(data.runs) > 1:
         return
     results = data.runs[0].results
@@ -251,7 +264,7 @@ def _histogram(run: RunFiles) -> Optional[np.ndarray]:
 
 
 def _compare(row: RowData, base: RowData, main: str) -> None:
-    """Test a row against the baseline, or say why that is not possible."""
+    """Test a row against the baseline, or record why that is not possible."""
     row.unpaired = _why_unpaired(row, base, main)
     if not row.unpaired:
         groups, policy = base.counts[0].groups, _policy(base.runs[0])

@@ -1,9 +1,9 @@
-"""Write the page about tested runs: one run, several, or a table. One run is a table of one row.
+"""Write the HTML page about one run, several runs or a table. One run is a table of one row.
 
-It is made from the work folders only, which hold ``results.json`` and, where they are there,
-``per_image.npz``, ``per_image_calibration.npz``, ``cost.json``, ``*/vis_data/scalars.json``, the
-config and ``predictions/``; nothing is trained, tested or measured. What is absent is left out of
-the page; :func:`.complete.complete_runs` makes the predictions, ``cost.json`` and the calibration.
+The page is made only from the work folders; nothing is trained, tested or measured. A folder must
+hold ``results.json``. It may hold ``per_image.npz``, ``per_image_calibration.npz``, ``cost.json``,
+``*/vis_data/scalars.json``, the config and ``predictions/``. The page leaves out what is absent.
+:func:`.complete.complete_runs` makes the predictions, ``cost.json`` and the calibration.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'mF1', 'aAcc', 'FWIoU')
 
 @dataclass(frozen=True)
 class RunRow:
-    """A row made of one folder; see :class:`.gather.TableRow`."""
+    """A row made from one work folder; see :class:`.gather.TableRow`."""
 
     label: str
     config: str
@@ -34,10 +34,10 @@ class RunRow:
 
 
 def rows_of(work_dirs: Sequence[PathLike]) -> list[RunRow]:
-    """Make one row of each work folder, named by the folder.
+    """Make one row for each work folder, with the folder's name as label.
 
     Raises:
-        FileNotFoundError: If one was not tested.
+        FileNotFoundError: If a run was not tested.
     """
     configs = [RunFolder(folder).results().config or '' for folder in work_dirs]
     return [
@@ -49,23 +49,23 @@ def rows_of(work_dirs: Sequence[PathLike]) -> list[RunRow]:
 def write_report(
     work_dirs: Union[PathLike, Sequence[PathLike]], out: PathLike, *, title: Optional[str] = None
 ) -> Path:
-    """Write the report of one run, or of several that are compared with the first.
+    """Write the report of one run, or of several runs that are compared with the first.
 
     Example::
 
         apis.write_report(['work_dirs/a', 'work_dirs/b'], 'report.html')
 
     Args:
-        work_dirs: Folders of tested runs.
-        out: The HTML file; overwritten.
-        title: Heading of the page; derived from the runs if not given.
+        work_dirs: Folder of a tested run, or a list of them.
+        out: HTML file; overwritten.
+        title: Heading of the page; default: the config of one run, or the number of runs.
 
     Returns:
         The path of the file.
 
     Raises:
         FileNotFoundError: If a run was not tested.
-        ValueError: See :func:`write_table_report`.
+        ValueError: If there is no folder; otherwise see :func:`write_table_report`.
     """
     folders = [work_dirs] if isinstance(work_dirs, (str, Path)) else work_dirs
     if not folders:
@@ -91,22 +91,22 @@ def write_table_report(
     """Write the report of a table as one file that needs no other.
 
     Args:
-        rows: Label, config and work folders of each row; one without folders is listed as not run.
-        out: The HTML file; overwritten, whole or not at all.
+        rows: Label, config and work folders of each row. A row without folders is listed as not
+            run.
+        out: HTML file; overwritten in one step.
         title: Heading of the page.
-        lead: A line below it; says the data set if it is empty.
-        baseline: Label of the row that the others are tested against; the first one that was run
-            without it.
-        metrics: Scores to show; those that no row has are left out. The first one is compared. A
-            single row shows all that it has.
+        lead: Line below the heading; default: names the data set.
+        baseline: Label of the row that the others are compared with; default: the first row that
+            was run.
+        metrics: Names of the scores to show. The first is the one that is compared. Scores that no
+            row has are left out. A single row also shows all its other scores.
 
     Returns:
         The path of the file.
 
     Raises:
         FileNotFoundError: If a folder holds no ``results.json``.
-        ValueError: If no row was run, there is no such baseline, or a run's files do not belong
-            together.
+        ValueError: If no row was run, or see :func:`.gather.read_rows`.
     """
     if not any(row.runs for row in rows):
         raise ValueError(f'no row of {title!r} was run: there is nothing to report')
@@ -127,16 +127,16 @@ def write_paper_report(table: Any, out: PathLike) -> Path:
     """Write the report of a paper's table.
 
     Args:
-        table: Has ``paper``, ``table``, ``caption``, ``rows`` with their runs, ``baseline``,
-            ``metrics`` and ``dataset``.
-        out: The HTML file.
+        table: An object with the fields ``paper``, ``table``, ``caption``, ``rows`` (with their
+            runs), ``baseline``, ``metrics`` and ``dataset``.
+        out: HTML file; overwritten in one step.
 
     Returns:
         The path of the file.
 
     Raises:
         FileNotFoundError: See :func:`write_table_report`.
-        ValueError: See there.
+        ValueError: See :func:`write_table_report`.
     """
     where = f'on {table.dataset}' if table.dataset else ''
     return write_table_report(

@@ -1,4 +1,4 @@
-"""Sections about trainings and test images, from gathered rows to blocks of plain values."""
+"""The page sections about trainings and test images: they turn rows into blocks of plain values."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -42,7 +42,8 @@ def training(rows: Rows, constant: Optional[float]) -> Optional[Section]:
 
     Args:
         rows: All rows.
-        constant: mIoU of one class everywhere, a fraction, to compare a single row with.
+        constant: mIoU of predicting one class everywhere, as a fraction. It is drawn as a line if
+            there is one row.
     """
     figures = []
     for name, label, caption in _CURVES:
@@ -57,7 +58,7 @@ def training(rows: Rows, constant: Optional[float]) -> Optional[Section]:
 
 
 def _curves(rows: Rows, name: str) -> dict[int, list[Curve]]:
-    """Row's place to the curves of its runs; a single point is no curve."""
+    """Return the curves of each row's runs, by the row's place; a single point is no curve."""
     found = {
         place: [run.curves[name] for run in row.runs if len(run.curves.get(name, ())) > 1]
         for place, row in enumerate(rows)
@@ -68,7 +69,7 @@ def _curves(rows: Rows, name: str) -> dict[int, list[Curve]]:
 def examples(
     shared: Sequence[SharedExample], rows: Rows, names: Sequence[str], palette: Sequence[Color]
 ) -> Optional[Section]:
-    """Show the same test images through every row, wrong pixels in red."""
+    """Show the same test images as every row predicts them, with wrong pixels in red."""
     if not shared:
         return None
     width = 480 if len(rows) <= 2 else 320 if len(rows) <= 8 else 220
@@ -122,14 +123,14 @@ def _caption(example: SharedExample) -> str:
 
 
 def _occurring(example: SharedExample, num_classes: int) -> list[int]:
-    """Classes that a prediction or the truth has."""
+    """Return the indices of the classes that occur in a prediction or in the ground truth."""
     maps = [*example.labels.values(), *([] if example.truth is None else [example.truth])]
     seen = np.unique(np.concatenate([np.unique(label) for label in maps]))
     return [int(index) for index in seen if index < num_classes]
 
 
 def runs(rows: Rows) -> Section:
-    """List how each row's runs came about; those that were not run are listed as such."""
+    """List the facts about every run; a row without runs is listed with its note."""
     facts = [[run_facts(run) for run in row.runs] for row in rows]
     if len(rows) == 1 and len(facts[0]) == 1:
         return section('The run', Facts(facts[0][0]))

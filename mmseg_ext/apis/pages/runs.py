@@ -1,8 +1,8 @@
-"""A tested run as pages read it, and how several make up one row.
+"""Read tested runs for a page, and sort the runs of a row into replicas.
 
-Runs are seeds that were tested on the same images, folds that were tested on different ones, or
-both. Those that together cover the test images once are a *replica*. Shape letters: N image, K
-class.
+The runs of a row are seeds tested on the same images, folds tested on different images, or both. A
+*replica* is a list of runs that together cover the test images once. Shape letters: N image, K
+class, M bin.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ from ..run.outcome.results import RunResults
 
 @dataclass
 class Counts:
-    """Pixels of each image and class, in the order of the names.
+    """Pixel counts of each image and class.
 
     Args:
-        names: Of the images, ``(N,)``.
-        arrays: ``tp``, ``pred`` and ``label``, each ``(N, K)``.
-        groups: Group of each image, such as the patient; ``None`` if the data set has none.
-        histograms: Confidence histograms ``(N, 3, M)`` of the calibration, if they were kept.
+        names: File names of the images, ``(N,)``.
+        arrays: ``tp``, ``pred`` and ``label``, each ``(N, K)``, in the order of the names.
+        groups: Group of each image, such as the patient; ``None`` if the data set has no groups.
+        histograms: Confidence histograms of the calibration, ``(N, 3, M)``, if there are any.
     """
 
     names: np.ndarray
@@ -42,11 +42,11 @@ class Counts:
 
     @property
     def rows(self) -> np.ndarray:
-        """The counts as one array, ``(N, 3, K)``."""
+        """Return the counts as one array, ``(N, 3, K)``."""
         return np.stack(self.arrays, 1)
 
     def take(self, order: np.ndarray) -> 'Counts':
-        """Choose images."""
+        """Return the counts of the images with these indices, in this order."""
         return Counts(
             self.names[order],
             tuple(array[order] for array in self.arrays),
@@ -57,7 +57,7 @@ class Counts:
 
 @dataclass
 class RunFiles:
-    """One work folder: its results and, if they are there, the counts of each image."""
+    """A work folder with its results and, if it has them, the counts of each image."""
 
     folder: Path
     results: RunResults
@@ -65,17 +65,17 @@ class RunFiles:
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
-        """What the training logged."""
+        """The curves that the training logged."""
         return read_curves(RunFolder(self.folder).curve_files())
 
     @cached_property
     def cfg(self) -> Optional[Config]:
-        """The config of the test, if it is there."""
+        """Config of the test; ``None`` if the folder holds no config."""
         return RunFolder(self.folder).tested_config(self.results.config)
 
     @property
     def classes(self) -> list[str]:
-        """Class names in order of their index."""
+        """Class names in the order of their indices."""
         return self.results.classes
 
 
@@ -83,8 +83,8 @@ def read_run(folder: PathLike) -> RunFiles:
     """Read a tested run.
 
     Raises:
-        FileNotFoundError: If it was not tested.
-        ValueError: If its files do not belong together.
+        FileNotFoundError: If the run was not tested.
+        ValueError: If its counts and its results are from different tests.
     """
     place = RunFolder(folder)
     results = place.results()
@@ -109,13 +109,13 @@ def _read_counts(folder: RunFolder) -> Optional[Counts]:
     if groups is None:
         counts.groups = _groups_of_fold(folder, counts.names)
     counts.histograms = _read_histograms(folder, counts.names)
-    # Every row in one order, so that rows can be compared image by image.
+    # Sorted by name, so that rows can be compared image by image.
     unique = len(np.unique(counts.names)) == len(counts.names)
     return counts.take(np.argsort(counts.names)) if unique else counts
 
 
 def _groups_of_fold(folder: RunFolder, names: np.ndarray) -> Optional[np.ndarray]:
-    """Groups that a fold's ``split.json`` names, for tests that did not write them themselves."""
+    """Return the groups from a fold's ``split.json``, for tests that did not write groups."""
     groups = read_split(folder.path).val_groups if folder.split_file.is_file() else None
     return None if groups is None or len(groups) != len(names) else np.array(groups, str)
 
@@ -130,22 +130,22 @@ def _read_histograms(folder: RunFolder, names: np.ndarray) -> Optional[np.ndarra
 
 
 def folders_of(runs: Sequence[RunFiles]) -> str:
-    """Name runs by their folders, in a message."""
+    """List the folders of runs for a message."""
     return ', '.join(str(run.folder) for run in runs)
 
 
 def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFiles]], str]:
-    """Sort runs into replicas, by the images that they were tested on.
+    """Sort runs into replicas by the images that they were tested on.
 
     Args:
-        runs: Of one row, seeds in one order for all folds.
-        label: The row's, for messages.
+        runs: Runs of one row. All folds must list their seeds in the same order.
+        label: Label of the row, for messages.
 
     Returns:
-        The replicas, and a note if some runs fit into none.
+        The replicas, and a note if some runs fit into no replica; else ``''``.
 
     Raises:
-        ValueError: If two runs share some of their images only.
+        ValueError: If two runs share some test images and differ in others.
     """
     parts: dict[tuple, list[RunFiles]] = {}
     for run in runs:
@@ -164,7 +164,7 @@ def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFile
 
 
 def joined(replica: Sequence[RunFiles]) -> Counts:
-    """Put the images of a replica's folds together."""
+    """Join the counts of a replica's folds, sorted by image name."""
     counts = [run.counts for run in replica if run.counts is not None]
     grouped = all(part.groups is not None for part in counts)
     kept = all(part.histograms is not None for part in counts)

@@ -1,6 +1,6 @@
-"""Sections about scores: the result, all means, differences with their verdicts, costs.
+"""The page sections about scores: result, all means, differences with their verdicts, and costs.
 
-From gathered rows to blocks of plain values. A section that has nothing to show is ``None``.
+They turn rows into blocks of plain values. A section is ``None`` if it has nothing to show.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,12 +45,12 @@ _STAR = '* Converted weights: training not reproduced, see The runs.'
 
 
 def key(place: int, rows: Rows) -> Optional[Key]:
-    """Letter and color of a row; a single one needs none."""
+    """Return the letter and color of a row; ``None`` if there is only one row."""
     return Key(letter(place), color(place)) if len(rows) > 1 else None
 
 
 def result(rows: Rows, main: str, baselines: Mapping[str, float]) -> Optional[Section]:
-    """Show the score of a single row beside what a trivial method reaches on the same images."""
+    """Show the score of a single row beside the scores of trivial methods on the same images."""
     if len(rows) > 1:
         return None
     (row,) = rows
@@ -72,7 +72,10 @@ def _dagger(row: RowData) -> str:
 def numbers(
     rows: Rows, metrics: Sequence[str], base: Optional[RowData], baselines: Mapping[str, float]
 ) -> Section:
-    """List the scores of every row with their intervals and spreads; of one, below each other."""
+    """List the scores of every row with their intervals and standard deviations.
+
+    Several rows are lines of the table. A single row has one line for each score.
+    """
     shown = [name for name in metrics if any(row.metrics.get(name) is not None for row in rows)]
     table = _of_one(rows[0], shown) if len(rows) == 1 else _of_several(rows, shown, base)
     trivial = ', '.join(f'{name} {percent(value)}' for name, value in baselines.items())
@@ -106,7 +109,14 @@ def _of_several(rows: Rows, shown: Sequence[str], base: Optional[RowData]) -> Ta
 
 
 def _score(row: RowData, name: str, value: Optional[float], *, inside: bool = False) -> Cell:
-    """A score with its spread over trainings below it and, if asked for, its interval."""
+    """Make the cell of a score, with its standard deviation over trainings below it.
+
+    Args:
+        row: The row.
+        name: Name of the score.
+        value: The score as a fraction; ``None`` if undefined.
+        inside: Also show the interval in this cell.
+    """
     if value is None:
         return Cell(NONE)
     ends = between(row.intervals.get(name, (None, None)))
@@ -134,7 +144,7 @@ def _interval_notes(rows: Rows) -> list[str]:
 
 
 def _unit_notes(rows: Rows) -> list[str]:
-    """Say what the intervals are over; rows that were tested on the same images share a line."""
+    """Describe the units of the intervals; rows with the same units share a line."""
     found: dict[str, list[str]] = {}
     for place, row in enumerate(rows):
         if row.units:
@@ -145,7 +155,7 @@ def _unit_notes(rows: Rows) -> list[str]:
 
 
 def differences(rows: Rows, base: Optional[RowData], main: str) -> Optional[Section]:
-    """Say which rows differ from the baseline by more than the choice of images explains."""
+    """Show how each row differs from the baseline, with verdict, interval and p values."""
     if base is None:
         words = 'The baseline was not run: there is nothing to compare with.'
         return section('Against the baseline', Note(words))
@@ -183,7 +193,7 @@ def _compared(row: RowData, base: RowData) -> list[Cell]:
 
 
 def intervals(rows: Rows, main: str) -> Optional[Section]:
-    """Draw the main score and the differences of several rows with their intervals."""
+    """Draw the main scores of several rows and their differences, with intervals."""
     scores: list[tuple[int, float, Optional[float], Optional[float]]] = []
     for place, row in enumerate(rows):
         value = row.metrics.get(main)
@@ -211,7 +221,7 @@ def _in_words(marked: Marked) -> str:
 
 
 def costs(rows: Rows, main: str) -> Optional[Section]:
-    """Show the main score against latency and parameters."""
+    """List the costs of the rows; several rows are also drawn as score against cost."""
     known = [(place, row, row.cost) for place, row in enumerate(rows) if row.cost]
     if not known:
         return None

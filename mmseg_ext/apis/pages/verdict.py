@@ -1,9 +1,9 @@
-"""What a page says of a difference between two rows: all of its wording.
+"""The words in which a page judges the difference between two rows.
 
-A row is called better or worse only if the test had the units that it needs (docs/statistics.md):
-``FEW_UNITS`` independent ones, as fewer make a score depend much on which they are, and
-``MIN_TRAININGS`` of each row, as one says nothing about another training. Frames of few videos are
-as many units as there are videos.
+A row is called better or worse only if there is enough to judge it by (docs/statistics.md). The
+test needs ``FEW_UNITS`` independent units, because with fewer a score depends much on their choice.
+If the units are frames of few videos, each video counts as one unit. Each row needs
+``MIN_TRAININGS`` trainings, because one training says nothing about another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,12 @@ SIGNIFICANT = 0.05
 
 
 class Verdict(NamedTuple):
-    """What is said, and whether the test had what it needs: else its p is not to be relied on."""
+    """A verdict in words.
+
+    Args:
+        text: The words.
+        enough: Whether there were enough units and trainings. If not, p is unreliable.
+    """
 
     text: str
     enough: bool
@@ -25,13 +30,13 @@ class Verdict(NamedTuple):
 def verdict(
     difference: float, p: Optional[float], units: Mapping[str, Any], trainings: Sequence[int]
 ) -> Verdict:
-    """Say whether a row is better than the baseline, or what is missing for that.
+    """Say whether a row is better than the baseline, or what is missing to tell.
 
     Args:
-        difference: Its score above that of the baseline.
-        p: Of the paired test, corrected for the number of comparisons.
-        units: What the test swaps, from ``describe_units``.
-        trainings: Runs of the row and of the baseline.
+        difference: Score of the row minus that of the baseline.
+        p: p value of the paired test, corrected for the number of comparisons.
+        units: The units of the test, from ``describe_units``.
+        trainings: Number of trainings of the row and of the baseline.
     """
     videos = units.get('videos') or {}
     tested = counted(units['units'], units['unit'])
@@ -51,7 +56,7 @@ def verdict(
 
 
 def shortfall(trained: Optional[int], scheduled: Optional[int]) -> str:
-    """Say that a training is far from the length of its config: less than half; else nothing."""
+    """Say that a training has less than half the iterations of its config; else return ``''``."""
     if not trained or not scheduled or 2 * trained >= scheduled:
         return ''
     return f'trained {trained:,} of {scheduled:,} iterations'
