@@ -1,6 +1,6 @@
-"""Pictures, curves and the frame of a page, made of plain values.
+"""Pictures, curves, tables and HTML pages, made from plain values.
 
-Knows nothing of runs: what it draws is handed in.
+Nothing here reads the folder of a run: callers hand over what is to be shown.
 """
 
 from ...core.exports import door

@@ -1,4 +1,4 @@
-"""What a page says, as plain values: sections of blocks, each shown by the macro of its name."""
+"""The contents of a page as plain values: sections of blocks, each with a macro in the template."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ Color = Sequence[int]
 
 
 class Block:
-    """Something that a section shows."""
+    """A part of a section."""
 
     @property
     def kind(self) -> str:
-        """The macro that shows it."""
+        """Name of the macro that shows this block."""
         return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Key:
-    """The letter of a row, on the row's color."""
+    """The letter of a row and the row's color."""
 
     letter: str
     color: str
@@ -30,9 +30,9 @@ class Cell:
     """A cell of a table.
 
     Args:
-        text: As shown.
-        small: Smaller lines below it.
-        style: ``'soft'`` is grey, for what must not be read as sure; ``'words'`` may be broken.
+        text: Text of the cell.
+        small: Lines in small print below the text.
+        style: ``'soft'`` is grey, for unreliable values; ``'words'`` allows line breaks.
     """
 
     text: str
@@ -42,7 +42,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table: its heading, its cells, and whether the others are compared with it."""
+    """A line of a table.
+
+    Args:
+        name: Heading of the line.
+        cells: The other cells.
+        key: Letter and color in front of the heading.
+        base: Whether this is the baseline, with which the other lines are compared.
+    """
 
     name: Cell
     cells: Sequence[Cell]
@@ -55,11 +62,12 @@ class Picture:
     """A picture to embed.
 
     Args:
-        content: The file.
-        kind: Its media type without ``image/``.
-        alt: What it shows, for those who cannot see it.
-        role: ``'photo'``; ``'labels'`` may be laid over the photo of its figure.
-        ground: Color behind what is transparent.
+        content: Content of the file.
+        kind: Media type without ``image/``, such as ``'png'``.
+        alt: Alternative text.
+        role: ``'photo'``, or ``'labels'`` for a label map that can be laid over the photo of its
+            figure; empty for other pictures.
+        ground: Color behind transparent pixels.
     """
 
     content: bytes
@@ -70,13 +78,13 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """The picture as an address."""
+        """The picture as a data URL."""
         return f'data:image/{self.kind};base64,{base64.b64encode(self.content).decode("ascii")}'
 
 
 @dataclass(frozen=True)
 class Swatch:
-    """A small square of a color, where it is known, and what has it."""
+    """A name beside a small square of its color; without a color, the name alone."""
 
     name: str
     color: Optional[Color]
@@ -92,7 +100,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All that a page says."""
+    """The contents of a page; ``lead`` is the line below the title."""
 
     title: str
     lead: str
@@ -109,14 +117,21 @@ class Note(Block):
 
 @dataclass(frozen=True)
 class Cards(Block):
-    """Large values beside each other: what it is, the value, a remark; the first one stands out."""
+    """Large values side by side, each a name, a value and a remark; the first is highlighted."""
 
     cards: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
 class Table(Block):
-    """A table; ``prose`` has cells of words, not numbers."""
+    """A table.
+
+    Args:
+        head: Headings of all columns.
+        lines: The lines; the name of a line is its first column.
+        label: Name of the table for screen readers.
+        prose: Whether the cells are text instead of numbers.
+    """
 
     head: Sequence[str]
     lines: Sequence[Line]
@@ -124,27 +139,27 @@ class Table(Block):
     prose: bool = False
 
     def is_words(self, column: int) -> bool:
-        """Whether a column has words, which begin at its left."""
+        """Whether a column has text, which is aligned left."""
         return any(line.cells[column - 1].style == 'words' for line in self.lines if column)
 
 
 @dataclass(frozen=True)
 class Facts(Block):
-    """Names and values below each other."""
+    """A list of names with their values."""
 
     facts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Figures(Block):
-    """Drawings with captions, side by side where there is room."""
+    """Drawings with captions, side by side if there is room."""
 
     figures: Sequence[tuple[Picture, str]]
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A share as a bar, with its interval; fractions."""
+    """A fraction as a bar, with the two ends of its interval."""
 
     value: Optional[float]
     low: Optional[float]
@@ -155,14 +170,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars(Block):
-    """For each class its bars."""
+    """Groups of bars, such as one group per class."""
 
     groups: Sequence[tuple[Swatch, Sequence[Bar]]]
 
 
 @dataclass(frozen=True)
 class Matrix(Block):
-    """A square table of shares, darker for more; NaN is empty."""
+    """A square table of fractions; larger ones are darker, and NaN is an empty cell."""
 
     names: Sequence[str]
     shares: Sequence[Sequence[float]]
@@ -171,7 +186,7 @@ class Matrix(Block):
 
 @dataclass(frozen=True)
 class Pair:
-    """Pictures that belong together, and what they are."""
+    """Pictures that belong together; ``missing`` says which cannot be shown, and why."""
 
     title: str
     pictures: Sequence[Picture]
@@ -181,7 +196,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Example:
-    """An image with what is known and predicted of it."""
+    """An image with its ground truth and predictions."""
 
     caption: str
     pairs: Sequence[Pair]
@@ -190,46 +205,54 @@ class Example:
 
     @property
     def columns(self) -> int:
-        """Pairs side by side on a wide screen: five at most, rows of a figure equally full."""
+        """Number of pairs side by side on a wide screen: at most five, in rows of like length."""
         rows = -(-len(self.pairs) // 5)
         return -(-len(self.pairs) // rows)
 
     @property
     def bare(self) -> bool:
-        """Whether no pair has two pictures: they need half of the place."""
+        """Whether every pair has a single picture and so needs half the width."""
         return all(len(pair.pictures) == 1 for pair in self.pairs)
 
 
 @dataclass(frozen=True)
 class Examples(Block):
-    """Images, each in its figure; ``over`` says whether labels start over the photograph."""
+    """Example images; ``over`` says whether label maps lie over the photographs at first."""
 
     examples: Sequence[Example]
     over: bool = False
 
     @property
     def layout(self) -> str:
-        """Few pairs lie flat, so that their pictures are small; single ones share a line."""
+        """Layout of the page for examples of one or of two pairs; empty for more pairs."""
         return {1: 'one', 2: 'few'}.get(max(len(example.pairs) for example in self.examples), '')
 
 
 @dataclass(frozen=True)
 class Legend(Block):
-    """What has which color."""
+    """A list of names with their colors."""
 
     items: Sequence[Swatch]
 
 
 @dataclass(frozen=True)
 class Listing(Block):
-    """Short lines."""
+    """A list of short lines."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Fold(Block):
-    """Blocks that can be folded away under a summary."""
+    """Blocks that can be folded away under a summary.
+
+    Args:
+        summary: Heading that stays visible.
+        blocks: The blocks.
+        opened: Whether the blocks are unfolded at first.
+        key: Letter and color in front of the summary.
+        remark: Words after the summary.
+    """
 
     summary: str
     blocks: Sequence[Block]
@@ -239,7 +262,7 @@ class Fold(Block):
 
 
 def table_or_facts(head: Sequence[str], lines: Sequence[Line], label: str) -> Union[Table, Facts]:
-    """Lay lines out as a table, and a single one without a key as facts, which need no width."""
+    """Make a table of lines, or facts of a single line without a key, as they take less width."""
     if len(lines) > 1 or any(line.key for line in lines):
         return Table(head, lines, label)
     cells = [cell for line in lines for cell in line.cells]
@@ -250,15 +273,15 @@ def table_or_facts(head: Sequence[str], lines: Sequence[Line], label: str) -> Un
 
 
 def plain(*texts: str) -> list[Cell]:
-    """Make cells of text alone."""
+    """Make cells of texts."""
     return [Cell(text) for text in texts]
 
 
 def embed(content: bytes, caption: str, alt: str) -> tuple[Picture, str]:
-    """Make a figure of a drawing."""
+    """Make a figure of a drawing, an SVG file."""
     return Picture(content, 'svg+xml', alt), caption
 
 
 def section(heading: str, *blocks: Optional[Block]) -> Section:
-    """Put those blocks that there are under a heading."""
+    """Put blocks under a heading; ``None`` is left out."""
     return Section(heading, [block for block in blocks if block is not None])

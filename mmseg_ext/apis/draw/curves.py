@@ -1,8 +1,8 @@
-"""Training curves: read them, draw them.
+"""Read training curves, and draw them.
 
-Source: mmengine 0.10.7 writes one JSON object a line to ``<time>/vis_data/scalars.json``; a record
-of the training loop has the key ``iter``, one of a validation has ``step`` and the metrics in per
-cent. A resumed run writes a second file; both belong to one curve here.
+Source: mmengine 0.10.7 writes ``<time>/vis_data/scalars.json`` with one JSON object per line. A
+record of the training loop has the key ``iter``. A record of a validation has ``step``, and its
+metrics are in per cent. A resumed run writes another file; here both become one curve.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Any
 
 Curve = dict[int, float]
 
-# One look for every figure: the page is dark on light and the text must be readable on a telephone.
+# The style of every figure. Text must be readable on a phone.
 STYLE: Any = {
     'font.size': 9.0,
     'axes.spines.top': False,
@@ -30,7 +30,7 @@ COLORS = ('#1b6ca8', '#c2570c', '#3f7f3f')
 
 
 def read_records(path: Path) -> Iterator[dict]:
-    """Yield the records of one ``scalars.json``; a line cut short by a kill is passed over."""
+    """Yield the records of one ``scalars.json``; lines that a killed run cut short are skipped."""
     for line in path.read_text(encoding='utf-8').splitlines():
         try:
             record = json.loads(line)
@@ -54,15 +54,15 @@ def _add_record(curves: dict[str, Curve], record: Mapping) -> None:
 
 
 def read_curves(files: Sequence[Path]) -> dict[str, Curve]:
-    """Read every scalar that a training left in its work folder.
+    """Read all scalars that a training logged.
 
     Args:
-        files: Of one training, one for each of its resumed parts. Where two parts log the same
-            steps, the later one counts: it is the one that the final weights come from.
+        files: Files of one training in order of time, one for each resumed part. If two parts log
+            the same iterations, the later part counts, because the final weights come from it.
 
     Returns:
-        Name to ``{iteration: value}``; values of validations are named ``val/<metric>`` and stay in
-        per cent. Empty if nothing was logged.
+        A curve ``{iteration: value}`` for each name. Metrics of validations are named
+        ``val/<metric>`` and are in per cent. Empty if nothing was logged.
     """
     curves: dict[str, Curve] = {}
     for file in files:
@@ -84,14 +84,14 @@ def read_curves(files: Sequence[Path]) -> dict[str, Curve]:
 def save_figure(figure: 'Figure', file_format: str = 'svg') -> bytes:  # type: ignore[name-defined]  # noqa: F821
     """Return a figure as the content of a file."""
     buffer = io.BytesIO()
-    # Without a date the same curve gives the same bytes, so a committed picture does not churn.
+    # Without a date, the same curve always gives the same bytes.
     metadata: dict[str, None] = {'Date': None} if file_format == 'svg' else {}
     figure.savefig(buffer, format=file_format, dpi=110, metadata=metadata)
     return buffer.getvalue()
 
 
 def curve_summary(curve: Curve) -> str:
-    """Say in words what a curve shows, for those who cannot see it."""
+    """Describe a curve by its two ends, for the alternative text of a figure."""
     steps: list[int] = sorted(curve)
     return (
         f'from {curve[steps[0]]:.4g} at iteration {steps[0]} '

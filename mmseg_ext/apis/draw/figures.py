@@ -1,6 +1,6 @@
-"""Figures of a table's report: SVG, each small enough to be read on a telephone.
+"""The figures of a table's report, as SVG files that can be read on a phone.
 
-Rows are named by letters, which fit where their labels would not; the page explains them.
+Rows are named by letters, because their labels would not fit. The page explains the letters.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ Marked = Sequence[tuple[int, float, Optional[float], Optional[float]]]  # row, v
 
 
 def letter(index: int) -> str:
-    """A to Z, then AA to AZ and so on."""
+    """Return the letter of a row: A to Z, then AA to AZ and so on."""
     first, last = divmod(index, 26)
     return (letter(first - 1) if first else '') + chr(ord('A') + last)
 
 
 def color(index: int) -> str:
-    """Color of a row; from the ninth on they repeat with other lines."""
+    """Return the color of a row; from the ninth row on, colors repeat with other line styles."""
     return COLORS[index % len(COLORS)]
 
 
@@ -36,19 +36,19 @@ def _line(index: int) -> str:
 @contextmanager
 def _axes(size: tuple[float, float] = _SIZE) -> Iterator[Any]:
     from matplotlib import rc_context
-    from matplotlib.figure import Figure  # no pyplot: it would pick a window system
+    from matplotlib.figure import Figure  # pyplot would choose a window system
 
     with rc_context(STYLE):
         yield Figure(figsize=size, layout='constrained').add_subplot()
 
 
 def draw_intervals(points: Marked, *, xlabel: str, zero: bool = False) -> bytes:
-    """Draw values with their intervals below each other.
+    """Draw one value with its interval per line.
 
     Args:
         points: Row, value and the ends of its interval, in the unit of ``xlabel``.
-        xlabel: What the horizontal axis shows.
-        zero: Mark zero, for differences.
+        xlabel: Label of the horizontal axis, with its unit.
+        zero: Draw a line at zero, for differences.
 
     Returns:
         An SVG file.
@@ -72,11 +72,13 @@ def draw_tradeoff(
     xlabel: str,
     ylabel: str,
 ) -> bytes:
-    """Draw a score over a cost, one point with its interval a row.
+    """Draw a score against a cost, with one point and its interval per row.
+
+    The cost axis is logarithmic if the largest cost is more than ten times the smallest.
 
     Args:
         points: Row, cost, value, and the ends of the value's interval.
-        xlabel: The cost with its unit; logarithmic if the costs differ by more than ten times.
+        xlabel: The cost with its unit.
         ylabel: The score with its unit.
 
     Returns:
@@ -100,7 +102,7 @@ def draw_tradeoff(
 
 
 def _use_log(axes: Any, span: float) -> None:
-    """Make the horizontal axis logarithmic, its ticks plain numbers that do not touch."""
+    """Make the horizontal axis logarithmic, with plain numbers as ticks that do not overlap."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale('log')
@@ -112,12 +114,12 @@ def _use_log(axes: Any, span: float) -> None:
 def draw_row_curves(
     curves: Mapping[int, Sequence[Curve]], *, ylabel: str, baseline: Optional[float] = None
 ) -> bytes:
-    """Draw one curve for each run, those of a row alike, from zero on.
+    """Draw one curve per run, with one color and line style per row.
 
     Args:
-        curves: Row to the curves of its runs.
-        ylabel: What the vertical axis shows, with its unit.
-        baseline: Height of a dashed line to compare with, the score of one class everywhere.
+        curves: Curves of the runs of each row, by the row's place.
+        ylabel: Label of the vertical axis, with its unit. The axis starts at zero.
+        baseline: Score of one class everywhere, drawn as a dashed line.
 
     Returns:
         An SVG file.
@@ -148,10 +150,13 @@ def draw_row_curves(
 
 
 def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
-    """Draw the share of right pixels over the probability, beside the diagonal of a calibrated one.
+    """Draw the share of right pixels against the predicted probability.
+
+    A dashed diagonal shows perfect calibration.
 
     Args:
-        histograms: Row to its confidence histogram ``(3, M)``; bins without pixels are passed over.
+        histograms: Confidence histogram ``(3, M)`` of each row, by the row's place. Bins without
+            pixels are left out.
 
     Returns:
         An SVG file.
@@ -179,7 +184,7 @@ def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
 
 
 def draw_matrix(shares: np.ndarray) -> np.ndarray:
-    """Paint a matrix of shares, one pixel a cell, darker for more; NaN is white.
+    """Paint a matrix of fractions with one pixel per cell; larger ones are darker, NaN is white.
 
     Returns:
         ``(K, K, 3)`` uint8.

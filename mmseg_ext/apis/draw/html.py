@@ -1,9 +1,9 @@
-"""Pages: one HTML file that needs nothing else, rendered by Jinja2 from plain values.
+"""Render a page with Jinja2 as one HTML file that needs no other.
 
-A page is sections, a section is blocks (``blocks.py``), and a block is shown by the macro of its
-name in ``templates/blocks.html``. All markup stands there. Autoescape is on and nothing is marked
-as safe: a name is text, whatever it holds; pictures are embedded as data. The markup is well-formed
-XML as well, so that a test can parse it strictly.
+A page has sections, and a section has blocks (``blocks.py``). The macro with a block's name in
+``templates/blocks.html`` shows the block; all markup is in the templates. Autoescape is on and
+nothing is marked as safe, so names are always shown as text. Pictures are embedded as data. The
+markup is also well-formed XML, so that a test can parse it strictly.
 """
 
 import re
@@ -15,29 +15,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .blocks import Color, Page
 
-# What XML has no place for: controls, and bytes of names that are no text.
+# Characters that XML forbids: control characters, and undecodable bytes of file names.
 _NO_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
 def rgb(color: Color) -> str:
-    """Write a color as a style wants it."""
+    """Format a color for CSS."""
     red, green, blue = color
     return f'rgb({red:d},{green:d},{blue:d})'
 
 
 def percentage(share: float, least: float = 0.0) -> str:
-    """Write a share as a length: per cent of the place that there is."""
+    """Format a fraction as a CSS length in per cent, but at least ``least`` per cent."""
     return f'{max(least, 100 * share):.1f}%'
 
 
 def shade(share: float) -> str:
-    """Choose the color of a share, from white to dark blue."""
+    """Return the CSS color of a fraction, from white for 0 to dark blue for 1."""
     return rgb([round(255 + (low - 255) * share**0.7) for low in (8, 72, 130)])
 
 
 @cache
 def environment() -> Environment:
-    """Set up the one engine."""
+    """Set up the template engine, which all pages share."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / 'templates'),
         autoescape=True,
@@ -51,10 +51,10 @@ def environment() -> Environment:
 
 
 def render(page: Page) -> bytes:
-    """Render a page as a file's content."""
+    """Render a page as the content of a file."""
     return as_xml(environment().get_template('page.html').render(page=page)).encode('utf-8')
 
 
 def as_xml(text: str) -> str:
-    """Write characters that no page may hold by their number."""
+    """Replace each character that XML forbids by its escape sequence in Python."""
     return _NO_XML.sub(lambda found: ascii(found.group())[1:-1], text)

@@ -1,4 +1,4 @@
-"""A table as Markdown: PrettyTable lays it out, here is what it leaves to its caller."""
+"""Markdown tables: PrettyTable does the layout, and this file escapes the cells."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,14 +6,15 @@ from prettytable import PrettyTable, TableStyle
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lay out text as a table of Markdown, columns flush left.
+    """Make a Markdown table whose columns are aligned left.
 
     Args:
-        head: Names of the columns, each once.
-        rows: Cells. A bar and a line break would end a cell: the one is escaped, the other a blank.
+        head: Names of the columns, all different.
+        rows: Texts of the cells. Vertical bars are escaped, and line breaks become blanks, because
+            both would end a cell.
 
     Returns:
-        Its lines.
+        The lines of the table.
     """
     table = PrettyTable([_cell(text) for text in head])
     table.set_style(TableStyle.MARKDOWN)

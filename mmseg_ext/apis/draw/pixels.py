@@ -1,7 +1,7 @@
-"""Pictures of label maps: colors, overlays, errors, grids.
+"""Pictures of label maps: colors, overlays, errors and grids.
 
-Shape letters: H row, W column; pictures are ``(H, W, 3)`` uint8 in RGB, label maps ``(H, W)``
-integers. The error picture and the grid are this package's own; nothing is taken from a paper.
+Pictures are ``(H, W, 3)`` uint8 in RGB, and label maps are ``(H, W)`` integers.
+Shape letters: H row, W column.
 """
 
 import io
@@ -17,13 +17,16 @@ from ...core.reading import read_shown
 
 VOID = (224, 224, 224)  # pixels without a label
 WRONG = (214, 39, 40)
-_STRIP = 1 << 20  # pixels that are painted at once
+_STRIP = 1 << 20  # number of pixels that are painted at once
 
 Palette = Sequence[Sequence[int]]
 
 
 def read_rgb(path: Union[str, Path]) -> np.ndarray:
-    """Read an image to be shown, ``(H, W, 3)`` uint8 RGB, as training sees it where it can.
+    """Read an image for display, as training sees it if possible.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
 
     Raises:
         ValueError: If the file cannot be decoded.
@@ -32,14 +35,16 @@ def read_rgb(path: Union[str, Path]) -> np.ndarray:
 
 
 def to_display(image: np.ndarray) -> np.ndarray:
-    """Turn any loaded image into something a screen can show.
+    """Turn any loaded image into a picture for a screen.
 
     Args:
-        image: ``(H, W)`` or ``(H, W, C)``, any number type. Three channels are taken for BGR, as
-            OpenCV and the loaders of mmseg give them; of more, the first three are shown.
+        image: ``(H, W)`` or ``(H, W, C)``, any number type. The first three channels are taken for
+            BGR, the order of OpenCV and of mmseg's loaders; others are not shown. Of fewer than
+            three channels, the first is shown as grey.
 
     Returns:
-        ``(H, W, 3)`` uint8 RGB. Values other than uint8 are stretched between their extremes.
+        ``(H, W, 3)`` uint8 RGB. Other types than uint8 are scaled from their smallest and largest
+        value to 0 and 255.
     """
     if image.ndim == 2:
         image = image[..., None]
@@ -55,7 +60,10 @@ def to_display(image: np.ndarray) -> np.ndarray:
 
 
 def colorize(label: np.ndarray, palette: Palette) -> np.ndarray:
-    """Paint a label map; the ignored index 255 and other unknown indices become light grey."""
+    """Paint a label map in the colors of its classes.
+
+    The ignored index 255 and other indices without a color become light grey.
+    """
     size = max(256, len(palette), int(label.max(initial=0)) + 1)
     table = np.full((size, 3), VOID, np.uint8)
     table[: len(palette)] = np.asarray(palette, np.uint8).reshape(-1, 3)
@@ -75,13 +83,13 @@ def overlay(
     Args:
         picture: The image.
         label: Label map of the same height and width.
-        palette: One RGB color a class.
+        palette: One RGB color per class.
         opacity: Weight of the color, between 0 and 1.
-        clear: Class that leaves the image untouched, such as a background.
+        clear: Class that is not painted, such as the background.
     """
     painted = np.empty(picture.shape, np.uint8)
     height = max(1, _STRIP // max(1, label.shape[1]))
-    for top in range(0, len(label), height):  # floating point takes 100 times the memory of labels
+    for top in range(0, len(label), height):  # all at once takes 100 times the memory of labels
         strip = slice(top, top + height)
         weight = np.full(label[strip].shape + (1,), opacity)
         if clear is not None:
@@ -92,7 +100,7 @@ def overlay(
 
 
 def error_picture(picture: np.ndarray, label: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Show wrong pixels in red on a faded grey image; pixels without a label are light grey."""
+    """Paint wrong pixels red on a faded grey image; pixels without a label are light grey."""
     grey = picture.mean(axis=2, keepdims=True) * 0.45 + 255 * 0.55
     shown = np.repeat(grey, 3, axis=2)
     shown[(label != truth) & (truth != IGNORE)] = WRONG
@@ -109,11 +117,11 @@ def encode(picture: np.ndarray, *, file_format: str = 'PNG', quality: int = 85) 
 
 
 def encode_flat(picture: np.ndarray, clear: Optional[np.ndarray] = None) -> bytes:
-    """Encode a picture of few colors as PNG: with a palette if they are 256 at most.
+    """Encode a picture of few colors as PNG, with a palette if there are at most 256 colors.
 
     Args:
-        picture: As all here.
-        clear: ``(H, W)``, what is to be transparent.
+        picture: The picture.
+        clear: True where the picture is transparent, ``(H, W)``.
     """
     shown = np.full(picture.shape[:2] + (4,), 255, np.uint8)
     shown[..., :3] = picture
@@ -132,7 +140,13 @@ def encode_flat(picture: np.ndarray, clear: Optional[np.ndarray] = None) -> byte
 
 
 def shrink(picture: np.ndarray, width: int, *, smooth: bool) -> np.ndarray:
-    """Scale a picture down to a width in pixels; smaller ones stay as they are."""
+    """Scale a picture down to a width in pixels; narrower pictures stay as they are.
+
+    Args:
+        picture: Picture or label map.
+        width: Largest width.
+        smooth: Interpolate between pixels. Label maps and flat colors must not be smoothed.
+    """
     if picture.shape[1] <= width:
         return picture
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
@@ -143,15 +157,15 @@ def shrink(picture: np.ndarray, width: int, *, smooth: bool) -> np.ndarray:
 def picture_grid(
     rows: Sequence[Sequence[np.ndarray]], *, cell: int = 160, gap: int = 4
 ) -> np.ndarray:
-    """Lay pictures out in rows on white.
+    """Lay pictures out as a grid on white.
 
     Args:
-        rows: One list of pictures a row; all rows have the same number.
-        cell: Width of a picture in pixels; its height keeps the shape of the row's first one.
+        rows: One list of pictures per row, all of the same length.
+        cell: Width of a picture in pixels. The first picture of a row sets the height of the row.
         gap: White pixels between neighbours.
 
     Raises:
-        ValueError: If there are no rows, or rows of different length.
+        ValueError: If there are no pictures, or the rows have different lengths.
     """
     if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
         raise ValueError(
@@ -171,10 +185,10 @@ def picture_grid(
 
 
 def encode_below(picture: np.ndarray, max_bytes: int) -> bytes:
-    """Encode as JPEG, lowering the quality until the file fits.
+    """Encode a picture as JPEG, at the highest quality that stays below a number of bytes.
 
     Raises:
-        ValueError: If not even quality 20 fits; use smaller cells or fewer rows.
+        ValueError: If the picture is too large even at quality 20.
     """
     for quality in (92, 88, 84, 80, 75, 70, 60, 50, 40, 30, 20):
         content = encode(picture, file_format='JPEG', quality=quality)

@@ -1,5 +1,5 @@
-// The numbers need none of this: it says where a table goes on, lays labels over their photograph,
-// and enlarges pictures. Without the characters that XML would want escaped.
+// Shows which tables can be scrolled, lays label maps over their photos, and enlarges pictures.
+// The page can be read without it. No character here may be one that XML has to escape.
 'use strict';
 
 function sayWhatIsWide() {
