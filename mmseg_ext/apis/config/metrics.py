@@ -1,8 +1,8 @@
-"""The metrics of a config and their abilities.
+"""Find the metrics of a config and what they can write.
 
-The arguments of a metric tell what it can do: with ``output_dir`` it writes predicted masks; with
-``summary_file``, ``per_image_file`` and ``extra`` it writes the results of a run. So no code here
-depends on the name of a metric.
+The arguments of a metric tell what it can write: with ``output_dir``, predicted masks; with
+``summary_file``, ``per_image_file`` and ``extra``, the results of a run. So no code depends on the
+name of a metric.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from .signatures import arguments_of
 
 
 def metrics_of(cfg: Config, part: str = 'test') -> list[dict]:
-    """List the metric configs of a split; empty without an evaluator.
+    """List the metric configs of a split; empty if there is no evaluator.
 
     Args:
         cfg: A complete config.

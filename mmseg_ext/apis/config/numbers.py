@@ -1,4 +1,4 @@
-"""Settings that mmseg would stumble over in the middle of a run, or compute NaN with."""
+"""Check numbers of a config that make mmseg fail in the middle of a run, or compute NaN."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ...core.words import check_choice
 
 
 def check_numbers(cfg: Config) -> None:
-    """Refuse numbers that would make mmseg fail in the middle of a run, or compute NaN.
+    """Refuse numbers that make mmseg fail in the middle of a run, or compute NaN.
 
     Args:
         cfg: A complete config.
@@ -37,9 +37,9 @@ def check_numbers(cfg: Config) -> None:
             )
 
 
-# Setting that a loop uses only after its first step -> smallest allowed value.
+# Settings that a loop uses only after its first step, with the smallest allowed value.
 _LOOP_COUNTS = dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0)
-_HOOK_COUNTS = ('interval', 'max_keep_ckpts')  # 0 and below mean never, or unlimited
+_HOOK_COUNTS = ('interval', 'max_keep_ckpts')  # values below 1 mean never, or unlimited
 
 
 def _check_counts(cfg: Config) -> None:

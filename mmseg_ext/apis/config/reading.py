@@ -1,4 +1,4 @@
-"""Read a config file, which is a program: any error in it is reported as the user's."""
+"""Read a config file. A config is a Python program, so any error in it is the user's."""
 
 from typing import Union
 
@@ -10,10 +10,10 @@ from .renamed import renew_types
 
 
 def read_config(path: PathLike) -> Config:
-    """Read a config file that is there; types that have another name today get it.
+    """Read a config file, and replace the old names of renamed types.
 
     Raises:
-        ValueError: If it cannot be read, for any reason.
+        ValueError: If the file cannot be read for any reason.
     """
     try:
         cfg = Config.fromfile(path)
@@ -26,7 +26,7 @@ def read_config(path: PathLike) -> Config:
 
 
 def unreadable(path: PathLike, error: Union[Exception, SystemExit], hint: str = '') -> ValueError:
-    """Return an error that names the config, the line if known, and the cause."""
+    """Make an error that names the config, the line if it is known, and the cause."""
     where = error.lineno if isinstance(error, SyntaxError) else None
     line = '' if where is None else f', line {where}'
     return ValueError(f'config {path}{line} cannot be read: {type(error).__name__}: {error}{hint}')

@@ -1,4 +1,4 @@
-"""Types and configs that have another name today, and runs that recorded the old one."""
+"""New names of renamed types and configs, for runs that recorded the old names."""
 
 from typing import Any
 
@@ -35,15 +35,15 @@ CONFIGS = {
 
 
 def today_config(name: Any) -> Any:
-    """Today's name of a config of the package, that of any other as it is."""
+    """Return the current name of a config; a name that was not changed is returned as it is."""
     return CONFIGS.get(name, name) if isinstance(name, str) else name
 
 
 def renew_types(cfg: Config) -> None:
-    """Write today's names of types into a config, at any depth.
+    """Replace old names of types in a config, at any depth.
 
-    A run of an earlier version keeps its config in its folder and in its checkpoints; what the
-    types do is the same.
+    Runs of earlier versions have such a config in their folder and in their checkpoints. Only the
+    names of the types have changed.
 
     Args:
         cfg: Config, changed in place.

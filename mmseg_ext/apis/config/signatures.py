@@ -1,4 +1,4 @@
-"""The arguments that a class or function takes, ``**kwargs`` followed through the parents."""
+"""List the arguments that a class or function takes, also those that its parents take."""
 
 import ast
 import inspect
@@ -13,10 +13,11 @@ from torch import nn
 def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
     """Return the names of the arguments of a class or function.
 
+    If a class passes its ``**kwargs`` on to its parent, the arguments of the parent are included. A
+    function can name the class that gets its ``**kwargs`` in its attribute ``passes_on_to``.
+
     Returns:
-        The names, and whether other names may be accepted too, by ``**kwargs`` that are not only
-        passed to the parent. The attribute ``passes_on_to`` of a function names the class, or base
-        class, that gets its ``**kwargs``.
+        The names, and whether ``**kwargs`` may accept other names too.
     """
     if not inspect.isclass(kind):
         names, swallow = _own_arguments(kind)
@@ -25,7 +26,7 @@ def arguments_of(kind: Callable) -> tuple[frozenset, bool]:
     names = frozenset()
     for parent in kind.__mro__:
         if parent in (object, nn.Module):
-            break  # takes nothing
+            break  # has no arguments of its own
         init = parent.__dict__.get('__init__')
         if init is None:
             continue
@@ -42,7 +43,7 @@ def _own_arguments(function: Callable) -> tuple:
     """Return the named arguments, and the name of ``**kwargs`` if there is one."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # written in C: no signature
+    except (TypeError, ValueError):  # a function written in C has no signature
         return frozenset(), 'kwargs'
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     swallow = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_KEYWORD]
@@ -51,7 +52,7 @@ def _own_arguments(function: Callable) -> tuple:
 
 
 def _only_passed_on(init: Callable, name: str) -> bool:
-    """Tell whether ``**name`` is only used in the call of the parent's ``__init__``."""
+    """Tell whether ``**name`` is used only in one call of the parent's ``__init__``."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):

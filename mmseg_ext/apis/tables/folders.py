@@ -1,4 +1,4 @@
-"""Names of run folders, and the search for the runs of a table."""
+"""The names of the run folders of tables, and the search for their tested runs."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ def run_folder(
         row: A row with a config.
         seed: Seed of the training; ``'*'`` gives a pattern.
         work_dirs: Folder of all runs.
-        folds: Number of folds of a cross validation, in ``fold0``, ``fold1``, ...
+        folds: Number K of folds of a cross validation. The folds are in its subfolders ``fold0``,
+            ``fold1``, ...
         dataset: Name of the user's data set.
     """
     name = f'{row.run_name}-{dataset}' if dataset else row.run_name
@@ -39,7 +40,7 @@ def find_runs(table: Table, work_dirs: PathLike, *, seeds: Optional[Sequence[int
     Args:
         table: From :func:`read_tables`.
         work_dirs: Folder of all runs.
-        seeds: Seeds to look for; default: all that exist.
+        seeds: Seeds to look for; default: the seeds of all existing folders.
 
     Returns:
         The table with the ``runs`` of each row.

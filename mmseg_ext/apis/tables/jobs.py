@@ -1,4 +1,4 @@
-"""One row with one seed, ready to run: its config, options, weights and start."""
+"""Prepare one run of a table, a row with one seed: its config, options, weights and start."""
 
 import logging
 from collections.abc import Sequence
@@ -47,10 +47,10 @@ class Job:
     Args:
         row: The row.
         seed: Seed of the training.
-        cfg: Its config with merged options; ``work_dir`` is the row's folder.
-        options: ``--cfg-options`` of the row, then of the user.
-        weights: Folder of another row's training, if its weights are tested.
-        start: Folder of another row's run whose last checkpoint this training starts from.
+        cfg: Config of the row with merged options; ``work_dir`` is the folder of this run.
+        options: ``--cfg-options`` of the row, then those of the user.
+        weights: Folder of another row's training if this row tests that row's weights, else None.
+        start: Folder of the run whose last checkpoint this training starts from, or None.
     """
 
     row: Row
@@ -62,7 +62,7 @@ class Job:
 
     @property
     def folder(self) -> RunFolder:
-        """Return the folder of the row's results."""
+        """Return the folder of this run."""
         return RunFolder.of(self.cfg)
 
     @property
@@ -72,11 +72,12 @@ class Job:
 
 
 def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
-    """Load a row's config as the tools do. Writes nothing.
+    """Load the config of a row as the tools do, and find the runs that it needs. Writes nothing.
 
     Raises:
-        ValueError: If the config, an option or the data set file is wrong.
-        FileNotFoundError: If the data are not there.
+        ValueError: If the config, an option or the data set file is wrong, or the row has
+            ``weights_of`` in a table with folds.
+        FileNotFoundError: If the data are missing.
     """
     weights = None
     if row.weights_of is not None:
@@ -100,7 +101,7 @@ def _names_start(options: Sequence[str]) -> bool:
 
 
 def _start_config(table: Table, row: Row, cfg: Config) -> Optional[str]:
-    """Return the config from whose run this one starts, if it is one of ours."""
+    """Return the name of the config whose run this one starts from, if the package has it."""
     start = row_start(cfg, table.dataset)
     if start is None or row.path is None:
         return None
@@ -122,8 +123,8 @@ def load_row(
 ) -> Config:
     """Load the config of a row with options as typed, on the user's data if given.
 
-    Nothing is logged, because a table loads it for every row and seed. The log of the row's
-    training lists the changes.
+    Nothing is logged, because a table loads the config once per row and seed. The log of the row's
+    training lists what the options and the user's data changed.
     """
     before = logging.root.manager.disable
     logging.disable(logging.INFO)
