@@ -1,6 +1,6 @@
-"""Cross validation: one fold as arguments of a run, all folds, and what they say together.
+"""Cross validation: cut images into folds, train and test each fold, and sum the folds up.
 
-Which images a fold holds out is decided here; training and testing are those of ``run``.
+This room chooses the images that a fold holds out; ``run`` does the training and the testing.
 """
 
 from ...core.exports import door

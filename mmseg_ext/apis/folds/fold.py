@@ -1,7 +1,7 @@
-"""One fold of a cross validation as arguments of a run: which images train, which are held out.
+"""Change a config for one fold of a cross validation: train on some images, test on the rest.
 
-Validation and test both read the fold's held-out images, each through its own pipeline. The id
-lists are kept in the fold's work folder.
+Validation and test both read the fold's held-out images, each through its own pipeline. The lists
+of image ids are kept in the fold's work folder.
 """
 
 import argparse
@@ -29,14 +29,14 @@ class Split:
     """How the images of a fold were chosen: the entries of ``split.json``.
 
     Args:
-        fold: Which one is held out.
-        num_folds: Of how many.
+        fold: Index of the fold that is held out.
+        num_folds: Number of folds.
         split_seed: Seed of the split.
-        pool: Where the images come from.
-        splitter: How they were split.
-        val_ids: Images held out, in the order of the data set.
-        val_groups: Group of each, ``None`` without groups.
-        num_train: Images that train.
+        pool: Where the images come from, one of ``POOLS``.
+        splitter: Name of the method that split the images.
+        val_ids: Ids of the held-out images, in the order of the data set.
+        val_groups: Group of each held-out image; ``None`` without groups.
+        num_train: Number of training images.
     """
 
     fold: int
@@ -60,9 +60,10 @@ def use_fold(
 ) -> None:
     """Restrict a config to one fold and move its work folder to ``<work_dir>/fold<fold>``.
 
-    There ``split_train.txt`` and ``split_val.txt`` are written, which the data sets then read, and
-    ``split.json``, which says how they came about and to which group each image belongs. The test
-    writes fold, number of folds and seed into ``results.json``.
+    Writes three files into that folder. The data sets read ``split_train.txt`` and
+    ``split_val.txt``. ``split.json`` says how the images were split, and to which group each
+    held-out image belongs. A later test writes the fold, the number of folds and the seed into
+    ``results.json``.
 
     Example::
 
@@ -74,10 +75,10 @@ def use_fold(
         cfg: From ``load_config``; changed in place.
         fold: Which fold to hold out, from 0.
         num_folds: Number of folds.
-        split_seed: Seed of the split; that of the training is another.
-        pool: Where the images come from, one of ``POOLS``; ``None`` is the config's ``fold_pool``,
-            or ``'train'``.
-        stratify: Give every fold its share of images without foreground.
+        split_seed: Seed of the split. It is independent of the seed of the training.
+        pool: Where the images come from, one of ``POOLS``; ``None`` takes the config's
+            ``fold_pool``, or ``'train'`` without one.
+        stratify: Whether every fold gets the same share of images without foreground.
 
     Raises:
         ValueError: If there is no such fold, the data set does not list its images in
@@ -112,7 +113,7 @@ def use_fold(
 
 
 def _check_lists(pool: Pool, lists: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Check that the data set reads exactly the listed ids; return them in its order."""
+    """Check that the data set reads exactly the ids of each list; return them in its order."""
     with tempfile.TemporaryDirectory(prefix='mmseg_ext_folds_') as folder:
         paths = write_lists(folder, lists)
         return {name: _listed(pool, path, lists[name]) for name, path in zip(lists, paths)}
@@ -139,7 +140,10 @@ def _absolute(pair: Pair) -> Pair:
 
 
 def _keep_lists(folder: Path, lists: dict[str, list[str]]) -> list[str]:
-    """Write the id lists unless they are there; absolute paths, as data sets join the others."""
+    """Write the id lists that are not there yet, and return their paths.
+
+    The paths are absolute, because data sets join relative ones to their ``data_root``.
+    """
     for name, ids in lists.items():
         path = folder / f'{name}.txt'
         if path.is_file() and path.read_text().splitlines() != ids:
@@ -153,7 +157,7 @@ def _keep_lists(folder: Path, lists: dict[str, list[str]]) -> list[str]:
 
 
 def _subset(dataset: dict, ann_file: str, written: dict) -> dict:
-    """The pool's data set reading one list, with what the config's own says about preparing."""
+    """Let the pool's data set read one list, with the pipeline of the config's own data set."""
     if 'pipeline' not in written:
         raise ValueError(
             f'a dataset of type {written.get("type")} in the config has no pipeline of its own: '
@@ -166,11 +170,11 @@ def _subset(dataset: dict, ann_file: str, written: dict) -> dict:
 
 
 def read_split(work_dir: PathLike) -> Split:
-    """Read the ``split.json`` that :func:`use_fold` left in a fold's work folder.
+    """Read the ``split.json`` that :func:`use_fold` wrote into a fold's work folder.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged.
+        FileNotFoundError: If the folder has no such file.
+        ValueError: If the file is damaged.
     """
     path = RunFolder(work_dir).split_file
     if not path.is_file():
@@ -181,7 +185,7 @@ def read_split(work_dir: PathLike) -> Split:
 
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of one fold to a tool."""
+    """Add the arguments that select one fold to a tool."""
     group = parser.add_argument_group('one fold of a cross validation')
     group.add_argument('--fold', type=int, help='fold to hold out, from 0; adds foldN to work_dir')
     add_split_arguments(group)
@@ -205,7 +209,7 @@ def add_split_arguments(parser: Any) -> None:
 
 
 def add_surface_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the lengths that HD95 and surface Dice are measured in."""
+    """Add the pixel spacing and the tolerance that HD95 and surface Dice need."""
     parser.add_argument(
         '--spacing',
         nargs=2,
@@ -223,7 +227,7 @@ def add_surface_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def split_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
-    """Read the arguments of :func:`add_split_arguments`, defaults filled in."""
+    """Read the arguments of :func:`add_split_arguments`, and fill in the defaults."""
     return dict(
         num_folds=args.num_folds,
         split_seed=0 if args.split_seed is None else args.split_seed,
@@ -233,10 +237,10 @@ def split_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def use_fold_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the arguments of :func:`add_fold_arguments`; without any nothing happens.
+    """Apply the arguments of :func:`add_fold_arguments`; do nothing if none is given.
 
     Raises:
-        ValueError: As :func:`use_fold`, or if arguments are given that mean nothing without others.
+        ValueError: As :func:`use_fold`, or if an argument is given that another one requires.
     """
     if args.fold is None and args.num_folds is None:
         values = {'--split-seed': args.split_seed, '--pool': args.pool}

@@ -1,7 +1,8 @@
 """The pool of images that folds are cut from: the images of a config, by id, mask and group.
 
-It is the config's training data; with ``'train+val'`` its validation data too, for protocols that
-pool a whole data set. A config whose protocol does says so: ``fold_pool = 'train+val'``.
+By default the pool is the config's training data. ``'train+val'`` adds its validation data, and
+``'train+val+test'`` its test data as well. If the protocol of a config pools more than the
+training data, the config sets ``fold_pool = 'train+val'``, for example.
 """
 
 import copy
@@ -32,12 +33,14 @@ class Pool:
     """The images that folds are cut from.
 
     Args:
-        dataset: Config of a data set that reads them, short of ``ann_file`` and ``pipeline``.
-        pairs: Image and mask of each id; an id is the image's path below its folder, without the
-            suffix, as it stands in an ``ann_file``.
-        groups: Group of each id, such as the patient; ``None`` if the data set gives none.
-        labels: Whether each id has any foreground; ``None`` unless folds are stratified by it.
-        note: One line on how many images of which data sets these are, and what is left out.
+        dataset: Config of a data set that reads the images; it has no ``ann_file`` and no
+            ``pipeline`` yet.
+        pairs: Image path and mask path of each id. An id is the image's path below the image
+            folder, without the suffix, as an ``ann_file`` lists it.
+        groups: Group of each id, such as the patient; ``None`` if the data set has no groups.
+        labels: Whether the mask of each id has any foreground; ``None`` unless the folds are
+            stratified.
+        note: One line that counts the images by data set, and the images that are left out.
     """
 
     dataset: dict
@@ -59,10 +62,10 @@ class Pool:
 
 
 def choose_pool(cfg: Config, pool: Optional[str] = None) -> str:
-    """The pool that is given, else the config's ``fold_pool``, else ``'train'``.
+    """Return the given pool, else the config's ``fold_pool``, else ``'train'``.
 
     Raises:
-        ValueError: If it is not one of ``POOLS``.
+        ValueError: If the pool is not one of ``POOLS``.
     """
     chosen = cfg.get('fold_pool', 'train') if pool is None else pool
     check_choice('fold_pool of the config' if pool is None else 'the pool', chosen, POOLS)
@@ -74,9 +77,9 @@ def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False
 
     Args:
         cfg: A complete config; not changed.
-        pool: Which of the config's data sets, as for :func:`choose_pool`. Their images must be of
-            one kind, and may lie in different folders.
-        stratify: Read every mask, to find out which hold foreground.
+        pool: Which of the config's data sets to pool, as for :func:`choose_pool`. The data sets
+            must have the same settings, but their images may lie in different folders.
+        stratify: Read every mask to find out which images have foreground.
 
     Raises:
         ValueError: If the data sets cannot be pooled, or only some samples name their group.
@@ -102,20 +105,23 @@ def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False
             'name the group of every image, or of none'
         )
     labels = _foreground(cfg, built) if stratify else None
-    if labels is not None:  # by path, as ids are not known where masks are read
+    if labels is not None:  # they come by path, because _foreground does not know the ids
         labels = {name: labels[pair[0]] for name, pair in pairs.items()}
     return Pool(merged, pairs, groups or None, labels, _note(cfg, pool, built))
 
 
 def _note(cfg: Config, pool: str, built: list[Any]) -> str:
-    """Count the images of the pool and the labelled ones beside it, each where it comes first."""
+    """Count the images of the pool, and the labelled images that are not in it.
+
+    An image that several data sets list is counted once, for the first of them.
+    """
     seen: set[str] = set()
     pooled = {part: _count_new(data, seen) for part, data in zip(pool.split('+'), built)}
     left_out, unknown = {}, []
     for part in POOLS[-1].split('+'):
         if part in pooled or not cfg.get(f'{part}_dataloader'):
             continue
-        try:  # the folds do not need these data: whatever is wrong with them is no error here
+        try:  # the folds do not need these data, so an error in them must not stop the run
             left_out[part] = _count_new(
                 list_dataset(_plain_dataset(cfg, part)), seen, labelled=True
             )
@@ -144,7 +150,7 @@ def _counts(numbers: dict[str, int]) -> str:
 
 
 def list_dataset(config: dict) -> Any:
-    """Build a data set for its list of samples only."""
+    """Build a data set without a pipeline, to list its samples only."""
     return DATASETS.build(dict(config, pipeline=[], serialize_data=False))
 
 
@@ -162,7 +168,7 @@ def _plain_dataset(cfg: Config, part: str) -> dict:
 
 
 def _merge_datasets(configs: list[dict], built: list[Any], pool: str) -> dict:
-    """One config that reads the images of all, from the innermost folders that they share."""
+    """Merge data set configs into one that reads all images from their common parent folders."""
     merged = {k: v for k, v in configs[0].items() if k not in ('ann_file', 'pipeline', 'indices')}
     for other in configs[1:]:
         keys = (set(other) | set(merged)) - set(_OF_THE_SPLIT)
@@ -182,15 +188,16 @@ def _merge_datasets(configs: list[dict], built: list[Any], pool: str) -> dict:
         folders = _mask_folders(built, tops)
         if folders and merged['type'] == 'FolderDataset':
             merged['mask_folders'] = folders
-        if getattr(built[0], 'group_file', ''):  # its names may lie below another folder
+        if getattr(built[0], 'group_file', ''):  # its names may be relative to another folder
             merged['group_file'] = ''
     return merged
 
 
 def _mask_folders(built: list[Any], tops: dict[str, str]) -> dict[str, str]:
-    """Folder of images -> folder of masks, each below its top, where the two are not alike.
+    """Map each image folder to its mask folder, both relative to the common parent folders.
 
-    That is so for ``train/images`` with ``train/masks`` and ``val/images`` with ``val/masks``.
+    The mapping is empty if image and mask folders have the same names. They differ, for example,
+    for ``train/images`` with ``train/masks`` and ``val/images`` with ``val/masks``.
     """
     if 'seg_map_path' not in tops:
         return {}
@@ -202,13 +209,13 @@ def _mask_folders(built: list[Any], tops: dict[str, str]) -> dict[str, str]:
 
 
 def _below(path: str, root: str) -> str:
-    """Write a folder relative to the data set's root, to which it will be joined."""
+    """Make a folder relative to the data set's root, to which the data set joins it again."""
     inside = root and not os.path.relpath(path, root).startswith(os.pardir)
     return os.path.relpath(path, root) if inside else path
 
 
 def _foreground(cfg: Config, datasets: list[Any]) -> dict[str, bool]:
-    """Read all masks; image path to whether it holds a class other than the background."""
+    """Read all masks, and say for each image path whether the mask has any foreground."""
     background = background_of(datasets[0].metainfo['classes'])
     if background is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The outcome of a cross validation as text for the screen, in per cent."""
+"""Print the results of a cross validation as text, in per cent."""
 
 from typing import Optional
 
@@ -21,7 +21,7 @@ def _scale(score: str) -> float:
 
 
 def fold_table(result: FoldSummary) -> str:
-    """Print one line per fold, mean, standard deviation and the pooled scores."""
+    """Return a table with one line per fold, then mean, standard deviation and pooled scores."""
     scores = [name for name in (*SHOWN, *UNIT_SCORES) if name in result.per_fold]
     table = PrettyTable(['Fold', 'Images', 'Checkpoint', *scores])
     for place, fold in enumerate(result.folds):
@@ -38,7 +38,7 @@ def fold_table(result: FoldSummary) -> str:
 
 
 def unit_table(result: FoldSummary) -> str:
-    """Print the scores per patient or image."""
+    """Return a table that sums up the scores per patient or per image."""
     table = PrettyTable(
         [
             f'Per {result.unit}',
@@ -59,7 +59,7 @@ def unit_table(result: FoldSummary) -> str:
 
 
 def format_folds(result: FoldSummary) -> str:
-    """Print everything about a cross validation that fits on a screen."""
+    """Return all tables and warnings of a cross validation as one text."""
     lines = [
         f'{result.facts["config"]}: {len(result.folds)} of {result.num_folds} folds '
         f'({result.splitter}, split seed {result.split_seed}, pool {result.pool}, '

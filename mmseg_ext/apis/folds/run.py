@@ -1,7 +1,7 @@
-"""Train and test all folds of a cross validation, each by the tools a user would call.
+"""Train and test all folds of a cross validation with the tools that a user would call.
 
-A fold that was tested is skipped, one that was stopped goes on from its last checkpoint, one
-that fails is put on a list while the others go on. Run it again at any time.
+A tested fold is skipped. A stopped fold resumes from its last checkpoint. If a fold fails, the
+others still run, and the failed fold is listed at the end. The command can be repeated at any time.
 """
 
 import hashlib
@@ -28,18 +28,19 @@ from .pool import read_pool
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides about the folds' results; kept in the work folder.
+    """All settings that change the results of the folds. They are kept in the work folder.
 
     Args:
         config: The config as given to the tools.
         num_folds: Number of folds.
         split_seed: Seed of the split.
-        pool: Data sets that the folds are cut from.
-        stratify: Whether by foreground.
+        pool: Data sets that the folds are cut from, one of ``POOLS``.
+        stratify: Whether every fold gets the same share of images without foreground.
         seed: Seed of every fold's training; ``None`` leaves it to the config.
-        amp: Mixed precision.
-        deterministic: Only algorithms whose results repeat.
-        checkpoint: ``'last'``, or ``'best'``, which is chosen on the images that it is scored on.
+        amp: Whether to train with mixed precision.
+        deterministic: Whether to use only deterministic algorithms.
+        checkpoint: Which checkpoint to test, ``'last'`` or ``'best'``. The best one is chosen on
+            the same images that it is scored on, so its scores are optimistic.
         options: ``--cfg-options``, as typed.
         dataset: File that describes the user's data.
     """
@@ -57,14 +58,14 @@ class Plan:
     dataset: Optional[str] = None
 
     def split_arguments(self, fold: int) -> list[str]:
-        """Arguments of the tools that choose a fold."""
+        """Return the arguments with which the tools select a fold."""
         given = ['--fold', fold, '--num-folds', self.num_folds, '--split-seed', self.split_seed]
         return [*map(str, given), '--pool', self.pool, *(['--stratify'] if self.stratify else [])]
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A fold that could not be trained or tested."""
+    """A fold that failed: its index, the failed step (``train`` or ``test``) and the log file."""
 
     fold: int
     step: str
@@ -72,7 +73,7 @@ class Failed:
 
 
 def has_surfaces() -> bool:
-    """Whether HD95 and surface Dice can be measured."""
+    """Say whether MONAI, which measures HD95 and surface Dice, is installed."""
     return importlib.util.find_spec('monai') is not None
 
 
@@ -84,12 +85,12 @@ _DECISIVE = (
     'train_dataloader',
     'test_dataloader',
 )
-# Where files lie and how they are read is this machine's affair.
+# Paths of files and settings of worker processes may differ between machines.
 _INDIFFERENT = ('data_root', 'ann_file', 'num_workers', 'persistent_workers', 'checkpoint')
 
 
 def config_digest(cfg: Config) -> str:
-    """Identify what a config says about results."""
+    """Return a SHA-256 hash of all settings of a config that change results."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
@@ -104,7 +105,7 @@ def keep_plan(plan: Plan, cfg: Config) -> None:
     """Write the plan into the work folder, or compare it with the one that is there.
 
     Raises:
-        ValueError: If the folder holds folds that were run otherwise.
+        ValueError: If the folder holds folds that were run with another plan.
     """
     path = RunFolder.of(cfg).plan_file
     new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
@@ -134,19 +135,19 @@ def run_folds(
 
     Args:
         plan: What to run.
-        cfg: The config, options merged; its ``work_dir`` holds the folds.
+        cfg: The config with all options merged; its ``work_dir`` holds the folds.
         launch: How the tools are started.
-        folds: Which; all without it.
-        spacing: Height and width of a pixel, for HD95.
-        tolerance: Distance that surface Dice allows.
+        folds: Indices of the folds to run; all folds by default.
+        spacing: Height and width of a pixel, for HD95 and surface Dice.
+        tolerance: Distance that surface Dice allows, in the unit of ``spacing``.
 
     Returns:
         The folds that failed.
 
     Raises:
         FileNotFoundError: If the weights that a training starts from are absent.
-        ValueError: If the data cannot be cut into such folds, a fold is out of range, or the
-            work folder holds other folds.
+        ValueError: If the data cannot be cut into that many folds, a fold is out of range, or the
+            work folder holds folds of another plan.
     """
     chosen = list(range(plan.num_folds) if folds is None else dict.fromkeys(folds))
     for fold in chosen:
@@ -158,7 +159,7 @@ def run_folds(
     folders = [folder.fold(fold) for fold in chosen]
     if not all(is_finished(fold, plan.checkpoint, *lengths) for fold in folders):
         check_start_weights(cfg.model)
-    # Whatever is wrong with the data shows here once, and not in every fold.
+    # Reading the pool here reports an error in the data once, before any fold starts.
     pool = read_pool(cfg, pool=plan.pool, stratify=plan.stratify)
     sizes = [len(val) for _, val in pool.folds(plan.num_folds, plan.split_seed)]
     count = '' if pool.groups is None else f' of {len(set(pool.groups.values()))} groups'
@@ -220,14 +221,14 @@ def _training(plan: Plan, resume: bool) -> list[str]:
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(plan, flag)]
     if not resume:
         return arguments + option_arguments(plan.options)
-    # mmengine would resume from load_from, which is where the fold started
+    # With load_from set, mmengine would resume from the start weights, not from the checkpoint.
     return [*arguments, '--resume', *option_arguments([*plan.options, 'load_from=None'])]
 
 
 def is_finished(
     folder: RunFolder, checkpoint: str, spacing: Sequence[float], tolerance: float
 ) -> bool:
-    """Whether a fold was tested with the right checkpoint, and its surfaces with these lengths."""
+    """Say whether a fold was tested with the right checkpoint, spacing and tolerance."""
     tested = wanted = folder.tested_with()
     try:
         wanted = folder.checkpoint(checkpoint).name

@@ -1,10 +1,13 @@
-"""The outcome of a cross validation: spread over folds, pooled counts, scores per patient.
+"""Sum up the results of a cross validation over folds, over pooled pixels and over patients.
 
-Three ways to sum up, which answer different questions and are never mixed:
-per fold (mean and standard deviation with ddof=1, how much the result depends on the split),
-pooled (one confusion matrix over all held-out images, each counted once), and per unit, a unit
-being a group of the data set such as a patient or else an image (what to expect for the next
-patient). Fractions throughout. Shape letter: K class.
+The three sums answer different questions and are never mixed:
+
+- per fold: mean and standard deviation (ddof=1) say how much the result depends on the split;
+- pooled: one confusion matrix counts all held-out images, each image once;
+- per unit: the scores say what to expect for the next patient. A unit is a group of the data set,
+  such as a patient, or a single image if there are no groups.
+
+All scores are fractions.
 """
 
 from collections.abc import Sequence
@@ -37,7 +40,11 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class OverUnits:
-    """A score over all units: its mean with an interval, and what else says how it varies."""
+    """A score over all units: mean, standard deviation, confidence interval and median.
+
+    ``count`` is the number of units where the score is defined. ``undefined`` is the number of the
+    other units.
+    """
 
     mean: Optional[float]
     sd: Optional[float]
@@ -54,33 +61,35 @@ class UnitRow(NamedTuple):
     name: str
     fold: int
     images: int
-    foreground_Dice: Optional[float]  # noqa: N815  as the score is called
+    foreground_Dice: Optional[float]  # noqa: N815  the name of the score
     HD95: Optional[float] = None
     surface_Dice: Optional[float] = None  # noqa: N815
 
 
 @dataclass(frozen=True)
 class FoldSummary:
-    """What the folds say together, as ``kfold.json`` keeps it; its fields are the file's entries.
+    """The content of ``kfold.json``: each fact and each other field is an entry of the file.
 
     Args:
-        facts: How the runs came about, the entries of ``RUN_FACTS``; a list where folds differ.
+        facts: Facts about the runs, named by ``RUN_FACTS``; a list where the folds differ.
         dataset: Class of the data set.
-        num_folds: Of the split.
-        split_seed: Of the split.
-        pool: Where the images come from.
-        splitter: How they were split.
-        folds: Those that were tested.
-        missing: Those that were not.
-        checkpoints: Tested in each fold.
-        num_images: Held out in each fold.
-        unit: What a unit is.
-        spacing: Height and width of a pixel, if outlines were measured.
-        tolerance: Of the surface Dice.
-        per_fold: By score; a fold's unit scores are means over its units.
-        pooled: As of ``evaluation.summary``, with intervals over units.
-        per_unit: By score.
-        units: One entry each.
+        num_folds: Number of folds of the split.
+        split_seed: Seed of the split.
+        pool: Where the images come from, one of ``POOLS``.
+        splitter: Name of the method that split the images.
+        folds: Indices of the folds that were tested.
+        missing: Indices of the folds that were not tested.
+        checkpoints: Name of the checkpoint that was tested in each fold.
+        num_images: Number of held-out images of each fold.
+        unit: Name of a unit, such as ``'image'`` or ``'patient'``.
+        spacing: Height and width of a pixel; ``None`` if no surface scores were measured.
+        tolerance: Distance that surface Dice allows; ``None`` if it was not measured.
+        per_fold: Each score with its spread over the folds. A unit score of a fold is the mean
+            over the fold's units.
+        pooled: Scores of the pooled confusion matrix, as ``evaluation.summary`` returns them, with
+            intervals over units.
+        per_unit: Each unit score, summed up over all units.
+        units: The scores of each unit.
     """
 
     facts: dict[str, Any]
@@ -103,11 +112,11 @@ class FoldSummary:
 
     @classmethod
     def read(cls, path: PathLike) -> 'FoldSummary':
-        """Read the file.
+        """Read a ``kfold.json``.
 
         Raises:
-            FileNotFoundError: If it is not there.
-            ValueError: If it is damaged, or lacks what a card prints.
+            FileNotFoundError: If the file is not there.
+            ValueError: If the file is damaged, or lacks an entry that a card prints.
         """
         content = read_json(path)
         known = content if isinstance(content, dict) else {}
@@ -128,7 +137,7 @@ class FoldSummary:
         return cls(**given)
 
     def as_content(self) -> dict[str, Any]:
-        """The entries of the file."""
+        """Return the entries of the file."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
             **content.pop('facts'),
@@ -140,7 +149,7 @@ class FoldSummary:
 
 
 def summarise_folds(folds: Sequence[FoldResult]) -> FoldSummary:
-    """Sum up folds.
+    """Sum up the tested folds of a cross validation.
 
     Args:
         folds: From :func:`~.tested.read_folds`; some may be missing.
@@ -176,7 +185,7 @@ def summarise_folds(folds: Sequence[FoldResult]) -> FoldSummary:
 
 
 def _unit(folds: Sequence[FoldResult]) -> str:
-    """Say what a unit is: what the tests called the groups, if there are groups."""
+    """Name a unit: the name that the tests gave to the groups, or ``'image'`` without groups."""
     if folds[0].split.val_groups is None:
         return 'image'
     units = {fold.results.intervals.get('unit') for fold in folds}
@@ -185,7 +194,7 @@ def _unit(folds: Sequence[FoldResult]) -> str:
 
 
 def _videos(folds: Sequence[FoldResult]) -> Optional[dict[str, int]]:
-    """Frames of each video, where the tests name videos that are not the units."""
+    """Count the frames of each video, if the tests list videos that are not the units."""
     frames: dict[str, int] = {}
     for fold in folds:
         for name, count in (fold.results.intervals.get('videos') or {}).items():
@@ -194,16 +203,17 @@ def _videos(folds: Sequence[FoldResult]) -> Optional[dict[str, int]]:
 
 
 def _common(values: Sequence[Any]) -> Any:
-    """The value that all folds share, else the list of them."""
+    """Return the value that all folds share, or the list of values if they differ."""
     return values[0] if all(value == values[0] for value in values) else list(values)
 
 
 def unit_rows(fold: FoldResult, background: Optional[int]) -> list[UnitRow]:
     """Score each patient (or image) of a fold.
 
-    The Dice takes all pixels of a unit together, as if its images were one; of several
-    foreground classes those that are labelled or predicted in the unit are averaged. Outlines are
-    measured in each image, and a unit has the mean of its images. What is undefined is ``None``.
+    The Dice counts all pixels of a unit together, as if its images were one image. It is the mean
+    over the foreground classes that are labelled or predicted in the unit. HD95 and surface Dice
+    are measured in each image, and a unit gets the mean of its images. An undefined score is
+    ``None``.
     """
     units = np.array(fold.units)
     rows = []
@@ -217,7 +227,7 @@ def unit_rows(fold: FoldResult, background: Optional[int]) -> list[UnitRow]:
 
 
 def _outline(fold: FoldResult, key: str, member: np.ndarray) -> Optional[float]:
-    """Mean over the images of a unit, each the mean over its classes."""
+    """Average a surface score over the classes of each image, then over the images of a unit."""
     if fold.surfaces is None:
         return None
     return plain_score(nanmean(nanmean(fold.surfaces[key][member])))
@@ -229,7 +239,7 @@ def _foreground_dice(sums: Sequence[np.ndarray], background: Optional[int]) -> O
 
 
 def _spread(values: list[Optional[float]]) -> Spread:
-    """Mean and standard deviation of what is defined."""
+    """Compute mean and standard deviation of the defined values."""
     known = [value for value in values if value is not None]
     return Spread(
         values,
@@ -239,7 +249,7 @@ def _spread(values: list[Optional[float]]) -> Spread:
 
 
 def _over_units(score: str, values: list[Optional[float]]) -> OverUnits:
-    """Sum up a score of all units."""
+    """Sum up one score over all units."""
     known = [value for value in values if value is not None]
     low, high = mean_interval(np.array(known), bounded=score != 'HD95') if known else NONE
     _, mean, sd = _spread(values)
@@ -279,11 +289,11 @@ def write_summary(work_dir: PathLike, *, num_folds: Optional[int] = None) -> Fol
 
     Args:
         work_dir: Folder of the folds.
-        num_folds: Number of folds that is expected; any without it.
+        num_folds: Expected number of folds; by default any number is accepted.
 
     Raises:
         FileNotFoundError: If no fold was tested.
-        ValueError: If the folds do not belong together, or are not those of ``num_folds``.
+        ValueError: If the folds are of different splits, or their number is not ``num_folds``.
     """
     result = summarise_folds(read_folds(work_dir))
     if num_folds not in (None, result.num_folds):

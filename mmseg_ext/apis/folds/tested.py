@@ -1,4 +1,4 @@
-"""What the tested folds of a cross validation left, read and checked against each other.
+"""Read the results of the tested folds of a cross validation, and check that they fit together.
 
 Shape letters: N image, K class, C foreground class.
 """
@@ -16,20 +16,21 @@ from ..run.folder import RunFolder
 from ..run.outcome.results import RunResults
 from .fold import Split, read_split
 
-_SHARED = ('num_folds', 'split_seed', 'pool', 'splitter')  # by the folds of one run
+_SHARED = ('num_folds', 'split_seed', 'pool', 'splitter')  # the same in all folds of one run
 
 
 @dataclass
 class FoldResult:
-    """What a tested fold left in its folder, images in one order throughout.
+    """The results of a tested fold. All arrays list the images in the order of ``val_ids``.
 
     Args:
-        split: How its images were chosen.
-        results: Of its test.
+        split: How the images of the fold were chosen.
+        results: Results of the fold's test.
         tp: True-positive pixels, ``(N, K)``.
         pred: Predicted pixels, ``(N, K)``.
         label: Labelled pixels, ``(N, K)``.
-        surfaces: ``hd95`` and ``surface_dice`` ``(N, C)``, ``spacing``, ``tolerance``; or nothing.
+        surfaces: ``hd95`` and ``surface_dice`` ``(N, C)``, ``spacing`` and ``tolerance``; ``None``
+            if they were not measured.
     """
 
     split: Split
@@ -49,8 +50,8 @@ def read_fold(folder: RunFolder) -> FoldResult:
     """Read a tested fold.
 
     Raises:
-        FileNotFoundError: If it was not tested.
-        ValueError: If the counts per image are not those of the fold's images.
+        FileNotFoundError: If the fold was not tested.
+        ValueError: If the counts per image do not belong to the fold's images.
     """
     split, results = read_split(folder.path), folder.results()
     counts_file = folder.counts_file()
@@ -68,7 +69,7 @@ def read_fold(folder: RunFolder) -> FoldResult:
 
 
 def _check_names(names: np.ndarray, ids: Sequence[str], path: Path) -> None:
-    """Images were counted in the order of the data set; a file of another test shows here."""
+    """Refuse a file whose image names do not match the fold's ids in order."""
     bases = [name.rsplit('/', 1)[-1] for name in ids]
     if len(names) != len(ids) or not all(
         str(name).startswith(base) for name, base in zip(names, bases)
@@ -80,8 +81,8 @@ def read_folds(work_dir: PathLike) -> list[FoldResult]:
     """Read the tested folds of a cross validation, in order.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If they belong to different splits or hold an image twice.
+        FileNotFoundError: If no fold was tested.
+        ValueError: If the folds belong to different splits, or two folds hold out the same image.
     """
     folders = RunFolder(work_dir).tested_folds()
     folds = sorted(map(read_fold, folders), key=lambda fold: fold.split.fold)

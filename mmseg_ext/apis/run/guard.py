@@ -1,6 +1,6 @@
-"""What surrounds a training or a test: the lock of its folder, and its traces if it fails at once.
+"""Lock the folder of a training or a test, and clean up after a run that fails at its start.
 
-Nothing is written before the folder is locked, so what has come since then is of this run.
+Nothing is written before the folder is locked, so every file that appears later is from this run.
 """
 
 import contextlib
@@ -20,7 +20,8 @@ from ...core import signals
 from ...core.files import write_bytes
 from ...core.locks import LOCK_FILE, locked
 
-# Where a launcher says which of its processes this is; mmengine's group starts later.
+# The environment variable in which each launcher gives the rank of a process. It is read here
+# because mmengine starts its process group later.
 _RANKS = {'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
 
@@ -29,9 +30,9 @@ class Traces:
 
     Args:
         dumped: Name of the file to which the Runner writes the config.
-        folders: Where the run writes, and whether that folder was made for it; others lose only
-            what the Runner itself adds: a folder named by the time and the dumped config, which
-            becomes again what it was.
+        folders: Each folder that the run writes to, and whether this run made it. A folder that
+            was there before loses only what the Runner adds to it: a folder named by the time, and
+            the dumped config. If that file was there before, it gets its old content back.
     """
 
     def __init__(self, dumped: str, folders: dict[Path, bool]) -> None:
@@ -60,7 +61,7 @@ class Traces:
             for name in _entries(folder) - self.before[folder] - {LOCK_FILE}:
                 self._remove(folder / name, made)
             if made:
-                with contextlib.suppress(OSError):  # locked: the folder goes with the lock
+                with contextlib.suppress(OSError):  # the lock file is in it: unlocking removes both
                     folder.rmdir()
 
     def _remove(self, path: Path, made: bool) -> None:
@@ -74,18 +75,19 @@ class Traces:
 def guarded(
     cfg: Config, *others: Optional[str], shared: bool = False, dumped: Optional[str] = None
 ) -> Iterator[Traces]:
-    """Lock a run's work folder, end when asked to, and leave nothing of a false start.
+    """Lock a run's work folder, handle signals, and clean up if the run fails at its start.
 
-    Of several processes the first locks and removes for all.
+    If there are several processes, the first one locks and cleans up for all.
 
     Args:
-        cfg: Of the run; its ``work_dir`` is locked.
-        others: Other folders that it writes to.
-        shared: Whether trainings and tests may be going on in it.
-        dumped: Name of the file to which the Runner writes the config; its own without.
+        cfg: Config of the run; its ``work_dir`` is locked.
+        others: Other folders that the run writes to.
+        shared: Whether a training or other tests may already run in the folder.
+        dumped: Name of the file to which the Runner writes the config; by default the config's own
+            name.
 
     Yields:
-        Set its ``keep`` once there is something worth keeping.
+        The traces of the run. Set their ``keep`` to true as soon as the run must not be removed.
 
     Raises:
         ValueError: If another process uses the folder.
@@ -103,7 +105,7 @@ def guarded(
 
 
 def is_first(launcher: str) -> bool:
-    """Whether this is the first of a launcher's processes, or the only one."""
+    """Say whether this process is the launcher's first one, or the only one."""
     return launcher == 'none' or os.environ.get(_RANKS.get(launcher, 'RANK'), '0') == '0'
 
 
@@ -112,7 +114,7 @@ def _entries(folder: Path) -> set[str]:
 
 
 def _close_logs(folder: Path) -> None:
-    """Close the log files inside a folder that is about to go."""
+    """Close the log files inside a folder that is about to be cleaned."""
     for logger in MMLogger._instance_dict.values():
         for handler in list(logger.handlers):
             if (
