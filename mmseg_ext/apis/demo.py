@@ -1,7 +1,7 @@
-"""The steps of the demo: data, training, test, prediction, report, each only when it is needed.
+"""Run the demo: make data, train, test, predict and report; finished steps are skipped.
 
-Every step is a process that calls the tool a user would call; its text goes to a log file, its
-progress bar to the screen.
+Every step is a process that calls the tool that a user would call. Its output goes to a log file,
+and its progress bar to the screen.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ NUM_IMAGES = 6
 
 
 class StepError(RuntimeError):
-    """A step of the demo failed; the message names it and its log."""
+    """A step of the demo failed; the message names the step and its log file."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command, and the file that its success leaves; without one it always runs."""
+    """A command and the file that it makes; a step without a file always runs."""
 
     name: str
     command: list[str]
@@ -43,7 +43,7 @@ class Step:
     is_whole: Callable[[], bool] = lambda: True
 
     def is_done(self) -> bool:
-        """Whether the product is there, whole, and not older than what it is made from."""
+        """Say whether the product exists, is whole, and is not older than its inputs."""
         if self.product is None or not self.product.is_file() or not self.is_whole():
             return False
         made = self.product.stat().st_mtime
@@ -51,7 +51,7 @@ class Step:
 
 
 def lists_all(listing: Path, count: int) -> bool:
-    """Whether ``predictions.json`` is whole and has all images; a stopped run lists fewer."""
+    """Say whether ``predictions.json`` lists all images; after a stopped run, some are missing."""
     try:
         return len(read_json(listing)['images']) == count
     except (ValueError, KeyError, TypeError):
@@ -62,8 +62,8 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]
     """List the steps of the demo.
 
     Args:
-        cfg: The loaded config; its data set is one that ``tools/make_shapes.py`` makes.
-        config: Its file.
+        cfg: The loaded config; ``tools/make_shapes.py`` makes its data set.
+        config: File of the config.
         work_dir: Folder for all results.
         tools: Folder of the tools.
     """
@@ -102,21 +102,21 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]
 
 
 def images(cfg: Config) -> list[Path]:
-    """Choose test images at equal distances in the list, whatever is on them."""
+    """Choose test images at equal distances in the list, regardless of their content."""
     dataset = cfg.test_dataloader.dataset
     root = Path(dataset.data_root)
     listed = root / dataset.ann_file
-    # Before the first step there is no list; the plan is made again after it.
+    # The first step makes the list. After that step, the plan is made again.
     names = listed.read_text().split() if listed.is_file() else []
     folder = root / dataset.data_prefix.img_path
     return [folder / f'{name}.jpg' for name in evenly(names, NUM_IMAGES)]
 
 
 def run_step(step: Step, title: str, logs: Path) -> None:
-    """Run one step with its progress bar on the screen and its text in a log file.
+    """Run one step, with its progress bar on the screen and its output in a log file.
 
     Raises:
-        StepError: If it fails.
+        StepError: If the step fails.
     """
     if step.is_done():
         print(f'{title}: done already, see {step.product}', flush=True)
@@ -129,7 +129,7 @@ def run_step(step: Step, title: str, logs: Path) -> None:
         code = run_child(step.command, stdout=stream, env=env)
     if code == 0 and (step.product is None or step.product.is_file()):
         return
-    # The error itself went to the screen, with the progress bar; the log has what led to it.
+    # The error itself was printed on the screen; the log shows what happened before it.
     raise StepError(f'the step "{step.name}" failed, see also {log}')
 
 
@@ -137,17 +137,18 @@ def check_ours(work_dir: Path) -> None:
     """Refuse a folder that the demo did not make. Writes nothing.
 
     Raises:
-        ValueError: If it holds anything else.
+        ValueError: If the folder contains anything that is not from the demo.
     """
     if (work_dir / STAMP).is_file() or not work_dir.is_dir():
         return
-    begun = re.compile(rf'{re.escape(LOCK_FILE)}|\.{re.escape(STAMP)}\.\d+\.part')  # then killed
+    # files of a demo that was killed at its start
+    begun = re.compile(rf'{re.escape(LOCK_FILE)}|\.{re.escape(STAMP)}\.\d+\.part')
     if not all(begun.fullmatch(path.name) for path in work_dir.iterdir()):
         raise ValueError(f'{work_dir} is not empty and not from this demo; give another --work-dir')
 
 
 def put_aside(work_dir: Path, digest: str) -> None:
-    """Move the results of another version of the config out of the way."""
+    """Rename the work folder if its results are from another version of the config."""
     if not (work_dir / STAMP).is_file() or _stamped(work_dir) in (digest, None):
         return
     aside = work_dir.with_name(f'{work_dir.name}_{time.strftime("%Y%m%d_%H%M%S")}')
@@ -156,24 +157,29 @@ def put_aside(work_dir: Path, digest: str) -> None:
 
 
 def _stamped(work_dir: Path) -> Optional[str]:
-    """The config whose results a folder holds; ``None`` if its stamp is damaged."""
+    """Return the hash of the config that was run in a folder; ``None`` if unreadable."""
     try:
         return read_json(work_dir / STAMP).get('config')
-    except (ValueError, AttributeError):  # it is written before any result: nothing to lose
+    except (ValueError, AttributeError):  # written before any result, so nothing is lost
         return None
 
 
 def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
-    """Run the steps that are not done yet.
+    """Run the steps that are not finished.
+
+    Args:
+        config: Config file.
+        work_dir: Folder for all results.
+        tools: Folder of the tools.
 
     Returns:
-        The report.
+        File of the report.
 
     Raises:
-        FileNotFoundError: If there is no such config.
-        ValueError: If the work folder is somebody else's, or another demo uses it.
+        FileNotFoundError: If the config does not exist.
+        ValueError: If the work folder is not from a demo, or another demo uses it.
         StepError: If a step fails.
-        Stopped: If a signal ended it, and the step that ran.
+        Stopped: If a signal ended the demo and its running step.
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f'config {config} does not exist')
@@ -184,11 +190,11 @@ def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
         put_aside(work_dir, digest)
     with locked(work_dir):
         check_ours(work_dir)
-        for folder in RunFolder(work_dir).predictions.glob('**/'):  # what a kill has left
+        for folder in RunFolder(work_dir).predictions.glob('**/'):  # left by a killed demo
             sweep(folder)
         write_json(work_dir / STAMP, dict(config=digest))
         for index in range(len(plan(cfg, config, work_dir, tools=tools))):
-            steps = plan(cfg, config, work_dir, tools=tools)  # anew: the data decide on the images
+            steps = plan(cfg, config, work_dir, tools=tools)  # again: the images depend on the data
             title = f'[{index + 1}/{len(steps)}] {steps[index].name}'
             run_step(steps[index], title, work_dir / 'logs')
     return RunFolder(work_dir).page_file.absolute()

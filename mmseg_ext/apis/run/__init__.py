@@ -1,6 +1,6 @@
-"""One training or test: its config, its folder, its checkpoints, its facts.
+"""Train or test one config, and find everything about the run in its work folder.
 
-A config comes from ``load_config`` and ends in ``train`` or ``test``.
+``load_config`` reads a config, the ``use_`` functions change it, and ``train`` or ``test`` runs it.
 """
 
 from ...core.exports import door

@@ -1,7 +1,7 @@
 """Refuse checkpoints of another model or of other classes.
 
-How they are read stands in :mod:`mmseg_ext.core.checkpoints`, which of a run is the best or the
-last in :mod:`mmseg_ext.core.saved`.
+:mod:`mmseg_ext.core.checkpoints` reads and writes the files. :mod:`mmseg_ext.core.saved` finds the
+best and the last checkpoint of a run.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ __all__ = [
 
 
 def check_start_weights(model: dict) -> None:
-    """Check that the local files which a model starts from are there; mmengine looks much later.
+    """Check that local files with start weights exist; mmengine would check them much later.
 
     Args:
-        model: Config of the model.
+        model: Config of the model; every ``init_cfg`` in it is checked.
 
     Raises:
-        FileNotFoundError: If one is absent.
-        ValueError: If an ``init_cfg`` is a text, as ``--cfg-options`` makes it of a dict.
+        FileNotFoundError: If a file is absent.
+        ValueError: If an ``init_cfg`` is not a dict. ``--cfg-options`` turns a dict into a text.
     """
     for setting, path in _start_weights(model, 'model'):
         if '://' not in path and not Path(path).is_file():
@@ -48,7 +48,7 @@ def check_start_weights(model: dict) -> None:
 
 
 def _start_weights(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Settings that start a module from a file, and the file."""
+    """Yield each setting that names start weights of a module, and their file."""
     if isinstance(cfg, (list, tuple)):
         for index, part in enumerate(cfg):
             yield from _start_weights(part, f'{name}.{index}')
@@ -68,11 +68,11 @@ def _start_weights(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def read_state_dict(checkpoint: PathLike) -> State:
-    """The weights of a checkpoint file, without a data-parallel prefix.
+    """Read the weights of a checkpoint file, without a data-parallel prefix in their names.
 
     Raises:
         FileNotFoundError: If the file is not there.
-        ValueError: If it is not a checkpoint.
+        ValueError: If the file is not a checkpoint.
     """
     return weights_of(read_checkpoint(checkpoint), checkpoint)
 
@@ -83,15 +83,17 @@ def check_weights(
     """Refuse a checkpoint that would leave a model with random or non-finite weights.
 
     Args:
-        model: Wrapped or not; a test-time augmentation wrapper is looked through.
-        checkpoint: File to be loaded.
-        complete: Require every weight (testing, resuming); otherwise (fine-tuning) at least
-            half of the smaller of the two sets must match by name and shape.
-        state: Its weights, if they are read already.
+        model: The model, which may be inside wrappers, such as one for test-time augmentation.
+        checkpoint: File that will be loaded.
+        complete: Whether every weight is required, as for testing and resuming. Otherwise, as for
+            fine-tuning, names and shapes must match for at least half of the weights of the model
+            or of the file, whichever has fewer.
+        state: Weights of the file, if they are already read.
 
     Raises:
         FileNotFoundError: If the file is not there.
-        ValueError: If too few weights match, with counts and examples, or one is not finite.
+        ValueError: If too few weights match, or one of them is not finite. The message gives counts
+            and examples.
     """
     inner: Any = model
     while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):

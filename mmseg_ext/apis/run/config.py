@@ -1,6 +1,7 @@
-"""Read a config and merge what the command line says of it.
+"""Read a config, and merge the options of the command line into it.
 
-The priority is mmseg's: command line, then file, then the file's name.
+As in mmseg, the command line comes before the file. A work folder that neither of them names is
+named after the file.
 """
 
 import ast
@@ -43,16 +44,16 @@ def load_config(
 
     Args:
         path: A file, or ``package::path`` such as ``mmseg_ext::fmsi/fmsi_xception_voc.py``.
-        options: ``--cfg-options``. ``max_iters`` rescales the whole schedule; what is given beside
-            it wins, and ``val_interval`` is that of the loop.
-        work_dir: Wins over the file's own; without either ``work_dirs/<config name>``, and with a
-            ``dataset`` ``work_dirs/<config name>-<data set name>``.
-        dataset: File of the user's data, see :func:`~..userdata.apply.apply_dataset`.
+        options: ``--cfg-options``. ``max_iters`` rescales the whole schedule, except the settings
+            that are given with it. ``val_interval`` sets the validation interval.
+        work_dir: Work folder. By default, it is ``work_dirs/<config name>-<data set name>`` with a
+            ``dataset``, else the one that the config names, else ``work_dirs/<config name>``.
+        dataset: File that describes the user's data; see :func:`~..userdata.apply.apply_dataset`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        UnknownKeyError: If the config or the options hold a key that nothing reads.
-        ValueError: If the data set file does not fit the data.
+        FileNotFoundError: If there is no such config.
+        UnknownKeyError: If the config or the options contain a key that nothing reads.
+        ValueError: If the config cannot be read, or the data set file does not fit the data.
     """
     path = str(path)
     cfg = _read(path)
@@ -69,7 +70,7 @@ def load_config(
 
 
 def _restates_start(path: str) -> bool:
-    """Whether a file, or a base of it, says anew what weights start from and notes nothing."""
+    """Say whether a file or one of its bases sets start weights without an ``init_note``."""
     if not path.endswith('.py'):
         return False
     nodes = list(ast.walk(ast.parse(Path(path).read_text(encoding='utf-8'))))
@@ -84,11 +85,11 @@ def _restates_start(path: str) -> bool:
 
 
 def _read(path: str) -> Config:
-    """Read a config file: whatever is wrong in it is its author's, not ours."""
+    """Read a config; report any error in it as an error of that file."""
     packaged = '::' in path
     if not packaged and not Path(path).is_file():
         raise FileNotFoundError(f'no config {path}{_similar(Path(path))}')
-    if Path(path).suffix not in ('.py', '.json'):  # mmengine would run the tags of a .yml
+    if Path(path).suffix not in ('.py', '.json'):  # mmengine would execute tags in a .yml
         raise ValueError(
             f'{path} is no config: they are .py files'
             + ('; your data go to --dataset' if Path(path).suffix in ('.yml', '.yaml') else '')
@@ -96,10 +97,10 @@ def _read(path: str) -> Config:
     try:
         cfg = hub.get_config(path) if packaged else Config.fromfile(path)
         if not packaged and _restates_start(path):
-            cfg.pop('init_note', None)  # a base's, of another start
+            cfg.pop('init_note', None)  # a base's note on other weights
     except signals.Stopped:
         raise
-    except (Exception, SystemExit) as error:  # a config is a program, which may end us
+    except (Exception, SystemExit) as error:  # a config may call sys.exit
         hint = _similar(_packaged(path)) if packaged and isinstance(error, OSError) else ''
         raise unreadable(path, error, hint) from error
     if not isinstance(cfg.get('model'), dict):
@@ -109,7 +110,7 @@ def _read(path: str) -> Config:
 
 
 def _packaged(path: str) -> Path:
-    """Where ``package::path`` lies, as mmengine looks for it."""
+    """Return the path where mmengine looks for ``package::path``."""
     package, _, name = path.partition('::')
     spec = find_spec(package)
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
@@ -117,7 +118,7 @@ def _packaged(path: str) -> Path:
 
 
 def _similar(path: Path) -> str:
-    """Names of configs in the same tree that look like a missing one."""
+    """Suggest configs in the same tree whose names resemble that of a missing one."""
     papers = [folder for folder in path.parents if folder.name == 'configs' and folder.is_dir()]
     root = next(iter(papers), path.parent if path.parent.is_dir() else Path('configs'))
     paths = {p.name: p for p in root.rglob('*.py')}
@@ -130,13 +131,15 @@ def override(cfg: Config, options: Optional[dict]) -> None:
 
     Args:
         cfg: Changed in place.
-        options: Dotted keys to values. ``max_iters`` rescales the whole schedule.
+        options: Values by dotted key. ``max_iters`` rescales the whole schedule.
 
     Raises:
-        UnknownKeyError: If the config or the options hold a key that nothing reads.
+        UnknownKeyError: If the config or the options contain a key that nothing reads.
+        ValueError: If an option does not fit the config.
     """
     check_options(cfg, options or {})
-    object.__setattr__(cfg, '_overridden', tuple(options or ()))  # no setting of the config
+    # an attribute, because the options are no setting of the config
+    object.__setattr__(cfg, '_overridden', tuple(options or ()))
     with explained(cfg, '--cfg-options cannot be merged'):
         _merge(cfg, dict(options or {}))
     _fit_workers(cfg)
@@ -147,8 +150,8 @@ def override(cfg: Config, options: Optional[dict]) -> None:
 def _merge(cfg: Config, options: dict) -> None:
     max_iters = options.pop('max_iters', None)
     if any(part in ('init_cfg', 'pretrained') for key in options for part in key.split('.')):
-        cfg.pop('init_note', None)  # it tells of another start; results then name the file
-    if max_iters is not None:  # first: what is given beside it wins
+        cfg.pop('init_note', None)  # a note on other weights; results name the file instead
+    if max_iters is not None:  # first, so that the other options override the rescaled values
         set_max_iters(cfg, max_iters)
     if 'val_interval' in options and cfg.get('train_cfg'):
         set_val_interval(cfg, options['val_interval'])
@@ -159,7 +162,7 @@ def _merge(cfg: Config, options: dict) -> None:
 
 
 def _fit_workers(cfg: Config) -> None:
-    """Drop what only worker processes need from loaders without any: torch would refuse it."""
+    """Drop settings of worker processes from loaders without workers; torch refuses them."""
     for part in ('train', 'val', 'test'):
         loader = cfg.get(f'{part}_dataloader') or {}
         if loader.get('num_workers', 0) == 0:
@@ -171,9 +174,13 @@ def _fit_workers(cfg: Config) -> None:
 
 @contextlib.contextmanager
 def explained(cfg: Config, what: str) -> Iterator[None]:
-    """Name the config where a library stumbles over one of its settings.
+    """Turn an obscure error of a library into a ValueError that names the config.
 
-    What the user can read as it is, and what the system refuses, passes through.
+    ``ValueError``, ``OSError``, ``ImportError`` and a failed write of torch pass through unchanged.
+
+    Args:
+        cfg: The config that the block uses.
+        what: What failed, as part of the message.
     """
     try:
         yield
@@ -190,6 +197,6 @@ def explained(cfg: Config, what: str) -> Iterator[None]:
 
 
 def options_given(cfg: Config) -> str:
-    """The options that were merged into a config, to be named beside it."""
+    """Name the options that were merged into a config, to follow its name in a message."""
     options = ', '.join(getattr(cfg, '_overridden', ()))
     return f' with --cfg-options {options}' if options else ''

@@ -1,7 +1,7 @@
-"""A run's work folder: the name of every file in it, and what the files say. Nothing is written.
+"""Name every file of a run's work folder, and read what they contain. Nothing is written here.
 
-``results.json`` and the counts come from testing, ``<config>.py``, curves and checkpoints from
-training, ``predictions/`` from predicting into it. Names of checkpoints: ``core/saved.py``.
+Training writes ``<config>.py``, curves and checkpoints. Testing writes ``results.json`` and the
+counts. Prediction writes ``predictions/``. ``core/saved.py`` knows the names of checkpoints.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from .outcome.check import NEEDED
 from .outcome.listing import LISTING
 from .outcome.results import RunResults
 
-_TESTED = 'tested_'  # before the name of a test's config where the training's keeps its own
+_TESTED = 'tested_'  # prefix for the config of a test if the config of a training is there too
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A work folder.
+    """A work folder and the checkpoints of its run.
 
     Example::
 
@@ -52,35 +52,36 @@ class RunFolder:
 
     @classmethod
     def of(cls, cfg: Config, path: Optional[PathLike] = None) -> 'RunFolder':
-        """Return the folder of a config's run, and where the config puts its checkpoints.
+        """Return the work folder of a config's run, with the folder of its checkpoints.
 
         Args:
-            cfg: Names the folder by its ``work_dir``.
-            path: Another folder to take instead.
+            cfg: The config; its ``work_dir`` is the folder.
+            path: Folder to use instead of ``work_dir``.
         """
         folder = Path(cfg.work_dir if path is None else path)
         hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        out = hook.get('out_dir')  # mmengine adds the name of the work folder
+        out = hook.get('out_dir')  # mmengine appends the name of the work folder
         return cls(folder, None if out is None else Path(out, folder.name))
 
     def results_file(self, prefix: Optional[str] = None) -> Path:
-        """Scores of the test; a second metric, with a prefix, has a file of its own."""
+        """Return the file of the test's scores; a metric with a prefix has a file of its own."""
         return self.path / (f'results_{prefix}.json' if prefix else 'results.json')
 
     def counts_file(self, prefix: Optional[str] = None) -> Path:
-        """Counts of each image of the test, as for :meth:`results_file`."""
+        """Return the file of each image's pixel counts, as for :meth:`results_file`."""
         return self.path / (f'per_image_{prefix}.npz' if prefix else 'per_image.npz')
 
     def result_files(self, metric: dict) -> dict[str, str]:
-        """Where a metric that writes the results of a run is to write; empty for any other.
+        """Choose the files that a metric writes; empty for metrics that write no results.
 
-        Of several, the one without a prefix is the run's; the others have files of their own.
+        The metric without a prefix writes the results of the run. A metric with a prefix has files
+        of its own.
 
         Args:
-            metric: Settings with their ``type``.
+            metric: Settings of the metric, with their ``type``.
 
         Returns:
-            Argument of the metric to path.
+            Path of each file, by the metric's argument for it.
         """
         if not takes(metric, 'summary_file'):
             return {}
@@ -122,7 +123,7 @@ class RunFolder:
 
     @property
     def average(self) -> Path:
-        """Folder of what the averaged models of a cross validation predict."""
+        """Folder of the averaged predictions of a cross validation's models."""
         return self.path / 'average'
 
     @property
@@ -132,7 +133,7 @@ class RunFolder:
 
     @property
     def plan_file(self) -> Path:
-        """How the folds of a cross validation are run."""
+        """Settings of a cross validation."""
         return self.path / 'kfold_plan.json'
 
     @property
@@ -142,31 +143,31 @@ class RunFolder:
 
     @property
     def row_file(self) -> Path:
-        """Which row of a table ran here."""
+        """The table row that ran in this folder."""
         return self.path / 'table_row.json'
 
     @property
     def job_file(self) -> Path:
-        """The job of Slurm that runs here."""
+        """The Slurm job that runs in this folder."""
         return self.path / 'slurm_job.txt'
 
     def log_file(self, step: str) -> Path:
-        """What a tool, ``train`` or ``test``, has printed."""
+        """Return the log file of a tool, ``train`` or ``test``."""
         return self.path / f'{step}.log'
 
     def curve_files(self) -> list[Path]:
-        """Curves of each training, the latest last."""
+        """Return the curve files of all trainings in this folder; the latest comes last."""
         found = sorted(self.path.glob('*/vis_data/scalars.json'))
         return [*found, *self.path.glob('vis_data/scalars.json')]
 
     def fold(self, number: int) -> 'RunFolder':
-        """A fold of a cross validation."""
+        """Return the work folder of a fold of a cross validation."""
         name = f'fold{number}'
         elsewhere = self.weights != self.path
         return RunFolder(self.path / name, self.weights.parent / name if elsewhere else None)
 
     def tested_folds(self) -> list['RunFolder']:
-        """The folds that have results, in order."""
+        """Return the folds that have results, in order."""
         found = self.path.glob(f'fold*/{self.results_file().name}')
         names = [path.parent.name.removeprefix('fold') for path in found]
         return [self.fold(number) for number in sorted(int(n) for n in names if n.isdigit())]
@@ -188,18 +189,18 @@ class RunFolder:
         return find_resumable(self.weights)
 
     def checkpoint(self, kind: str) -> Path:
-        """The best or the last checkpoint.
+        """Return the best or the last checkpoint.
 
         Args:
             kind: ``'best'`` or ``'last'``.
 
         Raises:
-            FileNotFoundError: If there is none.
+            FileNotFoundError: If there is no such checkpoint.
         """
         return self.last_checkpoint() if kind == 'last' else self.best_checkpoint()
 
     def is_trained(self, cfg: Config) -> bool:
-        """Whether the last checkpoint of the schedule is there, whole, and its validation done."""
+        """Say whether the final checkpoint is whole and its validation, if any, is finished."""
         loop, name = cfg.train_cfg, final_name(cfg.train_cfg)
         if not (self.weights / name).is_file():
             return False
@@ -211,22 +212,22 @@ class RunFolder:
         return not due or found.validated == found.iteration
 
     def is_half_trained(self, cfg: Config) -> bool:
-        """Whether a training has begun and has iterations left; a test of it is no result yet."""
+        """Say whether a training was started but not finished, so that a test is no result yet."""
         loop = cfg.get('train_cfg') or {}
         found = self.resumable()
         if found.path is None or 'max_iters' not in loop:
-            return False  # the weights were deleted to save space, or it counts epochs
+            return False  # weights deleted to save space, or a loop over epochs
         return found.iteration < loop['max_iters']
 
     def holds_training(self) -> bool:
-        """Whether a training has left a curve or a checkpoint."""
+        """Say whether the folder contains a curve or a checkpoint of a training."""
         saved = regular_checkpoints(self.weights) or best_files(self.weights)
         return bool(saved or self.curve_files())
 
     def tested_with(self) -> Optional[str]:
-        """Name of the checkpoint that was tested, ``None`` if the test is not done.
+        """Return the name of the tested checkpoint; ``None`` if the test is not finished.
 
-        A damaged file is a test to be done again.
+        A damaged results file counts as a test that is not finished.
         """
         try:
             return RunResults.read(self.results_file(), needed=()).checkpoint
@@ -234,16 +235,16 @@ class RunFolder:
             return None
 
     def results(self) -> RunResults:
-        """Read the results of the test; older intervals are computed again from the counts.
+        """Read the results of the test; intervals of an older kind are computed again from counts.
 
         Raises:
             FileNotFoundError: If the run was not tested.
-            ValueError: If the file lacks what a report needs.
+            ValueError: If the file lacks an entry that a report needs.
         """
         return self._read_results(NEEDED)
 
     def scores(self) -> RunResults:
-        """As :meth:`results`, but of any metric: only the means need be there.
+        """Read the results of any metric, of which only the means are required.
 
         Raises:
             FileNotFoundError: If the run was not tested.
@@ -262,24 +263,24 @@ class RunFolder:
         return RunResults.read(path, counts=counts, needed=needed)
 
     def dumped_name(self, cfg: Config) -> Optional[str]:
-        """Name under which a test leaves its config, ``None`` if it is the config's own.
+        """Return the file name for the config of a test; ``None`` means the config's own name.
 
-        That of a training stays as it is.
+        The config of a training is not overwritten.
         """
         name = Path(cfg.filename or 'config.py').name
         there = (self.path / name).is_file() and self.holds_training()
         return f'{_TESTED}{name}' if there else None
 
     def tested_config(self, name: Optional[str]) -> Optional[Config]:
-        """Load the config of the test, if it is there, else another that the folder holds.
+        """Load the config of the test, or else any config in the folder; ``None`` without one.
 
         Args:
-            name: Of the config, as the results say it.
+            name: Name of the config, as in the results.
         """
         return self._config(f'{_TESTED}{name}.py', f'{name}.py')
 
     def training_config(self, name: Optional[str]) -> Optional[Config]:
-        """Load the config of the last training, if it is there, else another.
+        """Load the config of the last training, or else any config; ``None`` without one.
 
         Args:
             name: As for :meth:`tested_config`.

@@ -1,4 +1,4 @@
-"""Call the tools as a user would: one process or torchrun, a log file, progress on the screen."""
+"""Call the tools as a user would: alone or with torchrun, with a log file and visible progress."""
 
 import os
 import shlex
@@ -20,50 +20,50 @@ _GO_ON = 'the same command goes on'
 
 @dataclass(frozen=True)
 class Launch:
-    """How training and test are started; nothing of it decides about results.
+    """How the tools for training and testing are started.
 
     Args:
         tools: Folder of ``train.py`` and ``test.py``.
-        gpus: Processes of torchrun on this machine; 0 does without torchrun.
+        gpus: Number of processes that torchrun starts on this machine; 0 means without torchrun.
     """
 
     tools: Path
     gpus: int = 0
 
     def command(self, name: str, *arguments: object) -> list[str]:
-        """A tool with its arguments."""
+        """Return the command that calls a tool with arguments."""
         python, tool = str(short_path(sys.executable)), str(self.tools / f'{name}.py')
         words = [str(argument) for argument in arguments]
         if not self.gpus:
             return [python, tool, *words]
-        # standalone: a free port, so that several tables can run on one machine
+        # --standalone takes a free port, so that several tables can run on one machine
         torchrun = [str(short_path(TORCHRUN)), '--standalone', f'--nproc_per_node={self.gpus}']
         return [python, *torchrun, tool, *words, '--launcher', 'pytorch']
 
     def run(self, command: list[str], title: str, log: Path) -> int:
-        """Run a command of :meth:`command`; see :func:`run_logged`."""
+        """Run a command from :meth:`command`; see :func:`run_logged`."""
         return run_logged(command, title, log)
 
 
 def option_arguments(options: Sequence[str]) -> list[str]:
-    """Hand on ``--cfg-options`` as they were typed."""
+    """Return the arguments that pass ``--cfg-options`` on as they were typed."""
     return ['--cfg-options', *options] if options else []
 
 
 def run_logged(command: list[str], title: str, log: Path) -> int:
-    """Run a tool: its text goes to the log, progress and errors to the screen as well.
+    """Run a tool. All its output goes to the log; progress and errors also go to the screen.
 
     Args:
-        command: What to run.
-        title: Printed before it.
-        log: File that it is added to.
+        command: Command to run.
+        title: Text that is printed before the command.
+        log: File that the output is appended to.
 
     Returns:
         The exit status.
 
     Raises:
-        Stopped: If it was stopped by a signal, or this process was: it is passed on, and the
-            training may save its step.
+        Stopped: If a signal stopped the tool or this process. The tool gets the signal too, and may
+            save the current step first.
     """
     print(f'{title}: {shlex.join(command)}', flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +81,13 @@ def run_child(
     env: Mapping[str, str],
     copy_errors: bool = False,
 ) -> int:
-    """Run a command that ends with this process and keeps the locks that it holds.
+    """Run a child process that ends with this process and shares its locks.
 
     Args:
-        command: What to run.
-        stdout: File for its output.
-        env: Its environment.
-        copy_errors: Whether its errors go to that file as well as to the screen.
+        command: Command to run.
+        stdout: File for the standard output.
+        env: Environment variables of the child.
+        copy_errors: Whether the standard error goes to that file as well as to the screen.
 
     Returns:
         The exit status.
@@ -114,7 +114,7 @@ def run_child(
             status = child.wait()
     except signals.Stopped as stopped:
         raise signals.Stopped(stopped.number, _GO_ON) from stopped
-    finally:  # whatever has happened: no training is left behind
+    finally:  # after any error: leave no training running
         if child.poll() is None:
             child.terminate()
             child.wait()

@@ -1,7 +1,7 @@
 """Load a trained model for predicting.
 
-Differs from ``mmseg.apis.init_model``: checkpoints are read with ``weights_only=True``, and one of
-another model is refused instead of being loaded in part.
+Differs from ``mmseg.apis.init_model``: checkpoints are read with ``weights_only=True``, and a
+checkpoint of another model is refused instead of being loaded in part.
 """
 
 import logging
@@ -30,10 +30,10 @@ from .network.settings import check_settings
 
 
 def choose_device(name: str = 'auto') -> torch.device:
-    """Turn ``'auto'``, ``'cpu'``, ``'cuda'`` or ``'cuda:1'`` into a device that is there.
+    """Return the device of a name such as ``'auto'``, ``'cpu'``, ``'cuda'`` or ``'cuda:1'``.
 
     Raises:
-        ValueError: If it is not, or is no device name at all.
+        ValueError: If this machine has no such device, or the name is not a device name.
     """
     if name == 'auto':
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -50,7 +50,7 @@ def choose_device(name: str = 'auto') -> torch.device:
 def class_names(
     cfg: Config, checkpoint: dict, num_classes: int
 ) -> tuple[list[str], list[list[int]]]:
-    """Find class names and RGB colors in the checkpoint or the config, else make them up."""
+    """Return class names and RGB colors, from the checkpoint or the config, or made-up ones."""
     known = (checkpoint.get('meta') or {}).get('dataset_meta')
     for meta in [known if isinstance(known, dict) else {}, *class_metas(cfg)]:
         names = list(meta.get('classes') or ())
@@ -80,8 +80,8 @@ def load_model(
 ) -> nn.Module:
     """Build the model of a config and load trained weights into it.
 
-    A row that was trained on other data has other classes then: where the config does not fit the
-    checkpoint, the one that the checkpoint was trained with is taken, and one line says so.
+    If the config does not fit the checkpoint, for example because the row was trained on data with
+    other classes, the config that the checkpoint was trained with is used instead, with a warning.
 
     Example::
 
@@ -89,17 +89,19 @@ def load_model(
 
     Args:
         config: Config file, or ``package::path``.
-        checkpoint: Weights of the same model, as written by a training.
+        checkpoint: Checkpoint file that a training of this model wrote.
         device: ``'auto'`` takes CUDA if there is one.
-        cfg_options: Settings that override the config's.
-        dataset: File of the user's data, which the config is changed for as in training.
+        cfg_options: Settings that override those of the config, by dotted key.
+        dataset: File that describes the user's data, if the model was trained on them. The config
+            is changed as in training, and no other config is tried.
 
     Returns:
-        The model in evaluation mode, with ``cfg`` and ``dataset_meta`` as mmseg sets them.
+        The model in evaluation mode. It has the attributes ``cfg`` and ``dataset_meta``, as after
+        mmseg's ``init_model``.
 
     Raises:
-        FileNotFoundError: If the config or the checkpoint is not there.
-        ValueError: If the checkpoint is of another model or of other classes, or cannot be read.
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        ValueError: If the checkpoint belongs to another model or other classes, or cannot be read.
     """
     place = choose_device(device)
     cfg = load_config(config, options=cfg_options, dataset=dataset)
@@ -126,7 +128,7 @@ def load_model(
 
 
 def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
-    """Build a model, and load weights if they are its own and know the classes of its data."""
+    """Build a model, check that the checkpoint has its weights and classes, and load it."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     use_plain(cfg)
     cfg.model.train_cfg = None
@@ -139,10 +141,10 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     check_weights(model, checkpoint, complete=True, state=state)
     check_settings(cfg.model, content.get('meta'), checkpoint)
     model.load_state_dict(state, strict=False)
-    num_classes = max(2, model.num_classes)  # one logit still tells two classes apart
+    num_classes = max(2, model.num_classes)  # a single logit separates two classes
     names, colors = class_names(cfg, content, num_classes)
     model.dataset_meta = dict(classes=names, palette=colors)
-    # mmseg's inference functions prepare an image by this variable
+    # mmseg's inference functions read from this variable how to prepare an image
     cfg.test_pipeline = test_steps(cfg)
     model.cfg = cfg
     return model
@@ -159,11 +161,12 @@ def load_tested(work_dir: PathLike) -> tuple[nn.Module, Path]:
         work_dir: Folder of the run.
 
     Returns:
-        What :func:`load_model` returns, and the checkpoint that was tested.
+        The model, as from :func:`load_model`, and the checkpoint that was tested.
 
     Raises:
-        FileNotFoundError: If the run was not tested, or the checkpoint is gone.
-        ValueError: If the work folder holds no config, or the checkpoint is of another model.
+        FileNotFoundError: If the run was not tested, or the checkpoint was deleted.
+        ValueError: If the work folder contains no config, or the checkpoint belongs to another
+            model.
     """
     folder = RunFolder(work_dir)
     results = folder.results()

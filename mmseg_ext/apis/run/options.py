@@ -1,4 +1,4 @@
-"""The arguments of ``tools/train.py`` and ``tools/test.py`` as changes of a config, in place."""
+"""Change a config in place, as the arguments of ``tools/train.py`` and ``tools/test.py`` ask."""
 
 import logging
 import os
@@ -21,9 +21,14 @@ _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
 
 
 def use_launcher(cfg: Config, launcher: str) -> None:
-    """Set the launcher; on a machine without CUDA start gloo and wrap without device ids."""
+    """Set the launcher of a run.
+
+    With a launcher, BN statistics are averaged over the processes, and waiting times are limited.
+    On a machine without CUDA, the gloo group is started here, and models are wrapped without device
+    ids.
+    """
     cfg.launcher = launcher
-    if launcher != 'none':  # BN statistics that agree, unless the config sees to it
+    if launcher != 'none':  # average BN statistics, unless the config has a hook for it
         hooks = list(cfg.get('custom_hooks') or [])
         if all(hook.get('type') not in _SYNC_HOOKS for hook in hooks):
             cfg.custom_hooks = [*hooks, dict(type='SyncStatisticsHook')]
@@ -42,21 +47,21 @@ def use_launcher(cfg: Config, launcher: str) -> None:
 
 
 def process_limit(cfg: Config) -> timedelta:
-    """How long the processes of a run wait for each other."""
+    """Return the longest time that the processes of a run wait for each other."""
     return waiting_time((cfg.get('env_cfg') or {}).get('dist_cfg'))
 
 
 def use_seed(cfg: Config, *, seed: Optional[int] = None, deterministic: bool = False) -> None:
-    """Set the seed and the deterministic switch; seed 0 is a seed."""
+    """Set the seed, unless it is ``None``; allow only deterministic algorithms if asked to."""
     if seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
     if deterministic:
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # required by cuBLAS
         cfg.randomness = dict(cfg.get('randomness') or {}, deterministic=True)
 
 
 def use_amp(cfg: Config) -> None:
-    """Switch mixed precision on: float16 with loss scaling on CUDA, bfloat16 elsewhere.
+    """Turn on mixed precision: float16 with loss scaling on CUDA, bfloat16 elsewhere.
 
     Raises:
         ValueError: If the config already has another optimiser wrapper.
@@ -73,11 +78,11 @@ def use_amp(cfg: Config) -> None:
 
 
 def use_nan(cfg: Config, action: str = 'stop') -> None:
-    """Say what a loss or gradient that is not finite does: ``stop`` the run, or ``skip`` the step.
+    """Choose whether a loss or gradient that is not finite stops the run or skips the step.
 
     Args:
-        cfg: Changed in place; a ``NonFiniteHook`` of its own keeps its other settings.
-        action: See :class:`~mmseg_ext.engine.nonfinite.NonFiniteHook`.
+        cfg: Changed in place. If it already has a ``NonFiniteHook``, only the action changes.
+        action: ``'stop'`` or ``'skip'``; see :class:`~mmseg_ext.engine.nonfinite.NonFiniteHook`.
     """
     hooks = list(cfg.get('custom_hooks') or [])
     ours = [hook for hook in hooks if hook.get('type') == 'NonFiniteHook']
@@ -90,7 +95,7 @@ def use_tta(cfg: Config) -> None:
     """Test with the config's ``tta_pipeline`` and ``tta_model``.
 
     Raises:
-        ValueError: If the config has none.
+        ValueError: If the config lacks one of them.
     """
     for key in ('tta_pipeline', 'tta_model'):
         if cfg.get(key) is None:
@@ -103,7 +108,13 @@ def use_tta(cfg: Config) -> None:
 def use_drawing(
     cfg: Config, *, show: bool = False, show_dir: Optional[PathLike] = None, wait_time: float = 2
 ) -> None:
-    """Draw the predictions on screen or into a folder.
+    """Draw the predictions on the screen or into a folder.
+
+    Args:
+        cfg: Changed in place.
+        show: Whether to draw on the screen.
+        show_dir: Folder for the drawings; ``None`` leaves it to the config's visualizer.
+        wait_time: Seconds for which each drawing is shown.
 
     Raises:
         ValueError: If the config has no visualisation hook.
@@ -122,23 +133,23 @@ def use_drawing(
 
 
 def use_output(cfg: Config, folder: PathLike) -> None:
-    """Write the predicted masks into a folder; a metric with a prefix writes into one within."""
+    """Write predicted masks into a folder; a metric with a prefix uses a subfolder of that name."""
     for metric in metrics_of(cfg):
         if takes(metric, 'output_dir'):
             metric.update(output_dir=str(Path(folder, metric.get('prefix') or '')))
-        if takes(metric, 'keep_results'):  # else mmseg's Cityscapes metric deletes them again
+        if takes(metric, 'keep_results'):  # mmseg's Cityscapes metric would delete them
             metric.update(keep_results=True)
 
 
 def use_surfaces(
     cfg: Config, *, spacing: Sequence[float] = (1.0, 1.0), tolerance: float = 1.0
 ) -> None:
-    """Also report HD95 and surface Dice, and write those of each image into a file, too.
+    """Also report HD95 and surface Dice, and write the scores of each image into a file.
 
     Args:
-        cfg: Changed in place; a ``SurfaceMetric`` of its own is replaced.
+        cfg: Changed in place. If it already has a ``SurfaceMetric``, that one is replaced.
         spacing: Height and width of a pixel.
-        tolerance: Distance that counts as on the outline, in the unit of ``spacing``.
+        tolerance: Distance that surface Dice allows, in the unit of ``spacing``.
     """
     others = [metric for metric in metrics_of(cfg) if metric.get('type') != 'SurfaceMetric']
     path = RunFolder.of(cfg).surface_file
@@ -152,10 +163,10 @@ def use_surfaces(
 
 
 def use_calibration(cfg: Config) -> None:
-    """Also count how sure the model is and how often right, and write it into ``results.json``.
+    """Also measure the calibration of the predicted probabilities, for ``results.json``.
 
     Args:
-        cfg: Changed in place, unless it has a ``CalibrationMetric`` of its own.
+        cfg: Changed in place, unless it already has a ``CalibrationMetric``.
     """
     metrics = metrics_of(cfg)
     if all(metric.get('type') != 'CalibrationMetric' for metric in metrics):

@@ -1,4 +1,4 @@
-"""Let any config learn from unlabelled images, too: ``tools/train.py CONFIG --semi fixmatch``."""
+"""Train any config also on unlabelled images: ``tools/train.py CONFIG --semi fixmatch``."""
 
 import logging
 from typing import Any
@@ -16,19 +16,20 @@ from ..userdata.unlabelled import shared_notes, unlabelled_dataset, unlabelled_i
 
 
 def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) -> None:
-    """Let a config learn from the unlabelled images of a user's data, too.
+    """Let a config also train on the unlabelled images of a user's data.
 
-    Unlabelled images that a split holds, too, are found by their pixels and told in the log.
+    If images of a split, compared by their pixels, are also among the unlabelled ones, a warning
+    names them.
 
     Args:
-        cfg: Already changed for the data; changed in place.
+        cfg: Config that was already changed for the data; changed in place.
         method: One of ``METHODS``.
-        dataset: The data set file, with an entry ``unlabelled``.
-        settings: Arguments of ``SemiSegmentor`` that replace the method's.
+        dataset: File that describes the user's data, with an entry ``unlabelled``.
+        settings: Arguments of ``SemiSegmentor`` that override those of the method.
 
     Raises:
-        FileNotFoundError: If its folder, its list or an image that it names is absent.
-        ValueError: If there is no such method or entry, or the config does not fit.
+        FileNotFoundError: If the unlabelled images' folder, their list or a listed image is absent.
+        ValueError: If the method or the entry does not exist, or the config does not fit.
     """
     data = read_data_file(dataset)
     images = unlabelled_images(data)
@@ -48,9 +49,9 @@ def use_semi(
 ) -> None:
     """Wrap a config's model, and join unlabelled images to its training data.
 
-    A batch then holds as many unlabelled images as labelled ones, whose number stays, and so does
-    the number of iterations. Unlabelled images pass through the row's own pipeline. Weights that a
-    row starts from (``load_from``) become the segmentor's ``init_cfg``.
+    As many unlabelled images as there are labelled ones are added to each batch. The number of
+    iterations stays the same. Unlabelled images pass through the config's own pipeline. The weights
+    in ``load_from`` become the segmentor's ``init_cfg``.
 
     Example::
 
@@ -61,13 +62,13 @@ def use_semi(
     Args:
         cfg: From ``load_config``; changed in place.
         method: One of ``METHODS``.
-        unlabelled: Config of their data set; its pipeline is replaced. Masks that it names are not
-            read.
-        with_masks: Read the masks all the same, to log the precision of pseudo labels.
-        settings: Arguments of ``SemiSegmentor`` that replace the method's.
+        unlabelled: Config of the data set of unlabelled images; its pipeline is replaced.
+        with_masks: Whether to read masks of unlabelled images, to log the precision of the pseudo
+            labels. Training does not use these masks.
+        settings: Arguments of ``SemiSegmentor`` that override those of the method.
 
     Raises:
-        ValueError: If there is no such method, the config is semi-supervised already, or its
+        ValueError: If there is no such method, the config is already semi-supervised, or its
             pipeline loads no labels.
     """
     check_choice('--semi', method, tuple(METHODS))

@@ -27,10 +27,12 @@ from .training import build_runner
 def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     """Test, and write ``results.json`` and ``per_image.npz`` into the work folder.
 
-    The config that a training has left there stays; the test's is ``tested_<config>.py`` then.
+    If the folder contains the config of a training, that file stays, and the config of the test is
+    written to ``tested_<config>.py``.
 
-    A ``SegMetric`` with a prefix, such as the scores before a CRF, writes ``results_<prefix>.json``
-    beside it; its means, and those of other metrics, stand in ``results.json``, too.
+    A ``SegMetric`` with a prefix, such as one for the scores before a CRF, writes a file of its
+    own, ``results_<prefix>.json``. Its means and those of other metrics are also added to
+    ``results.json``.
 
     Example::
 
@@ -39,10 +41,11 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
 
     Args:
         cfg: From :func:`load_config`.
-        checkpoint: ``None`` takes the best, else the last, of ``cfg.work_dir``.
+        checkpoint: Checkpoint to test. ``None`` takes the best one in ``cfg.work_dir``, or the last
+            one if there is no best one.
 
     Returns:
-        What the evaluator returned, in per cent.
+        The scores from the evaluator, in per cent.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
@@ -83,7 +86,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
 
 
 def _check_tested(runner: Runner, cfg: Config) -> None:
-    """Refuse a checkpoint whose scores on these data would mean nothing."""
+    """Refuse a checkpoint of another model or other classes; select the network to test."""
     checkpoint = cfg.load_from
     content = read_checkpoint(checkpoint)
     given = weights_of(content, checkpoint)
@@ -100,10 +103,11 @@ def _check_tested(runner: Runner, cfg: Config) -> None:
 
 
 def pack_groups(dataset: Any) -> None:
-    """Let the samples of a built data set carry their ``group``, the patient, say, to the metric.
+    """Pass the ``group`` of each sample, such as the patient, on to the metrics.
 
     Args:
-        dataset: Changed in place: wherever its pipeline packs, ``group`` is packed if it is known.
+        dataset: A built data set. It is changed in place: every packing step of its pipeline also
+            packs ``group`` if the sample has one.
     """
     steps = list(getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
     while steps:
@@ -119,7 +123,7 @@ def pack_groups(dataset: Any) -> None:
 
 
 def _name_outputs(runner: Runner) -> None:
-    """Keep the masks of images apart that have one name, in other folders or by their suffix."""
+    """Give masks distinct names if images share a name but not the folder or the suffix."""
     metrics = [m for m in runner.test_loop.evaluator.metrics if getattr(m, 'output_dir', None)]
     if not metrics:
         return
@@ -133,13 +137,13 @@ def _name_outputs(runner: Runner) -> None:
 
 
 def _calibration(runner: Runner) -> Optional[dict]:
-    """How sure the model was and how often right, if a metric of the test counts it."""
+    """Return the calibration, if a metric of the test measures it."""
     metrics = runner.test_loop.evaluator.metrics
     return next((m.calibration for m in metrics if hasattr(m, 'calibration')), None)
 
 
 def _intervals(runner: Runner) -> dict:
-    """Intervals of the scores, by the names under which the evaluator returns them."""
+    """Return the interval of each score, by the name that the evaluator gives to the score."""
     found: dict = {}
     for metric in runner.test_loop.evaluator.metrics:
         prefix = f'{metric.prefix}/' if metric.prefix else ''

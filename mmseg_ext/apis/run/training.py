@@ -1,7 +1,7 @@
 """Train a config: what ``tools/train.py`` does, callable from Python.
 
-A config comes from :func:`~.config.load_config` and passes the functions of :mod:`~.options` that
-belong to the arguments given.
+A config comes from :func:`~.config.load_config`. The functions of :mod:`~.options` then apply the
+arguments of the tool to it.
 """
 
 import logging
@@ -37,14 +37,14 @@ from .guard import guarded
 from .network.settings import check_settings, check_starts
 from .options import process_limit, use_nan, use_seed
 
-_RUNS: Counter[str] = Counter()  # that this process has built, by name
+_RUNS: Counter[str] = Counter()  # number of runs that this process has built, by name
 
 
 def _named_apart(cfg: Config, dumped: Optional[str]) -> Config:
-    """Name a further run of this process apart from the ones before, and the file of its config.
+    """Give each further run of this process a name of its own, and set the name of its config file.
 
-    mmengine keeps log, history and curves under a run's name and second: two within a second would
-    share them.
+    mmengine keeps logs, history and curves under the run's name and the time in seconds. Two runs
+    of one name within a second would share them.
     """
     name = cfg.get('experiment_name') or Path(cfg.filename or 'run').stem
     _RUNS[name] += 1
@@ -61,16 +61,17 @@ def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
 
     Args:
         cfg: From :func:`load_config`.
-        dumped: Name of the file in the work folder that the config is written to; its own without.
+        dumped: Name of the file in the work folder to which the config is written; by default the
+            config's own name.
 
     Raises:
-        ValueError: If a setting makes that impossible.
+        ValueError: If a setting of the config prevents it.
     """
     named = _named_apart(cfg, dumped)
     try:
         with explained(cfg, 'it cannot be built'):
             return Runner.from_cfg(named) if 'runner_type' not in cfg else RUNNERS.build(named)
-    except (ValueError, KeyError) as error:  # of a library, which knows no config
+    except (ValueError, KeyError) as error:  # from a library, which cannot name the config
         name, text = str(cfg.filename or 'config'), str(error.args[0] if error.args else error)
         if name in text:
             raise
@@ -78,7 +79,7 @@ def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
 
 
 def train(cfg: Config, *, resume: bool = False) -> Runner:
-    """Train; a run that fails before its first step leaves nothing behind.
+    """Train; a run that fails before its first step removes what it has written.
 
     Example::
 
@@ -87,9 +88,10 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
     Args:
         cfg: From :func:`load_config`.
-        resume: Go on from the last whole checkpoint in ``cfg.work_dir``, or from a ``load_from``
-            that the stopped run did not itself begin with. Settings of optimiser, schedule and
-            length that have changed hold from there on.
+        resume: Whether to continue from the last whole checkpoint in ``cfg.work_dir``. If
+            ``load_from`` names other weights than those that the stopped run began with, the run
+            continues from that checkpoint instead. Changed settings of optimiser, schedule and
+            length apply from there on.
 
     Returns:
         The Runner after training.
@@ -97,8 +99,9 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     Raises:
         FileNotFoundError: If the weights that the model starts from are absent.
         ImportError: If the model needs a package that is missing.
-        Stopped: If a signal ended it, after the step is saved.
-        ValueError: For the user's mistakes, with what to do, and if another run uses the folder.
+        Stopped: If a signal ended the run; see :class:`StopHook` for what is saved.
+        ValueError: If a setting or the data are wrong, with the remedy, or another run uses the
+            folder.
     """
     cfg.resume = resume
     _warn(late_validation(cfg))
@@ -121,7 +124,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
                 runner.train()
         except ValueError as error:
             error = _explain(error, cfg)
-            if _steps_done(runner) or os.sep in str(error):  # names a file
+            if _steps_done(runner) or os.sep in str(error):  # it names a file
                 raise error from None
             raise ValueError(f'{cfg.filename or "config"}{options_given(cfg)}: {error}') from error
         except Exception:
@@ -140,16 +143,16 @@ def _warn(note: Optional[str]) -> None:
 
 
 def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
-    """Refuse weights of another network, and converted ones that only look like this one's."""
+    """Refuse weights of another network, and converted weights that fit it only by name."""
     content = read_checkpoint(path)
     check_weights(runner.model, path, complete=complete, state=weights_of(content, path))
     check_settings(cfg.model, content.get('meta'), path, complete=complete)
 
 
 def _keep_origin(cfg: Config) -> None:
-    """Let a run that goes on keep the seed that it drew and the weights that it began with.
+    """Let a resumed run keep its random seed and the name of the weights that it began with.
 
-    The data loaders are built from the seed; its results name the weights.
+    The data loaders are built from the seed, and the results name the weights.
     """
     start = cfg.get('load_from')
     meta = RunFolder.of(cfg).resumable().meta
@@ -168,7 +171,7 @@ def _steps_done(runner: Runner) -> int:
 
 
 def _explain(error: ValueError, cfg: Config) -> ValueError:
-    """Say which setting leads to torch's complaint about BN on a single value."""
+    """Name the setting that causes torch's error about BN on a single value per channel."""
     if 'Expected more than 1 value per channel' not in str(error):
         return error
     size = cfg.get('train_dataloader', {}).get('batch_size')
