@@ -1,7 +1,7 @@
-"""The numbers on the first page: one of our own for each paper, from its ``results.csv``.
+"""Fill the numbers into the project's README: one of our own per paper, from ``results.csv``.
 
-The page says which config it wants, ``<!-- result: fmsi/fmsi_mobilenetv2_camvid180 -->``; what
-follows, up to ``<!-- end -->``, is written here.
+The page names a config by ``<!-- result: fmsi/fmsi_mobilenetv2_camvid180 -->``. The text from there
+to ``<!-- end -->`` is replaced.
 """
 
 import re
@@ -14,14 +14,17 @@ _WANTED = re.compile(r'(<!-- result: ([\w-]+)/([\w-]+) -->).*?(<!-- end -->)', r
 
 
 def fill(text: str, configs: Path) -> str:
-    """Write the numbers that a page asks for.
+    """Fill the numbers that a page asks for into its text.
 
     Args:
-        text: The page.
-        configs: Folder of the papers' folders.
+        text: Text of the page.
+        configs: The folder ``configs``, with a folder for each paper.
+
+    Returns:
+        The text with the numbers.
 
     Raises:
-        ValueError: If a config that it names has no run.
+        ValueError: If a config that the page names has no run.
     """
     return _WANTED.sub(
         lambda found: f'{found[1]}{_number(configs / found[2], found[3])}{found[4]}', text
