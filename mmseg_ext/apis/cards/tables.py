@@ -18,8 +18,9 @@ def tables_section(folder: PathLike) -> list[str]:
     """
     lines: list[str] = []
     for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
-        # a remark on several tables is written below the first only
-        lines += [line for line in table_lines(read_json(path)) if not line or line not in lines]
+        # a remark on several tables is written below the first only; rows belong to their table
+        lines += [line for line in table_lines(read_json(path))
+                  if line[:1] in ('', '|') or line not in lines]  # fmt: skip
     return [line for line, before in zip(lines, ['', *lines]) if line or before]
 
 
