@@ -281,7 +281,7 @@ def _why_unpaired(row: RowData, base: RowData, main: str) -> str:
     ours, theirs = row.counts[0], base.counts[0]
     if not np.array_equal(ours.names, theirs.names):
         return 'tested on other images than the baseline'
-    if not np.array_equal(ours.arrays[2], theirs.arrays[2]):
+    if not np.array_equal(ours.rows[:, 2], theirs.rows[:, 2]):
         return 'tested against other labels than the baseline'
     groups = [None if part.groups is None else part.groups.tolist() for part in (ours, theirs)]
     if groups[0] != groups[1]:

@@ -30,26 +30,21 @@ class Counts:
 
     Args:
         names: File names of the images, ``(N,)``.
-        arrays: ``tp``, ``pred`` and ``label``, each ``(N, K)``, in the order of the names.
+        rows: True-positive, predicted and labelled pixels of each image, ``(N, 3, K)``.
         groups: Group of each image, such as the patient; ``None`` if the data set has no groups.
         histograms: Confidence histograms of the calibration, ``(N, 3, M)``, if there are any.
     """
 
     names: np.ndarray
-    arrays: tuple[np.ndarray, ...]
+    rows: np.ndarray
     groups: Optional[np.ndarray] = None
     histograms: Optional[np.ndarray] = None
-
-    @property
-    def rows(self) -> np.ndarray:
-        """Return the counts as one array, ``(N, 3, K)``."""
-        return np.stack(self.arrays, 1)
 
     def take(self, order: np.ndarray) -> 'Counts':
         """Return the counts of the images with these indices, in this order."""
         return Counts(
             self.names[order],
-            tuple(array[order] for array in self.arrays),
+            self.rows[order],
             None if self.groups is None else self.groups[order],
             None if self.histograms is None else self.histograms[order],
         )
@@ -90,9 +85,8 @@ def read_run(folder: PathLike) -> RunFiles:
     results = place.results()
     run = RunFiles(place.path, results, _read_counts(place))
     if run.counts is not None:
-        expected = counts_from_confusion(results.matrix)
-        counted = [array.sum(0) for array in run.counts.arrays]
-        if not all(map(np.array_equal, counted, expected)):
+        expected = np.stack(counts_from_confusion(results.matrix))
+        if not np.array_equal(run.counts.rows.sum(0), expected):
             raise ValueError(
                 f'{folder}: {place.counts_file().name} and {place.results_file().name} are of '
                 'different tests: test again'
@@ -105,7 +99,7 @@ def _read_counts(folder: RunFolder) -> Optional[Counts]:
     if not path.is_file():
         return None
     names, rows, groups = read_counts(path)
-    counts = Counts(names, tuple(np.moveaxis(rows, 1, 0)), groups)
+    counts = Counts(names, rows, groups)
     if groups is None:
         counts.groups = _groups_of_fold(folder, counts.names)
     counts.histograms = _read_histograms(folder, counts.names)
@@ -166,17 +160,18 @@ def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFile
 def joined(replica: Sequence[RunFiles]) -> Counts:
     """Join the counts of a replica's folds, sorted by image name."""
     counts = [run.counts for run in replica if run.counts is not None]
-    grouped = all(part.groups is not None for part in counts)
-    kept = all(part.histograms is not None for part in counts)
-    names = np.concatenate([part.names for part in counts])
-    joined = Counts(
-        names,
-        tuple(np.concatenate(arrays) for arrays in zip(*(part.arrays for part in counts))),
-        np.concatenate([part.groups for part in counts if part.groups is not None])
-        if grouped
-        else None,
-        np.concatenate([part.histograms for part in counts if part.histograms is not None])
-        if kept
-        else None,
+    if len(counts) == 1:
+        return counts[0]
+    together = Counts(
+        np.concatenate([part.names for part in counts]),
+        np.concatenate([part.rows for part in counts]),
+        _all_or_none([part.groups for part in counts]),
+        _all_or_none([part.histograms for part in counts]),
     )
-    return joined if len(counts) == 1 else joined.take(np.argsort(names, kind='stable'))
+    return together.take(np.argsort(together.names, kind='stable'))
+
+
+def _all_or_none(arrays: Sequence[Optional[np.ndarray]]) -> Optional[np.ndarray]:
+    """Concatenate arrays; ``None`` if one is missing."""
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known) if len(known) == len(arrays) else None
