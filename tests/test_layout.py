@@ -49,7 +49,6 @@ ELSEWHERE = {
     'apis/predict/test_windows.py': 'apis.predict.memory',
     'apis/run/test_broken_checkpoints.py': 'apis.run.outcome.old',
     'apis/run/test_checkpoints.py': 'apis.run.testing',
-    'apis/run/test_converted_results.py': 'apis.run.outcome.facts',
     'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',
     'apis/run/test_semi.py': 'apis.config.semi',
     'engine/test_ema_teacher.py': 'engine.semi_constructor',

@@ -17,13 +17,14 @@ from mmengine.config import Config
 from ....core.files import PathLike
 from ....evaluation.intervals import NONE, Interval
 from ...config.semi import plain_model
+from ...config.written import PACKAGE
 from ..checkpoints import read_checkpoint, settings_of
 from .results import RunResults, Score
 
 
 def git(*arguments: str) -> Optional[str]:
     """Output of git in the package's own checkout, ``None`` for an installed wheel."""
-    root = Path(__file__).resolve().parents[3]
+    root = PACKAGE.parent
     if not (root / '.git').exists():  # a wheel's environment may lie in somebody else's checkout
         return None
     try:
