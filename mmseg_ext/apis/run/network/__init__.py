@@ -1,1 +1,1 @@
-"""The network of a config: built, counted, timed, and compared with the weights' own settings."""
+"""Build the network of a config, count and time it, and compare it with the weights' settings."""

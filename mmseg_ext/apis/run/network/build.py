@@ -1,4 +1,4 @@
-"""A config's network with random weights: what it holds and what one image costs."""
+"""Build the network of a config with random weights, count its size, and time one image."""
 
 import copy
 import time
@@ -16,25 +16,25 @@ from ...config.semi import plain_model
 
 
 def build(cfg: Config) -> BaseSegmentor:
-    """Build a config's model with random weights; of a semi-supervised one, what is tested."""
+    """Build a config's model with random weights; if it is semi-supervised, its plain segmentor."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     return MODELS.build(plain_model(cfg.model))
 
 
 def channels_of(network: BaseSegmentor) -> int:
-    """Count the channels of the images a model takes."""
+    """Count the channels of the images that a model takes."""
     mean = getattr(network.data_preprocessor, 'mean', None)
     return 3 if mean is None else len(mean)
 
 
 def tested_parameters(network: BaseSegmentor) -> int:
-    """Count parameters without those of auxiliary heads, which test runs do not have."""
+    """Count the parameters, except those of auxiliary heads, which a test does not use."""
     named = network.named_parameters()
     return sum(p.numel() for name, p in named if not name.startswith('auxiliary_head'))
 
 
 def sizes_of(network: BaseSegmentor, size: int) -> dict:
-    """Count parameters, frozen ones too, and FLOPs of one image."""
+    """Count all parameters, frozen ones too, and the FLOPs of one square image."""
     image = torch.empty(1, channels_of(network), size, size, device='meta')
     return dict(
         parameters=sum(p.numel() for p in network.parameters()),
@@ -43,11 +43,11 @@ def sizes_of(network: BaseSegmentor, size: int) -> dict:
 
 
 def flops_of_image(network: BaseSegmentor, size: tuple[int, int]) -> tuple[Optional[int], str]:
-    """Count the FLOPs of one image, a multiply-add being two.
+    """Count the FLOPs of one image; a multiply-add counts as two.
 
     Returns:
-        The count and an empty text, or ``None`` and why it cannot be counted: data decide what
-        some networks compute, and some operators are unknown to the meta device.
+        The count and an empty text, or ``None`` and the reason why it cannot be counted. What some
+        networks compute depends on the data, and some operators do not work on the meta device.
     """
     image = torch.empty(1, channels_of(network), *size, device='meta')
     try:
@@ -57,10 +57,10 @@ def flops_of_image(network: BaseSegmentor, size: tuple[int, int]) -> tuple[Optio
 
 
 def count_flops(module: nn.Module, x: Tensor, **kwargs: Any) -> int:
-    """Count the FLOPs of one call in evaluation; a multiply-add is two.
+    """Count the FLOPs of one call in evaluation mode; a multiply-add counts as two.
 
-    The copy on the meta device computes nothing, and there a deformable convolution counts its
-    projection in full: on the CPU it depends on where the offsets point.
+    The module is copied to the meta device, where nothing is computed. There the projection of a
+    deformable convolution is counted in full; on the CPU its count depends on the offsets.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -72,15 +72,15 @@ def count_flops(module: nn.Module, x: Tensor, **kwargs: Any) -> int:
 
 
 def time_images(network: BaseSegmentor, size: tuple[int, int], *, repeats: int) -> list[float]:
-    """Time one image, on CUDA if there is one, after two calls that warm up.
+    """Time the forward pass of one image, after two passes that warm up; on a GPU if there is one.
 
     Args:
-        network: In evaluation; moved to the device.
+        network: Network in evaluation mode; it is moved to the device.
         size: Height and width of the image.
-        repeats: Timed calls.
+        repeats: Number of timed passes.
 
     Returns:
-        Milliseconds of each call.
+        Duration of each timed pass, in milliseconds.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     network = network.to(device)

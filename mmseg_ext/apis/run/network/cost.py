@@ -1,8 +1,8 @@
-"""What a run's network costs: parameters, FLOPs and latency, as ``cost.json`` in its work folder.
+"""Measure the cost of a run's network: parameters, FLOPs, latency. ``cost.json`` keeps it.
 
-One forward pass in evaluation, of one random crop of the size that the config trains on; weights
-are random, as neither number depends on them. Sliding windows, test-time augmentation and a CRF
-come on top of it.
+The cost is that of one forward pass in evaluation mode, for one random image of the size that the
+config trains on. The weights are random, because none of these numbers depends on them. The cost
+of sliding windows, test-time augmentation and a CRF is not included.
 """
 
 import statistics
@@ -21,18 +21,18 @@ from .build import build, flops_of_image, tested_parameters, time_images
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network costs, and what it was measured with; the entries of the file.
+    """The cost of a network, and how it was measured. The fields are the entries of the file.
 
     Args:
-        parameters: Without auxiliary heads.
-        flops: A multiply-add is two; ``None`` if torch cannot count them.
-        latency_ms: Median pass.
-        latency_lowest_ms: Fastest pass.
-        latency_highest_ms: Slowest pass.
+        parameters: Number of parameters, without auxiliary heads.
+        flops: FLOPs of one image, a multiply-add counted as two; ``None`` if not countable.
+        latency_ms: Duration of a pass, median, in milliseconds.
+        latency_lowest_ms: Duration of the fastest pass.
+        latency_highest_ms: Duration of the slowest pass.
         size: Height and width of the image.
-        repeats: Timed passes.
-        hardware: That they ran on.
-        torch: Its version.
+        repeats: Number of timed passes.
+        hardware: Machine that they ran on.
+        torch: Version of torch.
     """
 
     parameters: int
@@ -47,10 +47,10 @@ class Cost:
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
-    """Height and width of the crops that a config trains on.
+    """Return height and width of the crops that a config trains on.
 
     Raises:
-        ValueError: If it does not say.
+        ValueError: If the config gives no size.
     """
     model = plain_model(cfg.model.get('module') or cfg.model)
     size = cfg.get('crop_size') or (model.get('data_preprocessor') or {}).get('size')
@@ -66,15 +66,15 @@ def measure_cost(cfg: Config, *, size: Optional[tuple[int, int]] = None, repeats
     """Count and time a config's network, on the GPU if there is one.
 
     Args:
-        cfg: Its model is built anew.
-        size: Height and width; those of :func:`input_size` without it.
-        repeats: Timed passes, after two that are not timed.
+        cfg: Config of the network, which is built with random weights.
+        size: Height and width of the image; default: those of :func:`input_size`.
+        repeats: Number of timed passes; two passes before them are not timed.
 
     Returns:
-        Its cost on this machine.
+        The cost on this machine.
 
     Raises:
-        ValueError: If ``repeats`` is below 1, or the config does not say its size.
+        ValueError: If ``repeats`` is below 1, or if neither ``size`` nor the config gives a size.
     """
     if repeats < 1:
         raise ValueError(f'repeats must be at least 1, got {repeats}')
@@ -96,7 +96,7 @@ def measure_cost(cfg: Config, *, size: Optional[tuple[int, int]] = None, repeats
 
 
 def read_cost(work_dir: PathLike) -> Optional[Cost]:
-    """Read what was measured of a run's network; ``None`` if nothing was.
+    """Read the cost of a run's network; ``None`` if it was not measured.
 
     Raises:
         ValueError: If the file is damaged.
@@ -111,10 +111,10 @@ def read_cost(work_dir: PathLike) -> Optional[Cost]:
 
 
 def ensure_cost(work_dir: PathLike, *, repeats: int = 9) -> Optional[Cost]:
-    """Measure a tested run unless that is done already.
+    """Return the cost of a tested run's network; measure and keep it if that was not done yet.
 
     Returns:
-        Its cost; ``None`` if the work folder holds no config.
+        The cost; ``None`` if it was not measured and the work folder holds no config.
     """
     cost = read_cost(work_dir)
     folder = RunFolder(work_dir)

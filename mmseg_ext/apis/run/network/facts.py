@@ -1,7 +1,8 @@
-"""What a network computes besides its weights: the plain attributes and kinds of its modules.
+"""Compare what networks compute, apart from their weights, by the attributes of their modules.
 
 Two networks whose tensors have the same names and shapes may still differ in strides, dilations,
-padding, epsilons, activations, aligned corners; here those are compared on networks that are built.
+padding, epsilons, activations or aligned corners. To find such differences both networks are built,
+and the classes and plain attributes of their modules (the *facts*) are compared.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,13 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-# What given weights are for. ``'whole'``: to be used as they are. ``'tuned'``: to be trained on,
-# perhaps with another head. ``'start'``: of a backbone, whose resolution may be chosen.
+# What weights are used for. ``'whole'``: they are used as they are. ``'tuned'``: training goes on
+# from them, perhaps with another head. ``'start'``: a backbone starts from them, at any resolution.
 Use = Literal['whole', 'tuned', 'start']
 
-# Arguments and attributes that do not change what given weights compute at a test: for training,
-# for speed, for the start, or seen in the shapes of the weights, which are compared elsewhere.
+# Arguments and attributes that do not change what given weights compute in a test. They concern
+# training, speed or initialisation, or they show in the shapes of the weights, which are compared
+# elsewhere.
 _FREE = (
     *('training', 'inplace', 'momentum', 'norm_momentum', 'p', 'dropout', 'with_cp', 'norm_eval'),
     *('frozen_stages', 'ignore_index', 'mix_first', 'pretrained', 'img_size', 'fp16_enabled'),
@@ -25,13 +27,13 @@ _FREE = (
     *('out_features', 'loss_definition', 'sampler', 'requires_grad'),
 )
 _FREE_STARTS = ('drop', 'init', 'pretrain', 'loss', 'zero_init', 'use_checkpoint', 'attn_drop')
-_IDENTITIES = ('Dropout', 'DropPath', 'Identity')  # at a test
-# What a training that starts from a backbone may choose: weights serve any resolution.
+_IDENTITIES = ('Dropout', 'DropPath', 'Identity')  # in a test
+# Settings that a training may choose if it starts from a backbone: weights fit any resolution.
 _GEOMETRY = (
     *('stride', 'strides', 'dilation', 'dilations', 'padding', 'output_stride', 'exit_dilation'),
     *('ceil_mode', 'contract_dilation', 'align_corners'),
 )
-# How networks name the maps that they return.
+# Names of the argument that says which feature maps a network returns.
 MAPS = ('out_indices', 'taps', 'out')
 _ACTIVATIONS = ('Identity', *nn.modules.activation.__all__)
 
@@ -39,15 +41,16 @@ _ACTIVATIONS = ('Identity', *nn.modules.activation.__all__)
 def network_differences(
     given: Mapping[str, Any], config: Mapping, use: Use
 ) -> list[tuple[str, Any, Any]]:
-    """Compare facts with those of the network of a config, however that is written.
+    """Compare facts with those of the network that a config builds.
 
     Args:
-        given: From :func:`facts`.
-        config: Of a part of a model.
-        use: What weights are for that fit both by name.
+        given: Facts of the network that the weights are of, from :func:`facts`.
+        config: Config of a part of a model.
+        use: What the weights are used for.
 
     Returns:
-        Path of a module's attribute, value given and value built; ``None`` for none.
+        For each difference: path of the attribute, value in ``given`` and value in the network of
+        the config; ``None`` if there is no such attribute.
     """
     built = facts(build_part(config))
     return [
@@ -61,17 +64,17 @@ def _may_differ(path: str, given: Mapping, built: Mapping, use: Use) -> bool:
     inner, _, attribute = path.rpartition('.')
     here = path in given and path in built
     is_module = _is_kind(given.get(path)) or _is_kind(built.get(path))
-    if use == 'whole':  # a subclass may have attributes of its own
+    if use == 'whole':  # a subclass may have more attributes
         return not here and not inner and not is_module
     if not here or _was_replaced(inner, given, built):
         return True
-    if is_module:  # of another class, as its weights are: only activations have none
+    if is_module:  # another class has other weights; only activations have none
         return not (given[path] in _ACTIVATIONS and built[path] in _ACTIVATIONS)
     return use == 'start' and (not inner or attribute in _GEOMETRY)
 
 
 def _was_replaced(path: str, given: Mapping, built: Mapping) -> bool:
-    """Whether a module or one that holds it is of another class."""
+    """Whether a module, or a module around it, is of another class."""
     steps = path.split('.')
     outer = ['.'.join(steps[: i + 1]) for i in range(len(steps))]
     return any(given.get(name) != built.get(name) for name in outer if name)
@@ -86,7 +89,15 @@ class Kind(str):
 
 
 def build_part(config: Mapping, shapes: Optional[Mapping] = None) -> nn.Module:
-    """Build a part without weights to load, with the sizes of another config of it."""
+    """Build a part of a model without loading weights.
+
+    Args:
+        config: Config of the part.
+        shapes: Another config of the part; its numbers of channels and classes are taken instead.
+
+    Raises:
+        ValueError: If it cannot be built.
+    """
     sizes = ('in_channels', 'channels', 'num_classes', 'out_channels', 'img_size')
     taken = {key: shapes[key] for key in sizes if key in shapes} if shapes else {}
     plain = {k: v for k, v in config.items() if k not in ('init_cfg', 'pretrained', 'loss_decode')}
@@ -100,7 +111,7 @@ def build_part(config: Mapping, shapes: Optional[Mapping] = None) -> nn.Module:
 
 
 class _Countable(TorchFunctionMode):
-    """Gives values to what constructors read numbers off, such as rates of stochastic depth."""
+    """Makes number sequences on the CPU: constructors read them, as rates of stochastic depth."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -110,7 +121,7 @@ class _Countable(TorchFunctionMode):
 
 
 def _build_on_cpu(config: dict) -> nn.Module:
-    """Build what needs the values of its tensors on the way."""
+    """Build a part on the CPU, for constructors that read values of their tensors."""
     try:
         with torch.random.fork_rng(devices=[]):
             return MODELS.build(config)
@@ -122,13 +133,13 @@ def _build_on_cpu(config: dict) -> nn.Module:
 
 
 def facts(network: nn.Module) -> dict[str, Any]:
-    """Plain attributes and kinds of all modules, by path."""
+    """Return the classes and plain attributes of all modules, by path."""
     found: dict[str, Any] = {}
     for path, module in network.named_modules():
         kind = type(module).__name__
         if is_free(path):
             continue
-        if path:  # the network's own class is compared as a setting
+        if path:  # the class of the network itself is compared as a setting
             found[path] = _kind(kind)
         if found.get(path) == 'Identity':
             continue
@@ -147,7 +158,7 @@ def _kind(name: str) -> Kind:
 
 
 def plain_value(value: Any) -> Any:
-    """A number, text or list of such; ``None`` for what is none."""
+    """Return a number, a text or a list of these; ``None`` for any other value."""
     if isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -157,12 +168,12 @@ def plain_value(value: Any) -> Any:
 
 
 def is_free(path: str) -> bool:
-    """Whether a setting or an attribute changes nothing that given weights compute."""
+    """Whether a setting or an attribute does not change what given weights compute."""
     return any(name in _FREE or name.startswith(_FREE_STARTS) for name in path.split('.'))
 
 
 def same(a: Any, b: Any, *, tolerance: float = 1e-9) -> bool:
-    """Whether two plain values are equal; lists and tuples are the same."""
+    """Whether two plain values are equal; a list equals a tuple of the same values."""
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(same(x, y, tolerance=tolerance) for x, y in zip(a, b))
     numbers = all(isinstance(x, (int, float)) for x in (a, b))

@@ -1,4 +1,4 @@
-"""The memory of a forward or backward pass, counted from the tensors that it makes."""
+"""Count the memory of a forward or backward pass from the tensors that it creates."""
 
 import weakref
 from typing import Any, Optional
@@ -10,11 +10,11 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Count the bytes of the storages that operators return, for as long as these are in use.
+    """Count the bytes of the tensors that operators return, for as long as these are in use.
 
     Attributes:
-        live: Bytes now.
-        peak: The most there were.
+        live: Bytes in use now.
+        peak: Largest number of bytes that were in use at once.
     """
 
     def __init__(self) -> None:

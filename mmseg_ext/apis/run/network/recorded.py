@@ -1,6 +1,6 @@
-"""The settings of converted weights as a file records them: plain values by their path in a model.
+"""The settings of converted weights as their file stores them: path in the model to plain value.
 
-They are written by a converter, and compared with a config's by ``settings.py``.
+A converter writes them, and ``settings.py`` compares them with those of a config.
 """
 
 import inspect
@@ -16,15 +16,15 @@ from .facts import plain_value
 Settings = dict[str, Any]
 
 IMAGES = 'data_preprocessor'
-_NOT_RECORDED = ('init', 'pretrain', 'loss', 'sampler')  # how it was trained
+_NOT_RECORDED = ('init', 'pretrain', 'loss', 'sampler')  # these concern training only
 
 
 def settings_of(model: Mapping[str, Any], images: Optional[Mapping[str, Any]] = None) -> Settings:
-    """List the settings of a model's parts, defaults included, as plain values by their path.
+    """Return the settings of a model's parts, defaults included: path to plain value.
 
     Args:
         model: Configs of the parts, and plain settings of the model itself.
-        images: ``mean``, ``std`` and ``bgr_to_rgb`` of the preprocessor; ``None``: not known.
+        images: ``mean``, ``std`` and ``bgr_to_rgb`` of the preprocessor; ``None`` if unknown.
     """
     given = {**model, IMAGES: dict(images)} if images is not None else dict(model)
     return {
@@ -36,22 +36,22 @@ def settings_of(model: Mapping[str, Any], images: Optional[Mapping[str, Any]] = 
 
 
 def effective(part: Any) -> Any:
-    """A part's config with the defaults of its class."""
+    """Return a part's config, completed with the defaults of its class."""
     if not isinstance(part, Mapping) or 'type' not in part:
         return part
     return {**_defaults(MODELS.get(part['type'])), **part}
 
 
 def _defaults(kind: Any) -> dict[str, Any]:
-    """Defaults of a class's own arguments; what it hands on may be fixed by it."""
-    if kind is None:  # of a package that is not here
+    """Return the defaults of a class's arguments, not of ``**kwargs``, which the class may fix."""
+    if kind is None:  # its package is not installed
         return {}
     parameters = inspect.signature(kind).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The plain values within a setting, each with its path."""
+    """Yield the plain values inside a setting, each with its path."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from flatten(inner, f'{path}.{key}')
@@ -62,7 +62,7 @@ def flatten(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _recordable(value: Any) -> Any:
-    """A plain value, or a dict or list of such; ``None`` for what is none."""
+    """Return a plain value, or a dict or list of these; ``None`` for any other value."""
     if isinstance(value, Mapping):
         return {str(key): _recordable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -71,20 +71,20 @@ def _recordable(value: Any) -> Any:
 
 
 def read_meta(checkpoint: Any) -> Any:
-    """What a checkpoint file says of itself; nothing for an address or a file without such."""
+    """Return the meta data of a checkpoint file; empty for an address, or if there is none."""
     if not Path(str(checkpoint)).is_file():
         return {}
     return read_checkpoint(checkpoint).get('meta') or {}
 
 
 def settings_in(meta: Any) -> Settings:
-    """What a converter recorded in a checkpoint's meta data; nothing for any other."""
+    """Return the settings that a converter wrote into a checkpoint's meta data; may be empty."""
     came = meta.get('converted_from') if isinstance(meta, Mapping) else None
     return dict(came.get('settings') or {}) if isinstance(came, Mapping) else {}
 
 
 def nested_settings(flat: Settings) -> dict[str, Any]:
-    """Settings by their path as configs within configs."""
+    """Turn settings by path into nested configs."""
     nested: dict[str, Any] = {}
     for path, value in flat.items():
         *folders, leaf = path.split('.')

@@ -1,8 +1,8 @@
-"""Settings without which converted weights fit by name, but not by behaviour.
+"""Refuse converted weights whose tensors fit a config, but whose network computes something else.
 
-Strides, dilations, aligned corners, epsilons and the range of images leave no trace in names and
-shapes. A converter writes those that its source implies into the file, as plain values by the path
-of the setting in ``model``; whoever loads the file compares them with the network that is built.
+Strides, dilations, aligned corners, epsilons and the range of images do not show in the names and
+shapes of tensors. So a converter writes the settings that its source needs into the file. When the
+file is loaded, they are compared with the network that the config builds.
 """
 
 import inspect
@@ -21,7 +21,7 @@ _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
 
 
 class Difference(NamedTuple):
-    """A setting that is not the same for the weights and in the config."""
+    """A setting whose value in the file of the weights differs from that in the config."""
 
     setting: str
     file: Any
@@ -31,18 +31,18 @@ class Difference(NamedTuple):
 def check_settings(
     model: Mapping[str, Any], meta: Any, name: Any, *, complete: bool = True
 ) -> None:
-    """Refuse converted weights whose network, or whose images, are not those of a config.
+    """Refuse converted weights if their network or their images differ from those of a config.
 
     Args:
         model: Config of the model.
-        meta: What the checkpoint says of itself; nothing is compared unless a converter wrote it,
-            and a warning tells of a converter that wrote no settings.
-        name: Of the checkpoint.
-        complete: All of the weights are needed, for a test, say; otherwise (fine-tuning) parts and
-            modules of another class are passed over, as their weights are.
+        meta: Meta data of the checkpoint. Nothing is compared unless a converter wrote it. If that
+            converter wrote no settings, a warning is logged.
+        name: Name of the checkpoint, for messages.
+        complete: Whether all weights are needed, as in a test. Otherwise (fine-tuning) parts and
+            modules of another class are skipped, because their weights are not loaded either.
 
     Raises:
-        ValueError: If a setting differs, with both values and what to do.
+        ValueError: If a setting differs. The message gives both values and the remedy.
     """
     while isinstance(model.get('module'), Mapping):  # test-time augmentation
         model = model['module']
@@ -57,9 +57,9 @@ def check_settings(
 
 
 def check_starts(model: Mapping[str, Any]) -> None:
-    """The same for files that parts of a model start from, which serve any resolution.
+    """Check the files that parts of a model start from, whose weights fit any resolution.
 
-    Images of another range than the weights were trained on are told in the log, and allowed.
+    Images of another range than the weights were trained on are allowed, with a warning in the log.
 
     Args:
         model: Config of the model.
@@ -67,10 +67,10 @@ def check_starts(model: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If a setting other than strides and dilations differs.
     """
-    for path in _start_files(dict(model, pretrained=None)):  # of all parts at once
+    for path in _start_files(dict(model, pretrained=None)):  # ``init_cfg`` of the whole model
         check_settings(model, read_meta(path), path, complete=False)
     parts = {name: model[name] for name in _PARTS if isinstance(model.get(name), Mapping)}
-    if model.get('pretrained') and 'backbone' in parts:  # mmseg hands it on
+    if model.get('pretrained') and 'backbone' in parts:  # mmseg passes it to the backbone
         parts['backbone'] = dict(parts['backbone'], pretrained=model['pretrained'])
     for name, part in parts.items():
         for path in _start_files(part):
@@ -132,7 +132,7 @@ def _differences(model: Mapping[str, Any], recorded: Settings, use: Use) -> Iter
 
 
 def _part_differences(name: str, part: Mapping, recorded: Settings, use: Use) -> list[Difference]:
-    """Differences of a part, told by the settings that explain them where there are any."""
+    """Return the differences of a part, as the settings that explain them if there are such."""
     theirs = nested_settings(recorded).get(name)
     if theirs is None:
         return []
@@ -153,7 +153,7 @@ def _part_differences(name: str, part: Mapping, recorded: Settings, use: Use) ->
 
 
 def _relation(theirs: str, ours: str) -> tuple[bool, bool]:
-    """Whether a config's class is the file's or made of it, and whether that is made of it."""
+    """Return whether ``ours`` is a subclass of ``theirs`` or the same, and the other way round."""
     there, here = MODELS.get(theirs), MODELS.get(ours)
     if not inspect.isclass(there) or not inspect.isclass(here):
         return there is here, there is here
@@ -163,7 +163,7 @@ def _relation(theirs: str, ours: str) -> tuple[bool, bool]:
 def _explaining(
     name: str, theirs: Mapping, part: Mapping, helps: Callable[[dict], bool]
 ) -> list[Difference]:
-    """Find the settings of a part whose repair brings the two networks closer."""
+    """Find the settings of a part that explain differences: taking the file's value helps."""
     configured, explained = effective(part), []
     for key in (key for key in theirs if key != 'type'):
         told = _told(f'{name}.{key}', theirs[key], configured.get(key))
@@ -173,12 +173,12 @@ def _explaining(
 
 
 def _path(name: str, attribute: str) -> str:
-    """Name an attribute: a part keeps most arguments under their own names, its modules not."""
+    """Name an attribute for a message; one of an inner module, no setting, is put in brackets."""
     return f'{name} ({attribute})' if '.' in attribute else f'{name}.{attribute}'
 
 
 def _told(path: str, theirs: Any, ours: Any) -> list[Difference]:
-    """Differences of a setting that may hold others."""
+    """Return the differences of a setting, which may be nested."""
     given, configured = dict(flatten(theirs, path)), dict(flatten(ours, path))
     return [
         Difference(key, given.get(key), configured.get(key))
@@ -188,7 +188,7 @@ def _told(path: str, theirs: Any, ours: Any) -> list[Difference]:
 
 
 def _map_differences(model: Mapping, recorded: Settings, use: Use) -> Iterator[Difference]:
-    """Compare which of the backbone's maps each head reads."""
+    """Compare which of the backbone's feature maps each head reads."""
     for head in ('decode_head', 'auxiliary_head'):
         kind = recorded.get(f'{head}.type')
         ours = model.get(head)
@@ -228,7 +228,7 @@ def _image_differences(model: Mapping, recorded: Settings) -> Iterator[Differenc
 
 
 def _spread(a: Any, b: Any) -> tuple[Any, Any]:
-    """One value for all channels as many."""
+    """Repeat a single value, which holds for all channels, to the length of the other list."""
     if not isinstance(a, list) or not isinstance(b, (list, tuple)):
         return a, b
     size = max(len(a), len(b))

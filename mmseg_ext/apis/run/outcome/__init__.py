@@ -1,1 +1,1 @@
-"""What a test leaves: its results, how they came about, and the pictures that go with them."""
+"""What a test or a prediction writes: results, facts of the run, the list of predictions."""

@@ -1,4 +1,4 @@
-"""Whether ``results.json`` says what the reports go by, so that no other place need ask."""
+"""Check the content of ``results.json`` and ``split.json``, so that no other code has to."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,15 +13,15 @@ NEEDED = ('metrics', 'per_class', 'confusion')
 
 
 def check_results(results: Any, path: PathLike, needed: Sequence[str] = NEEDED) -> None:
-    """Refuse what is no content of a test's ``results.json``.
+    """Refuse content that cannot be that of a test's ``results.json``.
 
     Args:
-        results: As read.
+        results: Content of the file.
         path: The file, for the message.
         needed: Entries that must be there.
 
     Raises:
-        ValueError: Naming the file and the first wrong entry.
+        ValueError: If an entry is missing or wrong. The message names the file and the entry.
     """
     if not isinstance(results, dict):
         raise ValueError(f'{path} holds no results: test the run again')
@@ -34,14 +34,14 @@ def check_results(results: Any, path: PathLike, needed: Sequence[str] = NEEDED) 
 
 
 def check_split(split: Any, path: PathLike) -> None:
-    """Refuse what is no content of a fold's ``split.json``.
+    """Refuse content that cannot be that of a fold's ``split.json``.
 
     Args:
-        split: As read.
+        split: Content of the file.
         path: The file, for the message.
 
     Raises:
-        ValueError: Naming the file and the first wrong entry.
+        ValueError: If an entry is missing or wrong. The message names the file and the entry.
     """
     if not isinstance(split, dict):
         raise ValueError(f'{path} describes no fold: run the fold again')
@@ -78,7 +78,7 @@ def _first_wrong(results: dict[str, Any]) -> str:
         return 'confusion'
     if not _are_intervals(results.get('per_class_intervals') or {}, classes):
         return 'per_class_intervals'
-    name = results.get('checkpoint')  # it is joined to the folder of the run
+    name = results.get('checkpoint')  # will be joined to the path of the run's folder
     inside = name is None or ('/' not in name and '\\' not in name and '\0' not in name)
     return '' if inside else 'checkpoint'
 
@@ -97,7 +97,7 @@ def _are_texts(value: Any) -> bool:
 
 
 def _are_units(value: Any) -> bool:
-    """What the intervals are over; without any, they are of older days."""
+    """Check the units of the intervals; files of older versions have none."""
     if not value:
         return value is None or value == {}
     if not isinstance(value, dict) or not isinstance(value.get('unit'), str):
@@ -129,7 +129,7 @@ def _are_metrics(value: Any) -> bool:
 
 
 def _are_scores(value: Any) -> bool:
-    """Scores by class: the same classes in each."""
+    """Check the scores by class: each kind of score must list the same classes."""
     if not isinstance(value, dict) or not isinstance(value.get('IoU'), dict):
         return False
     classes = list(value['IoU'])

@@ -1,4 +1,4 @@
-"""The test set of a run and its labels, as the test sees them.
+"""Load the test set of a run and its label maps, as the test sees them.
 
 Shape letters: H row, W column.
 """
@@ -22,10 +22,10 @@ def test_dataset(cfg: Config) -> Any:
 
 
 def load_truth(cfg: Config, images: Sequence[str]) -> dict[str, np.ndarray]:
-    """Load the labels of test images as the test sees them: mapped, 255 where ignored.
+    """Load the label maps of test images as the test sees them: class indices, 255 for ignored.
 
     Returns:
-        Image path to ``(H, W)`` labels, for those images that belong to the test set.
+        Image path to ``(H, W)`` label map, for the images that belong to the test set.
     """
     dataset = test_dataset(cfg)
     load = TRANSFORMS.build(label_loader(cfg.test_dataloader.dataset.pipeline))

@@ -1,4 +1,4 @@
-"""Facts about a run, written beside its metrics."""
+"""Collect the facts about a run, and write them into the file of its results."""
 
 import datetime
 import numbers
@@ -23,9 +23,9 @@ from .results import RunResults, Score
 
 
 def git(*arguments: str) -> Optional[str]:
-    """Output of git in the package's own checkout, ``None`` for an installed wheel."""
+    """Return the output of git in the package's own checkout; ``None`` for an installed wheel."""
     root = PACKAGE.parent
-    if not (root / '.git').exists():  # a wheel's environment may lie in somebody else's checkout
+    if not (root / '.git').exists():  # a wheel may lie in the checkout of another project
         return None
     try:
         done = subprocess.run(
@@ -53,24 +53,24 @@ def _cpu_name() -> str:
 
 
 def _settings(cfg: Config, meta: dict) -> dict:
-    """Settings of the training; a test may be given another config."""
+    """Return the settings of the training from the checkpoint, else those of the test's config."""
     found = settings_of(meta)
     return found if 'model' in found else dict(cfg, load_from=None)
 
 
 def _start(settings: dict) -> Optional[str]:
-    """File that the training started from: its ``load_from``, else the backbone's."""
+    """Return the file that the training started from: ``load_from``, else the backbone's."""
     if settings.get('load_from'):
         return settings['load_from']
     model = settings.get('model') or {}
-    model = plain_model(model.get('module') or model)  # looked through test-time augmentation
+    model = plain_model(model.get('module') or model)  # the model inside test-time augmentation
     init = (model.get('backbone') or {}).get('init_cfg') or {}
     name = init.get('checkpoint') if isinstance(init, dict) else None
     return name or model.get('pretrained')
 
 
 def _init(settings: dict) -> str:
-    """Where the weights started: a ``load_from``, else ``init_note``, else the backbone's file."""
+    """Name the initial weights: ``load_from``, else ``init_note``, else the backbone's file."""
     start = _start(settings)
     if settings.get('init_note') and not settings.get('load_from'):
         return settings['init_note']
@@ -78,10 +78,11 @@ def _init(settings: dict) -> str:
 
 
 def _converted(settings: dict, meta: dict) -> Optional[dict]:
-    """Find out whether the weights, or those of the start, were trained by others.
+    """Find out whether others trained the weights, or the weights that training started from.
 
     Returns:
-        ``part`` (``'model'`` or ``'start'``), ``file``, ``source`` and ``origin``; else ``None``.
+        ``part`` (``'model'`` or ``'start'``), ``file``, ``source`` and ``origin``; ``None`` if our
+        training made all of them, as far as is known.
     """
     if meta.get('converted_from'):
         return dict(part='model', **_origin(meta))
@@ -93,18 +94,18 @@ def _converted(settings: dict, meta: dict) -> Optional[dict]:
 
 
 def _origin(meta: dict) -> dict:
-    """Where converted weights come from, without the settings that loading compares."""
+    """Return where converted weights come from, without the settings that loading compares."""
     came = meta.get('converted_from') or {}
     return {key: value for key, value in came.items() if key != 'settings'}
 
 
 def _meta(checkpoint: PathLike) -> dict:
-    """What a checkpoint says of itself."""
+    """Return the meta data of a checkpoint."""
     return read_checkpoint(checkpoint).get('meta') or {}
 
 
 def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
-    """Everything about a run that its metrics do not say.
+    """Collect the facts about a run, other than its metrics.
 
     Args:
         cfg: The config that was tested.
@@ -118,7 +119,7 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
     meta = _meta(checkpoint)
     settings = _settings(cfg, meta)
     converted = _converted(settings, meta)
-    whole = converted is not None and converted['part'] == 'model'  # then nothing was started here
+    whole = converted is not None and converted['part'] == 'model'  # so we did not train it
     return {
         'config': Path(cfg.filename).stem if cfg.filename else None,
         'init': converted['file'] if converted and whole else _init(settings),
@@ -144,17 +145,20 @@ def complete_results(
     calibration: Optional[dict] = None,
     intervals: Optional[Mapping[str, Interval]] = None,
 ) -> RunResults:
-    """Put :func:`run_facts` and the data set into the results file that the metric wrote.
+    """Add :func:`run_facts` and the data set to the results file that the metric wrote.
 
     Args:
-        path: The file; made here when the metric is not ours.
+        path: The results file. It is created here if the metric is not ours.
         cfg: The config that was tested.
         checkpoint: The file that was tested.
-        metrics: What the evaluator returned, in per cent; boundary F1 and
-            the scores of metrics with a prefix are added.
+        metrics: Scores that the evaluator returned, in per cent. If ``ours``, only boundary F1 and
+            the scores of metrics with a prefix are added; otherwise all are.
         ours: Whether ``SegMetric`` wrote the file.
-        calibration: What a ``CalibrationMetric`` counted.
-        intervals: Of the scores that are added, fractions.
+        calibration: Bins and error that a ``CalibrationMetric`` counted.
+        intervals: Intervals of the scores that are added, as fractions.
+
+    Returns:
+        The results as they were written.
     """
     found = RunResults.read(path, needed=('metrics',)) if ours else RunResults({})
     means, per_class = dict(found.metrics), dict(found.per_class)
@@ -184,6 +188,6 @@ def complete_results(
 
 
 def _of_prefix(name: str) -> bool:
-    """Say whether a score is of a second ``SegMetric``; mAcc is mmseg's name for mPA."""
+    """Whether a score is of a metric with a prefix; mAcc is left out, as it repeats mPA."""
     prefix, _, score = name.rpartition('/')
     return bool(prefix) and score != 'mAcc'

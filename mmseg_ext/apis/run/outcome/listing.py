@@ -1,6 +1,7 @@
-"""``predictions.json``: what ``tools/predict.py`` has written, for whoever goes on from it.
+"""Read ``predictions.json``, in which ``tools/predict.py`` lists the files that it wrote.
 
-The file may have been edited, or come from someone else: what it names must lie in its folder.
+The file may have been edited or may come from a stranger, so the outputs that it names must lie in
+its folder.
 """
 
 from pathlib import PurePosixPath, PureWindowsPath
@@ -19,11 +20,11 @@ def read_predictions(path: PathLike) -> dict[str, Any]:
         path: The file.
 
     Returns:
-        ``classes``, ``palette`` and ``images``, each with ``image`` and the outputs that there are,
-        relative to the file's folder.
+        ``classes``, ``palette`` and ``images``. Each entry of ``images`` has ``image`` and the
+        paths of its outputs, relative to the folder of the file.
 
     Raises:
-        ValueError: If the file is damaged or no such list, or names a file outside of its folder.
+        ValueError: If the file is damaged, is no such list, or names an output outside its folder.
     """
     content = read_json(path)
     if not isinstance(content.get('images'), list):
@@ -64,7 +65,7 @@ def _check_entry(entry: Any, where: str) -> None:
 
 
 def is_inside(name: Any) -> bool:
-    """Whether a name stays below the folder that it is joined to, on any system."""
+    """Whether a path stays inside the folder that it is joined to, on any operating system."""
     if not isinstance(name, str) or not name or '\0' in name:
         return False
     parts: list[str] = [*PurePosixPath(name).parts, *PureWindowsPath(name).parts]

@@ -1,7 +1,7 @@
-"""Results of tests before the intervals of today: theirs are computed again from the counts.
+"""Compute the intervals of older results again, from the counts of their images.
 
-Such a ``results.json`` names no ``intervals``; its ``low`` and ``high`` are those of a percentile
-bootstrap, which is too narrow for few images.
+An older ``results.json`` has no entry ``intervals``. Its ``low`` and ``high`` come from a
+percentile bootstrap, whose intervals are too narrow for few images.
 """
 
 from pathlib import Path
@@ -17,14 +17,15 @@ from ....evaluation.units import Units, describe_units
 
 
 def renew_intervals(results: dict[str, Any], path: PathLike) -> dict[str, Any]:
-    """Give results that name no ``intervals`` those of the counts of their images.
+    """Compute the intervals of results that have no ``intervals``, from the counts of each image.
 
     Args:
-        results: Content of ``results.json``; not changed.
-        path: File of the counts; it need not be there.
+        results: Content of ``results.json``; it is not modified.
+        path: File of the counts; it may be missing.
 
     Returns:
-        The results themselves if they are of today, or the counts are absent or of another test.
+        The results with new intervals. They are returned as they are if they have ``intervals``, or
+        if the counts are missing or from another test.
 
     Raises:
         ValueError: If the counts cannot be read.

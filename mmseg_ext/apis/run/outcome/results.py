@@ -1,7 +1,7 @@
-"""What a test found out, as ``results.json`` keeps it: read, completed and written here only.
+"""The results of a test, and how they are read from and written to ``results.json``.
 
-The metric leaves its scores in the file, the test adds the facts of the run. Files without a
-``version`` are of older days and are read as well. Fractions throughout. Shape letter: K class.
+The metric writes its scores into the file, and the test adds the facts of the run. Older files,
+which have no ``version``, can be read too. All scores are fractions. Shape letter: K class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .check import NEEDED, check_results
 from .old import renew_intervals
 
 VERSION = 1
-# How a run came about.
+# The entries that tell how a run came about.
 RUN_FACTS = (
     'config',
     'init',
@@ -34,7 +34,7 @@ RUN_FACTS = (
 
 
 class Score(NamedTuple):
-    """A score, ``None`` where undefined, with its interval, ``None`` where there is none."""
+    """A score and the ends of its interval; ``None`` if it is undefined or has no interval."""
 
     value: Optional[float]
     low: Optional[float] = None
@@ -137,7 +137,7 @@ class RunResults:
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> 'RunResults':
-        """Make them of entries that were checked; ``None`` is as good as none."""
+        """Make results from checked entries; an entry that is ``None`` counts as missing."""
         known = {item.name for item in fields(cls)} - {'extra'}
         given = {k: v for k, v in content.items() if k in known and v is not None}
         metrics, data = content.get('metrics') or {}, content.get('dataset') or {}
@@ -149,7 +149,7 @@ class RunResults:
         return cls(**given, extra={k: v for k, v in content.items() if k not in known})
 
     def as_content(self) -> dict[str, Any]:
-        """The entries of a file of today's version, without those that are empty."""
+        """Return the entries of a file of the current version, without those that are empty."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
         extra = content.pop('extra')
         content['version'] = VERSION
@@ -164,13 +164,13 @@ class RunResults:
         """Write the file, whole or not at all.
 
         Raises:
-            ValueError: If a number is none.
+            ValueError: If a number is NaN or infinite.
         """
         return write_json(path, self.as_content())
 
     @property
     def classes(self) -> list[str]:
-        """Class names in order of their index, K."""
+        """Class names in the order of their indices, K of them."""
         return list(self.per_class['IoU'])
 
     @property
@@ -179,15 +179,15 @@ class RunResults:
         return np.asarray(self.confusion, np.int64)
 
     def value(self, metric: str) -> Optional[float]:
-        """A score, ``None`` if it is undefined or was not computed."""
+        """Return a score; ``None`` if it is undefined or was not computed."""
         return self.metrics.get(metric, Score(None)).value
 
     def facts(self) -> dict[str, Any]:
-        """How the run came about: the entries of ``RUN_FACTS``."""
+        """Return how the run came about: the entries of ``RUN_FACTS``."""
         return {name: getattr(self, name) for name in RUN_FACTS}
 
     def described(self, cfg: Optional[Config]) -> DataFacts:
-        """What was tested on; what the results do not say is read off the config."""
+        """Describe the test set; facts that the results lack are taken from the config."""
         dataset = cfg.test_dataloader.dataset if cfg is not None else {}
         prefix = dataset.get('data_prefix') or {}
         split = Path(dataset.get('ann_file') or prefix.get('img_path') or '').stem
@@ -199,9 +199,10 @@ class RunResults:
         )
 
     def constant_miou(self) -> Optional[float]:
-        """The mIoU of predicting the most frequent class everywhere, on the same pixels.
+        """Compute the mIoU of predicting the most frequent class everywhere, on the same pixels.
 
-        That class has the share of its pixels for IoU; each other class that occurs has 0.
+        The IoU of that class is its share of the pixels; every other class that occurs has 0.
+        ``None`` if there are no labelled pixels.
         """
         labelled = self.matrix.sum(axis=1)
         if not labelled.sum():
@@ -214,10 +215,10 @@ def _score(entry: Mapping[str, Any]) -> Score:
 
 
 def converted_note(converted: Optional[Mapping[str, Any]]) -> Optional[str]:
-    """Say whose weights a run used, ``None`` if it was ours from the start.
+    """Say whose weights a run used; ``None`` if no weights were converted.
 
     Args:
-        converted: The fact of that name.
+        converted: The entry ``converted`` of :class:`RunResults`.
     """
     if converted is None:
         return None
