@@ -51,7 +51,7 @@ ELSEWHERE = {
     'apis/run/test_checkpoints.py': 'apis.run.testing',
     'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',
     'apis/run/test_semi.py': 'apis.config.semi',
-    'engine/test_ema_teacher.py': 'engine.semi_constructor',
+    'engine/test_ema_teacher.py': 'engine.semi_constructor engine.step_hook',
     'apis/run/network/test_settings.py': 'apis.run.network.facts apis.run.options '
     'apis.run.network.recorded',
     'apis/tables/test_rows.py': 'apis.tables.folders',

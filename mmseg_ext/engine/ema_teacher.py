@@ -2,14 +2,14 @@
 
 from typing import Any, Optional
 
-from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
 from mmseg.registry import HOOKS
+
+from .step_hook import StepHook, wrappers_of
 
 
 @HOOKS.register_module()
-class EMATeacherHook(Hook):
+class EMATeacherHook(StepHook):
     """Call ``update_teacher`` of the model after each iteration in which an optimiser stepped.
 
     Iterations that only add to the gradients, and steps that a loss scaler leaves out, move
@@ -22,7 +22,7 @@ class EMATeacherHook(Hook):
     priority = 'BELOW_NORMAL'  # after what changes BN statistics, before checkpoints
 
     def __init__(self) -> None:
-        self._handles: list = []
+        super().__init__()
         self._stepped = False
 
     def before_train(self, runner: Any) -> None:
@@ -34,9 +34,10 @@ class EMATeacherHook(Hook):
                 'SemiSegmentor, or take the hook out of custom_hooks'
             )
         self._model = model
-        wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        self._handles = [one.optimizer.register_step_post_hook(self._note_step) for one in wrappers]
+        self._handles = [
+            wrapper.optimizer.register_step_post_hook(self._note_step)
+            for wrapper in wrappers_of(runner.optim_wrapper)
+        ]
 
     def _note_step(self, *_: Any) -> None:
         self._stepped = True
@@ -48,9 +49,3 @@ class EMATeacherHook(Hook):
         if self._stepped:
             self._model.update_teacher()
         self._stepped = False
-
-    def after_train(self, runner: Any) -> None:
-        """Let go of the optimisers."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []

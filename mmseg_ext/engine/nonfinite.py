@@ -10,17 +10,15 @@ processes take the same decision. No checkpoint with non-finite weights or BN st
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from typing import Any, Optional
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_world_size
-from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from ..core.words import check_choice
+from .step_hook import StepHook, wrappers_of
 
 ACTIONS = ('stop', 'skip')
 WINDOW = 100  # number of recent steps that are counted
@@ -33,7 +31,7 @@ class NonFiniteError(ValueError):
 
 
 @HOOKS.register_module()
-class NonFiniteHook(Hook):
+class NonFiniteHook(StepHook):
     """Checks the loss and the gradients before every optimiser step.
 
     A skipped step changes no weight and no momentum and, in the same iteration, no BN statistics or
@@ -53,12 +51,12 @@ class NonFiniteHook(Hook):
     priority = 'VERY_HIGH'  # before hooks that read, average or save the weights
 
     def __init__(self, *, action: str = 'stop') -> None:
+        super().__init__()
         check_choice('NonFiniteHook: action', action, ACTIONS)
         self.action = action
         self._steps: deque = deque(maxlen=WINDOW)
         self._scaled: deque = deque(maxlen=WINDOW)
         self.skipped = 0
-        self._handles: list = []
 
     # --- what is watched --------------------------------------------------------------------------
 
@@ -67,16 +65,10 @@ class NonFiniteHook(Hook):
         self._bad_loss: Optional[Tensor] = None  # any part of an accumulated step, on the device
         self._verdict: Optional[str] = None  # on this iteration's step, if it has one
         self._place = ''  # place of the non-finite value in the current step
-        for wrapper in _wrappers(runner.optim_wrapper):
+        for wrapper in wrappers_of(runner.optim_wrapper):
             self._watch_losses(wrapper)
             hook = wrapper.optimizer.register_step_pre_hook(self._before_step)
             self._handles.append(hook)
-
-    def after_train(self, runner: Any) -> None:
-        """Stop watching the optimisers."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
 
     def _watch_losses(self, wrapper: Any) -> None:
         backward = wrapper.backward
@@ -194,13 +186,6 @@ class _Put:
         self.instance.__dict__.pop(self.name, None)
 
 
-def _wrappers(optim_wrapper: Any) -> Iterator[Any]:
-    if isinstance(optim_wrapper, OptimWrapperDict):
-        yield from optim_wrapper.values()
-    else:
-        yield optim_wrapper
-
-
 def _norm(gradients: list[Tensor]) -> Tensor:
     """Return the norm of all gradients; finite if all values and the sum of squares are."""
     return nn.utils.get_total_norm(gradients)
@@ -217,7 +202,7 @@ def _scaler_decides(optim_wrapper: Any) -> bool:
     """Tell whether the loss scaler is the reason that this iteration made no step."""
     return any(
         getattr(wrapper, 'loss_scaler', None) is not None and wrapper.should_update()
-        for wrapper in _wrappers(optim_wrapper)
+        for wrapper in wrappers_of(optim_wrapper)
     )
 
 
@@ -254,5 +239,5 @@ def _paths(batch: Any) -> list[str]:
 
 
 def _rate(runner: Any) -> str:
-    rates = {group['lr'] for w in _wrappers(runner.optim_wrapper) for group in w.param_groups}
+    rates = {group['lr'] for w in wrappers_of(runner.optim_wrapper) for group in w.param_groups}
     return ' to '.join(f'{rate:.4g}' for rate in sorted({min(rates), max(rates)}))
