@@ -78,8 +78,9 @@ def summary(
     )
 
 
-def _percent(value: Optional[float]) -> str:
-    return '-' if value is None else f'{100 * value:.2f}'
+def score_text(value: Optional[float], scale: float = 100) -> str:
+    """Write a score with two digits, in per cent unless another scale is given; ``-`` for none."""
+    return '-' if value is None else f'{scale * value:.2f}'
 
 
 def class_table(result: dict) -> str:
@@ -92,7 +93,7 @@ def class_table(result: dict) -> str:
     table, ends = PrettyTable(head), result.get('per_class_intervals') or {}
     for name in result['per_class']['IoU']:
         cells = [
-            _percent(result['per_class'][score][name])
+            score_text(result['per_class'][score][name])
             + brackets(ends.get(score, {}).get(name, NONE), digits=1)
             for score in PER_CLASS
         ]
@@ -108,6 +109,6 @@ def mean_table(result: dict) -> str:
     for name, entry in result['metrics'].items():
         interval = '-'
         if entry['low'] is not None:
-            interval = f'{_percent(entry["low"])} .. {_percent(entry["high"])}'
-        table.add_row([name, _percent(entry['value']), interval])
+            interval = f'{score_text(entry["low"])} .. {score_text(entry["high"])}'
+        table.add_row([name, score_text(entry['value']), interval])
     return table.get_string() + (f'\n{units_note(facts)}' if facts else '')

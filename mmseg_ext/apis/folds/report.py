@@ -1,19 +1,13 @@
 """Print the results of a cross validation as text, in per cent."""
 
-from typing import Optional
-
 from prettytable import PrettyTable
 
 from ...evaluation.intervals import brackets
-from ...evaluation.summary import class_table, mean_table
+from ...evaluation.summary import class_table, mean_table, score_text
 from ...evaluation.surface_metric import MISSING
 from .summary import UNIT_SCORES, FoldSummary
 
 SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'aAcc')
-
-
-def _number(value: Optional[float], scale: float = 100) -> str:
-    return '-' if value is None else f'{scale * value:.2f}'
 
 
 def _scale(score: str) -> float:
@@ -25,14 +19,14 @@ def fold_table(result: FoldSummary) -> str:
     scores = [name for name in (*SHOWN, *UNIT_SCORES) if name in result.per_fold]
     table = PrettyTable(['Fold', 'Images', 'Checkpoint', *scores])
     for place, fold in enumerate(result.folds):
-        values = [_number(result.per_fold[s].values[place], _scale(s)) for s in scores]
+        values = [score_text(result.per_fold[s].values[place], _scale(s)) for s in scores]
         table.add_row([fold, result.num_images[place], result.checkpoints[place], *values])
     table.add_divider()
     for label, key in (('mean', 'mean'), ('sd (ddof=1)', 'sd')):
-        values = [_number(getattr(result.per_fold[s], key), _scale(s)) for s in scores]
+        values = [score_text(getattr(result.per_fold[s], key), _scale(s)) for s in scores]
         table.add_row([label, '', '', *values])
     pooled = result.pooled['metrics']
-    values = [_number(pooled[s]['value']) if s in pooled else '' for s in scores]
+    values = [score_text(pooled[s]['value']) if s in pooled else '' for s in scores]
     table.add_row(['pooled', sum(result.num_images), '', *values])
     return table.get_string()
 
@@ -52,7 +46,9 @@ def unit_table(result: FoldSummary) -> str:
     )
     for score in UNIT_SCORES:
         entry, scale = result.per_unit[score], _scale(score)
-        mean, sd, median = (_number(value, scale) for value in (entry.mean, entry.sd, entry.median))
+        mean, sd, median = (
+            score_text(value, scale) for value in (entry.mean, entry.sd, entry.median)
+        )
         ends = brackets((entry.low, entry.high), scale).strip() or '-'
         table.add_row([score, mean, ends, sd, median, entry.count, entry.undefined])
     return table.get_string()

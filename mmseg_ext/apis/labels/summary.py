@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...core.files import write_json
+from ...evaluation.summary import score_text
 from .curve import area, compare, verdict
 from .plan import Plan
 from .rounds import Round, is_finished, rounds_of
@@ -69,14 +70,14 @@ def as_text(content: dict[str, Any]) -> str:
     for strategy, seeds in content['curves'].items():
         for seed, points in seeds.items():
             values = (
-                ', '.join(f'{100 * p["share"]:.1f} %: {_percent(p["mIoU"])}' for p in points)
+                ', '.join(f'{100 * p["share"]:.1f} %: {score_text(p["mIoU"])}' for p in points)
                 or 'no round is finished'
             )
             lines.append(f'{strategy}, seed {seed}: {values}')
     for strategy, found in content['areas'].items():
         sd = '' if found['sd'] is None else f' +- {100 * found["sd"]:.2f}'
         seeds = f'{len(found["seeds"])} seeds'
-        lines.append(f'area of {strategy}: {_percent(found["mean"])}{sd} ({seeds})')
+        lines.append(f'area of {strategy}: {score_text(found["mean"])}{sd} ({seeds})')
     for pair in content['tests']:
         if pair['p'] is not None:
             lines.append(
@@ -84,7 +85,3 @@ def as_text(content: dict[str, Any]) -> str:
                 f'p {pair["p"]:.3g}, by Holm {pair["p_holm"]:.3g}'
             )
     return '\n'.join([*lines, content['verdict']])
-
-
-def _percent(value: Any) -> str:
-    return '-' if value is None else f'{100 * value:.2f}'
