@@ -15,6 +15,8 @@ import mmengine.fileio as fileio
 import numpy as np
 from PIL import Image
 
+from .files import PathLike
+
 ORIENTATION = 0x0112  # tag of EXIF and TIFF; 1 is upright
 _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _JPEG_START = b'\xff\xd8\xff'
@@ -139,6 +141,21 @@ def read_header(data: bytes) -> Header:
             'for an attack on the memory'
         )
     return header
+
+
+def shown_size(path: PathLike) -> tuple[int, int]:
+    """H and W of a local image as it is shown, which its orientation may exchange.
+
+    Raises:
+        ValueError: If it cannot be read as an image.
+    """
+    data = read_bytes(str(path))
+    try:
+        header = read_header(data)
+    except Exception as error:  # decoders raise many types for a damaged file
+        raise ValueError(f'{path}: cannot be read as an image ({error})') from error
+    size = (header.height, header.width)
+    return (size[1], size[0]) if header.orientation >= 5 else size
 
 
 def _png_header(data: bytes) -> Header:

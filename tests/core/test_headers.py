@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mmseg_ext.core.headers import read_bytes, read_header, turned
+from mmseg_ext.core.headers import read_bytes, read_header, shown_size, turned
 
 
 def _file(mode, kind='PNG', **settings):
@@ -46,6 +46,20 @@ def test_pictures_are_turned_as_pillow_turns_them(orientation):
     assert read_header(stream.getvalue()).orientation == orientation
     expected = ImageOps.exif_transpose(Image.open(stream))
     np.testing.assert_array_equal(turned(pixels, orientation), np.asarray(expected))
+
+
+@pytest.mark.parametrize('orientation, size', [(1, (5, 7)), (4, (5, 7)), (5, (7, 5)), (8, (7, 5))])
+def test_a_size_is_that_of_the_picture_as_shown(tmp_path, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / 'a.jpg').write_bytes(_file('RGB', 'JPEG', exif=exif))
+    assert shown_size(tmp_path / 'a.jpg') == size  # H and W
+
+
+def test_a_damaged_file_has_no_size_and_is_named(tmp_path):
+    (tmp_path / 'a.png').write_bytes(_file('L')[:20])
+    with pytest.raises(ValueError, match='a.png: cannot be read as an image'):
+        shown_size(tmp_path / 'a.png')
 
 
 def test_a_claim_of_too_many_pixels_is_refused(monkeypatch):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ...core.files import PathLike, replacing, short_path, write_bytes
-from ...core.headers import read_header
+from ...core.headers import shown_size
 from ...core.masks import read_mask
 from ...datasets.folder import files_by_stem, read_list
 from ...datasets.loading import size_mismatch
@@ -131,22 +131,8 @@ def _stems_of(
     return list(stems)
 
 
-def image_size(path: PathLike) -> tuple[int, int]:
-    """H and W of an image file as it is shown.
-
-    Raises:
-        ValueError: If it cannot be read.
-    """
-    try:
-        header = read_header(Path(path).read_bytes())
-    except Exception as error:  # decoders raise anything at a damaged file
-        raise ValueError(f'{path}: cannot be read as an image ({error})') from error
-    size = (header.height, header.width)
-    return (size[1], size[0]) if header.orientation >= 5 else size
-
-
 def _check_size(one: Finished, image: str) -> None:
-    size = image_size(image)
+    size = shown_size(image)
     if one.label.shape != size:
         raise ValueError(size_mismatch(f'the mask of {one.name}', one.label.shape, image, size))
 

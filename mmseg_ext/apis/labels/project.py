@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Optional
 
 from ...core.files import PathLike, short_path, stem_below, write_bytes
+from ...core.headers import shown_size
 from ...core.words import check_choice, command, count_names
 from ...datasets.folder import files_by_stem, read_list
 from ..userdata.file import DataFile
 from .cvat import read_images, write_images
 from .exchange import LabelNames, Predicted, Returned
 from .label_studio import interface, make_task, read_tasks, write_tasks
-from .merge import image_size
 
 FORMATS = ('label-studio', 'cvat')
 _PART = 'train'
@@ -76,7 +76,7 @@ def find_unlabelled(
 def without_predictions(images: ToLabel) -> Iterator[Predicted]:
     """The images with nothing to start from."""
     for name, path in zip(images.names, images.paths):
-        yield Predicted(name, image_size(path))
+        yield Predicted(name, shown_size(path))
 
 
 def export_project(

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ....core.files import write_bytes
-from ....core.headers import read_bytes, read_header
+from ....core.headers import shown_size
 from ....core.labels import IGNORE, is_background, voc_palette
 from ..find.folders import MADE, read_name
 from ..find.found import Classes
@@ -171,7 +171,7 @@ def check_sizes(drawn: Drawn, root: Path) -> None:
     """
     wrong = []
     for drawing in drawn.drawings:
-        size = _size_of(root / drawing.image)
+        size = shown_size(root / drawing.image)
         if drawing.size is not None and drawing.size != size:
             wrong.append(
                 f'{root / drawing.image} is {size[1]}x{size[0]} (width x height), and its '
@@ -180,18 +180,6 @@ def check_sizes(drawn: Drawn, root: Path) -> None:
     if wrong:
         more = f' ({len(wrong) - 1} more differ)' if len(wrong) > 1 else ''
         raise ValueError(f'{wrong[0]}{more}: the outlines would not fit; scale one of them')
-
-
-def _size_of(path: Path) -> Size:
-    """Return H and W of an image as displayed."""
-    data = read_bytes(str(path))
-    try:
-        header = read_header(data)
-    except Exception as error:  # decoders raise many types for a damaged file
-        raise ValueError(f'{path}: cannot be read as an image ({error})') from error
-    turned = header.orientation >= 5
-    size = (header.height, header.width)
-    return (size[1], size[0]) if turned else size
 
 
 def paint_masks(drawn: Drawn, root: Path, folder: Path) -> None:
@@ -215,7 +203,7 @@ def _paint_all(drawn: Drawn, root: Path, folder: Path) -> None:
     names, _ = find_names(drawn)
     ids = {name: index for index, name in enumerate(names)}
     for drawing in drawn.drawings:
-        labels = paint(drawing, _size_of(root / drawing.image), ids)
+        labels = paint(drawing, shown_size(root / drawing.image), ids)
         stream = io.BytesIO()
         Image.fromarray(labels).save(stream, 'png')
         write_bytes((folder / drawing.image).with_suffix('.png'), stream.getvalue())
