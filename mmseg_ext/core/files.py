@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -106,6 +106,12 @@ def write_bytes(path: PathLike, content: bytes) -> Path:
     with replacing(path) as unfinished:
         unfinished.write_bytes(content)
     return Path(path)
+
+
+def write_lines(path: PathLike, lines: Iterable[str]) -> Path:
+    """Write a text file whole or not at all; names in another encoding keep their bytes."""
+    text = ''.join(f'{line}\n' for line in lines)
+    return write_bytes(path, text.encode(errors='surrogateescape'))
 
 
 def write_json(path: PathLike, data: Any, **options: Any) -> Path:

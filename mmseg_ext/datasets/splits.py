@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.files import write_bytes
+from ..core.files import write_lines
 
 
 def split_ids(
@@ -40,10 +40,4 @@ def split_ids(
 
 def write_lists(folder: str, lists: dict) -> list[str]:
     """Write lists of ids as ``folder/<name>.txt``, each in one step, and return the paths."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, ids in lists.items():
-        path = Path(folder) / f'{name}.txt'
-        write_bytes(path, ''.join(f'{i}\n' for i in ids).encode())
-        paths.append(str(path))
-    return paths
+    return [str(write_lines(Path(folder) / f'{name}.txt', ids)) for name, ids in lists.items()]

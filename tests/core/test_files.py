@@ -62,6 +62,13 @@ def test_content_is_flushed_before_the_name_changes(tmp_path, monkeypatch):
     assert (tmp_path / 'deep' / 'a').read_bytes() == b'x'
 
 
+def test_lines_keep_the_bytes_of_names_in_another_encoding(tmp_path):
+    name = os.fsdecode(b'caf\xe9')
+    path = files.write_lines(tmp_path / 'new/list.txt', iter(['a', name]))
+    assert path.read_bytes() == b'a\ncaf\xe9\n'
+    assert files.write_lines(path, []).read_bytes() == b''
+
+
 def test_json_without_a_meaning_is_refused_and_nothing_written(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(tmp_path / 'a.json', {'x': float('nan')})

@@ -1,9 +1,8 @@
 """Which of a folder of images people should label next, by a trained model."""
 
-from pathlib import Path
 from typing import Any, Optional
 
-from ...core.files import PathLike, write_bytes
+from ...core.files import PathLike, write_lines
 from ..userdata.file import DataFile
 from ..userdata.scan import pair_files
 from .candidates import Candidates, check_count
@@ -55,5 +54,5 @@ def choose_images(
         score = ScorePool(model, how.score, passes=passes, seed=seed)
         candidates = without_labels(score({**files, **known}), set(known))
     chosen = choose(how.selector, candidates, count, seed=seed)
-    write_bytes(Path(out), ''.join(f'{n}\n' for n in chosen).encode(errors='surrogateescape'))
+    write_lines(out, chosen)
     return chosen

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...core.files import PathLike, replacing, short_path, write_bytes
+from ...core.files import PathLike, replacing, short_path, write_bytes, write_lines
 from ...core.headers import shown_size
 from ...core.masks import read_mask
 from ...datasets.folder import files_by_stem, read_list
@@ -234,5 +234,4 @@ def _extend_list(path: Path, stems: Sequence[str], merged: Merged) -> None:
     known = set(read_list(path))
     merged.listed = [stem for stem in stems if stem not in known]
     if merged.listed:
-        text = '\n'.join([*read_list(path), *merged.listed, ''])
-        write_bytes(path, text.encode(errors='surrogateescape'))
+        write_lines(path, [*read_list(path), *merged.listed])

@@ -10,7 +10,6 @@ its state: what is there is not done again, what was left half-written is. Run i
     WORK_DIR/entropy_seed0/round1/      chosen.txt, labelled.txt, pool.txt, data.yml, run/
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import NamedTuple, Optional
 
 from mmengine.config import Config
 
-from ...core.files import write_bytes
+from ...core.files import write_lines
 from ...core.locks import locked
 from ...datasets.folder import read_list
 from ..run.config import load_config
@@ -146,9 +145,9 @@ class Rounds:
             chosen = self._chosen_by_strategy(one, before, count)
         every = [*labelled, *chosen]
         known = set(every)
-        _write_list(one.folder / 'chosen.txt', chosen)
-        _write_list(one.folder / 'labelled.txt', every)
-        _write_list(one.folder / 'pool.txt', [name for name in self.names if name not in known])
+        write_lines(one.folder / 'chosen.txt', chosen)
+        write_lines(one.folder / 'labelled.txt', every)
+        write_lines(one.folder / 'pool.txt', [name for name in self.names if name not in known])
         write_subset(self.pool, every, one.folder)
 
     def _check_pool(self, one: Round) -> None:
@@ -232,10 +231,6 @@ class Rounds:
             work_dir=one.run.path,
             dataset=one.data_file,
         )
-
-
-def _write_list(path: Path, names: Sequence[str]) -> None:
-    write_bytes(path, ''.join(f'{name}\n' for name in names).encode(errors='surrogateescape'))
 
 
 def is_finished(folder: RunFolder) -> bool:

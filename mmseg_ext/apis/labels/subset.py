@@ -13,7 +13,7 @@ from typing import Any, Optional
 import numpy as np
 import yaml
 
-from ...core.files import PathLike, replacing_folder, write_bytes
+from ...core.files import PathLike, replacing_folder, write_bytes, write_lines
 from ...core.masks import read_mask
 from ...core.reading import read_shown
 from ..userdata.file import DataFile
@@ -104,13 +104,10 @@ def write_subset(pool: Pool, names: Iterable[str], folder: PathLike) -> Path:
     if pool.regions is not None:
         part['masks'] = str((folder / _MASKS).absolute())
         _write_masks(pool, chosen, folder / _MASKS)
-    write_bytes(folder / _LIST, ''.join(f'{stem}\n' for stem in chosen).encode(errors=_ERRORS))
+    write_lines(folder / _LIST, chosen)
     content = dict(_content(pool.data), train=part)
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     return write_bytes(folder / _FILE, text.encode())
-
-
-_ERRORS = 'surrogateescape'
 
 
 def _content(data: DataFile) -> dict:

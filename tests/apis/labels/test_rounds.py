@@ -170,7 +170,7 @@ def test_lists_are_the_same_after_a_stop_at_any_file(setup, monkeypatch, stop_at
     whole = lists(setup.work)
     shutil.rmtree(setup.work)
     written = []
-    write, subset = module._write_list, module.write_subset
+    write, subset = module.write_lines, module.write_subset
 
     def stopping(work):
         def step(*arguments):
@@ -181,11 +181,11 @@ def test_lists_are_the_same_after_a_stop_at_any_file(setup, monkeypatch, stop_at
 
         return step
 
-    monkeypatch.setattr(module, '_write_list', stopping(write))
+    monkeypatch.setattr(module, 'write_lines', stopping(write))
     monkeypatch.setattr(module, 'write_subset', stopping(subset))
     with pytest.raises(Stopped):
         setup.rounds().run()
-    monkeypatch.setattr(module, '_write_list', write)
+    monkeypatch.setattr(module, 'write_lines', write)
     monkeypatch.setattr(module, 'write_subset', subset)
     assert not (setup.work / 'entropy_seed0/round1/data.yml').exists()
     assert setup.rounds().run() == []
