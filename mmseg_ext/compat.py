@@ -1,22 +1,22 @@
-"""Make mmengine 0.10.7, mmcv 2.1 and mmseg 1.2.2 work, and work safely, with today's torch.
+"""What mmengine 0.10.7, mmcv 2.1 and mmseg 1.2.2 need to work with today's torch.
 
 1. ``mmcv-lite`` ships no compiled ``mmcv._ext``, but ``mmseg.utils`` imports ``mmcv.ops``. A
-   placeholder module lets the import pass. Calling a missing operator says what to install.
-2. We read checkpoints with ``weights_only=True``. (torch before 2.6 may run code in a checkpoint
-   even so, and is refused.) But mmengine pickles ``HistoryBuffer`` objects, which need ``getattr``
-   on loading and are rejected. We allow-list nothing: the training history is saved as plain lists
-   and rebuilt on loading, so such a file loads in any process.
-3. mmengine finds the configs of packages on a fixed list only. We add ours to that list.
-4. ``MMSegInferencer('name', weights=...)`` fails if the metafile has no ``Weights``, although it
-   would not use them. We fill in a text that explains itself if it is looked for as a file.
-5. Each ``_base_ = 'mmseg::_base_/...'`` costs a second, because mmengine parses every metafile of
-   the zoo, none of which lists a base. We look for bases in their folder at once.
-6. mmengine reads checkpoints with torch's default safety, executes the configs in them, and writes
-   over the old file. We make it read and write through :mod:`mmseg_ext.core.checkpoints`.
-7. mmengine reads ``.yml`` files, such as a base of a config, with a loader that can run code. We
-   give it YAML's safe loader.
+   placeholder module lets the import pass; calling an absent operator says what to install.
+2. Checkpoints are read with ``weights_only=True`` (torch before 2.6 runs what is in them all the
+   same and is refused), and mmengine pickles ``HistoryBuffer`` objects, which reach for
+   ``getattr``. Nothing is allow-listed here: the training history is written as plain lists and
+   rebuilt on loading, so such a file loads in any process.
+3. ``mmengine`` finds the configs of packages on a fixed list only; ours is added to it.
+4. ``MMSegInferencer('name', weights=...)`` fails on a metafile without ``Weights``, which it would
+   not use. Such an entry gets a file name that explains itself when it is not found.
+5. ``_base_ = 'mmseg::_base_/...'`` costs mmengine a second each: it parses every metafile of the
+   zoo, in which no base is listed. Bases are looked for in their folder at once.
+6. mmengine reads checkpoints with whatever safety torch has by default, executes the configs in
+   them, and writes them in place: it reads and writes through :mod:`mmseg_ext.core.checkpoints`.
+7. mmengine reads ``.yml``, a base of a config, say, with a loader that runs tags: it gets the safe
+   one.
 
-Every function here may be called twice.
+Every function may be called twice.
 """
 
 import functools
@@ -36,10 +36,10 @@ _MISSING_MMCV = (
 
 
 class _MissingOps(ModuleType):
-    """Replaces ``mmcv._ext`` and raises an error with the remedy when an operator is called."""
+    """Stands in for ``mmcv._ext`` and explains itself when an operator is called."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith('__'):  # the import system and inspect ask for such names
+        if name.startswith('__'):  # import machinery and inspect probe dunder names
             raise AttributeError(name)
 
         def missing(*args: Any, **kwargs: Any) -> None:
@@ -52,10 +52,10 @@ class _MissingOps(ModuleType):
 
 
 def install_mmcv_placeholder() -> bool:
-    """Install a placeholder for ``mmcv._ext`` if mmcv was built without operators.
+    """Put a placeholder for ``mmcv._ext`` in place when mmcv was built without operators.
 
     Returns:
-        True if the placeholder is in use, False if compiled operators exist.
+        True if the placeholder stands in, False if compiled operators are there.
 
     Raises:
         ImportError: If no mmcv is installed at all.
@@ -68,14 +68,14 @@ def install_mmcv_placeholder() -> bool:
     if importlib.util.find_spec('mmcv._ext') is not None:
         return False
     module = _MissingOps('mmcv._ext')
-    # ``mmcv_full_available`` asks for a loader; a spec without one keeps its answer False.
+    # ``mmcv_full_available`` asks for a loader; a spec without one keeps its answer at False.
     module.__spec__ = ModuleSpec('mmcv._ext', None)
     sys.modules['mmcv._ext'] = module
     return True
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy values inside nested containers into Python's own types; keep tensors."""
+    """Turn numpy values inside nested containers into Python's own, leaving tensors alone."""
     import numpy as np
 
     if isinstance(value, np.generic):
@@ -90,7 +90,7 @@ def plain(value: Any) -> Any:
 
 
 def write_plain_history() -> None:
-    """Make ``MessageHub`` save its history as lists; it then loads lists and the old form."""
+    """Let ``MessageHub`` save its history as lists and accept both forms when loading."""
     from mmengine.logging import HistoryBuffer, MessageHub
 
     if getattr(MessageHub, '_mmseg_ext_plain', False):
@@ -128,7 +128,7 @@ def write_plain_history() -> None:
 
 
 def explain_missing_weights() -> None:
-    """Let inferencers take a model whose metafile names no weights, if the user gives weights."""
+    """Let inferencers take models whose metafile names no weights, if the user gives some."""
     from mmengine.infer import BaseInferencer
 
     read = BaseInferencer._get_models_from_metafile
@@ -138,14 +138,14 @@ def explain_missing_weights() -> None:
     def models(folder: str) -> Iterator[dict]:
         for model in read(folder):
             missing = f'published weights of {model["Name"]} (give weights=FILE of your own)'
-            yield {'Weights': missing, **model}  # mmengine appends "can not be found."
+            yield {'Weights': missing, **model}  # mmengine goes on: "can not be found."
 
     models._mmseg_ext_explains = True  # type: ignore[attr-defined]
     BaseInferencer._get_models_from_metafile = staticmethod(models)
 
 
 def find_bases_at_once() -> None:
-    """Find ``_base_ = 'mmseg::_base_/...'`` without parsing the package's metafiles first."""
+    """Find ``_base_ = 'mmseg::_base_/...'`` without parsing the package's metafiles before."""
     from mmengine.config import config
 
     find = config._get_external_cfg_path
@@ -154,17 +154,16 @@ def find_bases_at_once() -> None:
 
     def path(package_path: str, cfg_file: str) -> str:
         if cfg_file.startswith('_base_/'):
-            raise ValueError(f'{cfg_file} is a base')  # mmengine then looks into the folder
+            raise ValueError(f'{cfg_file} is a base')  # mmengine goes on with the folder
         return find(package_path, cfg_file)
 
     path._mmseg_ext_at_once = True  # type: ignore[attr-defined]
     config._get_external_cfg_path = path
-    # without the cache every call reloads pkg_resources
-    config.is_installed = functools.lru_cache(None)(config.is_installed)
+    config.is_installed = functools.lru_cache(None)(config.is_installed)  # reloads pkg_resources
 
 
 def read_yaml_safely() -> None:
-    """Make mmengine's reader of ``.yml`` files run no code."""
+    """Let mmengine's reader of ``.yml`` run nothing."""
     import yaml
     from mmengine.fileio.handlers import yaml_handler
 
@@ -173,13 +172,13 @@ def read_yaml_safely() -> None:
 
 def apply() -> None:
     """Apply all of the above; called once by ``import mmseg_ext``."""
-    # mmengine imports pkg_resources, and setuptools 81 then warns that it will be removed
+    # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
     install_mmcv_placeholder()
     from mmengine.config.utils import MODULE2PACKAGE
 
-    # No distribution has the name mmseg_ext.registry. So mmengine falls back to the folder of the
-    # imported module, which is right for wheels and editable installs.
+    # No distribution has this name, so mmengine falls back to the folder of the imported module,
+    # which is right for wheels and for editable installs alike.
     MODULE2PACKAGE.setdefault('mmseg_ext', 'mmseg_ext.registry')
     write_plain_history()
     explain_missing_weights()

@@ -1,7 +1,7 @@
-"""Report what is installed, what works, and what does not and why: ``python -m mmseg_ext.env``.
+"""What this machine has, what works, what does not and why: ``python -m mmseg_ext.env``.
 
-Only the standard library is imported at the top, so that a missing torch or mmcv can be reported.
-Everything else is imported in turn; if an import fails, its own message is printed.
+Imports nothing but the standard library at the top, so that it can report a missing torch or
+mmcv. Everything else is tried in turn, and its own words are printed when it fails.
 """
 
 import argparse
@@ -39,10 +39,10 @@ class Check(NamedTuple):
     """One line of the report.
 
     Attributes:
-        name: What is checked.
-        ok: Whether it works.
-        note: Version or kind if it works, else the reason and the remedy.
-        needed: Whether mmseg_ext cannot be used without it.
+        name: What is asked.
+        ok: The answer.
+        note: Version or way when it works, reason and cure when it does not.
+        needed: Whether the package is unusable without it.
     """
 
     name: str
@@ -65,13 +65,13 @@ def _numbers(version: str) -> tuple:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its type if it has none."""
+    """The first line of what an error says, its kind if it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def _try_import(name: str) -> Optional[str]:
-    """Try to import a module; ``None`` if that works, else the reason."""
+    """``None`` when a module can be imported, else the reason."""
     try:
         importlib.import_module(name)
     except Exception as error:  # a broken package may raise anything
@@ -80,14 +80,14 @@ def _try_import(name: str) -> Optional[str]:
 
 
 def check_python() -> Check:
-    """Check for a version of Python on which mmengine 0.10.7 runs."""
+    """Versions that mmengine 0.10.7 runs on."""
     ok = (3, 10) <= sys.version_info[:2] < (3, 14)
     note = platform.python_version() + ('' if ok else ': mmengine 0.10.7 cannot run on it')
     return Check('Python 3.10-3.13', ok, note, True)
 
 
 def check_package(module: str, distribution: str, low: str, high: str) -> Check:
-    """Check that a needed package has a tested version and can be imported."""
+    """A needed package within tested versions."""
     name = f'{distribution}>={low},<{high}'
     version = version_of(distribution)
     if version is None:
@@ -99,7 +99,7 @@ def check_package(module: str, distribution: str, low: str, high: str) -> Check:
 
 
 def check_mmcv() -> Check:
-    """Check that one distribution of mmcv is installed, not both: they share one folder."""
+    """Either distribution of mmcv, never both: they share one folder."""
     full, lite = version_of('mmcv'), version_of('mmcv-lite')
     name = 'mmcv or mmcv-lite >=2.1,<2.2'
     if full is None and lite is None:
@@ -118,7 +118,7 @@ def check_mmcv() -> Check:
 
 
 def check_operators() -> Check:
-    """Check for the compiled operators of mmcv."""
+    """Compiled operators of mmcv."""
     name = "mmcv's compiled operators"
     if importlib.util.find_spec('mmcv') is None:
         return Check(name, False, 'mmcv is not installed')
@@ -134,7 +134,7 @@ def check_operators() -> Check:
 
 
 def check_setuptools() -> Check:
-    """Check for pkg_resources, which mmengine imports without declaring it."""
+    """Whether there is pkg_resources, which mmengine imports without declaring it."""
     if importlib.util.find_spec('pkg_resources') is None:
         return Check(
             'pkg_resources',
@@ -146,20 +146,20 @@ def check_setuptools() -> Check:
 
 
 def check_undeclared() -> Check:
-    """Check for ftfy and regex, which mmseg imports without declaring them."""
+    """What mmseg imports without declaring it."""
     missing = [m for m in ('ftfy', 'regex') if importlib.util.find_spec(m) is None]
     note = f'missing: pip install {" ".join(missing)}' if missing else 'ftfy and regex'
     return Check("mmseg's tokenizer", not missing, note, True)
 
 
 def torchvision_of(torch_version: str) -> str:
-    """Name the torchvision that was built for a torch: 0.(N + 15).P for torch 2.N.P.
+    """Name the torchvision that was built for a torch: 0.(N + 15).P for 2.N.P.
 
-    This holds for every release from torch 2.0.0 (torchvision 0.15.0) to 2.14.1 (0.29.1). Earlier
-    ones are not supported here.
+    So for every release from torch 2.0.0 (torchvision 0.15.0) to 2.14.1 (0.29.1); earlier ones are
+    not supported here.
 
     Raises:
-        ValueError: If ``torch_version`` is not of torch 2.
+        ValueError: If it is no torch 2.
     """
     numbers = torch_version.split('+')[0].split('.')
     if len(numbers) < 3 or numbers[0] != '2' or not (numbers[1] + numbers[2]).isdigit():
@@ -168,14 +168,14 @@ def torchvision_of(torch_version: str) -> str:
 
 
 def torchvision_cure() -> str:
-    """Say how to install a torchvision that fits the installed torch."""
+    """What to type to get a torchvision that fits the installed torch."""
     version = version_of('torch')
     try:
         fitting = torchvision_of(version or 'none')
     except ValueError:
         return 'install torch and torchvision together, from one index'
-    # "+cpu" or "+cu130" names the index that torch came from; PyPI's torch has no such part. Both
-    # must come from the same index: binaries of two kinds do not load together.
+    # "+cpu" and "+cu130" name the index that torch came from; PyPI's torch has no such part, but
+    # one kind of binary only, and those of two kinds do not load together.
     build = (version or '').partition('+')[2]
     index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
     return f'torch {version} needs torchvision {fitting}: pip install torchvision=={fitting}{index}'
@@ -185,22 +185,22 @@ def import_torchvision(user: str) -> Any:
     """Import torchvision, or say which one to install.
 
     Args:
-        user: Name of what needs it, for the message.
+        user: What needs it, for the message.
 
     Raises:
-        ImportError: If it is missing, or does not load with the installed torch.
+        ImportError: If it is missing, or does not load beside the installed torch.
     """
     try:
         importlib.import_module('torchvision.ops')
         return importlib.import_module('torchvision')
-    except Exception as error:  # a torchvision built for another torch raises RuntimeError
+    except Exception as error:  # one built for another torch raises RuntimeError
         found = version_of('torchvision')
         state = f'{found} does not load ({first_line(error)})' if found else 'is missing'
         raise ImportError(f'{user}: torchvision {state}; {torchvision_cure()}') from error
 
 
 def check_torchvision() -> Check:
-    """Check that torchvision, if installed, fits torch; otherwise no Runner can start."""
+    """A torchvision that does not match torch stops every Runner."""
     if version_of('torchvision') is None:
         return Check('torchvision matches torch', True, 'not installed, not needed')
     reason = _try_import('torchvision')
@@ -215,7 +215,7 @@ def check_torchvision() -> Check:
 
 
 def check_ourselves() -> Check:
-    """Check that a new process can import mmseg_ext, as a tool does."""
+    """Import the package in a process of its own, as a tool does."""
     done = subprocess.run(
         [sys.executable, '-c', 'import mmseg_ext; print(mmseg_ext.__version__)'],
         capture_output=True,
@@ -226,7 +226,7 @@ def check_ourselves() -> Check:
 
 
 def check_devices() -> Check:
-    """Check for a CUDA device; without one, training runs on the CPU."""
+    """Where training runs."""
     try:
         import torch
     except Exception as error:
@@ -244,7 +244,7 @@ def check_devices() -> Check:
 
 
 def check_optional(name: str, modules: tuple, cure: str) -> Check:
-    """Check for the optional packages that a feature needs."""
+    """A feature that rests on optional packages."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
             return Check(name, False, f'{module} is not installed: {cure}')
@@ -255,7 +255,7 @@ def check_optional(name: str, modules: tuple, cure: str) -> Check:
 
 
 def check_folder(name: str, variable: str) -> Check:
-    """Check that an environment variable names a folder."""
+    """A folder named by an environment variable."""
     value = os.environ.get(variable)
     if not value:
         return Check(name, False, f'{variable} is not set; data/ and the network are used')
@@ -298,12 +298,12 @@ CHECKS: tuple[Callable[[], Check], ...] = (
 def _run(check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except Exception as error:  # an incomplete installation may raise anything
+    except Exception as error:  # half an installation may raise anything
         return Check(getattr(check, '__name__', 'check'), False, first_line(error))
 
 
 def report(checks: list[Check]) -> str:
-    """Write the report as text; the problems that must be solved come last."""
+    """The report as text, problems that stop the package last."""
     lines = [
         f'mmseg_ext on Python {platform.python_version()}, {platform.platform()}',
         f'interpreter {sys.executable}',
@@ -321,7 +321,7 @@ def report(checks: list[Check]) -> str:
 
 
 def main() -> int:
-    """Print the report; return exit status 1 if something needed does not work, else 0."""
+    """Print the report; status 1 when something needed does not work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--brief', action='store_true', help='only what is needed and missing')
     args = parser.parse_args()

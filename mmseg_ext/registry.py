@@ -1,7 +1,7 @@
-"""Empty registries with the scope ``mmseg_ext``, as children of mmseg's registries.
+"""Empty child registries of mmseg's, with the scope ``mmseg_ext``.
 
-Our modules are registered in ``mmseg.registry`` itself. But ``mmengine.hub.get_model`` switches to
-the scope of the package it is asked for. So registries with our scope must exist; they pass every
+Our modules are registered into ``mmseg.registry`` itself. ``mmengine.hub.get_model`` switches to
+the scope of the package it is asked for, so a registry of that scope must exist and pass every
 look-up on to mmseg's.
 """
 
@@ -36,5 +36,5 @@ VISBACKENDS = _child_of(mmseg.VISBACKENDS)
 VISUALIZERS = _child_of(mmseg.VISUALIZERS)
 WEIGHT_INITIALIZERS = _child_of(mmseg.WEIGHT_INITIALIZERS)
 
-# for collate functions; mmseg has no registry for them, so mmengine's is the parent
+# collate functions, which mmseg has no registry for
 FUNCTIONS = _child_of(MMENGINE_FUNCTIONS)

@@ -29,6 +29,7 @@ ELSEWHERE = {
     'apis/labels/test_exchange.py': 'apis.labels.cvat apis.labels.label_studio',
     'apis/labels/test_merge.py': 'apis.labels.project',
     'apis/labels/test_pool.py': 'apis.labels.choice',
+    'apis/labels/test_people.py': 'apis.labels.predicted apis.labels.steps apis.labels.take_back',
     'apis/labels/test_rounds.py': (
         'apis.labels.plan apis.labels.strategies apis.labels.subset apis.labels.summary'
     ),

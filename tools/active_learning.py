@@ -3,23 +3,31 @@ r"""Active learning: which images to label next, in rounds of training, scoring 
 python tools/active_learning.py CONFIG --dataset my_data.yml --strategy entropy random \
     --rounds 6 --budget 10% --seeds 0 1 2         # a simulation: the labels are known
 python tools/active_learning.py CONFIG --dataset my_data.yml --checkpoint last.pth \
-    --images unlabelled/ --choose 20              # for people: then tools/label.py export
+    --images unlabelled/ --choose 20              # a list for people
+python tools/active_learning.py CONFIG --dataset my_data.yml --people label-studio \
+    --images unlabelled/ --choose 20              # rounds with people; later with --finished FILE
 
-The first labels are drawn at random; each round trains anew, is tested with its last checkpoint,
-and scores what is left. Lists are in WORK_DIR/STRATEGY_seedN/roundN, the summary in
-WORK_DIR/active_learning.json. The same command goes on where it was stopped. The exit status is 1
-if a round failed.
+In a simulation the first labels are drawn at random; each round trains anew, is tested with its
+last checkpoint, and scores what is left. Lists are in WORK_DIR/STRATEGY_seedN/roundN, the summary
+in WORK_DIR/active_learning.json. The same command goes on where it was stopped. The exit status is
+1 if a round failed. With people, a call takes masks back (--finished), trains and tests on all that
+there are, chooses images, and writes a project for the labelling tool to WORK_DIR/roundN/to_label.
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
+from typing import Optional
 
 from mmseg_ext.apis import cli, run
 from mmseg_ext.apis.labels.choice import choose_images
+from mmseg_ext.apis.labels.people import PeopleLoop
 from mmseg_ext.apis.labels.plan import Plan
+from mmseg_ext.apis.labels.project import FORMATS
 from mmseg_ext.apis.labels.regions import KINDS
 from mmseg_ext.apis.labels.rounds import Rounds
+from mmseg_ext.apis.labels.steps import Steps
 from mmseg_ext.apis.labels.strategies import STRATEGIES
 from mmseg_ext.apis.labels.subset import Pool
 from mmseg_ext.apis.labels.summary import SUMMARY, as_text, summarise
@@ -27,6 +35,7 @@ from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.core.files import short_path
 from mmseg_ext.core.words import command
+from mmseg_ext.models.segmentors.semi import METHODS
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 
@@ -57,13 +66,31 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--report', action='store_true', help='run nothing, only sum up')
     parser.add_argument('--choose', type=int, metavar='N', help='choose N images to be labelled')
     parser.add_argument('--checkpoint', help='with --choose: weights of the model that scores')
+    parser.add_argument(
+        '--people', choices=FORMATS, help='rounds of --choose images with this labelling tool'
+    )
+    parser.add_argument('--finished', metavar='FILE', help='with --people: what the tool exported')
+    parser.add_argument('--root', help='with --people: folder that Label Studio serves')
+    parser.add_argument('--semi', choices=list(METHODS), help='with --people: as in train.py')
     parser.add_argument('--images', help='with --choose: folder of images (default: train)')
     parser.add_argument('--out', default='chosen.txt', help='with --choose: list to write')
     parser.add_argument('--device', default='auto', help='with --choose: auto, cpu, cuda, cuda:N')
     args = cli.parse_args(parser)
-    if args.choose is not None and (args.checkpoint is None or len(args.strategy) > 1):
-        parser.error('--choose needs --checkpoint, and one strategy')
+    check_people(parser, args)
     return args
+
+
+def check_people(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Options of simulations and of work with people exclude each other."""
+    if args.choose is not None:
+        if (args.checkpoint is None) == (args.people is None) or len(args.strategy) > 1:
+            parser.error('--choose needs --checkpoint or --people, and one strategy')
+        if args.regions or args.warm_start or len(args.seeds) > 1:
+            parser.error('--regions, --warm-start and several --seeds are for simulations')
+    if args.people is None and (args.finished or args.root or args.semi):
+        parser.error('--finished, --root and --semi need --people')
+    if args.people is not None and args.choose is None:
+        parser.error('--people needs --choose N, the images of a round')
 
 
 def choose_next(args: argparse.Namespace) -> int:
@@ -82,15 +109,51 @@ def choose_next(args: argparse.Namespace) -> int:
     return 0
 
 
-def main() -> int:
-    args = parse_args()
-    if args.choose is not None:
-        return choose_next(args)
+def work_dir_of(args: argparse.Namespace, ending: str) -> Path:
+    """The folder of the rounds, which ends in ``ending`` where none is given."""
     options = cli.parse_options(args.cfg_options)
     cfg = run.load_config(
         args.config, options=options, work_dir=args.work_dir, dataset=args.dataset
     )
-    work_dir = Path(cfg.work_dir if args.work_dir else f'{cfg.work_dir}_active')
+    return Path(cfg.work_dir if args.work_dir else f'{cfg.work_dir}_{ending}')
+
+
+def with_people(args: argparse.Namespace) -> int:
+    flags = [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(args, flag)]
+    flags += ['--semi', args.semi] if args.semi else []
+    steps = Steps(
+        args.config, Launch(TOOLS), tuple(args.cfg_options), cli.parse_options(args.cfg_options),
+        tuple(flags),
+    )  # fmt: skip
+    loop = PeopleLoop(
+        steps, Path(args.dataset), work_dir_of(args, 'people'), args.strategy[0], args.choose,
+        images=args.images and Path(args.images), kind=args.people,
+        root=args.root and Path(args.root), passes=args.passes, seed=args.seeds[0],
+        device=args.device, command=typed_again(args.finished),
+    )  # fmt: skip
+    problem = loop.run(args.finished and Path(args.finished))
+    if problem is not None:
+        step, log = problem
+        print(f'error: the round failed in {step}, see {log}', file=sys.stderr)
+    return 0 if problem is None else 1
+
+
+def typed_again(finished: Optional[str]) -> str:
+    """The command as it was typed, without ``--finished FILE``."""
+    words = [word for word in sys.argv[1:] if not word.startswith('--finished=')]
+    if finished in words and '--finished' in words:
+        at = words.index('--finished')
+        words[at : at + 2] = []
+    return f'{command("active_learning")} {shlex.join(words)}'
+
+
+def main() -> int:
+    args = parse_args()
+    if args.people is not None:
+        return with_people(args)
+    if args.choose is not None:
+        return choose_next(args)
+    options, work_dir = cli.parse_options(args.cfg_options), work_dir_of(args, 'active')
     plan = Plan(
         config=args.config, dataset=args.dataset, strategies=tuple(dict.fromkeys(args.strategy)),
         seeds=tuple(dict.fromkeys(args.seeds)), rounds=args.rounds, budget=args.budget,

@@ -10,26 +10,18 @@ data set as tools/dataset.py check does. No mask is overwritten: of one that dif
 """
 
 import argparse
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmseg_ext.apis import cli, run
-from mmseg_ext.apis.labels.exchange import Predicted
-from mmseg_ext.apis.labels.merge import merge_masks
+from mmseg_ext.apis.labels.predicted import predict_masks
 from mmseg_ext.apis.labels.project import (
     FORMATS,
-    ToLabel,
     export_project,
     find_unlabelled,
-    read_finished,
     without_predictions,
 )
-from mmseg_ext.apis.predict.predictor import Failure, predict
-from mmseg_ext.apis.userdata.checks.check import check_data
-from mmseg_ext.apis.userdata.checks.text import as_text
+from mmseg_ext.apis.labels.take_back import take_back
 from mmseg_ext.apis.userdata.read import read_data_file
-from mmseg_ext.core.words import count_names
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,24 +54,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def predictions(args: argparse.Namespace, images: ToLabel) -> Iterator[Predicted]:
-    """The images with what the model says; one that cannot be predicted has nothing."""
-    model = run.load_model(args.config, args.checkpoint, device=args.device, dataset=args.file)
-    results = predict(model, images.paths, keep_prob=True)
-    for name, result in zip(images.names, results):
-        if isinstance(result, Failure):
-            print(f'no prediction: {result.reason}', file=sys.stderr)
-            yield from without_predictions(ToLabel(images.folder, (name,)))
-            continue
-        score = None if result.prob is None else float(result.prob.max(0).mean(dtype='float64'))
-        yield Predicted(name, result.label.shape, result.label, score)
-
-
 def export_labels(args: argparse.Namespace) -> int:
     data = read_data_file(args.file)
     images = find_unlabelled(data, folder=args.images, listed=args.list)
     given = args.checkpoint is not None
-    predicted = predictions(args, images) if given else without_predictions(images)
+    predicted = without_predictions(images)
+    if given:
+        model = run.load_model(args.config, args.checkpoint, device=args.device, dataset=args.file)
+        predicted = predict_masks(model, images)
     version = Path(args.checkpoint or '').name
     lines = export_project(
         data, images, predicted, args.out, kind=args.to, version=version, root=args.root
@@ -89,19 +71,8 @@ def export_labels(args: argparse.Namespace) -> int:
 
 
 def import_labels(args: argparse.Namespace) -> int:
-    data = read_data_file(args.file)
-    found = read_finished(args.finished, data)
-    if not found.finished:
-        raise ValueError(
-            f'{args.finished}: nothing is painted in its {len(found.waiting)} images: nothing done'
-        )
-    merged = merge_masks(data, found.finished, images=args.images)
-    print('\n'.join(merged.lines()))
-    if found.waiting:
-        print(count_names('images have no labels yet', found.waiting))
-    report = check_data(args.file)
-    print(as_text(report))
-    return 1 if report.errors else 0
+    _, errors = take_back(args.file, args.finished, args.images)
+    return 1 if errors else 0
 
 
 def main() -> int:

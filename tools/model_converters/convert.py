@@ -1,17 +1,14 @@
 """Convert public weights: ``python tools/model_converters/convert.py --source NAME IN OUT``.
 
-``--list`` names the sources. IN is a torch checkpoint (a file or URL), a safetensors file, or a
-file of numpy arrays (``.npz``). OUT is the checkpoint to write. A config that fits OUT is printed;
-``> my.py`` saves it. If OUT is a whole model, test it, or start a training from it with
-``--cfg-options load_from=OUT``. If OUT is a backbone, the printed config names it in ``init_cfg``.
-
-Notes go to standard error. They count the tensors that OUT leaves out and the tensors of the model
-that IN lacks. They also name the settings that were assumed because weights do not show them; some
-sources let you change these, such as ``--option output_stride=8``. OUT stores the settings that the
-weights need, and loading OUT into a config with other settings is refused.
-
-DeepLab-v2 has its own converter, ``deeplabv2.py``. Results of converted weights are those of their
-authors, not of our training; the cards say so.
+``--list`` names the sources. IN is a file or URL of a torch checkpoint, or a file of safetensors or
+of numpy arrays (``.npz``); OUT a checkpoint for the config that is printed, of which ``> my.py``
+makes a file: a whole model is tested or started from (``--cfg-options load_from=OUT``), a backbone
+is named in its ``init_cfg``. Notes go to standard error: tensors that OUT leaves out, and those of
+the model that IN does not hold, are counted, and what the weights do not show is named.
+``--option output_stride=8`` says it otherwise where the source has such an option. OUT holds the
+settings that the weights need, and a config with others is refused when OUT is loaded. DeepLab-v2
+has a converter of its own, ``deeplabv2.py``. The results of such weights are their authors': our
+training did not make them, and the cards say so.
 """
 
 import argparse
@@ -59,7 +56,7 @@ def main() -> None:
     if args.list:
         return list_sources()
     source = find_source(args.source)
-    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the config alone
+    with contextlib.redirect_stdout(sys.stderr):  # what is printed below must load as a config
         done = convert_file(
             args.input, args.output, name=args.source, source=source, options=args.option
         )

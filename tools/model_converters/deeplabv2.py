@@ -1,12 +1,11 @@
 """Convert public DeepLab-v2 weights: ``python tools/model_converters/deeplabv2.py SOURCE TARGET``.
 
-SOURCE is a ResNet-101 checkpoint (a file or URL) of
-https://github.com/kazuto1011/deeplab-pytorch, release v1.0. TARGET is the checkpoint to write, for
-the configs in configs/deeplabv2: test it, or start a training from it. ``--reverse`` converts our
-weights into theirs. If SOURCE has no classifiers (the COCO-trained initial weights), TARGET holds a
-backbone only; start a training from it with ``--cfg-options load_from=TARGET``. TARGET stores the
-dilation rates, scales and image range that the weights need, and a config with other values is
-refused. Results of converted weights are those of their authors, not of our training.
+SOURCE is a file or URL of https://github.com/kazuto1011/deeplab-pytorch (release v1.0), ResNet-101;
+TARGET a checkpoint for the configs of configs/deeplabv2, to test or to start from. ``--reverse``
+goes the other way. Without classifiers in SOURCE (the COCO-trained start) TARGET has a backbone
+only: ``--cfg-options load_from=TARGET``. TARGET holds the rates, the scales and the range of images
+that the weights need, and a config with others is refused. The results of such weights are their
+authors': our training did not make them.
 """
 
 import argparse

@@ -1,9 +1,8 @@
-"""Extract one network from a semi-supervised checkpoint, for the config of a plain segmentor.
+"""Take one network out of a semi-supervised checkpoint: a plain segmentor's, for its plain config.
 
-``python tools/model_converters/extract_network.py iter_4000.pth teacher.pth`` extracts the network
-that is tested: the teacher or, if there is none, the student. ``tools/test.py`` and
-``tools/predict.py`` do this themselves. The extracted file is needed by other programs, and by a
-training that starts from these weights.
+``python tools/model_converters/extract_network.py iter_4000.pth teacher.pth`` takes what is tested,
+the teacher or, without one, the student. ``tools/test.py`` and ``tools/predict.py`` do so by
+themselves; other programs, and a training that is to start from these weights, need this file.
 """
 
 import argparse
@@ -26,14 +25,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def extract(source: str, which: str | None) -> tuple[str, dict]:
-    """Extract a network from a checkpoint.
-
-    Args:
-        source: File or address of the checkpoint.
-        which: One of ``NETWORKS``; ``None`` extracts the one that is tested.
-
-    Returns:
-        Name of the network, and the content of its own checkpoint: weights and the run's meta data.
+    """The network's name, and what its checkpoint holds: weights, and what the run said of itself.
 
     Raises:
         ValueError: If the file holds a single network, or not the one that is asked for.

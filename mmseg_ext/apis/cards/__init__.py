@@ -1,6 +1,6 @@
-"""README cards: record finished runs in a paper's folder, and write the card's results from them.
+"""README cards: what finished runs leave in a paper's folder, and the sections made of it.
 
-All numbers of a card come from these committed records; nothing is typed in.
+Everything comes from committed results, nothing is typed in.
 """
 
 from ...core.exports import door

@@ -1,7 +1,6 @@
 """Generate the results section of a paper's README card from the committed results.
 
-The numbers of single runs and folds are our own. A number printed in the paper appears only in the
-tables that ``tools/table.py --write`` has written.
+Only our own numbers: a number printed in the paper has no place in the files this reads.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ START, END = '<!-- results:start -->', '<!-- results:end -->'
 
 
 def _strips(folder: PathLike) -> list[str]:
-    """Write Markdown that shows a paper's ``docs/results/<paper>_*_predictions.jpg``."""
+    """Show what ``docs/results`` has of a paper's predictions, ``<paper>_*_predictions.jpg``."""
     paper = Path(folder).resolve()
     found = sorted((paper.parents[1] / 'docs/results').glob(f'{paper.name}_*_predictions.jpg'))
     title = 'Image, truth, prediction, errors (wrong pixels red)'
@@ -33,11 +32,11 @@ def generate(folder: PathLike) -> tuple[str, str]:
         folder: ``configs/<paper>``, with ``README.md``, ``results.csv`` and ``results/*.json``.
 
     Returns:
-        The text of the README as it is, and as it should be.
+        The README as it is, and as it should be.
 
     Raises:
         FileNotFoundError: If there is no README.
-        ValueError: If it lacks the two markers, or has them twice or in the wrong order.
+        ValueError: If it lacks the markers, or has them twice or in the wrong order.
     """
     path = Path(folder) / 'README.md'
     if not path.is_file():
@@ -60,7 +59,7 @@ def generate(folder: PathLike) -> tuple[str, str]:
 
 
 def pictures(folder: PathLike) -> Mapping[str, bytes]:
-    """Make the files in ``docs/results`` that the section links: name to content."""
+    """Make what the section shows or leads to: name of the file in ``docs/results`` to content."""
     paper = Path(folder).resolve().name
     runs = [record for record in read_records(folder) if not is_folds(record)]
     rows = group(runs)

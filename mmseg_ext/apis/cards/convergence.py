@@ -1,8 +1,8 @@
-"""Compare how fast the rows of a paper converge: validation mIoU during training, several seeds.
+"""Compare how fast rows of a paper converge: validation mIoU over training, several seeds each.
 
-The curves come from the records of ``tools/card.py --collect``. A row is compared if it has curves
-of two seeds or more, because a single seed says little. A data set is shown if it has two or more
-such rows.
+Reads records of ``tools/card.py --collect``. Only rows that ran with two seeds or more on one data
+set are compared, and only if there are two of them: one curve says nothing about convergence, and
+one seed little about a loss.
 """
 
 import io
@@ -22,13 +22,13 @@ _NOTE = (
 
 
 def compared(rows: Sequence[Sequence[dict]]) -> dict[str, Rows]:
-    """Choose the rows that can be compared.
+    """Choose what can be compared.
 
     Args:
-        rows: For each row its records, which differ in their seed only.
+        rows: Records that differ in their seed only, row by row.
 
     Returns:
-        Data set to its rows, in the given order. Each record that is kept has ``validation_miou``.
+        Data set to its rows, in the order given; each kept record has ``validation_miou``.
     """
     found: dict[str, Rows] = {}
     for runs in rows:
@@ -39,12 +39,12 @@ def compared(rows: Sequence[Sequence[dict]]) -> dict[str, Rows]:
 
 
 def picture_name(dataset: str, paper: str) -> str:
-    """Name the picture that compares the rows of a data set."""
+    """Name the picture of a data set's comparison."""
     return f'{paper}_convergence_{slug(dataset)}.png'
 
 
 def at_iterations(runs: Sequence[dict]) -> dict[int, list[float]]:
-    """Map the iteration of each validation to the scores of the seeds, in per cent."""
+    """Collect the seeds' scores of each validation, in per cent, by iteration."""
     scores: dict[int, list[float]] = {}
     for run in runs:
         for iteration, value in run['validation_miou'].items():
@@ -60,7 +60,7 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def section(rows: Sequence[Sequence[dict]], paper: str) -> list[str]:
-    """Write a table and a picture for each data set, as lines of Markdown; may be empty."""
+    """Write table and picture of each comparison, as lines of Markdown; none is an empty list."""
     lines: list[str] = []
     for dataset, chosen in compared(rows).items():
         scores = [at_iterations(runs) for runs in chosen]
@@ -79,13 +79,13 @@ def section(rows: Sequence[Sequence[dict]], paper: str) -> list[str]:
 
 
 def draw(rows: Sequence[Sequence[dict]]) -> bytes:
-    """Draw each row's mean over its seeds, with a band from the lowest to the highest seed.
+    """Draw one comparison: each row's mean over its seeds, in a band from lowest to highest.
 
     Args:
         rows: The rows of one data set, from :func:`compared`.
 
     Returns:
-        Content of a PNG file.
+        A PNG file.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -111,5 +111,5 @@ def draw(rows: Sequence[Sequence[dict]]) -> bytes:
 
 
 def pictures(rows: Sequence[Sequence[dict]], paper: str) -> Mapping[str, bytes]:
-    """Draw the comparison of each data set: file name to content."""
+    """Draw all comparisons: file name to content."""
     return {picture_name(name, paper): draw(chosen) for name, chosen in compared(rows).items()}

@@ -1,6 +1,6 @@
-"""Draw a figure for each data set of a paper: the mIoU of each row that was run, seed by seed.
+"""One figure for each data set of a paper: mIoU of the measured rows, seed by seed.
 
-The figures are drawn from ``results.csv``, so that a figure and its table cannot differ.
+Drawn from ``results.csv``, so that a figure and its table cannot differ.
 """
 
 import re
@@ -11,17 +11,14 @@ from ..draw.curves import COLORS, STYLE, save_figure
 from .results_csv import Record
 
 Rows = Sequence[Sequence[Record]]
-_MOST = 30  # rows that a figure shows at most
+_MOST = 30  # rows that a figure can hold
 
 
 def by_data(rows: Rows) -> dict[str, list[Sequence[Record]]]:
-    """Group rows by the data that they were tested on.
-
-    Args:
-        rows: For each row its runs, which differ in their seed only.
+    """Sort rows, each the runs that differ in their seed only, by what they were tested on.
 
     Returns:
-        Data set and split to its rows, the best first; only those with two rows or more.
+        Data set and split to its rows, best first; only those with two rows or more.
     """
     found: dict[str, list[Sequence[Record]]] = {}
     for runs in rows:
@@ -45,15 +42,13 @@ def figure_name(data: str, paper: str) -> str:
 
 
 def draw(rows: Rows) -> bytes:
-    """Draw one row of a data set per line: a ring for each seed, a point for their mean.
-
-    A row of a single run also gets a line for its 95 % interval over the test images.
+    """Draw rows below each other: each seed a ring, the mean a point, an interval a line.
 
     Args:
-        rows: Rows of one data set, the best first.
+        rows: Of one data set; the interval is that of a single run, over its test images.
 
     Returns:
-        Content of an SVG file.
+        An SVG file.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -79,7 +74,7 @@ def _length(run: Record) -> str:
 
 
 def section(rows: Rows, paper: str) -> list[str]:
-    """Write lines of Markdown that show the figures."""
+    """Show the figures, as lines of Markdown."""
     lines: list[str] = []
     for data in by_data(rows):
         title = f'{data}: mIoU of each seed, their mean; a line is the interval of one seed'

@@ -1,6 +1,6 @@
-"""Turn a finished cross validation into a row of ``results.csv``, which is committed.
+"""Turn a finished cross validation into what is committed: a row of ``results.csv``.
 
-The row holds no names of patients. Its options are those that ``tools/kfold.py`` noted, as typed.
+It holds no patients' names. Its options are those that ``tools/kfold.py`` kept, as they were typed.
 """
 
 import shlex
@@ -25,18 +25,18 @@ _KEPT = (
 
 
 def collect_all(work_dir: PathLike, folder: PathLike) -> list[Record]:
-    """Add what a work folder holds to ``results.csv``: a run, a cross validation, or both.
+    """Put the run, the cross validation, or both that a work folder holds into ``results.csv``.
 
     Args:
-        work_dir: Work folder of a tested run, or of ``tools/kfold.py``.
+        work_dir: Of a tested run, or of ``tools/kfold.py``.
         folder: ``configs/<paper>``.
 
     Returns:
-        The records that were written.
+        What was written.
 
     Raises:
-        FileNotFoundError: See :func:`collect` and :func:`collect_folds`.
-        ValueError: See :func:`collect_folds`.
+        FileNotFoundError: As :func:`collect` and :func:`collect_folds`.
+        ValueError: As :func:`collect_folds`.
     """
     run = RunFolder(work_dir)
     if not run.folds_file.is_file():
@@ -46,17 +46,17 @@ def collect_all(work_dir: PathLike, folder: PathLike) -> list[Record]:
 
 
 def collect_folds(work_dir: PathLike, folder: PathLike) -> Record:
-    """Add a cross validation to ``configs/<paper>/results.csv``.
+    """Put a cross validation into ``configs/<paper>/results.csv``.
 
     Args:
-        work_dir: Folder of the folds, where ``tools/kfold.py`` wrote ``kfold.json``.
+        work_dir: Folder of the folds, where ``tools/kfold.py`` left ``kfold.json``.
         folder: ``configs/<paper>``; must hold the config.
 
     Returns:
-        The record that was written.
+        What was written.
 
     Raises:
-        FileNotFoundError: If the config or the plan of the folds (``kfold_plan.json``) is missing.
+        FileNotFoundError: If there is no such config, or nothing says how the folds were run.
         ValueError: If ``kfold.json`` lacks what a card prints.
     """
     run = RunFolder(work_dir)
@@ -93,7 +93,7 @@ def collect_folds(work_dir: PathLike, folder: PathLike) -> Record:
 
 
 def fold_options(plan: dict, summary: dict) -> str:
-    """Write the arguments of a cross validation that have no column of their own.
+    """Write the arguments of a cross validation that no column of its own holds.
 
     Args:
         plan: Content of ``kfold_plan.json``.
@@ -108,7 +108,7 @@ def fold_options(plan: dict, summary: dict) -> str:
 
 
 def _lengths(summary: dict) -> list:
-    """Arguments for the unit of outline distances; empty if it is pixels or none were measured."""
+    """What outlines were measured in, unless they were not measured or in pixels."""
     spacing, tolerance = summary.get('spacing'), summary.get('tolerance')
     if spacing is None or (spacing == [1, 1] and tolerance == 1):
         return []

@@ -1,7 +1,7 @@
-"""Fill the numbers into the project's README: one of our own per paper, from ``results.csv``.
+"""The numbers on the first page: one of our own for each paper, from its ``results.csv``.
 
-The page names a config by ``<!-- result: fmsi/fmsi_mobilenetv2_camvid180 -->``. The text from there
-to ``<!-- end -->`` is replaced.
+The page says which config it wants, ``<!-- result: fmsi/fmsi_mobilenetv2_camvid180 -->``; what
+follows, up to ``<!-- end -->``, is written here.
 """
 
 import re
@@ -14,17 +14,14 @@ _WANTED = re.compile(r'(<!-- result: ([\w-]+)/([\w-]+) -->).*?(<!-- end -->)', r
 
 
 def fill(text: str, configs: Path) -> str:
-    """Fill the numbers that a page asks for into its text.
+    """Write the numbers that a page asks for.
 
     Args:
-        text: Text of the page.
-        configs: The folder ``configs``, with a folder for each paper.
-
-    Returns:
-        The text with the numbers.
+        text: The page.
+        configs: Folder of the papers' folders.
 
     Raises:
-        ValueError: If a config that the page names has no run.
+        ValueError: If a config that it names has no run.
     """
     return _WANTED.sub(
         lambda found: f'{found[1]}{_number(configs / found[2], found[3])}{found[4]}', text

@@ -1,7 +1,7 @@
-"""Turn a finished run into a row of ``results.csv``, which is committed.
+"""Turn a finished run into what is committed: a row of ``results.csv``.
 
-To find the run's options, the config that mmengine wrote into the work folder is compared with the
-one in the repository. So a setting that was changed on the command line is not lost.
+Its options are worked out from the config that mmengine left in the work folder, against the one in
+the repository, so that a setting changed on the command line is not lost.
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ from ..run.network.cost import input_size
 from ..run.outcome.results import RUN_FACTS, RunResults
 from .results_csv import Record, add_record, is_folds
 
-# Settings that are not recorded as options: paths, resuming, and the seed, which has its own flag.
+# Where a run keeps what is its own affair: paths, resuming, and the seed, which has its own flag.
 PRIVATE = ('data_root', 'work_dir', 'resume', 'load_from', 'launcher', 'seed', 'custom_imports')
 
 
 def network_counts(cfg: Config) -> dict[str, Optional[int]]:
-    """Build the model of a config and count its parameters and FLOPs, without auxiliary heads.
+    """Build the model of a config and count it, auxiliary heads left out.
 
     Returns:
-        ``parameters``, and ``flops`` for one image of the size that the config trains on. A
-        multiply-add counts as two FLOPs. ``flops`` is ``None`` if they cannot be counted.
+        ``parameters``, and ``flops`` of one image of the size that the config trains on, a
+        multiply-add being two; ``None`` where they cannot be counted.
     """
     network = build(cfg).eval()
     try:
         flops = flops_of_image(network, input_size(cfg))[0]
-    except ValueError:  # the config gives no size
+    except ValueError:  # the config does not say its size
         flops = None
     return dict(parameters=tested_parameters(network), flops=flops)
 
@@ -54,7 +54,7 @@ def _leaves(value: Any, name: str = '') -> dict[str, Any]:
     return found
 
 
-# Parts of a config that influence a result; the rest is names, hooks and logging.
+# Parts of a config that decide about a result; the rest is names, hooks and logging.
 _DECISIVE = (
     'model',
     'train_dataloader',
@@ -69,8 +69,8 @@ def changed_settings(used: Config, written: Config) -> list[str]:
     """List what a run changed in its config, as arguments of ``--cfg-options``.
 
     Args:
-        used: The config in the work folder.
-        written: The config in the repository; it is not modified.
+        used: The config left in the work folder.
+        written: The one in the repository; not changed.
     """
     written = Config(written.to_dict())
     options = []
@@ -85,25 +85,23 @@ def changed_settings(used: Config, written: Config) -> list[str]:
 
 
 def _same(new: Any, old: Any) -> bool:
-    """Compare two values; of paths only the file names must be equal, not the folders."""
+    """Compare two values; a file is the same wherever this machine keeps it."""
     paths = isinstance(new, str) and isinstance(old, str) and '/' in new + old
     return new == old or (paths and Path(new).name == Path(old).name)
 
 
 def _converter(converted: dict) -> str:
-    """Write the name of the converter of public weights, with its source and the file to read."""
+    """Write the converter of public weights with its source and the file to read."""
     name, file = converted['source'], converted['file']
     return f'deeplabv2.py {file}' if name == 'deeplabv2' else f'convert.py --source {name} {file}'
 
 
 def command(record: Record, paper: str) -> str:
-    """Write the command that trains a run again, to be called in the root of the repository.
-
-    If the tested model was converted from public weights, it is the command that converts them.
+    """Write what repeats a run, from the root of the repository; then it is tested.
 
     Args:
         record: A row of ``results.csv``.
-        paper: Name of the paper's folder.
+        paper: Name of its folder.
     """
     config = f'configs/{paper}/{record["config"]}.py'
     converted = record.get('converted') or {}
@@ -119,20 +117,14 @@ def command(record: Record, paper: str) -> str:
 
 
 def foreground(per_class: Mapping[str, Mapping]) -> dict[str, Any]:
-    """Return name and Dice of the second of two classes, which the mean hides; else nothing."""
+    """Name the second of two classes and its Dice, which the mean over both hides."""
     dice = dict(per_class.get('Dice') or {})
     name = list(dice)[-1] if len(dice) == 2 else None
     return {} if name is None else dict(foreground=name, foreground_Dice=dice[name])
 
 
 def slim(results: RunResults, *, config: PathLike, used: Optional[Config]) -> Record:
-    """Keep the results that a card prints, and add what is computed from the model or the arrays.
-
-    Args:
-        results: Results of the run.
-        config: Path of the run's config in the repository.
-        used: The config in the work folder, ``None`` if there is none.
-    """
+    """Keep what a card prints, and add what needs the model or the arrays."""
     content = results.as_content()
     changed = changed_settings(used, Config.fromfile(config)) if used is not None else []
     return dict(
@@ -150,18 +142,13 @@ def slim(results: RunResults, *, config: PathLike, used: Optional[Config]) -> Re
 
 
 def validation_miou(curves: Mapping[str, Curve]) -> dict[str, float]:
-    """Map iterations to the mIoU of the validation, as fractions; empty with fewer than two."""
+    """Keep the validations' mIoU by iteration, as fractions; a single one is no curve."""
     curve = curves.get('val/mIoU', {})
     return {str(k): round(v / 100, 4) for k, v in sorted(curve.items())} if len(curve) > 1 else {}
 
 
 def find_written_config(work_dir: PathLike, name: Optional[str], folder: PathLike) -> Path:
-    """Find the config of a run in the folder of its paper.
-
-    Args:
-        work_dir: Work folder of the run, for the message.
-        name: Name of the config.
-        folder: ``configs/<paper>``.
+    """Find the config of a run in its paper's folder.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -176,14 +163,14 @@ def find_written_config(work_dir: PathLike, name: Optional[str], folder: PathLik
 
 
 def collect(work_dir: PathLike, folder: PathLike) -> Record:
-    """Add a run to ``configs/<paper>/results.csv``; an earlier record of the same run is replaced.
+    """Put a run into ``configs/<paper>/results.csv``, in place of an earlier one of the same.
 
     Args:
-        work_dir: Work folder of a tested run.
+        work_dir: Folder of a tested run.
         folder: ``configs/<paper>``; must hold the run's config.
 
     Returns:
-        The record that was written.
+        What was written.
 
     Raises:
         FileNotFoundError: If the run was not tested, or its config is not in the folder.

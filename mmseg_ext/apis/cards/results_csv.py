@@ -1,11 +1,11 @@
-"""Read and write ``results.csv`` of a paper: one row for each of our runs that is committed.
+"""``results.csv`` of a paper: one row for each run of ours that is committed.
 
-Scores are fractions; ``mIoU_low`` and ``mIoU_high`` are the ends of an interval. A cell is empty if
-its value is unknown, and JSON if it holds several values. A cross validation is one row: ``mIoU``
-is the score of all held-out images together, and ``mIoU_folds`` has one value per fold.
+Scores are fractions, each with the ends of its interval; an empty cell is what is not known. What
+holds several values is JSON. A cross validation is one row: ``mIoU`` and its neighbours are those
+of all held-out images, ``mIoU_folds`` has one value a fold.
 
-In memory a run is a nested dict, a ``Record``. :func:`to_row` writes it as a row, and
-:func:`from_row` reads the same record from that row; floats keep six significant digits.
+In memory a run is a ``Record``: the nested dict that :func:`from_row` makes of a row and
+:func:`to_row` takes apart, so that reading what was written gives the same.
 """
 
 import csv
@@ -31,12 +31,12 @@ def _read_flag(text: str) -> bool:
 
 
 def _one_or_list(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Make a reader of a value that all folds share, or of a list with one value per fold."""
+    """A value that all folds share, or a list with one for each."""
     return lambda text: (json.loads if text.startswith('[') else kind)(text)
 
 
 def _rounded(value: Any) -> Any:
-    """Round floats to six significant digits, also inside of containers."""
+    """Round to the six digits that are kept."""
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -54,7 +54,7 @@ def _write_value(value: Any) -> str:
     return str(value)
 
 
-# column -> (keys that lead to the value in a record, function that reads the cell)
+# column -> where it is in the record, and how it is read; written by its kind
 _COLUMNS: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {
     'config': (('config',), str),
     'data': (('dataset', 'name'), str),
@@ -132,7 +132,7 @@ def from_row(row: dict[str, str], where: str) -> Record:
         where: File and line, for messages.
 
     Raises:
-        ValueError: If a cell cannot be read as the kind of value of its column.
+        ValueError: If a cell is not what its column holds.
     """
     record: Record = {}
     for column, (place, read) in COLUMNS.items():
@@ -150,14 +150,14 @@ def from_row(row: dict[str, str], where: str) -> Record:
 
 
 def read_records(folder: PathLike) -> list[Record]:
-    """Read the runs of a paper, in the order of the file; empty if there is no file.
+    """Read the runs of a paper, in the order of the file; none where there is no file.
 
     Args:
         folder: ``configs/<paper>``.
 
     Raises:
-        ValueError: If the file is not as ``tools/card.py --collect`` writes it. The message names
-            the file and, for a wrong cell, its line and column.
+        ValueError: If the file is not what ``tools/card.py --collect`` writes; it is named with
+            line and column.
     """
     path = Path(folder) / RESULTS_FILE
     if not path.is_file():
@@ -170,7 +170,7 @@ def read_records(folder: PathLike) -> list[Record]:
 
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Read the rows with their line numbers; a byte order mark and any CSV quoting are accepted."""
+    """Read the rows with their lines, however a spreadsheet quotes them or marks its encoding."""
     try:
         text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as error:
@@ -194,7 +194,7 @@ def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _refuse_twice(records: Sequence[Record], path: Path) -> None:
-    """Refuse a run that has two rows: it would count twice in a mean."""
+    """Refuse a run that stands there twice: it would count as two in a mean."""
     seen: set = set()
     for record in records:
         run = _identity(record)
@@ -219,7 +219,7 @@ def is_folds(record: Record) -> bool:
 
 
 def write_records(records: Sequence[Record], folder: PathLike) -> Path:
-    """Write the runs of a paper, sorted; columns without any value are left out."""
+    """Write the runs of a paper, sorted; columns that no run fills are left out."""
     rows = sorted(map(to_row, records), key=lambda row: [row[key] for key in _ORDER])
     used = [column for column in COLUMNS if any(row[column] for row in rows)]
     text = io.StringIO()
@@ -235,13 +235,13 @@ _SAME = ('config', 'data', 'split', 'seed', 'options', 'converted', 'num_folds',
 
 
 def _identity(record: Record) -> tuple[str, ...]:
-    """Return the cells that a run shares with its repetitions, and with no other run."""
+    """What a run has in common with a repetition of it, and with no other."""
     row = to_row(record)
     return tuple(row[key] for key in _SAME)
 
 
 def add_record(record: Record, folder: PathLike) -> Path:
-    """Add a run to its paper's file; an earlier record of the same run is replaced."""
+    """Put a run into its paper's file, in place of an earlier run of the same."""
     mine = _identity(record)
     others = [other for other in read_records(folder) if _identity(other) != mine]
     return write_records([*others, record], folder)

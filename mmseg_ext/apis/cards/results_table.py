@@ -1,6 +1,6 @@
-"""Write the tables of our runs and cross validations of a paper, as Markdown.
+"""The tables of a paper's own runs and cross validations, as Markdown.
 
-Records hold fractions; the tables show per cent.
+Fractions come in, per cent go out.
 """
 
 import json
@@ -30,7 +30,7 @@ _HEAD = (
     'hardware',
     'commit',
 )
-# Columns that only some papers have; they are inserted before this place.
+# Columns that only some papers have, and their place.
 _BEFORE_EXTRA = _HEAD.index('constant')
 _EXTRA = (('BF', 'BF'), ('before_crf/mIoU', 'mIoU before the CRF'))
 _NOTES = {
@@ -75,7 +75,7 @@ _OLD_NOTE = (
 
 
 def group(records: Sequence[Record]) -> list[list[Record]]:
-    """Group runs that differ in their seed only; a group is one row of the table."""
+    """Put runs that differ in their seed only into one row."""
     rows: dict[tuple, list[Record]] = {}
     for record in records:
         dataset = record.get('dataset') or {}
@@ -94,13 +94,7 @@ def group(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def score(runs: Sequence[Record], name: str, *, interval: bool = False) -> str:
-    """Write a metric in per cent, of several runs as mean and standard deviation.
-
-    Args:
-        runs: Runs that differ in their seed only.
-        name: Name of the metric.
-        interval: Whether to write the 95 % interval too.
-    """
+    """Write a metric: with its interval for one seed, with the spread of several."""
     entries = [run['metrics'].get(name) or {} for run in runs]
     values = [100 * entry['value'] for entry in entries if entry.get('value') is not None]
     if not values:
@@ -120,7 +114,7 @@ def seeds_interval(values: Sequence[float]) -> tuple[float, float]:
     """Compute the 95 % interval of a mean over seeds, by Student's t.
 
     Args:
-        values: One score per seed, at least two; assumed to be normally distributed.
+        values: One score a seed, two at least; they are taken for normal.
     """
     from scipy.stats import t
 
@@ -133,7 +127,7 @@ def _distinct(values: Sequence[Optional[str]]) -> str:
 
 
 def _iterations(runs: Sequence[Record]) -> str:
-    """Write the iteration of the tested weights; if training went on, also its length."""
+    """Write the iteration of the tested weights, and of how many if training went on."""
     tested, length = _distinct([run.get('iterations') for run in runs]), runs[0].get('max_iters')
     return tested if length is None or tested == str(length) else f'{tested} of {length}'
 
@@ -144,7 +138,7 @@ def _commit(run: dict) -> Optional[str]:
 
 
 def _starred(record: dict, part: str) -> str:
-    """Return a star if others trained ``part``: the ``model``, or the weights at the ``start``."""
+    """Mark weights, or the start of a training, that others trained."""
     converted = _of_folds(record, 'converted')
     return _STAR if any(given and given['part'] == part for given in converted) else ''
 
@@ -160,11 +154,11 @@ def _star_note(records: Sequence[Record]) -> list[str]:
 
 
 def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[Record]) -> list[str]:
-    """Write the warnings about the intervals of a table, each of them once.
+    """Say what to beware of in the intervals of a table, once for records that agree.
 
     Args:
         rows: Cells of the table.
-        records: Runs or cross validations of the table.
+        records: Runs, or summaries of folds.
     """
     notes = [_OLD_NOTE] if any(_OLD in cell for row in rows for cell in row) else []
     for record in records:
@@ -175,7 +169,7 @@ def _interval_notes(rows: Sequence[Sequence[str]], records: Sequence[Record]) ->
 
 
 def _tested_on(record: Record) -> str:
-    """Name the data of a run or a cross validation, as the table shows it."""
+    """Name the data of a run or of folds, as the table does."""
     data = record.get('dataset') or {}
     split = record.get('pool') if is_folds(record) else data.get('split')
     return f'{data.get("name") or "–"}, {split or "–"}'
@@ -204,7 +198,7 @@ def _row(runs: Sequence[Record], extra: Sequence[str] = ()) -> list[str]:
 
 
 def _of_folds(record: dict, key: str) -> list[Any]:
-    """Return one value per fold; a single value holds for all folds. A run counts as one fold."""
+    """One value for each fold; it stands once in the record if all folds share it, as in a run."""
     value = record.get(key)
     return value if isinstance(value, list) else [value] * len(record.get('folds') or [0])
 
@@ -241,7 +235,7 @@ def _folds_row(record: Record) -> list[str]:
 
 
 def _foreground(runs: Sequence[Record]) -> str:
-    """Write the Dice of the second of two classes, which the mean hides."""
+    """Write the Dice of the second of two classes, whose mean hides it."""
     values = [run['foreground_Dice'] for run in runs if 'foreground_Dice' in run]
     return (
         f' ({runs[0]["foreground"]} {100 * mean(values):.1f})' if len(values) == len(runs) else ''
@@ -249,11 +243,11 @@ def _foreground(runs: Sequence[Record]) -> str:
 
 
 def results_section(records: Sequence[Record], paper: str) -> str:
-    """Write the results section of a card, without its markers.
+    """Write the section, without the markers.
 
     Args:
         records: Runs and cross validations.
-        paper: Name of the paper's folder.
+        paper: Name of the folder of its configs.
     """
     if not records:
         return 'Nothing has been run yet.'
@@ -278,7 +272,7 @@ def results_section(records: Sequence[Record], paper: str) -> str:
 def _table(
     head: Sequence[str], rows: Sequence[Sequence[str]], note: str, records: Sequence[Record]
 ) -> list[str]:
-    """Write a table with its notes, as lines of Markdown."""
+    """Write a table and its notes."""
     return [
         *markdown_table(head, rows),
         '',

@@ -1,4 +1,4 @@
-"""Write the page in ``docs/results`` that shows the benchmarks of a paper."""
+"""Write the benchmarks kept beside a paper's results as a page of ``docs/results``."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,14 +59,14 @@ _MEMORY: Columns = (
 
 
 def speed_section(folder: Union[str, Path]) -> list[str]:
-    """Write the tables, as lines of Markdown; empty if nothing was measured.
+    """Return the lines of the tables, none where nothing was measured.
 
     Args:
-        folder: ``configs/<paper>``. Its ``results/benchmark_*.json`` are read, which
-            ``tools/benchmark.py --out`` writes.
+        folder: ``configs/<paper>``; reads ``results/benchmark_*.json``, as
+            ``tools/benchmark.py --out`` writes them.
 
     Raises:
-        ValueError: If a file lacks what that tool writes.
+        ValueError: If a file is something else.
     """
     lines: list[str] = []
     for path in _files(folder):
@@ -82,7 +82,7 @@ def speed_section(folder: Union[str, Path]) -> list[str]:
 
 
 def speed_lines(folder: Union[str, Path]) -> list[str]:
-    """Write the link from the card to the page of the benchmarks; empty if there are none."""
+    """What a card says of the benchmarks, which have a page of their own."""
     count = sum(len(read_json(path)['cases']) for path in _files(folder))
     if not count:
         return []
@@ -90,12 +90,12 @@ def speed_lines(folder: Union[str, Path]) -> list[str]:
 
 
 def page_name(folder: Union[str, Path]) -> str:
-    """Name the page of a paper's benchmarks."""
+    """Name of the page of a paper's benchmarks."""
     return f'{Path(folder).resolve().name}_speed.md'
 
 
 def speed_page(folder: Union[str, Path]) -> str:
-    """Write the page of a paper's benchmarks; empty if nothing was measured."""
+    """Write the page of a paper's benchmarks, empty where nothing was measured."""
     lines = speed_section(folder)
     title = f'# Speed and memory: configs/{Path(folder).resolve().name}'
     return '\n'.join([title, '', *lines]).rstrip() + '\n' if lines else ''

@@ -1,4 +1,4 @@
-"""Show a paper's tables on its card, from the JSON that ``tools/table.py --write`` writes."""
+"""A printed table on a card, a line a row, from the JSON that ``tools/table.py --write`` keeps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,21 +11,20 @@ from ..tables.values import COUNTS
 
 
 def tables_section(folder: PathLike) -> list[str]:
-    """Write all tables that are kept, as lines of Markdown; empty if there are none.
+    """Lines of a card with the tables that were written, none if there are none.
 
     Args:
         folder: ``configs/<paper>``.
     """
     lines: list[str] = []
     for path in sorted((Path(folder) / 'results').glob(TABLE_FILES)):
-        # a remark on several tables is written below the first only; rows belong to their table
-        lines += [line for line in table_lines(read_json(path))
-                  if line[:1] in ('', '|') or line not in lines]  # fmt: skip
+        # what holds for several tables is said below the first
+        lines += [line for line in table_lines(read_json(path)) if not line or line not in lines]
     return [line for line, before in zip(lines, ['', *lines]) if line or before]
 
 
 def table_lines(data: Mapping[str, Any]) -> list[str]:
-    """Write a table with one line per row: the paper's score, ours, and the verdict.
+    """Write a table with one line a row: the paper's score, ours, and what to make of it.
 
     Args:
         data: From :func:`~..tables.text.as_data`.
@@ -47,12 +46,12 @@ def table_lines(data: Mapping[str, Any]) -> list[str]:
 
 
 def _shared(data: Mapping[str, Any]) -> str:
-    """Write the facts that all rows share; those that differ by run are in ``results.csv``."""
+    """The facts that all rows share; what differs from run to run is in ``results.csv``."""
     return '; '.join(facts_lines(data, shared_only=True))
 
 
 def _cells(row: Mapping[str, Any], metrics: list[str], printed: bool) -> list[str]:
-    """Write the cells of one row."""
+    """Cells of one row."""
     lines = {line['metric']: line for line in row['lines']}
     cells = [row['label'] + (' *' if row['starred'] else '')]
     verdicts: list[str] = []

@@ -43,10 +43,10 @@ class ToLabel:
         return [stem_below(path, self.folder, suffixes) for path in self.paths]
 
 
-def find_unlabelled(
+def waiting_images(
     data: DataFile, *, folder: Optional[PathLike] = None, listed: Optional[PathLike] = None
 ) -> ToLabel:
-    """List the images of a folder that have no mask in the training split.
+    """List the images of a folder that have no mask in the training split; there may be none.
 
     Args:
         data: The data set.
@@ -55,7 +55,6 @@ def find_unlabelled(
 
     Raises:
         FileNotFoundError: If there is no such folder, or the list names what is not in it.
-        ValueError: If no image waits for labels.
     """
     where = data.part(_PART)
     place = Path(folder) if folder is not None else data.root / where['images']
@@ -68,9 +67,23 @@ def find_unlabelled(
     if absent:
         raise FileNotFoundError(f'{listed} names {count_names("images", absent)} not in {place}')
     waiting = [images[stem] for stem in dict.fromkeys(stems) if stem not in masks]
-    if not waiting:
-        raise ValueError(f'{place}: no image waits for labels, all {len(stems)} have masks')
     return ToLabel(place, tuple(Path(p).relative_to(place).as_posix() for p in waiting))
+
+
+def find_unlabelled(
+    data: DataFile, *, folder: Optional[PathLike] = None, listed: Optional[PathLike] = None
+) -> ToLabel:
+    """List the images of a folder that have no mask, as :func:`waiting_images` does.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or the list names what is not in it.
+        ValueError: If no image waits for labels.
+    """
+    found = waiting_images(data, folder=folder, listed=listed)
+    if not found.names:
+        where = listed if listed is not None else found.folder
+        raise ValueError(f'{where}: no image waits for labels, all have masks')
+    return found
 
 
 def without_predictions(images: ToLabel) -> Iterator[Predicted]:
@@ -88,6 +101,7 @@ def export_project(
     kind: str = 'label-studio',
     version: str = '',
     root: Optional[PathLike] = None,
+    back: Optional[str] = None,
 ) -> list[str]:
     """Write what a labelling tool imports.
 
@@ -99,6 +113,7 @@ def export_project(
         kind: Of ``FORMATS``.
         version: Name of the model that predicted.
         root: Folder that Label Studio serves; without it that of the images.
+        back: Command that takes finished masks back; without it that of ``tools/label.py``.
 
     Returns:
         What to tell the user.
@@ -108,15 +123,16 @@ def export_project(
     """
     check_choice('--to', kind, FORMATS)
     out, names = Path(out), LabelNames.of(data)
+    back = back or f'{command("label")} import {shlex.quote(str(short_path(data.path)))} FILE'
     if kind == 'cvat':
         number = write_images(out / 'annotations.xml', predicted, names)
-        return _steps_of_cvat(number, images, out, data)
+        return _steps_of_cvat(number, images, out, back)
     served = Path(root) if root is not None else images.folder
     prefix = _below(images.folder, served)
     write_bytes(out / 'interface.xml', interface(names).encode())
     tasks = (make_task(image, names, prefix=prefix, version=version) for image in predicted)
     number = write_tasks(out / 'tasks.json', tasks)
-    return _steps_of_label_studio(number, served, out, data)
+    return _steps_of_label_studio(number, served, out, back)
 
 
 def _below(folder: Path, root: Path) -> str:
@@ -126,7 +142,7 @@ def _below(folder: Path, root: Path) -> str:
     return '' if inner == '.' else inner
 
 
-def _steps_of_label_studio(number: int, root: Path, out: Path, data: DataFile) -> list[str]:
+def _steps_of_label_studio(number: int, root: Path, out: Path, back: str) -> list[str]:
     place = shlex.quote(str(root.resolve()))
     return [
         f'{number} tasks: {short_path(out / "tasks.json")}',
@@ -134,18 +150,16 @@ def _steps_of_label_studio(number: int, root: Path, out: Path, data: DataFile) -
         f'LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={place} label-studio start',
         f'in a new project: paste {short_path(out / "interface.xml")} as labelling interface, add '
         'local files as source storage, import the tasks',
-        f'when done, export as JSON: {command("label")} import '
-        f'{shlex.quote(str(short_path(data.path)))} FILE.json',
+        f'when done, export as JSON: {back}',
     ]
 
 
-def _steps_of_cvat(number: int, images: ToLabel, out: Path, data: DataFile) -> list[str]:
+def _steps_of_cvat(number: int, images: ToLabel, out: Path, back: str) -> list[str]:
     return [
         f'{number} images: {short_path(out / "annotations.xml")}',
         f'in a new task with these labels: upload the images of {short_path(images.folder)}, then '
         'the file as annotations, "CVAT 1.1"',
-        f'when done, export as "CVAT for images 1.1": {command("label")} import '
-        f'{shlex.quote(str(short_path(data.path)))} FILE.zip',
+        f'when done, export as "CVAT for images 1.1": {back}',
     ]
 
 

@@ -15,19 +15,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from mmengine.config import Config
-
 from ...core.files import write_lines
 from ...core.locks import locked
 from ...datasets.folder import read_list
-from ..run.config import load_config
 from ..run.folder import RunFolder
-from ..run.launch import Launch, option_arguments
+from ..run.launch import Launch
 from ..run.load import load_model
 from .candidates import Candidates
 from .plan import Plan, keep_plan
 from .pool import ScorePool, without_labels
 from .select import choose
+from .steps import Steps
 from .strategies import STRATEGIES, Strategy
 from .subset import Pool, write_subset
 
@@ -100,6 +98,13 @@ class Rounds:
     def names(self) -> list[str]:
         """All that labels could be asked for."""
         return self.pool.names()
+
+    @cached_property
+    def steps(self) -> Steps:
+        """How a round is trained and tested."""
+        plan = self.plan
+        flags = tuple(f'--{flag}' for flag in ('amp', 'deterministic') if getattr(plan, flag))
+        return Steps(plan.config, self.launch, plan.options, self.options, flags)
 
     def run(self) -> list[Failed]:
         """Run what is not finished; a round that fails ends its strategy, the others go on.
@@ -193,50 +198,8 @@ class Rounds:
 
     def _run_round(self, one: Round, before: Optional[Round]) -> Optional[Failed]:
         """Train and test a round, as far as it is not done."""
-        folder = one.run
-        if is_finished(folder):
-            print(f'{one.title}: finished already, see {folder.path}', flush=True)
-            return None
-        shared = ['--work-dir', str(folder.path), '--dataset', str(one.data_file)]
-        if not folder.is_trained(self._config_of(one)):
-            resumed, log = folder.resumable().path, folder.log_file('train')
-            words = [*shared, *self._training(one, before, resumed is not None)]
-            command = self.launch.command('train', self.plan.config, *words)
-            note = '' if resumed is None else f' from {resumed.name}'
-            if self.launch.run(command, f'{one.title}: train{note}', log) != 0:
-                return Failed(one, 'train', log)
-        words = [str(folder.last_checkpoint()), *shared, *option_arguments(self.plan.options)]
-        command, log = (
-            self.launch.command('test', self.plan.config, *words),
-            folder.log_file('test'),
-        )
-        if self.launch.run(command, f'{one.title}: test', log) != 0:
-            return Failed(one, 'test', log)
-        return None
-
-    def _training(self, one: Round, before: Optional[Round], resume: bool) -> list[str]:
-        options = list(self.plan.options)
-        if resume:  # mmengine would resume from load_from, which is where the training started
-            options.append('load_from=None')
-        elif self.plan.warm_start and before is not None:
-            options.append(f'load_from={before.run.last_checkpoint()}')
-        flags = [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(self.plan, flag)]
-        flags += ['--resume'] if resume else []
-        return ['--seed', str(one.seed), *flags, *option_arguments(options)]
-
-    def _config_of(self, one: Round) -> Config:
-        return load_config(
-            self.plan.config,
-            options=self.options,
-            work_dir=one.run.path,
-            dataset=one.data_file,
-        )
-
-
-def is_finished(folder: RunFolder) -> bool:
-    """Whether a round was tested with its last checkpoint."""
-    tested = folder.tested_with()
-    try:
-        return tested is not None and tested == folder.last_checkpoint().name
-    except FileNotFoundError:  # the weights were deleted to save space: the results still hold
-        return tested is not None
+        start = None
+        if self.plan.warm_start and before is not None:
+            start = before.run.last_checkpoint()
+        problem = self.steps.run(one.run, one.data_file, one.title, seed=one.seed, start=start)
+        return None if problem is None else Failed(one, *problem)

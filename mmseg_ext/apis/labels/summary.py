@@ -9,7 +9,8 @@ from ...core.files import write_json
 from ...evaluation.summary import score_text
 from .curve import area, compare, verdict
 from .plan import Plan
-from .rounds import Round, is_finished, rounds_of
+from .rounds import Round, rounds_of
+from .steps import is_finished
 
 SUMMARY = 'active_learning.json'
 

@@ -1,0 +1,45 @@
+"""Masks that people have finished go into the data set, which is checked then."""
+
+from collections.abc import Sequence
+
+from ...core.files import PathLike
+from ...core.words import count_names
+from ..userdata.checks.check import check_data
+from ..userdata.checks.text import as_text
+from ..userdata.read import read_data_file
+from .merge import merge_masks
+from .project import read_finished
+
+
+def take_back(
+    dataset: PathLike, finished: PathLike, images: Sequence[PathLike] = ()
+) -> tuple[list[str], int]:
+    """Put finished masks into the training split, check the data set, and print what happened.
+
+    Masks that are there already are found and left alone, so that a call can be repeated.
+
+    Args:
+        dataset: Data set file.
+        finished: What the labelling tool exported.
+        images: Folders of labelled images that are to be copied into the data set.
+
+    Returns:
+        Names of the finished images, as the tool has them, and the number of errors of the data
+        set.
+
+    Raises:
+        FileNotFoundError: If a file or image is absent.
+        ValueError: If nothing is finished, or a mask does not fit; nothing is written then.
+    """
+    data = read_data_file(dataset)
+    found = read_finished(finished, data)
+    if not found.finished:
+        raise ValueError(
+            f'{finished}: nothing is painted in its {len(found.waiting)} images: nothing done'
+        )
+    print('\n'.join(merge_masks(data, found.finished, images=images).lines()))
+    if found.waiting:
+        print(count_names('images have no labels yet', found.waiting))
+    report = check_data(dataset)
+    print(as_text(report), flush=True)
+    return [one.name for one in found.finished], len(report.errors)
