@@ -3,8 +3,10 @@
 torch's processes wait for each other in every step. A wait has a limit of ten minutes, which
 ``MMSEG_EXT_TIMEOUT`` (seconds) or ``env_cfg.dist_cfg.timeout`` of the config changes. Work of a
 single process, such as adding up scores, must not take longer. At the limit, or if a connection
-breaks, each remaining process signs a shared list. A process that has not signed is named, and
-asked to end if it runs on the same machine. Under NCCL, torch itself ends the process at the limit.
+breaks, each remaining process signs a list in torch's store. The first that has waited long enough
+writes down who did not sign, and all others take its word. The lowest rank that signed names those
+processes, once all have read it; they are asked to end, each by a process of its own machine. Under
+NCCL, torch itself ends the process at the limit.
 """
 
 import contextlib
@@ -25,6 +27,8 @@ from ..core import signals
 TIMEOUT_S = 600
 VARIABLE = 'MMSEG_EXT_TIMEOUT'
 _SIGNING_S = 3.0  # processes notice a loss at about the same time
+_READING_S = 10.0  # longest wait for a process that signed, but has not read who did not
+_UNSIGNED = 'mmseg_ext/unsigned'
 _SIGNS = (
     'timed out',
     'socket timeout',
@@ -105,12 +109,18 @@ def _meet() -> list[str]:
 
 def _tell(places: list[str], limit: timedelta, error: RuntimeError) -> None:
     rank, missing = distributed.get_rank(), _missing()
-    for lost in missing:
-        _end(places[lost] if places else '')
-    present = [r for r in range(distributed.get_world_size()) if r not in missing]
-    if signals.requested() or rank != min(present, default=-1):
+    if missing is None or rank in missing:
         raise SystemExit(1) from error
-    raise LostProcessError(_message(missing, limit)) from error
+    present = _present(missing)
+    _end_neighbours(places, missing, present)
+    if rank == present[0]:
+        raise LostProcessError(_message(missing, limit)) from error
+    time.sleep(_SIGNING_S)  # torchrun ends all with the first that ends, and one has yet to speak
+    raise SystemExit(1) from error
+
+
+def _present(missing: list[int]) -> list[int]:
+    return [rank for rank in range(distributed.get_world_size()) if rank not in missing]
 
 
 def _message(missing: list[int], limit: timedelta) -> str:
@@ -125,50 +135,79 @@ def _message(missing: list[int], limit: timedelta) -> str:
     )
 
 
-def _missing() -> list[int]:
-    """Return the ranks that do not sign the list in time."""
-    found: list[list[int]] = []
+def _missing() -> Optional[list[int]]:
+    """Return the ranks that did not sign the list, ``None`` if this process was asked to end."""
+    found: list[Optional[list[int]]] = []
     # in a thread, because a list kept by a stopped process never answers
     thread = threading.Thread(target=_sign, args=(found,), daemon=True)
     thread.start()
     thread.join(2 * _SIGNING_S)
     if found:
+        thread.join(_READING_S)
         return found[0]
+    if signals.requested():
+        return None
     return [0] if distributed.get_rank() else []  # rank 0 keeps the list
 
 
-def _sign(found: list[list[int]]) -> None:
-    """Sign the list, wait for the others, mark the rest as lost and add them to ``found``."""
+def _sign(found: list[Optional[list[int]]]) -> None:
+    """Sign the list, and add those who did not to ``found``.
+
+    The process that will speak waits until the others have read the same. They lose the list with
+    rank 0, and would name rank 0 if it ended before that.
+    """
     with contextlib.suppress(RuntimeError):  # the list ends with the process that kept it
-        found.append(_struck_off())
+        store, rank = _get_default_store(), distributed.get_rank()
+        missing = _agree_on_missing(store, rank, distributed.get_world_size())
+        found.append(missing)
+        store.set(_key('read', rank), '1')
+        if missing is None or rank != min(_present(missing), default=-1):
+            return
+        while not store.check([_key('read', other) for other in _present(missing)]):
+            time.sleep(0.05)
 
 
-def _struck_off() -> list[int]:
-    store, rank, world = _get_default_store(), distributed.get_rank(), distributed.get_world_size()
+def _agree_on_missing(store: Any, rank: int, world: int) -> Optional[list[int]]:
+    """Sign the list, and return who did not, the same in all processes.
+
+    Returns:
+        Ranks, or ``None`` if this process was asked to end before the others agreed.
+    """
     store.set(_key('left', rank), '1')
     end = time.monotonic() + _SIGNING_S
     missing = _unsigned(store, world)
-    while missing and time.monotonic() < end and not signals.requested():
+    while missing and time.monotonic() < end and not store.check([_UNSIGNED]):
+        if signals.requested():
+            return None
         time.sleep(0.05)
         missing = _unsigned(store, world)
-    for lost in missing:
-        store.set(_key('lost', lost), '1')  # it may still sign later, which is too late
-    return [r for r in range(world) if store.check([_key('lost', r)])]
+    own = ' '.join(['ranks', *map(str, missing)])  # never empty, which would mean not written
+    agreed = store.compare_set(_UNSIGNED, '', own).decode()  # writes the first one only
+    return [int(other) for other in agreed.split()[1:]]
 
 
 def _unsigned(store: Any, world: int) -> list[int]:
-    """Return the ranks that neither signed the list nor were marked as lost."""
-    return [
-        rank
-        for rank in range(world)
-        if not store.check([_key('left', rank)]) and not store.check([_key('lost', rank)])
-    ]
+    return [rank for rank in range(world) if not store.check([_key('left', rank)])]
+
+
+def _end_neighbours(places: list[str], missing: list[int], present: list[int]) -> None:
+    """Ask the missing processes of this machine to end, if this is its first that remains.
+
+    Only one process asks: a second request would end a process in the middle of its saving.
+    """
+    here = [rank for rank in present if places and _host(places[rank]) == socket.gethostname()]
+    if here and distributed.get_rank() == here[0]:
+        for lost in missing:
+            _end(places[lost])
+
+
+def _host(place: str) -> str:
+    return place.partition(' ')[2]
 
 
 def _end(place: str) -> None:
     """Ask a process on this machine to end, and continue it for that if it is stopped."""
-    pid, _, host = place.partition(' ')
-    if host == socket.gethostname():
+    if _host(place) == socket.gethostname():
         for number in (signal.SIGTERM, signal.SIGCONT):
             with contextlib.suppress(OSError):
-                os.kill(int(pid), number)
+                os.kill(int(place.split()[0]), number)

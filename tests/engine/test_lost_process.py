@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from torch import distributed
 
 from mmseg_ext.apis.run import options
 from mmseg_ext.apis.run.options import use_launcher
+from mmseg_ext.engine import lost_process
 from mmseg_ext.engine.distributed import start_cpu_group
 from mmseg_ext.engine.lost_process import VARIABLE, named, waiting_time
 
@@ -22,14 +24,13 @@ LOSE = """
 import os
 import signal
 import sys
+import time
 import torch
 from mmseg_ext.engine.lost_process import LostProcessError, named
-def ask(*_):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # each of the others asks
-    sys.exit('asked')
-
-
-signal.signal(signal.SIGTERM, ask)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit('asked'))
+sleep = time.sleep
+if rank == {slow}:  # sees the list when all others have
+    time.sleep = lambda seconds: sleep(max(seconds, 3.5))
 try:
     with named(timedelta(seconds=2)):
         distributed.barrier()
@@ -44,9 +45,9 @@ except SystemExit as error:
 """
 
 
-@pytest.mark.parametrize('lost, count', [(1, 2), (2, 3), (0, 2)])
-def test_a_stopped_process_ends_the_others_and_is_named(lost, count, two_ranks):
-    code = LOSE.format(lost=lost, fate='os.kill(os.getpid(), signal.SIGSTOP)')
+@pytest.mark.parametrize('lost, count, slow', [(1, 2, None), (2, 3, 1), (0, 2, None)])
+def test_a_stopped_process_ends_the_others_and_is_named(lost, count, slow, two_ranks):
+    code = LOSE.format(lost=lost, slow=slow, fate='os.kill(os.getpid(), signal.SIGSTOP)')
     texts = two_ranks(code, count, limit=2)
     told = 1 if lost == 0 else 0  # the first of those that are left
     expected = rf'process {lost} \(of {count}, from 0\) does not answer: .* wait 2 s .*--resume'
@@ -56,9 +57,58 @@ def test_a_stopped_process_ends_the_others_and_is_named(lost, count, two_ranks):
 
 
 def test_a_process_that_went_is_named_at_once(two_ranks):
-    code = LOSE.format(lost=1, fate="print('went', flush=True); os._exit(0)")
+    code = LOSE.format(lost=1, slow=None, fate="print('went', flush=True); os._exit(0)")
     texts = two_ranks(code, limit=600)
     assert texts[1] == 'went\n' and texts[0].startswith('process 1 (of 2, from 0) does not answer')
+
+
+@pytest.fixture
+def three(monkeypatch):
+    """Three processes with one list, each of them this one in turn; waiting is short."""
+    store = distributed.HashStore()
+    monkeypatch.setattr(lost_process, '_SIGNING_S', 0.2)
+    monkeypatch.setattr(lost_process, '_get_default_store', lambda: store)
+    monkeypatch.setattr(distributed, 'get_world_size', lambda: 3)
+
+    def become(rank):
+        monkeypatch.setattr(distributed, 'get_rank', lambda: rank)
+
+    return become
+
+
+def test_what_was_written_first_counts_for_those_who_sign_later(three):
+    agree = lost_process._agree_on_missing
+    store = lost_process._get_default_store()
+    assert agree(store, 1, 3) == [0, 2]
+    assert agree(store, 0, 3) == [0, 2] == agree(store, 2, 3)
+
+
+def test_nobody_is_missing_once_all_have_signed(three):
+    store = lost_process._get_default_store()
+    store.set('mmseg_ext/left/0', '1')
+    store.set('mmseg_ext/left/1', '1')
+    agree = lost_process._agree_on_missing
+    assert agree(store, 2, 3) == [] == agree(store, 0, 3)
+
+
+def test_who_was_asked_to_end_neither_speaks_nor_ends_others(three, monkeypatch):
+    three(0)
+    monkeypatch.setattr(lost_process.signals, 'requested', lambda: signal.SIGTERM)
+    monkeypatch.setattr(lost_process, '_end', lambda place: pytest.fail('ended'))
+    with pytest.raises(SystemExit, match='^1$'):
+        lost_process._tell(['1 here'] * 3, timedelta(seconds=2), RuntimeError('timed out'))
+    assert not lost_process._get_default_store().check(['mmseg_ext/unsigned'])
+
+
+def test_one_process_of_each_machine_ends_its_neighbours(three, monkeypatch):
+    ended, places = [], ['10 a', '11 b', '12 b', '13 b']
+    monkeypatch.setattr(lost_process, '_end', ended.append)
+    for here, rank, expected in (('a', 0, 1), ('b', 1, 1), ('b', 2, 0)):
+        three(rank)
+        monkeypatch.setattr(socket, 'gethostname', lambda here=here: here)
+        lost_process._end_neighbours(places, [3], [0, 1, 2])
+        assert ended == ['13 b'] * expected  # which is left alone from another machine
+        ended.clear()
 
 
 def test_other_errors_are_left_alone():
