@@ -18,7 +18,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint',
         nargs='?',
-        help='default: the best, else the last, in the work dir; with --fold the last',
+        help='default: the best, else the last, in the work dir; with --fold, and of a '
+        'semi-supervised run, the last',
     )
     parser.add_argument('--work-dir', help='folder for results.json and per_image.npz')
     parser.add_argument('--out', help='folder for predicted masks')

@@ -12,6 +12,8 @@ Color = tuple[int, int, int]  # red, green, blue, 0 to 255 each
 # ``gt_sem_seg`` at pixels of the image; any other value there was added by padding.
 UNLABELLED = 'unlabelled'
 VALID = 1
+# Key in a prediction's meta data: the least probability of a pseudo label.
+PSEUDO_THRESHOLD = 'pseudo_threshold'
 
 T = TypeVar('T')
 

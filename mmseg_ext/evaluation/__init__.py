@@ -2,7 +2,14 @@
 
 from .boundary_f1_metric import BoundaryF1Metric
 from .calibration_metric import CalibrationMetric
+from .pseudo_label_metric import PseudoLabelMetric
 from .seg_metric import SegMetric
 from .surface_metric import SurfaceMetric
 
-__all__ = ['BoundaryF1Metric', 'CalibrationMetric', 'SegMetric', 'SurfaceMetric']
+__all__ = [
+    'BoundaryF1Metric',
+    'CalibrationMetric',
+    'PseudoLabelMetric',
+    'SegMetric',
+    'SurfaceMetric',
+]

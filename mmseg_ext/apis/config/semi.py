@@ -5,9 +5,11 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from ...datasets.unlabelled import unlabelled_pipeline
+from .metrics import metrics_of
 from .pipelines import pipeline_of, reads_labels
 
 _WRAPPER, _HOOK, _CONSTRUCTOR = 'SemiSegmentor', 'EMATeacherHook', 'SemiOptimWrapperConstructor'
+_QUALITY = ('CalibrationMetric', 'PseudoLabelMetric')  # in each validation
 _OF_MODEL = ('type', 'segmentor', 'data_preprocessor')
 
 
@@ -55,6 +57,8 @@ def take_apart(cfg: Config) -> Optional[dict]:
     loader.sampler = dict(type='InfiniteSampler' if endless else 'DefaultSampler', shuffle=True)
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.type != _HOOK]
     cfg.optim_wrapper.pop('constructor', None)
+    if cfg.get('val_evaluator'):
+        cfg.val_evaluator = [one for one in metrics_of(cfg, 'val') if one['type'] not in _QUALITY]
     cfg.pop('unlabelled_pipeline', None)  # a variable of the file
     return settings
 
@@ -78,6 +82,15 @@ def join_unlabelled(
     cfg.optim_wrapper.setdefault('constructor', _CONSTRUCTOR)
     hooks = [hook for old in cfg.get('custom_hooks') or [] for hook in _moved(old, settings)]
     cfg.custom_hooks = [*hooks, dict(type=_HOOK)]
+    _measure_labels(cfg)
+
+
+def _measure_labels(cfg: Config) -> None:
+    """Let each validation measure pseudo labels and calibration, beside its scores."""
+    metrics = metrics_of(cfg, 'val')
+    missing = set(_QUALITY) - {one['type'] for one in metrics}
+    if metrics:
+        cfg.val_evaluator = [*metrics, *(dict(type=k) for k in _QUALITY if k in missing)]
 
 
 def _num_views(settings: dict) -> int:

@@ -5,6 +5,7 @@ Rows are named by letters, because their labels would not fit. The page explains
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Optional
 
 import numpy as np
@@ -15,6 +16,7 @@ COLORS = ('#1b6ca8', '#c2570c', '#3f7f3f', '#7b4ea3', '#a8323e', '#127a7a', '#7d
 _LINES = ('-', '--', ':', '-.')
 _SIZE = (4.0, 2.9)
 
+RowCurves = Mapping[int, Sequence[Curve]]  # of the runs of each row, by the row's place
 Marked = Sequence[tuple[int, float, Optional[float], Optional[float]]]  # row, value, low, high
 
 
@@ -112,7 +114,11 @@ def _use_log(axes: Any, span: float) -> None:
 
 
 def draw_row_curves(
-    curves: Mapping[int, Sequence[Curve]], *, ylabel: str, baseline: Optional[float] = None
+    curves: RowCurves,
+    *,
+    ylabel: str,
+    baseline: Optional[float] = None,
+    pale: RowCurves = MappingProxyType({}),
 ) -> bytes:
     """Draw one curve per run, with one color and line style per row.
 
@@ -120,33 +126,50 @@ def draw_row_curves(
         curves: Curves of the runs of each row, by the row's place.
         ylabel: Label of the vertical axis, with its unit. The axis starts at zero.
         baseline: Score of one class everywhere, drawn as a dashed line.
+        pale: Further curves, drawn pale and without dots.
 
     Returns:
         An SVG file.
     """
     with _axes() as axes:
+        for row, runs in pale.items():
+            _plot_runs(axes, row, runs, alpha=0.45, label=None if row in curves else letter(row))
         for row, runs in curves.items():
-            for place, curve in enumerate(runs):
-                steps = sorted(curve)
-                axes.plot(
-                    steps,
-                    [curve[step] for step in steps],
-                    color=color(row),
-                    linestyle=_line(row),
-                    linewidth=1.3 if len(runs) == 1 else 0.9,
-                    marker='o' if len(steps) < 12 else None,
-                    markersize=3,
-                    label=None if place else letter(row),
-                )
+            _plot_runs(axes, row, runs, label=letter(row), dots=True)
         axes.set_xlabel('iteration')
         axes.set_ylabel(ylabel)
         axes.set_ylim(bottom=0)
         if baseline is not None:
+            start = min(min(curve) for runs in curves.values() for curve in runs)
             axes.axhline(baseline, color='#777777', linestyle='--', linewidth=1)
-            axes.annotate('one class everywhere', (steps[0], baseline), fontsize=8, va='bottom')
-        if len(curves) > 1:
-            axes.legend(fontsize=8, ncols=1 + (len(curves) - 1) // 4)
+            axes.annotate('one class everywhere', (start, baseline), fontsize=8, va='bottom')
+        if len({*curves, *pale}) > 1:
+            axes.legend(fontsize=8, ncols=1 + (len({*curves, *pale}) - 1) // 4)
         return save_figure(axes.figure)
+
+
+def _plot_runs(
+    axes: Any,
+    row: int,
+    runs: Sequence[Curve],
+    *,
+    label: Optional[str],
+    dots: bool = False,
+    alpha: float = 1.0,
+) -> None:
+    for place, curve in enumerate(runs):
+        steps = sorted(curve)
+        axes.plot(
+            steps,
+            [curve[step] for step in steps],
+            color=color(row),
+            linestyle=_line(row),
+            linewidth=1.3 if len(runs) == 1 else 0.9,
+            marker='o' if dots and len(steps) < 12 else None,
+            markersize=3,
+            alpha=alpha,
+            label=None if place else label,
+        )
 
 
 def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:

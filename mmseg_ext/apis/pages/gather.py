@@ -252,10 +252,14 @@ def _calibrate(data: RowData) -> None:
         return  # counted with different numbers of bins
     sums = [np.sum([part for part in parts if part is not None], 0) for parts in found]
     data.histogram = np.sum(sums, 0)
-    data.ece = _mean([plain_score(float(calibration_error(part))) for part in sums])
+    errors = [plain_score(float(calibration_error(part))) for part in sums]
+    data.ece = data.metrics['ECE'] = _mean(errors)
+    if len(errors) > 1 and data.ece is not None:
+        data.sds['ECE'] = float(np.std([error for error in errors if error is not None], ddof=1))
     kept = [counts.histograms for counts in data.counts if counts.histograms is not None]
     if kept and len(kept) == len(data.replicas):
         data.ece_interval = calibration_interval(np.concatenate(kept, -1), data.counts[0].groups)
+    data.intervals['ECE'] = data.ece_interval
 
 
 def _histogram(run: RunFiles) -> Optional[np.ndarray]:

@@ -20,8 +20,9 @@ from . import class_sections, run_sections, score_sections
 from .examples import shared_examples
 from .facts import CONSTANT, find_baselines, training_note
 from .gather import RowData, TableRow, find_baseline, read_rows
+from .pseudo_labels import pseudo_labels
 
-SHOWN = ('mIoU', 'mDice', 'mPA', 'mPrecision', 'mF1', 'aAcc', 'FWIoU')
+SHOWN = ('mIoU', 'ECE', 'mDice', 'mPA', 'mPrecision', 'mF1', 'aAcc', 'FWIoU')
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ def _sections(
         class_sections.classes(rows, dict(zip(first.classes, palette))),
         run_sections.examples(shared, rows, first.classes, palette) if len(rows) > 1 else None,
         class_sections.calibration(rows),
+        pseudo_labels(rows),
         run_sections.training(rows, baselines.get(CONSTANT)),
         class_sections.confusions(rows, base),
         run_sections.runs(rows),

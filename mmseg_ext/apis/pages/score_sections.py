@@ -34,6 +34,7 @@ Figure = tuple[Picture, str]
 
 _NAMES = {
     'mIoU': 'mean IoU',
+    'ECE': 'calibration error',
     'aAcc': 'pixels right',
     'mPA': 'mean class accuracy',
     'mPrecision': 'mean precision',

@@ -13,7 +13,7 @@ from ...engine import lost_process
 from ..config.classes import check_num_classes
 from ..config.metrics import metrics_of
 from ..config.packages import check_packages
-from ..config.semi import use_plain
+from ..config.semi import is_semi, use_plain
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained
 from .folder import RunFolder
@@ -42,7 +42,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     Args:
         cfg: From :func:`load_config`.
         checkpoint: Checkpoint to test. ``None`` takes the best one in ``cfg.work_dir``, or the last
-            one if there is no best one.
+            one if there is no best one; of a semi-supervised run always the last one.
 
     Returns:
         The scores from the evaluator, in per cent.
@@ -52,7 +52,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         ValueError: If the checkpoint belongs to another model.
     """
     folder = RunFolder.of(cfg)
-    cfg.load_from = str(checkpoint or folder.best_or_last())
+    cfg.load_from = str(checkpoint or _reported(folder, cfg))
     cfg.resume = False
     use_plain(cfg)
     check_packages(cfg.model)
@@ -83,6 +83,17 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
                 intervals=_intervals(runner),
             )
     return metrics
+
+
+def _reported(folder: RunFolder, cfg: Config) -> Path:
+    """Choose the checkpoint whose scores are reported.
+
+    With few labels, the best one on validation images owes too much to chance, or to labels that
+    are more than the training has.
+    """
+    trained = folder.training_config(Path(cfg.filename).stem if cfg.filename else None)
+    semi = is_semi(cfg.get('model')) or (trained is not None and is_semi(trained.get('model')))
+    return folder.last_checkpoint() if semi else folder.best_or_last()
 
 
 def _check_tested(runner: Runner, cfg: Config) -> None:

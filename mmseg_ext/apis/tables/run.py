@@ -23,6 +23,8 @@ from ..userdata.data import read_user_data
 from .jobs import Job, Settings, make_job
 from .rows import Table
 
+_ECE = 'ECE'  # a score of tools/test.py --calibration only
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -186,7 +188,8 @@ def _run_folds(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
 def _run_single(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
     folder, source = job.folder, job.weights or job.folder
     begun = job.weights is None and folder.is_half_trained(job.cfg)
-    if not begun and is_tested(folder, source, table.protocol.checkpoint):
+    tested = is_tested(folder, source, table.protocol.checkpoint)
+    if not begun and tested and not _lacks_ece(folder, source, table):
         print(f'{job.title}: finished already, see {folder.path}', flush=True)
         return None
     if job.weights is None and not folder.is_trained(job.cfg):
@@ -199,12 +202,23 @@ def _run_single(job: Job, table: Table, settings: Settings) -> Optional[Failure]
     command = [
         *settings.launch.command('test', job.row.path, weights, '--work-dir', folder.path),
         *_dataset(settings),
+        *(['--calibration'] if _ECE in table.metrics else []),
         *option_arguments(job.options),
     ]
     log = folder.log_file('test')
     if settings.launch.run(command, f'{job.title}: test', log) != 0:
         return Failure(job.row.label, job.seed, 'testing', log)
     return None
+
+
+def _lacks_ece(folder: RunFolder, source: RunFolder, table: Table) -> bool:
+    """Whether a test did not count the calibration that the table shows, and could be repeated."""
+    if _ECE not in table.metrics or folder.scores().value(_ECE) is not None:
+        return False
+    try:
+        return tested_checkpoint(source, table.protocol.checkpoint).is_file()
+    except FileNotFoundError:  # weights deleted to save space
+        return False
 
 
 def _train_command(job: Job, settings: Settings, *, resume: bool) -> list[str]:

@@ -33,6 +33,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor
 
+from ...core.labels import PSEUDO_THRESHOLD
 from ...core.words import check_choice
 from ..layers.cutmix import cut_mix, draw_boxes
 from ..losses.consistency import hard_label_loss, soft_target_loss
@@ -62,7 +63,7 @@ class SemiSegmentor(TeacherStudent):
     the student without one, is what is tested. ``EMATeacherHook`` must move the teacher.
     Beside the losses, ``semi.coverage`` is logged, the share of pixels that a pseudo label is taken
     from, and ``semi.precision``, the share of right ones among these, where the unlabelled images
-    have masks in reserve.
+    have masks in reserve. ``PseudoLabelMetric`` measures both on validation images.
 
     Args:
         segmentor: Config of an ``EncoderDecoder`` or of a kind of it.
@@ -147,6 +148,15 @@ class SemiSegmentor(TeacherStudent):
         if self.peer is not None:
             losses.update(add_prefix(self.peer.loss(inputs, data_samples), 'peer'))
         return losses
+
+    def predict(
+        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
+    ) -> list[SegDataSample]:
+        """Predict, and say from which probability on a pixel would be taught from."""
+        found = super().predict(inputs, data_samples)
+        for sample in found:
+            sample.set_metainfo({PSEUDO_THRESHOLD: self.threshold})
+        return found
 
     def unlabelled_loss(self, images: Unlabelled) -> dict[str, Tensor]:
         """Losses of the unlabelled images, coverage and precision of their labels.

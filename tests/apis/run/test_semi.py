@@ -21,6 +21,7 @@ from support.user_folder import TEXT, write_folder
 from mmseg_ext.apis.config.semi import is_semi, plain_model
 from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.load import load_model
 from mmseg_ext.apis.run.network.build import build
 from mmseg_ext.apis.run.semi import use_semi, use_semi_data
@@ -85,6 +86,24 @@ def test_every_method_trains_and_logs_coverage(config, folder, tmp_path, method)
         assert any(not torch.equal(states[0][k], v) for k, v in states[1].items())
 
 
+def test_each_validation_measures_the_pseudo_labels_of_the_segmentors_threshold(
+    config, folder, tmp_path
+):
+    """At 0 every pixel has one, and the right ones are the pixel accuracy; at 1 hardly any has."""
+    options = {'train_cfg.val_interval': 2}
+    found = {}
+    for threshold in (0.0, 1.0):
+        work = tmp_path / str(threshold)
+        training.train(semi(config, folder, work, options=options, threshold=threshold))
+        found[threshold] = [line for line in records(work) if 'mIoU' in line]
+    assert [[line['step'] for line in lines] for lines in found.values()] == [[2, 4]] * 2
+    for line in found[0.0]:
+        assert line['pseudo/coverage'] == 100
+        assert line['pseudo/precision'] == pytest.approx(line['aAcc'], abs=0.01)
+        assert 0 <= line['ECE'] <= 100
+    assert all(line['pseudo/coverage'] < 1 for line in found[1.0])
+
+
 @pytest.fixture(scope='module')
 def trained(config, folder, tmp_path_factory):
     work = tmp_path_factory.mktemp('work')
@@ -110,6 +129,21 @@ def test_a_test_by_the_plain_row_or_by_the_runs_own_config_tests_the_teacher(
         cfg = load_config(path, dataset=data, work_dir=tmp_path / name)
         found.append({k: v for k, v in testing.test(cfg, given).items() if 'time' not in k})
     assert found[0] == found[1] == found[2] and found[0]['mIoU'] > 0
+
+
+def test_what_is_reported_is_the_last_checkpoint(config, folder, trained, tmp_path):
+    work = shutil.copytree(trained, tmp_path / 'work')
+    (best,) = work.glob('best_*.pth')
+    best.rename(best.with_name('best_mIoU_iter_2.pth'))
+    for path, data in ((config, folder / 'mine.yml'), (work / 'tiny.py', None)):
+        testing.test(load_config(path, dataset=data, work_dir=work))
+        results = json.loads((work / 'results.json').read_text())
+        assert results['checkpoint'] == 'iter_4.pth' and results['iterations'] == 4
+    plain = tmp_path / 'plain'
+    plain.mkdir()
+    for path in work.glob('*.pth'):
+        shutil.copy(path, plain)
+    assert testing._reported(RunFolder(plain), load_config(config)).name == 'best_mIoU_iter_2.pth'
 
 
 def test_predicting_loads_the_teacher_into_the_plain_network(config, folder, trained):
@@ -201,6 +235,8 @@ def test_a_semi_supervised_row_follows_a_users_data(config, folder, tmp_path):
     assert others.data_prefix == dict(img_path='images/more')
     assert [step.num_views for step in others.pipeline if step.type == 'StrongView'] == [2]
     assert [hook.type for hook in cfg.custom_hooks].count('EMATeacherHook') == 1
+    kinds = [metric['type'] for metric in cfg.val_evaluator]
+    assert kinds == ['SegMetric', 'CalibrationMetric', 'PseudoLabelMetric']
     (folder / 'none.yml').write_text(TEXT)
     with pytest.raises(ValueError, match='names no unlabelled images'):
         load_config(path, dataset=folder / 'none.yml')

@@ -7,6 +7,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -320,6 +321,26 @@ def test_a_result_of_another_checkpoint_is_tested_again(setup):
     for path in results.parent.glob('*.pth'):  # deleted to save space: the result still holds
         path.unlink()
     assert setup.run('small', seeds=(0,)) == [] and setup.calls() == []
+
+
+def test_a_table_that_shows_the_calibration_error_has_it_counted(setup):
+    """A test without it is repeated, unless its weights were deleted; the last one is tested."""
+    setup.run('small', seeds=(0,))
+    assert '--calibration' not in setup.arguments()[1]
+    table = replace(setup.table('small'), metrics=('mIoU', 'ECE'))
+    table = replace(table, protocol=replace(table.protocol, checkpoint='last'))
+    settings = setup.settings(seeds=(0,))
+    assert run_table(table, settings) == []
+    ((tool, _, *words),) = setup.arguments()
+    assert tool == 'test' and '--calibration' in words and words[1].endswith('/iter_9.pth')
+    path = setup.work / 'small_seed0' / 'results.json'
+    bare = path.read_text()
+    path.write_text(json.dumps(dict(json.loads(bare), calibration=dict(ECE=0.1))))
+    assert run_table(table, settings) == [] and setup.calls() == []
+    path.write_text(bare)
+    for weights in path.parent.glob('*.pth'):
+        weights.unlink()
+    assert run_table(table, settings) == [] and setup.calls() == []
 
 
 def test_gpus_start_every_row_through_torchrun(setup):

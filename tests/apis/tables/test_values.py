@@ -149,6 +149,24 @@ def test_a_difference_is_over_the_runs_that_both_rows_have(table, tmp_path) -> N
     assert value == 63 - 53 and remark.startswith('no seed is shared with the baseline')
 
 
+def test_the_calibration_error_stands_beside_the_scores(table, tmp_path) -> None:
+    """Of four tests one did not count it; per cent, and a difference to the baseline."""
+    rows = []
+    for label, errors in dict(Base=(0.08, 0.12), Better=(0.03,), Odd=(None,)).items():
+        runs = tuple(
+            write_run(tmp_path / f'ece/{label}{seed}', 'ece', seed, dict(mIoU=50),
+                      dict(PAPER, name='Other'), calibration=error and dict(ECE=error))
+            for seed, error in enumerate(errors)
+        )  # fmt: skip
+        rows.append(Row(label, 'ece', path=Path('x.py'), runs=runs))
+    lines = by_row(table_values(replace(table, rows=tuple(rows), metrics=('mIoU', 'ECE'))))
+    assert lines['Base', 'ECE'].values == pytest.approx((8, 12))
+    assert lines['Base', 'ECE'].mean == pytest.approx(10)
+    assert lines['Better', 'ECE'].difference == pytest.approx(3 - 8)  # over the seed of both
+    assert lines['Odd', 'ECE'].mean is None
+    assert lines['Odd', 'ECE'].remark == 'ECE is not in results.json'
+
+
 def test_a_users_data_set_is_other_data_even_before_a_run(table) -> None:
     rows = tuple(replace(row, runs=()) for row in table.rows)
     assert table_values(replace(table, rows=rows)).on_paper_data

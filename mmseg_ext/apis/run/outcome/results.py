@@ -179,7 +179,9 @@ class RunResults:
         return np.asarray(self.confusion, np.int64)
 
     def value(self, metric: str) -> Optional[float]:
-        """Return a score; ``None`` if it is undefined or was not computed."""
+        """Return a score, or ``ECE``; ``None`` if it is undefined or was not computed."""
+        if metric == 'ECE' and metric not in self.metrics:
+            return (self.calibration or {}).get(metric)
         return self.metrics.get(metric, Score(None)).value
 
     def facts(self) -> dict[str, Any]:
