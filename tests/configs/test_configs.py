@@ -17,6 +17,8 @@ from support.paths import ROOT
 from mmseg_ext.apis.config.packages import check_packages
 from mmseg_ext.apis.config.semi import is_semi, plain_model
 from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.tables.jobs import all_options, load_row
+from mmseg_ext.apis.tables.rows import read_tables
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 from mmseg_ext.models.segmentors.semi import METHODS, SemiSegmentor
 
@@ -32,7 +34,10 @@ _loaded = cache(Config.fromfile)  # many tests read all of them
 
 def load(path):
     """A config; of a semi-supervised one the segmentor and the labelled data, and its own model."""
-    cfg = copy.deepcopy(_loaded(path))
+    return _apart(copy.deepcopy(_loaded(path)))
+
+
+def _apart(cfg):
     if is_semi(cfg.model):
         cfg.semi, cfg.model = cfg.model, plain_model(cfg.model)
         cfg.unlabelled = cfg.train_dataloader.dataset.datasets[1]
@@ -202,6 +207,7 @@ TOKENS = {
     'timm': lambda c: c.model.backbone.type == 'TIMMBackbone',
     'xception65': lambda c: c.model.backbone.model_name == 'xception65',
     **{name: lambda c, name=name: _is_method(c, name) for name in METHODS},
+    'semi': lambda c: _is_method(c, 'fixmatch'),  # tables have the others as options of rows
     'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith('/labelled_1_8.txt'),
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
@@ -239,6 +245,15 @@ def test_names_without_a_split_lead_to_those_with_it():
         old = path.parents[1] / 'survey' / f'{path.stem.removesuffix("12aug")}.py'
         with pytest.raises(FileNotFoundError, match=rf'did you mean .*{path.name}'):
             load_config(old)
+
+
+def test_options_of_rows_with_few_labels_are_the_methods():
+    rows = [row for table in read_tables('survey').values() for row in table.rows if row.options]
+    rows = [row for row in rows if row.config.startswith('semi_')]
+    assert len(rows) == 8
+    for row in rows:
+        cfg = _apart(load_row(row, all_options(row, ())))
+        assert _is_method(cfg, row.label.lower().replace(' ', '')), row.label
 
 
 def test_two_files_never_load_to_the_same_config():

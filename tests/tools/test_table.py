@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from PIL import Image
 from support.paths import ROOT
 from support.tiny import write_tiny_config
 from support.tools import load_tool
+from support.user_folder import TEXT, write_folder
 
 CLASSES = ('sky', 'tree', 'road')
 TABLES = """
@@ -207,3 +210,35 @@ def test_a_table_of_folds_through_torchrun(paper, tmp_path, python_tool) -> None
     assert cells[3:5] == [f'{100 * values["mean"]:.2f} ± {100 * values["sd"]:.2f}', '2']
     assert 'torchrun.py --standalone' in done.stdout
     assert 'finished already' in python_tool(*command).stdout
+
+
+@pytest.mark.slow
+def test_few_labels_on_a_users_data(tmp_path, python_tool, monkeypatch) -> None:
+    """Two of the survey's own rows on pictures of a test, each of two iterations."""
+    folder = write_folder(tmp_path / 'user', size=(60, 80))
+    (folder / 'images/more').mkdir()
+    for index in range(4):
+        shutil.copy(folder / f'images/train/{index}.png', folder / f'images/more/m{index}.png')
+    data = folder / 'mine.yml'
+    data.write_text(TEXT + 'unlabelled: {images: images/more}\n')
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/mobilenetv2_os16.py')
+    cfg.model.backbone.pop('init_cfg')
+    state = MODELS.build(cfg.model.backbone).state_dict()
+    names = {f'backbone.{key}': value for key, value in state.items()}
+    torch.save(dict(state_dict=names), tmp_path / 'mobilenet_v2_imagenet.pth')
+    monkeypatch.setenv('MMSEG_EXT_WEIGHTS', str(tmp_path))
+    command = ['tools/table.py', 'survey', 'few-labels-camvid180', '--dataset', data,
+               '--rows', 'supervised,UniMatch', '--work-dirs', tmp_path / 'work', '--seeds', '0',
+               '--cfg-options', 'max_iters=2', 'train_dataloader.num_workers=0']  # fmt: skip
+    done = python_tool(*command, timeout=1800)
+    results = sorted((tmp_path / 'work').glob('*-mine_seed0/results.json'))
+    assert len(results) == 2
+    for path in results:
+        found = json.loads(path.read_text())
+        assert found['dataset']['name'] == 'mine' and found['iterations'] == 2
+        ours = f'{100 * found["metrics"]["mIoU"]["value"]:.2f}'
+        assert re.search(rf'\| mIoU +\| +\| +{ours} ', done.stdout), (path, done.stdout)
+    supervised, unimatch = [(path.parent / 'train.log').read_text() for path in results]
+    told = '4 unlabelled images are also in train'
+    assert told in unimatch and told not in supervised

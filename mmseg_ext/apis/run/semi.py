@@ -1,7 +1,7 @@
 """Train any config also on unlabelled images: ``tools/train.py CONFIG --semi fixmatch``."""
 
 import logging
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -18,9 +18,6 @@ from ..userdata.unlabelled import shared_notes, unlabelled_dataset, unlabelled_i
 def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) -> None:
     """Let a config also train on the unlabelled images of a user's data.
 
-    If images of a split, compared by their pixels, are also among the unlabelled ones, a warning
-    names them.
-
     Args:
         cfg: Config that was already changed for the data; changed in place.
         method: One of ``METHODS``.
@@ -32,14 +29,32 @@ def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) 
         ValueError: If the method or the entry does not exist, or the config does not fit.
     """
     data = read_data_file(dataset)
-    images = unlabelled_images(data)
+    unlabelled_images(data)  # refuses what is not there
+    use_semi(cfg, method, unlabelled_dataset(data, ()), **settings)
+
+
+def tell_unlabelled(cfg: Config, dataset: Optional[PathLike]) -> None:
+    """Log how many unlabelled images of a user's data a config trains on, if it does.
+
+    If images of a split, compared by their pixels, are also among the unlabelled ones, a warning
+    names them.
+
+    Args:
+        cfg: Config that was already changed for the data.
+        dataset: File that describes the user's data; ``None`` logs nothing.
+
+    Raises:
+        FileNotFoundError: If the folder or the list of unlabelled images is absent.
+    """
+    if dataset is None or not is_semi(cfg.model):
+        return
+    data = read_data_file(dataset)
     for note in shared_notes(data):
         print_log(f'{data.name}: {note}', 'current', logging.WARNING)
-    use_semi(cfg, method, unlabelled_dataset(data, ()), **settings)
     counts = cfg.train_dataloader.sampler
     print_log(
-        f'{data.name}: {method}, {len(images)} unlabelled images; a batch is {counts.labelled} '
-        f'labelled and {counts.unlabelled} unlabelled ones',
+        f'{data.name}: {len(unlabelled_images(data))} unlabelled images; a batch is '
+        f'{counts.labelled} labelled and {counts.unlabelled} unlabelled ones',
         'current',
     )
 

@@ -4,6 +4,8 @@ A tested row is skipped, a stopped row resumes from its last checkpoint, and a f
 reported while the others continue. It can be run again at any time.
 """
 
+import contextlib
+import shlex
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,6 +15,7 @@ from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
 from ...core.words import USER_ERRORS, message_of
 from ..config.renamed import today_config
+from ..config.semi import is_semi
 from ..folds.fold import choose_pool
 from ..folds.run import Plan, config_digest, run_folds
 from ..folds.summary import write_summary
@@ -20,8 +23,10 @@ from ..run.folder import RunFolder
 from ..run.launch import option_arguments
 from ..run.outcome.results import RunResults
 from ..userdata.data import read_user_data
-from .jobs import Job, Settings, make_job
-from .rows import Table
+from ..userdata.read import read_data_file
+from ..userdata.unlabelled import unlabelled_images
+from .jobs import Job, Settings, load_row, make_job
+from .rows import Row, Table
 
 _ECE = 'ECE'  # a score of tools/test.py --calibration only
 
@@ -53,11 +58,13 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
 
     Raises:
         FileNotFoundError: If the user's data are not there.
-        ValueError: Before anything runs, if the data do not fit their file, no config can be read
-            for the same reason, or the folder of a row has other contents.
+        ValueError: Before anything runs, if the data do not fit their file, rows need unlabelled
+            images and it names none, no config can be read for the same reason, or the folder of a
+            row has other contents.
     """
     if settings.dataset is not None:
         read_user_data(settings.dataset)  # one message instead of one per row
+        _check_unlabelled(table, settings.dataset)
     jobs, failures = [], []
     for seed in settings.seeds:
         for row in table.rows:
@@ -78,6 +85,23 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
             print(f'{job.title}: {failure.step} failed', flush=True)
             failures.append(failure)
     return failures
+
+
+def _check_unlabelled(table: Table, dataset: str) -> None:
+    """Refuse rows that learn from unlabelled images, if the data file leads to none."""
+    try:
+        unlabelled_images(read_data_file(dataset))
+    except (ValueError, FileNotFoundError) as error:
+        without = [row.label for row in table.rows if not _takes_unlabelled(row)]
+        if len(without) < len(table.rows):
+            rest = f'; rows that need none: --rows {shlex.quote(",".join(without))}'
+            raise type(error)(f'{error}{rest if without else ""}') from error
+
+
+def _takes_unlabelled(row: Row) -> bool:
+    with contextlib.suppress(*USER_ERRORS, SyntaxError):  # told when the row's turn has come
+        return row.path is not None and is_semi(load_row(row).model)
+    return False
 
 
 def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:

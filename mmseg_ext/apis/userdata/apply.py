@@ -62,11 +62,17 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     of_metrics = _use_metrics(cfg, Case(data))
     record_data(cfg, file)
     if semi is not None:
-        join_unlabelled(cfg, unlabelled, semi)
+        join_unlabelled(cfg, unlabelled, {**semi, **_of_model(options or {})})
     said = map(Note, filter(None, (classes, cropped, start, length)))
     for text, level in dict.fromkeys([Note(loaded), *of_model, *of_steps, *said, *of_metrics]):
         print_log(f'{file.name}: {text}', 'current', level)
     return file
+
+
+def _of_model(options: dict) -> dict:
+    """Options that are arguments of the model: how many views are drawn follows from them."""
+    names = {key: key.removeprefix('model.') for key in options if key.startswith('model.')}
+    return {name: options[key] for key, name in names.items() if '.' not in name}
 
 
 def _use_classes(cfg: Config, file: DataFile) -> str:

@@ -11,13 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from PIL import Image
 from support.tools import load_tool
+from support.user_folder import TEXT, write_folder
 
 from mmseg_ext.apis.cli.arguments import parse_options
+from mmseg_ext.apis.config.semi import is_semi, plain_model
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.tables import submit as table_submit
 from mmseg_ext.apis.tables.folders import find_runs
-from mmseg_ext.apis.tables.jobs import Settings
+from mmseg_ext.apis.tables.jobs import Settings, all_options, load_row
 from mmseg_ext.apis.tables.rows import choose_rows, read_tables
 from mmseg_ext.apis.tables.run import run_table
 from mmseg_ext.core.locks import locked
@@ -238,6 +243,62 @@ def test_a_mistake_of_all_rows_is_one_message_before_anything_runs(setup, capfd)
     with pytest.raises(FileNotFoundError, match=r'there: no such folder.*mine\.yml names as train'):
         setup.run(dataset=str(setup.work.parent / 'mine.yml'))
     assert setup.calls() == [] and not setup.work.exists() and capfd.readouterr().out == ''
+
+
+@pytest.fixture
+def few_labels(tmp_path) -> Path:
+    """A user's data with five images that have no mask."""
+    folder = write_folder(tmp_path / 'user')
+    (folder / 'images' / 'more').mkdir()
+    for index in range(5):
+        Image.new('RGB', (60, 50), (40 * index, 9, 9)).save(folder / f'images/more/{index}.png')
+    (folder / 'semi.yml').write_text(TEXT + 'unlabelled: {images: images/more}\n')
+    return folder
+
+
+FEW_LABELS = [table for name, table in read_tables('survey').items()
+              if name.startswith('few-labels') and name.endswith('camvid180')]  # fmt: skip
+
+
+@pytest.mark.parametrize('table', FEW_LABELS, ids=[table.table for table in FEW_LABELS])
+def test_rows_with_few_labels_follow_a_users_data(few_labels, table):
+    """Options, too, that the row sets behind its config: UniMatch has a view more than FixMatch."""
+    init_default_scope('mmseg')
+    assert len(FEW_LABELS) == 3
+    views = {'supervised': None, 'Mean Teacher': 1, 'FixMatch': 1, 'UniMatch': 2, 'CPS': 0}
+    found = {}
+    for row in table.rows:
+        cfg = load_row(row, all_options(row, ()), dataset=str(few_labels / 'semi.yml'))
+        found[row.label] = None
+        if is_semi(cfg.model):
+            labelled, others = map(DATASETS.build, cfg.train_dataloader.dataset.datasets)
+            assert (len(labelled), len(others)) == (6, 5)
+            assert plain_model(cfg.model).decode_head.num_classes == 3
+            found[row.label] = len(others[0]['data_samples'].strong_views)
+    assert found == views
+
+
+@pytest.mark.parametrize(
+    ('entry', 'error', 'told'),
+    [
+        ('', ValueError, 'semi.yml names no unlabelled images: add a line such as'),
+        ('unlabelled: {images: gone}', FileNotFoundError, 'gone: no such folder'),
+    ],
+)
+def test_rows_that_need_unlabelled_images_are_refused_before_anything_runs(
+    setup, few_labels, entry, error, told
+):
+    data = few_labels / 'semi.yml'
+    data.write_text(TEXT + entry + '\n')
+    table = next(table for table in FEW_LABELS if table.table == 'few-labels-mfp-camvid180')
+    with pytest.raises(error, match=f'{told}.*; rows that need none: --rows supervised$') as found:
+        run_table(table, setup.settings(dataset=str(data)))
+    assert '\n' not in str(found.value) and setup.calls() == [] and not setup.work.exists()
+    with pytest.raises(error, match=told) as found:
+        run_table(choose_rows(table, ['CPS']), setup.settings(dataset=str(data)))
+    assert '--rows' not in str(found.value)
+    assert run_table(choose_rows(table, ['supervised']), setup.settings(dataset=str(data))) == []
+    assert setup.calls()[0][0] == 'train'
 
 
 def test_a_row_goes_on_from_another_rows_run(setup):
