@@ -8,8 +8,8 @@ import os
 
 from mmseg_ext.apis import cli, folds, run
 from mmseg_ext.apis.run.checkpoints import check_start_weights
+from mmseg_ext.apis.run.semi import METHODS
 from mmseg_ext.engine.nonfinite import ACTIONS
-from mmseg_ext.models.segmentors.semi import METHODS
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=cli.Options,
         default={},
-        help='settings of SemiSegmentor for --semi: threshold=0.9 momentum=0.99',
+        help='settings of the method of --semi: threshold=0.9 momentum=0.99',
     )
     folds.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')

@@ -219,11 +219,22 @@ def lacking(path: PathLike, content: dict) -> str:
     meta = meta if isinstance(meta, dict) else {}
     if not _is_count(meta.get('iter')) or not _is_count(meta.get('epoch')):
         return f'{path} does not say after how many iterations and epochs it was written'
-    if not _is_optimizer(content.get('optimizer')):
+    states = optimizer_states(content.get('optimizer')).values()
+    if not states or not all(map(_is_optimizer, states)):
         return f'{path} holds no state of the optimiser: only a start from its weights is possible'
     if not _is_history(content.get('message_hub')):
         return f'{path} holds no history of the training (message_hub) that can be read'
     return ''
+
+
+def optimizer_states(saved: Any) -> dict[str, Any]:
+    """List the states of a checkpoint's optimisers by the names of their parts.
+
+    Args:
+        saved: ``optimizer`` of a checkpoint; a single optimiser has the name ``''``.
+    """
+    single = not isinstance(saved, dict) or 'state' in saved or 'param_groups' in saved
+    return {'': saved} if single else saved
 
 
 def _is_optimizer(state: Any) -> bool:

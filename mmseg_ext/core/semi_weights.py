@@ -1,4 +1,4 @@
-"""Select one of the networks in a semi-supervised checkpoint, where each has its own prefix."""
+"""Select one of the networks in a checkpoint of several, where each has its own prefix."""
 
 from typing import Optional
 
@@ -7,13 +7,15 @@ from torch import Tensor
 from .files import PathLike
 from .words import check_choice
 
-NETWORKS = ('teacher', 'student', 'peer')  # the first of these in a file is the one that is tested
+# The first of these in a file is the one that is tested; every file has one of the latter two.
+NETWORKS = ('teacher', 'student', 'peer', 'segmentor')
+_ALWAYS = {'student', 'segmentor'}
 
 
 def networks_in(state: dict[str, Tensor]) -> list[str]:
     """List the networks in a checkpoint, the tested one first; empty for a plain segmentor."""
     found = {key.partition('.')[0] for key in state}
-    return [name for name in NETWORKS if name in found] if 'student' in found else []
+    return [name for name in NETWORKS if name in found] if found & _ALWAYS else []
 
 
 def weights_of_network(

@@ -13,6 +13,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from .step_hook import wrappers_of
+
 
 def flat_cosine_lr(
     epoch: int, lr_max: float, lr_min: float, *, epochs: int = 100, flat: int = 15, warmup: int = 3
@@ -65,5 +67,6 @@ class FlatCosineLrHook(Hook):
         """Set the learning rate of the next epoch."""
         epoch = self.first_epoch + runner.epoch
         rate = flat_cosine_lr(epoch, self.lr_max, self.lr_min, epochs=self.epochs, flat=self.flat)
-        for group in runner.optim_wrapper.param_groups:
-            group['lr'] = rate
+        for wrapper in wrappers_of(runner.optim_wrapper):
+            for group in wrapper.param_groups:
+                group['lr'] = rate

@@ -4,8 +4,9 @@ Source: torch's ``GradScaler``, which skips a step if a gradient overflows. Here
 optimiser wrapper, and the message says where it happened. With a loss scaler an infinite gradient
 is normal: the scaler skips that step itself, and only many skipped steps are an error.
 
-The loss and the norm of all gradients are checked once per step, before the weights change. All
-processes take the same decision. No checkpoint with non-finite weights or BN statistics is written.
+The loss and the norm of all gradients are checked once per step, before the weights change; with
+several optimisers, before the first one's step. All processes take the same decision. No checkpoint
+with non-finite weights or BN statistics is written.
 """
 
 import math
@@ -65,7 +66,8 @@ class NonFiniteHook(StepHook):
         self._bad_loss: Optional[Tensor] = None  # any part of an accumulated step, on the device
         self._verdict: Optional[str] = None  # on this iteration's step, if it has one
         self._place = ''  # place of the non-finite value in the current step
-        for wrapper in wrappers_of(runner.optim_wrapper):
+        self._wrappers = list(wrappers_of(runner.optim_wrapper))
+        for wrapper in self._wrappers:
             self._watch_losses(wrapper)
             hook = wrapper.optimizer.register_step_pre_hook(self._before_step)
             self._handles.append(hook)
@@ -84,22 +86,26 @@ class NonFiniteHook(StepHook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Save the buffers that a skipped step must not change."""
         self._verdict = None
+        self._stepped: list = []  # optimisers that a loss scaler has let step in this iteration
         if self.action == 'skip':
             self._buffers = [buffer.clone() for buffer in runner.model.buffers()]
 
     def _before_step(self, optimizer: Any, *_: Any) -> None:
         """Decide on the step; without gradients no optimiser changes any weight."""
+        self._stepped.append(optimizer)
         self._verdict = self._verdict or self._decide(optimizer)
         if self._verdict:
             optimizer.zero_grad(set_to_none=True)
 
     def _decide(self, optimizer: Any) -> str:
         """Return what is not finite: ``''``, ``'loss'`` or ``'gradient'``; waits for the device."""
-        gradients = [p.grad for g in optimizer.param_groups for p in g['params']]
-        gradients = [grad for grad in gradients if grad is not None]
-        scaled = getattr(optimizer, 'found_inf', None) is not None  # a fused step unscales itself
-        norm = _norm(gradients) if gradients and not scaled else None
-        return self._agree(norm)
+        scaled = [w.optimizer for w in self._wrappers if getattr(w, 'loss_scaler', None)]
+        plain = [w.optimizer for w in self._wrappers if w.optimizer not in scaled]
+        if optimizer in scaled and getattr(optimizer, 'found_inf', None) is None:
+            plain.append(optimizer)  # unscaled by now; a fused step unscales itself
+        groups = [group for one in plain for group in one.param_groups]
+        gradients = [p.grad for group in groups for p in group['params'] if p.grad is not None]
+        return self._agree(_norm(gradients) if gradients else None)
 
     def _agree(self, norm: Optional[Tensor] = None) -> str:
         """Combine the findings of all processes on loss and gradient norm since the last step."""
@@ -115,7 +121,7 @@ class NonFiniteHook(StepHook):
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Optional[dict] = None
     ) -> None:
         """Continue, restore the buffers, or stop the run."""
-        scaled = self._verdict is None and _scaler_decides(runner.optim_wrapper)
+        scaled = self._verdict in (None, '') and self._scaler_left_out()
         ends = scaled or self._verdict is not None  # a step, else a part of an accumulation
         verdict = self._look_at_loss(keep=not ends) if self._verdict is None else self._verdict
         if verdict:
@@ -123,6 +129,15 @@ class NonFiniteHook(StepHook):
             self._put_back(runner)
         if ends:
             self._count(runner, left_out=bool(verdict), scaled=scaled and not verdict)
+
+    def _scaler_left_out(self) -> bool:
+        """Tell whether a loss scaler is the reason that an optimiser made no step."""
+        return any(
+            getattr(wrapper, 'loss_scaler', None) is not None
+            and wrapper.should_update()
+            and wrapper.optimizer not in self._stepped
+            for wrapper in self._wrappers
+        )
 
     def _look_at_loss(self, *, keep: bool) -> str:
         """Decide by the loss alone; ``keep`` remembers it for the pending step."""
@@ -196,14 +211,6 @@ def _largest(flags: Tensor) -> list[float]:
     if get_world_size() > 1:
         all_reduce(flags, op='max')
     return flags.tolist()
-
-
-def _scaler_decides(optim_wrapper: Any) -> bool:
-    """Tell whether the loss scaler is the reason that this iteration made no step."""
-    return any(
-        getattr(wrapper, 'loss_scaler', None) is not None and wrapper.should_update()
-        for wrapper in wrappers_of(optim_wrapper)
-    )
 
 
 def _too_many(steps: deque, share: float, at_least: int) -> bool:

@@ -7,7 +7,7 @@ refused; none is ignored. The learning rate is that of the current schedule at t
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import is_model_wrapper
@@ -18,7 +18,8 @@ from torch import Tensor
 from ..core.checkpoints import settings_of
 from ..core.files import PathLike
 from ..core.fitting import check_classes, check_finite, check_fit, weights_of
-from ..core.saved import began_with, best_files, find_resumable, lacking
+from ..core.saved import began_with, best_files, find_resumable, lacking, optimizer_states
+from .step_hook import wrappers_of
 
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # the progress of a scheduler
 GRADIENTS = 'waiting_gradients'  # key in a checkpoint
@@ -84,11 +85,16 @@ def adapt(runner: Any, checkpoint: dict) -> None:
     _check_place(runner, checkpoint['meta'], name)
     _check_seed(runner, checkpoint['meta'], name)
     _adapt_settings(runner, checkpoint, name)
-    moments = [
-        v for v in checkpoint['optimizer'].get('state', {}).items() if isinstance(v[1], dict)
-    ]
-    check_finite({f'optimizer {i} {k}': v for i, kept in moments for k, v in kept.items()}, name)
+    for part, saved in optimizer_states(checkpoint['optimizer']).items():
+        check_finite(_moments(part, saved), name)
     _give_gradients(model, checkpoint.pop(GRADIENTS, {}), name)
+
+
+def _moments(part: str, saved: dict) -> dict[str, Any]:
+    """What an optimiser remembers of each parameter, under names for messages."""
+    found = [item for item in saved['state'].items() if isinstance(item[1], dict)]
+    title = f'optimizer {part} '.replace('  ', ' ')
+    return {f'{title}{index} {key}': v for index, kept in found for key, v in kept.items()}
 
 
 def keep_gradients(runner: Any, checkpoint: dict) -> None:
@@ -96,7 +102,8 @@ def keep_gradients(runner: Any, checkpoint: dict) -> None:
 
     They differ between processes until that step; their mean gives the same step.
     """
-    if getattr(runner.optim_wrapper, '_accumulative_counts', 1) < 2:
+    counts = [getattr(w, '_accumulative_counts', 1) for w in wrappers_of(runner.optim_wrapper)]
+    if max(counts) < 2:
         return
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     named = [(name, value.grad) for name, value in model.named_parameters()]
@@ -168,23 +175,36 @@ def _check_seed(runner: Any, meta: dict, name: Path) -> None:
         )
 
 
+class _Part(NamedTuple):
+    """One of a run's optimisers, and what a checkpoint holds of it.
+
+    Args:
+        wrapper: Its wrapper.
+        schedulers: Of its settings.
+        state: Its state in the checkpoint.
+        saved: States of the schedulers in the checkpoint, ``None`` without any.
+        kinds: Its class in the checkpoint's config and in the run's.
+    """
+
+    wrapper: Any
+    schedulers: list
+    state: dict
+    saved: Any
+    kinds: tuple[Any, Any]
+
+
 def _adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
-    """Apply the current optimiser and schedule from the reached iteration on."""
-    wrapper, schedulers = runner.optim_wrapper, runner.param_schedulers or []
-    if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, BaseOptimWrapper):
-        return  # mmengine restores several optimisers without changes
+    """Apply the current optimisers and schedules from the reached iteration on."""
+    if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
+        return
     settings = settings_of(checkpoint['meta'])
     changes = list(_differences(settings, runner.cfg))
-    groups = _saved_groups(wrapper, checkpoint['optimizer'], settings, runner, name)
-    saved = checkpoint.get('param_schedulers')
-    scheduled = {scheduler.param_name for scheduler in schedulers}
-    rebuilt = bool(schedulers) and not _is_same_schedule(schedulers, saved, changes)
-    if rebuilt:
-        _advance(schedulers, checkpoint['meta'], name)
-        checkpoint['param_schedulers'] = [dict(s.state_dict()) for s in schedulers]
-    for group, now in zip(groups, wrapper.param_groups):
-        kept = () if rebuilt else {*scheduled, *(f'initial_{key}' for key in scheduled)}
-        group.update({k: v for k, v in now.items() if k != 'params' and k not in kept})
+    parts = _parts(runner, checkpoint, settings, name)
+    schedules = {
+        title: _adapt_part(part, changes, checkpoint['meta'], name) for title, part in parts.items()
+    }
+    if any(saved is not None for saved in schedules.values()):
+        checkpoint['param_schedulers'] = schedules.get('', schedules)
     if changes:
         runner.logger.warning(
             f'the settings differ from those of {name.name} and hold from iteration '
@@ -192,16 +212,62 @@ def _adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
         )
 
 
-def _saved_groups(
-    wrapper: Any, optimizer: dict, settings: dict, runner: Any, name: Path
-) -> list[dict]:
+def _parts(runner: Any, checkpoint: dict, settings: dict, name: Path) -> dict[str, _Part]:
+    """Pair a run's optimisers with a checkpoint's, by their names; a single one has ``''``."""
+    several = isinstance(runner.optim_wrapper, OptimWrapperDict)
+    wrappers = _by_name(runner.optim_wrapper, several)
+    states = optimizer_states(checkpoint['optimizer'])
+    if states.keys() != wrappers.keys():
+        raise ValueError(
+            f'{name} holds {_told(states)}, and this run has {_told(wrappers)}: go on with the '
+            f'config that it was trained with, or start from its weights with load_from={name} and '
+            'without --resume'
+        )
+    mine = _by_name(runner.param_schedulers, several)
+    saved = _by_name(checkpoint.get('param_schedulers'), several)
+    return {
+        key: _Part(
+            wrapper,
+            mine.get(key) or [],
+            states[key],
+            saved.get(key),
+            (_kind(settings, key), _kind(runner.cfg, key)),
+        )
+        for key, wrapper in wrappers.items()
+    }
+
+
+def _by_name(value: Any, several: bool) -> dict[str, Any]:
+    if not several:
+        return {'': value}
+    return dict(value.items()) if value else {}
+
+
+def _told(parts: dict[str, Any]) -> str:
+    return 'one optimiser' if list(parts) == [''] else f'optimisers of {" and ".join(parts)}'
+
+
+def _adapt_part(part: _Part, changes: list[str], meta: dict, name: Path) -> Any:
+    """Change the state of an optimiser in place; return the schedule's that is to be loaded."""
+    groups = _saved_groups(part, name)
+    schedulers = part.schedulers
+    scheduled = {scheduler.param_name for scheduler in schedulers}
+    rebuilt = bool(schedulers) and not _is_same_schedule(schedulers, part.saved, changes)
+    if rebuilt:
+        _advance(schedulers, meta, name)
+    for group, now in zip(groups, part.wrapper.param_groups):
+        kept = () if rebuilt else {*scheduled, *(f'initial_{key}' for key in scheduled)}
+        group.update({k: v for k, v in now.items() if k != 'params' and k not in kept})
+    return [dict(s.state_dict()) for s in schedulers] if rebuilt else part.saved
+
+
+def _saved_groups(part: _Part, name: Path) -> list[dict]:
     """Return the parameter groups of a checkpoint in the order of the optimiser wrapper's."""
-    then = _type_of((settings.get('optim_wrapper') or {}).get('optimizer'))
-    now = _type_of((runner.cfg.get('optim_wrapper') or {}).get('optimizer'))
-    groups = list(optimizer['param_groups'])
-    own = wrapper.optimizer.param_groups
+    then, now = part.kinds
+    groups = list(part.state['param_groups'])
+    own = part.wrapper.optimizer.param_groups
     sizes = [len(group.get('params', ())) for group in groups]
-    fits = sizes == [len(g['params']) for g in own] and _fits(optimizer['state'], own)
+    fits = sizes == [len(g['params']) for g in own] and _fits(part.state['state'], own)
     other = then is not None and now is not None and then != now
     if other or not fits or any(('betas' in a) != ('betas' in b) for a, b in zip(groups, own)):
         raise ValueError(
@@ -209,7 +275,7 @@ def _saved_groups(
             f'parameters than this run has ({now}): go on with the settings that it was trained '
             f'with, or start from its weights with load_from={name} and without --resume'
         )
-    base = optimizer.get('base_param_settings')
+    base = part.state.get('base_param_settings')
     return [*groups, base] if base is not None else groups
 
 
@@ -224,8 +290,12 @@ def _fits(state: dict, groups: list[dict]) -> bool:
     )
 
 
-def _type_of(optimizer: Any) -> Any:
-    return optimizer.get('type') if isinstance(optimizer, dict) else None
+def _kind(settings: Any, part: str) -> Any:
+    """The class of an optimiser in a config."""
+    place = settings.get('optim_wrapper') or {}
+    for key in (part, 'optimizer') if part else ('optimizer',):
+        place = place.get(key) if isinstance(place, dict) else None
+    return place.get('type') if isinstance(place, dict) else None
 
 
 def _is_same_schedule(schedulers: list, saved: Any, changes: list[str]) -> bool:

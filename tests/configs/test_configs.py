@@ -15,11 +15,12 @@ from mmseg.structures import SegDataSample
 from support.paths import ROOT
 
 from mmseg_ext.apis.config.packages import check_packages
-from mmseg_ext.apis.config.semi import is_semi, plain_model
+from mmseg_ext.apis.config.semi import is_adversarial, is_semi, plain_model
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.tables.jobs import all_options, load_row
 from mmseg_ext.apis.tables.rows import read_tables
 from mmseg_ext.models.layers.dense_crf import SETTINGS
+from mmseg_ext.models.segmentors.adversarial import AdversarialSegmentor
 from mmseg_ext.models.segmentors.semi import METHODS, SemiSegmentor
 
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')
@@ -58,6 +59,19 @@ def _is_method(cfg, name):
         and view.num_views >= len(wanted['strong_weights'])
         and 'EMATeacherHook' in [hook.type for hook in cfg.custom_hooks]
         and cfg.optim_wrapper.constructor == 'SemiOptimWrapperConstructor'
+    )
+
+
+def _is_adversarial(cfg):
+    """Whether a config has Hung et al.'s weights and an optimiser for each network."""
+    arguments = inspect.signature(AdversarialSegmentor.__init__).parameters
+    settings = ('mode', 'adversarial_weight', 'unlabelled_weight', 'self_weight', 'self_threshold')
+    given = [cfg.semi.get(key, arguments[key].default) for key in (*settings, 'self_start')]
+    judge = cfg.optim_wrapper.discriminator.optimizer
+    return (
+        given == ['semi', 0.01, 0.001, 0.1, 0.2, 0.25]
+        and (judge.type, judge.lr, tuple(judge.betas)) == ('Adam', 1e-4, (0.9, 0.99))
+        and cfg.optim_wrapper.constructor == 'PartsOptimWrapperConstructor'
     )
 
 
@@ -206,6 +220,7 @@ TOKENS = {
     'tiny': lambda c: c.model.backbone.arch == 'tiny',
     'timm': lambda c: c.model.backbone.type == 'TIMMBackbone',
     'xception65': lambda c: c.model.backbone.model_name == 'xception65',
+    'adversarial': lambda c: is_adversarial(c.semi) and _is_adversarial(c),
     **{name: lambda c, name=name: _is_method(c, name) for name in METHODS},
     'semi': lambda c: _is_method(c, 'fixmatch'),  # tables have the others as options of rows
     'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith('/labelled_1_8.txt'),

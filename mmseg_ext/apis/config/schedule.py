@@ -143,4 +143,10 @@ def _count_iterations(cfg: Config) -> None:
 
 def _schedulers(cfg: Config) -> list[Any]:
     found = cfg.get('param_scheduler') or []
+    if isinstance(found, dict) and 'type' not in found:  # a list for each of several optimisers
+        return [one for each in found.values() for one in _listed(each)]
+    return _listed(found)
+
+
+def _listed(found: Any) -> list[Any]:
     return list(found) if isinstance(found, (list, tuple)) else [found]

@@ -66,15 +66,22 @@ def use_amp(cfg: Config) -> None:
     Raises:
         ValueError: If the config already has another optimiser wrapper.
     """
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    wrapper = cfg.optim_wrapper
+    single = 'optimizer' in wrapper or 'type' in wrapper
+    for part in [wrapper] if single else [v for v in wrapper.values() if isinstance(v, dict)]:
+        _use_amp(part)
+
+
+def _use_amp(wrapper: dict) -> None:
+    kind = wrapper.get('type', 'OptimWrapper')
     if kind in ('AmpOptimWrapper', 'Bf16OptimWrapper'):
         print_log(f'--amp: the config already uses {kind}', 'current', logging.WARNING)
     elif kind != 'OptimWrapper':
         raise ValueError(f'--amp replaces optim_wrapper.type=OptimWrapper only, got {kind}')
     elif torch.cuda.is_available():
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     else:
-        cfg.optim_wrapper.type = 'Bf16OptimWrapper'
+        wrapper.update(type='Bf16OptimWrapper')
 
 
 def use_nan(cfg: Config, action: str = 'stop') -> None:

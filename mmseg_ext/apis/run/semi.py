@@ -8,11 +8,17 @@ from mmengine.logging import print_log
 
 from ...core.files import PathLike
 from ...core.words import check_choice
-from ...models.segmentors.semi import METHODS
+from ...models.segmentors import semi
 from ..config.check import check_config
-from ..config.semi import is_semi, join_unlabelled
+from ..config.semi import is_semi, join_unlabelled, needs_unlabelled
 from ..userdata.read import read_data_file
 from ..userdata.unlabelled import shared_notes, unlabelled_dataset, unlabelled_images
+
+# Settings of each method's segmentor, as its source has them.
+METHODS: dict[str, dict] = {
+    **{name: dict(type='SemiSegmentor', **settings) for name, settings in semi.METHODS.items()},
+    'adversarial': dict(type='AdversarialSegmentor'),
+}
 
 
 def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) -> None:
@@ -22,7 +28,7 @@ def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) 
         cfg: Config that was already changed for the data; changed in place.
         method: One of ``METHODS``.
         dataset: File that describes the user's data, with an entry ``unlabelled``.
-        settings: Arguments of ``SemiSegmentor`` that override those of the method.
+        settings: Arguments of the method's segmentor that override those of the method.
 
     Raises:
         FileNotFoundError: If the unlabelled images' folder, their list or a listed image is absent.
@@ -46,7 +52,7 @@ def tell_unlabelled(cfg: Config, dataset: Optional[PathLike]) -> None:
     Raises:
         FileNotFoundError: If the folder or the list of unlabelled images is absent.
     """
-    if dataset is None or not is_semi(cfg.model):
+    if dataset is None or not needs_unlabelled(cfg.model):
         return
     data = read_data_file(dataset)
     for note in shared_notes(data):
@@ -80,16 +86,22 @@ def use_semi(
         unlabelled: Config of the data set of unlabelled images; its pipeline is replaced.
         with_masks: Whether to read masks of unlabelled images, to log the precision of the pseudo
             labels. Training does not use these masks.
-        settings: Arguments of ``SemiSegmentor`` that override those of the method.
+        settings: Arguments of the method's segmentor that override those of the method.
 
     Raises:
-        ValueError: If there is no such method, the config is already semi-supervised, or its
-            pipeline loads no labels.
+        ValueError: If there is no such method, the config is already semi-supervised, its pipeline
+            loads no labels, or the method would use no unlabelled images.
     """
     check_choice('--semi', method, tuple(METHODS))
     if is_semi(cfg.model):
         raise ValueError(
             f'{cfg.filename} is semi-supervised already: take a plain config, or leave --semi out'
         )
-    join_unlabelled(cfg, unlabelled, {**METHODS[method], **settings}, with_masks=with_masks)
+    settings = {**METHODS[method], **settings}
+    if not needs_unlabelled(settings):
+        raise ValueError(
+            f'--semi {method}: mode={settings["mode"]} learns from no unlabelled images, which '
+            '--semi is for: write a config with this mode instead'
+        )
+    join_unlabelled(cfg, unlabelled, settings, with_masks=with_masks)
     check_config(cfg)

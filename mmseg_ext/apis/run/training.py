@@ -22,7 +22,7 @@ from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
 from ..config.packages import check_packages
 from ..config.schedule import late_validation
-from ..config.semi import plain_model
+from ..config.semi import check_optimisers, plain_model
 from ..userdata.record import check_same_data
 from .checkpoints import (
     check_start_weights,
@@ -107,6 +107,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     _warn(late_validation(cfg))
     if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
         use_nan(cfg)
+    check_optimisers(cfg)
     check_packages(cfg.model)
     check_start_weights(cfg.model)
     check_same_data(cfg)

@@ -15,7 +15,7 @@ from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
 from ...core.words import USER_ERRORS, message_of
 from ..config.renamed import today_config
-from ..config.semi import is_semi
+from ..config.semi import needs_unlabelled
 from ..folds.fold import choose_pool
 from ..folds.run import Plan, config_digest, run_folds
 from ..folds.summary import write_summary
@@ -100,7 +100,7 @@ def _check_unlabelled(table: Table, dataset: str) -> None:
 
 def _takes_unlabelled(row: Row) -> bool:
     with contextlib.suppress(*USER_ERRORS, SyntaxError):  # told when the row's turn has come
-        return row.path is not None and is_semi(load_row(row).model)
+        return row.path is not None and needs_unlabelled(load_row(row).model)
     return False
 
 

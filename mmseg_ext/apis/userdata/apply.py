@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from ...core.files import PathLike
 from ..config.metrics import add_facts, metrics_of
-from ..config.semi import join_unlabelled, take_apart
+from ..config.semi import join_unlabelled, needs_unlabelled, take_apart
 from .changes import Case
 from .crop import use_crop
 from .data import read_user_data
@@ -51,7 +51,8 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     for key in cfg:  # test_dataloader and val_dataloader may be one dict, but both are changed
         cfg[key] = copy.deepcopy(cfg[key])
     semi = take_apart(cfg)
-    unlabelled = {} if semi is None else unlabelled_dataset(file, ())  # before anything is told
+    joins = needs_unlabelled(semi)
+    unlabelled = unlabelled_dataset(file, ()) if joins else {}  # before anything is told
     loaded = use_loaders(cfg, data)
     of_model = follow_model(cfg.model, Case(data))
     classes = _use_classes(cfg, file)

@@ -10,6 +10,7 @@ from .dense_crf import DenseCRF
 from .dysample import DySample
 from .eca import ECA
 from .ema import EMA
+from .fcn_discriminator import FCNDiscriminator
 from .gam import GAM
 from .lsk import LSK
 from .max_unpool import max_pool, max_unpool
@@ -32,6 +33,7 @@ __all__ = [
     'DySample',
     'ECA',
     'EMA',
+    'FCNDiscriminator',
     'GAM',
     'LSK',
     'PSCAN',

@@ -1,5 +1,6 @@
 """Segmentors that train or predict in another way than mmseg's."""
 
+from .adversarial import AdversarialSegmentor
 from .crf import CRFRefined, crf_encoder_decoder
 from .letterbox import LetterboxEncoderDecoder
 from .mask_rcnn import MaskRCNNSegmentor
@@ -9,6 +10,7 @@ from .semi import SemiSegmentor
 from .semi_inputs import SemiDataPreProcessor
 
 __all__ = [
+    'AdversarialSegmentor',
     'CRFRefined',
     'LetterboxEncoderDecoder',
     'MaskRCNNSegmentor',

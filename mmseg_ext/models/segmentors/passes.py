@@ -3,7 +3,7 @@
 Shape letters: M image, K class, H row, W column.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,8 +24,50 @@ def plain_metas(images: Tensor) -> list[dict]:
 
 def logits_of(segmentor: EncoderDecoder, images: Tensor) -> Tensor:
     """Logits at the images' size, ``(M, K, H, W)``; a single one for two classes becomes two."""
-    logits = segmentor.encode_decode(images, plain_metas(images))
+    return _of_two(segmentor.encode_decode(images, plain_metas(images)))
+
+
+def _of_two(logits: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+
+
+def last_head(segmentor: EncoderDecoder) -> Any:
+    """The head that predicts; of a cascade, the last one."""
+    heads: Any = segmentor.decode_head
+    return heads[-1] if isinstance(heads, nn.ModuleList) else heads
+
+
+@contextmanager
+def heard_logits(segmentor: EncoderDecoder, images: Tensor) -> Iterator[Callable[[], Tensor]]:
+    """Keep the logits of which ``segmentor.loss(images, ...)`` takes its loss; a pass is saved.
+
+    Yields:
+        A function, to be called afterwards, that gives them as :func:`logits_of` does.
+
+    Raises:
+        ValueError: By that function, if the head's loss is of anything but maps of classes.
+    """
+    head = last_head(segmentor)
+    inner, heard = head.loss_by_feat, []
+
+    def loss_by_feat(logits: Any, *args: Any, **kwargs: Any) -> dict:
+        heard.append(logits)  # the last ones are those of the final prediction
+        return inner(logits, *args, **kwargs)
+
+    def at_full_size() -> Tensor:
+        try:
+            return _of_two(head.predict_by_feat(heard[-1], plain_metas(images)))
+        except (IndexError, TypeError, AttributeError, NotImplementedError, ValueError) as error:
+            raise ValueError(
+                f'decode_head.type={type(head).__name__} trains by something else than one map of '
+                f'logits, which a discriminator could judge: take another head ({error})'
+            ) from error
+
+    head.loss_by_feat = loss_by_feat
+    try:
+        yield at_full_size
+    finally:
+        del head.loss_by_feat
 
 
 @contextmanager

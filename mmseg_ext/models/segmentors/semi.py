@@ -38,7 +38,7 @@ from ...core.words import check_choice
 from ..layers.cutmix import cut_mix, draw_boxes
 from ..losses.consistency import hard_label_loss, soft_target_loss
 from .passes import dropped_features, in_mode, logits_of
-from .semi_inputs import Unlabelled
+from .semi_inputs import Unlabelled, quality_of
 from .teacher_student import TeacherStudent
 
 _LOSSES: dict[str, Callable[..., Tensor]] = dict(hard=hard_label_loss, soft=soft_target_loss)
@@ -226,15 +226,10 @@ class SemiSegmentor(TeacherStudent):
         return self.consistency(logits, prob, ignore, threshold=self.threshold)
 
     def _quality(self, prob: Tensor, images: Unlabelled) -> dict[str, Tensor]:
-        """Coverage and, with masks in reserve, precision of the labels; 0 where there are none."""
+        """Coverage and, with masks in reserve, precision of the labels."""
         confidence, label = prob.max(1)
         sure = (confidence >= self.threshold) & ~images.ignore
-        found = dict(coverage=sure.sum() / (~images.ignore).sum().clamp(min=1))
-        if images.reserve is not None:
-            known = sure & (images.reserve >= 0) & (images.reserve < prob.shape[1])
-            right = known & (label == images.reserve)
-            found.update(precision=right.sum() / known.sum().clamp(min=1))
-        return found
+        return quality_of(label, sure, images, prob.shape[1])
 
 
 def _check_numbers(momentum: Optional[float], threshold: float, dropout: float) -> None:

@@ -35,6 +35,25 @@ class Unlabelled(NamedTuple):
     reserve: Optional[Tensor]
 
 
+def quality_of(
+    label: Tensor, sure: Tensor, images: Unlabelled, num_classes: int
+) -> dict[str, Tensor]:
+    """Coverage and, with masks in reserve, precision of pseudo labels; 0 where there are none.
+
+    Args:
+        label: Class ids, ``(M, H, W)``.
+        sure: True where a pseudo label is learnt from, never in the padding.
+        images: What the labels are of.
+        num_classes: What is no class in the reserve is unknown.
+    """
+    found = dict(coverage=sure.sum() / (~images.ignore).sum().clamp(min=1))
+    if images.reserve is not None:
+        known = sure & (images.reserve >= 0) & (images.reserve < num_classes)
+        right = known & (label == images.reserve)
+        found.update(precision=right.sum() / known.sum().clamp(min=1))
+    return found
+
+
 @MODELS.register_module()
 class SemiDataPreProcessor(BaseDataPreprocessor):
     """Prepare labelled images as a row's preprocessor does, and unlabelled ones in the same way.

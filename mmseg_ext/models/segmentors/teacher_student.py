@@ -1,18 +1,15 @@
 """A student, its teacher and its peer in one segmentor, of which one is tested."""
 
 import copy
-from typing import Any, Optional
+from typing import Optional
 
 import torch
-from mmseg.models.segmentors import BaseSegmentor, EncoderDecoder
-from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from mmseg.models.segmentors import EncoderDecoder
 
-from .semi_inputs import SemiDataPreProcessor
+from .wrapped import WrappedSegmentor, build_segmentor
 
 
-class TeacherStudent(BaseSegmentor):
+class TeacherStudent(WrappedSegmentor):
     """Networks of one config; the teacher, or the student without one, predicts.
 
     Args:
@@ -36,15 +33,13 @@ class TeacherStudent(BaseSegmentor):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        segmentor = copy.deepcopy(dict(segmentor))
-        inner = segmentor.pop('data_preprocessor', None)
-        super().__init__(SemiDataPreProcessor(data_preprocessor or inner), init_cfg)
+        super().__init__(segmentor, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if two_students and momentum is not None:
             raise ValueError(
                 'two_students label for each other and have no teacher: set momentum=None'
             )
-        self.student = _build(segmentor)
-        self.peer = _build(segmentor) if two_students else None
+        self.student = build_segmentor(segmentor)
+        self.peer = build_segmentor(segmentor) if two_students else None
         self.teacher = None if momentum is None else _copy_of(self.student)
         self.register_buffer('ema_steps', torch.zeros((), dtype=torch.long))
         self.momentum = momentum
@@ -55,50 +50,6 @@ class TeacherStudent(BaseSegmentor):
     def tested(self) -> EncoderDecoder:
         """The network that predicts."""
         return self.student if self.teacher is None else self.teacher
-
-    @property
-    def decode_head(self) -> nn.Module:
-        """Of the network that predicts."""
-        return self.tested.decode_head
-
-    @property
-    def num_classes(self) -> int:
-        """Of the network that predicts."""
-        return self.tested.num_classes
-
-    @property
-    def out_channels(self) -> int:
-        """Of the network that predicts."""
-        return self.tested.out_channels
-
-    @property
-    def align_corners(self) -> bool:
-        """Of the network that predicts."""
-        return self.tested.align_corners
-
-    @property
-    def test_cfg(self) -> Any:
-        """Of the network that predicts."""
-        return self.tested.test_cfg
-
-    def predict(
-        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
-    ) -> list[SegDataSample]:
-        """Predict with the teacher, or with the student without one."""
-        return self.tested.predict(inputs, data_samples)
-
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits of the network that predicts, at the input's size."""
-        return self.tested.encode_decode(inputs, batch_img_metas)
-
-    def extract_feat(self, inputs: Tensor) -> Any:
-        """Features of the network that predicts."""
-        return self.tested.extract_feat(inputs)
-
-    def _forward(
-        self, inputs: Tensor, data_samples: Optional[list[SegDataSample]] = None
-    ) -> Tensor:
-        return self.tested._forward(inputs, data_samples)
 
     # --- the teacher ------------------------------------------------------------------------------
 
@@ -132,16 +83,6 @@ class TeacherStudent(BaseSegmentor):
             else:
                 value.copy_(source[name])
         self.ema_steps += 1
-
-
-def _build(config: dict) -> EncoderDecoder:
-    segmentor = MODELS.build(copy.deepcopy(config))
-    if not isinstance(segmentor, EncoderDecoder):
-        raise ValueError(
-            f'segmentor.type={config.get("type")} gives no logits that unlabelled images could be '
-            'compared by: take an EncoderDecoder, or a kind of it'
-        )
-    return segmentor
 
 
 def _copy_of(student: EncoderDecoder) -> EncoderDecoder:
