@@ -35,6 +35,10 @@ ELSEWHERE = {
     ),
     'apis/labels/test_scores.py': 'apis.labels.regions',
     'apis/labels/test_select.py': 'apis.labels.candidates apis.labels.k_centre',
+    'apis/pages/test_active.py': (
+        'apis.labels.contents apis.pages.active_changes apis.pages.active_choices '
+        'apis.pages.active_data apis.pages.active_sections'
+    ),
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '

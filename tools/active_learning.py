@@ -9,21 +9,23 @@ python tools/active_learning.py CONFIG --dataset my_data.yml --people label-stud
 
 In a simulation the first labels are drawn at random; each round trains anew, is tested with its
 last checkpoint, and scores what is left. Lists are in WORK_DIR/STRATEGY_seedN/roundN, the summary
-in WORK_DIR/active_learning.json. The same command goes on where it was stopped. The exit status is
-1 if a round failed. With people, a call takes masks back (--finished), trains and tests on all that
-there are, chooses images, and writes a project for the labelling tool to WORK_DIR/roundN/to_label.
+in WORK_DIR/active_learning.json and, as a page, in active_learning.html; both are written after
+each round. The same command goes on where it was stopped. The exit status is 1 if a round failed.
+With people, a call takes masks back (--finished), trains and tests on all that there are, chooses
+images, and writes a project for the labelling tool to WORK_DIR/roundN/to_label.
 """
 
 import argparse
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
 from mmseg_ext.apis import cli, run
 from mmseg_ext.apis.labels.choice import choose_images
 from mmseg_ext.apis.labels.people import PeopleLoop
-from mmseg_ext.apis.labels.plan import Plan
+from mmseg_ext.apis.labels.plan import Plan, read_plan
 from mmseg_ext.apis.labels.project import FORMATS
 from mmseg_ext.apis.labels.regions import KINDS
 from mmseg_ext.apis.labels.rounds import Rounds
@@ -31,10 +33,11 @@ from mmseg_ext.apis.labels.steps import Steps
 from mmseg_ext.apis.labels.strategies import STRATEGIES
 from mmseg_ext.apis.labels.subset import Pool
 from mmseg_ext.apis.labels.summary import SUMMARY, as_text, summarise
+from mmseg_ext.apis.pages import write_active_report
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.core.files import short_path
-from mmseg_ext.core.words import command
+from mmseg_ext.core.words import USER_ERRORS, command, message_of
 from mmseg_ext.models.segmentors.semi import METHODS
 
 TOOLS = short_path(Path(__file__).resolve().parent)
@@ -63,7 +66,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument('--deterministic', action='store_true', help='only repeatable algorithms')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='override settings: key=value')
-    parser.add_argument('--report', action='store_true', help='run nothing, only sum up')
+    parser.add_argument(
+        '--report',
+        action='store_true',
+        help='run nothing, only sum up what the folder of the rounds holds',
+    )
     parser.add_argument('--choose', type=int, metavar='N', help='choose N images to be labelled')
     parser.add_argument('--checkpoint', help='with --choose: weights of the model that scores')
     parser.add_argument(
@@ -147,6 +154,14 @@ def typed_again(finished: Optional[str]) -> str:
     return f'{command("active_learning")} {shlex.join(words)}'
 
 
+def refresh(work_dir: Path) -> None:
+    """Sum up the rounds so far; what keeps the page from being written stops no round."""
+    try:
+        write_active_report(work_dir)
+    except USER_ERRORS as error:
+        print(f'warning: no page: {message_of(error)}', file=sys.stderr, flush=True)
+
+
 def main() -> int:
     args = parse_args()
     if args.people is not None:
@@ -163,12 +178,14 @@ def main() -> int:
     failed = []
     if not args.report:
         pool = Pool.of(read_data_file(args.dataset), args.regions, args.size)
-        failed = Rounds(plan, work_dir, pool, Launch(TOOLS), options).run()
-    print(as_text(summarise(plan, work_dir)))
-    print(f'written to {short_path(work_dir / SUMMARY)}')
+        after = partial(refresh, work_dir)
+        failed = Rounds(plan, work_dir, pool, Launch(TOOLS), options, after).run()
+    print(as_text(summarise(read_plan(work_dir), work_dir)))
     for failure in failed:
         print(f'error: {failure.round.title} failed in {failure.step}, see {failure.log}',
               file=sys.stderr)  # fmt: skip
+    page = write_active_report(work_dir)
+    print(f'written to {short_path(work_dir / SUMMARY)} and {short_path(page)}')
     return 1 if failed else 0
 
 

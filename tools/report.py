@@ -1,23 +1,29 @@
-"""Write one HTML page about tested runs.
+"""Write one HTML page about tested runs, or about simulated rounds of active learning.
 
 python tools/report.py work_dirs/NAME                    all about one run
 python tools/report.py work_dirs/A work_dirs/B           B beside A, with paired tests
+python tools/report.py work_dirs/NAME_active             rounds of active_learning.py
 """
 
 import argparse
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.pages import complete_runs, rows_of, write_report
+from mmseg_ext.apis.labels.plan import holds_rounds
+from mmseg_ext.apis.pages import complete_runs, rows_of, write_active_report, write_report
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('work_dirs', metavar='DIR', nargs='+', help='work folder of a tested run')
     parser.add_argument(
-        '--out', metavar='FILE', help='file to write; default: report.html in the first folder'
+        'work_dirs', metavar='DIR', nargs='+', help='work folder of a tested run, or one of rounds'
+    )
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='file to write; default: report.html in the first folder, or active_learning.html',
     )
     parser.add_argument('--title', help='heading of the page; default: the name of the config')
     parser.add_argument(
@@ -29,8 +35,18 @@ def parse_args() -> argparse.Namespace:
     return cli.parse_args(parser)
 
 
+def report_rounds(args: argparse.Namespace) -> Path:
+    if len(args.work_dirs) > 1 or args.complete:
+        rounds = next(filter(holds_rounds, args.work_dirs))
+        raise ValueError(f'{rounds} holds rounds of active learning: give it alone, no --complete')
+    return write_active_report(args.work_dirs[0], args.out, title=args.title)
+
+
 def main() -> None:
     args = parse_args()
+    if any(map(holds_rounds, args.work_dirs)):
+        print(f'report: {report_rounds(args).absolute()}')
+        return
     if args.complete:
         complete_runs(rows_of(args.work_dirs))
     out = Path(args.out or Path(args.work_dirs[0]) / 'report.html')

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -37,6 +38,8 @@ def test_rounds_that_are_killed_end_with_the_same_lists_and_weights(tmp_path):
     points = summary['curves']['entropy']['0']
     assert [point['labelled'] for point in points] == [3, 6]
     assert all(0 <= point['mIoU'] <= 1 for point in points)
+    page = ElementTree.fromstring((tmp_path / 'a/active_learning.html').read_text())
+    assert '2 of 2 rounds are finished' in ''.join(page.itertext())
 
     again = command(tmp_path, config, *words, '--work-dir', tmp_path / 'b', *options)
     for place in ('start_seed0/round0', 'entropy_seed0/round1'):

@@ -16,6 +16,7 @@ COLORS = ('#1b6ca8', '#c2570c', '#3f7f3f', '#7b4ea3', '#a8323e', '#127a7a', '#7d
 _LINES = ('-', '--', ':', '-.')
 _SIZE = (4.0, 2.9)
 
+Points = Sequence[tuple[float, float]]
 RowCurves = Mapping[int, Sequence[Curve]]  # of the runs of each row, by the row's place
 Marked = Sequence[tuple[int, float, Optional[float], Optional[float]]]  # row, value, low, high
 
@@ -170,6 +171,39 @@ def _plot_runs(
             alpha=alpha,
             label=None if place else label,
         )
+
+
+def draw_budget(
+    seeds: Mapping[int, Sequence[Points]],
+    means: Mapping[int, Points],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> bytes:
+    """Draw a score against the number of labels: each seed pale, and the mean of each row.
+
+    Args:
+        seeds: Points of each seed, by the row's place.
+        means: Points of the mean, by the row's place.
+        xlabel: The labels with their unit.
+        ylabel: The score with its unit.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes() as axes:
+        for row, curves in seeds.items():
+            for points in curves if len(curves) > 1 else ():
+                axes.plot(*zip(*points), color=color(row), linewidth=0.8, alpha=0.4)
+        for row, points in means.items():
+            style: dict[str, Any] = dict(color=color(row), linestyle=_line(row), linewidth=1.5)
+            axes.plot(*zip(*points), marker='o', markersize=3.5, label=letter(row), **style)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.margins(y=0.1)
+        if len(means) > 1:
+            axes.legend(fontsize=8, ncols=1 + (len(means) - 1) // 4)
+        return save_figure(axes.figure)
 
 
 def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:

@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from ...core.files import read_json, write_json
+from ...core.files import PathLike, read_json, write_json
 from ...core.words import check_choice
 from .strategies import STRATEGIES
 
@@ -92,6 +92,31 @@ def parse_budget(text: str, available: int) -> int:
             f'--budget must be a share of the pool, such as 10%, or a number of labels from 1, got '
             f'{text!r}'
         ) from None
+
+
+def holds_rounds(work_dir: PathLike) -> bool:
+    """Whether a folder is that of simulated rounds."""
+    return Path(work_dir, _PLAN).is_file()
+
+
+def read_plan(work_dir: PathLike) -> Plan:
+    """Read what the rounds of a folder were asked for, by all calls together.
+
+    Raises:
+        FileNotFoundError: If the folder holds no rounds.
+        ValueError: If the file is damaged.
+    """
+    path = Path(work_dir, _PLAN)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist: {work_dir} holds no simulated rounds')
+    try:
+        content: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in read_json(path).items()
+        }
+        return Plan(**content)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: {error}') from error
 
 
 def keep_plan(plan: Plan, work_dir: Path) -> None:

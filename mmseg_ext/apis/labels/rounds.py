@@ -10,6 +10,7 @@ its state: what is there is not done again, what was left half-written is. Run i
     WORK_DIR/entropy_seed0/round1/      chosen.txt, labelled.txt, pool.txt, data.yml, run/
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from .candidates import Candidates
 from .plan import Plan, keep_plan
 from .pool import ScorePool, without_labels
 from .select import choose
-from .steps import Steps
+from .steps import Steps, is_finished
 from .strategies import STRATEGIES, Strategy
 from .subset import Pool, write_subset
 
@@ -86,6 +87,7 @@ class Rounds:
         pool: Images whose labels are known.
         launch: How the tools are started.
         options: The plan's options, as read.
+        after: Called after each round that was run now.
     """
 
     plan: Plan
@@ -93,6 +95,7 @@ class Rounds:
     pool: Pool
     launch: Launch
     options: Optional[dict] = None
+    after: Optional[Callable[[], None]] = None
 
     @cached_property
     def names(self) -> list[str]:
@@ -130,7 +133,10 @@ class Rounds:
             if one.folder in failed:  # the start of a seed, which fails once
                 return
             self._choose(one, before)
+            was_finished = is_finished(one.run)
             problem = self._run_round(one, before)
+            if self.after is not None and not was_finished:
+                self.after()
             if problem is not None:
                 failed[one.folder] = problem
                 return

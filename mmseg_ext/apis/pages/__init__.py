@@ -1,4 +1,4 @@
-"""HTML pages about one run, several runs side by side, or a whole table.
+"""HTML pages about runs, alone or side by side, whole tables, and rounds of active learning.
 
 A page is one file that needs no other. It is made only from the files in its runs' folders.
 """
@@ -7,6 +7,7 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
+    active='write_active_report',
     complete='complete_runs',
     report='rows_of write_paper_report write_report write_table_report',
 )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from support.paths import ROOT
 from support.rounds import Setup
 
 from mmseg_ext.apis.labels.candidates import Candidates
-from mmseg_ext.apis.labels.plan import parse_budget
+from mmseg_ext.apis.labels.plan import holds_rounds, parse_budget, read_plan
 from mmseg_ext.apis.labels.rounds import Rounds, rounds_of
 from mmseg_ext.apis.labels.subset import Pool, write_subset
 from mmseg_ext.apis.labels.summary import as_text, summarise
@@ -70,6 +71,28 @@ def test_what_is_finished_is_not_run_again(setup):
     assert [place for _, place, _ in setup.calls()][::2] == [
         f'random_seed0/round{index}' for index in (1, 2, 3)
     ]
+
+
+def test_each_round_that_was_run_now_is_told(setup):
+    told = []
+    rounds = replace(setup.rounds(rounds=2), after=lambda: told.append(len(setup.calls())))
+    rounds.run()
+    assert told == [2, 2]  # a training and a test
+    told.clear()
+    assert rounds.run() == [] and told == []  # all were finished
+    setup.fail.write_text('testround2')
+    assert len(replace(rounds, plan=setup.plan(rounds=3)).run()) == 1
+    assert told == [2]
+
+
+def test_what_all_calls_asked_for_is_read_back(setup):
+    setup.rounds(rounds=1).run()
+    setup.rounds(rounds=2, strategies=('random',), seeds=(3,)).run()
+    expected = setup.plan(rounds=2, strategies=('entropy', 'random'), seeds=(0, 3))
+    assert holds_rounds(setup.work) and read_plan(setup.work) == expected
+    assert not holds_rounds(setup.folder)
+    with pytest.raises(FileNotFoundError, match='holds no simulated rounds'):
+        read_plan(setup.folder)
 
 
 def test_strategies_and_seeds_draw_their_own(setup):

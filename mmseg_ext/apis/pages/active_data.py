@@ -1,0 +1,98 @@
+"""The finished rounds of active learning, as the sections of their page need them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple, Optional
+
+from ..draw.blocks import Key
+from ..draw.figures import color, letter
+from ..labels.plan import Plan
+from ..labels.rounds import Round, rounds_of
+from ..labels.steps import is_finished
+
+ClassIoU = dict[str, Optional[float]]
+
+
+class MeanPoint(NamedTuple):
+    """A round of a strategy as mean over seeds; ``sd`` is ``None`` for one seed."""
+
+    number: int
+    labelled: float
+    share: float
+    score: float
+    sd: Optional[float]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class ActiveData:
+    """Rounds of active learning.
+
+    Args:
+        plan: What was asked for.
+        folder: Folder of the rounds.
+        summary: Content of ``active_learning.json``.
+    """
+
+    plan: Plan
+    folder: Path
+    summary: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What gets labels: images or regions."""
+        return 'images' if self.plan.regions is None else 'regions'
+
+    def key(self, strategy: str) -> Optional[Key]:
+        """Return the letter and color of a strategy; ``None`` if there is only one."""
+        place = self.plan.strategies.index(strategy)
+        return Key(letter(place), color(place)) if len(self.plan.strategies) > 1 else None
+
+    @cached_property
+    def finished(self) -> dict[str, dict[int, dict[int, Round]]]:
+        """Finished rounds by strategy, seed and number; a start belongs to every strategy."""
+        found: dict[str, dict[int, dict[int, Round]]] = {}
+        for strategy in self.plan.strategies:
+            for seed in self.plan.seeds:
+                rounds = rounds_of(self.plan, strategy, seed, self.folder)
+                done = {one.number: one for one in rounds if is_finished(one.run)}
+                found.setdefault(strategy, {})[seed] = done
+        return found
+
+    def progress(self) -> str:
+        """Say how many of the planned rounds are finished; a start counts once."""
+        rounds = [one for seeds in self.finished.values() for done in seeds.values() for one in
+                  done.values()]  # fmt: skip
+        later = len(self.plan.strategies) * (self.plan.rounds - 1)
+        planned = len(self.plan.seeds) * (1 + later)
+        return f'{len({one.folder for one in rounds})} of {planned} rounds are finished'
+
+    def points(self, strategy: str) -> dict[str, list[tuple[int, float, float, float]]]:
+        """Number, labels, share and score of each finished round, by seed."""
+        return {
+            seed: [
+                (point['round'], point['labelled'], point['share'], point['mIoU'])
+                for point in points
+                if point['mIoU'] is not None
+            ]
+            for seed, points in self.summary['curves'][strategy].items()
+        }
+
+    def means(self, strategy: str) -> list[MeanPoint]:
+        """The rounds that all seeds which have begun have finished."""
+        seeds = [points for points in self.points(strategy).values() if points]
+        by_round: dict[int, list[tuple[int, float, float, float]]] = {}
+        for points in seeds:
+            for point in points:
+                by_round.setdefault(point[0], []).append(point)
+        whole = {n: found for n, found in by_round.items() if len(found) == len(seeds)}
+        return [_mean_point(number, found) for number, found in sorted(whole.items())]
+
+
+def _mean_point(number: int, found: Sequence[tuple[int, float, float, float]]) -> MeanPoint:
+    _, labelled, share, score = zip(*found)
+    sd = stdev(score) if len(score) > 1 else None
+    return MeanPoint(number, mean(labelled), mean(share), mean(score), sd, len(found))
