@@ -132,6 +132,7 @@ ELSEWHERE = {
 }
 # test file that is called after no module, tool, config or folder of configs -> what it is about
 ABOUT = {
+    'apis/run/test_adversarial.py': 'runs with two optimisers, of models/segmentors/adversarial.py',
     'apis/run/test_broken_checkpoints.py': 'every tool that takes a checkpoint',
     'apis/run/test_converted_results.py': 'the star of converted weights, from results to cards',
     'configs/test_configs.py': 'every config',

@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Optional
 
+import torch
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -28,7 +29,7 @@ from ..core.words import did_you_mean, nearest
 class PartsOptimWrapper(OptimWrapperDict):
     """The optimiser wrappers of a model's parts, by the names of the parts.
 
-    The model's ``parse_losses`` gives a dict of one loss for each part. All backward passes come
+    The model's ``parse_losses`` gives a dict of one loss for each part. All gradients are taken
     before the first step, so that every loss is of the same weights. The model gets the precision
     of each part, and how far the training has come, by its method ``in_step``.
     """
@@ -69,8 +70,13 @@ class PartsOptimWrapper(OptimWrapperDict):
             step_kwargs: Arguments of each optimiser's ``step``.
             zero_kwargs: Arguments of each optimiser's ``zero_grad``.
         """
-        for name, wrapper in self.items():
-            wrapper.backward(wrapper.scale_loss(loss[name]))
+        leaves = {name: loss[name].detach().requires_grad_() for name in self.keys()}
+        for name, wrapper in self.items():  # each scales its loss in its own way
+            wrapper.backward(wrapper.scale_loss(leaves[name]))
+        # One pass: what wraps a model for several processes waits for every gradient in it.
+        torch.autograd.backward(
+            [loss[name] for name in leaves], [leaf.grad for leaf in leaves.values()]
+        )
         for wrapper in self.values():
             if wrapper.should_update():
                 wrapper.step(**(step_kwargs or {}))

@@ -109,3 +109,86 @@ def test_a_part_without_an_optimiser_and_a_shared_one_are_refused():
     model.other.weight = model.one['head'].weight
     with pytest.raises(ValueError, match='one.head.weight belongs to one and other'):
         build_optim_wrapper(model, copy.deepcopy(TWO))
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+PAIR = """
+import copy
+import torch
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from support.semi import NETWORK, labelled, unlabelled
+
+init_default_scope('mmseg')
+counts, find_unused = {counts!r}, {find_unused!r}
+
+
+def build():
+    # nothing that depends on the rest of the batch, so that a batch of two is two of one
+    network = copy.deepcopy(NETWORK)
+    for part in (network['backbone'], network['decode_head'], network['auxiliary_head']):
+        part['norm_cfg'] = dict(type='GN', num_groups=2)
+    for head in (network['decode_head'], network['auxiliary_head']):
+        head['dropout_ratio'] = 0
+    torch.manual_seed(0)
+    model = MODELS.build(dict(
+        type='AdversarialSegmentor', segmentor=network, self_threshold=0, self_start=0,
+        adversarial_weight=1.0, unlabelled_weight=0.5, self_weight=0.5,
+        discriminator=dict(type='FCNDiscriminator', widths=(4, 4, 4, 4))))
+    model.init_weights()
+    return model.train()
+
+
+class Prepared(torch.nn.Module):
+    def forward(self, data, training):
+        return data
+
+
+def optimisers(model):
+    sgd = dict(type='SGD', lr=0.5)
+    parts = dict(zip(('segmentor', 'discriminator'), counts))
+    found = build_optim_wrapper(model, dict(
+        constructor='PartsOptimWrapperConstructor',
+        **{{name: dict(optimizer=sgd, accumulative_counts=n) for name, n in parts.items()}}))
+    found.initialize_count_status(model, 0, 4)
+    return found
+
+
+def batch(step, some):
+    (images, samples), others = labelled(), unlabelled(count=2)
+    others.ignore.zero_()
+    images, weak = images + 0.1 * step, others.weak - 0.1 * step
+    return dict(inputs=images[some], data_samples=samples[some], unlabelled=others._replace(
+        weak=weak[some], strong=(), ignore=others.ignore[some]))
+
+
+def train(model, some):
+    inner = model if model.__class__.__name__ == 'AdversarialSegmentor' else model.module
+    inner.data_preprocessor = Prepared()
+    wrapper = optimisers(model)
+    for step in range(4):
+        model.train_step(batch(step, some), wrapper)
+    return inner.state_dict()
+
+
+start = build().state_dict()
+one = train(build(), slice(None))
+pair = train(
+    MMDistributedDataParallel(build(), broadcast_buffers=False, find_unused_parameters=find_unused),
+    slice(rank, rank + 1))
+assert list(one) == list(pair) and len(one) > 40
+for name, value in one.items():
+    torch.testing.assert_close(pair[name], value, rtol=1e-3, atol=1e-5, msg=name)
+moved = [name for name in one if (one[name] - start[name]).abs().max() > 1e-4]
+print(sorted({{name.split('.')[0] for name in moved}}), len(moved) > len(one) // 2)
+"""
+
+
+@pytest.mark.parametrize('counts, find_unused', [((1, 1), False), ((2, 1), True)])
+def test_two_processes_train_as_one_on_the_joined_batch(two_ranks, counts, find_unused):
+    """Four steps of an adversarial segmentor; also where one part alone accumulates."""
+    texts = two_ranks(PAIR.format(counts=counts, find_unused=find_unused))
+    assert [text.splitlines()[-1] for text in texts] == ["['discriminator', 'segmentor'] True"] * 2
