@@ -1,7 +1,9 @@
-# FMSI-DeepLab with a teacher, by FixMatch. The survey's table few-labels-camvid180 has the settings of
+# FMSI-DeepLab with a teacher, by FixMatch. The survey's table few-labels-fmsi-camvid180 has the settings of
 # the other methods as options of its rows.
 _base_ = [
     '../_base_/protocols/camvid180_400_eighth.py', '../_base_/models/semi_mobilenetv2_os16.py']
+val_evaluator = [
+    dict(type='SegMetric'), dict(type='CalibrationMetric'), dict(type='PseudoLabelMetric')]
 test_evaluator = [dict(type='SegMetric'), dict(type='BoundaryF1Metric')]
 model = dict(
     segmentor=dict(

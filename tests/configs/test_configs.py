@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import re
 from functools import cache, partial
 
@@ -54,8 +55,13 @@ def _is_method(cfg, name):
     every = ('momentum', 'targets', 'threshold', 'cutmix', 'strong_weights', 'feature_weight')
     every = (*every, 'two_students', 'student_view')
     (view,) = [step for step in cfg.unlabelled.pipeline if step.type == 'StrongView']
+    # on VOC as first published, without a teacher
+    without = {'momentum': (None,)} if '_voc12aug' in cfg.filename else {}
     return (
-        all(_plain(cfg.semi.get(key, defaults[key])) == _plain(wanted[key]) for key in every)
+        all(
+            _plain(cfg.semi.get(key, defaults[key])) in (_plain(wanted[key]), *without.get(key, ()))
+            for key in every
+        )
         and view.num_views >= len(wanted['strong_weights'])
         and 'EMATeacherHook' in [hook.type for hook in cfg.custom_hooks]
         and cfg.optim_wrapper.constructor == 'SemiOptimWrapperConstructor'
@@ -118,7 +124,13 @@ TOKENS = {
     '12k': lambda c: c.train_cfg.max_iters == 12000,
     'camvid': lambda c: c.train_dataloader.dataset.type == 'CamVidDataset' and 'scale' not in c,
     'shapes': lambda c: c.train_dataloader.dataset.type == 'ShapesDataset',
-    'voc12aug': lambda c: c.train_dataloader.dataset.extra_ann_file.endswith('/aug.txt'),
+    'voc12aug': lambda c: (
+        c.train_dataloader.dataset.get('extra_ann_file', '').endswith('/aug.txt')
+        or c.train_dataloader.dataset.ann_file.startswith('ImageSets/UniMatch/')
+    ),
+    '183': lambda c: (
+        c.train_dataloader.dataset.ann_file.endswith('/183/labeled.txt') and c.train_images == 183
+    ),
     'voc12': lambda c: (
         c.train_dataloader.dataset.type == 'VOCDataset'
         and not c.train_dataloader.dataset.get('extra_ann_file')
@@ -223,7 +235,9 @@ TOKENS = {
     'adversarial': lambda c: is_adversarial(c.semi) and _is_adversarial(c),
     **{name: lambda c, name=name: _is_method(c, name) for name in METHODS},
     'semi': lambda c: _is_method(c, 'fixmatch'),  # tables have the others as options of rows
-    'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith('/labelled_1_8.txt'),
+    'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith(
+        ('/labelled_1_8.txt', '/1_8/labeled.txt')
+    ),
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
     ),
@@ -269,6 +283,46 @@ def test_options_of_rows_with_few_labels_are_the_methods():
     for row in rows:
         cfg = _apart(load_row(row, all_options(row, ())))
         assert _is_method(cfg, row.label.lower().replace(' ', '')), row.label
+
+
+def _batches(images):
+    """Batches of an epoch in UniMatch's code: two images on each of four processes."""
+    return math.ceil(images / 4) // 2
+
+
+VOC_LISTS = {92: 10490, 183: 10399, 366: 10216, 732: 9850, 1464: 9118}  # labelled, unlabelled
+
+
+def test_rows_on_unimatchs_lists_have_its_80_epochs():
+    tables = read_tables('survey')
+    rows = [row for name in ('few-labels-voc', 'few-labels-voc-r101') for row in tables[name].rows]
+    assert len(rows) == 21
+    for row in rows:
+        labelled = int(row.label.split()[-1])
+        cfg = _apart(load_row(row, all_options(row, ())))
+        lists = [cfg.train_dataloader.dataset.ann_file]
+        images = labelled
+        if 'semi' in cfg:
+            lists.append(cfg.unlabelled.ann_file)
+            images = VOC_LISTS[labelled]
+        folder = f'ImageSets/UniMatch/{labelled}'
+        assert lists == [f'{folder}/labeled.txt', f'{folder}/unlabeled.txt'][: len(lists)]
+        assert cfg.train_images == labelled and cfg.train_cfg.max_iters == 80 * _batches(images)
+        assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters
+        depth = 101 if 'R101' in row.label else 50
+        start = f'open-mmlab://resnet{depth}_v1c'
+        assert (cfg.model.backbone.depth, cfg.model.backbone.init_cfg.checkpoint) == (depth, start)
+
+
+def test_a_loss_that_is_not_halved_has_half_the_rate_and_twice_the_decay():
+    """A step of SGD is rate x (gradient + decay x weight)."""
+    one, other = (
+        load(CONFIGS[NAMES.index(f'{name}deeplabv3plus_r50_voc12aug_183')]).optim_wrapper.optimizer
+        for name in ('', 'unimatch_')
+    )
+    gradient, weight = 0.7, 3.0
+    halved = one.lr * (gradient / 2 + one.weight_decay * weight)
+    assert other.lr * (gradient + other.weight_decay * weight) == pytest.approx(halved)
 
 
 def test_two_files_never_load_to_the_same_config():

@@ -160,6 +160,45 @@ def test_voc_aug_config_joins_two_lists_with_their_masks(tmp_path, monkeypatch):
         DATASETS.build(config.train_dataloader.dataset)
 
 
+@pytest.fixture
+def published(tmp_path):
+    """VOC with a list of few labels as UniMatch publishes it, one of its masks from SBD."""
+    root = tmp_path / 'VOCdevkit/VOC2012'
+    voc_folder(root, dict(train=['a', 'b'], aug=['c', 'd'], val=['e']))
+    folder = root / 'ImageSets/UniMatch/183'
+    folder.mkdir(parents=True)
+    for name, stems in dict(labeled='ac', unlabeled='bd').items():
+        lines = [f'JPEGImages/{stem}.jpg SegmentationClass/{stem}.png' for stem in stems]
+        (folder / f'{name}.txt').write_text('\n'.join(lines))  # no newline at its end
+    return tmp_path
+
+
+def test_published_lists_of_few_labels_are_read_as_they_are(published, monkeypatch):
+    config = base_config('unimatch_deeplabv3plus_r50_voc12aug_183', monkeypatch, published)
+    labelled, others = config.train_dataloader.dataset.datasets
+    labelled.pipeline = LOAD
+    dataset = DATASETS.build(labelled)
+    assert stems_of(dataset) == ['a', 'c']
+    assert [int(dataset[i]['gt_seg_map'][0, 0]) for i in (0, 1)] == [3, 5]  # VOC's, SBD's
+    others.pipeline = []
+    dataset = DATASETS.build(others)
+    assert stems_of(dataset) == ['b', 'd'] and all('seg_map_path' not in one for one in dataset)
+    for name in ('labeled', 'unlabeled'):
+        (published / f'VOCdevkit/VOC2012/ImageSets/UniMatch/183/{name}.txt').unlink()
+    for part in (labelled, others):
+        with pytest.raises(FileNotFoundError, match='labeled.txt: no such split file') as found:
+            DATASETS.build(part)
+        assert 'copy splits/pascal of github.com/LiheYoung/UniMatch' in str(found.value)
+        assert '\n' not in str(found.value)
+
+
+def test_a_mask_that_neither_folder_has_is_named(published, monkeypatch):
+    config = base_config('deeplabv3plus_r50_voc12aug_183', monkeypatch, published)
+    (published / 'VOCdevkit/VOC2012/SegmentationClassAug/c.png').unlink()
+    with pytest.raises(FileNotFoundError, match='SegmentationClassAug/c.png: no such file'):
+        DATASETS.build(config.train_dataloader.dataset)
+
+
 @pytest.mark.parametrize('name', ['voc12', 'fmsi_xception_voc12_trainval91'])
 def test_voc_configs_read_the_voc_layout(tmp_path, monkeypatch, name):
     prefix = 'trainval91_' if name.endswith('91') else ''

@@ -6,7 +6,15 @@ from typing import Any
 
 from ...core.files import PathLike, read_json
 from ..draw.markdown import markdown_table
-from ..tables.text import TABLE_FILES, facts_lines, number_text, remarks_lines, title_text
+from ..tables.text import (
+    PUBLISHED,
+    TABLE_FILES,
+    facts_lines,
+    number_text,
+    published,
+    remarks_lines,
+    title_text,
+)
 from ..tables.values import COUNTS
 
 
@@ -30,13 +38,13 @@ def table_lines(data: Mapping[str, Any]) -> list[str]:
         data: From :func:`~..tables.text.as_data`.
     """
     metrics = list(dict.fromkeys(line['metric'] for row in data['rows'] for line in row['lines']))
-    printed = any(line['printed'] is not None for row in data['rows'] for line in row['lines'])
+    shown = published(data)
     head = ['row']
     for metric in metrics:
         scored = metric not in COUNTS
-        head += ([f'{metric}, paper'] if printed else []) + [metric]
+        head += [f'{metric}, {PUBLISHED[key]}' for key in shown] + [metric]
         head += [f'{metric}, difference'] if scored else []
-    cells = [_cells(row, metrics, printed) for row in data['rows']]
+    cells = [_cells(row, metrics, shown) for row in data['rows']]
     lines = [f'### {title_text(data)}', '', *markdown_table([*head, 'runs', 'verdict'], cells), '']
     said = [*remarks_lines(data), _shared(data)]
     said += [f'{row["label"]}: {row["note"]}' for row in data['rows'] if row['note']]
@@ -50,22 +58,22 @@ def _shared(data: Mapping[str, Any]) -> str:
     return '; '.join(facts_lines(data, shared_only=True))
 
 
-def _cells(row: Mapping[str, Any], metrics: list[str], printed: bool) -> list[str]:
+def _cells(row: Mapping[str, Any], metrics: list[str], shown: list[str]) -> list[str]:
     """Cells of one row."""
     lines = {line['metric']: line for line in row['lines']}
     cells = [row['label'] + (' *' if row['starred'] else '')]
     verdicts: list[str] = []
     runs = 0
     for metric in metrics:
-        line = lines.get(metric) or dict(printed=None, mean=None, sd=None, difference=None)
+        line = lines.get(metric) or dict(mean=None, sd=None, difference=None)
         spread = '' if line['sd'] is None else f' ± {line["sd"]:.2f}'
-        cells += [number_text(line['printed'], metric)] if printed else []
+        cells += [number_text(line.get(key), metric) for key in shown]
         cells.append(number_text(line['mean'], metric) + spread)
         if metric not in COUNTS:
             cells.append(number_text(line['difference'], metric, sign=True))
         if line.get('verdict'):
             remark = f' ({line["remark"]})' if line.get('remark') else ''
-            verdicts += [line['verdict'] + remark] if metric not in COUNTS or printed else []
+            verdicts += [line['verdict'] + remark] if metric not in COUNTS or shown else []
             runs = max(runs, len(line['values'] or ()) if metric not in COUNTS else 0)
     said = '; '.join(dict.fromkeys(verdicts))
     return [*cells, str(runs or ''), f'{said}, {row["incomplete"]}' if row['incomplete'] else said]

@@ -53,6 +53,8 @@ class Row:
         label: Name of the row as printed.
         config: Base name of its config; if the package has none, it is empty and ``note`` says why.
         printed: Printed number of each metric; ``parameters`` is a count.
+        best_epoch: Printed number of each metric where the best epoch was chosen on the images that
+            it is scored on. They are shown beside ``printed`` and compared with nothing.
         tolerance: Allowed difference of a mean, in percentage points.
         unstated: Metrics whose printed number measures something else than its name says, and why.
             They are shown without a verdict.
@@ -66,6 +68,7 @@ class Row:
     label: str
     config: str
     printed: dict[str, float] = field(default_factory=dict)
+    best_epoch: dict[str, float] = field(default_factory=dict)
     tolerance: float = 1.0
     unstated: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
@@ -176,7 +179,7 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
 
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(('label', 'config', 'note', 'weights_of', 'caption', 'baseline'), str),
-    **dict.fromkeys(('printed', 'unstated', 'options'), dict),
+    **dict.fromkeys(('printed', 'best_epoch', 'unstated', 'options'), dict),
     **dict.fromkeys(('metrics', 'seeds'), (list, tuple)),
     'tolerance': (int, float),
 }
@@ -187,9 +190,10 @@ def _check_kinds(entry: dict, where: str) -> None:
         value = entry.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
             raise ValueError(f'{where}: {key} is {value!r}, which is of another kind')
-    for metric, number in (entry.get('printed') or {}).items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise ValueError(f'{where}: printed.{metric} is {number!r}, which is no number')
+    for key in ('printed', 'best_epoch'):
+        for metric, number in (entry.get(key) or {}).items():
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise ValueError(f'{where}: {key}.{metric} is {number!r}, which is no number')
 
 
 def _row(entry: dict, paper: str, table: str, root: Path) -> Row:

@@ -18,7 +18,8 @@ from .rows import Table
 from .values import COUNTS, TableValues, table_values
 
 TABLE_FILES = 'table_*.json'
-HEAD = ('row', 'score', 'paper', 'ours', 'runs', 'difference', 'verdict')
+# Columns of published numbers by their name in a line.
+PUBLISHED = dict(printed='paper', best_epoch='paper, best epoch')
 # Facts under the table and their labels.
 _FACTS = {
     'dataset': 'data',
@@ -99,6 +100,22 @@ def number_text(value: Optional[float], metric: str, *, sign: bool = False) -> s
     return f'{plus}{value:.1f}' if metric in COUNTS else f'{plus}{value:.2f}'
 
 
+def published(data: Mapping[str, Any]) -> list[str]:
+    """Return the keys of ``PUBLISHED`` of which a table has numbers."""
+    lines = [line for row in data['rows'] for line in row['lines']]
+    return [key for key in PUBLISHED if any(line.get(key) is not None for line in lines)]
+
+
+def _columns(data: Mapping[str, Any]) -> list[str]:
+    """Return the columns of published numbers: the paper's also where it has none."""
+    return list(dict.fromkeys(['printed', *published(data)]))
+
+
+def _head(data: Mapping[str, Any]) -> list[str]:
+    names = [PUBLISHED[key] for key in _columns(data)]
+    return ['row', 'score', *names, 'ours', 'runs', 'difference', 'verdict']
+
+
 def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
     """Return the cells of the table and its numbered notes."""
     cells, notes = [], []
@@ -122,7 +139,7 @@ def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
                 [
                     label,
                     metric,
-                    number_text(line['printed'], metric),
+                    *(number_text(line.get(key), metric) for key in _columns(data)),
                     f'{ours} ± {sd:.2f}' if sd is not None else ours,
                     runs,
                     number_text(line['difference'], metric, sign=True),
@@ -163,6 +180,10 @@ def remarks_lines(data: Mapping[str, Any]) -> list[str]:
     if data['note']:
         whose = 'Protocol of the paper, not of these runs' if data['dataset'] else 'Protocol'
         lines.append(f'{whose}: {data["note"]}')
+    if 'best_epoch' in published(data):
+        lines.append(
+            'Best epoch: chosen on the images that it is scored on, hence compared with nothing.'
+        )
     if any(row['starred'] for row in data['rows']):
         lines.append('* converted weights: training not reproduced')
     optimistic = [row['label'] for row in data['rows'] if row['optimistic']]
@@ -183,7 +204,7 @@ def title_text(data: Mapping[str, Any]) -> str:
 def format_text(data: Mapping[str, Any]) -> str:
     """Write a table for the screen."""
     cells, notes = _cells(data)
-    table = PrettyTable(list(HEAD))
+    table = PrettyTable(_head(data))
     table.align = 'r'
     for name in ('row', 'score', 'verdict'):
         table.align[name] = 'l'
@@ -198,7 +219,7 @@ def format_text(data: Mapping[str, Any]) -> str:
 def format_markdown(data: Mapping[str, Any], *, level: int = 3) -> str:
     """Write a table as Markdown, under a heading."""
     cells, notes = _cells(data)
-    lines = [f'{"#" * level} {title_text(data)}', '', *markdown_table(HEAD, cells), '']
+    lines = [f'{"#" * level} {title_text(data)}', '', *markdown_table(_head(data), cells), '']
     for place, note in enumerate(notes, start=1):
         lines += [f'[{place}] {note}', '']
     for remark in [*remarks_lines(data), '; '.join(facts_lines(data))]:

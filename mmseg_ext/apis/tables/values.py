@@ -33,6 +33,7 @@ class Line:
             the baseline row over the seeds and folds that both rows have.
         verdict: One of ``within``, ``outside``, ``not run``, ``not stated``.
         remark: Reason why there is no run or no verdict.
+        best_epoch: The paper's number of the best epoch, see :class:`Row`; on these data only.
     """
 
     label: str
@@ -44,6 +45,7 @@ class Line:
     difference: Optional[float] = None
     verdict: str = NOT_RUN
     remark: str = ''
+    best_epoch: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: 
         difference,
         verdict(average, sd, judged, row.tolerance),
         remark,
+        row.best_epoch.get(metric) if on_paper_data else None,
     )
 
 

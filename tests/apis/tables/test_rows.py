@@ -39,8 +39,8 @@ def test_numbers_are_printed_where_there_are_data_to_compare_with():
     assert sum(len(row.printed) for _, row in ROWS) >= 195
     for table, row in ROWS:
         known = {*table.metrics, 'parameters'}
-        assert set(row.printed) <= known and set(row.unstated) <= set(row.printed)
-        assert not row.printed or table.protocol.dataset
+        assert {*row.printed, *row.best_epoch} <= known and set(row.unstated) <= set(row.printed)
+        assert not (row.printed or row.best_epoch) or table.protocol.dataset
 
 
 def test_the_papers_data_are_those_that_the_configs_test_on():
@@ -65,6 +65,9 @@ PRINTED = {
     ('mfp', '4', 'mPA'): [88.80, 88.75, 88.62, 90.25, 87.92, 90.66, 91.45, 93.90],
     ('mfp', '5', 'mPrecision'): [86.73, 87.01, 87.80, 87.97],
     ('segnet', '2', 'mIoU'): [72.4, 80.71],
+    ('survey', 'few-labels-voc', 'mIoU'): [70.57, 71.19, 75.94, 77.31, 78.53],
+    ('survey', 'few-labels-voc-r101', 'mIoU'): [74.5, 76.7, 78.4, 79.5, 80.6],
+    ('survey', 'few-labels-deeplabv2-voc', 'mIoU'): [65.60, 67.65],
     ('deeplabv2', 'voc', 'mIoU'): [76.65, 77.93, 65.44, 69.60, 68.96],
 }
 
@@ -74,6 +77,21 @@ def test_printed_numbers(key):
     paper, number, metric = key
     rows = choose_table(read_tables(paper, CONFIGS), number).rows
     assert [row.printed[metric] for row in rows if metric in row.printed] == PRINTED[key]
+
+
+def test_the_best_epoch_stands_beside_the_last():
+    """UniMatch's logs and README; its best epoch is never below its last."""
+    tables = read_tables('survey', CONFIGS)
+    best = {
+        number: [row.best_epoch['mIoU'] for row in tables[number].rows if row.best_epoch]
+        for number in ('few-labels-voc', 'few-labels-voc-r101')
+    }
+    assert best['few-labels-voc'] == [71.90, 72.48, 75.96, 77.39, 78.70]
+    assert best['few-labels-voc-r101'] == [
+        45.1, 55.3, 64.8, 69.7, 73.5, 75.2, 77.2, 78.8, 79.9, 81.2
+    ]  # fmt: skip
+    both = [row for number in best for row in tables[number].rows if row.printed]
+    assert len(both) == 10 and all(r.best_epoch['mIoU'] >= r.printed['mIoU'] for r in both)
 
 
 def write(root: Path, text: str, *configs: str) -> Path:

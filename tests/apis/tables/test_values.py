@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmseg_ext.apis.cards.tables import table_lines
 from mmseg_ext.apis.run.outcome.results import DataFacts, RunResults
 from mmseg_ext.apis.tables.rows import Protocol, Row, Table
 from mmseg_ext.apis.tables.text import as_data, format_markdown, format_text, write_table
@@ -279,3 +280,28 @@ def test_writing_loses_no_runs(table, tmp_path) -> None:
     with pytest.raises(ValueError, match='has runs of Base, which are not in the work folders'):
         write_table(as_data(table_values(replace(table, rows=rows))), folder)
     assert path.read_text() == before
+
+
+def cells_of(text: str, label: str) -> list:
+    (line,) = [line for line in text.splitlines() if line.strip('| ').startswith(f'{label} ')]
+    return [cell.strip() for cell in line.strip('|').split('|')]
+
+
+def test_a_best_epoch_stands_beside_the_papers_number_and_judges_nothing(table) -> None:
+    data = as_data(table_values(table))
+    columns = ['row', 'score', 'paper', 'ours', 'runs', 'difference', 'verdict']
+    assert cells_of(format_text(data), 'row') == columns
+    better = replace(table.rows[1], best_epoch=dict(mIoU=99.25))
+    with_best = replace(table, rows=(table.rows[0], better, *table.rows[2:]))
+    data = as_data(table_values(with_best))
+    columns = [*columns[:3], 'paper, best epoch', *columns[3:]]
+    expected = ['Better', 'mIoU', '61.00', '99.25', '60.00', '1', '-1.00', 'within']
+    for text in (format_text(data), format_markdown(data)):
+        assert cells_of(text, 'row') == columns and cells_of(text, 'Better') == expected
+        assert 'Best epoch: chosen on the images that it is scored on' in text
+    assert data['rows'][0]['lines'][0]['best_epoch'] is None
+    (line,) = [line for line in table_lines(data) if line.startswith('| Better ')]
+    cells = [cell.strip() for cell in line.strip('|').split('|')]
+    assert cells[1:4] == ['61.00', '99.25', '60.00']
+    elsewhere = as_data(table_values(on_other_data(with_best, num_images=223)))
+    assert '99.25' not in format_text(elsewhere)  # it is no number of these data

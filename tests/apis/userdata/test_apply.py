@@ -138,7 +138,8 @@ def _check_length(cfg, row):
         return
     length = row.train_cfg.max_iters
     if row.get('train_images'):
-        length = min(length, 1000)  # six images are fewer than any row's
+        passes = round(length * 6 / row.train_images)  # over six images, fewer than any row's
+        length = min(length, max(passes, 1000))
     assert cfg.train_cfg.max_iters == length and cfg.param_scheduler[-1].end == length
     assert cfg.train_cfg.val_interval <= length
     assert cfg.train_dataloader.batch_size == row.train_dataloader.batch_size
