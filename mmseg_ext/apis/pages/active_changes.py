@@ -74,14 +74,13 @@ def _pairs(data: ActiveData, strategy: str, number: int) -> list[tuple[Round, Ro
 
 def difference(data: ActiveData, strategy: str, number: int) -> Optional[float]:
     """Change of the mIoU in a round, as mean over seeds; ``None`` if no seed has both rounds."""
-    scores = [[one.run.scores().value('mIoU') for one in pair]
-              for pair in _pairs(data, strategy, number)]  # fmt: skip
-    return _mean_change(scores)
+    pairs = _pairs(data, strategy, number)
+    return _mean_change([[data.results(one).value('mIoU') for one in pair] for pair in pairs])
 
 
 def class_differences(data: ActiveData, strategy: str, number: int) -> dict[str, float]:
     """Change of the IoU of each class in a round, as mean over seeds."""
-    pairs = [[_iou_of(one) for one in pair] for pair in _pairs(data, strategy, number)]
+    pairs = [[_iou_of(data, one) for one in pair] for pair in _pairs(data, strategy, number)]
     names = dict.fromkeys(name for pair in pairs for iou in pair for name in iou)
     found = {name: _mean_change([[i.get(name) for i in pair] for pair in pairs]) for name in names}
     return {name: value for name, value in found.items() if value is not None}
@@ -92,15 +91,15 @@ def _mean_change(pairs: list[list[Optional[float]]]) -> Optional[float]:
     return mean(known) if known else None
 
 
-def _iou_of(one: Round) -> ClassIoU:
-    return one.run.scores().per_class.get('IoU', {})
+def _iou_of(data: ActiveData, one: Round) -> ClassIoU:
+    return data.results(one).per_class.get('IoU', {})
 
 
 def _class_iou(data: ActiveData, strategy: str, number: int) -> dict[str, float]:
     """IoU of each class after a round, as mean over the seeds that have one."""
     values: dict[str, list[float]] = {}
     for done in data.finished[strategy].values():
-        for name, value in (_iou_of(done[number]) if number in done else {}).items():
+        for name, value in (_iou_of(data, done[number]) if number in done else {}).items():
             values.setdefault(name, []).extend([] if value is None else [value])
     return {name: mean(found) for name, found in values.items() if found}
 

@@ -12,6 +12,7 @@ from ..draw.figures import color, letter
 from ..labels.plan import Plan
 from ..labels.rounds import Round, rounds_of
 from ..labels.steps import is_finished
+from ..run.outcome.results import RunResults
 
 ClassIoU = dict[str, Optional[float]]
 
@@ -61,6 +62,16 @@ class ActiveData:
                 done = {one.number: one for one in rounds if is_finished(one.run)}
                 found.setdefault(strategy, {})[seed] = done
         return found
+
+    @cached_property
+    def _read(self) -> dict[Path, RunResults]:
+        return {}
+
+    def results(self, one: Round) -> RunResults:
+        """Read the results of a finished round once."""
+        if one.folder not in self._read:
+            self._read[one.folder] = one.run.scores()
+        return self._read[one.folder]
 
     def progress(self) -> str:
         """Say how many of the planned rounds are finished; a start counts once."""

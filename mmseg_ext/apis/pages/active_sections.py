@@ -3,12 +3,26 @@
 from typing import Optional
 
 from ...core.labels import evenly
-from ..draw.blocks import Cell, Facts, Figures, Line, Note, Section, Table, embed, plain, section
+from ..draw.blocks import (
+    Block,
+    Cell,
+    Facts,
+    Figures,
+    Fold,
+    Line,
+    Note,
+    Section,
+    Table,
+    embed,
+    plain,
+    section,
+)
 from ..draw.figures import draw_budget, letter
 from .active_data import ActiveData, MeanPoint
 from .numbers import NONE, percent, points, probability
 
 _MOST_COLUMNS = 12
+_MOST_PAIRS = 10  # more are folded away
 
 
 def budget(data: ActiveData) -> Optional[Section]:
@@ -107,9 +121,13 @@ def tests(data: ActiveData) -> Section:
         'corrected by Holm for all pairs. The smallest p of n seeds is 2 / 2ⁿ.'
     )
     head = ('pair', 'area, points', 'p', 'p (Holm)', 'seeds')
-    table = Table(head, lines, 'tests of all pairs') if lines else None
-    shown = Note(note) if lines else None
-    return section('Pairwise tests', Note(f'{said[:1].upper()}{said[1:]}.'), table, shown)
+    sentence, title = Note(f'{said[:1].upper()}{said[1:]}.'), 'Pairwise tests'
+    if not lines:
+        return section(title, sentence)
+    table: Block = Table(head, lines, 'tests of all pairs')
+    if len(lines) > _MOST_PAIRS:
+        table = Fold(f'All {len(lines)} pairs', [table])
+    return section(title, sentence, table, Note(note))
 
 
 def facts(data: ActiveData) -> Section:

@@ -42,14 +42,18 @@ def pseudo_labels(rows: Rows) -> Optional[Section]:
     """Draw coverage and precision of pseudo labels over iterations, beside mIoU and ECE.
 
     Args:
-        rows: All rows. Those without pseudo labels appear in the figures of mIoU and ECE only.
+        rows: All rows. Those without pseudo labels appear for their mIoU and ECE, and for the
+            checkpoint that was tested.
     """
-    taught = {place: row for place, row in enumerate(rows) if _is_taught(row)}
-    if not taught:
+    if not any(map(_is_taught, rows)):
         return None
     figures = [figure for one in _QUANTITIES for figure in _figure(one, rows)]
     head = ('row', 'threshold', *(f'{one.name}, %' for one in _QUANTITIES), 'tested')
-    lines = [Line(Cell(row.label), _cells(row), key(place, rows)) for place, row in taught.items()]
+    lines = [
+        Line(Cell(row.label), _cells(row), key(place, rows))
+        for place, row in enumerate(rows)
+        if row.runs
+    ]
     last = 'Of the last validation; below, in small print, of the end of the training.'
     table = Table(head, lines, 'pseudo labels')
     return section('Pseudo labels', Note(_NOTE), Figures(figures), Note(last), table)

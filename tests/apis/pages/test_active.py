@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -164,6 +164,18 @@ def test_numbers_of_curves_areas_and_tests(tree):
     assert rows_of(found) == [['entropy − random', '+7.50', '1.00', '1.00', '1']]
     assert texts(found, 'p')[0].startswith('1 seeds show no difference at 5 %, however large it is')
     assert texts(tree, './/header/p') == ['9 of 10 rounds are finished']
+
+
+def test_many_pairs_are_folded_away(data):
+    names = [f's{index}' for index in range(12)]
+    test = dict(second='b', difference=0.01, p=0.5, p_holm=1.0, seeds=[0, 1])
+    for number, kind in ((10, 'table'), (11, 'fold')):
+        summary = dict(data.summary, tests=[dict(test, first=name) for name in names[:number]])
+        made = active_sections.tests(replace(data, summary=summary))
+        assert made.blocks[1].kind == kind
+    assert made.blocks[1].summary == 'All 11 pairs' and len(made.blocks[1].blocks[0].lines) == 11
+    alone = active_sections.tests(replace(data, summary=dict(summary, tests=[], verdict='one')))
+    assert [block.text for block in alone.blocks] == ['One.']
 
 
 # --- what a round changed -------------------------------------------------------------------------

@@ -57,8 +57,12 @@ def rows(tmp_path_factory, tiny_data, tiny_config):
     )
     results = teacher / 'results.json'
     results.write_text(json.dumps(dict(json.loads(results.read_text()), iterations=20)))
+    plain = run('plain', 3)
+    path = plain / 'results.json'
+    best = dict(json.loads(path.read_text()), checkpoint='best_mIoU_iter_30.pth')
+    path.write_text(json.dumps(best))
     return [
-        Row('plain', 'plain', (run('plain', 3),)),
+        Row('plain', 'plain', (plain,)),
         Row('FixMatch & <b>', 'fix', (first, second)),
         Row('Mean Teacher', 'teacher', (teacher,)),
         Row('absent', 'absent', ()),
@@ -104,6 +108,8 @@ def test_the_table_has_the_end_of_each_row_and_what_was_tested(rows, drawn):
     assert table.head == ('row', 'threshold', *shares, 'tested')
     cells = {line.name.text: [(c.text, *c.small) for c in line.cells] for line in table.lines}
     assert cells == {
+        'plain': [
+            ('–',), ('–',), ('–',), ('70.0',), ('–',), ('the best on validation images',)],
         'FixMatch & <b>': [
             ('0.95',), ('65.0', 'training 25.0'), ('85.0', 'training 75.0'), ('51.0',), ('7.5',),
             ('the last checkpoint, the best on validation images',)],
