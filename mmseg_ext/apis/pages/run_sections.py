@@ -1,7 +1,7 @@
 """The page sections about trainings and test images: they turn rows into blocks of plain values."""
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -34,7 +34,11 @@ _CURVES = (
     ('loss', 'training loss', 'Training loss'),
     ('lr', 'learning rate', 'Learning rate'),
     ('val/mIoU', 'mIoU in %', 'Mean IoU on the validation images'),
+    ('discriminator.loss', 'loss', "Discriminator's training loss"),
+    ('discriminator.accuracy', 'share', 'Share of pixels that the discriminator tells right'),
+    ('discriminator.lr', 'learning rate', "Discriminator's learning rate"),
 )
+_ELSE = {'lr': 'segmentor.lr'}  # of a run with several optimisers
 
 
 def training(rows: Rows, constant: Optional[float]) -> Optional[Section]:
@@ -59,11 +63,13 @@ def training(rows: Rows, constant: Optional[float]) -> Optional[Section]:
 
 def _curves(rows: Rows, name: str) -> dict[int, list[Curve]]:
     """Return the curves of each row's runs, by the row's place; a single point is no curve."""
-    found = {
-        place: [run.curves[name] for run in row.runs if len(run.curves.get(name, ())) > 1]
-        for place, row in enumerate(rows)
-    }
-    return {place: curves for place, curves in found.items() if curves}
+    found = {place: [_curve(run, name) for run in row.runs] for place, row in enumerate(rows)}
+    kept = {place: [curve for curve in all_ if len(curve) > 1] for place, all_ in found.items()}
+    return {place: curves for place, curves in kept.items() if curves}
+
+
+def _curve(run: Any, name: str) -> Curve:
+    return run.curves.get(name) or run.curves.get(_ELSE.get(name, ''), {})
 
 
 def examples(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import cv2
@@ -189,6 +190,25 @@ def test_examples_show_truth_and_only_the_classes_that_occur(work_dir, tiny_data
     shown = run_sections._example(example, rows, ['a', 'b', 'c', 'd'], [[0] * 3] * 4, None, 9)
     assert [swatch.name for swatch in shown.legend] == ['a', 'b', 'c']
     assert shown.pairs[1].title == 'prediction: 50.0\u00a0% right'
+
+
+def test_curves_of_two_optimisers() -> None:
+    """The segmentor's rate takes the place of a single one; the discriminator has its own."""
+    line = {1: 0.1, 2: 0.05}
+    names = ('loss', 'segmentor.lr', 'discriminator.lr', 'discriminator.loss')
+    runs = [
+        SimpleNamespace(curves=dict.fromkeys(names, line)),
+        SimpleNamespace(curves=dict(lr=line)),
+    ]
+    rows = [SimpleNamespace(label=str(place), runs=[run]) for place, run in enumerate(runs)]
+    found = run_sections._curves(rows, 'lr')
+    assert found == {0: [line], 1: [line]}
+    (figures,) = run_sections.training(rows, None).blocks
+    captions = [caption for _, caption in figures.figures]
+    assert captions == [
+        'Training loss', 'Learning rate', "Discriminator's training loss",
+        "Discriminator's learning rate",
+    ]  # fmt: skip
 
 
 def test_report_without_predictions_and_curves(work_dir, tmp_path) -> None:
