@@ -5,8 +5,11 @@ unlabelled images have masks in reserve, the share of right ones. ``PseudoLabelM
 both on the validation images.
 """
 
+import inspect
 from statistics import mean
 from typing import NamedTuple, Optional
+
+from mmseg.registry import MODELS
 
 from ..draw.blocks import Cell, Figures, Line, Note, Picture, Section, Table, embed, section
 from ..draw.curves import Curve, curve_summary
@@ -67,8 +70,11 @@ def _is_taught(row: RowData) -> bool:
 def _known(run: RunFiles, name: str) -> Curve:
     """A curve in per cent, without the values that are undefined."""
     scale = 1 if name.startswith('val/') else 100  # a training logs fractions
-    curve = run.curves.get(name, {})
-    return {step: scale * value for step, value in curve.items() if value == value}
+    curve = {step: scale * v for step, v in run.curves.get(name, {}).items() if v == v}
+    if name == _PRECISION.trained:  # of no pseudo label, older logs have 0
+        taken = run.curves.get(_COVERAGE.trained, {})
+        curve = {step: value for step, value in curve.items() if taken.get(step) != 0}
+    return curve
 
 
 def _by_row(rows: Rows, name: str) -> RowCurves:
@@ -110,9 +116,15 @@ def _last(row: RowData, name: str) -> Optional[float]:
 
 
 def _threshold(run: RunFiles) -> str:
+    """Say from which probability on a pixel was taken, the model's or a discriminator's."""
     cfg = RunFolder(run.folder).training_config(run.results.config)
-    found = (cfg.get('model') or {}).get('threshold') if cfg is not None else None
-    return NONE if found is None else f'{found:g}'
+    model = cfg.get('model') or {} if cfg is not None else {}
+    kind = MODELS.get(model['type']) if isinstance(model.get('type'), str) else None
+    known = inspect.signature(kind.__init__).parameters if kind is not None else {}
+    for name, remark in (('threshold', ''), ('self_threshold', ' (discriminator)')):
+        if name in known:
+            return f'{model.get(name, known[name].default):g}{remark}'
+    return NONE
 
 
 def _tested(run: RunFiles) -> str:

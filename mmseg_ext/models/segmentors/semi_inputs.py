@@ -38,7 +38,10 @@ class Unlabelled(NamedTuple):
 def quality_of(
     label: Tensor, sure: Tensor, images: Unlabelled, num_classes: int
 ) -> dict[str, Tensor]:
-    """Coverage and, with masks in reserve, precision of pseudo labels; 0 where there are none.
+    """Coverage and, with masks in reserve, precision of pseudo labels.
+
+    The precision is NaN where no label is known: a log that averages over iterations must not take
+    it for 0.
 
     Args:
         label: Class ids, ``(M, H, W)``.
@@ -50,7 +53,7 @@ def quality_of(
     if images.reserve is not None:
         known = sure & (images.reserve >= 0) & (images.reserve < num_classes)
         right = known & (label == images.reserve)
-        found.update(precision=right.sum() / known.sum().clamp(min=1))
+        found.update(precision=right.sum() / known.sum())
     return found
 
 

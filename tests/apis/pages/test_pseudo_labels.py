@@ -1,6 +1,7 @@
 """The section about pseudo labels: its curves and numbers on runs made by hand, and in a page."""
 
 import json
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -9,6 +10,7 @@ from support.runs import Row, write_run
 from mmseg_ext.apis.pages import pseudo_labels as module
 from mmseg_ext.apis.pages.gather import read_rows
 from mmseg_ext.apis.pages.report import write_report
+from mmseg_ext.apis.pages.runs import read_run
 
 NAN = float('nan')
 
@@ -44,7 +46,7 @@ def rows(tmp_path_factory, tiny_data, tiny_config):
     first = teach(
         run('fix_0'),
         validated=[(15, 40.0, NAN, 20.0, 9.0), (30, 60.0, 80.0, 50.0, 7.0)],
-        trained=[(10, 0.1, 0.5), (20, 0.25, 0.75)],
+        trained=[(5, 0.0, 0.0), (10, 0.1, 0.5), (15, 0.1, NAN), (20, 0.25, 0.75)],
     )
     second = teach(
         run('fix_1', 1), validated=[(30, 70.0, 90.0, 52.0, 8.0)], checkpoint='best_mIoU_iter_15.pth'
@@ -87,7 +89,7 @@ def test_curves_are_those_of_the_logs_in_per_cent_without_undefined_values(rows,
     assert list(drawn) == ['coverage in %', 'precision in %', 'mIoU in %', 'ECE in %']
     assert drawn['coverage in %'] == (
         {1: [{15: 40.0, 30: 60.0}, {30: 70.0}], 2: [{30: 100.0}]},
-        {1: [{10: 10.0, 20: 25.0}]},
+        {1: [{5: 0.0, 10: 10.0, 15: 10.0, 20: 25.0}]},
     )
     assert drawn['precision in %'] == (
         {1: [{30: 80.0}, {30: 90.0}], 2: [{30: 61.5}]},
@@ -116,6 +118,17 @@ def test_the_table_has_the_end_of_each_row_and_what_was_tested(rows, drawn):
         'Mean Teacher': [
             ('0',), ('100.0',), ('61.5',), ('40.0',), ('12.0',), ('iteration 20 of 30',)],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize('model, said', [
+    (dict(type='SemiSegmentor', threshold=0.7), '0.7'), (dict(type='SemiSegmentor'), '0.95'),
+    (dict(type='AdversarialSegmentor'), '0.2 (discriminator)'), (dict(type='EncoderDecoder'), '–'),
+    (dict(type='NobodyKnows'), '–'), ({}, '–'),
+])  # fmt: skip
+def test_the_threshold_is_that_of_the_training_or_the_default(rows, tmp_path, model, said):
+    folder = shutil.copytree(rows[0].runs[0], tmp_path / 'run')
+    (folder / '20260901_1/vis_data/config.py').write_text(f'model = {model}')
+    assert module._threshold(read_run(folder)) == said
 
 
 def test_runs_without_pseudo_labels_have_no_section(rows, drawn):

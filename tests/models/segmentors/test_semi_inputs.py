@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import mmseg_ext  # noqa: F401
+from mmseg_ext.models.segmentors.semi_inputs import NO_MASK, Unlabelled, quality_of
 
 ROW = dict(
     type='SegDataPreProcessor', mean=[100, 100, 100], std=[50, 50, 50], bgr_to_rgb=True,
@@ -104,3 +105,18 @@ def test_without_unlabelled_images_it_is_the_rows(training):
 def test_a_batch_without_labels_is_refused():
     with pytest.raises(ValueError, match="dict.type='LabelledUnlabelledSampler'"):
         build()(batch(unlabelled(), unlabelled()), True)
+
+
+def test_quality_of_pseudo_labels_by_hand():
+    """Of eight pixels two are padding, four are taken, of three of these the class is known."""
+    ignore = torch.tensor([[[False] * 6 + [True] * 2]])
+    sure = torch.tensor([[[True, True, True, True, False, False, False, False]]])
+    label = torch.tensor([[[0, 1, 2, 2, 0, 0, 0, 0]]])
+    reserve = torch.tensor([[[0, 1, 1, NO_MASK, 0, 0, 0, 0]]])
+    images = Unlabelled(torch.zeros(1, 3, 1, 8), (), ignore, reserve)
+    found = quality_of(label, sure, images, 3)
+    assert found['coverage'].item() == pytest.approx(4 / 6)
+    assert found['precision'].item() == pytest.approx(2 / 3)
+    assert quality_of(label, sure, images._replace(reserve=None), 3).keys() == {'coverage'}
+    none = quality_of(label, torch.zeros_like(sure), images, 3)  # a mean must not take it for 0
+    assert none['coverage'].item() == 0 and none['precision'].isnan()
