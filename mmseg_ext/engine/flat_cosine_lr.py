@@ -41,6 +41,8 @@ def flat_cosine_lr(
 class FlatCosineLrHook(Hook):
     """Set the learning rate of all parameter groups by :func:`flat_cosine_lr` before each epoch.
 
+    Where a run has several optimisers, those of the first one: the others' rates have another size.
+
     Args:
         lr_max: Largest learning rate, already scaled for the batch size. Multipliers are ignored.
         lr_min: Smallest rate.
@@ -67,6 +69,6 @@ class FlatCosineLrHook(Hook):
         """Set the learning rate of the next epoch."""
         epoch = self.first_epoch + runner.epoch
         rate = flat_cosine_lr(epoch, self.lr_max, self.lr_min, epochs=self.epochs, flat=self.flat)
-        for wrapper in wrappers_of(runner.optim_wrapper):
-            for group in wrapper.param_groups:
-                group['lr'] = rate
+        first = next(iter(wrappers_of(runner.optim_wrapper)))
+        for group in first.param_groups:
+            group['lr'] = rate

@@ -21,7 +21,7 @@ def state(*networks):
 @pytest.mark.parametrize(
     'networks, tested, number',
     [(('student', 'teacher'), 'teacher', 1), (('student',), 'student', 0),
-     (('student', 'peer'), 'student', 0)],
+     (('student', 'peer'), 'student', 0), (('segmentor', 'discriminator'), 'segmentor', 0)],
 )  # fmt: skip
 def test_the_teacher_or_the_student_without_one_is_taken(networks, tested, number):
     assert networks_in(state(*networks))[0] == tested

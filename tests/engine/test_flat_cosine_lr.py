@@ -1,9 +1,11 @@
 """The reference repository's learning rate: published points, the schedulers and the hook."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine import Config
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 import mmseg_ext
@@ -74,3 +76,11 @@ def test_the_two_runs_of_preset_repo_continue_one_curve():
     assert rate(first, 49) == pytest.approx(1.4376e-3, rel=1e-4)
     assert rate(second, 0) == pytest.approx(6.8637e-4, rel=1e-4)
     assert rate(second, 49) == 1.75e-5
+
+
+def test_of_several_optimisers_the_first_ones_rate_is_set():
+    weights = [torch.zeros(1, requires_grad=True) for _ in range(2)]
+    parts = [OptimWrapper(torch.optim.SGD([weight], lr=1e-4)) for weight in weights]
+    runner = SimpleNamespace(optim_wrapper=OptimWrapperDict(one=parts[0], other=parts[1]), epoch=0)
+    FlatCosineLrHook(lr_max=1.75e-3, lr_min=1.75e-5).before_train_epoch(runner)
+    assert [part.param_groups[0]['lr'] for part in parts] == [pytest.approx(1.75e-4), 1e-4]

@@ -16,6 +16,7 @@ from mmseg_ext.apis.run import training
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.options import use_nan
 from mmseg_ext.engine.nonfinite import NonFiniteError, NonFiniteHook
+from mmseg_ext.engine.parts import PartsOptimWrapper
 
 GOOD, STEEP, TOO_LARGE, BAD_GRADIENT = 1.0, 'steep', 'square', 'gradient'
 
@@ -162,6 +163,66 @@ def test_an_overflow_is_the_scalers_business_and_a_bad_loss_is_not():
 def test_a_scaler_that_never_lets_a_step_through_stops():
     with pytest.raises(NonFiniteError, match='the loss scaler left 21 of the last 21 steps'):
         run([BAD_GRADIENT] * 30, hook=NonFiniteHook(), wrapper=Scaled, scale=2.0**16)
+
+
+# --- two optimisers -------------------------------------------------------------------------------
+
+
+def run_two(faults, *, hook, second=OptimWrapper, **settings):
+    """As :func:`run`, of two networks; only the second one's loss breaks."""
+    torch.manual_seed(0)
+    nets = nn.ModuleDict(dict(first=Net(), second=Net()))
+    optimizers = {name: torch.optim.SGD(net.parameters(), lr=0.05) for name, net in nets.items()}
+    parts = dict(
+        first=OptimWrapper(optimizer=optimizers['first']),
+        second=second(optimizer=optimizers['second'], **settings),
+    )
+    runner = SimpleNamespace(
+        model=nets,
+        optim_wrapper=PartsOptimWrapper(**parts),
+        logger=MMLogger.get_instance('test_nonfinite'),
+    )
+    states = []
+    hook.before_train(runner)
+    for runner.iter, fault in enumerate(faults):
+        batch = dict(data_samples=[sample(runner.iter)])
+        hook.before_train_iter(runner, runner.iter, batch)
+        losses = dict(
+            first=nets['first'].loss(GOOD, runner.iter),
+            second=nets['second'].loss(fault, runner.iter),
+        )
+        runner.optim_wrapper.update_params(losses)
+        hook.after_train_iter(runner, runner.iter, batch, dict(loss=losses['second']))
+        states.append({name: state(net, optimizers[name]) for name, net in nets.items()})
+    return states
+
+
+@pytest.mark.parametrize('fault', [math.nan, TOO_LARGE, BAD_GRADIENT])
+def test_one_of_two_networks_that_breaks_leaves_out_the_steps_of_both(fault):
+    """Also of the one that would have stepped first, with its buffers."""
+    hook = NonFiniteHook(action='skip')
+    states = run_two([GOOD, fault, GOOD], hook=hook)
+    assert hook.skipped == 1 and equal(states[0], states[1])
+    for name in ('first', 'second'):
+        assert not equal(states[1][name], states[2][name])
+    with pytest.raises(NonFiniteError, match='iteration 2'):
+        run_two([GOOD, fault, GOOD], hook=NonFiniteHook())
+
+
+def test_the_scaler_of_one_of_two_leaves_out_its_steps_alone():
+    hook = NonFiniteHook()
+    states = run_two([GOOD, BAD_GRADIENT, GOOD], hook=hook, second=Scaled, scale=2.0)
+    weights = [[s[name][0]['conv.weight'] for s in states] for name in ('first', 'second')]
+    assert [torch.equal(w[0], w[1]) for w in weights] == [False, True]
+    assert not torch.equal(weights[1][1], weights[1][2]) and sum(hook._scaled) == 1
+    with pytest.raises(NonFiniteError, match='the loss scaler left 21 of the last 21 steps'):
+        run_two([BAD_GRADIENT] * 30, hook=NonFiniteHook(), second=Scaled, scale=2.0**16)
+
+
+def test_a_scaled_loss_of_one_of_two_gives_the_same_steps():
+    plain = run_two([GOOD] * 3, hook=Hook())
+    scaled = run_two([GOOD] * 3, hook=NonFiniteHook(), second=Scaled, scale=2.0**10)
+    assert equal(plain, scaled)  # a power of two is exact
 
 
 @pytest.mark.parametrize('name', ['conv.weight', 'norm.running_var'])

@@ -1,11 +1,14 @@
 """Optimisers of parts: who owns which parameter, rates, order of the steps, mistakes."""
 
 import copy
+from logging import getLogger
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from torch import nn
 
 from mmseg_ext.engine.step_hook import wrappers_of
@@ -82,6 +85,20 @@ def test_a_part_steps_when_its_own_count_is_full():
         steps.append('-')
     assert steps == ['one', 'other', '-', 'other', '-', 'one', 'other', '-']
     assert wrapper.progress == 1
+
+
+def test_a_runner_scales_the_rates_of_both_by_the_batch():
+    wrapper = build_optim_wrapper(Pair(), copy.deepcopy(TWO))
+    runner = SimpleNamespace(
+        _train_dataloader=dict(batch_size=4),
+        world_size=1,
+        param_schedulers=None,
+        logger=getLogger(),
+    )
+    Runner.scale_lr(runner, wrapper, dict(enable=True, base_batch_size=16))
+    rates = [part.optimizer.param_groups[0]['lr'] for part in wrappers_of(wrapper)]
+    assert rates == pytest.approx([0.1 / 4, 1e-3 / 4])
+    assert set(wrapper.get_lr()) == {'one.base_lr', 'one.lr', 'other.lr'}
 
 
 @pytest.mark.parametrize(

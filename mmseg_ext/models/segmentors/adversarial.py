@@ -99,6 +99,11 @@ class AdversarialSegmentor(WrappedSegmentor):
         self.weights = weights
         self.segmentor = build_segmentor(segmentor)
         classes = max(2, self.segmentor.out_channels)  # a single logit is two classes
+        if discriminator.get('in_channels', classes) != classes:
+            raise ValueError(
+                f'discriminator.in_channels={discriminator["in_channels"]} is not the number of '
+                f'classes, {classes}: leave it out'
+            )
         with torch.random.fork_rng(devices=[]):  # the segmentor begins as the plain one does
             self.discriminator: nn.Module = MODELS.build(dict(discriminator, in_channels=classes))
         self.mode = mode

@@ -31,6 +31,17 @@ def _of_two(logits: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
 
 
+def _predicted(head: Any, output: Any, metas: list[dict]) -> Tensor:
+    """Let a head make its prediction of what its ``forward`` has given."""
+    if isinstance(output, Tensor):
+        return head.predict_by_feat(output, metas)
+    head.forward = lambda *_: output  # which of several maps predicts, the head's method knows
+    try:
+        return head.predict(None, metas, None)
+    finally:
+        del head.forward
+
+
 def last_head(segmentor: EncoderDecoder) -> Any:
     """The head that predicts; of a cascade, the last one."""
     heads: Any = segmentor.decode_head
@@ -56,7 +67,7 @@ def heard_logits(segmentor: EncoderDecoder, images: Tensor) -> Iterator[Callable
 
     def at_full_size() -> Tensor:
         try:
-            return _of_two(head.predict_by_feat(heard[-1], plain_metas(images)))
+            return _of_two(_predicted(head, heard[-1], plain_metas(images)))
         except (IndexError, TypeError, AttributeError, NotImplementedError, ValueError) as error:
             raise ValueError(
                 f'decode_head.type={type(head).__name__} trains by something else than one map of '

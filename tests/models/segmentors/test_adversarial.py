@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from support.semi import NETWORK, TOY, labelled, unlabelled
+from support.semi import NETWORK, PREPROCESSOR, TOY, labelled, unlabelled
 from torch import nn
 
 from mmseg_ext.engine.parts import PartsOptimWrapper
@@ -376,6 +376,82 @@ def test_the_logits_are_those_of_the_loss_without_a_second_pass():
     torch.testing.assert_close(heard(), logits_of(net, images))
 
 
+def scales():
+    network = copy.deepcopy(exact_network())
+    return dict(network, type='MultiScaleEncoderDecoder', scales=(0.5, 1.0))
+
+
+def several_maps():
+    """A head whose loss is of a tuple of maps."""
+    network = exact_network()
+    network['decode_head'] = dict(
+        type='DAHead', in_channels=32, in_index=3, channels=8, pam_channels=4, dropout_ratio=0,
+        num_classes=3, norm_cfg=dict(type='GN', num_groups=2),
+        loss_decode=dict(type='CrossEntropyLoss'))  # fmt: skip
+    return network
+
+
+def with_classes_present():
+    network = exact_network()
+    norm = dict(type='GN', num_groups=2)
+    network['decode_head'] = dict(
+        type='EncHead', in_channels=[16, 32], in_index=(2, 3), channels=8, num_codes=2,
+        dropout_ratio=0, num_classes=3, norm_cfg=norm,
+        loss_decode=dict(type='CrossEntropyLoss'),
+        loss_se_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))  # fmt: skip
+    return network
+
+
+def cascade():
+    network = exact_network()
+    head = network['decode_head']
+    last = dict(
+        type='OCRHead', in_channels=32, in_index=3, channels=8, ocr_channels=8, dropout_ratio=0,
+        num_classes=3, norm_cfg=dict(type='GN', num_groups=2),
+        loss_decode=dict(type='CrossEntropyLoss'))  # fmt: skip
+    heads = dict(type='CascadeEncoderDecoder', num_stages=2, decode_head=[head, last])
+    return {**network, **heads}
+
+
+@pytest.mark.parametrize('make', [scales, several_maps, with_classes_present, cascade])
+def test_any_kind_of_encoder_decoder(make):
+    """What the discriminator judges is what the network predicts, and every weight learns."""
+    from mmseg_ext.models.segmentors.passes import heard_logits, logits_of
+
+    model = build(make(), self_threshold=0)
+    images, samples = labelled()
+    with heard_logits(model.segmentor, images) as heard:
+        model.segmentor.loss(images, samples)
+    torch.testing.assert_close(heard(), logits_of(model.segmentor, images))
+    losses = model(images, samples, mode='loss', unlabelled=unlabelled())
+    sum(model.parse_losses(losses)[0].values()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_a_head_that_says_nothing_of_its_maps_is_refused():
+    network = exact_network()
+    model = build(network)
+    inner = model.segmentor.decode_head.forward
+    model.segmentor.decode_head.forward = lambda x: [inner(x), inner(x)]
+    model.segmentor.decode_head.loss_by_feat = lambda maps, samples: dict(loss=maps[0].sum())
+    images, samples = labelled()
+    with pytest.raises(ValueError, match='type=FCNHead trains by something else than one map'):
+        model(images, samples, mode='loss', unlabelled=unlabelled())
+
+
+def test_a_network_that_trains_on_the_middle_alone_is_refused():
+    network = dict(
+        type='EncoderDecoder', data_preprocessor=PREPROCESSOR,
+        backbone=dict(type='UnpaddedUNet', widths=(2, 2, 2, 2, 2), mirror='test'),
+        decode_head=dict(
+            type='UnpaddedSegHead', in_channels=2, num_classes=3,
+            loss_decode=dict(type='CrossEntropyLoss')))  # fmt: skip
+    with pytest.raises(ValueError, match="set mirror='always'"):
+        build(network)
+    network['backbone']['mirror'] = 'always'
+    assert build(network).num_classes == 3
+
+
 # --- mistakes -------------------------------------------------------------------------------------
 
 
@@ -386,6 +462,10 @@ def test_the_logits_are_those_of_the_loss_without_a_second_pass():
         (dict(adversarial_weight=-1), 'adversarial_weight must not be negative'),
         (dict(self_threshold=1.5), r'self_threshold must lie in \[0, 1\], got 1.5'),
         (dict(self_start=2), r'self_start must lie in \[0, 1\], got 2'),
+        (
+            dict(discriminator=dict(SMALL, in_channels=21)),
+            'in_channels=21 is not the number of classes, 3: leave it out',
+        ),
         (dict(mode='hung'), "mode must be 'semi' or 'supervised', got 'hung'"),
     ],
 )
