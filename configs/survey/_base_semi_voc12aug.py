@@ -4,6 +4,8 @@
 _base_ = [
     '../_base_/protocols/voc12aug_321_semi.py', '../_base_/schedules/sgd_poly_head10.py',
     '../_base_/models/semi_deeplabv3plus_r50_os16.py']
+val_evaluator = [
+    dict(type='SegMetric'), dict(type='CalibrationMetric'), dict(type='PseudoLabelMetric')]
 max_iters = 104000
 val_interval = max_iters // 10
 optim_wrapper = dict(

@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from support.paths import ROOT
 
+from mmseg_ext.apis.config.metrics import metrics_of
 from mmseg_ext.apis.config.packages import check_packages
 from mmseg_ext.apis.config.semi import is_adversarial, is_semi, plain_model
 from mmseg_ext.apis.run.config import load_config
@@ -291,6 +292,21 @@ def _batches(images):
 
 
 VOC_LISTS = {92: 10490, 183: 10399, 366: 10216, 732: 9850, 1464: 9118}  # labelled, unlabelled
+
+
+def test_rows_with_few_labels_show_how_good_their_labels_and_probabilities_are():
+    """In each validation; and tables have ECE beside mIoU, of the last checkpoint."""
+    seen = 0
+    for cfg in (load(path) for path in CONFIGS):
+        if 'semi' in cfg:
+            seen += 1
+            pseudo = [] if is_adversarial(cfg.semi) else ['PseudoLabelMetric']
+            kinds = [metric['type'] for metric in metrics_of(cfg, 'val')]
+            assert kinds == ['SegMetric', 'CalibrationMetric', *pseudo], cfg.filename
+    tables = [t for name, t in read_tables('survey').items() if name.startswith('few-labels')]
+    assert seen >= 11 and len(tables) >= 6
+    assert {table.metrics[:2] for table in tables} == {('mIoU', 'ECE')}
+    assert {table.protocol.checkpoint for table in tables} == {'last'}
 
 
 def test_rows_on_unimatchs_lists_have_its_80_epochs():
