@@ -75,8 +75,9 @@ def verdict(pairs: Sequence[Mapping[str, Any]]) -> str:
         return 'one strategy: nothing to compare'
     most = max(len(pair['seeds']) for pair in pairs)
     if not most or 2 / 2**most >= _LEVEL:
+        seeds = 'one seed shows' if most == 1 else f'{most} seeds show'
         return (
-            f'{most} seeds show no difference at 5 %, however large it is (the smallest p is '
+            f'{seeds} no difference at 5 %, however large it is (the smallest p is '
             f'{2 / 2 ** max(most, 1):g}): six are needed'
         )
     shown = [p for p in pairs if p['p_holm'] is not None and p['p_holm'] < _LEVEL]

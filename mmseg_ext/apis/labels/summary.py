@@ -7,6 +7,7 @@ import numpy as np
 
 from ...core.files import write_json
 from ...evaluation.summary import score_text
+from ...evaluation.units import counted
 from .curve import area, compare, verdict
 from .plan import Plan
 from .rounds import Round, rounds_of
@@ -77,7 +78,7 @@ def as_text(content: dict[str, Any]) -> str:
             lines.append(f'{strategy}, seed {seed}: {values}')
     for strategy, found in content['areas'].items():
         sd = '' if found['sd'] is None else f' +- {100 * found["sd"]:.2f}'
-        seeds = f'{len(found["seeds"])} seeds'
+        seeds = counted(len(found['seeds']), 'seed')
         lines.append(f'area of {strategy}: {score_text(found["mean"])}{sd} ({seeds})')
     for pair in content['tests']:
         if pair['p'] is not None:

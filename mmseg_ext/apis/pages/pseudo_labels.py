@@ -35,8 +35,8 @@ _MIOU, _ECE = _Quantity('mIoU', 'val/mIoU'), _Quantity('ECE', 'val/ECE')
 _QUANTITIES = (_COVERAGE, _PRECISION, _MIOU, _ECE)
 _NOTE = (
     'Coverage: share of pixels that get a pseudo label, those whose probability reaches the '
-    'threshold. Precision: share of right ones among these. Dots: on the validation images, by '
-    'their labels. Pale lines: on crops of the unlabelled images in training, the precision only '
+    'threshold. Precision: share of right ones among these. Dark: on the validation images, by '
+    'their labels. Pale: on crops of the unlabelled images in training, the precision only '
     'where their masks are known. A method fails where precision falls while coverage rises.'
 )
 

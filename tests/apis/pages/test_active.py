@@ -162,7 +162,9 @@ def test_numbers_of_curves_areas_and_tests(tree):
     ]
     found = section_of(tree, 'Pairwise tests')
     assert rows_of(found) == [['entropy − random', '+7.50', '1.00', '1.00', '1']]
-    assert texts(found, 'p')[0].startswith('1 seeds show no difference at 5 %, however large it is')
+    assert texts(found, 'p')[0].startswith(
+        'One seed shows no difference at 5 %, however large it is'
+    )
     assert texts(tree, './/header/p') == ['9 of 10 rounds are finished']
 
 
