@@ -1,7 +1,8 @@
 # make demo        install into .venv, make the embedded data set, train, test, write a report
 # make test        install into .venv, run the tests
 # make test-fast   only the mathematics: models, losses and metrics, without a process or a training
-# make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, minutes
+# make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, a server of
+#                  Label Studio, datumaro, minutes
 # make lint        ruff and mypy
 # PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
 SHELL := /bin/bash
@@ -19,6 +20,8 @@ MATHS := tests/models tests/evaluation
 
 BUILD := "setuptools<82" wheel
 METADATA := setup.py mmseg_ext/version.py
+LABEL_STUDIO ?= label-studio==1.23.2
+DATUMARO ?= datumaro==1.13.12
 TORCH_TAG := $(subst /,-,$(subst ==,-,$(TORCH)))
 
 install: $(VENV)/.stamp-install
@@ -39,12 +42,13 @@ lint: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stamp-install
+test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stamp-install \
+    .venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install
 	$(VENV)/bin/python .ci/test_full.py --workers $(WORKERS) \
 	    default=$(VENV) mmcv=.venv-mmcv torch214=.venv-torch214
 
 clean:
-	rm -rf $(VENV) .venv-mmcv .venv-torch214 build *.egg-info mmseg_ext/.mim
+	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-labelstudio .venv-datumaro build *.egg-info mmseg_ext/.mim
 
 # A folder without our stamp is an environment that somebody made: it is used as it is.
 %/bin/python:
@@ -84,3 +88,13 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 	.venv-torch214/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 $(BUILD)
 	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,oracle-torch214,test]'
 	touch $@
+
+# (c) Labelling tools, each alone because they pin much: tests start them in processes of their own.
+# Where pip cannot install one, the reason is kept and its tests are skipped with it.
+.venv-labelstudio/.stamp-install: LABELLING = $(LABEL_STUDIO)
+.venv-datumaro/.stamp-install: LABELLING = $(DATUMARO)
+.venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install: %/.stamp-install: | %/bin/python
+	@echo 'installing $(LABELLING)'
+	@if $*/bin/pip install $(PIP_FLAGS) "$(LABELLING)" 2>$*/why-not; \
+	    then rm -f $*/why-not && touch $@; \
+	    else cat $*/why-not >&2; echo 'its tests will be skipped' >&2; fi

@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     export.add_argument('--checkpoint', help='its weights')
     export.add_argument('--device', default='auto', help='auto, cpu, cuda, cuda:N')
     export.add_argument(
-        '--root', help='folder that Label Studio serves (default: that of the images)'
+        '--root', help='folder that Label Studio serves (default: the one above the images)'
     )
     back = commands.add_parser('import', help='read what a labelling tool exports')
     back.add_argument('file', help='data set file, such as my_data.yml')

@@ -66,7 +66,7 @@ class PeopleLoop:
         count: Images of a round; fewer if fewer are left.
         images: Folder of images without masks; without it that of the training split.
         kind: Labelling tool, of ``FORMATS``.
-        root: Folder that Label Studio serves; without it that of the images.
+        root: Folder that Label Studio serves; without it the one above the images.
         passes: With dropout, for the scores that need it.
         seed: Of trainings and of what is drawn.
         device: That of scoring and predicting.

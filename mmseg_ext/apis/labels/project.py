@@ -112,14 +112,14 @@ def export_project(
         out: Folder to write to.
         kind: Of ``FORMATS``.
         version: Name of the model that predicted.
-        root: Folder that Label Studio serves; without it that of the images.
+        root: Folder above that of the images, which Label Studio serves; without it the next.
         back: Command that takes finished masks back; without it that of ``tools/label.py``.
 
     Returns:
         What to tell the user.
 
     Raises:
-        ValueError: If the images do not lie below the root, or there is no such kind.
+        ValueError: If the images do not lie in a folder below the root, or there is no such kind.
     """
     check_choice('--to', kind, FORMATS)
     out, names = Path(out), LabelNames.of(data)
@@ -127,29 +127,33 @@ def export_project(
     if kind == 'cvat':
         number = write_images(out / 'annotations.xml', predicted, names)
         return _steps_of_cvat(number, images, out, back)
-    served = Path(root) if root is not None else images.folder
+    # Label Studio shows what a storage holds, and refuses a storage that is the root itself
+    served = Path(root) if root is not None else images.folder.resolve().parent
     prefix = _below(images.folder, served)
     write_bytes(out / 'interface.xml', interface(names).encode())
     tasks = (make_task(image, names, prefix=prefix, version=version) for image in predicted)
     number = write_tasks(out / 'tasks.json', tasks)
-    return _steps_of_label_studio(number, served, out, back)
+    return _steps_of_label_studio(number, images, served, out, back)
 
 
 def _below(folder: Path, root: Path) -> str:
     inner = os.path.relpath(folder.resolve(), root.resolve()).replace(os.sep, '/')
-    if inner == '..' or inner.startswith('../'):
-        raise ValueError(f'{folder} does not lie below {root}: give another --root')
-    return '' if inner == '.' else inner
+    if inner in ('.', '..') or inner.startswith('../'):
+        raise ValueError(f'{folder} is no folder below {root}: give another --root')
+    return inner
 
 
-def _steps_of_label_studio(number: int, root: Path, out: Path, back: str) -> list[str]:
+def _steps_of_label_studio(
+    number: int, images: ToLabel, root: Path, out: Path, back: str
+) -> list[str]:
     place = shlex.quote(str(root.resolve()))
     return [
         f'{number} tasks: {short_path(out / "tasks.json")}',
         'start: LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true '
         f'LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={place} label-studio start',
         f'in a new project: paste {short_path(out / "interface.xml")} as labelling interface, add '
-        'local files as source storage, import the tasks',
+        f'local files of {images.folder.resolve()} as source storage, without syncing it, and '
+        'import the tasks',
         f'when done, export as JSON: {back}',
     ]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.label_tools import ask, python_of
 
 from mmseg_ext.apis.labels.brush import decode_brush, encode_brush
 
@@ -78,11 +79,24 @@ def test_a_run_beyond_the_image_is_refused():
         decode_brush(bytes([0, 0, 0, 12]) + long[4:], 1, 3)
 
 
+SDK = """
+import numpy as np
+from label_studio_sdk.converter import brush
+result = [
+    [np.asarray(brush.decode_rle(ours)).tolist(), brush.mask2rle(np.array(mask, np.uint8) * 255)]
+    for ours, mask in value
+]
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.oracle
 def test_the_sdk_reads_and_writes_the_same():
-    brush = pytest.importorskip('label_studio_sdk.converter.brush')
-    for mask in masks():
-        flat = np.asarray(brush.decode_rle(list(encode_brush(mask))))
-        assert np.array_equal(flat.reshape(*mask.shape, 4), np.repeat(mask[..., None] * 255, 4, 2))
-        theirs = brush.mask2rle(mask.astype(np.uint8) * 255)
+    every = [*masks()]
+    asked = [[list(encode_brush(mask)), mask.astype(int).tolist()] for mask in every]
+    answers = ask(python_of('labelstudio'), SDK, asked)
+    assert len(answers) == 65
+    for mask, (values, theirs) in zip(every, answers):
+        flat = np.asarray(values).reshape(*mask.shape, 4)
+        assert np.array_equal(flat, np.repeat(mask[..., None] * 255, 4, 2))
         assert np.array_equal(decode_brush(theirs, *mask.shape), mask)

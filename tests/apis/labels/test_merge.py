@@ -174,8 +174,22 @@ def test_what_waits_for_labels(folder, tmp_path):
         find_unlabelled(data, listed=folder / 'chosen.txt')
     with pytest.raises(FileNotFoundError, match='no such folder'):
         find_unlabelled(data, folder=folder / 'none')
-    with pytest.raises(ValueError, match='give another --root'):
-        export_project(data, find_unlabelled(data), [], folder / 'out', root=folder / 'masks')
+    for root in (folder / 'masks', folder / 'images/train'):
+        with pytest.raises(ValueError, match='no folder below .*: give another --root'):
+            export_project(data, find_unlabelled(data), [], folder / 'out', root=root)
+
+
+def test_label_studio_serves_the_folder_above_that_of_the_images(folder):
+    data = read_data_file(folder / 'mine.yml')
+    images = find_unlabelled(data)
+    predicted = [Predicted(name, SIZE, label(int(name[0]))) for name in images.names]
+    lines = ' '.join(export_project(data, images, predicted, folder / 'out'))
+    assert f'DOCUMENT_ROOT={folder.resolve() / "images"} ' in lines
+    assert f'local files of {folder.resolve() / "images/train"} as source storage' in lines
+    tasks = json.loads((folder / 'out/tasks.json').read_text())
+    assert [task['data']['image'] for task in tasks] == [
+        f'/data/local-files/?d=train/{name}' for name in images.names
+    ]
 
 
 def run_tool(monkeypatch, *words):

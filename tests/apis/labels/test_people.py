@@ -81,7 +81,8 @@ def test_a_call_trains_chooses_and_hands_over(loop, capsys):
     assert len(set(chosen)) == 3 and set(chosen) <= {str(n) for n in range(20, 27)}
     assert read_list(one / 'labelled.txt') == [str(n) for n in range(10)]
     tasks = json.loads((one / 'to_label/tasks.json').read_text())
-    assert [t['data']['image'].rpartition('=')[2] for t in tasks] == [f'{n}.png' for n in chosen]
+    shown = [t['data']['image'].rpartition('=')[2] for t in tasks]
+    assert shown == [f'unlabelled/{n}.png' for n in chosen]
     told = capsys.readouterr().out
     assert 'when done, export as JSON: tool --people cvat --finished FILE' in told
 
