@@ -26,7 +26,6 @@ ELSEWHERE = {
     'apis/folds/test_fold.py': 'apis.folds.pool',
     'apis/folds/test_report.py': 'apis.folds.summary apis.folds.tested',
     'apis/folds/test_run.py': 'apis.run.launch',
-    'apis/labels/test_exchange.py': 'apis.labels.cvat apis.labels.label_studio',
     'apis/labels/test_merge.py': 'apis.labels.project',
     'apis/labels/test_pool.py': 'apis.labels.choice',
     'apis/labels/test_people.py': 'apis.labels.predicted apis.labels.steps apis.labels.take_back',

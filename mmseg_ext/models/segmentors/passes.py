@@ -114,18 +114,60 @@ def dropout_on(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def dropped_features(segmentor: EncoderDecoder, share: float) -> Iterator[None]:
     """Drop channels of the maps that the heads get."""
+    with _maps_changed(segmentor, lambda one: _dropped(one, share)):
+        yield
+
+
+@contextmanager
+def complementary_features(segmentor: EncoderDecoder, *, untouched: float = 0.5) -> Iterator[None]:
+    """Give each channel of the maps to one of two views of an image, twice as strong.
+
+    Source: UniMatch V2, arXiv:2410.10777 (LiheYoung/UniMatch-V2, MIT). Differs from it: maps of
+    different numbers of channels, which its backbone does not have, get masks of their own.
+
+    Args:
+        segmentor: Its passes get the first views of M images, then the second views.
+        untouched: Share of the images whose views keep all channels, rounded down.
+    """
+    masks: dict[int, Tensor] = {}  # by the number of channels
+    intact: list[Tensor] = []  # drawn once: the same images for all maps
+
+    def split(one: Tensor) -> Tensor:
+        count, axis = len(one) // 2, 2 if one.dim() == 3 else 1  # tokens have channels last
+        channels = one.shape[axis]
+        if not intact:
+            intact.append(torch.randperm(count)[: int(count * untouched)])
+        if channels not in masks:
+            first = 2.0 * torch.randint(2, (count, channels))
+            first[intact[0]] = 1.0
+            masks[channels] = torch.cat([first, 2.0 - first])
+        shape = [len(one), *([1] * (one.dim() - 1))]
+        shape[axis] = channels
+        return one * masks[channels].to(one).reshape(shape)
+
+    with _maps_changed(segmentor, split):
+        yield
+
+
+@contextmanager
+def _maps_changed(segmentor: EncoderDecoder, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Change each of the maps that the heads get."""
     last = segmentor.neck if segmentor.with_neck else segmentor.backbone
-    handle = last.register_forward_hook(lambda _module, _inputs, maps: _dropped(maps, share))
+    handle = last.register_forward_hook(lambda _module, _inputs, maps: _each(maps, change))
     try:
         yield
     finally:
         handle.remove()
 
 
-def _dropped(maps: Any, share: float) -> Any:
+def _each(maps: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(maps, Tensor):
-        drop = F.dropout2d if maps.dim() == 4 else F.dropout
-        return drop(maps, share, training=True)
+        return change(maps)
     if isinstance(maps, (list, tuple)):
-        return type(maps)([_dropped(one, share) for one in maps])
+        return type(maps)([_each(one, change) for one in maps])
     return maps
+
+
+def _dropped(one: Tensor, share: float) -> Tensor:
+    drop = F.dropout2d if one.dim() == 4 else F.dropout
+    return drop(one, share, training=True)

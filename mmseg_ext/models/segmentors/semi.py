@@ -11,6 +11,8 @@ mean        0.99   soft     0          no      1 x 100  no
 teacher
 FixMatch    0.996  hard     0.95       yes     1 x 1    no
 UniMatch    0.996  hard     0.95       yes     2 x .25  .5
+UniMatch    0.996  hard     0.95       yes     2 x .5   complementary
+V2
 CPS         no     hard     0          yes     1 x 1    no
 ==========  =====  =======  =========  ======  =======  ===============
 
@@ -24,6 +26,7 @@ Shape letters: M unlabelled image, K class, H row, W column.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, Optional
 
 import torch
@@ -37,7 +40,7 @@ from ...core.labels import PSEUDO_THRESHOLD
 from ...core.words import check_choice
 from ..layers.cutmix import cut_mix, draw_boxes
 from ..losses.consistency import hard_label_loss, soft_target_loss
-from .passes import dropped_features, in_mode, logits_of
+from .passes import complementary_features, dropped_features, in_mode, logits_of
 from .semi_inputs import Unlabelled, quality_of
 from .teacher_student import TeacherStudent
 
@@ -75,6 +78,9 @@ class SemiSegmentor(TeacherStudent):
         student_view: ``'strong'``, or ``'weak'`` for what the teacher sees, with CutMix.
         feature_weight: Weight of the weak view with feature dropout.
         feature_dropout: Share of channels that it drops.
+        complementary: Give each channel of the features of half of the images to one of two strong
+            views, twice as strong, and none to both, as UniMatch V2 does in place of
+            ``feature_weight``.
         cutmix: ``prob``, ``area`` and ``ratio`` of :func:`~..layers.cutmix.draw_boxes`; ``None``
             for no CutMix.
         two_students: A second network of the same config, ``peer``, beside the student.
@@ -101,6 +107,7 @@ class SemiSegmentor(TeacherStudent):
         student_view: str = 'strong',
         feature_weight: float = 0.0,
         feature_dropout: float = 0.5,
+        complementary: bool = False,
         cutmix: Optional[dict] = dict(prob=0.5),  # noqa: B006  # read-only, as in mmseg
         two_students: bool = False,
         label_mode: str = 'eval',
@@ -111,6 +118,11 @@ class SemiSegmentor(TeacherStudent):
         check_choice('student_view', student_view, ('strong', 'weak'))
         check_choice('label_mode', label_mode, ('eval', 'train'))
         _check_numbers(momentum, threshold, feature_dropout)
+        if complementary and len(strong_weights) != 2:
+            raise ValueError(
+                f'complementary is about two views, and strong_weights has {len(strong_weights)} '
+                'numbers: give two, such as (0.5, 0.5)'
+            )
         super().__init__(
             segmentor,
             momentum=momentum,
@@ -124,6 +136,7 @@ class SemiSegmentor(TeacherStudent):
         self.student_view = student_view
         self.feature_weight = feature_weight
         self.feature_dropout = feature_dropout
+        self.complementary = complementary
         self.cutmix = cutmix
         self.label_mode = label_mode
 
@@ -211,9 +224,9 @@ class SemiSegmentor(TeacherStudent):
         views = list(zip(self.strong_weights, images.strong, boxes))
         if views:
             mixed = torch.cat([cut_mix(view, box) for _, view, box in views])
-            for index, ((weight, _, box), logits) in enumerate(
-                zip(views, logits_of(learner, mixed).chunk(len(views))), start=1
-            ):
+            with complementary_features(learner) if self.complementary else nullcontext():
+                seen = logits_of(learner, mixed).chunk(len(views))
+            for index, ((weight, _, box), logits) in enumerate(zip(views, seen), start=1):
                 loss = self._compare(logits, cut_mix(prob, box), cut_mix(images.ignore, box))
                 terms[f'loss_strong_{index}'] = weight * loss
         if self.feature_weight:

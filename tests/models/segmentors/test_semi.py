@@ -224,6 +224,74 @@ def test_feature_dropout_takes_whole_channels_and_is_gone_afterwards():
     assert all(torch.equal(a, b) for a, b in zip(before, net.extract_feat(x)))
 
 
+def _as_given(maps, half):
+    """Which images have all channels as they were, in maps of two views of the same images."""
+    return [i for i in range(half) if all(torch.equal(new[i], old[i]) for old, new in maps)]
+
+
+def test_complementary_features_split_the_channels_between_the_views():
+    from mmseg_ext.models.segmentors.passes import complementary_features
+
+    net = build().student.eval()
+    x = torch.randn(4, 3, 16, 16)
+    before = net.extract_feat(torch.cat([x, x]))
+    torch.manual_seed(0)
+    with complementary_features(net):
+        after = net.extract_feat(torch.cat([x, x]))
+    maps = list(zip(before, after))
+    assert len(maps) == 4
+    intact = _as_given(maps, 4)
+    assert len(intact) == 2  # half of the images, the same ones in all maps
+    for old, new in maps:
+        first, second = new[:4], new[4:]
+        torch.testing.assert_close(first + second, 2 * old[:4])  # no channel is lost, none doubled
+        for image in {0, 1, 2, 3} - {*intact}:
+            ratio = (first[image] / old[image]).nanmean((1, 2))  # 0 / 0 where the ReLU was shut
+            alive = ratio[~ratio.isnan()]
+            assert len(alive) >= 2 and bool(((alive == 0) | (alive == 2)).all())
+    wide = [(after[3][i, :, 0, 0] != 0).sum().item() for i in range(8)]
+    assert len(set(wide)) > 2  # 32 channels: some go to each view
+    assert all(torch.equal(a, b) for a, b in zip(before, net.extract_feat(torch.cat([x, x]))))
+
+
+def test_complementary_features_of_tokens_and_maps_by_hand(monkeypatch):
+    """Two images, none untouched: tokens (N, L, C) and maps of as many channels share a mask."""
+    from mmseg_ext.models.segmentors import passes
+
+    monkeypatch.setattr(passes.torch, 'randint', lambda *_: torch.tensor([[1, 0, 1], [0, 0, 1]]))
+    net = nn.Module()
+    net.with_neck, net.backbone = False, nn.Identity()
+    tokens, maps = torch.ones(4, 5, 3), torch.ones(4, 3, 2, 2)
+    with passes.complementary_features(net, untouched=0.0):
+        found = net.backbone((tokens, maps))
+    expected = torch.tensor([[2.0, 0, 2], [0, 0, 2], [0, 2, 0], [2, 2, 0]])
+    assert torch.equal(found[0], expected[:, None, :].expand(4, 5, 3))
+    assert torch.equal(found[1], expected[:, :, None, None].expand(4, 3, 2, 2))
+
+
+def test_both_strong_views_learn_from_complementary_features():
+    """UniMatch V2: the two views, alike here, share out what the heads see; no other pass does."""
+    model = build('unimatch', complementary=True, feature_weight=0.0, cutmix=None, threshold=0)
+    view = torch.randn(2, 3, 16, 16)
+    images = Unlabelled(view, (view, view), torch.zeros(2, 16, 16, dtype=torch.bool), None)
+    given, got = [], []
+    model.student.backbone.register_forward_hook(lambda *args: given.append(args[2]))
+    head = model.student.decode_head
+    inner = head.forward
+    head.forward = lambda maps: got.append(maps) or inner(maps)
+    losses = model.unlabelled_loss(images)
+    assert {key for key in losses if 'loss' in key} == {'semi.loss_strong_1', 'semi.loss_strong_2'}
+    assert losses['semi.loss_strong_1'] != losses['semi.loss_strong_2']
+    assert len(given) == len(got) == 1
+    maps = list(zip(given[0], got[0]))
+    assert len(_as_given(maps, 2)) == 1 and len(maps) == 4
+    for old, new in maps:
+        torch.testing.assert_close(new[:2] + new[2:], 2 * old[:2])
+        assert not torch.equal(new[:2], new[2:])
+    with pytest.raises(ValueError, match='complementary is about two views'):
+        build('fixmatch', complementary=True)
+
+
 def test_a_single_logit_is_two_classes():
     network = copy.deepcopy(NETWORK)
     for head in (network['decode_head'], network['auxiliary_head']):
