@@ -17,6 +17,7 @@ _PARTS = 'PartsOptimWrapperConstructor'
 _QUALITY = ('CalibrationMetric', 'PseudoLabelMetric')  # in each validation
 _OF_MODEL = ('segmentor', 'data_preprocessor')
 _DISCRIMINATOR = dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))  # of Hung et al.
+_PRECISION = ('type', 'dtype', 'loss_scale', 'accumulative_counts')
 
 
 def _type_of(model: Any) -> str:
@@ -147,13 +148,21 @@ def _measure(cfg: Config, kinds: tuple[str, ...]) -> None:
 
 
 def _use_two_optimisers(cfg: Config) -> None:
-    """Give the discriminator an optimiser in the same precision, stepping at the same times."""
-    own = cfg.optim_wrapper
+    """Give the discriminator an optimiser in the same precision, stepping at the same times.
+
+    Its rate falls to zero by the poly policy, unless the row's is constant: the row's own schedule
+    may end at a rate that is none for the discriminator.
+    """
+    own, schedule = cfg.optim_wrapper, cfg.get('param_scheduler')
     if own.get('constructor') == _PARTS:
         return
-    same = {key: own[key] for key in ('type', 'accumulative_counts', 'loss_scale') if key in own}
+    same = {key: own[key] for key in _PRECISION if key in own}
     other = dict(same, optimizer=dict(_DISCRIMINATOR))
     cfg.optim_wrapper = dict(constructor=_PARTS, segmentor=own, discriminator=other)
+    if schedule:
+        by_epoch = 'max_epochs' in (cfg.get('train_cfg') or {})
+        poly = dict(type='PolyLR', eta_min=0.0, power=0.9, by_epoch=by_epoch)
+        cfg.param_scheduler = dict(segmentor=schedule, discriminator=[poly])
 
 
 def _num_views(settings: dict) -> int:
