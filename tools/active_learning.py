@@ -11,6 +11,7 @@ In a simulation the first labels are drawn at random; each round trains anew, is
 last checkpoint, and scores what is left. Lists are in WORK_DIR/STRATEGY_seedN/roundN, the summary
 in WORK_DIR/active_learning.json and, as a page, in active_learning.html; both are written after
 each round. The same command goes on where it was stopped. The exit status is 1 if a round failed.
+What is not said here a row's active_learning says (configs/survey/active_*), else the default.
 With people, a call takes masks back (--finished), trains and tests on all that there are, chooses
 images, and writes a project for the labelling tool to WORK_DIR/roundN/to_label.
 """
@@ -22,10 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
+from mmengine.config import Config
+
 from mmseg_ext.apis import cli, run
 from mmseg_ext.apis.labels.choice import choose_images
 from mmseg_ext.apis.labels.people import PeopleLoop
-from mmseg_ext.apis.labels.plan import Plan, read_plan
+from mmseg_ext.apis.labels.plan import Plan, read_plan, settle
 from mmseg_ext.apis.labels.project import FORMATS
 from mmseg_ext.apis.labels.regions import KINDS
 from mmseg_ext.apis.labels.rounds import Rounds
@@ -50,13 +53,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, or package::path')
     parser.add_argument('--dataset', required=True, help='your data, such as my_data.yml')
     parser.add_argument(
-        '--strategy', nargs='+', default=['entropy'], choices=list(STRATEGIES), metavar='NAME',
+        '--strategy', nargs='+', choices=list(STRATEGIES), metavar='NAME',
         help=f'one or several of {", ".join(STRATEGIES)} (default entropy)',
     )  # fmt: skip
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0], help='default 0')
-    parser.add_argument('--rounds', type=int, default=6, help='trainings, the start among them')
+    parser.add_argument('--seeds', nargs='+', type=int, help='default 0')
+    parser.add_argument('--rounds', type=int, help='trainings, the start among them (default 6)')
     parser.add_argument(
-        '--budget', default='10%', help='labels of a round: a share of the pool, or a number'
+        '--budget', help='labels of a round: a share of the pool, or a number (default 10%%)'
     )
     parser.add_argument('--regions', choices=KINDS, help='label regions in place of images')
     parser.add_argument('--size', type=int, default=64, help='side of a region (default 64)')
@@ -83,6 +86,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', default='chosen.txt', help='with --choose: list to write')
     parser.add_argument('--device', default='auto', help='with --choose: auto, cpu, cuda, cuda:N')
     args = cli.parse_args(parser)
+    if args.people is not None or args.choose is not None:
+        chosen = settle(dict(strategies=args.strategy, seeds=args.seeds))
+        args.strategy, args.seeds = chosen['strategies'], chosen['seeds']
     check_people(parser, args)
     return args
 
@@ -116,13 +122,14 @@ def choose_next(args: argparse.Namespace) -> int:
     return 0
 
 
-def work_dir_of(args: argparse.Namespace, ending: str) -> Path:
-    """The folder of the rounds, which ends in ``ending`` where none is given."""
+def load_config(args: argparse.Namespace, ending: str) -> Config:
+    """The config; its ``work_dir`` is the folder of the rounds, which ends so if none is given."""
     options = cli.parse_options(args.cfg_options)
     cfg = run.load_config(
         args.config, options=options, work_dir=args.work_dir, dataset=args.dataset
     )
-    return Path(cfg.work_dir if args.work_dir else f'{cfg.work_dir}_{ending}')
+    cfg.work_dir = cfg.work_dir if args.work_dir else f'{cfg.work_dir}_{ending}'
+    return cfg
 
 
 def with_people(args: argparse.Namespace) -> int:
@@ -133,7 +140,8 @@ def with_people(args: argparse.Namespace) -> int:
         tuple(flags),
     )  # fmt: skip
     loop = PeopleLoop(
-        steps, Path(args.dataset), work_dir_of(args, 'people'), args.strategy[0], args.choose,
+        steps, Path(args.dataset), Path(load_config(args, 'people').work_dir), args.strategy[0],
+        args.choose,
         images=args.images and Path(args.images), kind=args.people,
         root=args.root and Path(args.root), passes=args.passes, seed=args.seeds[0],
         device=args.device, command=typed_again(args.finished),
@@ -168,10 +176,11 @@ def main() -> int:
         return with_people(args)
     if args.choose is not None:
         return choose_next(args)
-    options, work_dir = cli.parse_options(args.cfg_options), work_dir_of(args, 'active')
+    cfg, options = load_config(args, 'active'), cli.parse_options(args.cfg_options)
+    work_dir, given = Path(cfg.work_dir), dict(strategies=args.strategy)
+    given.update({name: getattr(args, name) for name in ('seeds', 'rounds', 'budget')})
     plan = Plan(
-        config=args.config, dataset=args.dataset, strategies=tuple(dict.fromkeys(args.strategy)),
-        seeds=tuple(dict.fromkeys(args.seeds)), rounds=args.rounds, budget=args.budget,
+        config=args.config, dataset=args.dataset, **settle(given, cfg.get('active_learning')),
         regions=args.regions, size=args.size, passes=args.passes, warm_start=args.warm_start,
         amp=args.amp, deterministic=args.deterministic, options=tuple(args.cfg_options),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from support.paths import ROOT
 from mmseg_ext.apis.config.metrics import metrics_of
 from mmseg_ext.apis.config.packages import check_packages
 from mmseg_ext.apis.config.semi import is_adversarial, is_semi, plain_model
+from mmseg_ext.apis.labels.plan import Plan, settle
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.tables.jobs import all_options, load_row
 from mmseg_ext.apis.tables.rows import read_tables
@@ -239,6 +240,7 @@ TOKENS = {
     'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith(
         ('/labelled_1_8.txt', '/1_8/labeled.txt')
     ),
+    'active': lambda c: Plan('', '', **settle({}, c.active_learning)).per_round(367) == 36,
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
     ),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from support.paths import ROOT
 from support.tiny import write_tiny_config
+from support.tools import load_tool
 from support.user_folder import write_folder
 
 TOOL = ROOT / 'tools/active_learning.py'
@@ -23,6 +24,26 @@ def command(folder, config, *words):
 
 def lists(folder):
     return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.glob('*/*/*.txt')}
+
+
+class _SeenError(Exception):
+    """Carries the plan of a simulation, which then does not start."""
+
+
+def test_a_row_says_what_the_command_line_does_not(tmp_path, monkeypatch):
+    def stop(plan, *_):
+        raise _SeenError(plan)
+
+    row = ROOT / 'configs/survey/active_deeplabv3plus_mobilenetv2_camvid180.py'
+    write_folder(tmp_path / 'data', size=(40, 40), counts=(10, 2))
+    tool = load_tool('active_learning')
+    monkeypatch.setattr(tool, 'Rounds', stop)
+    monkeypatch.setattr(sys, 'argv', command(tmp_path, row, '--rounds', 3, '--seeds', 7)[1:])
+    with pytest.raises(_SeenError) as seen:
+        tool.main()
+    (plan,) = seen.value.args
+    assert plan.strategies == ('random', 'random_foreground', 'entropy', 'k_centre')
+    assert (plan.rounds, plan.seeds, plan.budget) == (3, (7,), '10%')
 
 
 @pytest.mark.slow

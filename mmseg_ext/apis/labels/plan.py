@@ -1,12 +1,13 @@
 """What is asked of active learning, and kept in its work folder."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from ...core.files import PathLike, read_json, write_json
-from ...core.words import check_choice
+from ...core.words import check_choice, unknown
 from .strategies import STRATEGIES
 
 _PLAN = 'active_plan.json'
@@ -65,6 +66,33 @@ class Plan:
                 f'has {available}: lower --budget or --rounds'
             )
         return count
+
+
+# What a simulation takes from a config's ``active_learning`` where the command line says nothing.
+DEFAULTS: dict[str, Any] = dict(strategies=('entropy',), seeds=(0,), rounds=6, budget='10%')
+
+
+def settle(given: Mapping[str, Any], row: Optional[Mapping[str, Any]] = None) -> dict[str, Any]:
+    """Choose the settings of ``DEFAULTS``: the given ones, else the row's, else the default.
+
+    Args:
+        given: Settings of the command line; ``None`` where there is none.
+        row: ``active_learning`` of a config.
+
+    Raises:
+        ValueError: If a row has another entry, or one of another kind.
+    """
+    row = {} if row is None else row
+    for key, value in row.items():
+        if key not in DEFAULTS:
+            raise ValueError(f'active_learning: {unknown("entry", str(key), DEFAULTS)}')
+        kind = (list, tuple) if isinstance(DEFAULTS[key], tuple) else (type(DEFAULTS[key]),)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f'active_learning.{key} is {value!r}, which is of another kind')
+    found = {key: row.get(key, value) for key, value in DEFAULTS.items()}
+    found.update({key: value for key, value in given.items() if value is not None})
+    lists = {key: tuple(dict.fromkeys(found[key])) for key in ('strategies', 'seeds')}
+    return {**found, **lists}
 
 
 def parse_budget(text: str, available: int) -> int:

@@ -11,7 +11,7 @@ from support.paths import ROOT
 from support.rounds import Setup
 
 from mmseg_ext.apis.labels.candidates import Candidates
-from mmseg_ext.apis.labels.plan import holds_rounds, parse_budget, read_plan
+from mmseg_ext.apis.labels.plan import holds_rounds, parse_budget, read_plan, settle
 from mmseg_ext.apis.labels.rounds import Rounds, rounds_of
 from mmseg_ext.apis.labels.subset import Pool, write_subset
 from mmseg_ext.apis.labels.summary import as_text, summarise
@@ -232,6 +232,20 @@ def test_other_settings_in_the_same_folder_are_refused(setup):
     (setup.file.parent / 'masks/train/3.png').unlink()
     with pytest.raises(ValueError, match='name other images than'):
         setup.rounds(rounds=1, budget='20%').run()
+
+
+def test_the_command_line_goes_before_the_row_and_the_row_before_the_default():
+    nothing = dict(strategies=None, seeds=None, rounds=None, budget=None)
+    assert settle(nothing) == dict(strategies=('entropy',), seeds=(0,), rounds=6, budget='10%')
+    row = dict(strategies=['random', 'entropy'], rounds=4, budget='5%')
+    found = settle(dict(nothing, seeds=[2, 1, 2], budget='7'), row)
+    expected = dict(strategies=('random', 'entropy'), seeds=(2, 1), rounds=4, budget='7')
+    assert found == expected
+    with pytest.raises(ValueError, match="active_learning: no entry 'round': did you mean rounds"):
+        settle(nothing, dict(round=3))
+    for key, value in (('seeds', 3), ('strategies', 'random'), ('rounds', '4'), ('rounds', True)):
+        with pytest.raises(ValueError, match=f'active_learning.{key} is .* of another kind'):
+            settle(nothing, {key: value})
 
 
 def test_budgets():
