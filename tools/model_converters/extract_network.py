@@ -1,8 +1,9 @@
-"""Take one network out of a semi-supervised checkpoint: a plain segmentor's, for its plain config.
+"""Take one network out of a checkpoint of several: a plain segmentor's, for its plain config.
 
-``python tools/model_converters/extract_network.py iter_4000.pth teacher.pth`` takes what is tested,
-the teacher or, without one, the student. ``tools/test.py`` and ``tools/predict.py`` do so by
-themselves; other programs, and a training that is to start from these weights, need this file.
+``python tools/model_converters/extract_network.py iter_4000.pth teacher.pth`` takes what is tested:
+the teacher or, without one, the student; of an adversarial run, the segmentor. ``tools/test.py``
+and ``tools/predict.py`` do so by themselves; other programs, and a training that is to start from
+these weights, need this file.
 """
 
 import argparse
@@ -18,7 +19,9 @@ from mmseg_ext.core.words import message_of
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('input', metavar='IN', help='checkpoint of a semi-supervised run')
+    parser.add_argument(
+        'input', metavar='IN', help='checkpoint of a semi-supervised or adversarial run'
+    )
     parser.add_argument('output', metavar='OUT', type=Path, help='file to write')
     parser.add_argument('--which', choices=NETWORKS, help='network; default: what is tested')
     return cli.parse_args(parser)

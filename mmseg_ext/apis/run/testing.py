@@ -42,7 +42,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
     Args:
         cfg: From :func:`load_config`.
         checkpoint: Checkpoint to test. ``None`` takes the best one in ``cfg.work_dir``, or the last
-            one if there is no best one; of a semi-supervised run always the last one.
+            one if there is no best one; of a semi-supervised or adversarial run always the last.
 
     Returns:
         The scores from the evaluator, in per cent.
@@ -108,7 +108,7 @@ def _check_tested(runner: Runner, cfg: Config) -> None:
     check_classes(content.get('meta'), known.get('classes'), checkpoint)
     check_num_classes(runner.model, cfg, 'test')
     for network in networks_in(given)[:1]:
-        runner.logger.info(f'{checkpoint} is of a semi-supervised run: its {network} is tested')
+        runner.logger.info(f'{checkpoint} holds several networks: its {network} is tested')
         keys = [(r'^module\.', ''), (rf'^{network}\.', '')]
         runner.load_checkpoint(str(checkpoint), revise_keys=keys)
 

@@ -99,13 +99,7 @@ class AdversarialSegmentor(WrappedSegmentor):
         self.weights = weights
         self.segmentor = build_segmentor(segmentor)
         classes = max(2, self.segmentor.out_channels)  # a single logit is two classes
-        if discriminator.get('in_channels', classes) != classes:
-            raise ValueError(
-                f'discriminator.in_channels={discriminator["in_channels"]} is not the number of '
-                f'classes, {classes}: leave it out'
-            )
-        with torch.random.fork_rng(devices=[]):  # the segmentor begins as the plain one does
-            self.discriminator: nn.Module = MODELS.build(dict(discriminator, in_channels=classes))
+        self.discriminator = _build_discriminator(discriminator, classes)
         self.mode = mode
         self.self_threshold = self_threshold
         self.self_start = self_start
@@ -261,6 +255,16 @@ class AdversarialSegmentor(WrappedSegmentor):
         found = quality_of(logits.argmax(1), accepted, images, logits.shape[1])
         terms.update({f'semi.{name}': value for name, value in found.items()})
         return terms, (shown, valid)
+
+
+def _build_discriminator(config: dict, classes: int) -> nn.Module:
+    if config.get('in_channels', classes) != classes:
+        raise ValueError(
+            f'discriminator.in_channels={config["in_channels"]} is not the number of classes, '
+            f'{classes}: leave it out'
+        )
+    with torch.random.fork_rng(devices=[]):  # so that the segmentor begins as the plain one does
+        return MODELS.build(dict(config, in_channels=classes))
 
 
 def _shown(prob_NKHW: Tensor, valid_NHW: Tensor) -> Tensor:
