@@ -7,7 +7,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 from PIL import Image
 from support.paths import ROOT
 from support.tiny import write_tiny_config
@@ -330,6 +332,54 @@ def test_the_row_follows_a_users_data(folder):
     assert list(cfg.optim_wrapper) == ['constructor', 'segmentor', 'discriminator']
     assert cfg.optim_wrapper.segmentor.optimizer.type == 'SGD'
     assert 'EMATeacherHook' not in [hook.type for hook in cfg.custom_hooks]
+
+
+ROWS = sorted((ROOT / 'configs/survey').glob('adversarial_*.py'))
+
+
+@pytest.mark.parametrize('path', ROWS, ids=[path.stem for path in ROWS])
+def test_every_parameter_of_our_rows_is_in_one_optimiser(path):
+    """And the head's rate is a multiple of the backbone's, as in the plain row."""
+    assert len(ROWS) == 2
+    init_default_scope('mmseg')
+    cfg = load_config(path)
+    cfg.model.segmentor.backbone.pop('init_cfg')
+    model = MODELS.build(cfg.model)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    groups = {name: part.optimizer.param_groups for name, part in wrapper.items()}
+    owned = [id(p) for found in groups.values() for group in found for p in group['params']]
+    trained = {id(p) for p in model.parameters() if p.requires_grad}  # all but frozen batch norms
+    assert len(owned) == len(set(owned)) > 100 and set(owned) == trained
+    judge = [id(p) for group in groups['discriminator'] for p in group['params']]
+    assert set(judge) == {id(p) for p in model.discriminator.parameters()}
+    rates = sorted({group['lr'] for group in groups['segmentor']})
+    assert rates == pytest.approx([2.5e-4, 2.5e-3] if 'deeplabv2' in path.stem else [0.01, 0.05])
+    classes = model.segmentor.num_classes
+    widths = [classes, 64, 128, 256, 512, 1]
+    expected = sum(16 * a * b + b for a, b in zip(widths, widths[1:]))
+    assert sum(p.numel() for p in model.discriminator.parameters()) == expected
+
+
+def test_weights_frozen_parts_and_epochs_follow_into_the_wrapper(config, folder, tmp_path):
+    cfg = load_config(config, dataset=folder / 'mine.yml', work_dir=tmp_path)
+    cfg.load_from = 'start.pth'
+    cfg.custom_hooks = [dict(type='FreezeBackboneHook', until_iter=3)]
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)
+    use_semi_data(cfg, 'adversarial', folder / 'mine.yml', discriminator=SMALL)
+    assert cfg.load_from is None
+    assert cfg.model.segmentor.init_cfg == dict(type='Pretrained', checkpoint='start.pth')
+    assert [hook.get('module') for hook in cfg.custom_hooks] == ['segmentor.backbone']
+    assert cfg.optim_wrapper.discriminator.accumulative_counts == 2
+    assert cfg.param_scheduler.discriminator[0].by_epoch is True
+    cfg.model.segmentor.pop('init_cfg')
+    cfg.param_scheduler.segmentor = []
+    cfg.default_hooks.checkpoint.update(by_epoch=True, interval=2)
+    cfg.log_processor = dict(by_epoch=True)
+    runner = training.train(cfg)
+    assert runner.iter == 2 * (6 // 2)  # six labelled images, two in a batch
+    judge = runner.optim_wrapper['discriminator'].optimizer
+    assert {int(kept['step']) for kept in judge.state.values()} == {3}  # one in two iterations
 
 
 SUPERVISED = """
