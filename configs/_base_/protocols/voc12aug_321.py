@@ -4,6 +4,9 @@
 _base_ = ['../default_runtime.py', '../datasets/voc12aug.py']
 crop_size = (321, 321)
 train_images = 183
+how_to_get = (
+    'python tools/download_dataset.py voc2012, and copy splits/pascal of github.com/LiheYoung/UniMatch '
+    'to ImageSets/UniMatch there')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadLabels'),
@@ -17,5 +20,5 @@ train_dataloader = dict(
     dataset=dict(
         ann_file='ImageSets/UniMatch/183/labeled.txt',
         extra_ann_file='',
-        how_to_get='copy splits/pascal of github.com/LiheYoung/UniMatch to ImageSets/UniMatch there',
+        how_to_get=how_to_get,
         pipeline=train_pipeline))

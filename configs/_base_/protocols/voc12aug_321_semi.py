@@ -23,6 +23,6 @@ train_dataloader = dict(
                 data_root={{_base_.data_root}},
                 data_prefix=dict(img_path='JPEGImages'),
                 ann_file='ImageSets/UniMatch/183/unlabeled.txt',
-                how_to_get={{_base_.train_dataloader.dataset.how_to_get}},
+                how_to_get={{_base_.how_to_get}},
                 pipeline=unlabelled_pipeline),
         ]))

@@ -2,8 +2,8 @@
 _base_ = './voc12aug_321_semi.py'
 train_images = 1323
 lists = 'ImageSets/UniMatch/1_8'
-how_to_get = 'copy splits/pascal of github.com/LiheYoung/UniMatch to ImageSets/UniMatch there'
-voc = dict(type={{_base_.dataset_type}}, data_root={{_base_.data_root}}, how_to_get=how_to_get)
+voc = dict(
+    type={{_base_.dataset_type}}, data_root={{_base_.data_root}}, how_to_get={{_base_.how_to_get}})
 train_dataloader = dict(
     batch_size=20,
     sampler=dict(labelled=10, unlabelled=10),
