@@ -78,7 +78,8 @@ def _is_adversarial(cfg):
     judge = cfg.optim_wrapper.discriminator.optimizer
     return (
         given == ['semi', 0.01, 0.001, 0.1, 0.2, 0.25]
-        and (judge.type, judge.lr, tuple(judge.betas)) == ('Adam', 1e-4, (0.9, 0.99))
+        and (judge.type, tuple(judge.betas)) == ('Adam', (0.9, 0.99))
+        and judge.lr == (2.5e-5 if cfg.max_iters == 400 else 1e-4)
         and cfg.optim_wrapper.constructor == 'PartsOptimWrapperConstructor'
     )
 

@@ -86,7 +86,8 @@ def use_semi(
         unlabelled: Config of the data set of unlabelled images; its pipeline is replaced.
         with_masks: Whether to read masks of unlabelled images, to log the precision of the pseudo
             labels. Training does not use these masks.
-        settings: Arguments of the method's segmentor that override those of the method.
+        settings: Arguments of the method's segmentor that override those of the method; of
+            ``'adversarial'`` also ``discriminator_lr``, the rate of its second optimiser.
 
     Raises:
         ValueError: If there is no such method, the config is already semi-supervised, its pipeline
@@ -97,6 +98,7 @@ def use_semi(
         raise ValueError(
             f'{cfg.filename} is semi-supervised already: take a plain config, or leave --semi out'
         )
+    rate = settings.pop('discriminator_lr', None) if method == 'adversarial' else None
     settings = {**METHODS[method], **settings}
     if not needs_unlabelled(settings):
         raise ValueError(
@@ -104,4 +106,6 @@ def use_semi(
             '--semi is for: write a config with this mode instead'
         )
     join_unlabelled(cfg, unlabelled, settings, with_masks=with_masks)
+    if rate is not None:
+        cfg.optim_wrapper.discriminator.optimizer.lr = rate
     check_config(cfg)

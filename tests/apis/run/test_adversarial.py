@@ -307,7 +307,8 @@ def test_the_command_and_its_settings(config, folder, tmp_path, monkeypatch):
     tool, seen = load_tool('train'), []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tool.run, 'train', lambda cfg, resume: seen.append(cfg))
-    options = ('--semi', 'adversarial', '--semi-options', 'self_weight=0.2', '--amp')
+    options = ('--semi', 'adversarial', '--semi-options', 'self_weight=0.2')
+    options = (*options, 'discriminator_lr=2e-5', '--amp')
     arguments = ['train', config, '--dataset', folder / 'mine.yml', *options]
     monkeypatch.setattr('sys.argv', list(map(str, arguments)))
     tool.main()
@@ -315,6 +316,7 @@ def test_the_command_and_its_settings(config, folder, tmp_path, monkeypatch):
     assert re.fullmatch(r'work_dirs/tiny-.+-adversarial', cfg.work_dir)
     assert is_adversarial(cfg.model) and cfg.model.self_weight == 0.2
     assert cfg.optim_wrapper.segmentor.optimizer.type == 'SGD'
+    assert cfg.optim_wrapper.discriminator.optimizer.lr == 2e-5
     steps = [step.type for step in cfg.train_dataloader.dataset.datasets[1].pipeline]
     assert steps[-1] == 'PackUnlabelledInputs'
     with pytest.raises(ValueError, match='mode=supervised learns from no unlabelled images'):
