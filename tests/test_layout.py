@@ -59,7 +59,7 @@ ELSEWHERE = {
     'apis/run/network/test_settings.py': 'apis.run.network.facts apis.run.options '
     'apis.run.network.recorded',
     'apis/tables/test_rows.py': 'apis.tables.folders',
-    'apis/tables/test_run.py': 'apis.tables.jobs apis.tables.submit',
+    'apis/tables/test_run.py': 'apis.tables.jobs apis.tables.submit apis.tables.user_data',
     'apis/tables/test_values.py': 'apis.tables.text',
     'apis/userdata/checks/test_check.py': (
         'apis.cli.errors apis.userdata.checks.findings apis.userdata.checks.page '

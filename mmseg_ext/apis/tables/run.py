@@ -4,8 +4,6 @@ A tested row is skipped, a stopped row resumes from its last checkpoint, and a f
 reported while the others continue. It can be run again at any time.
 """
 
-import contextlib
-import shlex
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,18 +13,15 @@ from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
 from ...core.words import USER_ERRORS, message_of
 from ..config.renamed import today_config
-from ..config.semi import needs_unlabelled
 from ..folds.fold import choose_pool
 from ..folds.run import Plan, config_digest, run_folds
 from ..folds.summary import write_summary
 from ..run.folder import RunFolder
 from ..run.launch import option_arguments
 from ..run.outcome.results import RunResults
-from ..userdata.data import read_user_data
-from ..userdata.read import read_data_file
-from ..userdata.unlabelled import unlabelled_images
-from .jobs import Job, Settings, load_row, make_job
-from .rows import Row, Table
+from .jobs import Job, Settings, make_job
+from .rows import Table
+from .user_data import check_user_data
 
 _ECE = 'ECE'  # a score of tools/test.py --calibration only
 
@@ -63,8 +58,7 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
             row has other contents.
     """
     if settings.dataset is not None:
-        read_user_data(settings.dataset)  # one message instead of one per row
-        _check_unlabelled(table, settings.dataset)
+        check_user_data(table, settings.dataset)
     jobs, failures = [], []
     for seed in settings.seeds:
         for row in table.rows:
@@ -85,23 +79,6 @@ def run_table(table: Table, settings: Settings) -> list[Failure]:
             print(f'{job.title}: {failure.step} failed', flush=True)
             failures.append(failure)
     return failures
-
-
-def _check_unlabelled(table: Table, dataset: str) -> None:
-    """Refuse rows that learn from unlabelled images, if the data file leads to none."""
-    try:
-        unlabelled_images(read_data_file(dataset))
-    except (ValueError, FileNotFoundError) as error:
-        without = [row.label for row in table.rows if not _takes_unlabelled(row)]
-        if len(without) < len(table.rows):
-            rest = f'; rows that need none: --rows {shlex.quote(",".join(without))}'
-            raise type(error)(f'{error}{rest if without else ""}') from error
-
-
-def _takes_unlabelled(row: Row) -> bool:
-    with contextlib.suppress(*USER_ERRORS, SyntaxError):  # told when the row's turn has come
-        return row.path is not None and needs_unlabelled(load_row(row).model)
-    return False
 
 
 def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:

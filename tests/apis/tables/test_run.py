@@ -292,13 +292,24 @@ def test_rows_that_need_unlabelled_images_are_refused_before_anything_runs(
     data = few_labels / 'semi.yml'
     data.write_text(TEXT + entry + '\n')
     table = next(table for table in FEW_LABELS if table.table == 'few-labels-mfp-camvid180')
-    with pytest.raises(error, match=f'{told}.*; rows that need none: --rows supervised$') as found:
+    with pytest.raises(error, match=f'{told}.*; rows without them: --rows supervised$') as found:
         run_table(table, setup.settings(dataset=str(data)))
     assert '\n' not in str(found.value) and setup.calls() == [] and not setup.work.exists()
     with pytest.raises(error, match=told) as found:
         run_table(choose_rows(table, ['CPS']), setup.settings(dataset=str(data)))
     assert '--rows' not in str(found.value)
     assert run_table(choose_rows(table, ['supervised']), setup.settings(dataset=str(data))) == []
+    assert setup.calls()[0][0] == 'train'
+
+
+def test_rows_that_choose_images_of_their_own_data_are_refused_on_a_users(setup, few_labels):
+    table, data = read_tables('survey')['few-labels-voc'], str(few_labels / 'semi.yml')
+    told = "few-labels-voc has rows that choose images .*--rows 'supervised 183,FixMatch 183,Uni"
+    with pytest.raises(ValueError, match=told) as found:
+        run_table(table, setup.settings(dataset=data))
+    assert '\n' not in str(found.value) and setup.calls() == [] and not setup.work.exists()
+    rest = choose_rows(table, ['supervised 183'])
+    assert run_table(rest, setup.settings(dataset=data)) == []
     assert setup.calls()[0][0] == 'train'
 
 
