@@ -138,7 +138,6 @@ ABOUT = {
     'apis/pages/test_run_report.py': 'the report of a single run',
     'configs/test_bases.py': 'what configs inherit',
     'datasets/test_salt_pepper.py': 'one transform of datasets/transforms.py',
-    'engine/test_resume_schedule.py': 'engine/resume.py: the rates after going on',
     'models/backbones/test_mmpretrain.py': 'backbones of other packages under our heads',
     'models/layers/test_attentions.py': 'all attentions, by one set of tests',
     'models/layers/test_sampling_faults.py': 'coordinates that are not finite, in all that samples',

@@ -18,7 +18,7 @@ from mmseg_ext.apis.config.schedule import set_max_iters
 from mmseg_ext.apis.run import training
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.core.checkpoints import settings_of
-from mmseg_ext.engine.resume import _adapt_settings
+from mmseg_ext.engine.resume_schedule import adapt_settings
 
 SCHEDULES = sorted((ROOT / 'configs/_base_/schedules').glob('*.py'))
 
@@ -29,7 +29,8 @@ class Run:
     def __init__(self, cfg: Config, epoch_length: int = 0) -> None:
         torch.manual_seed(0)
         self.cfg, self.epoch_length, self.iter = cfg, epoch_length, 0
-        given = dict(cfg.optim_wrapper.optimizer)
+        own = cfg.optim_wrapper.get('segmentor', cfg.optim_wrapper)  # the first of several
+        given = dict(own.optimizer)
         self.head, self.body = nn.Linear(2, 2), nn.Linear(2, 2)
         kind = getattr(torch.optim, given.pop('type'))
         groups = [dict(params=self.body.parameters()),
@@ -70,7 +71,7 @@ class Run:
 
     def go_on_from(self, checkpoint: dict) -> 'Run':
         """As mmengine does, after our hook."""
-        _adapt_settings(self, checkpoint, Path('iter.pth'))
+        adapt_settings(self, checkpoint, Path('iter.pth'))
         self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
         for scheduler, state in zip(self.param_schedulers, checkpoint['param_schedulers']):
             scheduler.load_state_dict(state)
