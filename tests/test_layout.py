@@ -9,7 +9,8 @@ from support.paths import ROOT
 # test file -> modules that it tests beside the one that it is called after
 ELSEWHERE = {
     'apis/bench/test_timing.py': (
-        'apis.bench.crf apis.bench.memory apis.bench.parts apis.run.network.live_bytes'
+        'apis.bench.crf apis.bench.few_labels apis.bench.memory apis.bench.parts '
+        'apis.run.network.live_bytes'
     ),
     'apis/cards/test_card.py': (
         'apis.cards.convergence apis.cards.fold_record apis.cards.record apis.cards.results_table '

@@ -8,6 +8,7 @@ python tools/benchmark.py upsamplers                   against bilinear interpol
 python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
 python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
+python tools/benchmark.py few_labels --threads 2       UniMatch's step, scores, k-centre, export
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.bench import crf, memory, parts, timing  # noqa: F401, they register benchmarks
+from mmseg_ext.apis.bench import crf, few_labels, memory, parts, timing  # noqa: F401, they register benchmarks
 from mmseg_ext.core.files import write_json
 
 
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--configs',
         nargs='+',
-        help='configs for model, inference (the last is the reference) and memory',
+        help='configs for model, inference (the last is the reference), memory and few_labels',
     )
     parser.add_argument('--images', nargs='+', help='crf: image files; default: a synthetic image')
     parser.add_argument('--amp', action='store_true', default=None, help='model: use bfloat16')
@@ -62,6 +63,8 @@ def show(record: dict) -> None:
         )
         if 'max_difference' in case:
             print(f'  largest difference {case["max_difference"]:.2g}')
+        if 'equal_choice' in case:
+            print(f'  the same choice: {case["equal_choice"]}')
         if 'label_agreement' in case:
             print(f'  equal labels {100 * case["label_agreement"]:.3f} %')
         for side, prefix in (('ours', ''), ('reference', 'reference_')):
@@ -77,7 +80,9 @@ def main() -> None:
         for name in ('size', 'batch', 'configs', 'amp', 'images')
         if getattr(args, name) is not None
     }
-    owned = dict(configs=('model', 'inference', 'memory'), amp=('model',), images=('crf',))
+    owned = dict(
+        configs=('model', 'inference', 'memory', 'few_labels'), amp=('model',), images=('crf',)
+    )
     for name, owners in owned.items():
         if name in settings and args.name not in owners:
             raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')

@@ -10,7 +10,7 @@ import torch
 from support.paths import ROOT
 
 from mmseg_ext.apis.bench import crf as benchmark_crf
-from mmseg_ext.apis.bench import memory  # noqa: F401, it registers a benchmark
+from mmseg_ext.apis.bench import few_labels, memory  # noqa: F401, they register benchmarks
 from mmseg_ext.apis.bench import parts as benchmark_parts
 from mmseg_ext.apis.bench import timing as benchmark
 from mmseg_ext.apis.run.network.live_bytes import LiveBytes
@@ -213,3 +213,19 @@ def test_memory_falls_when_the_decoder_is_recomputed():
     assert finite(record)
     with pytest.raises(ValueError, match='memory needs a config'):
         benchmark.run('memory', repeats=1)
+
+
+def test_few_labels_times_what_it_names(tiny_config):
+    record = benchmark.run(
+        'few_labels', threads=1, repeats=1, size=64, batch=2, points=(50, 4, 9), mask=40
+    )
+    names = [case['case'] for case in record['cases']]
+    assert names[0].startswith('training step of unimatch_deeplabv3plus_mobilenetv2_camvid180')
+    assert names[1:] == [
+        'entropy of 2 images, 64x64, with features',
+        '9 centers of 50x4 features',
+        'Label Studio tasks of 20 masks, 40x40',
+    ]
+    assert record['cases'][2]['equal_choice'] and finite(record)
+    with pytest.raises(ValueError, match='few_labels times SemiSegmentor, which .* does not use'):
+        benchmark.run('few_labels', threads=1, repeats=1, configs=[str(tiny_config)])
