@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .paths import ROOT
 from .warm import run_python
 
 _RANKS = """
@@ -15,6 +16,8 @@ from datetime import timedelta
 from os import environ
 
 from torch import distributed
+
+sys.path.insert(0, {tests!r})  # where ``support`` is
 
 
 def work(rank):
@@ -59,7 +62,7 @@ def two_ranks(tmp_path: Path, free_port: int):
     def run(code: str, count: int = 2, limit: int = 600) -> list:
         code = textwrap.indent(textwrap.dedent(code), '    ')
         script = tmp_path / 'ranks.py'
-        place = dict(folder=tmp_path, port=free_port)
+        place = dict(folder=tmp_path, port=free_port, tests=str(ROOT / 'tests'))
         script.write_text(_RANKS.format(code=code, count=count, limit=limit, **place))
         run_python(script, timeout=600)  # seconds on a quiet machine, minutes on a crowded one
         return [(tmp_path / f'rank{rank}.txt').read_text() for rank in range(count)]
