@@ -124,7 +124,7 @@ def report(args: argparse.Namespace, table: Table) -> bool:
     written = []
     if args.out:
         written.append(write_bytes(Path(args.out), format_markdown(data).encode('utf-8')))
-    if args.html:
+    if args.html and (args.report or any(row.runs for row in table.rows)):
         if not args.report:  # predictions of the images that it shows, into the work folders
             pages.complete_runs(table.rows)
         written.append(pages.write_paper_report(table, args.html))
@@ -146,11 +146,15 @@ def main() -> int:
                 table, settings_of(args, table), tool=TOOLS / 'table.py', arguments=passed_on(args)
             )
             continue
+        found = []
         if not args.report and args.table is not None:
-            failures += run_table(table, settings_of(args, table))
-        within = report(args, table) and within
-    for failure in failures:
-        print(f'error: {failure}', file=sys.stderr)
+            found = run_table(table, settings_of(args, table))
+        try:
+            within = report(args, table) and within
+        finally:  # why rows failed is told, whatever keeps the table from being written
+            for failure in found:
+                print(f'error: {failure}', file=sys.stderr)
+        failures += found
     return 1 if failures or not (within or args.ignore_tolerances) else 0
 
 

@@ -552,6 +552,16 @@ def test_failures_are_listed_at_the_end(setup, tool, capsys):
     assert '50.00 ± 0.00' in printed.out  # Small has both seeds
 
 
+def test_failures_are_listed_where_no_row_is_left_for_a_page(setup, tool, capsys):
+    setup.fail.write_text(f'train {LARGE}0')
+    page = setup.work / 'page.html'
+    assert tool(1, '--rows', 'large', '--seeds', 0, '--html', page) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: row 'Large', seed 0: failed in training: see {setup.work}/{LARGE}0/train.log"
+    )
+    assert not page.exists()
+
+
 def test_numbers_below_0_are_refused_and_a_seed_counts_once(setup, tool, capsys):
     for words in (['--seeds', -1], ['--gpus', -1], ['--num-folds', -5], ['--latency', -1]):
         with pytest.raises(SystemExit, match='2'):
