@@ -71,6 +71,7 @@ ELSEWHERE = {
     'apis/userdata/outlines/test_annotations.py': (
         'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
     ),
+    'apis/userdata/test_formats.py': 'apis.userdata.find.cityscapes',
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '
@@ -137,6 +138,7 @@ ABOUT = {
     'apis/run/test_converted_results.py': 'the star of converted weights, from results to cards',
     'configs/test_configs.py': 'every config',
     'apis/pages/test_run_report.py': 'the report of a single run',
+    'apis/userdata/test_formats.py': 'data sets that the tools of their formats wrote',
     'configs/test_bases.py': 'what configs inherit',
     'datasets/test_salt_pepper.py': 'one transform of datasets/transforms.py',
     'models/backbones/test_mmpretrain.py': 'backbones of other packages under our heads',

@@ -96,6 +96,7 @@ def init_data_file(
         layout = find_layout(root, how=how, images=images, masks=masks, own=own)
         contents = _read_masks(layout)
         found = classes_of(contents, names=classes, listed=names_in(root, own))
+        _leave_out_unlabelled(layout, contents, found)
     _write(layout, found, out, own[0])
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
     notes = [*layout.notes, *found.notes, *_warnings(out)]
@@ -132,6 +133,20 @@ def _read_masks(layout: Layout) -> list[MaskContent]:
         if not layout.parts[part].stems:
             raise ValueError(reason)
     return [content for content in results if isinstance(content, MaskContent)]
+
+
+def _leave_out_unlabelled(layout: Layout, contents: Sequence[MaskContent], found: Classes) -> None:
+    """Leave a test split out whose masks are kept back (Cityscapes): they hold no class."""
+    parts = {path: part for path, (part, _) in _mask_paths(layout).items()}
+    ignored = set(found.ignored)
+    labelled = {
+        parts[content.facts.path]
+        for content in contents
+        if not set(content.values if found.values else content.colors) <= ignored
+    }
+    if 'test' in layout.parts and 'test' not in labelled:
+        part = layout.parts.pop('test')
+        layout.notes.append(f'{part.masks}: no mask holds a class: left out, and val is tested')
 
 
 def _read_or_reason(path: str) -> Union[MaskContent, str]:

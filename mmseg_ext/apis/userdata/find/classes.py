@@ -10,6 +10,7 @@ import numpy as np
 from ....core.labels import Color
 from ....core.masks import StoredMask, read_stored_mask
 from ..scan import count_colors, in_threads
+from .cityscapes import cityscapes_classes, cityscapes_end
 from .found import Classes, spare_colors
 from .names import Listed, names_in
 from .signs import (
@@ -114,10 +115,14 @@ def classes_of(
     """Detect the classes from masks already read; see :func:`find_classes`."""
     facts = [content.facts for content in contents]
     colored, why = _holds_colors(contents)
+    colored = colored or _greys_are_listed(contents, listed)
     counts: Counter = Counter()
     for content in contents:
         counts.update(content.colors if colored else content.values)
     path = facts[0].path
+    known = _of_cityscapes(path, counts, colored, listed)
+    if known is not None:
+        return _named(known, names)
     if colored:
         blends, note = _blends(in_threads(_colored, contents), counts)
         _refuse_numbered(contents, listed)
@@ -129,6 +134,11 @@ def classes_of(
     found.notes += [text for text in (why, note) if text]
     _use_palette(found, contents, colored=colored)
     return _named(found, names)
+
+
+def _of_cityscapes(path: str, counts: Counter, colored: bool, listed: Listed) -> Optional[Classes]:
+    end = '' if listed.names else cityscapes_end(path)
+    return cityscapes_classes(end, counts) if end and colored == (end == '_color') else None
 
 
 def _refuse_numbered(contents: Sequence[MaskContent], listed: Listed) -> None:
@@ -162,6 +172,14 @@ def _holds_colors(contents: Sequence[MaskContent]) -> tuple[bool, str]:
     if len(times) > _MAX_COLORS or 2 * shared < len(times):
         raise ValueError(f'palettes that disagree: {disagree.text}')
     return True, f'the colors of the palettes are read: {disagree.text.split(":")[0]}'
+
+
+def _greys_are_listed(contents: Sequence[MaskContent], listed: Listed) -> bool:
+    """Tell whether a list names the greys of masks as colors: black, and 128 for a car."""
+    known = {entry.color for entry in listed.names if entry.color}
+    shown = {color for content in contents for color in content.colors}
+    ids = {(value,) * 3 for value in range(len(listed.names))}
+    return shown <= known and not shown <= ids and not any(c.palette for c in contents)
 
 
 def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:

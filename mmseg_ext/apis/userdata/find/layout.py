@@ -100,7 +100,9 @@ def _find(tree: Tree, kinds: Kinds) -> Layout:
     if found is None:
         noted = [end for end in ('.xml', '.json', '.txt', '.csv') if tree.others[end]]
         unread = (
-            f'. What the {noted[0]} files say is not read (COCO and LabelMe are)' if noted else ''
+            f'. What the {noted[0]} files say is not read (COCO, LabelMe and CVAT are)'
+            if noted
+            else ''
         )
         raise ValueError(
             f'{tree.root}: no folder is named like masks, and no file like the mask of another; '

@@ -181,10 +181,10 @@ def _endings(images: Sequence[str], masks: Sequence[str], notes: list[str]) -> t
 
 
 def _common_end(stems: set[str]) -> str:
-    """Return the common ending of all stems, from a separator on."""
+    """Return the common ending of all stems, from a separator on, without numbers before it."""
     shared = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]
     found = re.search(r'[_\-. ].*', shared)
-    return found.group(0) if found else ''
+    return re.sub(r'^([_\-. ]\d+)+(?=[_\-. ])', '', found.group(0)) if found else ''
 
 
 def _rest_of(stem: str, beginnings: set[str]) -> Optional[str]:

@@ -2,21 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from ....core.files import path_below, read_foreign_json
 from ....datasets.folder import IMAGE_SUFFIXES
 from ..find.folders import data_files
 from .coco import is_coco, read_coco
+from .cvat import is_cvat, read_cvat, read_xml
 from .drawn import Drawn, check_sizes
 from .labelme import is_labelme, read_labelme
 
-# Test of a JSON file's format, and reader of its objects.
-_KINDS = ((is_coco, read_coco), (is_labelme, read_labelme))
+# Test of a file's format, and reader of its objects.
+_KINDS = ((is_coco, read_coco), (is_labelme, read_labelme), (is_cvat, read_cvat))
+_READERS = {'.json': read_foreign_json, '.xml': read_xml}
 
 
 def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
-    """Read the annotations of a folder's images in COCO's or LabelMe's format.
+    """Read the annotations of a folder's images in COCO's, LabelMe's or CVAT's format.
 
     Args:
         root: The folder.
@@ -30,9 +32,7 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
     """
     paths = [path_below(path, root) for path in data_files(root, own)]
     images = [path for path in paths if path.lower().endswith(IMAGE_SUFFIXES)]
-    contents = {
-        path: read_foreign_json(root / path) for path in paths if path.lower().endswith('.json')
-    }
+    contents = {path: _content(root / path) for path in paths}
     for is_kind, read in _KINDS:
         files = {path: content for path, content in contents.items() if is_kind(content)}
         if files:
@@ -48,3 +48,8 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
             )
             return drawn._replace(notes=[text, *drawn.notes])
     return None
+
+
+def _content(path: Path) -> Any:
+    read = _READERS.get(path.suffix.lower())
+    return None if read is None else read(path)

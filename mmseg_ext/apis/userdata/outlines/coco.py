@@ -1,12 +1,12 @@
 """Objects of COCO's JSON files: polygons, and plain or compressed run lengths."""
 
 from collections import Counter
-from pathlib import Path, PurePosixPath
-from typing import Any, Optional
+from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
+from .drawn import Drawing, Drawn, Region, Size, fill_polygon, find_image, split_of
 
 _LISTS = ('images', 'annotations', 'categories')
 
@@ -76,7 +76,7 @@ def _add_file(
     missing = []
     split = split_of(path)
     for entry in content['images']:
-        image = _find(str(entry['file_name']), path, images)
+        image = find_image(str(entry['file_name']), path, images)
         if image is None:
             missing.append(str(entry['file_name']))
             continue
@@ -98,23 +98,6 @@ def _refuse_twice(path: str, content: dict) -> None:
 
 def _id(category: dict) -> tuple[bool, Any]:
     return isinstance(category['id'], str), category['id']
-
-
-def _find(name: str, path: str, images: list[str]) -> Optional[str]:
-    """Find the image that an entry names: beside the file, below the root, or anywhere."""
-    name = Path(name.replace('\\', '/')).as_posix()
-    known = set(images)
-    for folder in (PurePosixPath(path).parent, PurePosixPath('.')):
-        if (folder / name).as_posix() in known:
-            return (folder / name).as_posix()
-    base = PurePosixPath(name).name
-    found = [image for image in images if f'/{image}'.endswith(f'/{name}')]
-    found = found or [image for image in images if PurePosixPath(image).name == base]
-    if len(found) > 1:  # one in each split
-        found = [i for i in found if split_of(str(PurePosixPath(i).parent)) == split_of(path)]
-    if len(found) > 1:
-        raise ValueError(f'{path}: {name} may be {found[0]} or {found[1]}: give its path')
-    return found[0] if found else None
 
 
 class _Segmentation:

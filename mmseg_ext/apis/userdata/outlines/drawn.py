@@ -1,7 +1,8 @@
 """Conversion of outlined objects to masks of class ids.
 
 A pixel belongs to an object if its centre is inside the outline. Where objects overlap, the
-smallest one wins. Pixels without an object are background, id 0.
+one of the highest layer wins, and of one layer the smallest. Pixels without an object are
+background, id 0.
 Shape letters: H row, W column, N point of an outline, E edge.
 """
 
@@ -35,10 +36,12 @@ class Region(NamedTuple):
     Args:
         name: Name of its class.
         paint: Function from the image size (H, W) to the mask of the object, ``(H, W)`` bool.
+        layer: Objects of a higher layer lie on top.
     """
 
     name: str
     paint: Callable[[Size], np.ndarray]
+    layer: int = 0
 
 
 class Drawing(NamedTuple):
@@ -213,9 +216,9 @@ def _paint_all(drawn: Drawn, root: Path, folder: Path) -> None:
 def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
     """Return the mask of an image, ``(H, W)`` uint8."""
     labels = np.zeros(size, np.uint8)
-    painted = [(region.paint(size), region.name) for region in drawing.regions]
-    for pixels, name in sorted(painted, key=lambda pair: -int(pair[0].sum())):
-        labels[pixels] = IGNORE if name == IGNORED else ids.get(name, 0)
+    painted = [(region.paint(size), region) for region in drawing.regions]
+    for pixels, region in sorted(painted, key=lambda pair: (pair[1].layer, -int(pair[0].sum()))):
+        labels[pixels] = IGNORE if region.name == IGNORED else ids.get(region.name, 0)
     return labels
 
 
@@ -223,3 +226,20 @@ def split_of(path: str) -> str:
     """Return the split in the names of a path; the name nearest to the file counts."""
     parts = PurePosixPath(os.path.splitext(path)[0]).parts
     return next((read_name(p)[1] for p in reversed(parts) if read_name(p)[1]), '')
+
+
+def find_image(name: str, path: str, images: list[str]) -> Optional[str]:
+    """Find the image that an entry names: beside the file, below the root, or anywhere."""
+    name = Path(name.replace('\\', '/')).as_posix()
+    known = set(images)
+    for folder in (PurePosixPath(path).parent, PurePosixPath('.')):
+        if (folder / name).as_posix() in known:
+            return (folder / name).as_posix()
+    base = PurePosixPath(name).name
+    found = [image for image in images if f'/{image}'.endswith(f'/{name}')]
+    found = found or [image for image in images if PurePosixPath(image).name == base]
+    if len(found) > 1:  # one in each split
+        found = [i for i in found if split_of(str(PurePosixPath(i).parent)) == split_of(path)]
+    if len(found) > 1:
+        raise ValueError(f'{path}: {name} may be {found[0]} or {found[1]}: give its path')
+    return found[0] if found else None

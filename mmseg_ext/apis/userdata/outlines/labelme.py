@@ -98,9 +98,14 @@ def _outline(kind: str, points: np.ndarray) -> Optional[np.ndarray]:
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     if kind == 'circle' and len(points) == 2:  # the centre and a point on the circle
         radius = np.hypot(*(points[1] - points[0]))
-        turns = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
-        return points[0] + radius * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        return round_outline(points[0], np.array([radius, radius]))
     return points if kind in ('polygon', 'rectangle') and len(points) > 2 else None
+
+
+def round_outline(centre: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Return the corners of a polygon for an ellipse, ``(64, 2)``: x and y."""
+    turns = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+    return centre + radii * np.stack([np.cos(turns), np.sin(turns)], axis=1)
 
 
 def _stored_mask(shape: dict, path: str) -> np.ndarray:
