@@ -98,6 +98,8 @@ def check_people(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
     if args.choose is not None:
         if (args.checkpoint is None) == (args.people is None) or len(args.strategy) > 1:
             parser.error('--choose needs --checkpoint or --people, and one strategy')
+        if args.choose < 1:
+            parser.error(f'--choose must be a number from 1, got {args.choose}')
         if args.regions or args.warm_start or len(args.seeds) > 1:
             parser.error('--regions, --warm-start and several --seeds are for simulations')
     if args.people is None and (args.finished or args.root or args.semi):

@@ -6,7 +6,6 @@ Shape letters: H row, W column.
 """
 
 import io
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from ...datasets.folder import files_by_stem, read_list
 from ...datasets.loading import size_mismatch
 from ..userdata.file import DataFile
 from .exchange import Finished, match_name
+from .offered import HeldOut, check_listable, check_namesakes, in_several
 
 _PART = 'train'
 
@@ -75,20 +75,22 @@ def merge_masks(
 
     Raises:
         FileNotFoundError: If there is no image of a name.
-        ValueError: If a mask is of another size than its image, two are of one image, or the file
-            has no value for ignored pixels that occur.
+        ValueError: If a mask is of another size than its image, two are of one image, different
+            images have its name, the image is in val or test, too, or the file has no value for
+            ignored pixels that occur.
     """
     where = data.part(_PART)
     folders = {key: data.root / where[key] for key in ('images', 'masks')}
     there = files_by_stem(str(folders['images']), data.image_suffix)
-    others: dict[str, str] = {}
-    for folder in images:
-        others.update(files_by_stem(str(folder), data.image_suffix))
-    sources = {**others, **there}
-    _refuse_held_out(data, others)
-    stems = _stems_of(finished, sources, [str(folders['images']), *map(str, images)])
-    written = {}
+    others = [files_by_stem(str(folder), data.image_suffix) for folder in images]
+    every = in_several([there, *others])
+    stems = _stems_of(finished, every, [str(folders['images']), *map(str, images)])
+    check_listable({stem: every[stem][0] for stem in stems})
+    sources, held_out, written = {}, HeldOut(data), {}
     for stem, one in zip(stems, finished):
+        check_namesakes(data, stem, every[stem])
+        sources[stem] = every[stem][0]
+        _refuse_held_out(held_out, sources[stem])
         _check_size(one, sources[stem])
         written[stem] = stored(data, one.label, one.name)
     masks = files_by_stem(str(folders['masks']), data.mask_suffix)
@@ -102,18 +104,18 @@ def merge_masks(
     return merged
 
 
-def _refuse_held_out(data: DataFile, others: dict[str, str]) -> None:
-    """Images of val and test must not be trained on."""
-    given = {os.path.realpath(path): path for path in others.values()}
-    for part in data.parts:
-        folder = data.root / data.part(part)['images']
-        for path in [] if part == _PART else files_by_stem(str(folder), data.image_suffix).values():
-            if os.path.realpath(path) in given:
-                raise ValueError(f'{path} belongs to {part}, which is not to be trained on')
+def _refuse_held_out(held_out: HeldOut, path: str) -> None:
+    """Images of val and test must not be trained on, whatever their names."""
+    part = held_out.part_of(path)
+    if part is not None:
+        raise ValueError(
+            f'{path} belongs to {part}, which is not to be trained on: take its mask out of what '
+            f'is imported, or the image out of {part}'
+        )
 
 
 def _stems_of(
-    finished: Sequence[Finished], sources: dict[str, str], folders: Sequence[str]
+    finished: Sequence[Finished], sources: dict[str, list[str]], folders: Sequence[str]
 ) -> list[str]:
     stems: dict[str, str] = {}
     for one in finished:
@@ -125,7 +127,7 @@ def _stems_of(
             )
         if stem in stems:
             raise ValueError(
-                f'{stems[stem]} and {one.name} are both masks of {sources[stem]}: keep one'
+                f'{stems[stem]} and {one.name} are both masks of {sources[stem][0]}: keep one'
             )
         stems[stem] = one.name
     return list(stems)

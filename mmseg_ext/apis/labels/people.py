@@ -28,7 +28,7 @@ from ..userdata.read import read_data_file
 from ..userdata.scan import pair_files
 from .choice import choose_images
 from .predicted import predict_masks
-from .project import export_project, find_unlabelled, waiting_images
+from .project import export_project, find_unlabelled, served_below, waiting_images
 from .steps import Steps
 from .take_back import take_back
 
@@ -123,7 +123,8 @@ class PeopleLoop:
     def _take_back(self, one: PeopleRound, finished: Path) -> None:
         """Put masks into the data set; called again, it finds them there."""
         folders = [] if self.images is None else [self.images]
-        names, errors = take_back(self.data_file, finished, folders)
+        chosen = read_list(one.file('chosen'))
+        names, errors = take_back(self.data_file, finished, folders, expected=chosen)
         if errors:
             raise ValueError(
                 f'{self.data_file} has errors now, see above: correct them, and call this again'
@@ -132,12 +133,14 @@ class PeopleLoop:
 
     def _next(self, one: PeopleRound) -> Optional[tuple[str, Path]]:
         data = read_data_file(self.data_file)
+        waiting = waiting_images(data, folder=self.images)  # before hours of training
+        if self.kind == 'label-studio':
+            served_below(waiting.folder, self.root)
         self._note_labelled(one, data)
         seed, title = self.seed + one.number - 1, f'round {one.number}'
         problem = self.steps.run(one.run, self.data_file, title, seed=seed)
         if problem is not None:
             return problem
-        waiting = waiting_images(data, folder=self.images)
         if not waiting.names:
             print('everything has labels: nothing is left to choose')
             return None

@@ -16,6 +16,7 @@ from ..userdata.file import DataFile
 from .cvat import read_images, write_images
 from .exchange import LabelNames, Predicted, Returned
 from .label_studio import interface, make_task, read_tasks, write_tasks
+from .offered import HeldOut, check_listable, check_namesakes
 
 FORMATS = ('label-studio', 'cvat')
 _PART = 'train'
@@ -48,6 +49,8 @@ def waiting_images(
 ) -> ToLabel:
     """List the images of a folder that have no mask in the training split; there may be none.
 
+    Images that val or test hold, too, are left out.
+
     Args:
         data: The data set.
         folder: Of the images; without it that of the training split.
@@ -55,18 +58,28 @@ def waiting_images(
 
     Raises:
         FileNotFoundError: If there is no such folder, or the list names what is not in it.
+        ValueError: If a name is that of another image in the training split, or cannot be listed.
     """
     where = data.part(_PART)
     place = Path(folder) if folder is not None else data.root / where['images']
     if not place.is_dir():
         raise FileNotFoundError(f'{place}: no such folder of images')
     images = files_by_stem(str(place), data.image_suffix)
+    check_listable(images)
     masks = files_by_stem(str(data.root / where['masks']), data.mask_suffix)
+    there = files_by_stem(str(data.root / where['images']), data.image_suffix)
+    for stem in there.keys() & images.keys():
+        check_namesakes(data, stem, [there[stem], images[stem]])
     stems = list(images) if listed is None else read_list(listed)
     absent = [stem for stem in stems if stem not in images]
     if absent:
-        raise FileNotFoundError(f'{listed} names {count_names("images", absent)} not in {place}')
+        raise FileNotFoundError(
+            f'{listed} names {count_names("images", absent)} not in {place}: bring them back, or '
+            'remove the names, or the whole list, which is then chosen anew'
+        )
+    held_out = HeldOut(data)
     waiting = [images[stem] for stem in dict.fromkeys(stems) if stem not in masks]
+    waiting = [path for path in waiting if not held_out.has_file(path)]
     return ToLabel(place, tuple(Path(p).relative_to(place).as_posix() for p in waiting))
 
 
@@ -82,7 +95,9 @@ def find_unlabelled(
     found = waiting_images(data, folder=folder, listed=listed)
     if not found.names:
         where = listed if listed is not None else found.folder
-        raise ValueError(f'{where}: no image waits for labels, all have masks')
+        raise ValueError(
+            f'{where}: no image waits for labels, all have masks or are of val or test'
+        )
     return found
 
 
@@ -127,13 +142,27 @@ def export_project(
     if kind == 'cvat':
         number = write_images(out / 'annotations.xml', predicted, names)
         return _steps_of_cvat(number, images, out, back)
-    # Label Studio shows what a storage holds, and refuses a storage that is the root itself
-    served = Path(root) if root is not None else images.folder.resolve().parent
-    prefix = _below(images.folder, served)
+    served, prefix = served_below(images.folder, root)
     write_bytes(out / 'interface.xml', interface(names).encode())
     tasks = (make_task(image, names, prefix=prefix, version=version) for image in predicted)
     number = write_tasks(out / 'tasks.json', tasks)
     return _steps_of_label_studio(number, images, served, out, back)
+
+
+def served_below(folder: Path, root: Optional[PathLike] = None) -> tuple[Path, str]:
+    """The folder that Label Studio serves, and the path of the images below it.
+
+    Label Studio shows what a storage holds, and refuses a storage that is the root itself.
+
+    Args:
+        folder: Of the images.
+        root: What is served; without it the folder above.
+
+    Raises:
+        ValueError: If the images do not lie in a folder below the root.
+    """
+    served = Path(root) if root is not None else folder.resolve().parent
+    return served, _below(folder, served)
 
 
 def _below(folder: Path, root: Path) -> str:

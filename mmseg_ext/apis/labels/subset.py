@@ -20,6 +20,7 @@ from ..userdata.file import DataFile
 from ..userdata.scan import Pair, pair_files
 from ..userdata.yaml_text import read_yaml
 from .merge import encode_mask
+from .offered import check_listable
 from .regions import available_kind, regions_of
 
 _LIST, _MASKS, _FILE = 'images.txt', 'masks', 'data.yml'
@@ -47,7 +48,8 @@ class Pool:
 
         Raises:
             FileNotFoundError: If an image has no mask: their labels are to be known.
-            ValueError: If masks cannot hold ignored pixels, and regions are wanted.
+            ValueError: If masks cannot hold ignored pixels, and regions are wanted, or a name
+                cannot be listed.
         """
         found = pair_files(data, 'train')
         if found.no_mask:
@@ -60,6 +62,7 @@ class Pool:
                 f'{data.path}: regions without a label are ignored: add ignore_value, a value that '
                 'masks can hold'
             )
+        check_listable({pair.stem: pair.image for pair in found.pairs}, encoded=False)
         kind = None if regions is None else available_kind(regions)
         return cls(data, {pair.stem: pair for pair in found.pairs}, kind, size)
 

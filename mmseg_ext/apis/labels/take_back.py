@@ -1,18 +1,24 @@
 """Masks that people have finished go into the data set, which is checked then."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 from ...core.files import PathLike
-from ...core.words import count_names
+from ...core.words import command, count_names
 from ..userdata.checks.check import check_data
 from ..userdata.checks.text import as_text
 from ..userdata.read import read_data_file
+from .exchange import match_name
 from .merge import merge_masks
 from .project import read_finished
 
 
 def take_back(
-    dataset: PathLike, finished: PathLike, images: Sequence[PathLike] = ()
+    dataset: PathLike,
+    finished: PathLike,
+    images: Sequence[PathLike] = (),
+    *,
+    expected: Optional[Sequence[str]] = None,
 ) -> tuple[list[str], int]:
     """Put finished masks into the training split, check the data set, and print what happened.
 
@@ -22,6 +28,7 @@ def take_back(
         dataset: Data set file.
         finished: What the labelling tool exported.
         images: Folders of labelled images that are to be copied into the data set.
+        expected: Stems of images, of which at least one must be finished.
 
     Returns:
         Names of the finished images, as the tool has them, and the number of errors of the data
@@ -29,13 +36,20 @@ def take_back(
 
     Raises:
         FileNotFoundError: If a file or image is absent.
-        ValueError: If nothing is finished, or a mask does not fit; nothing is written then.
+        ValueError: If nothing (or nothing expected) is finished, or a mask does not fit; nothing is
+            written then.
     """
     data = read_data_file(dataset)
     found = read_finished(finished, data)
     if not found.finished:
         raise ValueError(
             f'{finished}: nothing is painted in its {len(found.waiting)} images: nothing done'
+        )
+    if expected is not None and not any(match_name(o.name, expected) for o in found.finished):
+        raise ValueError(
+            f'{finished}: none of its {len(found.finished)} finished images is one of the '
+            f'{len(expected)} that this round waits for: give the export of this round; '
+            f'{command("label")} import takes other masks'
         )
     print('\n'.join(merge_masks(data, found.finished, images=images).lines()))
     if found.waiting:

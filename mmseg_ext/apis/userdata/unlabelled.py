@@ -85,7 +85,7 @@ def also_labelled(data: DataFile) -> dict[str, list[str]]:
     jobs: list[tuple[str, str]] = [('', path) for path in unlabelled_images(data)]
     for part in data.parts:
         jobs += [(part, pair.image) for pair in pair_files(data, part).pairs]
-    digests = in_threads(lambda job: _digest(data, job[1]), jobs)
+    digests = in_threads(lambda job: digest_of(data, job[1]), jobs)
     without = {digest: path for (part, path), digest in zip(jobs, digests) if not part and digest}
     found: dict[str, list[str]] = {}
     for (part, path), digest in zip(jobs, digests):
@@ -94,7 +94,8 @@ def also_labelled(data: DataFile) -> dict[str, list[str]]:
     return found
 
 
-def _digest(data: DataFile, path: str) -> str:
+def digest_of(data: DataFile, path: str) -> str:
+    """Fingerprint of an image as training reads it; empty if it cannot be read."""
     try:
         return pixels_of(read_as_trained(data, path).pixels)
     except (ValueError, OSError):

@@ -120,7 +120,6 @@ def test_colors_are_written_as_colors(folder):
         ([('4', SIZE), ('9', SIZE)], [], r'9: no image of this name.*--images'),
         ([('4', SIZE), ('5', (60, 40))], [], 'the mask of 5: the mask is 40x60 .*60x40'),
         ([('4', SIZE), ('up/4.png', SIZE)], [], '4 and up/4.png are both masks'),
-        ([('4', SIZE)], ['images/val'], 'belongs to val'),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(folder, finished, images, text):

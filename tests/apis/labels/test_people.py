@@ -1,6 +1,9 @@
 """Rounds with people, with stand-ins for the tools and the model: what a call does, and when."""
 
+import dataclasses
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -179,6 +182,42 @@ def test_what_does_not_fit_is_one_line(loop):
     assert not (setup.work / 'round1/returned.txt').exists()
 
 
+def test_masks_of_an_older_round_end_no_round(loop):
+    setup, loop = loop
+    loop.run()
+    first = finish(loop, 1)
+    loop.run(first)
+    setup.calls()
+    with pytest.raises(ValueError, match='none of its 3 finished images is one of the 3 that'):
+        loop.run(first)
+    assert setup.calls() == [] and not (setup.work / 'round2/returned.txt').exists()
+    both = json.loads(first.read_text()) + json.loads(finish(loop, 2, leave=2).read_text())
+    first.write_text(json.dumps(both))  # a project that goes on holds the older images, too
+    loop.run(first)
+    assert len(read_list(setup.work / 'round2/returned.txt')) == 4
+
+
+@pytest.mark.parametrize('case', ['root', 'namesake', 'blank', 'latin1'])
+def test_what_would_fail_after_the_training_is_refused_before_it(loop, case):
+    setup, loop = loop
+    pool = loop.images
+    if case == 'root':
+        loop = dataclasses.replace(loop, root=pool)
+    elif case == 'namesake':  # training has another image 3
+        shutil.copy(pool / '20.png', pool / '3.png')
+    elif case == 'blank':
+        (pool / '20.png').rename(pool / '20 .png')
+    else:
+        (pool / '20.png').rename(os.fsdecode(os.fsencode(pool) + b'/\xe9.png'))
+    text = dict(
+        root='is no folder below .* --root', namesake=r"different images of the name '3'",
+        blank=r"20 \.png': the name has a line break, or blanks", latin1='the name has no UTF-8',
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=text[case]):
+        loop.run()
+    assert setup.calls() == [] and not (setup.work / 'round1').exists()
+
+
 def test_a_step_that_fails_ends_the_call_and_is_done_again(loop):
     setup, loop = loop
     setup.fail.write_text('test' + setup.file.parent.name)
@@ -197,6 +236,6 @@ def test_masks_may_not_change_while_a_round_is_trained(loop):
     loop.run()
     mask = setup.file.parent / 'masks/train/20.png'
     Image.fromarray(VALUES[drawn('20')]).save(mask)
-    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(setup.file.parent / 'images/train/20.png')
+    shutil.copy(loop.images / '20.png', setup.file.parent / 'images/train')
     with pytest.raises(ValueError, match='masks of train changed while .*round1.*starts anew'):
         loop.run()
