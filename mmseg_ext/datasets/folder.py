@@ -52,6 +52,7 @@ class FolderDataset(CheckedSegDataset):
         mask_threshold: For grey or lossy masks: make them binary, with 1 where the value is at
             least this.
         void_colors: Colors (RGB) to ignore with ``mask_format='color'``.
+        left_out: Stems that are not read, such as those of unlabelled images that have labels now.
         reduce_zero_label: Ignore label 0 and reduce all others by one. Not allowed together with
             ``label_map``, which can say the same explicitly.
         kwargs: As for ``CheckedSegDataset``.
@@ -76,6 +77,7 @@ class FolderDataset(CheckedSegDataset):
         mask_format: str = 'index',
         mask_threshold: Optional[int] = None,
         void_colors: Sequence[Sequence[int]] = (),
+        left_out: Sequence[str] = (),
         reduce_zero_label: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -92,6 +94,7 @@ class FolderDataset(CheckedSegDataset):
         if strict_label_map and not label_map:
             raise ValueError('strict_label_map needs label_map: list every value of the masks')
         self.mask_folders = mask_folders or {}
+        self.left_out = frozenset(left_out)
         self.mask_label_map = label_map
         self.mask_reading: dict[str, Any] = dict(mask_format=mask_format)
         if strict_label_map:
@@ -124,6 +127,7 @@ class FolderDataset(CheckedSegDataset):
                 **self.mask_reading,
             )
             for stem in self._stems(images)
+            if stem not in self.left_out
         ]
         if masks is not None:
             # Spread over the list: the first masks of a medical series are often empty.

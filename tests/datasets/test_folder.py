@@ -83,6 +83,13 @@ def test_ann_file_chooses_and_orders(tmp_path):
         build(tmp_path, ann_file='some.txt')
 
 
+def test_stems_are_left_out_with_and_without_a_list(tmp_path):
+    make_pairs(tmp_path, 'abc')
+    assert stems_of(build(tmp_path, left_out=['b', 'none'])) == ['a', 'c']
+    (tmp_path / 'some.txt').write_text('c\nb\na\n')
+    assert stems_of(build(tmp_path, ann_file='some.txt', left_out=['c'])) == ['b', 'a']
+
+
 def test_binary_masks_of_0_and_255(tmp_path):
     make_pairs(tmp_path, ['a', 'b'], value=255)
     dataset = build(tmp_path, label_map={255: 1})

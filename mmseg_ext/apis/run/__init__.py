@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = door(
     load='load_model load_tested',
     options='use_amp use_calibration use_drawing use_launcher use_nan use_output use_seed '
     'use_surfaces use_tta',
-    semi='tell_unlabelled use_semi use_semi_data',
+    semi='leave_out_labelled use_semi use_semi_data',
     testing='test',
     training='build_runner train',
     **{'outcome.results': 'RunResults'},

@@ -12,7 +12,13 @@ from ...models.segmentors import semi
 from ..config.check import check_config
 from ..config.semi import is_semi, join_unlabelled, needs_unlabelled
 from ..userdata.read import read_data_file
-from ..userdata.unlabelled import shared_notes, unlabelled_dataset, unlabelled_images
+from ..userdata.unlabelled import (
+    also_labelled,
+    shared_notes,
+    stems_to_leave_out,
+    unlabelled_dataset,
+    unlabelled_images,
+)
 
 # Settings of each method's segmentor, as its source has them.
 METHODS: dict[str, dict] = {
@@ -39,27 +45,32 @@ def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) 
     use_semi(cfg, method, unlabelled_dataset(data, ()), **settings)
 
 
-def tell_unlabelled(cfg: Config, dataset: Optional[PathLike]) -> None:
-    """Log how many unlabelled images of a user's data a config trains on, if it does.
+def leave_out_labelled(cfg: Config, dataset: Optional[PathLike]) -> None:
+    """Take the images of all splits out of the unlabelled ones that a config trains on, if it does.
 
-    If images of a split, compared by their pixels, are also among the unlabelled ones, a warning
-    names them.
+    Images are compared by their pixels. A warning names those that splits hold, and the log tells
+    how many unlabelled images are left.
 
     Args:
-        cfg: Config that was already changed for the data.
-        dataset: File that describes the user's data; ``None`` logs nothing.
+        cfg: Config that was already changed for the data; changed in place.
+        dataset: File that describes the user's data; ``None`` does nothing.
 
     Raises:
         FileNotFoundError: If the folder or the list of unlabelled images is absent.
+        ValueError: If val and test hold all unlabelled images.
     """
     if dataset is None or not needs_unlabelled(cfg.model):
         return
     data = read_data_file(dataset)
-    for note in shared_notes(data):
+    found = also_labelled(data)
+    for note in shared_notes(found):
         print_log(f'{data.name}: {note}', 'current', logging.WARNING)
+    stems = stems_to_leave_out(data, found)
+    if stems:
+        cfg.train_dataloader.dataset.datasets[1].left_out = stems
     counts = cfg.train_dataloader.sampler
     print_log(
-        f'{data.name}: {len(unlabelled_images(data))} unlabelled images; a batch is '
+        f'{data.name}: {len(unlabelled_images(data)) - len(stems)} unlabelled images; a batch is '
         f'{counts.labelled} labelled and {counts.unlabelled} unlabelled ones',
         'current',
     )

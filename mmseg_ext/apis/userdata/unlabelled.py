@@ -1,16 +1,28 @@
 """Images without masks of a user's data, and labelled images that are among them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from ...core.files import stem_below
 from ...datasets.folder import files_by_stem, read_list
 from .file import DataFile
 from .pairing import pair_files
 from .scan import in_threads, read_as_trained
 
 _SHOWN = 5
+
+
+class Twin(NamedTuple):
+    """Files of an unlabelled and a labelled image with the same pixels; it may be one file."""
+
+    unlabelled: str
+    labelled: str
+
+    def __str__(self) -> str:
+        return ' = '.join(dict.fromkeys(self))
 
 
 def unlabelled_images(data: DataFile) -> list[str]:
@@ -74,24 +86,54 @@ def pixels_of(image: np.ndarray) -> str:
     return hashlib.sha1(repr(image.shape).encode() + image.tobytes()).hexdigest()
 
 
-def also_labelled(data: DataFile) -> dict[str, list[str]]:
+def also_labelled(data: DataFile) -> dict[str, list[Twin]]:
     """Unlabelled images that a split holds, too, by their pixels, whatever their names.
 
-    Files that cannot be read are left to the run, which says so.
+    Files that cannot be read are left to the run, which says so. Of several unlabelled files with
+    the same pixels each counts.
 
     Returns:
-        Split -> ``unlabelled file = labelled file``, for splits with any.
+        Split -> the images, for splits with any.
     """
     jobs: list[tuple[str, str]] = [('', path) for path in unlabelled_images(data)]
     for part in data.parts:
         jobs += [(part, pair.image) for pair in pair_files(data, part).pairs]
     digests = in_threads(lambda job: digest_of(data, job[1]), jobs)
-    without = {digest: path for (part, path), digest in zip(jobs, digests) if not part and digest}
-    found: dict[str, list[str]] = {}
+    without: dict[str, list[str]] = {}
+    for (part, path), digest in zip(jobs, digests):
+        if not part and digest:
+            without.setdefault(digest, []).append(path)
+    found: dict[str, list[Twin]] = {}
     for (part, path), digest in zip(jobs, digests):
         if part and digest in without:
-            found.setdefault(part, []).append(f'{without[digest]} = {path}')
+            found.setdefault(part, []).extend(Twin(own, path) for own in without[digest])
     return found
+
+
+def stems_to_leave_out(data: DataFile, found: Mapping[str, Sequence[Twin]]) -> list[str]:
+    """Stems of the unlabelled images that a training does without.
+
+    Those of train are kept if there are no others: after the last round of labelling.
+
+    Args:
+        data: The data set.
+        found: From :func:`also_labelled`.
+
+    Raises:
+        ValueError: If val and test hold all of them.
+    """
+    by_part = {part: {twin.unlabelled for twin in twins} for part, twins in found.items()}
+    held_out = set().union(*(files for part, files in by_part.items() if part != 'train'))
+    rest = set(unlabelled_images(data)) - held_out
+    if not rest:
+        raise ValueError(
+            f'{data.path}: val and test hold all unlabelled images, which are not to be trained '
+            'on: name others, or train without --semi'
+        )
+    labelled = by_part.get('train', set())
+    folder = str(data.root / entry_of(data)['images'])
+    gone = held_out if rest <= labelled else held_out | labelled
+    return sorted(stem_below(path, folder, data.image_suffix) for path in gone)
 
 
 def digest_of(data: DataFile, path: str) -> str:
@@ -102,18 +144,23 @@ def digest_of(data: DataFile, path: str) -> str:
         return ''
 
 
-def shared_notes(data: DataFile) -> list[str]:
-    """What to tell the user of unlabelled images that are labelled, too."""
+def shared_notes(found: Mapping[str, Sequence[Twin]]) -> list[str]:
+    """What to tell the user of unlabelled images that are labelled, too.
+
+    Args:
+        found: From :func:`also_labelled`.
+    """
     why = dict(
-        train='it learns nothing new from them',
-        val='the scores of val then tell of images that were trained on',
-        test='the scores of test then tell of images that were trained on',
+        train='a training leaves them out, as long as there are others',
+        val='a training leaves them out, as val is to tell of images that were not trained on',
+        test='a training leaves them out, as test is to tell of images that were not trained on',
     )
     notes = []
-    for part, names in also_labelled(data).items():
+    for part, twins in found.items():
+        names = [str(twin) for twin in twins]
         more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
         notes.append(
             f'{len(names)} unlabelled images are also in {part} ({", ".join(names[:_SHOWN])}'
-            f'{more}): {why[part]}; take them out of unlabelled'
+            f'{more}): {why[part]}'
         )
     return notes

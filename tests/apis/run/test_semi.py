@@ -5,13 +5,14 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 from support.paths import ROOT
 from support.tiny import write_tiny_config
@@ -272,6 +273,20 @@ def test_the_command_names_the_method_and_takes_its_settings(
         with pytest.raises(SystemExit):
             tool_arguments(monkeypatch, config, *given)
         assert words in capsys.readouterr().err
+
+
+def test_labelled_images_are_left_out_of_the_unlabelled_ones(config, folder, tmp_path, monkeypatch):
+    copied = tmp_path / 'data'
+    shutil.copytree(folder, copied)
+    shutil.copy(copied / 'images/train/3.png', copied / 'images/more/new.png')
+    shutil.copy(copied / 'images/val/0.png', copied / 'images/more/other.png')
+    options = ('--semi', 'unimatch', '--fold', 1, '--num-folds', 3)  # 3 is of a fold, or of its val
+    monkeypatch.chdir(tmp_path)
+    cfg = tool_arguments(monkeypatch, config, '--dataset', copied / 'mine.yml', *options)
+    init_default_scope('mmseg')
+    others = DATASETS.build(cfg.train_dataloader.dataset.datasets[1])
+    seen = [Path(others.get_data_info(index)['img_path']).stem for index in range(len(others))]
+    assert seen == ['0', '1', '2', '3', '4']
 
 
 def test_mistakes(config, folder, tmp_path):

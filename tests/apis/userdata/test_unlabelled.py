@@ -12,6 +12,7 @@ from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.unlabelled import (
     also_labelled,
     shared_notes,
+    stems_to_leave_out,
     unlabelled_dataset,
     unlabelled_images,
 )
@@ -55,22 +56,49 @@ def test_a_list_chooses_also_without_a_newline_at_its_end(folder):
 
 def test_labelled_images_among_them_are_found_by_their_pixels(folder):
     data = read(folder)
-    assert also_labelled(data) == {} and shared_notes(data) == []
+    assert also_labelled(data) == {} and shared_notes({}) == []
     shutil.copy(folder / 'images/train/2.png', folder / 'images/more/copy.png')
     image = Image.open(folder / 'images/val/0.png')
     image.save(folder / 'images/more/z.bmp')  # other bytes, the same pixels
+    shutil.copy(folder / 'images/train/2.png', folder / 'images/more/twice.png')
     found = also_labelled(data)
-    more = folder / 'images/more'
+    more, train = folder / 'images/more', str(folder / 'images/train/2.png')
     assert found == dict(
-        train=[f'{more / "copy.png"} = {folder / "images/train/2.png"}'],
-        val=[f'{more / "z.bmp"} = {folder / "images/val/0.png"}'],
+        train=[(str(more / 'copy.png'), train), (str(more / 'twice.png'), train)],
+        val=[(str(more / 'z.bmp'), str(folder / 'images/val/0.png'))],
     )
-    notes = shared_notes(data)
+    assert stems_to_leave_out(data, found) == ['copy', 'twice', 'z']
+    notes = shared_notes(found)
     assert len(notes) == 2
-    assert '1 unlabelled images are also in train' in notes[0] and 'learns nothing new' in notes[0]
-    assert 'also in val' in notes[1] and 'scores of val' in notes[1]
+    assert '2 unlabelled images are also in train' in notes[0] and f'copy.png = {train}' in notes[0]
+    assert '1 unlabelled images are also in val' in notes[1] and 'leaves them out' in notes[1]
     report = check_data(folder / 'semi.yml')
     assert report.warnings['unlabelled images in a split'] == notes
+
+
+def test_labelled_images_stay_where_no_others_are_left_but_never_those_of_val(folder):
+    for path in (folder / 'images/more').iterdir():
+        path.unlink()
+    data = read(folder)
+    shutil.copy(folder / 'images/val/1.png', folder / 'images/more/v.png')
+    with pytest.raises(ValueError, match='val and test hold all unlabelled images.*--semi'):
+        stems_to_leave_out(data, also_labelled(data))
+    shutil.copy(folder / 'images/train/1.png', folder / 'images/more/t.png')
+    assert stems_to_leave_out(data, also_labelled(data)) == ['v']
+
+
+def test_the_training_folder_may_be_that_of_the_unlabelled_images(folder):
+    (folder / 'three.txt').write_text('0\n1\n2\n')
+    data = read(folder, '{images: images/train}')
+    text = (folder / 'semi.yml').read_text()
+    (folder / 'semi.yml').write_text(
+        text.replace('masks: masks/train', 'masks: masks/train, list: three.txt')
+    )
+    data = read_data_file(folder / 'semi.yml')
+    found = also_labelled(data)
+    assert stems_to_leave_out(data, found) == ['0', '1', '2']  # 3 to 5 are left
+    place = folder / 'images/train'
+    assert f'({place / "0.png"}, {place / "1.png"}, {place / "2.png"})' in shared_notes(found)[0]
 
 
 def test_a_file_that_cannot_be_read_is_left_to_the_run(folder):

@@ -23,7 +23,7 @@ from ..scan import (
     signs_of,
     unknown_text,
 )
-from ..unlabelled import pixels_of, shared_notes
+from ..unlabelled import also_labelled, pixels_of, shared_notes
 from .findings import UNKNOWN, DataReport, Sample
 
 _SHOWN = 5  # most files that a message names
@@ -219,7 +219,8 @@ def _add_shared(report: DataReport) -> None:
 def _add_unlabelled(report: DataReport) -> None:
     """Images without masks that a split holds, too."""
     if report.data.unlabelled:
-        _add(report.warnings, 'unlabelled images in a split', shared_notes(report.data))
+        notes = shared_notes(also_labelled(report.data))
+        _add(report.warnings, 'unlabelled images in a split', notes)
 
 
 def _add_groups(report: DataReport) -> None:
