@@ -7,6 +7,7 @@ import contextlib
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -21,6 +22,7 @@ from ...core.reading import read_shown
 from ...core.words import check_choice
 from ...models.segmentors.passes import dropout_on, dropouts
 from ..config.pipelines import test_steps
+from ..predict.memory import Memory, check_readable
 from .candidates import Candidates
 from .regions import regions_of
 from .scores import (
@@ -86,14 +88,18 @@ class ScorePool:
             The images by their names, or regions as ``NAME#NUMBER``.
 
         Raises:
-            ValueError: If a file cannot be read, or the model answers with NaN.
+            ValueError: If a file cannot be read, its probabilities would not fit into memory, or
+                the model answers with NaN.
         """
         from tqdm import tqdm
 
-        pipeline = Compose(test_steps(self.model.cfg))
+        pipeline, memory = Compose(test_steps(self.model.cfg)), Memory(self.model)
+        copies = self.passes if self.score in OF_DROPOUT else 1
         names, found = [], []
         for name, path in tqdm(images.items(), desc='score the pool', unit='image'):
+            check_readable(Path(path))
             data = pipeline(dict(img_path=path, seg_fields=[], reduce_zero_label=False))
+            memory.check_probabilities(path, data, copies)
             values = self._one(name, path, data)
             own = len(values.scores)
             names += [name] if self.regions is None else [f'{name}#{index}' for index in range(own)]

@@ -185,6 +185,31 @@ class Memory:
         resized = 0 if size == tuple(shown) else 4 * (2 * classes + 4) * pixels
         return around * pixels + _MARGIN * (network + resized)
 
+    def check_probabilities(self, path: str, data: dict, copies: int = 1) -> None:
+        """Refuse an image whose probabilities are wanted and would not fit into memory.
+
+        Args:
+            path: Of the image.
+            data: What the pipeline made of it.
+            copies: How many probabilities of each class are kept at the same time.
+
+        Raises:
+            ValueError: If they would not fit; naming the image.
+        """
+        inputs, shown = data['inputs'], data['data_samples'].ori_shape[:2]
+        pixels = math.prod(shown)
+        if copies * max(math.prod(inputs.shape[-2:]), pixels) <= _SMALL:
+            return
+        more = 8 * _classes(self.model) * pixels * (copies - 1)  # and joined to one tensor
+        need = self.needed(inputs, shown, keep_prob=True) + more
+        free = free_memory(_device_of(self.model))
+        if need > free:
+            raise ValueError(
+                f'{path} is {shown[1]}x{shown[0]}, and the probabilities of its pixels take about '
+                f'{need / _GIGA:.1f} GB, where {free / _GIGA:.1f} GB are free: cut it into tiles, '
+                'or take it away'
+            )
+
     def _network(self, inputs: Tensor, size: Sequence[int]) -> float:
         """Estimate the bytes of tensors for an image size by a run on meta tensors."""
         key = (len(inputs), *size)

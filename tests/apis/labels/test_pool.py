@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from support.user_folder import write_folder
 from torch.nn import functional
 
@@ -14,6 +15,7 @@ from mmseg_ext.apis.labels import scores
 from mmseg_ext.apis.labels.choice import choose_images
 from mmseg_ext.apis.labels.pool import ScorePool, without_labels
 from mmseg_ext.apis.labels.strategies import STRATEGIES
+from mmseg_ext.apis.predict import memory as estimate
 from mmseg_ext.apis.userdata.read import read_data_file
 
 
@@ -148,6 +150,31 @@ def test_scores_that_cannot_be_are_one_line(model, images):
     torch.nn.init.constant_(broken.decode_head.conv_seg.weight, float('nan'))
     with pytest.raises(ValueError, match='a.png: the model answers with NaN'):
         ScorePool(broken)(images)
+
+
+def test_an_image_that_would_not_fit_into_memory_is_named_before_it_is_scored(
+    model, images, tmp_path, monkeypatch
+):
+    large = tmp_path / 'large.png'  # (1100, 1000): above the size that is never estimated
+    cv2.imwrite(str(large), np.zeros((1100, 1000, 3), np.uint8))
+    monkeypatch.setattr(ScorePool, '_one', lambda *_: pytest.fail('it was scored'))
+    data = dict(
+        inputs=torch.zeros(3, 1100, 1000),
+        data_samples=SegDataSample(metainfo=dict(ori_shape=(1100, 1000))),
+    )
+    memory = estimate.Memory(model)
+    once = memory.needed(data['inputs'], (1100, 1000), True)
+    assert once > 1100 * 1000 * (4 * 3 + 4 * 3)  # the image and its probabilities, as floats
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: once + 1)
+    memory.check_probabilities('large.png', data)
+    each = 2 * 4 * 3 * 1100 * 1000  # bytes of a further pass, alone and beside the others
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: once + 3 * each - 1)
+    memory.check_probabilities('large.png', data, 3)
+    with pytest.raises(ValueError, match='large.png is 1000x1100, and the prob.* GB are free: cut'):
+        ScorePool(model, 'bald', passes=4)(dict(large=str(large)))
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: 0)
+    with pytest.raises(ValueError, match='large.png'):
+        ScorePool(model)(dict(large=str(large)))
 
 
 @pytest.mark.parametrize('strategy', sorted(STRATEGIES))
