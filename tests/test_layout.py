@@ -94,6 +94,7 @@ ELSEWHERE = {
     'evaluation/test_boundary_f1_metric.py': 'evaluation.label_map_metric evaluation.units',
     'evaluation/test_intervals.py': 'evaluation.influence',
     'evaluation/test_seg_metric.py': 'evaluation.image_counts evaluation.summary',
+    'models/layers/test_widened.py': 'models.backbones.any_channels',
     'models/backbones/test_segnet.py': (
         'engine.vgg models.backbones.res_segnet models.decode_heads.conv_seg_head'
     ),

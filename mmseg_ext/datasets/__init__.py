@@ -3,6 +3,7 @@
 from .aligned_resize import AlignedResize
 from .bmseg import BMSegDataset
 from .border_weight import BorderWeight, PackWeightedSegInputs
+from .brightness import BrightnessContrast
 from .camvid import CamVidDataset
 from .checked import CheckedSegDataset
 from .coco_stuff import CheckedCOCOStuffDataset
@@ -21,6 +22,7 @@ __all__ = [
     'AlignedResize',
     'BMSegDataset',
     'BorderWeight',
+    'BrightnessContrast',
     'CamVidDataset',
     'CheckedCOCOStuffDataset',
     'CheckedSegDataset',

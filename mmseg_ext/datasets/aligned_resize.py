@@ -19,6 +19,12 @@ class AlignedResize(Resize):
     For ``RandomResize(resize_type='AlignedResize')``; same arguments as ``Resize``.
     """
 
+    def _resize_img(self, results: dict[str, Any]) -> None:
+        """Resize the image; one of a single channel keeps its axis, unlike OpenCV's."""
+        super()._resize_img(results)
+        if results['img'].ndim == 2:
+            results['img'] = results['img'][..., None]
+
     def _resize_seg(self, results: dict[str, Any]) -> None:
         """Resize every label map to the current size of the image."""
         height, width = results['img'].shape[:2]

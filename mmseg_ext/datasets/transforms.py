@@ -22,8 +22,23 @@ GREY = 128
 
 
 def resize_bicubic(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize as Pillow does: unlike OpenCV, it widens the kernel when it shrinks an image."""
+    """Resize as Pillow does: unlike OpenCV, it widens the kernel when it shrinks an image.
+
+    Images that are not 8-bit color are resized channel by channel, within their range of values.
+    """
+    if is_color(image):
+        return _bicubic(image, size)
+    found = np.stack([_bicubic(channel, size) for channel in np.moveaxis(image, 2, 0)], axis=2)
+    return found.clip(image.min(), image.max())
+
+
+def _bicubic(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def is_color(image: np.ndarray) -> bool:
+    """Tell whether an image is one of 8-bit color, ``(H, W, 3)`` uint8."""
+    return image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
 
 
 def resize_nearest(label: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -66,6 +81,23 @@ def scale_hsv(image_HW3: np.ndarray, gains: Sequence[float]) -> np.ndarray:
     return cv2.cvtColor(cv2.merge(mapped), cv2.COLOR_HSV2BGR)
 
 
+def _scaled(image: np.ndarray, gains: Any) -> np.ndarray:
+    if is_color(image):
+        return scale_hsv(image, gains)
+    return (image * gains[2]).clip(0, 255).astype(image.dtype)
+
+
+def _warped(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Move an image on grey; OpenCV takes a color of the border for at most four channels."""
+    size = image.shape[1::-1]
+    pieces = [image] if is_color(image) else np.moveaxis(image, 2, 0)
+    moved = [
+        cv2.warpAffine(piece, matrix, size, flags=cv2.INTER_CUBIC, borderValue=(GREY,) * 3)
+        for piece in pieces
+    ]
+    return moved[0] if is_color(image) else np.stack(moved, axis=2)
+
+
 def fit_inside(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Return the largest size of the same aspect ratio that fits into ``size``, rounded down."""
     ratio = min(size[0] / shape[0], size[1] / shape[1])
@@ -79,7 +111,8 @@ class LetterboxAugment(BaseTransform):
     In this order: aspect times ``U(a) / U(a)``; ``U(scale_range)`` of the network size on the
     longer side, bicubic; flip; paste at a random place on grey 128, cropping what is larger,
     **labels outside are background (0), not ignored**; Gaussian blur 5x5; rotation by a whole
-    number of degrees; hue, saturation and value times ``1 + U(-1, 1) * hsv_gains``.
+    number of degrees; hue, saturation and value times ``1 + U(-1, 1) * hsv_gains``. Of images that
+    are not 8-bit color, all values are multiplied by the gain of the value.
 
     Args:
         size: Network size, H and W.
@@ -93,11 +126,8 @@ class LetterboxAugment(BaseTransform):
         label_fill: Label of the canvas; 255 would ignore it, unlike the repository.
 
     Shape:
-        ``img`` ``(h, w, 3)`` uint8 BGR and ``gt_seg_map`` ``(h, w)`` to ``(H, W, 3)`` and
-        ``(H, W)``, same dtypes.
-
-    Raises:
-        ValueError: If the image is not uint8 with three channels.
+        ``img`` ``(h, w, C)``, values 0 to 255, uint8 BGR or floating point, and ``gt_seg_map``
+        ``(h, w)`` to ``(H, W, C)`` and ``(H, W)``, same dtypes.
     """
 
     def __init__(
@@ -126,23 +156,17 @@ class LetterboxAugment(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Augment ``img`` and ``gt_seg_map``."""
         image, label = results['img'], results['gt_seg_map']
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f'{results.get("img_path")}: LetterboxAugment needs 8-bit images of three '
-                f'channels, got {image.dtype} {image.shape}: use RandomResize, RandomCrop and '
-                'RandomFlip instead'
-            )
         image, label = self._resize(image, label)
         flip = bool(np.random.rand() < self.flip_prob)
         if flip:
             image, label = image[:, ::-1], label[:, ::-1]
         image, label = self._paste(image, label)
         if np.random.rand() < self.blur_prob:
-            image = cv2.GaussianBlur(image, (5, 5), 0)
+            image = cv2.GaussianBlur(image, (5, 5), 0).reshape(image.shape)
         if np.random.rand() < self.rotate_prob:
             image, label = self._rotate(image, label)
         gains = 1 + np.random.uniform(-1, 1, 3) * np.asarray(self.hsv_gains)
-        results.update(img=scale_hsv(image, gains), gt_seg_map=label, flip=flip)
+        results.update(img=_scaled(image, gains), gt_seg_map=label, flip=flip)
         results.update(img_shape=self.size, flip_direction='horizontal' if flip else None)
         return results
 
@@ -173,9 +197,7 @@ class LetterboxAugment(BaseTransform):
         height, width = self.size
         degrees = int(np.random.randint(-self.max_degrees, self.max_degrees + 1))
         matrix = cv2.getRotationMatrix2D((width // 2, height // 2), -degrees, 1)
-        image = cv2.warpAffine(
-            image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderValue=(GREY,) * 3
-        )
+        image = _warped(image, matrix)
         label = cv2.warpAffine(
             label, matrix, (width, height), flags=cv2.INTER_NEAREST, borderValue=self.label_fill
         )

@@ -1,15 +1,11 @@
 """Initialisation from RGB weights for any number of input channels.
 
-Source: a common idea (timm's ``adapt_input_conv`` repeats the three filters). Here new channels get
-the mean filter, and the weights are scaled so that an image with equal channels gives exactly the
-response of a grey image before.
-Shape letters: O output channel, I input channel, H row, W column.
+``core/inflation.py`` says how the first convolution is widened.
 """
 
 from collections.abc import Sequence
 from typing import Optional
 
-import torch
 from mmengine.model.weight_init import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import load_state_dict
@@ -17,39 +13,7 @@ from torch import Tensor, nn
 
 from ..core.checkpoints import read_checkpoint
 from ..core.fitting import weights_of
-
-
-def inflate_conv(
-    weight_O3HW: Tensor, in_channels: int, *, rgb_index: Sequence[int] = (0, 1, 2)
-) -> Tensor:
-    """Widen (or narrow) a convolution from 3 input channels to any number.
-
-    Args:
-        weight_O3HW: Weights for red, green, blue, in this order.
-        in_channels: I, at least 1.
-        rgb_index: Positions of red, green and blue in the I channels: ``(2, 1, 0)`` for BGR, ``()``
-            if there are none. All other channels get the mean of the three filters, and so do all
-            channels if there are fewer than 3.
-
-    Returns:
-        Weights ``(O, I, H, W)``; their sum over I is that of the original.
-
-    Raises:
-        ValueError: If the weights do not have 3 input channels, or a position is invalid.
-    """
-    if weight_O3HW.ndim != 4 or weight_O3HW.shape[1] != 3:
-        raise ValueError(f'expected weights (O, 3, H, W), got {tuple(weight_O3HW.shape)}')
-    if in_channels < 1:
-        raise ValueError(f'in_channels must be at least 1, got {in_channels}')
-    places = list(rgb_index) if in_channels >= 3 else []
-    if places and not (len(places) == len(set(places) & set(range(in_channels))) == 3):
-        raise ValueError(
-            f'rgb_index must be three different channels below {in_channels}, or (), got {places}'
-        )
-    weight = weight_O3HW.mean(dim=1, keepdim=True).repeat(1, in_channels, 1, 1)
-    if places:
-        weight[:, places] = weight_O3HW
-    return weight * (3 / in_channels)
+from ..core.inflation import inflate_conv, needs_inflation
 
 
 def inflate_state(
@@ -61,7 +25,7 @@ def inflate_state(
         ValueError: If more than one convolution differs only in its input channels.
     """
     own = {name: value.shape for name, value in module.state_dict().items()}
-    names = [name for name, value in state.items() if _needs_inflation(value, own.get(name))]
+    names = [name for name, value in state.items() if needs_inflation(value, own.get(name, ()))]
     if len(names) > 1:
         raise ValueError(
             f'{names} differ in their input channels: only the first convolution can be inflated, '
@@ -71,12 +35,6 @@ def inflate_state(
     for name in names:
         done[name] = inflate_conv(state[name], own[name][1], rgb_index=rgb_index)
     return done
-
-
-def _needs_inflation(value: Tensor, wanted: Optional[torch.Size]) -> bool:
-    if wanted is None or value.ndim != 4 or len(wanted) != 4 or value.shape == wanted:
-        return False
-    return value.shape[1] == 3 and value.shape[0] == wanted[0] and value.shape[2:] == wanted[2:]
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -94,7 +52,7 @@ class InflatedPretrained:
     Args:
         checkpoint: File or address of the weights.
         prefix: Use only the weights whose names begin with this.
-        rgb_index: As in :func:`inflate_conv`.
+        rgb_index: As in :func:`~mmseg_ext.core.inflation.inflate_conv`.
 
     Raises:
         ValueError: If the checkpoint has no weights with that prefix, or they do not fit the

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..core.checkpoints import read_checkpoint
 from ..core.fitting import weights_of
+from ..core.inflation import needs_inflation
 
 _NORM = ('weight', 'bias', 'running_mean', 'running_var')
 
@@ -89,7 +90,7 @@ def _load(own: list, given: list) -> None:
         raise ValueError(f'{len(given)} convolutions, the network has {len(own)}')
     for index, ((conv, norm), states) in enumerate(zip(own, given)):
         shapes = tuple(conv.weight.shape), tuple(states['conv']['weight'].shape)
-        if shapes[0] != shapes[1]:
+        if shapes[0] != shapes[1] and not needs_inflation(states['conv']['weight'], shapes[0]):
             raise ValueError(
                 f'convolution {index} is {shapes[1]}, that of the network {shapes[0]}: VGG16 has 3 '
                 'channels at the input and 2, 2, 3, 3, 3 convolutions per stage'
@@ -143,7 +144,7 @@ def _fitting(name: str, own: Tensor, given: dict[str, Tensor]) -> Tensor:
     value = given[name]
     if value.ndim == 2 and value.numel() == own.numel():  # a fully connected layer
         value = value.reshape(own.shape)
-    if value.shape != own.shape:
+    if value.shape != own.shape and not needs_inflation(value, own.shape):
         raise ValueError(
             f'{name} is {tuple(value.shape)}, that of the network {tuple(own.shape)}: weights of '
             'vgg16 have no batch norms, and need fc_channels=4096'

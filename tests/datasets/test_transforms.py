@@ -139,15 +139,34 @@ def test_augment_of_grey_gains_keeps_grey_grey():
     np.testing.assert_array_equal(scale_hsv(grey, (1.1, 1.7, 1.3)), np.full((4, 4, 3), 130))
 
 
-def test_augment_refuses_what_it_would_ruin():
-    with pytest.raises(ValueError, match='a.tif.*three channels.*RandomCrop'):
-        LetterboxAugment((8, 8)).transform(
-            dict(
-                img=np.zeros((8, 8, 5), np.uint8),
-                gt_seg_map=np.zeros((8, 8), np.uint8),
-                img_path='a.tif',
-            )
-        )
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_augment_of_other_images_is_that_of_their_channels(dtype):
+    """Each channel as the same channel of a color image; only hue and saturation are left out."""
+    settings = dict(hsv_gains=(0, 0, 0), blur_prob=1, rotate_prob=1)
+    for seed in range(3):
+        data = sample(50, 40, seed)
+        data['img'] = smooth_image(50, 40)
+        np.random.seed(seed)
+        color = LetterboxAugment((32, 32), **settings).transform(dict(data))
+        five = data['img'][..., [0, 1, 2, 1, 0]].astype(dtype)
+        np.random.seed(seed)
+        found = LetterboxAugment((32, 32), **settings).transform({**data, 'img': five})
+        assert found['img'].dtype == dtype and found['img'].shape == (32, 32, 5)
+        off = found['img'].astype(int) - color['img'][..., [0, 1, 2, 1, 0]].astype(int)
+        assert abs(off).max() <= 8  # the way to HSV and back rounds by 6
+        assert (found['gt_seg_map'] == color['gt_seg_map']).all()
+
+
+def test_augment_scales_the_values_of_other_images_by_one_gain():
+    np.random.seed(0)
+    settings = dict(STILL, hsv_gains=(0.1, 0.7, 0.3))
+    image = np.full((8, 8, 4), 200.5, np.float32)
+    data = dict(img=image, gt_seg_map=np.zeros((8, 8), np.uint8))
+    found = [LetterboxAugment((8, 8), **settings).transform(dict(data))['img'] for _ in range(30)]
+    values = np.array([one[0, 0, 0] for one in found])
+    assert all((one == one[0, 0, 0]).all() for one in found)
+    assert values.max() == 255 and 0.7 * 200.5 <= values.min() < 170
+    assert (values != np.round(values)).any()  # not rounded to 8 bits
 
 
 @pytest.mark.parametrize('shape', [(375, 500), (500, 333), (64, 64), (10, 400)])

@@ -6,7 +6,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import mmseg_ext  # noqa: F401
-from mmseg_ext.engine.inflate import inflate_conv, inflate_state
+from mmseg_ext.core.inflation import inflate_conv
+from mmseg_ext.engine.inflate import inflate_state
 
 
 def conv(image, weight):

@@ -15,6 +15,7 @@ from ...core.files import PathLike
 from ..config.metrics import add_facts, metrics_of
 from ..config.semi import join_unlabelled, needs_unlabelled, take_apart
 from .changes import Case
+from .channels import use_channels
 from .crop import use_crop
 from .data import read_user_data
 from .file import DataFile
@@ -57,6 +58,7 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     of_model = follow_model(cfg.model, Case(data))
     classes = _use_classes(cfg, file)
     crop, cropped = use_crop(cfg, data)
+    channels = use_channels(cfg, file)
     of_steps = _use_steps(cfg, Case(data, crop=crop))
     start = redirect_start(cfg, data)  # before the number of images of the row is overwritten
     length = use_iterations(cfg, data, options or {})
@@ -64,7 +66,7 @@ def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -
     record_data(cfg, file)
     if semi is not None:
         join_unlabelled(cfg, unlabelled, {**semi, **_of_model(options or {})})
-    said = map(Note, filter(None, (classes, cropped, start, length)))
+    said = map(Note, filter(None, (classes, channels, cropped, start, length)))
     for text, level in dict.fromkeys([Note(loaded), *of_model, *of_steps, *said, *of_metrics]):
         print_log(f'{file.name}: {text}', 'current', level)
     return file

@@ -1,5 +1,6 @@
 """Backbones: image to feature maps, finest first; encoder-decoders return them coarsest first."""
 
+from .any_channels import any_channels
 from .deeplab_resnet import DeepLabResNet
 from .deeplab_vgg16 import DeepLabVGG16
 from .hrnet import HRNetAlignCorners
@@ -26,4 +27,5 @@ __all__ = [
     'SwinUNet',
     'TransUNet',
     'XceptionDeepLab',
+    'any_channels',
 ]

@@ -10,7 +10,7 @@ no instance and count as background, because torchvision cannot ignore them.
 Shape letters: N image, I instance, K class, H row, W column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import cv2
@@ -21,9 +21,11 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...core.inflation import spread
 from ...core.labels import IGNORE
 from ...core.words import check_choice
 from ...env import import_torchvision
+from ..layers.widened import widen
 
 # COCO's categories, as torchvision names them, in the order of PASCAL VOC's classes 1 to 20.
 COCO_NAMES_OF_VOC = (
@@ -159,6 +161,8 @@ class MaskRCNNSegmentor(BaseSegmentor):
             ``None``: labels are class ids, with the background at 0. ``'coco'``: from the labels of
             torchvision's COCO weights to PASCAL VOC's classes, for testing only.
         min_pixels: Instances with fewer pixels are not trained on.
+        image_channels: Channels of the images.
+        rgb_index: Which of them the three channels of pretrained weights become.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -183,6 +187,8 @@ class MaskRCNNSegmentor(BaseSegmentor):
         detector: Optional[dict] = None,
         label_map: Any = None,
         min_pixels: int = 16,
+        image_channels: int = 3,
+        rgb_index: Sequence[int] = (0, 1, 2),
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -195,6 +201,8 @@ class MaskRCNNSegmentor(BaseSegmentor):
         self.background_index, self.ignore_index = background_index, ignore_index
         self.min_pixels = min_pixels
         self.detector = _build_detector(arch, dict(num_classes=num_classes, **(detector or {})))
+        if image_channels != 3:
+            widen_detector(self.detector, image_channels, rgb_index)
         self.label_map = _label_map(label_map, num_classes, background_index)
         self.trains = label_map is None
 
@@ -264,6 +272,14 @@ def _build_detector(arch: str, settings: Mapping[str, Any]) -> Any:
     check_choice('arch', arch, known)
     build = getattr(detection, arch)
     return build(**{'weights': None, 'weights_backbone': None, **settings})
+
+
+def widen_detector(detector: Any, channels: int, rgb_index: Sequence[int]) -> None:
+    """Widen the first convolution of a detector of torchvision, and its own mean and std."""
+    widen(detector.backbone, channels, rgb_index=rgb_index)
+    steps = detector.transform
+    steps.image_mean = spread(steps.image_mean, channels, rgb_index=rgb_index)
+    steps.image_std = spread(steps.image_std, channels, rgb_index=rgb_index)
 
 
 def _label_map(given: Any, num_classes: int, background_index: int) -> Tensor:

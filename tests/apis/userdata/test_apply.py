@@ -13,11 +13,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from PIL import Image
+from support.kinds import KINDS
 from support.paths import ROOT
 from support.user_folder import SIZE, TEXT, VALUES, write_folder
 
 from mmseg_ext.apis.config.check import check_config
-from mmseg_ext.apis.config.semi import take_apart
+from mmseg_ext.apis.config.semi import plain_model, take_apart
 from mmseg_ext.apis.folds.fold import use_fold
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.userdata.apply import apply_dataset
@@ -75,6 +76,8 @@ def seen():
 def test_every_config_follows_the_data(path, folder, seen):
     row = _load(path)
     cfg, row = copy.deepcopy(row), copy.deepcopy(row)
+    plain = plain_model(row.model)
+    assert (plain.type, (plain.get('backbone') or {}).get('type')) in KINDS
     apply_dataset(cfg, folder / 'mine.yml')
     check_config(cfg)
     if take_apart(row) is not None:  # of semi-supervised rows, the labelled part is looked at here
