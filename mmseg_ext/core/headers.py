@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Optional
 
 import mmengine.fileio as fileio
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .files import PathLike
 
@@ -247,7 +247,11 @@ def _tiff_color(page: Any, kinds: Any) -> str:
 
 
 def _other_header(data: bytes) -> Header:
-    with Image.open(io.BytesIO(data)) as image:
+    try:
+        opened = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:  # its message holds only a memory address
+        raise ValueError('no known format') from error
+    with opened as image:
         mode = image.mode
         return Header(
             str(image.format), *image.size,

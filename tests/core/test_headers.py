@@ -62,6 +62,12 @@ def test_a_damaged_file_has_no_size_and_is_named(tmp_path):
         shown_size(tmp_path / 'a.png')
 
 
+def test_what_is_no_image_is_said_without_an_address_in_memory(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'ftypisom' * 10)
+    with pytest.raises(ValueError, match=r'a.png: cannot be read as an image \(no known format\)'):
+        shown_size(tmp_path / 'a.png')
+
+
 def test_a_claim_of_too_many_pixels_is_refused(monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 17)
     with pytest.raises(ValueError, match='7 x 5 pixels, and more than 34 are taken for an attack'):
