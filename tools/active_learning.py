@@ -95,6 +95,8 @@ def parse_args() -> argparse.Namespace:
 
 def check_people(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Options of simulations and of work with people exclude each other."""
+    if args.passes < 2:  # scores compare them
+        parser.error(f'--passes must be a number from 2, got {args.passes}')
     if args.choose is not None:
         if (args.checkpoint is None) == (args.people is None) or len(args.strategy) > 1:
             parser.error('--choose needs --checkpoint or --people, and one strategy')

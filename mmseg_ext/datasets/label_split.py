@@ -93,6 +93,11 @@ def nested_splits(
         if not 0 < fraction < 1:
             raise ValueError(f'a share lies between 0 and 1, got {fraction}')
         count = round(len(present_NK) * fraction)
+        if count < 1:
+            raise ValueError(
+                f'a share of {fraction} of {len(present_NK)} images is none of them: leave it out '
+                '(--fractions)'
+            )
         names = [groups[int(index)] for index in pool] if groups else ()
         pool = pool[choose_labelled(present_NK[pool], count, groups=names, seed=seed)]
         found[fraction] = pool.tolist()

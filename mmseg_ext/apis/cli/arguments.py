@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from mmengine.config import DictAction
 
+_SEEDS = 2**32  # numpy takes smaller ones
 _BLANK = '\x1f'  # stands for a space that mmengine would drop
 
 
@@ -65,9 +66,22 @@ def parse_args(
     Args:
         parser: A parser without subcommands.
         words: Arguments; default: those of the process.
+
+    Raises:
+        SystemExit: If they are wrong, or a seed is one that no generator takes.
     """
     words = sys.argv[1:] if words is None else list(words)
-    return parser.parse_intermixed_args(_files_first(words))
+    args = parser.parse_intermixed_args(_files_first(words))
+    _check_seeds(parser, args)
+    return args
+
+
+def _check_seeds(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    single, several = getattr(args, 'seed', None), getattr(args, 'seeds', None)
+    for name, seeds in (('--seed', [single]), ('--seeds', several or [])):
+        for seed in seeds:
+            if seed is not None and not 0 <= seed < _SEEDS:
+                parser.error(f'{name} must be a number from 0 to {_SEEDS - 1}, got {seed}')
 
 
 def _files_first(words: Sequence[str]) -> list[str]:

@@ -54,3 +54,30 @@ def test_unknown_words_are_refused(capsys) -> None:
     with pytest.raises(SystemExit):
         arguments_of('test', 'c.py', 'w.pth', 'more.pth', '--tta')
     assert 'unrecognized arguments: more.pth' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('train', 'c.py', '--seed', '-1'),
+        ('make_label_split', 'c.py', '--out', 'o', '--seed', '4294967296'),
+        ('active_learning', 'c.py', '--dataset', 'd.yml', '--seeds', '0', '-1'),
+    ],
+)
+def test_a_seed_that_no_generator_takes_is_named(words, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        arguments_of(*words)
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f'must be a number from 0 to 4294967295, got {words[-1]}' in told
+    assert arguments_of(*words[:-1], '4294967295') is not None
+
+
+@pytest.mark.parametrize('option', [('--choose', '0'), ('--choose', '-2'), ('--passes', '1')])
+def test_numbers_of_active_learning_are_refused_before_a_round(option, capsys) -> None:
+    words = ['c.py', '--dataset', 'd.yml', '--people', 'cvat', '--choose', '3', *option]
+    with pytest.raises(SystemExit):
+        arguments_of('active_learning', *words)
+    least = {'--choose': 1, '--passes': 2}[option[0]]
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f'{option[0]} must be a number from {least}, got {option[1]}' in told
