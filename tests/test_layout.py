@@ -48,6 +48,7 @@ ELSEWHERE = {
     'apis/pages/test_run_report.py': 'apis.draw.curves',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture',
     'apis/predict/test_fast.py': 'models.layers.winograd',
+    'apis/predict/test_large.py': 'apis.predict.geotiff apis.predict.large_output',
     'apis/predict/test_predictor.py': (
         'apis.config.pipelines apis.draw.pixels apis.predict.output apis.run.load'
     ),

@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from mmseg_ext.apis import cli
+from mmseg_ext.apis.predict.large import tell_windows
 from mmseg_ext.apis.predict.output import predict_to_folder
 from mmseg_ext.apis.predict.predictor import find_images, load_model
 
@@ -57,6 +58,9 @@ def main() -> int:
         cfg_options=args.cfg_options,
         dataset=args.dataset,
     )
+    told = tell_windows(model, images)
+    if told:
+        print(told)
     source = dict(config=args.config, checkpoint=args.checkpoint)
     failures = predict_to_folder(model, images, args.out, prob=args.prob, source=source)
     print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')

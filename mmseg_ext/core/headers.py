@@ -6,10 +6,11 @@ so that a file that must be refused is never decoded: a file of a few bytes may 
 """
 
 import io
+import mmap
 import os
 import stat
 import struct
-from typing import Any, NamedTuple, Optional
+from typing import Any, BinaryIO, NamedTuple, Optional, Union
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from .files import PathLike
 
 ORIENTATION = 0x0112  # tag of EXIF and TIFF; 1 is upright
-_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _JPEG_START = b'\xff\xd8\xff'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give the size
@@ -34,6 +35,8 @@ _TURNS = {
     2: (False, 1, -1), 3: (False, -1, -1), 4: (False, -1, 1), 5: (True, 1, 1), 6: (True, 1, -1),
     7: (True, -1, -1), 8: (True, -1, 1),
 }  # fmt: skip
+
+Data = Union[bytes, mmap.mmap]
 
 
 class Header(NamedTuple):
@@ -117,30 +120,45 @@ def _read_local(path: str) -> bytes:
         os.close(handle)
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: Data, *, any_size: bool = False, file: Optional[BinaryIO] = None) -> Header:
     """Read the header from the bytes of a picture file.
+
+    Args:
+        data: The bytes, or the file mapped into memory, which is not copied.
+        any_size: Whether the picture may have any size; the caller sees to the memory.
+        file: The file that is mapped, at its start.
 
     Raises:
         ValueError: If the size is zero, or so large that the file is taken for an attack.
         Exception: Whatever a decoder raises for a damaged header; the caller names the file.
     """
-    if data[:4] in _TIFF_STARTS:
-        header = _tiff_header(data)
+    if data[:4] in TIFF_STARTS:
+        header = _tiff_header(file or io.BytesIO(data))
     elif data[:8] == _PNG_START:
         header = _png_header(data)
     elif data[:3] == _JPEG_START:
         header = _jpeg_header(data)
     else:
-        header = _other_header(data)
+        header = _other_header(file or io.BytesIO(data))
     if header.width < 1 or header.height < 1:
         raise ValueError(f'{header.width} x {header.height} pixels are none')
     limit = 2 * (Image.MAX_IMAGE_PIXELS or 2**30)  # the limit of DecompressionBombError
-    if header.width * header.height > limit:
+    if header.width * header.height > limit and not any_size:
         raise ValueError(
             f'it claims {header.width} x {header.height} pixels, and more than {limit} are taken '
             'for an attack on the memory'
         )
     return header
+
+
+def peek_header(path: PathLike) -> Header:
+    """Read the header of a local file of any size, and of the file no more than that.
+
+    Raises:
+        Exception: As :func:`read_header`; the caller names the file.
+    """
+    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return read_header(data, any_size=True, file=file)
 
 
 def shown_size(path: PathLike) -> tuple[int, int]:
@@ -158,7 +176,7 @@ def shown_size(path: PathLike) -> tuple[int, int]:
     return (size[1], size[0]) if header.orientation >= 5 else size
 
 
-def _png_header(data: bytes) -> Header:
+def _png_header(data: Data) -> Header:
     width, height, bits, kind = struct.unpack_from('>IIBB', data, 16)
     if data[12:16] != b'IHDR' or kind not in _PNG_CHANNELS:
         raise ValueError('no valid PNG header')
@@ -184,7 +202,7 @@ def _png_header(data: bytes) -> Header:
     )  # fmt: skip
 
 
-def _jpeg_header(data: bytes) -> Header:
+def _jpeg_header(data: Data) -> Header:
     """Walk from marker to marker up to the first picture; ignore later ones, such as previews."""
     exif, place = b'', 2
     while place + 10 <= len(data):
@@ -215,10 +233,10 @@ def _valid(orientation: Any) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _tiff_header(data: bytes) -> Header:
+def _tiff_header(source: Any) -> Header:
     import tifffile  # a slow import, needed for TIFF files only
 
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tifffile.TiffFile(source) as file:
         page: Any = file.pages.first
         # Smaller copies of the picture do not count as pages.
         others: Any = file.pages[1:]
@@ -246,9 +264,9 @@ def _tiff_color(page: Any, kinds: Any) -> str:
     return str(known.get(page.photometric, name))
 
 
-def _other_header(data: bytes) -> Header:
+def _other_header(file: Any) -> Header:
     try:
-        opened = Image.open(io.BytesIO(data))
+        opened = Image.open(file)
     except UnidentifiedImageError as error:  # its message holds only a memory address
         raise ValueError('no known format') from error
     with opened as image:

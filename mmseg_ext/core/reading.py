@@ -18,7 +18,7 @@ Shape letters: H row, W column, C channel.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional
 
 import cv2
@@ -79,24 +79,32 @@ def read_color(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
     return read_color_picture(path, backend_args=backend_args).pixels
 
 
-def read_color_picture(path: str, *, backend_args: Optional[dict] = None) -> Picture:
-    """As :func:`read_color`, with the header of the file."""
+def read_color_picture(
+    path: str, *, backend_args: Optional[dict] = None, any_size: bool = False
+) -> Picture:
+    """As :func:`read_color`, with the header of the file.
+
+    Args:
+        path: The file.
+        backend_args: Arguments of mmengine's file backend.
+        any_size: As in :func:`.headers.read_header`.
+    """
     data = read_bytes(path, backend_args=backend_args)
     with naming(path, 'an image'):
-        header = read_header(data)
-        _refuse_unfit(path, header)
+        header = read_header(data, any_size=any_size)
+        refuse_unfit(path, header)
         if header.dtype == 'uint16':
             deep = _decode(data, header)
-            _refuse_dark(path, deep[..., :-1] if header.alpha else deep)
+            refuse_dark(path, [deep[..., :-1] if header.alpha else deep])
         if header.format == 'TIFF':
-            pixels = _color_of(path, _decode(data, header), header)
+            pixels = color_of(path, _decode(data, header), header)
         else:
             pixels = by_opencv(data, cv2.IMREAD_COLOR)
     return Picture(pixels, header)
 
 
-def _refuse_unfit(path: str, header: Header) -> None:
-    """Refuse a file whose header shows that it is no 8-bit image."""
+def refuse_unfit(path: str, header: Header) -> None:
+    """Raise an ``UnfitImageError`` if the header shows that the file is no 8-bit image."""
     if header.pages > 1:
         channels = header.pages if header.channels == 1 and header.format == 'TIFF' else 0
         also = f', or take them as channels, LoadImage(channels={channels}) {_CUSTOM}'
@@ -127,10 +135,21 @@ def _unfit_channels(path: str, header: Header) -> str:
     )
 
 
-def _refuse_dark(path: str, image: np.ndarray) -> None:
-    """Refuse a 16-bit image if its upper eight bits, which alone are kept, hold next to nothing."""
-    largest = int(image.max())
-    bright = largest >= 2**15 and (image >= _DARK).mean() >= _FEW
+def refuse_dark(path: str, strips: Iterable[np.ndarray]) -> None:
+    """Refuse a 16-bit image if its upper eight bits, which alone are kept, hold next to nothing.
+
+    Args:
+        path: Its file.
+        strips: The image in one or more parts.
+
+    Raises:
+        UnfitImageError: If they do.
+    """
+    largest = count = total = 0
+    for strip in strips:
+        largest = max(largest, int(strip.max()))
+        count, total = count + int((strip >= _DARK).sum()), total + strip.size
+    bright = largest >= 2**15 and count >= _FEW * total
     if largest and not bright:
         bits = next(bits for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
         others = ' (65535 if others use all 16 bits)' if bits < 16 else ''
@@ -142,7 +161,7 @@ def _refuse_dark(path: str, image: np.ndarray) -> None:
         )
 
 
-def _color_of(path: str, image: np.ndarray, header: Header) -> np.ndarray:
+def color_of(path: str, image: np.ndarray, header: Header) -> np.ndarray:
     """Turn the pixels of a TIFF into ``(H, W, 3)`` uint8."""
     plain = PLAIN.get(header.color, 3) if header.color != 'palette' else 3
     spare = image[..., plain:]
@@ -168,18 +187,20 @@ def read_image(path: str, *, backend_args: Optional[dict] = None) -> np.ndarray:
     return read_picture(path, backend_args=backend_args).pixels
 
 
-def read_picture(path: str, *, backend_args: Optional[dict] = None) -> Picture:
-    """As :func:`read_image`, with the header of the file."""
+def read_picture(
+    path: str, *, backend_args: Optional[dict] = None, any_size: bool = False
+) -> Picture:
+    """As :func:`read_image`, with the header of the file, of any size if that is asked for."""
     data = read_bytes(path, backend_args=backend_args)
     with naming(path, 'an image'):
-        header = read_header(data)
+        header = read_header(data, any_size=any_size)
         if header.pages > 1 and (header.channels > 1 or header.format != 'TIFF'):
             raise ValueError(
                 f'it has {header.pages} pages or frames, an image has one, or grey ones of a TIFF'
             )
         image = _decode(data, header)
     if image.dtype.kind == 'f':
-        _refuse_not_finite(path, image)
+        refuse_not_finite(path, image)
     return Picture(image, header)
 
 
@@ -198,14 +219,15 @@ def read_shown(path: str) -> np.ndarray:
         return read_image(path)
 
 
-def _refuse_not_finite(path: str, image: np.ndarray) -> None:
+def refuse_not_finite(path: str, image: np.ndarray, top: int = 0) -> None:
+    """Refuse pixels ``(H, W, C)`` that are NaN or infinite; they begin in row ``top``."""
     wrong = np.argwhere(~np.isfinite(image).all(axis=2))
     if len(wrong):
         row, column = wrong[0].tolist()
         raise ValueError(
-            f'{path}: {len(wrong)} pixels are NaN or infinite, the first in row {row}, column '
-            f'{column}: a single one makes every loss NaN; put a number there, or take the image '
-            'out of the split'
+            f'{path}: {len(wrong)} pixels are NaN or infinite, the first in row {row + top}, '
+            f'column {column}: a single one makes every loss NaN; put a number there, or take the '
+            'image out of the split'
         )
 
 
@@ -214,12 +236,18 @@ def _decode(data: bytes, header: Header) -> np.ndarray:
     if header.format == 'TIFF':
         image = read_tiff(data, header)
         image = image if image.ndim == 3 else image[..., None]
-        if header.color != 'grey' and image.shape[2] >= 3 and header.pages == 1:
-            image = image[..., [2, 1, 0, *range(3, image.shape[2])]]
+        image = blue_first(image, header)
     else:
         image = turned(by_opencv(data, cv2.IMREAD_UNCHANGED), header.orientation)
         image = image if image.ndim == 3 else image[..., None]
     return np.ascontiguousarray(image)
+
+
+def blue_first(image: np.ndarray, header: Header) -> np.ndarray:
+    """Put the color channels of a TIFF's pixels ``(H, W, C)`` into OpenCV's order."""
+    if header.color != 'grey' and image.shape[2] >= 3 and header.pages == 1:
+        return image[..., [2, 1, 0, *range(3, image.shape[2])]]
+    return image
 
 
 def by_opencv(data: bytes, flag: int) -> np.ndarray:

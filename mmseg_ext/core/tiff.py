@@ -10,13 +10,15 @@ Shape letters: H row, W column, C channel.
 import contextlib
 import io
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .headers import Header, turned
+from .files import PathLike
+from .headers import TIFF_STARTS, Header, turned
 
 logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # the errors raised here name the file
 
@@ -44,6 +46,27 @@ def read_tiff(data: bytes, header: Header, *, indices: bool = False) -> np.ndarr
     return _by_tifffile(data, header)
 
 
+def is_tiff(path: PathLike) -> bool:
+    """Whether a file is a TIFF file, by its first bytes."""
+    with open(path, 'rb') as file:
+        return file.read(4) in TIFF_STARTS
+
+
+def read_tags(path: PathLike, codes: Sequence[int]) -> list[tuple[int, Any, int, Any]]:
+    """Return those of the tags that a file's first page has: code, type, count and value each.
+
+    A file that is no TIFF file has none.
+    """
+    import tifffile  # a slow import, needed for few files
+
+    if not is_tiff(path):
+        return []
+    with tifffile.TiffFile(path) as file:
+        page: Any = file.pages.first
+        found = [page.tags[code] for code in codes if code in page.tags]
+        return [(tag.code, tag.dtype, tag.count, tag.value) for tag in found]
+
+
 def _by_pillow(data: bytes, header: Header, indices: bool) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         image.load()  # also turns it upright, as its tag says
@@ -61,7 +84,7 @@ def _by_tifffile(data: bytes, header: Header) -> np.ndarray:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         series = file.series[0]
         _refuse_other_pages(series, header)
-        _refuse_gaps(file, len(data))
+        refuse_gaps(file, len(data))
         try:
             image = series.asarray()
         except ValueError as error:
@@ -85,8 +108,8 @@ def _refuse_other_pages(series: Any, header: Header) -> None:
         raise ValueError(f'it has {header.pages} pages of different sizes or kinds')
 
 
-def _refuse_gaps(file: Any, size: int) -> None:
-    """Refuse a file that has lost pixels, for which tifffile would return zeros."""
+def refuse_gaps(file: Any, size: int) -> None:
+    """Refuse a file of ``size`` bytes that has lost pixels, which tifffile would replace by 0."""
     for page in file.pages:
         places = zip(page.dataoffsets, page.databytecounts)
         if any(count == 0 or offset + count > size for offset, count in places):

@@ -194,7 +194,7 @@ def test_one_module_opens_pictures():
         for path in root.rglob('*.py')
         if '.mim' not in path.parts and doors.search(path.read_text(encoding='utf-8'))
     }
-    readers = {'core/headers.py', 'core/masks.py', 'core/reading.py', 'core/tiff.py'}
+    readers = {f'core/{name}.py' for name in ('headers', 'masks', 'reading', 'rows', 'tiff')}
     others = {
         'datasets/bmseg_files.py',  # PNG's check sums, before the one reader reads
         'apis/userdata/outlines/labelme.py',  # bitmaps inside of a JSON file

@@ -15,7 +15,7 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from ...core.headers import read_bytes, read_header
+from ...core.headers import peek_header
 from .windows import Size, Windows, as_batch, parts_of
 
 try:
@@ -24,10 +24,11 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-_SMALL = 1 << 20  # pixels; smaller images are predicted without an estimate
+SMALL = 1 << 20  # pixels; smaller images are predicted without an estimate
 _MARGIN = 1.3  # factor on the memory of tensors, as operators need memory too
 _AROUND = 24  # bytes per pixel of image, labels, overlay and their files
 _SIDES = (1024, 512, 256)  # sides of windows; the largest that fits is used
+_STEP = 64  # pixels to which the size at which windows start is rounded
 _GIGA = 1e9
 
 
@@ -99,12 +100,12 @@ def check_readable(path: Path) -> None:
         ValueError: If it would not fit; the message gives its size.
     """
     try:
-        header = read_header(read_bytes(str(path)))
-    except ValueError:  # the loader of the pipeline may read it, or reports the error
+        header = peek_header(path)
+    except Exception:  # decoders raise many types; the loader may read it, or reports the error
         return
     width, height = header.width, header.height
     need, free = _AROUND * width * height, free_memory()
-    if width * height > _SMALL and need > free:
+    if width * height > SMALL and need > free:
         raise ValueError(
             f'{path} is {width}x{height}, which takes about {need / _GIGA:.1f} GB, and '
             f'{free / _GIGA:.1f} GB are free: cut it into tiles'
@@ -122,13 +123,22 @@ class Memory:
         self.model = model
         self._known: dict[tuple[int, ...], float] = {}
 
-    def plan(self, inputs: Tensor, meta: dict, *, keep_prob: bool = False) -> Optional[Windows]:
+    @property
+    def free(self) -> int:
+        """Bytes that may still be allocated on the model's device."""
+        return free_memory(_device_of(self.model))
+
+    def plan(
+        self, inputs: Tensor, meta: dict, *, keep_prob: bool = False, held: Optional[float] = None
+    ) -> Optional[Windows]:
         """Choose windows for an image that would not fit into memory.
 
         Args:
-            inputs: ``(C, H, W)``, as the pipeline packs it.
+            inputs: ``(C, H, W)``, as the pipeline packs it; it may have no values (device meta).
             meta: Meta information of its data sample, with ``ori_shape``.
             keep_prob: Whether probabilities of the whole image are needed.
+            held: Bytes of the image that stay in memory beside windows; ``None`` if image, labels
+                and overlay do.
 
         Returns:
             The windows; ``None`` if the whole image fits.
@@ -137,9 +147,9 @@ class Memory:
             ValueError: If windows do not fit either, or the image cannot be divided.
         """
         size, shown = tuple(inputs.shape[-2:]), tuple(meta['ori_shape'][:2])
-        if max(math.prod(size), math.prod(shown)) <= _SMALL:
+        if max(math.prod(size), math.prod(shown)) <= SMALL:
             return None
-        free = free_memory(_device_of(self.model))
+        free = self.free
         need = self.needed(inputs, shown, keep_prob)
         if need <= free:
             return None
@@ -148,17 +158,38 @@ class Memory:
             raise ValueError(f'{reason}: leave --prob out, or cut the image into tiles')
         if size != shown or any(meta.get('padding_size', ())) or meta.get('flip'):
             raise ValueError(f'{reason}, and its pipeline resizes it, so that it cannot be cut')
-        return self._largest(inputs, free, reason)
+        held = _AROUND * math.prod(size) if held is None else held
+        return self._largest(inputs, free, held, reason)
 
-    def _largest(self, inputs: Tensor, free: int, reason: str) -> Windows:
-        size = tuple(inputs.shape[-2:])
-        for windows in self._choices():
-            held = self._held(windows, size) + _AROUND * math.prod(size)
-            if held + _MARGIN * self._network(inputs, windows.size) <= free:
+    def side_of_windows(self, inputs: Tensor) -> int:
+        """Return the side of the largest square image, in pixels, that is predicted at once.
+
+        Args:
+            inputs: ``(C, H, W)`` of any size, as the pipeline packs an image.
+        """
+        free, side = self.free, 1024
+        for _ in range(3):  # what is needed grows about as the pixels do
+            image = torch.empty((len(inputs), side, side), dtype=inputs.dtype, device='meta')
+            factor = free / self.needed(image, (side, side), False)
+            side = max(_STEP, int(side * math.sqrt(factor)) // _STEP * _STEP)
+        return side
+
+    def _largest(self, inputs: Tensor, free: int, held: float, reason: str) -> Windows:
+        for windows in self.choices():
+            needed = held + self._held(windows, inputs)
+            network = _MARGIN * self._network(inputs, windows.size)
+            if self._fit(needed, network, free):
                 return Windows(windows.size, windows.stride, windows.smooth, f'{reason}: ')
         raise ValueError(f'{reason}, which are too few for windows, too: cut it into tiles')
 
-    def _choices(self) -> Iterator[Windows]:
+    def _fit(self, held: float, network: float, free: int) -> bool:
+        """Whether sums and image fit beside the network, or each on its device."""
+        if _device_of(self.model).type == 'cpu':
+            return held + network <= free
+        return network <= free and held <= free_memory()
+
+    def choices(self) -> Iterator[Windows]:
+        """Yield the windows that may be used, those that are preferred first."""
         test_cfg = _test_cfg(self.model)
         if test_cfg.get('mode') == 'slide':
             yield Windows(_pair(test_cfg['crop_size']), _pair(test_cfg['stride']))
@@ -166,9 +197,14 @@ class Memory:
             for side in _SIDES:
                 yield Windows((side, side), (side * 3 // 4, side * 3 // 4), smooth=True)
 
-    def _held(self, windows: Windows, size: Sequence[int]) -> float:
-        """Return the bytes of one row of windows and of the part that overlaps the next row."""
-        return 2 * 4 * (_classes(self.model) + 2) * min(windows.size[0], size[0]) * size[1]
+    def _held(self, windows: Windows, inputs: Tensor) -> float:
+        """Return the bytes of what windows leave for those below, and of the rows in work."""
+        high, wide = (min(pair) for pair in zip(windows.size, inputs.shape[-2:]))
+        width, channels = inputs.shape[-1], _classes(self.model) + 2
+        tops = windows.starts((int(inputs.shape[-2]), int(width)))[0]
+        overlap = max((top + high - below for top, below in zip(tops, tops[1:])), default=0)
+        sums = 4 * channels * (overlap * width + 4 * high * wide)
+        return sums + high * width * (3 * len(inputs) * inputs.element_size() + _AROUND)
 
     def needed(self, inputs: Tensor, shown: Sequence[int], keep_prob: bool) -> float:
         """Estimate the bytes needed to predict a whole image."""
@@ -198,11 +234,11 @@ class Memory:
         """
         inputs, shown = data['inputs'], data['data_samples'].ori_shape[:2]
         pixels = math.prod(shown)
-        if copies * max(math.prod(inputs.shape[-2:]), pixels) <= _SMALL:
+        if copies * max(math.prod(inputs.shape[-2:]), pixels) <= SMALL:
             return
         more = 8 * _classes(self.model) * pixels * (copies - 1)  # and joined to one tensor
         need = self.needed(inputs, shown, keep_prob=True) + more
-        free = free_memory(_device_of(self.model))
+        free = self.free
         if need > free:
             raise ValueError(
                 f'{path} is {shown[1]}x{shown[0]}, and the probabilities of its pixels take about '
@@ -251,7 +287,8 @@ def _imagined_peak(model: Any, inputs: Tensor, size: Sequence[int]) -> int:
 def _measured(model: Any, inputs: Tensor, side: int = 256) -> float:
     """Measure the bytes per pixel on a small image."""
     with torch.random.fork_rng(devices=[]):  # dropout in testing draws random numbers
-        return _peak(model, inputs.new_zeros((len(inputs), side, side))) / side**2
+        image = torch.zeros((len(inputs), side, side), dtype=inputs.dtype)
+        return _peak(model, image) / side**2
 
 
 def _peak(model: Any, image: Tensor) -> int:

@@ -14,7 +14,9 @@ from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...core.labels import background_of
 from ..draw.pixels import encode, overlay
 from ..run.outcome.listing import LISTING
-from .predictor import Failure, Prediction, predict
+from .large import LargeImage
+from .large_output import write_large
+from .predictor import Failure, Prediction, failed, predict_each
 
 _EVERY_S = 5.0  # interval in seconds at which the listing is written
 # Errors of the file system about one file name; others, such as a full disk, stop all images.
@@ -118,11 +120,11 @@ def predict_to_folder(
     from tqdm import tqdm
 
     listing = _Listing(Path(out), dict(source or {}, **model.dataset_meta))
-    results = predict(model, images, keep_prob=prob)
+    results = predict_each(model, images, keep_prob=prob)
     named = zip(output_names(images), results)
     with listing, tqdm(named, total=len(images), desc='predict', unit='image') as bar:
         for name, result in bar:
-            if isinstance(result, Prediction):
+            if not isinstance(result, Failure):
                 result = _written(result, out, name, model.dataset_meta)
             listing.add(result)
             if listing.failures:
@@ -130,15 +132,36 @@ def predict_to_folder(
     return listing.failures
 
 
-def _written(prediction: Prediction, out: PathLike, name: Path, meta: dict) -> Union[dict, Failure]:
+def _written(
+    result: Union[Prediction, LargeImage], out: PathLike, name: Path, meta: dict
+) -> Union[dict, Failure]:
     """Write a prediction; return a failure if its name is not a valid file name."""
     try:
-        return write_prediction(prediction, out, name, meta=meta)
+        if isinstance(result, LargeImage):
+            return _written_in_strips(result, out, name, meta)
+        return write_prediction(result, out, name, meta=meta)
     except OSError as error:
         if error.errno not in _OF_ONE_NAME:
             raise
-        path = prediction.path
+        path = result.path
         return Failure(path, f'{path} cannot be written below {out}: {error.strerror}')
+
+
+def _written_in_strips(
+    large: LargeImage, out: PathLike, name: Path, meta: dict
+) -> Union[dict, Failure]:
+    """Predict and write a large image, with a progress bar of its own."""
+    from tqdm import tqdm
+
+    with tqdm(total=large.num_windows, desc=large.path.name, unit='window', leave=False) as bar:
+        try:
+            return write_large(
+                large, out, name, meta=meta, step=lambda count: bar.update(count - bar.n)
+            )
+        except OSError:
+            raise
+        except Exception as error:  # damaged, out of memory, or NaN
+            return failed(large.path, large.size, error)
 
 
 class _Listing:

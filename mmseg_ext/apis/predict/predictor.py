@@ -17,7 +17,6 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
@@ -25,11 +24,11 @@ from ...core.files import PathLike
 from ...core.probabilities import as_probabilities
 from ...datasets.folder import IMAGE_SUFFIXES
 from ...env import first_line
-from ..config.pipelines import test_steps
 from ..draw.pixels import to_display
 from ..run.load import load_model
+from .large import LargeImage, build_pipeline, find_large, sample_of
 from .memory import Memory, check_readable
-from .windows import predict_windows
+from .windows import Windows, label_type, predict_windows
 
 __all__ = [
     'Failure',
@@ -49,7 +48,7 @@ class Prediction:
     Args:
         path: The image file.
         picture: The image as read, ``(H, W, 3)`` uint8 RGB.
-        label: Class index of each pixel, ``(H, W)``, uint8 or, from 257 classes on, uint16.
+        label: Class index of each pixel, ``(H, W)``, uint8 or, above 255 classes, uint16.
         prob: Probability of each class, ``(K, H, W)`` float16; ``None`` if not requested.
         uncertainty: ``(H, W)`` float32 from models that give one (``MonteCarloEncoderDecoder``).
     """
@@ -121,11 +120,6 @@ def _named(paths: Sequence[Path], limit: int = 5) -> str:
     return f'{counts} ({", ".join(str(path) for path in paths[:limit])}{more})'
 
 
-def build_pipeline(cfg: Config) -> Compose:
-    """Build the test pipeline of a config without the steps that read labels."""
-    return Compose(test_steps(cfg))
-
-
 def predict(
     model: Any, images: Iterable[PathLike], *, keep_prob: bool = False
 ) -> Iterator[Union[Prediction, Failure]]:
@@ -139,27 +133,63 @@ def predict(
     Yields:
         One prediction or failure for each image, in order.
     """
+    for result in predict_each(model, images, keep_prob=keep_prob):
+        yield in_memory(result) if isinstance(result, LargeImage) else result
+
+
+def predict_each(
+    model: Any, images: Iterable[PathLike], *, keep_prob: bool = False
+) -> Iterator[Union[Prediction, LargeImage, Failure]]:
+    """As :func:`predict`, but hand over large images to be predicted strip by strip."""
     pipeline, memory = build_pipeline(model.cfg), Memory(model)
     for path in map(Path, images):
         try:
-            picture, data = _read(pipeline, path)
+            large = None if keep_prob else find_large(model, memory, pipeline, path)
+            if large is None:
+                picture, data = _read(pipeline, path)
         except Exception as error:  # decoders raise many types, all caused by the file
             reason = first_line(error)
             named = '' if str(path) in reason else f'{path} cannot be read as an image: '
             yield Failure(path, f'{named}{reason}')
+            continue
+        if large is not None:
+            _tell(path, large.size, large.windows)
+            yield large
             continue
         result: Union[Prediction, Failure]
         try:
             with torch.inference_mode():
                 result = _predict_one(model, memory, path, picture, data, keep_prob)
         except Exception as error:  # out of memory, or too small for the network
-            if os.environ.get('MMSEG_EXT_DEBUG') == '1':
-                raise
-            height, width = picture.shape[:2]
-            result = Failure(
-                path, f'{path} ({width}x{height}) cannot be predicted: {first_line(error)}'
-            )
+            result = failed(path, picture.shape, error)
         yield result
+
+
+def failed(path: Path, size: Sequence[int], error: Exception) -> Failure:
+    """Make a failure of an error while an image of size H, W was predicted."""
+    if os.environ.get('MMSEG_EXT_DEBUG') == '1':
+        raise error
+    height, width = size[:2]
+    return Failure(path, f'{path} ({width}x{height}) cannot be predicted: {first_line(error)}')
+
+
+def in_memory(large: LargeImage) -> Union[Prediction, Failure]:
+    """Predict a large image, and keep it and its labels in memory."""
+    try:
+        check_readable(large.path)
+        strips = list(large.strips())
+    except Exception as error:
+        return failed(large.path, large.size, error)
+    label = np.concatenate([strip.result.label for strip in strips])
+    picture = np.concatenate([strip.picture for strip in strips])
+    uncertain = [s.result.uncertainty for s in strips if s.result.uncertainty is not None]
+    uncertainty = np.concatenate(uncertain) if uncertain else None
+    return Prediction(large.path, picture, label, None, uncertainty)
+
+
+def _tell(path: Path, size: Sequence[int], windows: Windows) -> None:
+    line = f'{path} ({size[1]}x{size[0]}): {windows}'
+    print_log(line, 'current', logging.WARNING)
 
 
 def _predict_one(
@@ -176,8 +206,7 @@ def _predict_one(
     if plan is None:
         sample = model.test_step(dict(inputs=[inputs], data_samples=[sample]))[0]
         return _collect(path, picture, sample, keep_prob)
-    height, width = picture.shape[:2]
-    print_log(f'{path} ({width}x{height}): {plan}', 'current', logging.WARNING)
+    _tell(path, picture.shape, plan)
     label, uncertainty = predict_windows(model, inputs, sample, plan)
     return Prediction(path, picture, label, None, uncertainty)
 
@@ -187,10 +216,8 @@ def _read(pipeline: Compose, path: Path) -> tuple[np.ndarray, dict]:
     if not path.is_file():  # reading a pipe would never end
         raise ValueError('it is no regular file')
     check_readable(path)
-    # as in samples of mmseg's data sets without labels
-    results: dict = dict(img_path=str(path), seg_fields=[], reduce_zero_label=False)
     loader, *others = pipeline.transforms
-    results = loader(results)
+    results = loader(sample_of(path))
     picture = to_display(results['img'])
     for step in others:
         results = step(results)
@@ -207,7 +234,7 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
         )
     if logits.isnan().any():
         raise ValueError('the model answers with NaN')
-    label = label.astype(np.uint8 if max(len(logits), 2) <= 256 else np.uint16)
+    label = label.astype(label_type(max(len(logits), 2)))
     prob = as_probabilities(logits).cpu().numpy().astype(np.float16) if keep_prob else None
     uncertainty = None
     if 'uncertainty' in sample:
