@@ -72,7 +72,10 @@ ELSEWHERE = {
     'apis/userdata/outlines/test_annotations.py': (
         'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
     ),
-    'apis/userdata/test_formats.py': 'apis.userdata.find.cityscapes',
+    'apis/userdata/test_formats.py': (
+        'apis.userdata.find.channel_files apis.userdata.find.cityscapes apis.userdata.joining '
+        'apis.userdata.outlines.object_masks apis.userdata.pages'
+    ),
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '

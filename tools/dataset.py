@@ -48,6 +48,9 @@ def parse_args() -> argparse.Namespace:
         help='keep images together in that split whose paths match alike, such as a patient: '
         r"'^(\w+)_'",
     )
+    init.add_argument(
+        '--pages', choices=['classes'], default='', help='each page of a mask (TIFF) is a class'
+    )
     init.add_argument('--force', action='store_true', help='replace an existing file')
     check = commands.add_parser('check', help='read all files and report what is wrong')
     check.add_argument('file', help='data set file, such as my_data.yml')
@@ -67,6 +70,7 @@ def main() -> int:
             groups=args.groups,
             images=args.images,
             masks=args.masks,
+            pages=args.pages,
             force=args.force,
         )
         print('\n'.join(notes))

@@ -10,19 +10,22 @@ from typing import Optional, Union
 
 from ...core.files import PathLike, path_below, write_bytes
 from ...core.labels import evenly
-from ...core.words import command
+from ...core.words import check_choice, command
 from ...datasets.splits import write_lists
 from .file import PARTS
 from .find.classes import MaskContent, classes_of, find_classes, read_content
-from .find.folders import MADE
+from .find.folders import MADE, look_below
 from .find.found import Classes
 from .find.layout import find_layout, has_masks
 from .find.names import names_in
 from .find.pairs import Folders, Layout
 from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
+from .joining import join_channels
 from .outlines.annotations import find_annotations
-from .outlines.drawn import classes_of_drawn, layout_of_drawn, paint_masks
+from .outlines.drawn import Drawn, classes_of_drawn, layout_of_drawn, paint_masks
+from .outlines.object_masks import find_object_masks
+from .pages import join_pages
 from .pairing import pair_files
 from .read import as_name, read_data_file
 from .scan import in_threads, shows_mask_of
@@ -44,6 +47,7 @@ def init_data_file(
     groups: str = '',
     images: str = '',
     masks: str = '',
+    pages: str = '',
     force: bool = False,
 ) -> list[str]:
     """Examine a folder of images and masks, and write its data set file. All masks are read.
@@ -63,6 +67,7 @@ def init_data_file(
         groups: Regular expression for the patient or sequence in a stem; see ``SplitBy``.
         images: Folder of the images below ``folder``, if its name is not clear.
         masks: The same for masks.
+        pages: ``'classes'`` if each page of a mask is a class.
         force: Replace existing files.
 
     Returns:
@@ -78,29 +83,54 @@ def init_data_file(
     if out.is_dir():
         raise ValueError(f'{out} is a folder: name the file to write, such as {out}/my_data.yml')
     own = [out.with_name(f'{out.stem}_{what}') for what in ('splits', 'masks')]
-    for path in (out, *own):
+    joined = out.with_name(f'{out.stem}_images')
+    for path in (out, *own, joined / MADE):
         if path.exists() and not force:
             raise FileExistsError(f'{path} is there already: give --force to replace it, or --out')
+    if pages:
+        check_choice('pages', pages, ('classes',))
     root = Path(folder)
     how = SplitBy(ratio, seed, groups)
     how.check()
-    drawn = None
-    if root.is_dir() and not (images or masks or has_masks(root, own)):
-        drawn = find_annotations(root, own)
+    chosen = bool(images or masks)
+    drawn = None if pages or chosen or not root.is_dir() else _find_drawn(root, own)
     if drawn is not None:
         found = classes_of_drawn(drawn, classes)
         layout = layout_of_drawn(drawn, root, path_below(own[1], root))
         add_splits(layout, how, own=own)
         paint_masks(drawn, root, own[1])
     else:
-        layout = find_layout(root, how=how, images=images, masks=masks, own=own)
-        contents = _read_masks(layout)
-        found = classes_of(contents, names=classes, listed=names_in(root, own))
-        _leave_out_unlabelled(layout, contents, found)
+        place = path_below(joined, root)
+        layout = find_layout(root, how=how, images=images, masks=masks, own=own, joined=place)
+        found = _find_classes(layout, own, classes, pages=pages)
+    if layout.channels:
+        join_channels(layout, joined)
     _write(layout, found, out, own[0])
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
     notes = [*layout.notes, *found.notes, *_warnings(out)]
     return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
+
+
+def _find_drawn(root: Path, own: Sequence[Path]) -> Optional[Drawn]:
+    """Read objects that are outlined, or whose masks lie in a file each."""
+    if has_masks(root, own):
+        return find_object_masks(look_below(root, own))
+    return find_annotations(root, own)
+
+
+def _find_classes(
+    layout: Layout, own: Sequence[Path], names: Sequence[str], *, pages: str
+) -> Classes:
+    """Detect the classes of the masks, or of their pages, which are joined then."""
+    listed = names_in(layout.root, own)
+    paths = _mask_paths(layout)
+    if pages:
+        place = path_below(own[1], layout.root)
+        return join_pages(layout, paths, own[1], place, names=names, listed=listed)
+    contents = _read_masks(layout)
+    found = classes_of(contents, names=names, listed=listed)
+    _leave_out_unlabelled(layout, contents, found)
+    return found
 
 
 def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
@@ -218,6 +248,9 @@ def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
         f'image_suffix: {json.dumps(layout.image_suffix)}',
         f'mask_suffix: {json.dumps(layout.mask_suffix)}',
     ]
+    for key in ('image_channels', 'image_max_value'):
+        if getattr(layout, key) is not None:
+            lines.append(f'{key}: {getattr(layout, key)}')
     for name in PARTS:
         if name in layout.parts:
             lines.append(f'{name}: {_part_line(layout.parts[name], name, out)}')

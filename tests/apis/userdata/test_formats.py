@@ -4,17 +4,21 @@
 """
 
 import io
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from support.formats.scene import COLORS, NAMES, NUMBER, scene
 
 from mmseg_ext.apis.userdata.find.cityscapes import LABELS
 from mmseg_ext.apis.userdata.init import init_data_file
+from mmseg_ext.apis.userdata.pairing import pair_files
 from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.core.reading import read_image
 from mmseg_ext.datasets.folder import FolderDataset
 from mmseg_ext.datasets.loading import LoadLabels
 
@@ -131,3 +135,168 @@ def test_greys_that_a_list_names_as_colors_are_colors(tmp_path):
     assert data.color_masks and data.classes == ('background', 'aeroplane', 'car')
     for labels in loaded(data).values():
         assert labels and all((m == 2 * (scene(i) == 2)).all() for i, m in labels.items())
+
+
+# ------------------------------------------------------------- files that are joined first
+
+
+def test_channels_in_several_files_are_joined_in_their_order(tmp_path):
+    root = unpacked('nnunet', tmp_path)
+    data, notes = init(root)
+    assert_scenes(data)
+    assert data.classes == tuple(NAMES) and data.image_channels == 2
+    assert data.image_max_value is None
+    assert 'the 2 channels of each image are joined from 2 files' in notes
+    pairs = pair_files(data, 'train').pairs + pair_files(data, 'val').pairs
+    assert len(pairs) == NUMBER
+    for pair in pairs:
+        joined = read_image(pair.image)
+        for channel in range(2):
+            own = np.array(Image.open(root / f'imagesTr/{pair.stem}_{channel:04d}.png'))
+            assert (joined[..., channel] == own).all()
+    again, _ = init(root, force=True)
+    assert_scenes(again)
+
+
+def test_joined_channels_of_12_bits_say_what_white_is(tmp_path):
+    root = unpacked('nnunet', tmp_path)
+    for path in (root / 'imagesTr').iterdir():
+        deep = np.array(Image.open(path)).astype(np.uint16) * 16
+        Image.fromarray(deep).save(path)
+    data, _ = init(root)
+    assert data.image_max_value == 4095
+
+
+def test_a_channel_that_is_not_there_or_does_not_fit_is_named_and_nothing_is_left(tmp_path):
+    root = unpacked('nnunet', tmp_path)
+    first = root / 'imagesTr/img2_0001.png'
+    kept = first.read_bytes()
+    Image.new('L', (5, 5)).save(first)
+    with pytest.raises(ValueError, match='img2_0001.png: .*must be alike'):
+        init(root)
+    first.unlink()
+    with pytest.raises(ValueError, match='img2_0001: no such channel'):
+        init(root)
+    assert [path.name for path in tmp_path.iterdir()] == ['nnunet']
+    first.write_bytes(kept)
+    (tmp_path / 'my_data_images').mkdir()
+    with pytest.raises(FileExistsError, match='my_data_images is there already'):
+        init(root)
+
+
+def test_numbered_frames_are_not_channels(tmp_path):
+    root = tmp_path / 'video'
+    for kind in ('images', 'masks'):
+        (root / kind).mkdir(parents=True)
+    for index in range(4):
+        Image.fromarray(scene(index)).save(root / f'masks/walk_{index:04d}.png')
+        noise = np.random.default_rng(index).integers(0, 256, (24, 32, 3), np.uint8)
+        Image.fromarray(noise).save(root / f'images/walk_{index:04d}.png')
+    data, _ = init(root)
+    assert data.image_channels is None and len(pair_files(data, 'train').pairs) == 3
+
+
+def _object_masks(root, place, *, named):
+    """A file for each object, as the 2018 Data Science Bowl has them, or below masks/STEM."""
+    for index in range(NUMBER):
+        case, images = (f'img{index}/masks', f'img{index}/images') if place == 'cases' else (
+            f'masks/img{index}', 'images'
+        )  # fmt: skip
+        for folder in (case, images):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(index).integers(0, 256, (24, 32, 3), np.uint8)
+        Image.fromarray(noise).save(root / images / f'img{index}.png')
+        for number, label in enumerate((1, 2, 3)):
+            name = f'{NAMES[label]}_{number}' if named else f'{number}' * 16
+            mask = (scene(index) == label) * np.uint8(255)
+            Image.fromarray(mask).save(root / case / f'{name}.png')
+
+
+@pytest.mark.parametrize('place', ['cases', 'below'])
+def test_one_mask_file_per_object(place, tmp_path):
+    root = tmp_path / 'cells'
+    _object_masks(root, place, named=True)
+    data, notes = init(root)
+    assert_scenes(data)
+    assert any(note.startswith('12 masks are objects of 4 images') for note in notes)
+    shutil.rmtree(root)
+    _object_masks(root, place, named=False)
+    data, _ = init(root, force=True)
+    assert data.classes == ('background', 'object')
+    for labels in loaded(data).values():
+        assert labels and all((m == (scene(i) > 0)).all() for i, m in labels.items())
+
+
+def test_masks_of_objects_that_are_none_are_named(tmp_path):
+    root = tmp_path / 'cells'
+    _object_masks(root, 'cases', named=True)
+    path = root / 'img1/masks/car_1.png'
+    Image.fromarray(scene(1)).save(path)
+    with pytest.raises(ValueError, match='car_1.png: the mask of an object is 0'):
+        init(root)
+    assert [path.name for path in tmp_path.iterdir()] == ['cells']
+
+
+def _pages(root, labels):
+    for kind in ('images', 'masks'):
+        (root / kind).mkdir(parents=True, exist_ok=True)
+    for index in range(NUMBER):
+        noise = np.random.default_rng(index).integers(0, 256, (24, 32, 3), np.uint8)
+        Image.fromarray(noise).save(root / f'images/img{index}.png')
+        pages = [(scene(index) == NAMES.index(name)) * np.uint8(255) for name in labels]
+        tifffile.imwrite(root / f'masks/img{index}.tif', np.stack(pages), photometric='minisblack')
+
+
+def test_pages_of_a_tiff_are_classes(tmp_path):
+    root = tmp_path / 'stack'
+    _pages(root, NAMES)
+    with pytest.raises(ValueError, match='the mask has 4 pages'):
+        init(root)
+    data, notes = init(root, pages='classes', classes=NAMES)
+    assert_scenes(data)
+    assert data.classes == tuple(NAMES)
+    _pages(root, NAMES[1:])  # what is in no page is background
+    data, notes = init(root, pages='classes', force=True)
+    assert data.classes == ('background', 'page_1', 'page_2', 'page_3')
+    assert 'pixels of no page are background' in notes
+    for labels in loaded(data).values():
+        assert labels and all((m == scene(i)).all() for i, m in labels.items())
+    (root / 'classes.json').write_text(json.dumps(NAMES))
+    data, _ = init(root, pages='classes', force=True)
+    assert data.classes == tuple(NAMES)
+
+
+def test_pages_that_are_no_classes_are_refused(tmp_path):
+    root = tmp_path / 'stack'
+    _pages(root, NAMES[1:])
+    tifffile.imwrite(root / 'masks/img2.tif', np.stack([scene(2)] * 3), photometric='minisblack')
+    with pytest.raises(ValueError, match='img2.tif: a page holds the values'):
+        init(root, pages='classes')
+    tifffile.imwrite(root / 'masks/img2.tif', scene(2)[None].repeat(2, 0) * 0)
+    with pytest.raises(ValueError, match=r'img\d.tif: [23] pages, and .*img\d.tif has [23]'):
+        init(root, pages='classes')
+    assert [path.name for path in tmp_path.iterdir()] == ['stack']
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        NAMES,
+        {name: index for index, name in enumerate(NAMES)},
+        {str(index): name for index, name in enumerate(NAMES)},
+        [dict(name=name, color=list(color)) for name, color in zip(NAMES, COLORS)],
+        dict(classes=[dict(title=name, id=index) for index, name in enumerate(NAMES)]),
+    ],
+)
+def test_names_in_classes_json(content, tmp_path):
+    root = tmp_path / 'set'
+    for kind in ('images', 'masks'):
+        (root / kind).mkdir(parents=True)
+    for index in range(NUMBER):
+        Image.fromarray(scene(index)).save(root / f'masks/img{index}.gif')
+        noise = np.random.default_rng(index).integers(0, 256, (24, 32), np.uint8)
+        Image.fromarray(noise).save(root / f'images/img{index}.gif')
+    (root / 'classes.json').write_text(json.dumps(content))
+    data, _ = init(root)
+    assert data.classes == tuple(NAMES)
+    assert_scenes(data)

@@ -410,7 +410,7 @@ def test_what_cannot_be_told_leaves_nothing(tmp_path):
     channels = [f'imagesTr/c{c}_000{k}.png' for c in (1, 2) for k in (0, 1)]
     root = tmp_path / 'nnunet'
     _tree(root, [*channels, 'labelsTr/c1.png', 'labelsTr/c2.png'])
-    with pytest.raises(ValueError, match='no image has a mask .* a file for each channel, as for'):
+    with pytest.raises(ValueError, match='c1_0000.png: 3 channels of uint8, where a file for'):
         init_data_file(root, tmp_path / 'my_data.yml')
     _tree(tmp_path / 'voc', ['JPEGImages/a.jpg', 'JPEGImages/b.jpg'])
     (tmp_path / 'voc/a.xml').write_text('<a/>')

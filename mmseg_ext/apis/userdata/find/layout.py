@@ -7,13 +7,12 @@ It understands these layouts, with any usual names (``images``, ``JPEGImages``, 
 - ``images`` and ``masks`` with lists ``train.txt``, ``val.txt`` somewhere, or without any split;
 - one folder for both, where ``a.jpg`` has the mask ``a.png``, or ``a.png`` the mask ``a_mask.png``;
 - a folder for each case, with ``image.png`` and ``mask.png`` in it;
+- a file for each channel of an image, ``a_0000.png`` and ``a_0001.png``, as for nnU-Net;
 - two folders of any names, if the files in one of them have few values.
 
 If several folders are possible, none is chosen and the user has to name one.
 """
 
-import os
-import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import numpy as np
 from ....core.labels import evenly
 from ....core.masks import read_stored_mask
 from ....datasets.mask_facts import codes_of
+from .channel_files import find_channel_files, use_joined, with_joined
 from .folders import Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
 from .pairs import Layout, pair_folders
 from .side_by_side import in_cases, in_one_folder, paired_endings
@@ -44,6 +44,7 @@ def find_layout(
     images: str = '',
     masks: str = '',
     own: Sequence[Path] = (),
+    joined: str = '',
 ) -> Layout:
     """Pair the images below a folder with their masks, and find or make the splits.
 
@@ -53,6 +54,7 @@ def find_layout(
         images: Folder of the images, if the user names it; see :func:`~.data_folders.use_named`.
         masks: The same for masks.
         own: Folders that init writes itself.
+        joined: Folder, relative to the root, of images whose channels are to be joined.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -62,6 +64,8 @@ def find_layout(
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: no such folder')
     tree = look_below(root, own)
+    cases = find_channel_files(tree) if joined else {}
+    tree = with_joined(tree, cases)
     every = {folder: kind_of(folder) for folder in tree.files}
     if images or masks:
         named = use_named(tree, every, images=images, masks=masks)
@@ -73,6 +77,8 @@ def find_layout(
         layout = _find(tree, kinds)
     _say_folders(tree, layout)
     add_splits(layout, how, own=own)
+    if cases:
+        use_joined(layout, cases, joined)
     return layout
 
 
@@ -206,18 +212,9 @@ def _paired_or_error(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
             f'{tree.root}: no image has a mask of the same name; images: '
             f'{_example(tree, images)}, masks: {_example(tree, masks)}. The path below the folder '
             'of images, without its ending, must be that below the folder of masks; other folders '
-            f'are named with --images and --masks. Found: {tree.found()}{_channels(tree, images)}'
+            f'are named with --images and --masks. Found: {tree.found()}'
         )
     return layout
-
-
-def _channels(tree: Tree, images: Kinds) -> str:
-    """Return a note on nnU-Net's images that have one file per channel."""
-    stems = [os.path.splitext(name)[0] for folder in images for name in tree.files[folder]]
-    ends = {stem[-5:] for stem in stems if re.search(r'_\d{4}$', stem)}
-    several = len(ends) > 1 and len({stem[:-5] for stem in stems}) < len(stems)
-    text = '. The images have a file for each channel, as for nnU-Net: join them into one each'
-    return text if several else ''
 
 
 def _example(tree: Tree, folders: Kinds) -> str:

@@ -42,6 +42,9 @@ class Layout:
         mask_suffix: Endings of mask files.
         notes: Decisions, and what was left out, one line each.
         split_by: How the data define their splits, for messages.
+        channels: Image to be joined -> the files of its channels, below the root.
+        image_channels: Channels of the images, if not those of color.
+        image_max_value: The value that counts as white, if not that of 8 bits.
     """
 
     root: Path
@@ -50,6 +53,9 @@ class Layout:
     mask_suffix: list[str]
     notes: list[str]
     split_by: str = ''
+    channels: dict[str, list[str]] = field(default_factory=dict)
+    image_channels: Optional[int] = None
+    image_max_value: Optional[int] = None
 
 
 def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
