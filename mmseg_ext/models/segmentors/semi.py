@@ -25,6 +25,7 @@ view with CutMix; both learn with the run's one optimiser.
 Shape letters: M unlabelled image, K class, H row, W column.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Optional
@@ -88,6 +89,9 @@ class SemiSegmentor(TeacherStudent):
             of UniMatch's second version: the teacher's BN buffers are averages, too, and
             its labels do not depend on the rest of the batch. Mean Teacher and CPS in TorchSemiSeg
             label in training mode.
+        ramp_up: Optimiser steps over which the unlabelled losses rise to their weights, by
+            ``exp(-5 (1 - step / ramp_up)^2)`` as in the Mean Teacher paper. In a run of few
+            iterations, soft targets of a teacher that knows nothing yet hold the student back.
         data_preprocessor: The segmentor's own; taken from ``segmentor`` without it.
         init_cfg: Of this wrapper; the segmentor has its own.
 
@@ -111,6 +115,7 @@ class SemiSegmentor(TeacherStudent):
         cutmix: Optional[dict] = dict(prob=0.5),  # noqa: B006  # read-only, as in mmseg
         two_students: bool = False,
         label_mode: str = 'eval',
+        ramp_up: int = 0,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
@@ -118,6 +123,8 @@ class SemiSegmentor(TeacherStudent):
         check_choice('student_view', student_view, ('strong', 'weak'))
         check_choice('label_mode', label_mode, ('eval', 'train'))
         _check_numbers(momentum, threshold, feature_dropout)
+        if ramp_up < 0:
+            raise ValueError(f'ramp_up must be a number of steps from 0, got {ramp_up}')
         if complementary and len(strong_weights) != 2:
             raise ValueError(
                 f'complementary is about two views, and strong_weights has {len(strong_weights)} '
@@ -139,6 +146,7 @@ class SemiSegmentor(TeacherStudent):
         self.complementary = complementary
         self.cutmix = cutmix
         self.label_mode = label_mode
+        self.ramp_up = ramp_up
 
     # --- training ---------------------------------------------------------------------------------
 
@@ -182,10 +190,18 @@ class SemiSegmentor(TeacherStudent):
         labels = {name: self._label(labeller, images.weak) for name, _, labeller in self._pairs()}
         losses: dict[str, Tensor] = {}
         for name, learner, _ in self._pairs():
-            terms = self._learn(learner, labels[name], images, boxes)
+            terms = self._raised(self._learn(learner, labels[name], images, boxes))
             terms.update(self._quality(labels[name], images))
             losses.update(add_prefix(terms, name))
         return losses
+
+    def _raised(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses with the weight that they have at this step."""
+        step = int(self.ema_steps)
+        if step >= self.ramp_up:
+            return losses
+        weight = math.exp(-5 * (1 - step / self.ramp_up) ** 2)
+        return {name: weight * loss for name, loss in losses.items()}
 
     def _views(self, images: Unlabelled) -> tuple[Tensor, ...]:
         """What the students see, one for each of ``strong_weights``."""

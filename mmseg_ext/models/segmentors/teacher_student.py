@@ -72,17 +72,19 @@ class TeacherStudent(WrappedSegmentor):
 
         At step t, from 0, the momentum is ``min(1 - 1 / (t + 1), momentum)``: it begins as the
         student, and is the plain mean of all students so far until the momentum is reached.
+        Without a teacher the steps are counted alone.
         """
+        step = int(self.ema_steps)
+        self.ema_steps += 1
         if self.teacher is None or self.momentum is None:
             return
-        keep = min(1 - 1 / (int(self.ema_steps) + 1), self.momentum)
+        keep = min(1 - 1 / (step + 1), self.momentum)
         source = self.student.state_dict()
         for name, value in self.teacher.state_dict().items():
             if value.is_floating_point():
                 value.lerp_(source[name], 1 - keep) if keep else value.copy_(source[name])
             else:
                 value.copy_(source[name])
-        self.ema_steps += 1
 
 
 def _copy_of(student: EncoderDecoder) -> EncoderDecoder:

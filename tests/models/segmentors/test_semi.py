@@ -57,6 +57,25 @@ def test_a_fixmatch_step_by_hand():
     assert model.teacher.decode_head.conv_seg.weight.grad is None
 
 
+@pytest.mark.parametrize('method', ['fixmatch', 'cps'])
+def test_unlabelled_losses_rise_to_their_weights(method):
+    plain, rising = build(method), build(method, ramp_up=10)
+    images = torch.randn(2, 3, 32, 32)
+    batch = Unlabelled(images, (images,), torch.zeros(2, 32, 32, dtype=torch.bool), None)
+    for step, weight in ((0, math.exp(-5)), (5, math.exp(-1.25)), (10, 1.0), (11, 1.0)):
+        while rising.ema_steps < step:
+            rising.update_teacher()  # what a step of the optimiser is followed by
+        losses = []
+        for model in (plain, rising):
+            model.threshold = 0.0
+            torch.manual_seed(step)
+            losses.append(model.unlabelled_loss(batch))
+        for name, loss in losses[0].items():
+            factor = weight if 'loss' in name else 1.0
+            assert losses[1][name].item() == pytest.approx(factor * loss.item(), rel=1e-5), name
+        assert any('loss' in name and loss > 0 for name, loss in losses[0].items())
+
+
 @pytest.mark.parametrize('threshold, coverage', [(0, 1.0), (1, 0.0)])
 def test_thresholds_0_and_1(threshold, coverage):
     found = build(threshold=threshold).unlabelled_loss(unlabelled())
@@ -330,6 +349,7 @@ def test_a_checkpoint_holds_student_and_teacher_by_their_prefix():
     'settings, words',
     [
         (dict(momentum=1.0), r'momentum must lie in \[0, 1\), got 1.0'),
+        (dict(ramp_up=-1), 'ramp_up must be a number of steps from 0, got -1'),
         (dict(threshold=1.5), r'threshold must lie in \[0, 1\], got 1.5'),
         (dict(targets='sharp'), 'targets'),
         (dict(label_mode='test'), 'label_mode'),
