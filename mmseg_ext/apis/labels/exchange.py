@@ -141,22 +141,28 @@ class Returned:
     waiting: list[str] = field(default_factory=list)
 
 
-def match_name(name: str, stems: Sequence[str]) -> Optional[str]:
+def match_name(name: str, stems: Sequence[str], endings: Sequence[str] = ()) -> Optional[str]:
     """The stem that a tool's name of an image means, ``None`` if there is none, or several.
 
     Tools put folders, or a random text and a hyphen, before the name of an image that was uploaded.
+
+    Args:
+        name: With or without an ending.
+        stems: Of all images.
+        endings: Of the data set's images, which may be more than a file's kind: ``_image.png``.
     """
     known = set(stems)
     whole = name.replace('\\', '/')
     bare = whole.rsplit('.', 1)[0] if '.' in whole.rsplit('/', 1)[-1] else whole
-    for text in (whole, bare):
+    cut = [whole[: -len(end)] for end in endings if whole.lower().endswith(end.lower())]
+    for text in (whole, *cut, bare):
         while text:
             if text in known:
                 return text
             text = text.partition('/')[2]
-    last = bare.rsplit('/', 1)[-1]
-    for text in (last, last.partition('-')[2]):
-        found = [stem for stem in stems if text and stem.rsplit('/', 1)[-1] == text]
-        if len(found) == 1:
-            return found[0]
+    for last in (text.rsplit('/', 1)[-1] for text in (*cut, bare)):
+        for text in (last, last.partition('-')[2]):
+            found = [stem for stem in stems if text and stem.rsplit('/', 1)[-1] == text]
+            if len(found) == 1:
+                return found[0]
     return None

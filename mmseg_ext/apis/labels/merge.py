@@ -21,6 +21,7 @@ from ...core.masks import read_mask
 from ...datasets.folder import files_by_stem, read_list
 from ...datasets.loading import size_mismatch
 from ..userdata.file import DataFile
+from ..userdata.pairing import image_files
 from .exchange import Finished, match_name
 from .offered import HeldOut, check_listable, check_namesakes, in_several
 
@@ -81,10 +82,10 @@ def merge_masks(
     """
     where = data.part(_PART)
     folders = {key: data.root / where[key] for key in ('images', 'masks')}
-    there = files_by_stem(str(folders['images']), data.image_suffix)
-    others = [files_by_stem(str(folder), data.image_suffix) for folder in images]
+    there = image_files(data, folders['images'])
+    others = [image_files(data, folder) for folder in images]
     every = in_several([there, *others])
-    stems = _stems_of(finished, every, [str(folders['images']), *map(str, images)])
+    stems = _stems_of(data, finished, every, [str(folders['images']), *map(str, images)])
     check_listable({stem: every[stem][0] for stem in stems})
     sources, held_out, written = {}, HeldOut(data), {}
     for stem, one in zip(stems, finished):
@@ -115,11 +116,14 @@ def _refuse_held_out(held_out: HeldOut, path: str) -> None:
 
 
 def _stems_of(
-    finished: Sequence[Finished], sources: dict[str, list[str]], folders: Sequence[str]
+    data: DataFile,
+    finished: Sequence[Finished],
+    sources: dict[str, list[str]],
+    folders: Sequence[str],
 ) -> list[str]:
     stems: dict[str, str] = {}
     for one in finished:
-        stem = match_name(one.name, list(sources))
+        stem = match_name(one.name, list(sources), data.image_suffix)
         if stem is None:
             raise FileNotFoundError(
                 f'{one.name}: no image of this name, or several, in {", ".join(folders)}: give the '
@@ -178,7 +182,7 @@ def _place(
     elif _same(old, mask, data):
         merged.same.append(stem)
     else:
-        merged.kept.append((Path(old), _write_beside(folder, stem, mask)))
+        merged.kept.append((Path(old), _write_beside(folder, stem, mask, _ending(data))))
 
 
 def _same(old: str, mask: np.ndarray, data: DataFile) -> bool:
@@ -198,12 +202,12 @@ def _same(old: str, mask: np.ndarray, data: DataFile) -> bool:
     return all(known.get(pair >> 32) == known[pair & 2**32 - 1] for pair in pairs)
 
 
-def _write_beside(folder: Path, stem: str, mask: np.ndarray) -> Path:
+def _write_beside(folder: Path, stem: str, mask: np.ndarray, ending: str) -> Path:
     """Write a mask into ``<masks>_imported``, under the first name that is free or holds it."""
-    content, beside = encode_mask(mask), folder.with_name(f'{folder.name}_imported')
+    content, beside = encode_mask(mask, ending), folder.with_name(f'{folder.name}_imported')
     number = 1
     while True:
-        path = beside / (f'{stem}.png' if number == 1 else f'{stem}-{number}.png')
+        path = beside / (f'{stem}{ending}' if number == 1 else f'{stem}-{number}{ending}')
         if not path.exists():
             return write_bytes(path, content)
         if path.read_bytes() == content:

@@ -13,6 +13,7 @@ from ...core.headers import shown_size
 from ...core.words import check_choice, command, count_names
 from ...datasets.folder import files_by_stem, read_list
 from ..userdata.file import DataFile
+from ..userdata.pairing import image_files
 from .cvat import read_images, write_images
 from .exchange import LabelNames, Predicted, Returned
 from .label_studio import interface, make_task, read_tasks, write_tasks
@@ -64,7 +65,7 @@ def waiting_images(
     place = Path(folder) if folder is not None else data.root / where['images']
     if not place.is_dir():
         raise FileNotFoundError(f'{place}: no such folder of images')
-    images = files_by_stem(str(place), data.image_suffix)
+    images = image_files(data, place)
     check_listable(images)
     masks = files_by_stem(str(data.root / where['masks']), data.mask_suffix)
     there = files_by_stem(str(data.root / where['images']), data.image_suffix)

@@ -45,7 +45,8 @@ def take_back(
         raise ValueError(
             f'{finished}: nothing is painted in its {len(found.waiting)} images: nothing done'
         )
-    if expected is not None and not any(match_name(o.name, expected) for o in found.finished):
+    names = [one.name for one in found.finished]
+    if expected is not None and not any(match_name(n, expected, data.image_suffix) for n in names):
         raise ValueError(
             f'{finished}: none of its {len(found.finished)} finished images is one of the '
             f'{len(expected)} that this round waits for: give the export of this round; '
@@ -56,4 +57,4 @@ def take_back(
         print(count_names('images have no labels yet', found.waiting))
     report = check_data(dataset)
     print(as_text(report), flush=True)
-    return [one.name for one in found.finished], len(report.errors)
+    return names, len(report.errors)

@@ -1,8 +1,10 @@
 """Which image of a split belongs to which mask, and to which group."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...core.files import PathLike
 from ...datasets.folder import files_by_stem, read_list
 from ...datasets.groups import read_groups
 from .file import DataFile
@@ -51,6 +53,25 @@ def pair_files(data: DataFile, part: str) -> Paired:
     pairs = [Pair(stem, images[stem], masks[stem]) for stem in stems if stem in masks]
     spare = [] if where.get('list') else sorted(set(masks) - set(images))
     return Paired(pairs, [stem for stem in stems if stem not in masks], spare)
+
+
+def image_files(data: DataFile, folder: PathLike) -> dict[str, str]:
+    """Map stems to images of any folder; masks of the data set that lie among them are left out.
+
+    Raises:
+        ValueError: If two files have the same stem.
+    """
+    masks: set[str] = set()
+    for part in data.parts:
+        where = {key: str(data.root / data.part(part)[key]) for key in ('images', 'masks')}
+        images = files_by_stem(where['images'], data.image_suffix)
+        found = files_by_stem(where['masks'], data.mask_suffix)
+        masks.update(os.path.abspath(found[stem]) for stem in found.keys() & images.keys())
+    return {
+        stem: path
+        for stem, path in files_by_stem(str(folder), data.image_suffix).items()
+        if os.path.abspath(path) not in masks
+    }
 
 
 def _listed(data: DataFile, part: str, images: dict[str, str]) -> list[str]:

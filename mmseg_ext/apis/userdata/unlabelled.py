@@ -9,7 +9,7 @@ import numpy as np
 from ...core.files import stem_below
 from ...datasets.folder import files_by_stem, read_list
 from .file import DataFile
-from .pairing import pair_files
+from .pairing import image_files, pair_files
 from .scan import in_threads, read_as_trained
 
 _SHOWN = 5
@@ -36,7 +36,7 @@ def unlabelled_images(data: DataFile) -> list[str]:
     folder = data.root / where['images']
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: no such folder, which {data.path} names as unlabelled')
-    images = files_by_stem(str(folder), data.image_suffix)
+    images = image_files(data, folder)
     stems: Sequence[str] = sorted(images)
     if where.get('list'):
         path = data.path.parent / where['list']
@@ -111,7 +111,7 @@ def also_labelled(data: DataFile) -> dict[str, list[Twin]]:
 
 
 def stems_to_leave_out(data: DataFile, found: Mapping[str, Sequence[Twin]]) -> list[str]:
-    """Stems of the unlabelled images that a training does without.
+    """Stems of the unlabelled images, and of masks among them, that a training does without.
 
     Those of train are kept if there are no others: after the last round of labelling.
 
@@ -133,7 +133,9 @@ def stems_to_leave_out(data: DataFile, found: Mapping[str, Sequence[Twin]]) -> l
     labelled = by_part.get('train', set())
     folder = str(data.root / entry_of(data)['images'])
     gone = held_out if rest <= labelled else held_out | labelled
-    return sorted(stem_below(path, folder, data.image_suffix) for path in gone)
+    stems = {stem_below(path, folder, data.image_suffix) for path in gone}
+    masks = files_by_stem(folder, data.image_suffix).keys() - image_files(data, folder).keys()
+    return sorted(stems | masks)
 
 
 def digest_of(data: DataFile, path: str) -> str:

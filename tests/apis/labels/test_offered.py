@@ -12,6 +12,12 @@ from mmseg_ext.apis.labels.merge import merge_masks
 from mmseg_ext.apis.labels.offered import check_listable
 from mmseg_ext.apis.labels.project import waiting_images
 from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.apis.userdata.unlabelled import (
+    also_labelled,
+    stems_to_leave_out,
+    unlabelled_images,
+)
+from mmseg_ext.datasets.folder import files_by_stem
 
 SIZE = (40, 60)
 MASK = np.zeros(SIZE, np.uint8)
@@ -77,6 +83,53 @@ def test_splits_that_are_lists_of_one_folder_hold_what_they_list(folder):
     assert (merged.added, merged.listed, merged.copied) == (['5'], ['5'], [])
     with pytest.raises(ValueError, match='4.png belongs to val'):
         merge_masks(data, [Finished('4', MASK)])
+
+
+def arranged(folder, image, mask):
+    """Twelve images under such names, ten of them with masks; lists name the first ten."""
+    for number in range(12):
+        for name, what in ((image, picture(number)), (mask, Image.fromarray(MASK))):
+            path = folder / name.format(number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if name == image or number < 10:
+                what.save(path)
+    end = {name: name.partition('{}')[2] for name in (image, mask)}
+    shared = '/' if end[image].startswith('/') else ''
+    stems = [f'{number}{shared}' for number in range(10)]
+    (folder / 'train.txt').write_text('\n'.join(stems[:8]))
+    (folder / 'val.txt').write_text('\n'.join(stems[8:]))
+    parts = ''.join(
+        f'{part}: {{images: ., masks: ., list: {part}.txt}}\n' for part in ('train', 'val')
+    )
+    (folder / 'side.yml').write_text(
+        'root: .\nclasses: [{name: background, value: 0}, {name: cat, value: 7}]\n'
+        f'image_suffix: {end[image].lstrip("/")}\nmask_suffix: {end[mask].lstrip("/")}\n{parts}'
+        'unlabelled: {images: .}\n'
+    )
+    return read_data_file(folder / 'side.yml')
+
+
+@pytest.mark.parametrize(
+    ('image', 'mask'),
+    [('{}.png', '{}_mask.png'), ('{}_image.png', '{}_mask.png'), ('{}/image.png', '{}/mask.png')],
+)
+def test_masks_beside_their_images_are_no_images(tmp_path, image, mask):
+    data = arranged(tmp_path, image, mask)
+    names = (image.format(10), image.format(11))
+    assert waiting_images(data).names == names
+    every = {str(tmp_path / image.format(number)) for number in range(12)}
+    assert set(unlabelled_images(data)) == every
+    gone = set(stems_to_leave_out(data, also_labelled(data)))
+    left = set(files_by_stem(str(tmp_path), data.image_suffix)) - gone
+    assert {stem.rstrip('/') for stem in left} == {'10', '11'}
+    finished = [Finished(names[0], MASK), Finished(f'upload/{names[1]}', MASK)]
+    merged = merge_masks(data, finished)
+    assert [stem.rstrip('/') for stem in merged.added] == ['10', '11']
+    assert all((tmp_path / mask.format(number)).is_file() for number in (10, 11))
+    assert waiting_images(data).names == ()
+    other = merge_masks(data, [Finished(names[0], MASK + 1)]).kept
+    beside = tmp_path.with_name(f'{tmp_path.name}_imported') / mask.format(10)
+    assert other == [(tmp_path / mask.format(10), beside)] and beside.is_file()
 
 
 def test_a_mask_is_of_one_image_only(folder):
