@@ -15,6 +15,8 @@
    them, and writes them in place: it reads and writes through :mod:`mmseg_ext.core.checkpoints`.
 7. mmengine reads ``.yml``, a base of a config, say, with a loader that runs tags: it gets the safe
    one.
+8. mmseg's ``resize`` reads sizes as numbers to warn about them, which would fix the size of images
+   in an exported graph; :func:`any_size_in_resize` switches that off where graphs are recorded.
 
 Every function may be called twice.
 """
@@ -24,6 +26,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -168,6 +171,19 @@ def read_yaml_safely() -> None:
     from mmengine.fileio.handlers import yaml_handler
 
     yaml_handler.Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
+@contextmanager
+def any_size_in_resize() -> Iterator[None]:
+    """Let ``resize`` of mmseg look at no size, wherever it was imported."""
+    from mmseg.models.utils import resize
+
+    kept = resize.__defaults__
+    resize.__defaults__ = (*kept[:-1], False)  # warning=False
+    try:
+        yield
+    finally:
+        resize.__defaults__ = kept
 
 
 def apply() -> None:

@@ -23,6 +23,10 @@ ELSEWHERE = {
     'apis/convert/test_repositories.py': (
         'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin'
     ),
+    'apis/deploy/test_export.py': (
+        'apis.deploy.choose apis.deploy.exported apis.deploy.facts apis.deploy.formats '
+        'apis.deploy.graph apis.deploy.verify'
+    ),
     'apis/draw/test_html.py': 'apis.draw.blocks',
     'apis/folds/test_fold.py': 'apis.folds.pool',
     'apis/folds/test_report.py': 'apis.folds.summary apis.folds.tested',

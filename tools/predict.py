@@ -2,12 +2,14 @@
 
 Example:
     python tools/predict.py CONFIG.py work_dirs/NAME/iter_1000.pth photo.jpg photos/ --out OUT
+    python tools/predict.py net.onnx photos/ --out OUT          a file of tools/export.py
 """
 
 import argparse
 import sys
+from typing import Any
 
-from mmseg_ext.apis import cli
+from mmseg_ext.apis import cli, deploy
 from mmseg_ext.apis.predict.large import tell_windows
 from mmseg_ext.apis.predict.output import predict_to_folder
 from mmseg_ext.apis.predict.predictor import find_images, load_model
@@ -22,13 +24,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'config',
         metavar='CONFIG',
-        help='config that the model was trained with; of a row trained on your data, the row',
+        help='config that the model was trained with; of a row trained on your data, the row; or '
+        'a file that tools/export.py wrote, without CHECKPOINT',
     )
     parser.add_argument(
         'checkpoint', metavar='CHECKPOINT', help='checkpoint file (.pth) with the weights'
     )
     parser.add_argument(
-        'inputs', metavar='INPUT', nargs='+', help='image files, or folders of images'
+        'inputs', metavar='INPUT', nargs='*', help='image files, or folders of images'
     )
     parser.add_argument('--out', metavar='DIR', required=True, help='folder to write to')
     parser.add_argument(
@@ -45,19 +48,34 @@ def parse_args() -> argparse.Namespace:
         default=None,
         help='settings that override the config, key=value',
     )
-    return cli.parse_args(parser)
+    args = cli.parse_args(parser)
+    if deploy.is_exported(args.config):
+        args.inputs, args.checkpoint = [args.checkpoint, *args.inputs], None
+        if args.dataset or args.cfg_options:
+            parser.error(f'{args.config} has no config: leave --dataset and --cfg-options out')
+        if args.device not in ('auto', 'cpu'):
+            parser.error(f'{args.config} runs on the CPU: leave --device out')
+    elif not args.inputs:
+        parser.error('the following arguments are required: INPUT')
+    return args
 
 
-def main() -> int:
-    args = parse_args()
-    images = find_images(args.inputs)
-    model = load_model(
+def load(args: argparse.Namespace) -> Any:
+    if args.checkpoint is None:
+        return deploy.load_exported(args.config)
+    return load_model(
         args.config,
         args.checkpoint,
         device=args.device,
         cfg_options=args.cfg_options,
         dataset=args.dataset,
     )
+
+
+def main() -> int:
+    args = parse_args()
+    images = find_images(args.inputs)
+    model = load(args)
     told = tell_windows(model, images)
     if told:
         print(told)

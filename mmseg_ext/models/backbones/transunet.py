@@ -24,6 +24,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.aspp import conv_bn_relu, upsample
+from ..layers.grid_sampling import exporting
 from ..layers.padding import pad_to_multiple
 
 _LAYER_NORM = dict(type='LN', eps=1e-6)
@@ -246,6 +247,6 @@ def _layer(embed_dims: int, num_heads: int, drop_rate: float) -> nn.Module:
 
 def _resize_positions(x_NCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Resize a map of positions as ``ndimage.zoom(order=1)`` of the public code does."""
-    if x_NCHW.shape[2:] == tuple(size):
+    if not exporting() and x_NCHW.shape[2:] == tuple(size):
         return x_NCHW
     return F.interpolate(x_NCHW, size=tuple(size), mode='bilinear', align_corners=True)

@@ -18,6 +18,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...core.words import check_choice
+from .grid_sampling import exporting
 from .norms import check_batch_norm_input
 
 
@@ -152,6 +153,6 @@ class ASPP(BaseModule):
 
 def upsample(x_NCHW: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """Resize bilinearly to ``size`` = (H, W); return a map of that size unchanged."""
-    if tuple(x_NCHW.shape[2:]) == tuple(size):
+    if not exporting() and tuple(x_NCHW.shape[2:]) == tuple(size):  # exported for other sizes, too
         return x_NCHW
     return F.interpolate(x_NCHW, size=tuple(size), mode='bilinear', align_corners=align_corners)

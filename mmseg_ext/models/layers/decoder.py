@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .aspp import conv_bn_relu, upsample
 from .dropout import Dropout
+from .grid_sampling import exporting
 from .upsampled_conv import conv_of_upsampled
 
 HALF = (torch.float16, torch.bfloat16)
@@ -45,7 +46,7 @@ def fuse_upsampled(
     Shape:
         ``(N, C, h, w)`` and ``(N, B, H, W)`` to ``(N, D, H, W)``.
     """
-    if mix_first and not torch.onnx.is_in_onnx_export():
+    if mix_first and not exporting():
         conv: Any = fuse[0]
         return fuse[1:](conv_of_upsampled(coarse, fine, conv, align_corners=align_corners))
     deep = upsample(coarse, fine.shape[2:], align_corners)

@@ -101,7 +101,7 @@ def deform_conv2d(
         _pair(padding),
         _pair(dilation),
     )
-    if not torch.jit.is_tracing():  # tracing would warn about every comparison
+    if not exporting():  # tracing would warn about every comparison, or fix the size
         _check(x, offset, weight, mask, geometry, groups, deform_groups)
     points = sampling_points(offset, mask, geometry)
     if deterministic is None:
@@ -158,7 +158,7 @@ def _choose_order(
 
 
 def _gathers_by_default(x: Tensor) -> bool:
-    if torch.jit.is_tracing() or exporting():  # ONNX has GridSample
+    if exporting():  # ONNX has GridSample
         return False
     return torch.are_deterministic_algorithms_enabled() or (x.device.type == 'cpu' and not traced())
 

@@ -20,8 +20,11 @@ def traced() -> bool:
 
 
 def exporting() -> bool:
-    """Tell whether ``torch.export`` is running; False before torch 2.7, which cannot tell."""
-    return getattr(torch.compiler, 'is_exporting', bool)()
+    """Tell whether a graph for any image size is being recorded, by tracing or ``torch.export``.
+
+    torch before 2.7 cannot tell of ``torch.export``.
+    """
+    return torch.jit.is_tracing() or getattr(torch.compiler, 'is_exporting', bool)()
 
 
 def grid_sample(x_NCHW: Tensor, grid_Nhw2: Tensor, *, padding_mode: str) -> Tensor:

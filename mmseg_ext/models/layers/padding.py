@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from .grid_sampling import exporting
+
 
 def pad_to_multiple(x_NCHW: Tensor, divisor: int) -> Tensor:
     """Add zeros below and on the right until H and W are multiples of ``divisor``.
@@ -12,4 +14,5 @@ def pad_to_multiple(x_NCHW: Tensor, divisor: int) -> Tensor:
         divisor: In pixels; H and W of the result are at least this.
     """
     below, right = (-size % divisor for size in x_NCHW.shape[2:])
-    return F.pad(x_NCHW, (0, right, 0, below)) if below or right else x_NCHW
+    fits = not exporting() and not below and not right
+    return x_NCHW if fits else F.pad(x_NCHW, (0, right, 0, below))

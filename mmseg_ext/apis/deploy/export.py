@@ -1,0 +1,87 @@
+"""Export a trained network, and keep the file only if it computes what the network does."""
+
+import copy
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.files import PathLike, replacing
+from ...core.words import check_choice
+from ...env import first_line
+from .facts import facts_of
+from .formats import FORMATS, check_packages, quiet
+from .graph import LogitsGraph, check_exportable
+from .verify import Comparison, choose_shapes, compare, example
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Args:
+        path: The file.
+        megabytes: Its size, 1 MB = 10^6 bytes.
+        seconds: How long it took to write and compare.
+        comparison: With the network.
+    """
+
+    path: Path
+    megabytes: float
+    seconds: float
+    comparison: Comparison
+
+
+def export_model(
+    model: Any, path: PathLike, kind: str = 'onnx', *, source: dict[str, str]
+) -> Exported:
+    """Write a network as a file of another format, for any number, height and width of images.
+
+    Args:
+        model: Segmentor from ``load_model``; it is not changed.
+        path: File to write; it should end as its format does.
+        kind: A key of ``FORMATS``.
+        source: Where the model comes from: ``config`` and ``checkpoint``, for the file.
+
+    Returns:
+        The file and how it compares with the network at two sizes of their own.
+
+    Raises:
+        ImportError: If a package of the format is missing.
+        ValueError: If the network cannot be exported, or the file would compute something else.
+            No file is left, and an older one stays as it was.
+    """
+    check_choice('format', kind, list(FORMATS))
+    check_packages(kind)
+    start, format_ = time.perf_counter(), FORMATS[kind]
+    path = _with_suffix(Path(path), format_.suffix)
+    check_exportable(model)
+    graph = LogitsGraph(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
+    recorded, *others = choose_shapes(graph)
+    with replacing(path) as unfinished, quiet():
+        _write(format_, graph, recorded, facts_of(model, source), unfinished, kind)
+        run, _ = format_.open(unfinished)
+        comparison = compare(graph, run, others)
+        if comparison.fault():
+            raise ValueError(f'{path} is not written: {comparison.fault()}')
+    return Exported(path, path.stat().st_size / 1e6, time.perf_counter() - start, comparison)
+
+
+def _write(
+    format_: Any, graph: LogitsGraph, shape: Any, facts: dict, path: Path, kind: str
+) -> None:
+    try:
+        format_.write(graph, example(graph, shape), facts, path)
+    except OSError:
+        raise
+    except Exception as error:  # exporters raise many types
+        raise ValueError(
+            f'{type(graph.network).__name__} cannot be exported to {kind}: '
+            f'{type(error).__name__}: {first_line(error)}'
+        ) from error
+
+
+def _with_suffix(path: Path, suffix: str) -> Path:
+    if path.suffix.lower() != suffix:
+        raise ValueError(f'{path} must end in {suffix}, by which its format is known')
+    return path
