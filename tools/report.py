@@ -6,9 +6,11 @@ python tools/report.py work_dirs/NAME_active             rounds of active_learni
 """
 
 import argparse
+import shlex
 from pathlib import Path
 
 from mmseg_ext.apis import cli
+from mmseg_ext.apis.labels.people import runs_with_results
 from mmseg_ext.apis.labels.plan import holds_rounds
 from mmseg_ext.apis.pages import complete_runs, rows_of, write_active_report, write_report
 
@@ -42,11 +44,22 @@ def report_rounds(args: argparse.Namespace) -> Path:
     return write_active_report(args.work_dirs[0], args.out, title=args.title)
 
 
+def refuse_people(folder: str) -> None:
+    runs = runs_with_results(folder)
+    if runs:
+        raise ValueError(
+            f'{folder} holds rounds of labelling: name the runs of those to be compared, such as '
+            f'{shlex.join(str(run) for run in runs)}'
+        )
+
+
 def main() -> None:
     args = parse_args()
     if any(map(holds_rounds, args.work_dirs)):
         print(f'report: {report_rounds(args).absolute()}')
         return
+    for folder in args.work_dirs:
+        refuse_people(folder)
     if args.complete:
         complete_runs(rows_of(args.work_dirs))
     out = Path(args.out or Path(args.work_dirs[0]) / 'report.html')

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from ...core.files import write_lines
+from ...core.files import PathLike, write_lines
 from ...core.locks import locked
 from ...datasets.folder import read_list
 from ..run.folder import RunFolder
@@ -52,6 +52,15 @@ class PeopleRound(NamedTuple):
     def file(self, name: str) -> Path:
         """One of its lists: ``labelled``, ``chosen``, ``handed_over`` or ``returned``."""
         return self.folder / f'{name}.txt'
+
+
+def runs_with_results(work_dir: PathLike) -> list[Path]:
+    """The tested runs of a folder of rounds with people, in their order; none for other folders."""
+    found, number = [], 1
+    while (one := PeopleRound(number, Path(work_dir, f'round{number}'))).folder.is_dir():
+        found += [one.run.path] if one.run.tested_with() is not None else []
+        number += 1
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,19 @@ import dataclasses
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.paths import ROOT
 from support.rounds import Setup
+from support.tools import load_tool
 from support.user_folder import VALUES
 
 from mmseg_ext.apis.labels import people
 from mmseg_ext.apis.labels.exchange import Predicted
-from mmseg_ext.apis.labels.people import PeopleLoop
+from mmseg_ext.apis.labels.people import PeopleLoop, runs_with_results
 from mmseg_ext.apis.labels.steps import Steps
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.signals import Stopped
@@ -239,3 +241,18 @@ def test_masks_may_not_change_while_a_round_is_trained(loop):
     shutil.copy(loop.images / '20.png', setup.file.parent / 'images/train')
     with pytest.raises(ValueError, match='masks of train changed while .*round1.*starts anew'):
         loop.run()
+
+
+def test_a_report_of_the_folder_names_the_tested_rounds(loop, monkeypatch):
+    setup, loop = loop
+    loop.run()
+    setup.fail.write_text('test' + setup.file.parent.name)
+    assert loop.run(finish(loop))[0] == 'test'
+    assert runs_with_results(setup.work) == [setup.work / 'round1/run']  # round 2 is not tested
+    setup.fail.unlink()
+    loop.run()
+    runs = [str(setup.work / f'round{number}/run') for number in (1, 2)]
+    monkeypatch.setattr(sys, 'argv', ['report.py', str(setup.work)])
+    with pytest.raises(ValueError, match='rounds of labelling.*such as ' + ' '.join(runs)):
+        load_tool('report').main()
+    assert runs_with_results(setup.folder) == []
