@@ -22,7 +22,7 @@ from .find.pairs import Folders, Layout
 from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
 from .joining import join_channels
-from .outlines.annotations import find_annotations
+from .outlines.annotations import find_annotations, refuse_panoptic
 from .outlines.drawn import Drawn, classes_of_drawn, layout_of_drawn, paint_masks
 from .outlines.object_masks import find_object_masks
 from .pages import join_pages
@@ -113,6 +113,7 @@ def init_data_file(
 
 def _find_drawn(root: Path, own: Sequence[Path]) -> Optional[Drawn]:
     """Read objects that are outlined, or whose masks lie in a file each."""
+    refuse_panoptic(root, own)
     if has_masks(root, own):
         return find_object_masks(look_below(root, own))
     return find_annotations(root, own)

@@ -19,7 +19,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ...core.probabilities import as_probabilities
-from ...core.reading import read_color
+from ...core.reading import UnfitImageError, read_color
 
 
 class CRFRefined(EncoderDecoder):
@@ -72,7 +72,7 @@ class CRFRefined(EncoderDecoder):
 
     def _refine(self, sample: SegDataSample, image: Tensor) -> None:
         logits, path = sample.seg_logits.data, sample.metainfo.get('img_path')
-        rgb = read_rgb(path) if path else self._denormalise(image, sample)
+        rgb = self._colors(image, sample)
         if tuple(rgb.shape[1:]) != tuple(logits.shape[1:]):
             raise ValueError(
                 f'{path or "the image"} is {tuple(rgb.shape[1:])} and its prediction '
@@ -89,8 +89,21 @@ class CRFRefined(EncoderDecoder):
             )
         )
 
+    def _colors(self, image: Tensor, sample: SegDataSample) -> Tensor:
+        """Return the image that guides the CRF, ``(3, H, W)``."""
+        path = sample.metainfo.get('img_path')
+        try:
+            return read_rgb(path) if path else self._denormalise(image, sample)
+        except (
+            UnfitImageError
+        ):  # of other channels or depth, which the loader has brought to 0..255
+            return self._denormalise(image, sample)
+
     def _denormalise(self, image: Tensor, sample: SegDataSample) -> Tensor:
-        """Undo the preprocessor's normalisation, for arrays that come from no file."""
+        """Undo the preprocessor's normalisation, for arrays that come from no 8-bit color file.
+
+        Of more than three channels the first three count, of fewer the first.
+        """
         meta, pre = sample.metainfo, self.data_preprocessor
         image = image.detach().float()
         left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
@@ -99,6 +112,7 @@ class CRFRefined(EncoderDecoder):
             image = image.flip(2 if meta['flip_direction'] == 'horizontal' else 1)
         if getattr(pre, '_enable_normalize', False):
             image = image * pre.std + pre.mean
+        image = image[:3] if len(image) > 2 else image[:1].expand(3, -1, -1)
         if not getattr(pre, 'channel_conversion', False):  # the image is still BGR, as loaded
             image = image.flip(0)
         size = tuple(sample.seg_logits.data.shape[1:])

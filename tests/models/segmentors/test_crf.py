@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
@@ -120,6 +121,28 @@ def test_flip_padding_and_size_are_undone(tiny_config):
     sample.set_metainfo(dict(padding_size=[0, 2, 0, 1]))
     sample.seg_logits = PixelData(data=torch.zeros(3, 6, 8))
     torch.testing.assert_close(model._denormalise(seen, sample), rgb, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('channels, shown', [(4, [2, 1, 0]), (1, [0, 0, 0])])
+def test_images_of_other_channels_guide_by_what_the_loader_read(
+    tiny_config, tmp_path, channels, shown
+):
+    images = dict(
+        type='SegDataPreProcessor', mean=[10.0] * channels, std=[2.0] * channels,
+        size=(8, 8), bgr_to_rgb=False,
+    )  # fmt: skip
+    model = _build(tiny_config, data_preprocessor=images)
+    pixels = torch.randint(4096, (8, 8, channels))
+    path = tmp_path / 'deep.tif'
+    tifffile.imwrite(
+        path, pixels.squeeze(2).numpy().astype(np.uint16), photometric='minisblack',
+        planarconfig=None if channels == 1 else 'contig',
+    )  # fmt: skip
+    loaded = pixels.permute(2, 0, 1) * (255 / 4095)
+    sample = _sample(path, size=(8, 8))
+    sample.seg_logits = PixelData(data=torch.zeros(3, 8, 8))
+    found = model._colors((loaded - 10) / 2, sample)
+    torch.testing.assert_close(found, loaded[shown], rtol=0, atol=1e-3)
 
 
 def test_a_single_logit_stays_a_probability(tiny_config, photo):
