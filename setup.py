@@ -116,7 +116,12 @@ if __name__ == '__main__':
                 'torchvision>=0.21,<0.30',
                 'safetensors>=0.4,<1',
             ],
-            'export': ['onnx>=1.17,<2', 'onnxscript>=0.6,<1', 'onnxruntime>=1.20,<2'],
+            'export': [
+                'onnx>=1.17,<2',
+                'onnxscript>=0.6,<1',
+                'onnxruntime>=1.20,<2',
+                'openvino>=2026.4,<2027',
+            ],
             'crf': ['pydensecrf2>=1.1,<2'],
             'superpixels': ['scikit-image>=0.22,<0.27'],
             'medical': ['monai>=1.4,<2'],

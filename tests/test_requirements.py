@@ -39,6 +39,7 @@ NOT_IMPORTED = {
     'onnx': 'torch.onnx imports it',
     'onnxscript': 'torch.onnx imports it',
     'onnxruntime': 'runs exported files',
+    'openvino': 'runs exported files',
 }
 NO_UPPER_BOUND = {
     'pillow': 'a new first number every year; what it removes it announces years before',

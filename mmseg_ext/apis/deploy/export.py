@@ -2,6 +2,7 @@
 
 import copy
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,20 +59,24 @@ def export_model(
     check_exportable(model)
     graph = LogitsGraph(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
     recorded, *others = choose_shapes(graph)
-    with replacing(path) as unfinished, quiet():
+    files = format_.files(path)
+    with ExitStack() as stack, quiet():
+        # leaving replaces the last first: whoever finds the first finds the others
+        unfinished = [stack.enter_context(replacing(file)) for file in files]
         _write(format_, graph, recorded, facts_of(model, source), unfinished, kind)
-        run, _ = format_.open(unfinished)
+        run, _ = format_.open(*unfinished)
         comparison = compare(graph, run, others)
         if comparison.fault():
             raise ValueError(f'{path} is not written: {comparison.fault()}')
-    return Exported(path, path.stat().st_size / 1e6, time.perf_counter() - start, comparison)
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    return Exported(path, megabytes, time.perf_counter() - start, comparison)
 
 
 def _write(
-    format_: Any, graph: LogitsGraph, shape: Any, facts: dict, path: Path, kind: str
+    format_: Any, graph: LogitsGraph, shape: Any, facts: dict, paths: list[Path], kind: str
 ) -> None:
     try:
-        format_.write(graph, example(graph, shape), facts, path)
+        format_.write(graph, example(graph, shape), facts, *paths)
     except OSError:
         raise
     except Exception as error:  # exporters raise many types

@@ -76,12 +76,14 @@ def load_exported(path: PathLike) -> ExportedNetwork:
         ValueError: If it cannot be read, or another program wrote it.
     """
     path, kind = Path(path), format_of(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no exported network {path}')
+    files = FORMATS[kind].files(path)
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f'no exported network {file}')
     check_packages(kind)
     init_default_scope('mmseg')
     try:
-        run, facts = FORMATS[kind].open(path)
+        run, facts = FORMATS[kind].open(*files)
     except Exception as error:  # each format raises others
         raise ValueError(f'{path} cannot be read as {kind}: {first_line(error)}') from error
     check_facts(facts, path)

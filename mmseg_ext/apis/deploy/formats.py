@@ -7,6 +7,7 @@ Shape letters: N image, C channel, K class, H row, W column.
 import importlib
 import json
 import logging
+import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -40,23 +41,27 @@ class Format(ABC):
     suffix: str
     packages: tuple[str, ...] = ()
 
+    def files(self, path: Path) -> list[Path]:
+        """Return all files of a network that is called ``path``, which comes first."""
+        return [path]
+
     @abstractmethod
-    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, path: Path) -> None:
+    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
         """Write a network for any number, height and width of images.
 
         Args:
             graph: Network in evaluation mode.
             example: Images ``(N, C, H, W)`` of which the graph is recorded; N at least 2.
             facts: What predicting needs to know, see :mod:`.facts`.
-            path: File to write.
+            paths: Files to write, as :meth:`files` orders them.
         """
 
     @abstractmethod
-    def open(self, path: Path) -> tuple[Run, dict]:
+    def open(self, *paths: Path) -> tuple[Run, dict]:
         """Return a function from images to logits, both ``(N, ., H, W)`` float32, and the facts.
 
         Args:
-            path: File that :meth:`write` wrote.
+            paths: Files that :meth:`write` wrote.
         """
 
 
@@ -73,7 +78,7 @@ class ONNX(Format):
     suffix = '.onnx'
     packages = ('onnx', 'onnxscript', 'onnxruntime')
 
-    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, path: Path) -> None:
+    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
         """See :meth:`Format.write`; weights lie within the file."""
         with recording():
             program: Any = torch.onnx.export(
@@ -81,16 +86,18 @@ class ONNX(Format):
                 opset_version=_OPSET, input_names=[IMAGE], output_names=[LOGITS],
             )  # fmt: skip
         program.model.metadata_props.update({k: json.dumps(v) for k, v in facts.items()})
-        program.save(str(path), external_data=False)
-        importlib.import_module('onnx').checker.check_model(str(path), full_check=True)
+        program.save(str(paths[0]), external_data=False)
+        importlib.import_module('onnx').checker.check_model(str(paths[0]), full_check=True)
 
-    def open(self, path: Path) -> tuple[Run, dict]:
+    def open(self, *paths: Path) -> tuple[Run, dict]:
         """See :meth:`Format.open`; on the CPU, with as many threads as torch."""
         runtime = importlib.import_module('onnxruntime')
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors
         options.intra_op_num_threads = torch.get_num_threads()
-        session = runtime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+        session = runtime.InferenceSession(
+            str(paths[0]), options, providers=['CPUExecutionProvider']
+        )
         entries = session.get_modelmeta().custom_metadata_map
         return lambda image: session.run([LOGITS], {IMAGE: image})[0], _parsed(entries)
 
@@ -100,16 +107,16 @@ class TorchExport(Format):
 
     suffix = '.pt2'
 
-    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, path: Path) -> None:
+    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
         """See :meth:`Format.write`."""
         program = record(graph, example)
-        with path.open('wb') as file:
+        with paths[0].open('wb') as file:
             torch.export.save(program, file, extra_files={_KEY: json.dumps(facts)})
 
-    def open(self, path: Path) -> tuple[Run, dict]:
+    def open(self, *paths: Path) -> tuple[Run, dict]:
         """See :meth:`Format.open`."""
         extra = {_KEY: ''}
-        with path.open('rb') as file:
+        with paths[0].open('rb') as file:
             program = torch.export.load(file, extra_files=extra)
         return _run_of(program.module()), _loads(extra[_KEY])
 
@@ -119,21 +126,56 @@ class TorchScript(Format):
 
     suffix = '.ts'
 
-    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, path: Path) -> None:
+    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
         """See :meth:`Format.write`."""
         with recording():
             traced = torch.jit.trace(graph, (example,), check_trace=False)
-        traced.save(str(path), _extra_files={_KEY: json.dumps(facts)})
+        traced.save(str(paths[0]), _extra_files={_KEY: json.dumps(facts)})
 
-    def open(self, path: Path) -> tuple[Run, dict]:
+    def open(self, *paths: Path) -> tuple[Run, dict]:
         """See :meth:`Format.open`."""
         extra = {_KEY: ''}
-        graph = torch.jit.load(str(path), map_location='cpu', _extra_files=extra)
+        graph = torch.jit.load(str(paths[0]), map_location='cpu', _extra_files=extra)
         return _run_of(graph), _loads(extra[_KEY])
 
 
+class OpenVINO(Format):
+    """OpenVINO's .xml, with its weights in the .bin beside it; converted from ONNX."""
+
+    suffix = '.xml'
+    packages = ('onnx', 'onnxscript', 'openvino')
+
+    def files(self, path: Path) -> list[Path]:
+        """See :meth:`Format.files`."""
+        return [path, path.with_suffix('.bin')]
+
+    def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
+        """See :meth:`Format.write`; weights stay in single precision."""
+        openvino = importlib.import_module('openvino')
+        with tempfile.TemporaryDirectory(dir=paths[0].parent, prefix='.openvino-') as name:
+            folder = Path(name)
+            ONNX().write(graph, example, facts, folder / 'net.onnx')
+            model = openvino.convert_model(str(folder / 'net.onnx'))
+            model.set_rt_info(json.dumps(facts), [_KEY])
+            openvino.save_model(model, str(folder / 'net.xml'), compress_to_fp16=False)
+            for path in paths:
+                (folder / ('net.bin' if path is paths[1] else 'net.xml')).replace(path)
+
+    def open(self, *paths: Path) -> tuple[Run, dict]:
+        """See :meth:`Format.open`; on the CPU, with as many threads as torch."""
+        core = importlib.import_module('openvino').Core()
+        model = core.read_model(*(path.read_bytes() for path in paths))
+        facts = _loads(model.get_rt_info([_KEY]).value) if model.has_rt_info([_KEY]) else {}
+        # processors with bfloat16 would use it
+        settings = dict(
+            INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=torch.get_num_threads()
+        )
+        compiled = core.compile_model(model, 'CPU', settings)
+        return lambda image: np.array(compiled({IMAGE: image})[LOGITS]), facts
+
+
 FORMATS: dict[str, Format] = dict(
-    onnx=ONNX(), torch_export=TorchExport(), torchscript=TorchScript()
+    onnx=ONNX(), torch_export=TorchExport(), torchscript=TorchScript(), openvino=OpenVINO()
 )
 
 

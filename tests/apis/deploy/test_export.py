@@ -36,7 +36,7 @@ def model(tiny_config, checkpoint) -> nn.Module:
     return load_model(tiny_config, checkpoint, device='cpu')
 
 
-@pytest.fixture(scope='module', params=['onnx', 'torch_export', 'torchscript'])
+@pytest.fixture(scope='module', params=['onnx', 'torch_export', 'torchscript', 'openvino'])
 def exported(request, tmp_path_factory, model):
     """Each format's file of the tiny model."""
     try:
@@ -45,6 +45,10 @@ def exported(request, tmp_path_factory, model):
         pytest.skip(message_of(error))
     path = tmp_path_factory.mktemp('net') / f'net{formats.FORMATS[request.param].suffix}'
     return export_model(model, path, request.param, source=SOURCE)
+
+
+def _files(path: Path) -> list[Path]:
+    return formats.FORMATS[formats.format_of(path)].files(path)
 
 
 def _picture(path: Path, height: int, width: int) -> Path:
@@ -64,7 +68,7 @@ def _by_hand(model, rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize('size', [(40, 56), (33, 71), (96, 64)])
 def test_a_file_takes_red_green_blue_as_read(model, exported, size) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (*size, 3))
-    run, _ = formats.FORMATS[formats.format_of(exported.path)].open(exported.path)
+    run, _ = formats.FORMATS[formats.format_of(exported.path)].open(*_files(exported.path))
     image = rgb.astype(np.float32).transpose(2, 0, 1)[None]
     expected = _by_hand(model, rgb)
     found = run(np.concatenate([image, image[:, :, ::-1].copy()]))
@@ -89,7 +93,7 @@ def test_a_file_carries_what_predicting_needs(exported) -> None:
     assert net.dataset_meta == dict(
         classes=list(CLASSES), palette=[[9, 8, 7], [1, 2, 3], [4, 5, 6]]
     )
-    _, facts = formats.FORMATS[formats.format_of(exported.path)].open(exported.path)
+    _, facts = formats.FORMATS[formats.format_of(exported.path)].open(*_files(exported.path))
     assert facts['mean'] == facts['std'] == [127.5] * 3
     assert facts['size'] == [32, 32] and facts['checkpoint'] == 'tiny.pth'
     assert [step['type'] for step in facts['pipeline']] == ['LoadImageFromFile', 'PackSegInputs']
@@ -110,8 +114,8 @@ def test_the_shapes_compared_are_none_that_was_recorded(exported) -> None:
 class _Wrong(formats.TorchExport):
     """Writes a file that answers with one logit changed."""
 
-    def open(self, path):
-        run, facts = super().open(path)
+    def open(self, *paths):
+        run, facts = super().open(*paths)
 
         def other(image):
             logits = run(image).copy()
@@ -252,7 +256,7 @@ def test_windows_are_taken_as_by_the_network(tiny_config, checkpoint, exported, 
     slide = dict(mode='slide', crop_size=[24, 24], stride=[16, 16])
     options = {f'model.test_cfg.{key}': value for key, value in slide.items()}
     net = load_model(tiny_config, checkpoint, device='cpu', cfg_options=options)
-    run, _ = formats.FORMATS[formats.format_of(exported.path)].open(exported.path)
+    run, _ = formats.FORMATS[formats.format_of(exported.path)].open(*_files(exported.path))
     facts = facts_of(net, SOURCE)
     assert facts['test_cfg'] == slide
     path = _picture(tmp_path / 'a.png', 50, 61)
