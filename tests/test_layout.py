@@ -77,7 +77,8 @@ ELSEWHERE = {
         'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
     ),
     'apis/userdata/test_formats.py': (
-        'apis.userdata.find.channel_files apis.userdata.find.cityscapes apis.userdata.joining '
+        'apis.userdata.depth apis.userdata.find.channel_files apis.userdata.find.cityscapes '
+        'apis.userdata.joining '
         'apis.userdata.outlines.object_masks apis.userdata.pages'
     ),
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',

@@ -12,6 +12,7 @@ from ...core.files import PathLike, path_below, write_bytes
 from ...core.labels import evenly
 from ...core.words import check_choice, command
 from ...datasets.splits import write_lists
+from .depth import note_depth
 from .file import PARTS
 from .find.classes import MaskContent, classes_of, find_classes, read_content
 from .find.folders import MADE, look_below
@@ -105,6 +106,8 @@ def init_data_file(
         found = _find_classes(layout, own, classes, pages=pages)
     if layout.channels:
         join_channels(layout, joined)
+    else:
+        note_depth(layout, _some_images(layout))
     _write(layout, found, out, own[0])
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
     notes = [*layout.notes, *found.notes, *_warnings(out)]
@@ -204,6 +207,13 @@ def _mask_paths(layout: Layout) -> dict[str, tuple[str, str]]:
             place = f'{folder}/{stem}'  # a stem may end in / for the only file of a folder
             paths[str(_file_of(place, layout.mask_suffix))] = (name, stem)
     return paths
+
+
+def _some_images(layout: Layout) -> list[str]:
+    part = layout.parts['train']
+    folder = layout.root / part.images
+    return [str(_file_of(f'{folder}/{stem}', layout.image_suffix))
+            for stem in evenly(part.stems, _COMPARED)]  # fmt: skip
 
 
 def _file_of(stem: str, suffixes: Sequence[str]) -> Path:

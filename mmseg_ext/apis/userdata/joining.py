@@ -8,12 +8,11 @@ import numpy as np
 
 from ...core.files import write_bytes
 from ...core.reading import read_image
+from .depth import white_of
 from .find.channel_files import JOINED
 from .find.folders import MADE
 from .find.pairs import Layout
 from .scan import in_threads
-
-_BITS = (10, 12, 14, 16)  # of cameras and scanners that store 16
 
 
 def join_channels(layout: Layout, folder: Path) -> None:
@@ -46,8 +45,7 @@ def join_channels(layout: Layout, folder: Path) -> None:
         raise
     layout.image_channels = len(jobs[0][1])
     if max(deep for deep, _ in largest):
-        most = max(value for _, value in largest)
-        layout.image_max_value = next(2**bits - 1 for bits in _BITS if most < 2**bits)
+        layout.image_max_value = white_of(max(value for _, value in largest))
 
 
 def _join(root: Path, paths: list[str], out: Path) -> tuple[bool, int]:

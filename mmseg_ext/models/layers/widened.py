@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...core.inflation import inflate_conv, needs_inflation
+from ...core.inflation import inflate_conv, needs_inflation, spread
 
 
 class _Inflating:
@@ -47,3 +47,11 @@ def widen(network: nn.Module, channels: int, *, rgb_index: Sequence[int] = (0, 1
     conv.weight = nn.Parameter(weight)
     conv.in_channels = channels
     conv._register_load_state_dict_pre_hook(_Inflating(weight.shape, rgb_index))
+
+
+def widen_detector(detector: Any, channels: int, rgb_index: Sequence[int]) -> None:
+    """Widen the first convolution of a detector of torchvision, and its own mean and std."""
+    widen(detector.backbone, channels, rgb_index=rgb_index)
+    steps = detector.transform
+    steps.image_mean = spread(steps.image_mean, channels, rgb_index=rgb_index)
+    steps.image_std = spread(steps.image_std, channels, rgb_index=rgb_index)

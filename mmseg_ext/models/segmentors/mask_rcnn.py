@@ -21,11 +21,10 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ...core.inflation import spread
 from ...core.labels import IGNORE
 from ...core.words import check_choice
 from ...env import import_torchvision
-from ..layers.widened import widen
+from ..layers.widened import widen_detector
 
 # COCO's categories, as torchvision names them, in the order of PASCAL VOC's classes 1 to 20.
 COCO_NAMES_OF_VOC = (
@@ -272,14 +271,6 @@ def _build_detector(arch: str, settings: Mapping[str, Any]) -> Any:
     check_choice('arch', arch, known)
     build = getattr(detection, arch)
     return build(**{'weights': None, 'weights_backbone': None, **settings})
-
-
-def widen_detector(detector: Any, channels: int, rgb_index: Sequence[int]) -> None:
-    """Widen the first convolution of a detector of torchvision, and its own mean and std."""
-    widen(detector.backbone, channels, rgb_index=rgb_index)
-    steps = detector.transform
-    steps.image_mean = spread(steps.image_mean, channels, rgb_index=rgb_index)
-    steps.image_std = spread(steps.image_std, channels, rgb_index=rgb_index)
 
 
 def _label_map(given: Any, num_classes: int, background_index: int) -> Tensor:

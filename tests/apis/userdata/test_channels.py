@@ -2,7 +2,6 @@
 
 import copy
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from mmseg_ext.apis.config.check import check_config
 from mmseg_ext.apis.config.semi import take_apart
 from mmseg_ext.apis.userdata.apply import apply_dataset
 from mmseg_ext.core.inflation import inflate_conv
-from mmseg_ext.models.segmentors.mask_rcnn import widen_detector
 
 PATHS = {p.stem: p for p in (ROOT / 'configs').rglob('*.py')}
 PAPERS = sorted(p.name for p in (ROOT / 'configs').iterdir() if p.name[0].isalpha())
@@ -116,17 +114,6 @@ def _without_weights(model):
     model = copy.deepcopy(model)
     model.backbone.pop('init_cfg', None)
     return model
-
-
-def test_torchvision_s_detectors_normalise_all_channels():
-    class Detector:
-        backbone = nn.Sequential(nn.Conv2d(3, 8, 3))
-        transform = SimpleNamespace(image_mean=[0.4, 0.5, 0.6], image_std=[0.1, 0.2, 0.3])
-
-    widen_detector(Detector, 4, (2, 1, 0))
-    assert Detector.transform.image_mean == pytest.approx([0.6, 0.5, 0.4, 0.5])
-    assert Detector.transform.image_std == pytest.approx([0.3, 0.2, 0.1, 0.2])
-    assert _first(Detector.backbone).in_channels == 4
 
 
 def test_a_row_of_every_paper_is_trained():

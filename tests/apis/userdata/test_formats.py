@@ -18,6 +18,7 @@ from mmseg_ext.apis.userdata.find.cityscapes import LABELS
 from mmseg_ext.apis.userdata.init import init_data_file
 from mmseg_ext.apis.userdata.pairing import pair_files
 from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.apis.userdata.scan import read_as_trained
 from mmseg_ext.core.reading import read_image
 from mmseg_ext.datasets.folder import FolderDataset
 from mmseg_ext.datasets.loading import LoadLabels
@@ -315,3 +316,54 @@ def test_names_in_classes_json(content, tmp_path):
     data, _ = init(root)
     assert data.classes == tuple(NAMES)
     assert_scenes(data)
+
+
+# ------------------------------------------------------------------- channels and depth
+
+
+@pytest.mark.parametrize(
+    'channels, largest, expected',
+    [
+        (5, 255, (5, None)),
+        (4, 4000, (4, 4095)),
+        (3, 900, (None, 1023)),
+        (1, 16000, (None, 16383)),
+        (2, 60000, (2, 65535)),
+        (3, 255, (None, None)),
+    ],
+)
+def test_channels_and_white_of_images_are_written_to_the_file(
+    channels, largest, expected, tmp_path
+):
+    root = tmp_path / 'deep'
+    for kind in ('images', 'masks'):
+        (root / kind).mkdir(parents=True)
+    for index in range(NUMBER):
+        Image.fromarray(scene(index)).save(root / f'masks/img{index}.png')
+        kind = np.uint8 if largest < 256 else np.uint16
+        pixels = np.random.default_rng(index).integers(0, largest, (24, 32, channels), kind)
+        pixels[0, 0] = largest
+        tifffile.imwrite(
+            root / f'images/img{index}.tif', pixels[..., 0] if channels == 1 else pixels,
+            photometric='rgb' if channels == 3 else 'minisblack',
+            planarconfig=None if channels == 1 else 'contig',
+        )  # fmt: skip
+    data, notes = init(root)
+    assert (data.image_channels, data.image_max_value) == expected
+    assert sum('image_channels' in note for note in notes) == (expected[0] is not None)
+    assert sum('image_max_value' in note for note in notes) == (expected[1] is not None)
+    image = read_as_trained(data, pair_files(data, 'train').pairs[0].image).pixels
+    assert image.shape[2] == (expected[0] or 3)
+    white = expected[1] or 255
+    assert image.max() == pytest.approx(largest * 255 / white, rel=1e-5)
+
+
+def test_an_alpha_channel_is_no_channel_of_the_image(tmp_path):
+    root = tmp_path / 'alpha'
+    for kind in ('images', 'masks'):
+        (root / kind).mkdir(parents=True)
+    for index in range(NUMBER):
+        Image.fromarray(scene(index)).save(root / f'masks/img{index}.png')
+        pixels = np.random.default_rng(index).integers(0, 256, (24, 32, 4), np.uint8)
+        Image.fromarray(pixels).save(root / f'images/img{index}.png')
+    assert init(root)[0].image_channels is None

@@ -1,6 +1,7 @@
 """The first convolution widened: shape, weights, names, and weights of colors that are loaded."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from mmseg_ext.core.inflation import inflate_conv
 from mmseg_ext.models.backbones.any_channels import any_channels
-from mmseg_ext.models.layers.widened import widen
+from mmseg_ext.models.layers.widened import widen, widen_detector
 
 
 def _net():
@@ -62,3 +63,14 @@ def test_any_backbone_is_built_for_any_channels():
     }
     assert differ == {'conv1.conv.weight'}
     assert net(torch.randn(2, 4, 64, 64))[0].shape == plain(torch.randn(2, 3, 64, 64))[0].shape
+
+
+def test_torchvision_s_detectors_normalise_all_channels():
+    class Detector:
+        backbone = nn.Sequential(nn.Conv2d(3, 8, 3))
+        transform = SimpleNamespace(image_mean=[0.4, 0.5, 0.6], image_std=[0.1, 0.2, 0.3])
+
+    widen_detector(Detector, 4, (2, 1, 0))
+    assert Detector.transform.image_mean == pytest.approx([0.6, 0.5, 0.4, 0.5])
+    assert Detector.transform.image_std == pytest.approx([0.3, 0.2, 0.1, 0.2])
+    assert Detector.backbone[0].in_channels == 4
