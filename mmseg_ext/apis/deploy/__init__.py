@@ -11,4 +11,5 @@ __getattr__, __dir__, __all__ = door(
     exported='is_exported load_exported',
     export='export_model',
     formats='FORMATS',
+    quantize='quantize_model',
 )

@@ -64,18 +64,19 @@ def is_exported(path: Any) -> bool:
     return Path(path).suffix.lower() in {kind.suffix for kind in FORMATS.values()}
 
 
-def load_exported(path: PathLike) -> ExportedNetwork:
+def load_exported(path: PathLike, kind: Optional[str] = None) -> ExportedNetwork:
     """Open an exported file as a model that ``predict`` takes.
 
     Args:
         path: File that :func:`~.export.export_model` wrote.
+        kind: Its format; by default, the one that its ending tells.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If a package that runs it is missing.
         ValueError: If it cannot be read, or another program wrote it.
     """
-    path, kind = Path(path), format_of(path)
+    path, kind = Path(path), kind or format_of(path)
     files = FORMATS[kind].files(path)
     for file in files:
         if not file.is_file():

@@ -209,7 +209,7 @@ def check_packages(name: str) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence what exporters tell of their own steps."""
-    loggers = [logging.getLogger(n) for n in ('torch.onnx', 'torch.export', 'onnxscript')]
+    loggers = [logging.getLogger(n) for n in ('', 'torch.onnx', 'torch.export', 'onnxscript')]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

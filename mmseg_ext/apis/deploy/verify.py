@@ -122,8 +122,8 @@ def compare(graph: LogitsGraph, run: Run, shapes: Sequence[Shape], *, repeats: i
         shapes=tuple(shapes),
         difference=max(differences, key=lambda d: (np.isnan(d), d)),
         agreement=same / pixels,
-        eager_ms=_time(_eager(graph), one.numpy(), repeats),
-        file_ms=_time(run, one.numpy(), repeats),
+        eager_ms=run_time(_eager(graph), one.numpy(), repeats),
+        file_ms=run_time(run, one.numpy(), repeats),
     )
 
 
@@ -140,7 +140,7 @@ def _eager(graph: LogitsGraph) -> Run:
     return run
 
 
-def _time(run: Run, image: np.ndarray, repeats: int) -> float:
+def run_time(run: Run, image: np.ndarray, repeats: int = 5) -> float:
     """Return the median time of a call in milliseconds, after one that warms up."""
     times = []
     for _ in range(repeats + 1):
