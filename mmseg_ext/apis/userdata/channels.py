@@ -66,10 +66,28 @@ def _widen(cfg: Config, channels: int, file: DataFile) -> str:
         backbone = cfg.model.backbone
         kind = backbone.pop('type')
         backbone.update(type='AnyChannels', backbone=kind, **wide)
+        _widen_heads(cfg.model, channels)
     else:
         cfg.model.update(**wide)
     shown = f', of which {list(places)} are the three of the weights' if channels > 2 else ''
     return f'the first convolution is widened to {channels} channels{shown}'
+
+
+def _widen_heads(model: Any, channels: int) -> None:
+    """Tell heads that take the image itself, such as FCN's, how many channels it has."""
+    maps = list(model.backbone.get('out') or ())
+    heads = [model.get('decode_head'), *_listed(model.get('auxiliary_head'))]
+    for head in heads if 'image' in maps else ():
+        if head and isinstance(head.get('in_channels'), (list, tuple)):
+            taken = head.get('in_index') or range(len(head.in_channels))
+            head.in_channels = [
+                channels if place == maps.index('image') else own
+                for own, place in zip(head.in_channels, taken)
+            ]
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _places(file: DataFile, *, of_rgb: bool) -> tuple[int, ...]:

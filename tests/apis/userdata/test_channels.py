@@ -130,6 +130,14 @@ def test_other_channels_and_bits_train(channels, bits, folders):
     _train(PATHS['mfp_attn_eca'], folders(channels, bits), channels)
 
 
+def test_heads_that_take_the_image_itself_know_its_channels(folders):
+    cfg = copy.deepcopy(_load(PATHS['fcn8s_vgg16bn_camvid180']))
+    assert list(cfg.model.decode_head.in_channels)[0] == 3
+    apply_dataset(cfg, folders(5, 8))
+    assert list(cfg.model.decode_head.in_channels) == [5, 256, 512, 512]
+    _train(PATHS['fcn8s_vgg16bn_camvid180'], folders(5, 8), 5)
+
+
 def _train(path, file, channels):
     cfg = copy.deepcopy(_load(path))
     apply_dataset(cfg, file)
