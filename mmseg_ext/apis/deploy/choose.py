@@ -7,6 +7,7 @@ from ...core.files import PathLike
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.load import load_model
+from ..run.testing import chosen_checkpoint
 
 
 def load_trained(
@@ -34,15 +35,9 @@ def load_trained(
         if cfg is None:
             raise ValueError(f'{model} holds no config: name the config and its checkpoint')
         config, dataset = cfg.filename, None  # the data are part of that config
-        checkpoint = checkpoint or _chosen(RunFolder.of(cfg, model))
+        checkpoint = checkpoint or chosen_checkpoint(RunFolder.of(cfg, model), cfg)
     elif checkpoint is None:
-        checkpoint = _chosen(RunFolder.of(load_config(model, dataset=dataset)))
+        cfg = load_config(model, dataset=dataset)
+        checkpoint = chosen_checkpoint(RunFolder.of(cfg), cfg)
     network = load_model(config, checkpoint, device='cpu', dataset=dataset)
     return network, dict(config=str(config), checkpoint=str(checkpoint))
-
-
-def _chosen(folder: RunFolder) -> Path:
-    tested = folder.tested_with()
-    if tested and (folder.weights / tested).is_file():
-        return folder.weights / tested
-    return folder.best_or_last()

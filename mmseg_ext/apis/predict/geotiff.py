@@ -13,7 +13,6 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ...core.files import PathLike
 from ...core.tiff import read_tags
 
 _SIDE = 512  # of a tile
@@ -25,8 +24,10 @@ _BIG = 1 << 31  # bytes; beyond, offsets of TIFF files have 64 bits
 Tag = tuple[int, Any, int, Any, bool]  # code, type, count, value, written once
 
 
-def geo_tags(path: PathLike) -> list[Tag]:
-    """Return the tags of a file that say where it lies; none if it is no GeoTIFF."""
+def tags_of(path: Path) -> list[Tag]:
+    """Return the tags of an image that say where it lies; none if its file is no GeoTIFF."""
+    if path.suffix.lower() not in ('.tif', '.tiff') or not path.is_file():
+        return []
     return [(*tag, True) for tag in read_tags(path, _TAGS)]
 
 
@@ -62,7 +63,7 @@ def write_tiff(
         size: H and W.
         dtype: ``uint8`` or ``uint16``.
         palette: RGB color of each class.
-        tags: From :func:`geo_tags`.
+        tags: From :func:`tags_of`.
     """
     import tifffile  # a slow import, needed for TIFF files only
 

@@ -1,12 +1,12 @@
 """Predictions without output files: a model that is called with image files."""
 
-from pathlib import Path
 from typing import Any, Optional, Union, overload
 
 from torch import nn
 
 from ...core.files import PathLike
-from ..run.load import load_model, load_tested
+from ..run.load import load_model
+from .given import config_file, find_model
 from .predictor import Failure, Prediction, predict
 
 Result = Union[Prediction, Failure]
@@ -23,9 +23,9 @@ class Predictor:
             print(result.path)
 
     Args:
-        model: The work folder of a tested run, a config (with ``checkpoint``), or a model from
+        model: The work folder of a run, a config or its name, or a model from
             :func:`~..run.load.load_model`.
-        checkpoint: Checkpoint file for the config.
+        checkpoint: Checkpoint file for the config; by default the best in its work folder.
         device: ``'auto'`` takes CUDA if there is one.
 
     Attributes:
@@ -34,7 +34,7 @@ class Predictor:
 
     Raises:
         FileNotFoundError: If one of the files is not there.
-        ValueError: If the checkpoint belongs to another model, or a config has no checkpoint.
+        ValueError: If the checkpoint belongs to another model, or a folder is that of no run.
     """
 
     def __init__(
@@ -47,11 +47,9 @@ class Predictor:
         if isinstance(model, nn.Module):
             self.model: Any = model
         elif checkpoint is not None:
-            self.model = load_model(model, checkpoint, device=device)
-        elif Path(model).is_dir():
-            self.model = load_tested(model)[0]
+            self.model = load_model(config_file(str(model)), checkpoint, device=device)
         else:
-            raise ValueError(f'{model} is no work folder: give a config and its checkpoint')
+            self.model = find_model([str(model)]).load(device=device)
         self.classes = list(self.model.dataset_meta['classes'])
 
     @overload

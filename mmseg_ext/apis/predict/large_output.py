@@ -20,7 +20,8 @@ from ...core.labels import background_of
 from ...core.tiff import is_tiff
 from ..draw.pixels import overlay
 from ..draw.png_rows import PngRows
-from .geotiff import geo_tags, write_tiff
+from .areas import area_of, count_pixels
+from .geotiff import tags_of, write_tiff
 from .large import ImageStrip, LargeImage
 from .windows import label_type
 
@@ -87,20 +88,28 @@ def write_large(
         mask=f'masks/{name}.{suffix}',
         overlay=f'overlays/{name}.png',
     )
-    dtype = label_type(len(meta['classes']))
+    dtype, tags = label_type(len(meta['classes'])), tags_of(large.path)
+    pixels = np.zeros(len(meta['classes']), np.int64)
     with ExitStack() as stack:
         painter = Shrunk(stack, out / entry['overlay'], large.size)
         values = stack.enter_context(_Uncertainty(out, name, large.size))
         strips = _painted(large.strips(step), painter, meta)
-        labels = (strip.result.label for strip in values.taken_from(strips))
+        labels = _counted((strip.result.label for strip in values.taken_from(strips)), pixels)
         mask = stack.enter_context(replacing(out / entry['mask']))
         if suffix == 'tif':
-            write_tiff(mask, labels, large.size, dtype, palette=palette, tags=geo_tags(large.path))
+            write_tiff(mask, labels, large.size, dtype, palette=palette, tags=tags)
         else:
             _write_png(mask, labels, large.size, dtype, palette)
     if painter.step > 1:
         entry['overlay_step'] = painter.step
-    return dict(entry, **values.entry)
+    return dict(entry, **values.entry, **area_of(pixels, tags))
+
+
+def _counted(labels: Iterator[np.ndarray], pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Pass labels on, and add the number of pixels of each class to ``pixels``."""
+    for label in labels:
+        pixels += count_pixels(label, len(pixels))
+        yield label
 
 
 def _painted(strips: Iterator[ImageStrip], painter: Shrunk, meta: dict) -> Iterator[ImageStrip]:

@@ -1,4 +1,4 @@
-"""Output files of predictions: masks, overlays, probabilities, and the listing of images."""
+"""Output files of predictions: masks, overlays, probabilities, the listing of images, areas."""
 
 import errno
 import io
@@ -10,10 +10,12 @@ from typing import Any, Optional, Union
 import numpy as np
 from PIL import Image
 
-from ...core.files import PathLike, output_names, write_bytes, write_json
+from ...core.files import PathLike, output_names, replacing, write_bytes, write_json
 from ...core.labels import background_of
 from ..draw.pixels import encode, overlay
 from ..run.outcome.listing import LISTING
+from .areas import AREAS, area_of, count_pixels, write_areas
+from .geotiff import tags_of, write_tiff
 from .large import LargeImage
 from .large_output import write_large
 from .predictor import Failure, Prediction, failed, predict_each
@@ -36,7 +38,7 @@ def write_prediction(
     """Write index mask, overlay and, if given, probabilities and uncertainty.
 
     The picture of the uncertainty is black at 0 and white at its maximum in this image, which the
-    listing records. The file beside it has the values.
+    listing records. The file beside it has the values. The mask of a GeoTIFF is a GeoTIFF.
 
     Args:
         prediction: What to write.
@@ -45,18 +47,25 @@ def write_prediction(
         meta: ``classes`` and ``palette``.
 
     Returns:
-        The paths below ``out`` by kind, and ``image``, the absolute path of the image.
+        The paths below ``out`` by kind; ``image``, the absolute path of the image; and the areas,
+        see :func:`.areas.area_of`.
     """
     out, classes, palette = Path(out), meta['classes'], meta['palette']
-    entry = dict(
+    label, tags = prediction.label, tags_of(prediction.path)
+    entry: dict[str, Any] = dict(
         image=str(prediction.path.absolute()),
-        mask=f'masks/{name}.png',
+        mask=f'masks/{name}.{"tif" if tags else "png"}',
         overlay=f'overlays/{name}.png',
     )
-    write_bytes(out / entry['mask'], _encode_mask(prediction.label, palette))
+    if tags:
+        with replacing(out / entry['mask']) as file:
+            write_tiff(file, [label], label.shape, label.dtype, palette=palette, tags=tags)
+    else:
+        write_bytes(out / entry['mask'], _encode_mask(label, palette))
     clear = background_of(classes)
-    painted = overlay(prediction.picture, prediction.label, palette, clear=clear)
+    painted = overlay(prediction.picture, label, palette, clear=clear)
     write_bytes(out / entry['overlay'], encode(painted))
+    entry.update(area_of(count_pixels(label, len(classes)), tags))
     if prediction.prob is not None:
         entry['prob'] = f'prob/{name}.npz'
         buffer = io.BytesIO()
@@ -165,7 +174,10 @@ def _written_in_strips(
 
 
 class _Listing:
-    """``predictions.json``, written at the start, every few seconds, and at the end of a run."""
+    """``predictions.json``, written at the start, every few seconds, and at the end of a run.
+
+    ``areas.csv`` is written at the end.
+    """
 
     def __init__(self, out: Path, about: dict) -> None:
         self.path, self.about = out / LISTING, about
@@ -179,6 +191,7 @@ class _Listing:
 
     def __exit__(self, *_: Any) -> None:
         self._write()
+        write_areas(self.path.with_name(AREAS), self.entries, self.about['classes'])
 
     def add(self, result: Union[dict, Failure]) -> None:
         """Add the files of an image, or the reason of its failure."""

@@ -96,6 +96,18 @@ def _reported(folder: RunFolder, cfg: Config) -> Path:
     return folder.last_checkpoint() if semi else folder.best_or_last()
 
 
+def chosen_checkpoint(folder: RunFolder, cfg: Config) -> Path:
+    """Return the checkpoint of a run that was tested, or else the one that a test would take.
+
+    Raises:
+        FileNotFoundError: If the run has none.
+    """
+    tested = folder.tested_with()
+    if tested and (folder.weights / tested).is_file():
+        return folder.weights / tested
+    return _reported(folder, cfg)
+
+
 def _check_tested(runner: Runner, cfg: Config) -> None:
     """Refuse a checkpoint of another model or other classes; select the network to test."""
     checkpoint = cfg.load_from

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import mmseg_ext
 from mmseg_ext import apis
 from mmseg_ext.apis.predict.predictor import Failure, predict
 
@@ -25,9 +26,12 @@ def test_it_predicts_what_the_tool_predicts(tiny_config, tiny_data, checkpoint, 
     assert isinstance(again[1], Failure) and 'gone.png' in again[1].reason
 
 
-def test_what_it_cannot_do_is_said(tiny_config, checkpoint, tmp_path):
-    with pytest.raises(ValueError, match='tiny.py is no work folder: give a config and its'):
+def test_what_it_cannot_do_is_said(tiny_config, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match='no checkpoint .* give a checkpoint after .*tiny'):
         apis.Predictor(tiny_config)
+    with pytest.raises(AttributeError, match='no attribute'):
+        mmseg_ext.Predicter  # noqa: B018
     broken = tmp_path / 'broken.png'
     broken.write_bytes(b'no picture')
     with pytest.raises(ValueError, match='broken.png'):
@@ -38,5 +42,5 @@ def test_a_tested_run_is_a_model(tiny_config, tiny_data, tmp_path):
     cfg = apis.load_config(tiny_config, work_dir=tmp_path / 'run', options=dict(max_iters=2))
     apis.train(cfg)
     apis.test(apis.load_config(tiny_config, work_dir=tmp_path / 'run'))
-    label = apis.Predictor(tmp_path / 'run')(tiny_data / 'img' / '0.png').label
+    label = mmseg_ext.Predictor(tmp_path / 'run')(tiny_data / 'img' / '0.png').label
     assert label.shape == (40, 40)

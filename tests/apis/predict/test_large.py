@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmseg_ext.apis.predict import large as module
 from mmseg_ext.apis.predict import memory as estimate
-from mmseg_ext.apis.predict.geotiff import geo_tags, square_metres
+from mmseg_ext.apis.predict.geotiff import square_metres, tags_of
 from mmseg_ext.apis.predict.large import Preparation, tell_windows
 from mmseg_ext.apis.predict.memory import Memory
 from mmseg_ext.apis.predict.output import predict_to_folder
@@ -120,7 +120,7 @@ def test_masks_of_geotiffs_keep_their_place(model, tmp_path) -> None:
         tags = file.pages.first.tags
         assert [tags[code].value for code, *_ in GEO[:3]] == [value for *_, value, _ in GEO[:3]]
         assert 42113 not in tags  # 0 is a class of the mask
-    assert square_metres(geo_tags(path)) == 0.25
+    assert square_metres(tags_of(path)) == 0.25
     turned = [(34264, 'd', 16, (0.3, 0.4, 0, 0, 0.4, -0.3, *[0] * 10), True), GEO[2]]
     assert square_metres(turned) == pytest.approx(0.25)
     assert square_metres(GEO[:2]) is None and square_metres([]) is None
@@ -169,7 +169,7 @@ def test_an_image_that_fails_halfway_leaves_nothing(model, tmp_path, monkeypatch
     assert str(path) in failure.reason and 'cannot be decoded' in failure.reason
     assert _entry(out)['image'] == str(good)
     assert sorted(p.name for p in out.rglob('*') if p.is_file()) == [
-        'b.png', 'b.tif', 'predictions.json',
+        'areas.csv', 'b.png', 'b.tif', 'predictions.json',
     ]  # fmt: skip
 
 
@@ -232,3 +232,29 @@ def test_the_size_at_which_windows_start_is_told(model, tmp_path, monkeypatch) -
         image = torch.empty((3, int(length), int(length)), dtype=torch.uint8, device='meta')
         plan = memory.plan(image, dict(ori_shape=image.shape[1:]), held=0)
         assert (plan is None) is whole, length
+
+
+def test_a_small_geotiff_keeps_its_place_and_areas_are_counted(model, tmp_path) -> None:
+    path, plain, out = tmp_path / 'a.tif', tmp_path / 'b.tif', tmp_path / 'out'
+    tifffile.imwrite(path, _bgr(40, 60)[..., ::-1], photometric='rgb', extratags=GEO)
+    tifffile.imwrite(plain, _bgr(40, 60)[..., ::-1], photometric='rgb')
+    assert predict_to_folder(model, [path, plain], out) == []
+    (expected,) = predict(model, [path])
+    mask = Image.open(out / 'masks/a.tif')
+    np.testing.assert_array_equal(np.asarray(mask), expected.label)
+    assert tags_of(out / 'masks/a.tif') == tags_of(path) and len(tags_of(path)) == 3
+    assert (out / 'masks/b.png').is_file()
+    lines = (out / 'areas.csv').read_text().splitlines()[1:]
+    counts = [int((expected.label == index).sum()) for index in range(3)]
+    assert [int(line.split(',')[2]) for line in lines] == counts * 2
+    areas = [line.split(',')[4] for line in lines]
+    assert areas == [f'{count / 4:.10g}' for count in counts] + [''] * 3
+
+
+@pytest.mark.usefixtures('little_memory')
+def test_areas_of_strips_are_those_of_the_mask(model, tmp_path) -> None:
+    path, out = tmp_path / 'a.png', tmp_path / 'out'
+    cv2.imwrite(str(path), _bgr())
+    assert predict_to_folder(model, [path], out) == []
+    mask = np.asarray(Image.open(out / 'masks/a.png'))
+    assert _entry(out)['pixels'] == [int((mask == index).sum()) for index in range(3)]

@@ -161,7 +161,7 @@ def test_bad_images_are_named_and_the_others_go_on(model, tmp_path) -> None:
     listing = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
     assert [entry['mask'] for entry in listing['images']] == ['masks/good.png']
     written = sorted(path.name for path in (tmp_path / 'out').rglob('*') if path.is_file())
-    assert written == ['good.png', 'good.png', 'predictions.json']
+    assert written == ['areas.csv', 'good.png', 'good.png', 'predictions.json']
 
 
 def test_out_of_memory_names_the_image(model, tmp_path, monkeypatch) -> None:
