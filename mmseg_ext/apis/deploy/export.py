@@ -80,9 +80,12 @@ def _write(
     except OSError:
         raise
     except Exception as error:  # exporters raise many types
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # the outer ones tell the exporter's steps
+            cause = cause.__cause__
         raise ValueError(
             f'{type(graph.network).__name__} cannot be exported to {kind}: '
-            f'{type(error).__name__}: {first_line(error)}'
+            f'{type(cause).__name__}: {first_line(cause)}'
         ) from error
 
 

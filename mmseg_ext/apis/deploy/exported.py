@@ -35,6 +35,7 @@ class ExportedNetwork(LetterboxEncoderDecoder):
         BaseSegmentor.__init__(self, SegDataPreProcessor(bgr_to_rgb=color))
         self.run, self.softmax_first = run, facts['softmax_first']
         self.test_cfg = ConfigDict(facts['test_cfg'])
+        self.bytes_per_pixel = facts['bytes_per_pixel']
         self.out_channels = facts['channels']
         self.align_corners = facts['align_corners']
         self.decode_head = SimpleNamespace(threshold=facts['threshold'])

@@ -6,13 +6,14 @@ import torch
 
 from ...models.segmentors import LetterboxEncoderDecoder
 from ...version import __version__
+from ..predict.memory import bytes_per_pixel
 from ..run.outcome.facts import git
 from .graph import statistics_of
 
 VERSION = 1  # of these entries; a reader refuses later ones
 _NEEDED = (
     'classes', 'palette', 'mean', 'std', 'size', 'pipeline', 'test_cfg', 'channels',
-    'align_corners', 'threshold', 'softmax_first',
+    'align_corners', 'threshold', 'softmax_first', 'bytes_per_pixel',
 )  # fmt: skip
 
 
@@ -27,6 +28,7 @@ def facts_of(model: Any, source: dict) -> dict:
         Values that JSON can hold. ``classes`` and ``palette`` (RGB); ``mean`` and ``std``, which
         the graph applies; ``size``, H and W in pixels of the training's crops, or ``None``;
         ``pipeline``, how a file becomes the graph's image; ``test_cfg``, whole images or windows;
+        ``bytes_per_pixel`` of the network, by which an image is predicted whole or in windows;
         ``channels`` of the logits, of which one alone is a foreground above ``threshold``;
         ``commit`` of this package.
     """
@@ -46,6 +48,7 @@ def facts_of(model: Any, source: dict) -> dict:
         channels=int(model.out_channels),
         align_corners=bool(model.align_corners),
         threshold=getattr(head, 'threshold', None),
+        bytes_per_pixel=bytes_per_pixel(model, torch.zeros(len(mean), 1, 1, dtype=torch.uint8)),
         softmax_first=isinstance(model, LetterboxEncoderDecoder),
         commit=git('rev-parse', 'HEAD'),
         dirty=bool(git('status', '--porcelain')),

@@ -251,10 +251,13 @@ class Memory:
         key = (len(inputs), *size)
         if key not in self._known:
             model = parts_of(self.model)[0]
+            known = getattr(model, 'bytes_per_pixel', None)  # of an exported network, see deploy
+            if known is not None:
+                return known * math.prod(size)
             try:
                 self._known[key] = float(_imagined_peak(model, inputs, size))
             except Exception:  # a step needs values: measure a small image instead
-                self._known[key] = _measured(model, inputs) * math.prod(size)
+                self._known[key] = bytes_per_pixel(model, inputs) * math.prod(size)
         return self._known[key]
 
 
@@ -284,8 +287,14 @@ def _imagined_peak(model: Any, inputs: Tensor, size: Sequence[int]) -> int:
         return _peak(copied, image)
 
 
-def _measured(model: Any, inputs: Tensor, side: int = 256) -> float:
-    """Measure the bytes per pixel on a small image."""
+def bytes_per_pixel(model: Any, inputs: Tensor, side: int = 256) -> float:
+    """Measure the bytes of tensors per pixel on a small image.
+
+    Args:
+        model: A segmentor in evaluation mode.
+        inputs: An image ``(C, H, W)`` as the pipeline packs it, for its channels and its type.
+        side: H and W of the image that is measured.
+    """
     with torch.random.fork_rng(devices=[]):  # dropout in testing draws random numbers
         image = torch.zeros((len(inputs), side, side), dtype=inputs.dtype)
         return _peak(model, image) / side**2

@@ -16,6 +16,7 @@ from mmseg_ext.apis.deploy.export import export_model
 from mmseg_ext.apis.deploy.exported import ExportedNetwork, is_exported, load_exported
 from mmseg_ext.apis.deploy.facts import check_facts, facts_of
 from mmseg_ext.apis.deploy.graph import LogitsGraph, check_exportable
+from mmseg_ext.apis.predict.memory import Memory
 from mmseg_ext.apis.predict.predictor import Prediction, predict
 from mmseg_ext.apis.run.load import load_model
 from mmseg_ext.core.words import message_of
@@ -266,3 +267,12 @@ def test_windows_are_taken_as_by_the_network(tiny_config, checkpoint, exported, 
     np.testing.assert_allclose(one.prob, other.prob, atol=1e-3)
     (whole,) = predict(load_exported(exported.path), [path], keep_prob=True)
     assert np.abs(whole.prob.astype(float) - one.prob).max() > 1e-3
+
+
+def test_memory_of_a_file_is_that_of_its_network(model, exported) -> None:
+    """An image is predicted in windows from the same size on; both are estimates of one network."""
+    image = torch.empty((3, 2048, 2048), dtype=torch.uint8, device='meta')
+    whole, file = (Memory(m).needed(image, (2048, 2048), False) for m in (
+        model, load_exported(exported.path)))  # fmt: skip
+    assert file == pytest.approx(whole, rel=0.1)
+    assert Memory(load_exported(exported.path)).side_of_windows(image[:, :1, :1]) > 1024
