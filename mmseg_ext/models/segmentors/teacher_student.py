@@ -70,19 +70,21 @@ class TeacherStudent(WrappedSegmentor):
     def update_teacher(self) -> None:
         """Move the teacher towards the student, BN buffers too; whole numbers are copied.
 
-        At step t, from 0, the momentum is ``min(1 - 1 / (t + 1), momentum)``: it begins as the
-        student, and is the plain mean of all students so far until the momentum is reached.
+        At step t, from 0, the momentum is ``min((1 + t) / (10 + t), momentum)``, as in
+        TensorFlow's moving average: the teacher is about a tenth of the steps so far behind. A
+        plain mean of all students so far, ``1 - 1 / (t + 1)``, keeps the first of them for too
+        long: in 400 iterations, its teacher is far below its student.
         Without a teacher the steps are counted alone.
         """
         step = int(self.ema_steps)
         self.ema_steps += 1
         if self.teacher is None or self.momentum is None:
             return
-        keep = min(1 - 1 / (step + 1), self.momentum)
+        keep = min((1 + step) / (10 + step), self.momentum)
         source = self.student.state_dict()
         for name, value in self.teacher.state_dict().items():
             if value.is_floating_point():
-                value.lerp_(source[name], 1 - keep) if keep else value.copy_(source[name])
+                value.lerp_(source[name], 1 - keep)
             else:
                 value.copy_(source[name])
 

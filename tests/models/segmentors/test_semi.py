@@ -106,16 +106,17 @@ def test_a_mix_moves_labels_and_padding_with_the_image(monkeypatch):
 
 
 def test_the_teacher_is_the_closed_form_buffers_included():
-    model, history = build(momentum=0.7), []
+    model = build(momentum=0.3)
+    history = [{k: v.clone() for k, v in model.teacher.state_dict().items()}]  # the first weights
     for _ in range(6):
         with torch.no_grad():
             for value in model.student.state_dict().values():
                 value.add_(1 if not value.is_floating_point() else torch.randn_like(value))
         history.append({k: v.clone() for k, v in model.student.state_dict().items()})
         model.update_teacher()
-    rates = [1 - min(1 - 1 / (t + 1), 0.7) for t in range(6)]
+    rates = [1, *(1 - min((1 + t) / (10 + t), 0.3) for t in range(6))]
     shares = [r * math.prod(1 - q for q in rates[t + 1 :]) for t, r in enumerate(rates)]
-    assert rates[:3] == [1, 1 / 2, pytest.approx(1 / 3)] and rates[4] == pytest.approx(0.3)
+    assert rates[1:4] == pytest.approx([9 / 10, 9 / 11, 9 / 12]) and rates[5:] == [0.7, 0.7]
     assert sum(shares) == pytest.approx(1)
     names = list(history[0])
     assert any('running_var' in name for name in names)
