@@ -12,6 +12,7 @@ import datetime
 import hashlib
 import json
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -112,7 +113,7 @@ def export_one(cfg: Config, kind: str) -> dict:
             path = Path(folder, f'net{deploy.FORMATS[kind].suffix}')
             done = deploy.export_model(model, path, kind, source={})
     except (ValueError, ImportError, RuntimeError) as error:
-        return dict(refused=message_of(error).replace(f'{tempfile.gettempdir()}/', ''))
+        return dict(refused=re.sub(r'\S*/net\.', 'net.', message_of(error)))
     found = done.comparison
     return dict(
         megabytes=round(done.megabytes, 1), seconds=round(done.seconds),
