@@ -72,9 +72,9 @@ def parse_args() -> argparse.Namespace:
     if args.write and (args.dataset or args.rows or args.cfg_options):
         parser.error('--write is about whole tables as configured: without --dataset, --rows, '
                      '--cfg-options; --out FILE.md takes any')  # fmt: skip
-    given = [args.gpus, args.num_folds, args.latency, *(args.seeds or [])]
+    given = [args.gpus, args.num_folds, args.latency]
     if any(number is not None and number < 0 for number in given):
-        parser.error('--gpus, --num-folds, --latency and --seeds are numbers from 0')
+        parser.error('--gpus, --num-folds and --latency are numbers from 0')
     if Path(args.work_dirs).is_file():
         parser.error(f'--work-dirs {args.work_dirs} is a file: name the folder of all runs')
     # a seed that is named twice is one run, which must not count as two

@@ -563,10 +563,16 @@ def test_failures_are_listed_where_no_row_is_left_for_a_page(setup, tool, capsys
 
 
 def test_numbers_below_0_are_refused_and_a_seed_counts_once(setup, tool, capsys):
-    for words in (['--seeds', -1], ['--gpus', -1], ['--num-folds', -5], ['--latency', -1]):
+    several = '--gpus, --num-folds and --latency are numbers from 0'
+    for words, text in (
+        (['--seeds', -1], '--seeds must be a number from 0 to 4294967295, got -1'),
+        (['--gpus', -1], several),
+        (['--num-folds', -5], several),
+        (['--latency', -1], several),
+    ):
         with pytest.raises(SystemExit, match='2'):
             tool(1, *words)
-        assert 'are numbers from 0' in capsys.readouterr().err
+        assert text in capsys.readouterr().err
     assert setup.calls() == [] and not setup.work.exists()
     setup.work.write_text('a file')
     with pytest.raises(SystemExit, match='2'):
