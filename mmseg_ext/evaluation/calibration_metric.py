@@ -33,7 +33,7 @@ from .intervals import (
     ratio_interval,
     sum_by_group,
 )
-from .label_map_metric import LabelMapMetric
+from .label_map_metric import LabelMapMetric, most_probable
 from .units import units_note
 
 PARTS = ('count', 'right', 'confidence')
@@ -57,13 +57,7 @@ def confidence_histogram(
     Raises:
         ValueError: If the sizes differ.
     """
-    if prob_KHW.shape[1:] != label_HW.shape:
-        raise ValueError(
-            f'probabilities {tuple(prob_KHW.shape)} and label map {tuple(label_HW.shape)} differ '
-            'in size'
-        )
-    confidence, guess = prob_KHW.max(0)
-    valid = label_HW != ignore_index
+    confidence, guess, valid = most_probable(prob_KHW, label_HW, ignore_index)
     sure = confidence[valid].double()
     right = (guess == label_HW)[valid].double()
     whole = sure.nan_to_num(0.0)  # a NaN must show in the sum, not break the bin index

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
+from torch import Tensor
 
 from ..core.labels import IGNORE
 from .confusion import nanmean
@@ -123,3 +124,28 @@ class LabelMapMetric(BaseMetric):
                 lines.append(f'{name} {report[name]:.2f}{brackets(ends, scale)}')
         print_log(f'{", ".join(lines)}. {units_note(units.facts)}', logger='current')
         return report
+
+
+def most_probable(
+    prob_KHW: Tensor, label_HW: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Take the most probable class of each pixel.
+
+    Args:
+        prob_KHW: Probability of each class.
+        label_HW: True class ids.
+        ignore_index: Label of ignored pixels.
+
+    Returns:
+        The class's probability, the class, and whether the pixel counts, each ``(H, W)``.
+
+    Raises:
+        ValueError: If the sizes differ.
+    """
+    if prob_KHW.shape[1:] != label_HW.shape:
+        raise ValueError(
+            f'probabilities {tuple(prob_KHW.shape)} and label map {tuple(label_HW.shape)} differ '
+            'in size'
+        )
+    confidence, guess = prob_KHW.max(0)
+    return confidence, guess, label_HW != ignore_index

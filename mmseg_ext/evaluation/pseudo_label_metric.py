@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.labels import IGNORE, PSEUDO_THRESHOLD
 from ..core.probabilities import as_probabilities
-from .label_map_metric import LabelMapMetric
+from .label_map_metric import LabelMapMetric, most_probable
 
 
 class PseudoCount(NamedTuple):
@@ -42,13 +42,7 @@ def count_pseudo_labels(
     Raises:
         ValueError: If the sizes differ.
     """
-    if prob_KHW.shape[1:] != label_HW.shape:
-        raise ValueError(
-            f'probabilities {tuple(prob_KHW.shape)} and label map {tuple(label_HW.shape)} differ '
-            'in size'
-        )
-    confidence, guess = prob_KHW.max(0)
-    valid = label_HW != ignore_index
+    confidence, guess, valid = most_probable(prob_KHW, label_HW, ignore_index)
     taken = valid & (confidence >= threshold)
     right = taken & (guess == label_HW)
     return PseudoCount(int(valid.sum()), int(taken.sum()), int(right.sum()))

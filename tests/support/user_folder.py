@@ -33,3 +33,16 @@ def write_folder(folder, *, size=SIZE, counts=(6, 3), seed=0):
             Image.fromarray(VALUES[mask]).save(folder / f'masks/{part}/{index}.png')
     (folder / 'mine.yml').write_text(TEXT)
     return folder
+
+
+def write_folder_with_unlabelled(folder):
+    """The same with five images without masks in images/more, which the file names."""
+    write_folder(folder)
+    place = folder / 'images' / 'more'
+    place.mkdir()
+    random = np.random.default_rng(9)
+    for index in range(5):
+        image = random.integers(0, 256, (60, 40, 3)).astype(np.uint8)
+        Image.fromarray(image).save(place / f'{index}.png')
+    (folder / 'mine.yml').write_text(TEXT + 'unlabelled: images/more\n')
+    return folder

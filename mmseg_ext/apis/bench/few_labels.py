@@ -59,11 +59,12 @@ def few_labels(
             reference='its forward and backward passes one by one',
             **compare(*_steps(network, size, batch), repeats=repeats),
         )
-        yield dict(
-            case=f'entropy of {batch} images, {size}x{size}, with features',
-            reference='reading and forward passes',
-            **compare(*_scores(network, path, size, batch), repeats=repeats),
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            yield dict(
+                case=f'entropy of {batch} images, {size}x{size}, with features',
+                reference='reading and forward passes',
+                **compare(*_scores(network, path, Path(folder), size, batch), repeats=repeats),
+            )
     yield _centres(points, repeats)
     with tempfile.TemporaryDirectory() as folder:
         yield dict(
@@ -111,9 +112,8 @@ def _steps(
 
 
 def _scores(
-    network: SemiSegmentor, path: str, size: int, batch: int
+    network: SemiSegmentor, path: str, folder: Path, size: int, batch: int
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    folder = Path(tempfile.mkdtemp())
     names = {str(index): str(folder / f'{index}.png') for index in range(batch)}
     for file in names.values():
         pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)

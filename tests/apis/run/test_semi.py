@@ -13,11 +13,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
-from PIL import Image
 from support.paths import ROOT
 from support.tiny import write_tiny_config
 from support.tools import load_tool
-from support.user_folder import TEXT, write_folder
+from support.user_folder import TEXT, write_folder_with_unlabelled
 
 from mmseg_ext.apis.config.semi import is_semi, plain_model
 from mmseg_ext.apis.run import testing, training
@@ -41,15 +40,7 @@ def unformatted():
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    folder = write_folder(tmp_path_factory.mktemp('semi'))
-    place = folder / 'images' / 'more'
-    place.mkdir()
-    random = np.random.default_rng(9)
-    for index in range(5):
-        image = random.integers(0, 256, (60, 40, 3)).astype(np.uint8)
-        Image.fromarray(image).save(place / f'{index}.png')
-    (folder / 'mine.yml').write_text(TEXT + 'unlabelled: images/more\n')
-    return folder
+    return write_folder_with_unlabelled(tmp_path_factory.mktemp('semi'))
 
 
 @pytest.fixture(scope='module')
