@@ -88,6 +88,7 @@ def _plain(value):
     return tuple(value) if isinstance(value, list) else value
 
 
+SETR = ('num_convs', 'up_scale', 'kernel_size')  # of its head
 # token of a name -> what the loaded config must show
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -224,8 +225,10 @@ TOKENS = {
     'pspnet': lambda c: c.model.decode_head.type == 'PSPHead',
     'swinunet': lambda c: c.model.backbone.type == 'SwinUNet',
     'transunet': lambda c: c.model.backbone.type == 'TransUNet',
-    'setr': lambda c: c.model.decode_head.type == 'SETRUPHead',
-    'pup': lambda c: (c.model.decode_head.num_convs, c.model.decode_head.up_scale) == (4, 2),
+    'setr': lambda c: c.model.decode_head.type in ('SETRUPHead', 'SETRMLAHead'),
+    'naive': lambda c: [c.model.decode_head[key] for key in SETR] == [1, 4, 1],
+    'mla': lambda c: (c.model.neck.type, c.model.decode_head.type) == ('MLANeck', 'SETRMLAHead'),
+    'pup': lambda c: [c.model.decode_head[key] for key in SETR] == [4, 2, 3],
     'segmenter': lambda c: c.model.decode_head.type == 'SegmenterMaskTransformerHead',
     'upernet': lambda c: c.model.decode_head.type == 'UPerHead',
     'vitb16': lambda c: (c.model.backbone.embed_dims, c.model.backbone.patch_size) == (768, 16),
@@ -254,7 +257,7 @@ def scope():
 
 
 def test_configs_were_found():
-    assert len(CONFIGS) >= 115
+    assert len(CONFIGS) >= 119
 
 
 def test_names_are_identifiers_and_unique():
@@ -462,6 +465,7 @@ def test_builds_takes_a_step_and_predicts(name, model):
     assert 0 <= result.pred_sem_seg.data.min() and result.pred_sem_seg.data.max() < classes
 
 
+SETR_VITL = 303_507_456  # of the snapshot of setr_pup_vitl16_voc12aug, less its head
 UNET_CHANNELS = 2 * (64 + 128 + 256 + 512 + 1024) + 2 * (64 + 128 + 256 + 512)
 
 
@@ -483,6 +487,9 @@ UNET_CHANNELS = 2 * (64 + 128 + 256 + 512 + 1024) + 2 * (64 + 128 + 256 + 512)
     ('swinunet_voc12aug', 27_170_052),
     ('transunet_voc12aug', 105_278_821 + (20**2 - 14**2) * 768),  # positions for 320 pixels
     ('transunet_bmseg', 105_914_725 - 19 * (9 * 16 + 1)),  # 21 classes at 512 pixels, less 19
+    ('setr_naive_vitl16_voc12aug', SETR_VITL + 2 * 1024 + 1024 * 256 + 2 * 256 + 257 * 21),
+    ('setr_mla_vitl16_voc12aug', SETR_VITL + 4 * (2 * 1024 + 1024 * 256 + 9 * 256**2 + 4 * 256)
+     + 4 * (9 * 256 * 128 + 9 * 128**2 + 4 * 128) + 513 * 21),
     ('hrnet_w18_bmseg', 9_641_391 - 19 * (270 + 1)),
     ('unet_s5d16_bmseg', 28_987_925 - 19 * (64 + 1)),
 ])  # fmt: skip
@@ -505,6 +512,8 @@ def test_parameter_integers_that_are_stated(name, expected, monkeypatch):
     ('segformer_b0_bmseg', 3_715_682),
     ('segmenter_vitb16_voc12aug', 101_918_250),
     ('setr_pup_vitl16_voc12aug', 307_645_717),
+    ('setr_naive_vitb16_camvid180', 85_896_459),
+    ('setr_mla_vitb16_camvid180', 90_628_107),
     ('upernet_vitb16_voc12aug', 141_818_901),
 ])  # fmt: skip
 def test_parameter_integers_are_those_of_the_snapshot(name, expected, monkeypatch):

@@ -1,0 +1,11 @@
+# SETR-MLA on ViT-B/16, with a map after each quarter of the depth.
+_base_ = './setr_mla_vitl16.py'
+model = dict(
+    backbone=dict(
+        embed_dims=768,
+        num_layers=12,
+        num_heads=12,
+        out_indices=(2, 5, 8, 11),
+        init_cfg=dict(
+            checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segmenter/vit_base_p16_384_20220308-96dfe169.pth')),
+    neck=dict(in_channels=[768, 768, 768, 768]))
