@@ -82,7 +82,8 @@ def main() -> None:
     folds.use_fold_arguments(cfg, args)
     if args.semi:
         run.use_semi_data(cfg, args.semi, args.dataset, **args.semi_options)
-    run.leave_out_labelled(cfg, args.dataset)
+    else:
+        run.leave_out_labelled(cfg, args.dataset)
     run.use_seed(cfg, seed=args.seed, deterministic=args.deterministic)
     if args.amp:
         run.use_amp(cfg)

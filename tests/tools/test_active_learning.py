@@ -42,8 +42,8 @@ def test_a_row_says_what_the_command_line_does_not(tmp_path, monkeypatch):
     with pytest.raises(_SeenError) as seen:
         tool.main()
     (plan,) = seen.value.args
-    assert plan.strategies == ('random', 'random_foreground', 'entropy', 'k_centre')
-    assert (plan.rounds, plan.seeds, plan.budget) == (3, (7,), '10%')
+    assert plan.strategies == ('random', 'random_foreground', 'entropy', 'k_centre', 'clasp_pe')
+    assert (plan.rounds, plan.seeds, plan.budget) == (3, (7,), '5%')
 
 
 @pytest.mark.slow

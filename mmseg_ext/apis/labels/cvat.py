@@ -1,7 +1,7 @@
 """CVAT: the format "CVAT for images 1.1", written with predicted masks and read back as masks.
 
 Source: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/: a mask is a box with run
-lengths row by row in it, the first of zeros. Polygons are filled, too.
+lengths row by row in it, the first of zeros. Polygons, boxes and ellipses are filled, too.
 Shape letters: H row, W column.
 """
 
@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ...core.files import PathLike, replacing
-from ..userdata.outlines.drawn import fill_polygon
+from ..userdata.outlines.cvat import read_object
 from .exchange import Finished, LabelNames, Predicted, Returned
 
 _ADVICE = 'export the task as "CVAT for images 1.1"'
@@ -79,18 +79,6 @@ def encode_counts(mask_HW: np.ndarray) -> list[int]:
     return np.diff(changes, prepend=0, append=flat.size).tolist()
 
 
-def decode_counts(counts: list[int], height: int, width: int) -> np.ndarray:
-    """Read run lengths as a mask, bool ``(H, W)``.
-
-    Raises:
-        ValueError: If they do not fill the box.
-    """
-    if min(counts, default=0) < 0 or sum(counts) != height * width:
-        raise ValueError(f'run lengths of {sum(counts)} pixels for a box of {width}x{height}')
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(height, width)
-
-
 def read_images(path: PathLike, names: LabelNames) -> Returned:
     """Read the masks of a finished task: its XML, or the zip that holds it.
 
@@ -111,9 +99,12 @@ def read_images(path: PathLike, names: LabelNames) -> Returned:
             continue
         try:
             size = _whole(image, 'height'), _whole(image, 'width')
-            ordered = sorted(image, key=lambda shape: int(shape.get('z_order', 0)))
-            layers = [(s.get('label', ''), _place(s, size)) for s in ordered if s.tag != 'tag']
+            regions = [read_object(shape) for shape in image if shape.tag != 'tag']
+            ordered = sorted(regions, key=lambda region: region.layer)
+            layers = ((region.name, region.paint(size)) for region in ordered)
             found.finished.append(Finished(name, *names.paint(size, layers)))
+        except KeyError as error:
+            raise ValueError(f'{where}: an object without {error}') from error
         except ValueError as error:
             raise ValueError(f'{where}: {error}') from error
     return found
@@ -121,7 +112,10 @@ def read_images(path: PathLike, names: LabelNames) -> Returned:
 
 def _root(path: PathLike) -> ElementTree.Element:
     try:
-        root = ElementTree.fromstring(_text_of(path))
+        text = _text_of(path)
+        if b'<!DOCTYPE' in text:  # entities may never end
+            raise ValueError(f'{path}: XML with a document type: {_ADVICE}')
+        root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise ValueError(f'{path}: no XML ({error}): {_ADVICE}') from error
     if root.tag != 'annotations' or root.find('image') is None:
@@ -147,35 +141,3 @@ def _whole(element: ElementTree.Element, key: str) -> int:
     if text is None or not text.strip().isdigit():
         raise ValueError(f'<{element.tag}> has no whole number as {key}, but {text!r}')
     return int(text)
-
-
-def _place(shape: ElementTree.Element, size: tuple[int, int]) -> np.ndarray:
-    """Where a shape is, bool ``(H, W)``."""
-    if shape.tag == 'polygon':
-        return fill_polygon(_points(shape.get('points', '')), size)
-    if shape.tag != 'mask':
-        raise ValueError(f'a <{shape.tag}>, where masks and polygons are read')
-    top, left, height, width = (_whole(shape, k) for k in ('top', 'left', 'height', 'width'))
-    if top + height > size[0] or left + width > size[1]:
-        raise ValueError(f'a mask reaches beyond the image of {size[1]}x{size[0]}')
-    counts = _counts(shape.get('rle', ''))
-    mask = np.zeros(size, bool)
-    mask[top : top + height, left : left + width] = decode_counts(counts, height, width)
-    return mask
-
-
-def _points(text: str) -> np.ndarray:
-    try:
-        points = np.array([point.split(',') for point in text.split(';')], np.float64)
-    except ValueError:
-        points = np.zeros((0, 0))
-    if points.shape[1:] != (2,) or not np.isfinite(points).all():
-        raise ValueError(f'a polygon without points x,y;x,y: {text[:40]!r}')
-    return points
-
-
-def _counts(text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(',')]
-    except ValueError:
-        raise ValueError(f'run lengths that are no numbers: {text[:40]!r}') from None

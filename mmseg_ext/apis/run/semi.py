@@ -28,7 +28,7 @@ METHODS: dict[str, dict] = {
 
 
 def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) -> None:
-    """Let a config also train on the unlabelled images of a user's data.
+    """Let a config also train on the unlabelled images of a user's data, less the labelled ones.
 
     Args:
         cfg: Config that was already changed for the data; changed in place.
@@ -43,6 +43,7 @@ def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) 
     data = read_data_file(dataset)
     unlabelled_images(data)  # refuses what is not there
     use_semi(cfg, method, unlabelled_dataset(data, ()), **settings)
+    leave_out_labelled(cfg, dataset)
 
 
 def leave_out_labelled(cfg: Config, dataset: Optional[PathLike]) -> None:

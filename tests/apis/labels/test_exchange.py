@@ -177,6 +177,18 @@ def test_the_zip_of_masks_is_refused_with_advice(tmp_path):
         cvat.read_images(path, NAMES)
 
 
+def test_boxes_and_ellipses_drawn_in_cvat_count_as_masks(tmp_path):
+    path = tmp_path / 'a.xml'
+    path.write_text(
+        '<annotations><image name="a.png" width="4" height="3">'
+        '<box label="&lt;tree&gt;" xtl="1" ytl="0" xbr="4" ybr="2" z_order="0"/>'
+        '<ellipse label="cat &amp; &quot;dog&quot;" cx="0.5" cy="2.5" rx="0.6" ry="0.6" '
+        'z_order="0"/></image></annotations>'
+    )
+    label = cvat.read_images(path, NAMES).finished[0].label
+    assert label.tolist() == [[0, 2, 2, 2], [0, 2, 2, 2], [1, 0, 0, 0]]
+
+
 def test_the_zip_of_cvat_is_read_and_its_polygons_are_filled(tmp_path):
     text = (
         '<annotations><image id="0" name="a/b.png" width="4" height="3"><polygon label="&lt;tree'
@@ -193,13 +205,18 @@ def test_the_zip_of_cvat_is_read_and_its_polygons_are_filled(tmp_path):
 @pytest.mark.parametrize(
     ('shape', 'text'),
     [
-        ('<box label="&lt;tree&gt;"/>', 'a <box>, where masks'),
+        ('<points label="&lt;tree&gt;" points="1,1"/>', 'an object of kind points'),
+        ('<box label="&lt;tree&gt;" xtl="1"/>', "without 'ytl'"),
+        ('<mask rle="0,1" left="0" top="0" width="1" height="1"/>', "without 'label'"),
         ('<mask label="cta" rle="0,1" left="0" top="0" width="1" height="1"/>', "no class 'cta'"),
-        ('<mask label="x" rle="0,2" left="0" top="0" width="1" height="1"/>', 'of 2 pixels for a'),
-        ('<mask label="x" rle="a" left="0" top="0" width="1" height="1"/>', 'no numbers'),
+        (
+            '<mask label="x" rle="0,2" left="0" top="0" width="1" height="1"/>',
+            '2 pixels, and its box 1x1',
+        ),
+        ('<mask label="x" rle="a" left="0" top="0" width="1" height="1"/>', "literal .*: 'a'"),
         ('<mask label="x" rle="0,1" left="9" top="0" width="1" height="1"/>', 'beyond the image'),
-        ('<mask label="x" rle="0,1" left="-1" top="0" width="1" height="1"/>', 'number as left'),
-        ('<polygon label="x" points=""/>', 'a polygon without'),
+        ('<mask label="x" rle="0,1" left="-1" top="0" width="1" height="1"/>', 'cannot be read'),
+        ('<polygon label="x" points=""/>', 'a polygon of x cannot be read'),
     ],
 )
 def test_other_shapes_of_cvat_are_one_line(tmp_path, shape, text):

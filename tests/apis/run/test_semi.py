@@ -350,3 +350,12 @@ def test_the_cost_is_that_of_the_network_that_is_tested(config, folder, tmp_path
         for cfg in (plain, semi(config, folder, tmp_path))
     ]
     assert counts[0] == counts[1] > 0
+
+
+def test_a_labelled_image_among_the_unlabelled_ones_is_left_out_from_python_too(config, tmp_path):
+    own = write_folder_with_unlabelled(tmp_path / 'own')
+    labelled = sorted((own / 'images' / 'train').iterdir())[0]
+    twin = own / 'images' / 'more' / f'twin{labelled.suffix}'
+    shutil.copy(labelled, twin)
+    cfg = semi(config, own, tmp_path / 'work')
+    assert cfg.train_dataloader.dataset.datasets[1].left_out == ['twin']

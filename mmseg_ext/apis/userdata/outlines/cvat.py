@@ -96,15 +96,27 @@ def _folder(image: str) -> str:
 
 
 def _region(shape: Element, path: str) -> Region:
-    if shape.tag not in _READERS:
-        raise ValueError(f'{path}: an object of kind {shape.tag}, which is not read: remove it')
-    where = f'{path}: a {shape.tag} of {shape.attrib["label"]}'
     try:
-        paint = _READERS[shape.tag](shape)
-        layer = int(shape.get('z_order', 0))
+        return read_object(shape)
     except ValueError as error:
-        raise ValueError(f'{where} cannot be read ({error})') from error
-    return Region(shape.attrib['label'], paint, layer)
+        raise ValueError(f'{path}: {error}') from error
+
+
+def read_object(shape: Element) -> Region:
+    """Read an object with an area: a mask, polygon, box or ellipse.
+
+    Raises:
+        KeyError: If it has no class or lacks one of its numbers.
+        ValueError: If it is of another kind, or its numbers make no outline; a mask that reaches
+            beyond the image is refused when it is painted.
+    """
+    if shape.tag not in _READERS:
+        raise ValueError(f'an object of kind {shape.tag}, which is not read: remove it')
+    name = shape.attrib['label']
+    try:
+        return Region(name, _READERS[shape.tag](shape), int(shape.get('z_order', 0)))
+    except ValueError as error:
+        raise ValueError(f'a {shape.tag} of {name} cannot be read ({error})') from error
 
 
 def _numbers(shape: Element, *keys: str) -> np.ndarray:
@@ -156,9 +168,10 @@ def _mask(shape: Element) -> Callable[[Size], np.ndarray]:
     values = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
 
     def paint(size: Size) -> np.ndarray:
+        if top + height > size[0] or left + width > size[1]:
+            raise ValueError(f'a mask reaches beyond the image of {size[1]}x{size[0]}')
         pixels = np.zeros(size, bool)
-        place = pixels[top : top + height, left : left + width]
-        place |= values[: place.shape[0], : place.shape[1]]
+        pixels[top : top + height, left : left + width] = values
         return pixels
 
     return paint
