@@ -11,7 +11,7 @@ from .core.exports import door
 from .version import __version__
 
 __all__ = ['__version__']
-__getattr__ = door(__name__, **{'apis.predict.in_memory': 'Predictor'})[0]
+__getattr__ = door(__name__, **{'apis.use.predictor': 'Predictor'})[0]
 
 # The report (env.py) runs where torch is missing, but Python imports a module's package first, and
 # nothing but the command line tells why. Whoever else imports the package must be stopped by what

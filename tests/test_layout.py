@@ -67,6 +67,7 @@ ELSEWHERE = {
     'apis/tables/test_rows.py': 'apis.tables.folders',
     'apis/tables/test_run.py': 'apis.tables.jobs apis.tables.submit apis.tables.user_data',
     'apis/tables/test_values.py': 'apis.tables.text',
+    'apis/use/test_predictor.py': 'apis.predict.arrays',
     'apis/userdata/checks/test_check.py': (
         'apis.cli.errors apis.userdata.checks.findings apis.userdata.checks.page '
         'apis.userdata.checks.text apis.userdata.file apis.userdata.pairing apis.userdata.read '

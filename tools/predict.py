@@ -8,10 +8,8 @@ Example:
 
 import argparse
 import sys
-from typing import Any
 
-from mmseg_ext.apis import cli, deploy
-from mmseg_ext.apis.predict.given import Given, find_inputs, find_model
+from mmseg_ext.apis import cli, use
 from mmseg_ext.apis.predict.large import tell_windows
 from mmseg_ext.apis.predict.output import predict_to_folder
 
@@ -49,28 +47,10 @@ def parse_args() -> argparse.Namespace:
     return cli.parse_args(parser)
 
 
-class Exported(Given):
-    """A file of tools/export.py, which needs no checkpoint."""
-
-    def load(self, **options: Any) -> Any:
-        """Load it; it has no config that options could change."""
-        if options['dataset'] or options['cfg_options']:
-            raise ValueError(f'{self.config} has no config: leave --dataset and --cfg-options out')
-        if options['device'] not in ('auto', 'cpu'):
-            raise ValueError(f'{self.config} runs on the CPU: leave --device out')
-        return deploy.load_exported(self.config)
-
-
-def choose(args: argparse.Namespace) -> Given:
-    if deploy.is_exported(args.words[0]):
-        return Exported(args.words[0], None, tuple(args.words[1:]))
-    return find_model(args.words, dataset=args.dataset)
-
-
 def main() -> int:
     args = parse_args()
-    given = choose(args)
-    images = find_inputs(given.inputs)
+    given = use.find_model(args.words, dataset=args.dataset)
+    images = use.find_inputs(given.inputs)
     model = given.load(device=args.device, cfg_options=args.cfg_options, dataset=args.dataset)
     told = tell_windows(model, images)
     if told:

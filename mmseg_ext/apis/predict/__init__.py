@@ -9,7 +9,6 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     average='load_average run_average',
     fast='fast_form',
-    in_memory='Predictor',
     output='predict_to_folder',
     predictor='find_images',
 )

@@ -6,15 +6,30 @@ Shape letters: K class, H row, W column.
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from ...core.files import PathLike, write_bytes
-from .geotiff import Tag, square_metres
+from .geotiff import Tag, square_metres, tags_of
 
 AREAS = 'areas.csv'
 _HEAD = ('image', 'class', 'pixels', 'share', 'square_metres')
+
+
+class Area(NamedTuple):
+    """The area of a class in an image.
+
+    Args:
+        pixels: Its number of pixels.
+        share: Of the pixels of the image, from 0 to 1.
+        square_metres: ``None`` if the image does not say how large a pixel is.
+    """
+
+    pixels: int
+    share: float
+    square_metres: Optional[float]
 
 
 def count_pixels(label: np.ndarray, classes: int) -> np.ndarray:
@@ -36,6 +51,21 @@ def area_of(pixels: np.ndarray, tags: Sequence[Tag]) -> dict[str, Any]:
     return dict(pixels=pixels.tolist(), **({} if area is None else dict(pixel_area=area)))
 
 
+def areas_of(label: np.ndarray, path: Path, classes: Sequence[str]) -> dict[str, Area]:
+    """Return the area of each class in the labels ``(H, W)`` of an image file."""
+    entry = area_of(count_pixels(label, len(classes)), tags_of(path))
+    return dict(zip(classes, _areas(entry)))
+
+
+def _areas(entry: dict) -> list[Area]:
+    """Return the areas that an entry of the listing holds, in the order of the classes."""
+    total, size = max(1, sum(entry['pixels'])), entry.get('pixel_area')
+    return [
+        Area(count, count / total, None if size is None else count * size)
+        for count in entry['pixels']
+    ]
+
+
 def write_areas(path: PathLike, entries: Iterable[dict], classes: Sequence[str]) -> None:
     """Write a CSV file with a line for each image and class.
 
@@ -48,8 +78,7 @@ def write_areas(path: PathLike, entries: Iterable[dict], classes: Sequence[str])
     table = csv.writer(buffer, lineterminator='\n')
     table.writerow(_HEAD)
     for entry in entries:
-        total = max(1, sum(entry['pixels']))
-        for name, count in zip(classes, entry['pixels']):
-            area = f'{count * entry["pixel_area"]:.10g}' if 'pixel_area' in entry else ''
-            table.writerow((entry['image'], name, count, f'{count / total:.6f}', area))
+        for name, area in zip(classes, _areas(entry)):
+            metres = '' if area.square_metres is None else f'{area.square_metres:.10g}'
+            table.writerow((entry['image'], name, area.pixels, f'{area.share:.6f}', metres))
     write_bytes(path, buffer.getvalue().encode(errors='surrogateescape'))

@@ -58,9 +58,10 @@ class Preparation:
     def is_rowwise(self) -> bool:
         """Whether rows are prepared alike, whatever the others are."""
         packs = all(type(step).__name__ in _PACKS for step in self.others)
-        return packs and bool(self.others) and self._reads_as_we_do()
+        return packs and bool(self.others) and self.reads_as_we_do()
 
-    def _reads_as_we_do(self) -> bool:
+    def reads_as_we_do(self) -> bool:
+        """Whether the loader makes of a file's pixels what :meth:`load` makes of them."""
         loader = self.loader
         if type(loader) is LoadImage:
             return loader.backend_args is None
@@ -82,9 +83,7 @@ class Preparation:
 
     def pack(self, loaded: np.ndarray, path: Path) -> dict[str, Any]:
         """Return ``inputs`` ``(C, h, W)`` and ``data_samples`` of rows ``(h, W, C)``."""
-        size = loaded.shape[:2]
-        results = sample_of(path)
-        results.update(img=loaded, img_shape=size, ori_shape=size)
+        results = dict(sample_of(path), **as_loaded(loaded))
         for step in self.others:
             results = step(results)
         return results
@@ -93,6 +92,12 @@ class Preparation:
 def sample_of(path: Path) -> dict[str, Any]:
     """Return what a pipeline is given, as in samples of mmseg's data sets without labels."""
     return dict(img_path=str(path), seg_fields=[], reduce_zero_label=False)
+
+
+def as_loaded(image: np.ndarray) -> dict[str, Any]:
+    """Return what a loader adds to a sample for an image ``(H, W, C)``."""
+    size = image.shape[:2]
+    return dict(img=image, img_shape=size, ori_shape=size, seg_fields=[], reduce_zero_label=False)
 
 
 @dataclass(frozen=True)

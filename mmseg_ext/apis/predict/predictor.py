@@ -26,7 +26,9 @@ from ...datasets.folder import IMAGE_SUFFIXES
 from ...env import first_line
 from ..draw.pixels import to_display
 from ..run.load import load_model
-from .large import LargeImage, build_pipeline, find_large, sample_of
+from .areas import Area, areas_of
+from .arrays import AnyImage, load_array, path_of
+from .large import LargeImage, Preparation, as_loaded, build_pipeline, find_large, sample_of
 from .memory import Memory, check_readable
 from .windows import Windows, label_type, predict_windows
 
@@ -46,11 +48,12 @@ class Prediction:
     """The prediction of a model for one image.
 
     Args:
-        path: The image file.
+        path: The image file; of an image in memory, ``image N`` after its place in the list.
         picture: The image as read, ``(H, W, 3)`` uint8 RGB.
         label: Class index of each pixel, ``(H, W)``, uint8 or, above 255 classes, uint16.
         prob: Probability of each class, ``(K, H, W)`` float16; ``None`` if not requested.
         uncertainty: ``(H, W)`` float32 from models that give one (``MonteCarloEncoderDecoder``).
+        classes: Names of the classes, in the order of their indices.
     """
 
     path: Path
@@ -58,6 +61,12 @@ class Prediction:
     label: np.ndarray
     prob: Optional[np.ndarray] = None
     uncertainty: Optional[np.ndarray] = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def areas(self) -> dict[str, Area]:
+        """Pixels, share and, of a GeoTIFF in metres, square metres of each class."""
+        return areas_of(self.label, self.path, self.classes)
 
 
 @dataclass(frozen=True)
@@ -121,13 +130,13 @@ def _named(paths: Sequence[Path], limit: int = 5) -> str:
 
 
 def predict(
-    model: Any, images: Iterable[PathLike], *, keep_prob: bool = False
+    model: Any, images: Iterable[AnyImage], *, keep_prob: bool = False
 ) -> Iterator[Union[Prediction, Failure]]:
     """Predict images one by one.
 
     Args:
         model: From :func:`load_model`.
-        images: Image files of any size.
+        images: Image files of any size, or images in memory, see :func:`.arrays.load_array`.
         keep_prob: Also return probabilities, which need much more memory than labels.
 
     Yields:
@@ -138,15 +147,18 @@ def predict(
 
 
 def predict_each(
-    model: Any, images: Iterable[PathLike], *, keep_prob: bool = False
+    model: Any, images: Iterable[AnyImage], *, keep_prob: bool = False
 ) -> Iterator[Union[Prediction, LargeImage, Failure]]:
     """As :func:`predict`, but hand over large images to be predicted strip by strip."""
     pipeline, memory = build_pipeline(model.cfg), Memory(model)
-    for path in map(Path, images):
+    for number, image in enumerate(images):
+        path = path_of(image, number)
         try:
-            large = None if keep_prob else find_large(model, memory, pipeline, path)
+            large = None
+            if not keep_prob and isinstance(image, (str, Path)):
+                large = find_large(model, memory, pipeline, path)
             if large is None:
-                picture, data = _read(pipeline, path)
+                picture, data = _read(pipeline, image, path)
         except Exception as error:  # decoders raise many types, all caused by the file
             reason = first_line(error)
             named = '' if str(path) in reason else f'{path} cannot be read as an image: '
@@ -184,7 +196,7 @@ def in_memory(large: LargeImage) -> Union[Prediction, Failure]:
     picture = np.concatenate([strip.picture for strip in strips])
     uncertain = [s.result.uncertainty for s in strips if s.result.uncertainty is not None]
     uncertainty = np.concatenate(uncertain) if uncertain else None
-    return Prediction(large.path, picture, label, None, uncertainty)
+    return Prediction(large.path, picture, label, None, uncertainty, classes_of(large.model))
 
 
 def _tell(path: Path, size: Sequence[int], windows: Windows) -> None:
@@ -205,26 +217,36 @@ def _predict_one(
     plan = memory.plan(inputs, sample.metainfo, keep_prob=keep_prob)
     if plan is None:
         sample = model.test_step(dict(inputs=[inputs], data_samples=[sample]))[0]
-        return _collect(path, picture, sample, keep_prob)
+        return _collect(path, picture, sample, keep_prob, classes_of(model))
     _tell(path, picture.shape, plan)
     label, uncertainty = predict_windows(model, inputs, sample, plan)
-    return Prediction(path, picture, label, None, uncertainty)
+    return Prediction(path, picture, label, None, uncertainty, classes_of(model))
 
 
-def _read(pipeline: Compose, path: Path) -> tuple[np.ndarray, dict]:
+def classes_of(model: Any) -> tuple[str, ...]:
+    """Return the names of the classes."""
+    return tuple(model.dataset_meta['classes'])
+
+
+def _read(pipeline: Compose, image: AnyImage, path: Path) -> tuple[np.ndarray, dict]:
     """Run the pipeline; also return the image as read by the loader, its first step."""
-    if not path.is_file():  # reading a pipe would never end
-        raise ValueError('it is no regular file')
-    check_readable(path)
     loader, *others = pipeline.transforms
-    results = loader(sample_of(path))
+    if isinstance(image, (str, Path)):
+        if not path.is_file():  # reading a pipe would never end
+            raise ValueError('it is no regular file')
+        check_readable(path)
+        results = loader(sample_of(path))
+    else:
+        results = as_loaded(load_array(image, Preparation(pipeline), str(path)))
     picture = to_display(results['img'])
     for step in others:
         results = step(results)
     return picture, results
 
 
-def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> Prediction:
+def _collect(
+    path: Path, picture: np.ndarray, sample: Any, keep_prob: bool, classes: tuple[str, ...]
+) -> Prediction:
     logits = sample.seg_logits.data
     label = sample.pred_sem_seg.data[0].to(torch.int64).cpu().numpy()
     if label.shape != picture.shape[:2]:
@@ -239,4 +261,4 @@ def _collect(path: Path, picture: np.ndarray, sample: Any, keep_prob: bool) -> P
     uncertainty = None
     if 'uncertainty' in sample:
         uncertainty = sample.uncertainty.data[0].float().cpu().numpy()
-    return Prediction(path, picture, label, prob, uncertainty)
+    return Prediction(path, picture, label, prob, uncertainty, classes)

@@ -19,6 +19,7 @@ from mmseg_ext.apis.deploy.graph import LogitsGraph, check_exportable
 from mmseg_ext.apis.predict.memory import Memory
 from mmseg_ext.apis.predict.predictor import Prediction, predict
 from mmseg_ext.apis.run.load import load_model
+from mmseg_ext.apis.use import Predictor
 from mmseg_ext.core.words import message_of
 
 SOURCE = dict(config='tiny.py', checkpoint='tiny.pth')
@@ -86,6 +87,10 @@ def test_predictions_of_a_file_are_the_networks(model, exported, tmp_path) -> No
     np.testing.assert_array_equal(mine.label, expected[0].argmax(0))
     prob = torch.from_numpy(expected[0]).softmax(0).numpy()
     np.testing.assert_allclose(mine.prob, prob, atol=1e-3)  # float16
+    predictor = Predictor(exported.path)
+    assert predictor.classes == list(CLASSES)
+    in_memory = predictor(np.asarray(Image.open(path)), keep_prob=True)
+    np.testing.assert_array_equal(in_memory.prob, mine.prob)
 
 
 def test_a_file_carries_what_predicting_needs(exported) -> None:

@@ -76,7 +76,7 @@ def test_single_logit_gives_two_probabilities(model, tmp_path) -> None:
             pred_sem_seg=PixelData(data=torch.tensor([[[0.0, 1.0]]])),
         )
     )
-    result = _collect(tmp_path, np.zeros((1, 2, 3), np.uint8), sample, True)
+    result = _collect(tmp_path, np.zeros((1, 2, 3), np.uint8), sample, True, ('a', 'b'))
     np.testing.assert_allclose(result.prob, [[[0.8, 0.1]], [[0.2, 0.9]]], atol=1e-3)
     np.testing.assert_array_equal(result.label, [[0, 1]])
 

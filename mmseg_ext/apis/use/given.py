@@ -1,6 +1,6 @@
 """What a user names to predict: a model, and images.
 
-A model is one word, or a config and its checkpoint.
+A model is one word, or a config and its checkpoint, which are two.
 """
 
 import glob
@@ -14,11 +14,12 @@ from typing import Any, Optional, TextIO
 from ...core.files import PathLike
 from ...core.words import did_you_mean, nearest
 from ..config.written import configs_folder
+from ..deploy import is_exported, load_exported
+from ..predict import find_images
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.load import load_model
 from ..run.testing import chosen_checkpoint
-from .predictor import find_images
 
 _CHECKPOINTS = ('.pth', '.pt', '.ckpt')
 
@@ -45,12 +46,29 @@ class Given:
         return load_model(self.config, str(self.checkpoint), **options)
 
 
+class Exported(Given):
+    """A file of ``tools/export.py``, which needs no checkpoint."""
+
+    def load(self, **options: Any) -> Any:
+        """Load it; it has no config that options could change.
+
+        Raises:
+            ValueError: If an option asks for what a file cannot do.
+        """
+        for option, value in options.items():
+            if value and (option, value) not in (('device', 'auto'), ('device', 'cpu')):
+                why = 'runs on the CPU' if option == 'device' else 'has no config'
+                name = option.replace('_', '-')
+                raise ValueError(f'{self.config} {why}: leave --{name} out')
+        return load_exported(self.config)
+
+
 def find_model(words: Sequence[str], *, dataset: Optional[PathLike] = None) -> Given:
     """Find out which of the words name the model.
 
     Args:
         words: A work folder; or a config, a file or its name, whose best checkpoint is in its work
-            folder; or a config and a checkpoint. Then inputs.
+            folder; or a config and a checkpoint; or a file of ``tools/export.py``. Then inputs.
         dataset: Data set file that the config was trained with.
 
     Raises:
@@ -60,6 +78,8 @@ def find_model(words: Sequence[str], *, dataset: Optional[PathLike] = None) -> G
     if not words:
         raise ValueError('name a model, and what it is to predict')
     first, *rest = words
+    if is_exported(first):
+        return Exported(first, None, tuple(rest))
     if Path(first).is_dir():
         return Given(*_of_folder(Path(first)), tuple(rest))
     config = config_file(first)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_ext import apis
-from mmseg_ext.apis.predict.given import config_file, find_inputs, find_model
+from mmseg_ext.apis.use.given import config_file, find_inputs, find_model
 
 
 @pytest.fixture(scope='module')
@@ -85,3 +85,12 @@ def test_patterns_and_lists_name_images(tmp_path, monkeypatch) -> None:
         found('-', listed=io.StringIO('gone.jpg\n'))
     with pytest.raises(ValueError, match='names no image'):
         found('-', listed=io.StringIO('\n'))
+
+
+def test_an_exported_file_takes_no_options_of_a_config() -> None:
+    given = find_model(['net.ONNX', 'a.png'])
+    assert (given.checkpoint, given.inputs) == (None, ('a.png',))
+    for options in (dict(dataset='a.yml'), dict(cfg_options=dict(a=1)), dict(device='cuda')):
+        (name,) = options
+        with pytest.raises(ValueError, match=f'net.ONNX .*: leave --{name.replace("_", "-")} out'):
+            given.load(**options)
