@@ -43,6 +43,10 @@ ELSEWHERE = {
         'apis.labels.contents apis.pages.active_changes apis.pages.active_choices '
         'apis.pages.active_data apis.pages.active_sections'
     ),
+    'apis/pages/look/test_page.py': (
+        'apis.pages.look.geometry apis.pages.look.masks apis.pages.look.samples '
+        'apis.pages.look.words'
+    ),
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '

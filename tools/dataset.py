@@ -2,6 +2,7 @@
 
 python tools/dataset.py init FOLDER                  # looks at the data, writes my_data.yml
 python tools/dataset.py check my_data.yml            # reads everything, writes my_data_check.html
+python tools/dataset.py show my_data.yml --config CONFIG    # what a model would see of them
 python tools/train.py CONFIG --dataset my_data.yml   # any row of any paper on your data
 """
 
@@ -9,7 +10,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from mmseg_ext.apis import cli
+from mmseg_ext.apis import cli, run
+from mmseg_ext.apis.pages.look.page import write_look
 from mmseg_ext.apis.userdata.checks.check import check_data
 from mmseg_ext.apis.userdata.checks.page import write_page
 from mmseg_ext.apis.userdata.checks.text import as_text
@@ -55,11 +57,46 @@ def parse_args() -> argparse.Namespace:
     check = commands.add_parser('check', help='read all files and report what is wrong')
     check.add_argument('file', help='data set file, such as my_data.yml')
     check.add_argument('--out', help='page to write (default: FILE_check.html beside the file)')
+    add_show(commands)
     return parser.parse_args()
+
+
+def add_show(commands: argparse._SubParsersAction) -> None:
+    show = commands.add_parser('show', help='write a page of what a model sees in training')
+    show.add_argument(
+        'file', nargs='?', help='data set file, such as my_data.yml; default: the data of CONFIG'
+    )
+    show.add_argument('--config', required=True, help='config file, or package::path')
+    show.add_argument('--out', help='page to write (default: FILE_CONFIG_look.html, beside FILE)')
+    show.add_argument('--number', type=int, default=8, help='samples to show (default 8)')
+    show.add_argument('--seed', type=int, default=0, help='seed of the samples (default 0)')
+    show.add_argument(
+        '--semi',
+        metavar='METHOD',
+        help='as of tools/train.py: also show weak and strong views of the unlabelled images',
+    )
+    show.add_argument(
+        '--cfg-options', nargs='+', action=cli.Options, help='override settings: key=value'
+    )
+
+
+def show_data(args: argparse.Namespace) -> Path:
+    cfg = run.load_config(args.config, options=args.cfg_options, dataset=args.file)
+    if args.semi and not args.file:
+        raise ValueError('--semi needs a data set file with an entry "unlabelled"')
+    if args.semi:
+        run.use_semi_data(cfg, args.semi, args.file)
+    name = Path(args.config.split('::')[-1]).stem
+    path = Path(args.file or name)
+    default = path.with_name(f'{path.stem}_{name}_look.html') if args.file else f'{name}_look.html'
+    return write_look(cfg, args.out or default, number=args.number, seed=args.seed)
 
 
 def main() -> int:
     args = parse_args()
+    if args.command == 'show':
+        print(f'written to {show_data(args)}')
+        return 0
     if args.command == 'init':
         notes = init_data_file(
             args.folder,
