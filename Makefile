@@ -3,11 +3,12 @@
 # make test-fast   only the mathematics: models, losses and metrics, without a process or a training
 # make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, a server of
 #                  Label Studio, datumaro, minutes
+# make docs        the site of README, docs and cards with a reference, into site/; links are checked
 # make lint        ruff and mypy
 # PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test test-fast test-full lint install clean
+.PHONY: demo test test-fast test-full docs lint install clean
 
 VENV ?= .venv
 TORCH ?= torch==2.13.0
@@ -22,6 +23,10 @@ BUILD := "setuptools<82" wheel
 METADATA := setup.py mmseg_ext/version.py
 LABEL_STUDIO ?= label-studio==1.23.2
 DATUMARO ?= datumaro==1.13.12
+# what the extra "docs" of setup.py names, and no more
+PRINT_DOCS := import runpy, setuptools; \
+    setuptools.setup = lambda **given: print(*given["extras_require"]["docs"], sep="\n"); \
+    runpy.run_path("setup.py", run_name="__main__")
 TORCH_TAG := $(subst /,-,$(subst ==,-,$(TORCH)))
 
 install: $(VENV)/.stamp-install
@@ -42,13 +47,17 @@ lint: $(VENV)/.stamp-lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+docs: .venv-docs/.stamp-install
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "site: $$PWD/site/index.html"
+
 test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stamp-install \
-    .venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install
+    .venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install .venv-docs/.stamp-install
 	$(VENV)/bin/python .ci/test_full.py --workers $(WORKERS) \
 	    default=$(VENV) mmcv=.venv-mmcv torch214=.venv-torch214
 
 clean:
-	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-labelstudio .venv-datumaro build *.egg-info mmseg_ext/.mim
+	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-labelstudio .venv-datumaro .venv-docs site build *.egg-info mmseg_ext/.mim
 
 # A folder without our stamp is an environment that somebody made: it is used as it is.
 %/bin/python:
@@ -89,7 +98,14 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,oracle-torch214,test]'
 	touch $@
 
-# (c) Labelling tools, each alone because they pin much: tests start them in processes of their own.
+# (c) mkdocs, which reads the package and does not import it: no torch here.
+.venv-docs/.stamp-install: $(METADATA) | .venv-docs/bin/python
+	.venv-docs/bin/pip install $(PIP_FLAGS) $(BUILD)
+	.venv-docs/bin/python -c '$(PRINT_DOCS)' > .venv-docs/requirements.txt
+	.venv-docs/bin/pip install $(PIP_FLAGS) -r .venv-docs/requirements.txt
+	touch $@
+
+# (d) Labelling tools, each alone because they pin much: tests start them in processes of their own.
 # Where pip cannot install one, the reason is kept and its tests are skipped with it.
 .venv-labelstudio/.stamp-install: LABELLING = $(LABEL_STUDIO)
 .venv-datumaro/.stamp-install: LABELLING = $(DATUMARO)

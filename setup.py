@@ -126,6 +126,12 @@ if __name__ == '__main__':
             'superpixels': ['scikit-image>=0.22,<0.27'],
             'medical': ['monai>=1.4,<2'],
             'test': ['pytest>=9,<10', 'pytest-xdist>=3.8,<4', 'monai>=1.4,<2'],
+            'docs': [
+                'mkdocs>=1.6,<2',
+                'mkdocs-material>=9.6,<10',
+                'mkdocstrings[python]>=1,<2',
+                'pymdown-extensions>=10.14,<14',
+            ],
             'lint': ['ruff>=0.17,<0.18', 'mypy>=2.4,<3', 'pre-commit>=4.6,<5'],
             # other people's code to compare with, see "make test-full"
             'oracle-mmcv': ['pydensecrf2>=1.1,<2', 'torch==2.13.0'],

@@ -29,7 +29,12 @@ FOR_DEVELOPERS = ('test', 'lint', 'oracle-mmcv', 'oracle-torch214')  # extras th
 # One of two that install into one folder: whoever installs the package chooses it by an extra.
 MMCV = {'mmcv', 'mmcv-lite'}
 # Where the name of a distribution that is not installed here differs from the module's.
-NAMES = {'pydensecrf': 'pydensecrf2', 'skimage': 'scikit-image', 'sklearn': 'scikit-learn'}
+NAMES = {
+    'pydensecrf': 'pydensecrf2',
+    'pymdownx': 'pymdown-extensions',
+    'skimage': 'scikit-image',
+    'sklearn': 'scikit-learn',
+}
 NOT_IMPORTED = {
     'setuptools': 'mmengine imports its pkg_resources without declaring it',
     'ftfy': 'mmseg imports it without declaring it',
@@ -40,6 +45,8 @@ NOT_IMPORTED = {
     'onnxscript': 'torch.onnx imports it',
     'onnxruntime': 'runs exported files',
     'openvino': 'runs exported files',
+    'mkdocs-material': 'mkdocs.yml names it',
+    'mkdocstrings': 'mkdocs.yml names it',
 }
 NO_UPPER_BOUND = {
     'pillow': 'a new first number every year; what it removes it announces years before',

@@ -22,12 +22,8 @@ class LoadImageFromFile(mmcv.transforms.LoadImageFromFile):
     Differs from mmcv: 8-bit grey and color images give identical pixels. Files that mmcv reads in
     part (the first page, three of four channels, the upper bits of 12) or wrongly (signed integers)
     are refused, see ``reading.py``. So are damaged files; the ``ValueError`` names the file. The
-    alpha channel of a TIFF is dropped instead of multiplied in.
-
-    Args:
-        args: As in mmcv. A ``color_type`` other than ``'color'`` or a decoder other than OpenCV
-            uses mmcv's own loader.
-        kwargs: As in mmcv.
+    alpha channel of a TIFF is dropped instead of multiplied in. The arguments are mmcv's; a
+    ``color_type`` other than ``'color'`` or a decoder other than OpenCV uses mmcv's own loader.
 
     Raises:
         ValueError: If the file is not an 8-bit image, or cannot be decoded.

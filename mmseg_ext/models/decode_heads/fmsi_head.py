@@ -239,7 +239,7 @@ class DeformASPP(ASPP):
         rates: Sequence[int] = (6, 8, 12, 18, 24),
         modulated: bool = False,
         with_1x1: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             in_channels,

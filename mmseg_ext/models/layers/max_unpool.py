@@ -24,7 +24,7 @@ WAYS = ('auto', 'index', 'scatter')
 class Switches(NamedTuple):
     """The record of a pooling that unpooling needs.
 
-    Args:
+    Attributes:
         indices: ``(N, C, h, w)`` int64, index of each maximum in the flattened map of ``size``.
         size: ``(H, W)`` of the map that was pooled.
     """

@@ -1,0 +1,232 @@
+"""Hooks of ``make docs``: what the site shows beside ``docs/``, and where its links lead.
+
+README, CHANGELOG, CONTRIBUTING and the cards of the papers become pages, and so does a reference of
+each package's exports, which are read from its ``__init__.py`` without an import. Links between
+Markdown files of the repository are those that work in a checkout; here they are turned to the
+pages of the site. A file that is linked and is no page is copied into the site.
+
+mkdocs.yml names this file; nothing else runs it.
+"""
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = 'docs/'
+# file of the repository -> page of the site, beside the cards
+OUTSIDE = {
+    'README.md': 'index.md',
+    'CHANGELOG.md': 'changelog.md',
+    'CONTRIBUTING.md': 'contributing.md',
+}
+# page of the reference -> its heading, and the packages whose exports it lists
+REFERENCE = {
+    'python': ('From Python', ['mmseg_ext.apis', 'mmseg_ext']),
+    'models': (
+        'Networks and layers',
+        [f'mmseg_ext.models.{kind}' for kind in (
+            'backbones', 'necks', 'decode_heads', 'segmentors', 'layers')],
+    ),
+    'losses': ('Losses', ['mmseg_ext.models.losses']),
+    'metrics': ('Metrics', ['mmseg_ext.evaluation']),
+    'datasets': ('Data sets and transforms', ['mmseg_ext.datasets']),
+    'engine': ('Training loop', ['mmseg_ext.engine']),
+}  # fmt: skip
+LINK = re.compile(r'(\]\()((?!https?:|mailto:|#)[^)\s]+)(\))')
+FENCE = re.compile(r'^( *```.*?^ *```)', re.MULTILINE | re.DOTALL)
+# what docstrings say in Sphinx's way; ~ asks for the last name only
+ROLE = re.compile(r':(?:class|func|meth|mod|attr):<code>(~[\w.]*\.|\.*)')
+
+
+def cards() -> dict[str, str]:
+    """The card of each paper, and its page."""
+    found = sorted((ROOT / 'configs').glob('*/README.md'))
+    return {path.relative_to(ROOT).as_posix(): f'papers/{path.parent.name}.md' for path in found}
+
+
+@cache
+def pages_outside() -> dict[str, str]:
+    """Every page that does not lie in ``docs/``, by its file."""
+    return {**OUTSIDE, **cards()}
+
+
+def page_of(file: str) -> str:
+    """Where a file of the repository lies on the site: a page, or a copy below ``files/``."""
+    if file in pages_outside():
+        return pages_outside()[file]
+    return file.removeprefix(DOCS) if file.startswith(DOCS) else f'files/{file}'
+
+
+def file_of(page: str) -> str:
+    """The file of the repository that a page was made of."""
+    return {page: file for file, page in pages_outside().items()}.get(page, DOCS + page)
+
+
+def target_of(link: str, file: str) -> str:
+    """The file of the repository that a link of another one names."""
+    path = PurePosixPath(file).parent / link.partition('#')[0]
+    return os.path.normpath(path).replace(os.sep, '/')
+
+
+def links(text: str) -> Iterator[str]:
+    """The relative links of a Markdown text, those in blocks of code left out."""
+    for part in FENCE.split(text):
+        if not FENCE.match(part):
+            yield from (found[2] for found in LINK.finditer(part))
+
+
+def turn_links(text: str, file: str) -> str:
+    """A Markdown text whose links lead to pages of the site.
+
+    Args:
+        text: Of a file of the repository.
+        file: Its path from the root of the repository.
+    """
+    here = PurePosixPath(page_of(file)).parent
+
+    def turn(found: re.Match) -> str:
+        _, mark, anchor = found[2].partition('#')
+        page = os.path.relpath(page_of(target_of(found[2], file)), here).replace(os.sep, '/')
+        return f'{found[1]}{page}{mark}{anchor}{found[3]}'
+
+    parts = FENCE.split(text)
+    return ''.join(part if FENCE.match(part) else LINK.sub(turn, part) for part in parts)
+
+
+def linked_files() -> list[str]:
+    """Files that pages link and that lie outside of ``docs/``, and are no pages themselves."""
+    docs = (path.relative_to(ROOT).as_posix() for path in sorted((ROOT / DOCS).rglob('*.md')))
+    found = set()
+    for file in (*pages_outside(), *docs):
+        found |= {target_of(link, file) for link in links((ROOT / file).read_text())}
+    return sorted(file for file in found if page_of(file).startswith('files/'))
+
+
+# --- the reference --------------------------------------------------------------------------------
+
+
+def exports(package: str) -> dict[str, str]:
+    """What a package exports, by the module that defines it.
+
+    Args:
+        package: Dotted name. Its ``__init__.py`` calls ``door`` of ``core/exports.py``, or imports
+            what it exports.
+
+    Raises:
+        ValueError: If nothing is found: the reference would be empty.
+    """
+    file = ROOT / package.replace('.', '/') / '__init__.py'
+    tree = ast.parse(file.read_text())
+    found = dict(_behind_doors(tree)) or dict(_imported(tree))
+    if not found:
+        raise ValueError(f'{file} exports nothing that the reference could list')
+    return {name: f'{package}.{module}' for name, module in sorted(found.items())}
+
+
+def _behind_doors(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Name and module of each export of ``door(__name__, module='names', **{'a.b': 'names'})``."""
+    calls = (n for n in ast.walk(tree) if isinstance(n, ast.Call))
+    for call in (n for n in calls if getattr(n.func, 'id', '') == 'door'):
+        for keyword in call.keywords:
+            value = ast.literal_eval(keyword.value)
+            for module, names in (value if keyword.arg is None else {keyword.arg: value}).items():
+                yield from ((name, module) for name in names.split())
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The same of ``from .module import name``, a module of its own being an export, too."""
+    for node in (n for n in tree.body if isinstance(n, ast.ImportFrom) and n.level == 1):
+        for alias in node.names:
+            yield (alias.name, node.module or alias.name)
+
+
+def first_line(package: str) -> str:
+    """What a package's docstring says first."""
+    file = ROOT / package.replace('.', '/') / '__init__.py'
+    return (ast.get_docstring(ast.parse(file.read_text())) or '').split('\n')[0]
+
+
+def rooms() -> list[str]:
+    """The rooms of ``apis``, which have a page each."""
+    found = sorted((ROOT / 'mmseg_ext/apis').glob('*/__init__.py'))
+    return [f'mmseg_ext.apis.{path.parent.name}' for path in found]
+
+
+def reference_page(heading: str, packages: list[str], seen: set[str]) -> str:
+    """A page that has mkdocstrings describe each export, or links where it was described.
+
+    Args:
+        heading: Of the page.
+        packages: Their exports are listed.
+        seen: What other pages describe; it gets what this one does.
+    """
+    lines = [f'# {heading}', '']
+    for package in packages:
+        lines += [f'## {package}', '', first_line(package), '']
+        for name, module in exports(package).items():
+            whole = module if module == f'{package}.{name}' else f'{module}.{name}'
+            if whole in seen:
+                lines += [f'[{name}][{whole}] is `{whole}`.', '']
+            else:
+                lines += [f'::: {whole}', '    options:', f'      heading: {name}',
+                          f'      toc_label: {name}', '']  # fmt: skip
+            seen.add(whole)
+    return '\n'.join(lines)
+
+
+@cache
+def reference_pages() -> dict[str, str]:
+    """The text of each page of the reference."""
+    pages = {f'reference/{name}.md': page for name, page in REFERENCE.items()}
+    for room in rooms():
+        name = room.rpartition('.')[2]
+        pages[f'reference/apis/{name}.md'] = (f'apis.{name}', [room])
+    seen: set[str] = set()
+    return {page: reference_page(*what, seen) for page, what in pages.items()}
+
+
+# --- hooks of mkdocs ------------------------------------------------------------------------------
+
+
+def on_config(config: Any) -> Any:
+    """Anchors as on GitHub; papers and reference in the navigation."""
+    from pymdownx.slugs import slugify
+
+    config.mdx_configs.setdefault('toc', {})['slugify'] = slugify(case='lower')
+    own = [p for p in reference_pages() if p.count('/') == 1]
+    inner = [p for p in reference_pages() if p.count('/') == 2]
+    sections = dict(Papers=list(cards().values()), Reference=[*own, {'Rooms of apis': inner}])
+    config.nav = [{name: [*entries, *sections.get(name, [])]} if isinstance(entries, list)
+                  else {name: entries}
+                  for item in config.nav for name, entries in item.items()]  # fmt: skip
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages that do not lie in ``docs/``, and the files that pages link."""
+    from mkdocs.structure.files import File
+
+    for file, page in pages_outside().items():
+        files.append(File.generated(config, page, content=(ROOT / file).read_text()))
+    for page, text in reference_pages().items():
+        files.append(File.generated(config, page, content=text))
+    for file in linked_files():
+        files.append(File.generated(config, page_of(file), abs_src_path=str(ROOT / file)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn the links of a page."""
+    if page.file.src_uri.startswith('reference/'):
+        return markdown
+    return turn_links(markdown, file_of(page.file.src_uri))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Take the marks of Sphinx out of what docstrings say."""
+    return ROLE.sub('<code>', html).replace('::</p>', ':</p>')
