@@ -122,6 +122,8 @@ if __name__ == '__main__':
                 'onnxruntime>=1.20,<2',
                 'openvino>=2026.4,<2027',
             ],
+            # programs that show curves
+            'track': ['tensorboard>=2.18,<3', 'wandb>=0.19,<1', 'mlflow-skinny>=2.19,<4'],
             'crf': ['pydensecrf2>=1.1,<2'],
             'superpixels': ['scikit-image>=0.22,<0.27'],
             'medical': ['monai>=1.4,<2'],

@@ -131,7 +131,7 @@ ELSEWHERE = {
         'models.layers.lsk models.layers.moments models.layers.norms models.layers.parnet '
         'models.layers.pscan models.layers.scsa models.layers.sge models.layers.simam'
     ),
-    'models/layers/test_decoder.py': 'models.layers.recompute',
+    'models/layers/test_decoder.py': 'core.recompute',
     'models/layers/test_deform_conv.py': (
         'models.layers.deform_gather models.layers.deform_sampling'
     ),

@@ -47,6 +47,9 @@ NOT_IMPORTED = {
     'openvino': 'runs exported files',
     'mkdocs-material': 'mkdocs.yml names it',
     'mkdocstrings': 'mkdocs.yml names it',
+    'tensorboard': "mmengine's backend of curves imports it",
+    'wandb': "mmengine's backend of curves imports it",
+    'mlflow-skinny': "mmengine's backend of curves imports it, as mlflow",
 }
 NO_UPPER_BOUND = {
     'pillow': 'a new first number every year; what it removes it announces years before',

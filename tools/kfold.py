@@ -63,6 +63,7 @@ def parse_args() -> argparse.Namespace:
         '--device', default='auto', help='device for --average: auto, cpu, cuda, cuda:N'
     )
     folds.add_surface_arguments(parser)
+    run.add_switches(parser)
     args = cli.parse_args(parser)
     if args.num_folds is None:
         parser.error('--num-folds is needed, such as --num-folds 5')
@@ -116,7 +117,9 @@ def main() -> int:
             checkpoint=args.checkpoint,
             options=tuple(args.cfg_options),
             dataset=args.dataset,
+            switches=tuple(run.switch_words(args)),
         )
+        run.use_switches(cfg.copy(), args)  # refuses what does not fit before any fold starts
         failed = run_folds(
             plan, cfg, launch=Launch(TOOLS), folds=args.folds, spacing=args.spacing,
             tolerance=args.tolerance)  # fmt: skip

@@ -58,6 +58,7 @@ def parse_args() -> argparse.Namespace:
         default={},
         help='settings of the method of --semi: threshold=0.9 momentum=0.99',
     )
+    run.add_switches(parser)
     folds.add_fold_arguments(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torchrun of torch>=2 passes --local-rank
@@ -80,6 +81,7 @@ def main() -> None:
     if args.semi and not args.work_dir:
         cfg.work_dir = f'{cfg.work_dir}-{args.semi}'
     folds.use_fold_arguments(cfg, args)
+    run.use_switches(cfg, args, semi=args.semi)
     if args.semi:
         run.use_semi_data(cfg, args.semi, args.dataset, **args.semi_options)
     else:

@@ -19,6 +19,7 @@ LAST_NOTE = 'last_checkpoint'  # file in a run's folder that names its last chec
 # Key in a checkpoint's message hub: the iteration of the last completed validation. The name must
 # not begin with 'val', because mmengine logs such values.
 VALIDATED = 'last_validation'
+STOPPED_EARLY = 'stopped_early'  # the same of the iteration at which the scores ended the run
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Resumable:
         iteration: Iterations that were trained up to ``path``.
         meta: Meta data of ``path``.
         validated: Iteration of the last completed validation in ``path``, ``None`` if none was.
+        stopped: Whether early stopping ended the training there.
     """
 
     path: Optional[Path]
@@ -38,6 +40,7 @@ class Resumable:
     iteration: int = 0
     meta: Optional[dict] = None
     validated: Optional[int] = None
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class _Facts:
         best: Names of the best checkpoints, as the run noted them.
         meta: The checkpoint's meta data.
         validated: Iteration of the last completed validation.
+        stopped: Whether early stopping ended the training there.
     """
 
     problem: str
@@ -59,6 +63,7 @@ class _Facts:
     best: tuple[str, ...] = ()
     meta: Optional[dict] = None
     validated: Optional[int] = None
+    stopped: bool = False
 
 
 def find_resumable(folder: PathLike) -> Resumable:
@@ -75,7 +80,8 @@ def find_resumable(folder: PathLike) -> Resumable:
         facts = _facts(path)
         problem = facts.problem or facts.lacking
         if not problem:
-            return Resumable(path, tuple(skipped), facts.iteration, facts.meta, facts.validated)
+            done = (facts.iteration, facts.meta, facts.validated, facts.stopped)
+            return Resumable(path, tuple(skipped), *done)
         skipped.append((path, problem))
     return Resumable(None, tuple(skipped))
 
@@ -206,7 +212,8 @@ def _read_facts(path: Path, *_: int) -> _Facts:
     meta = meta if isinstance(meta, dict) else {}
     step = meta.get('iter') if _is_count(meta.get('iter')) else 0
     info = _runtime_info(content)
-    return _Facts('', step, lacking(path, content), _best(info), meta, info.get(VALIDATED))
+    ended = (info.get(VALIDATED), bool(step) and info.get(STOPPED_EARLY) == step)
+    return _Facts('', step, lacking(path, content), _best(info), meta, *ended)
 
 
 def _is_count(value: Any) -> bool:

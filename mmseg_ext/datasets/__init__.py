@@ -1,6 +1,7 @@
 """Data sets and transforms, registered into mmseg's registries."""
 
 from .aligned_resize import AlignedResize
+from .balanced import BalancedSampler
 from .bmseg import BMSegDataset
 from .border_weight import BorderWeight, PackWeightedSegInputs
 from .brightness import BrightnessContrast
@@ -21,6 +22,7 @@ from .voc import VOCDataset
 __all__ = [
     'AlignedResize',
     'BMSegDataset',
+    'BalancedSampler',
     'BorderWeight',
     'BrightnessContrast',
     'CamVidDataset',

@@ -18,6 +18,7 @@ from mmseg.registry import HOOKS
 from ..core.files import sweep, write_bytes
 from ..core.saved import (
     LAST_NOTE,
+    STOPPED_EARLY,
     VALIDATED,
     best_files,
     is_whole,
@@ -107,14 +108,19 @@ class CheckpointHook(_CheckpointHook):
         return runner.epoch if self.by_epoch else runner.iter
 
     def after_val_epoch(self, runner: Any, metrics: Optional[dict[str, float]] = None) -> None:
-        """Save the best checkpoint, and record in this step's checkpoint that it was validated."""
+        """Save the best checkpoint, and record in this step's checkpoint that it was validated.
+
+        The step at which early stopping ends the run is saved in any case.
+        """
         if self.out_dir is None:  # validation without training
             return
         runner.message_hub.update_info(VALIDATED, runner.iter)
         self._noted = False
         super().after_val_epoch(runner, metrics or {})
         name = self.filename_tmpl.format(self._step(runner))
-        if not self._noted and self.last_ckpt is not None and Path(self.last_ckpt).name == name:
+        ends = runner.message_hub.runtime_info.get(STOPPED_EARLY) == runner.iter
+        saved = self.last_ckpt is not None and Path(self.last_ckpt).name == name
+        if not self._noted and (ends or saved):
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, self._step(runner), meta)
 

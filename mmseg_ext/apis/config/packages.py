@@ -27,10 +27,10 @@ def check_packages(model: Any) -> None:
         user = f'{setting}.type={kind}'
         if kind.startswith('mmpretrain.'):
             import_torchvision(user)
-            _import('mmpretrain.models', user, '"mmpretrain>=1.2,<1.3"')
+            import_package('mmpretrain.models', user, '"mmpretrain>=1.2,<1.3"')
         elif kind == 'TIMMBackbone':
             import_torchvision(user)
-            _import('timm', user, 'timm, and start again')
+            import_package('timm', user, 'timm, and start again')
         elif kind == 'MaskRCNNSegmentor':
             import_torchvision(user)
 
@@ -46,7 +46,17 @@ def _types(cfg: Any, name: str) -> Iterator[tuple[str, str]]:
             yield from _types(part, f'{name}.{key}')
 
 
-def _import(module: str, user: str, what: str) -> None:
+def import_package(module: str, user: str, what: str) -> None:
+    """Import a package that is no requirement.
+
+    Args:
+        module: Name of the module.
+        user: Setting or argument that needs it.
+        what: What pip installs.
+
+    Raises:
+        ImportError: If it is missing, with the command.
+    """
     try:
         importlib.import_module(module)
     except Exception as error:  # an incomplete installation may raise any type

@@ -17,6 +17,7 @@ _PARTS = 'PartsOptimWrapperConstructor'
 _QUALITY = ('CalibrationMetric', 'PseudoLabelMetric')  # in each validation
 _OF_MODEL = ('segmentor', 'data_preprocessor')
 _DISCRIMINATOR = dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))  # of Hung et al.
+_OF_A_PART = ('FreezeBackboneHook', 'FreezeHook', 'RecomputeHook')
 _PRECISION = ('type', 'dtype', 'loss_scale', 'accumulative_counts')
 
 
@@ -200,7 +201,7 @@ def _join_data(cfg: Config, unlabelled: dict, with_masks: bool, num_views: int) 
 
 def _moved(hook: dict, networks: list[str]) -> list[dict]:
     """Hooks that name a part of the network, for the networks within."""
-    if hook.get('type') != 'FreezeBackboneHook':
+    if hook.get('type') not in _OF_A_PART:
         return [hook]
     part = hook.get('module', 'backbone')
     return [dict(hook, module=f'{network}.{part}') for network in networks]

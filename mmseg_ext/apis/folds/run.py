@@ -43,6 +43,7 @@ class Plan:
             the same images that it is scored on, so its scores are optimistic.
         options: ``--cfg-options``, as typed.
         dataset: File that describes the user's data.
+        switches: Words of the command line that only the trainings get, from ``switch_words``.
     """
 
     config: str
@@ -56,6 +57,7 @@ class Plan:
     checkpoint: str = 'last'
     options: tuple[str, ...] = ()
     dataset: Optional[str] = None
+    switches: tuple[str, ...] = ()
 
     def split_arguments(self, fold: int) -> list[str]:
         """Return the arguments with which the tools select a fold."""
@@ -112,6 +114,7 @@ def keep_plan(plan: Plan, cfg: Config) -> None:
     new['config'] = Path(plan.config).name
     if path.is_file():
         old = read_json(path)
+        old.setdefault('switches', [])  # a plan of an older version
         different = [key for key in new if old.get(key) != new[key]]
         if different:
             changed = [f'{key} was {old.get(key)} and is {new[key]}' for key in different]
@@ -219,6 +222,7 @@ def _failed(fold: int, step: str, folder: RunFolder) -> Failed:
 def _training(plan: Plan, resume: bool) -> list[str]:
     arguments = [] if plan.seed is None else ['--seed', str(plan.seed)]
     arguments += [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(plan, flag)]
+    arguments += plan.switches
     if not resume:
         return arguments + option_arguments(plan.options)
     # With load_from set, mmengine would resume from the start weights, not from the checkpoint.

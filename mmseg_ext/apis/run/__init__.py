@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = door(
     options='use_amp use_calibration use_drawing use_launcher use_nan use_output use_seed '
     'use_surfaces use_tta',
     semi='leave_out_labelled use_semi use_semi_data',
+    switches='add_switches switch_words use_switches',
     testing='test',
     training='build_runner train',
     **{'outcome.results': 'RunResults'},

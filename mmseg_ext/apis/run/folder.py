@@ -200,12 +200,13 @@ class RunFolder:
         return self.last_checkpoint() if kind == 'last' else self.best_checkpoint()
 
     def is_trained(self, cfg: Config) -> bool:
-        """Say whether the final checkpoint is whole and its validation, if any, is finished."""
+        """Say whether the final checkpoint is whole and its validation, if any, is finished.
+
+        The last checkpoint of a run that early stopping has ended is final, too.
+        """
         loop, name = cfg.train_cfg, final_name(cfg.train_cfg)
-        if not (self.weights / name).is_file():
-            return False
         found = self.resumable()
-        if found.path is None or found.path.name != name:
+        if found.path is None or (found.path.name != name and not found.stopped):
             return False
         last = loop.get('max_iters') or loop.get('max_epochs')
         due = cfg.get('val_cfg') is not None and loop.get('val_begin', 1) <= last
@@ -217,7 +218,7 @@ class RunFolder:
         found = self.resumable()
         if found.path is None or 'max_iters' not in loop:
             return False  # weights deleted to save space, or a loop over epochs
-        return found.iteration < loop['max_iters']
+        return found.iteration < loop['max_iters'] and not found.stopped
 
     def holds_training(self) -> bool:
         """Say whether the folder contains a curve or a checkpoint of a training."""

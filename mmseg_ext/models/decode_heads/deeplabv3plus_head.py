@@ -14,10 +14,10 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.recompute import recompute
 from ..layers.aspp import conv_bn_relu
 from ..layers.channel_order import channels_last_without_graph
 from ..layers.decoder import at_least_single, build_fusion, fuse_upsampled
-from ..layers.recompute import recompute
 
 
 @MODELS.register_module()

@@ -18,12 +18,12 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.recompute import recompute
 from ...core.words import check_choice
 from ..layers.aspp import ASPP, conv_bn_relu, upsample
 from ..layers.channel_order import channels_last_without_graph
 from ..layers.decoder import at_least_single, build_fusion, fuse_upsampled
 from ..layers.deform_conv import DCNTorch
-from ..layers.recompute import recompute
 
 
 @MODELS.register_module()

@@ -16,10 +16,10 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...core.recompute import recompute
 from ..layers.aspp import conv_bn_relu, upsample
 from ..layers.channel_order import channels_last_without_graph
 from ..layers.decoder import at_least_single, build_fusion
-from ..layers.recompute import recompute
 from ..layers.upsampler import build_upsampler
 
 _AFFP, _PSCAN, _DYSAMPLE = (dict(type=name) for name in ('AFFP', 'PSCAN', 'dysample'))

@@ -97,6 +97,17 @@ def test_each_fold_is_trained_and_its_last_checkpoint_tested(setup):
     assert setup.calls() == []  # all finished
 
 
+def test_the_trainings_alone_get_the_switches(setup):
+    setup.run(folds=[0], switches=('--ema', '0.1'))
+    train, test = (arguments for _, _, arguments in setup.calls())
+    assert train[-2:] == ['--ema', '0.1'] and '--ema' not in test
+    with pytest.raises(ValueError, match=r"switches was \['--ema', '0.1'\] and is \[\]"):
+        setup.run(folds=[1])
+    plan = setup.work / 'kfold_plan.json'
+    plan.write_text(plan.read_text().replace('"switches"', '"nothing"'))  # of an older version
+    assert setup.run(folds=[1]) == []
+
+
 def test_only_some_folds_then_the_rest(setup):
     setup.run(folds=[2, 0, 2])
     assert [(tool, fold) for tool, fold, _ in setup.calls()] == [

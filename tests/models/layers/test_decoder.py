@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from mmseg_ext.core.recompute import recompute
 from mmseg_ext.models.layers.decoder import at_least_single, build_fusion, fuse_upsampled
-from mmseg_ext.models.layers.recompute import recompute
 
 
 def test_convolving_first_changes_no_value():
