@@ -95,7 +95,7 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 # (b) the newest torch with its torchvision, mmpretrain and timm; ONNX for the exports.
 .venv-torch214/.stamp-install: $(METADATA) | .venv-torch214/bin/python
 	.venv-torch214/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 $(BUILD)
-	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,oracle-torch214,test]'
+	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,nifti,oracle-torch214,test]'
 	touch $@
 
 # (c) mkdocs, which reads the package and does not import it: no torch here.

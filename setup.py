@@ -127,6 +127,7 @@ if __name__ == '__main__':
             'crf': ['pydensecrf2>=1.1,<2'],
             'superpixels': ['scikit-image>=0.22,<0.27'],
             'medical': ['monai>=1.4,<2'],
+            'nifti': ['nibabel>=5.2,<6'],
             'test': ['pytest>=9,<10', 'pytest-xdist>=3.8,<4', 'monai>=1.4,<2'],
             'docs': [
                 'mkdocs>=1.6,<2',

@@ -290,6 +290,9 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     lambda: check_optional(
         'HD95 and surface Dice', ('monai',), 'pip install "mmsegmentation-ext[medical]"'
     ),
+    lambda: check_optional(
+        'NIfTI volumes', ('nibabel',), 'pip install "mmsegmentation-ext[nifti]"'
+    ),
     lambda: check_folder('real data', 'MMSEG_EXT_DATA'),
     lambda: check_folder('weights', 'MMSEG_EXT_WEIGHTS'),
 )

@@ -75,7 +75,7 @@ ELSEWHERE = {
     'apis/userdata/checks/test_check.py': (
         'apis.cli.errors apis.userdata.checks.findings apis.userdata.checks.page '
         'apis.userdata.checks.text apis.userdata.file apis.userdata.pairing apis.userdata.read '
-        'apis.userdata.scan'
+        'apis.userdata.entries apis.userdata.scan'
     ),
     'apis/userdata/find/test_signs.py': 'datasets.mask_facts datasets.signs',
     'apis/userdata/outlines/test_annotations.py': (
@@ -83,14 +83,19 @@ ELSEWHERE = {
     ),
     'apis/userdata/test_formats.py': (
         'apis.userdata.depth apis.userdata.find.channel_files apis.userdata.find.cityscapes '
-        'apis.userdata.joining '
+        'apis.userdata.joining apis.userdata.made '
         'apis.userdata.outlines.object_masks apis.userdata.pages'
+    ),
+    'apis/userdata/volumes/test_cut.py': (
+        'apis.userdata.volumes.find apis.userdata.volumes.nifti apis.userdata.volumes.record '
+        'apis.userdata.volumes.scale'
     ),
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '
         'apis.userdata.find.layout apis.userdata.find.names apis.userdata.find.pairs '
-        'apis.userdata.find.side_by_side apis.userdata.find.splits apis.userdata.find.values'
+        'apis.userdata.find.side_by_side apis.userdata.find.splits apis.userdata.find.values '
+        'apis.userdata.write'
     ),
     'apis/userdata/test_rules.py': (
         'apis.userdata.changes apis.userdata.crop apis.userdata.data apis.userdata.starts'

@@ -16,6 +16,7 @@ from mmseg_ext.apis.userdata.checks.check import check_data
 from mmseg_ext.apis.userdata.checks.page import write_page
 from mmseg_ext.apis.userdata.checks.text import as_text
 from mmseg_ext.apis.userdata.init import init_data_file
+from mmseg_ext.apis.userdata.volumes.nifti import AXES
 from mmseg_ext.core.words import command
 
 
@@ -53,6 +54,14 @@ def parse_args() -> argparse.Namespace:
     init.add_argument(
         '--pages', choices=['classes'], default='', help='each page of a mask (TIFF) is a class'
     )
+    init.add_argument(
+        '--axis', choices=sorted(AXES), default='',
+        help='slices of volumes (default: those that lie farthest apart)',
+    )  # fmt: skip
+    init.add_argument(
+        '--window', nargs=2, type=int, default=[], metavar=('LOW', 'HIGH'),
+        help='values of volumes that are black and white: -160 240 for soft tissue in a CT',
+    )  # fmt: skip
     init.add_argument('--force', action='store_true', help='replace an existing file')
     check = commands.add_parser('check', help='read all files and report what is wrong')
     check.add_argument('file', help='data set file, such as my_data.yml')
@@ -108,6 +117,8 @@ def main() -> int:
             images=args.images,
             masks=args.masks,
             pages=args.pages,
+            axis=args.axis,
+            window=args.window,
             force=args.force,
         )
         print('\n'.join(notes))

@@ -59,14 +59,16 @@ class LoadImage(BaseTransform):
             ``None`` takes the channels of the file.
         max_value: The value that becomes 255. ``None`` takes 255 for 8 bits and 65535 for 16 bits;
             floating-point images need a value. Use 4095 for 12 bits stored in 16.
+        min_value: The value that becomes 0, of a window such as -160 to 240 in a CT: what lies
+            outside is cut off at 0 and 255. ``None`` leaves 0 at 0 and cuts nothing off.
         backend_args: Arguments of mmengine's file backend.
 
     Shape:
         ``img`` is ``(H, W, C)``, uint8 or float32.
 
     Raises:
-        ValueError: If the image cannot be decoded, the number of channels differs, or ``max_value``
-            is needed.
+        ValueError: If the image cannot be decoded, the number of channels differs, ``max_value``
+            is needed, or not above ``min_value``.
     """
 
     def __init__(
@@ -74,12 +76,16 @@ class LoadImage(BaseTransform):
         *,
         channels: Optional[int] = None,
         max_value: Optional[float] = None,
+        min_value: Optional[float] = None,
         backend_args: Optional[dict] = None,
     ) -> None:
-        if max_value is not None and max_value <= 0:
-            raise ValueError(f'max_value must be above 0, got {max_value}')
+        if max_value is None and min_value is not None:
+            raise ValueError(f'min_value {min_value} begins a window: give its max_value, too')
+        if max_value is not None and max_value <= (min_value or 0):
+            raise ValueError(f'max_value must be above {min_value or 0}, got {max_value}')
         self.channels = channels
         self.max_value = max_value
+        self.min_value = min_value
         self.backend_args = backend_args
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -119,4 +125,7 @@ class LoadImage(BaseTransform):
                 f'{path}: values of type {image.dtype} have no largest value of '
                 'their own: set max_value of LoadImage to the one that is to become 255'
             )
+        if self.min_value is not None:
+            scale = np.float32(255.0 / (largest - self.min_value))
+            return ((image.astype(np.float32) - np.float32(self.min_value)) * scale).clip(0, 255)
         return image.astype(np.float32) * np.float32(255.0 / largest)

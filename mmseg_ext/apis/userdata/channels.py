@@ -41,6 +41,8 @@ def use_channels(cfg: Config, file: DataFile) -> str:
 
 
 def _white(file: DataFile) -> str:
+    if file.image_min_value is not None:
+        return f'{file.image_max_value} and black {file.image_min_value}'
     return str(file.image_max_value or 'that of their type')
 
 

@@ -19,7 +19,9 @@ lists of stems to the file itself; without ``test``, ``val`` is tested. Optional
 ``mask_suffix``, ``mask_threshold`` (grey masks become 0 and 1), ``crop_size`` (height, width),
 ``group_file``, ``name`` (else that of the file, or of its folder if the file is my_data.yml);
 ``image_max_value`` and ``image_channels`` for images that are more than 8-bit color: the value
-that is to count as white, such as 4095, and their channels if not 3 (read by ``LoadImage``).
+that is to count as white, such as 4095, and their channels if not 3 (read by ``LoadImage``);
+``image_min_value``, the value that is to count as black, with which both are a window (of a CT);
+``volume_file`` for images that are slices of volumes (``volumes/record.py``), relative to ``root``.
 """
 
 from collections.abc import Sequence
@@ -53,6 +55,8 @@ class DataFile:
         group_file: CSV file of stems and groups, relative to ``root``.
         image_max_value: Value of the images that counts as white; ``None``: that of their type.
         image_channels: Channels of the images; ``None`` for color or grey.
+        image_min_value: Value that counts as black, and below which all is; ``None`` for 0.
+        volume_file: JSON file of the volumes that images are slices of, relative to ``root``.
         unlabelled: Folder and list of images without masks; empty without any.
     """
 
@@ -71,6 +75,8 @@ class DataFile:
     group_file: str = ''
     image_max_value: Optional[int] = None
     image_channels: Optional[int] = None
+    image_min_value: Optional[int] = None
+    volume_file: str = ''
     unlabelled: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -83,7 +89,9 @@ class DataFile:
         """Return the arguments of ``LoadImage``; empty if a config's own loader fits the images."""
         if self.image_max_value is None and self.image_channels is None:
             return {}
-        return dict(channels=self.image_channels or 3, max_value=self.image_max_value)
+        loading = dict(channels=self.image_channels or 3, max_value=self.image_max_value)
+        low = self.image_min_value
+        return loading if low is None else dict(loading, min_value=low)
 
     def part(self, name: str) -> dict[str, str]:
         """Return folders and list of a split; without ``test`` in the file, those of ``val``."""

@@ -1,35 +1,38 @@
 """Write a data set file from a folder of data; ``file.py`` describes its content."""
 
-import json
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
-from ...core.files import PathLike, path_below, write_bytes
+from ...core.files import PathLike, path_below
 from ...core.labels import evenly
-from ...core.words import check_choice, command
-from ...datasets.splits import write_lists
+from ...core.words import check_choice
+from ...datasets.groups import write_groups
 from .depth import note_depth
-from .file import PARTS
 from .find.classes import MaskContent, classes_of, find_classes, read_content
 from .find.folders import MADE, look_below
 from .find.found import Classes
 from .find.layout import find_layout, has_masks
 from .find.names import names_in
-from .find.pairs import Folders, Layout
+from .find.pairs import Layout
 from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
 from .joining import join_channels
+from .made import made
 from .outlines.annotations import find_annotations, refuse_panoptic
 from .outlines.drawn import Drawn, classes_of_drawn, layout_of_drawn, paint_masks
 from .outlines.object_masks import find_object_masks
 from .pages import join_pages
 from .pairing import pair_files
-from .read import as_name, read_data_file
+from .read import read_data_file
 from .scan import in_threads, shows_mask_of
+from .volumes.cut import Wanted, cut_volumes
+from .volumes.find import Found as Volumes
+from .volumes.find import find_volumes, pair_volumes
+from .volumes.record import write_volumes
+from .write import write_data_file
 
 __all__ = ['find_classes', 'init_data_file']
 
@@ -49,6 +52,8 @@ def init_data_file(
     images: str = '',
     masks: str = '',
     pages: str = '',
+    axis: str = '',
+    window: Sequence[int] = (),
     force: bool = False,
 ) -> list[str]:
     """Examine a folder of images and masks, and write its data set file. All masks are read.
@@ -69,6 +74,9 @@ def init_data_file(
         images: Folder of the images below ``folder``, if its name is not clear.
         masks: The same for masks.
         pages: ``'classes'`` if each page of a mask is a class.
+        axis: Of volumes, ``'axial'``, ``'coronal'`` or ``'sagittal'`` slices; else those that lie
+            farthest apart.
+        window: Of volumes, the values that are black and white, such as ``(-160, 240)``.
         force: Replace existing files.
 
     Returns:
@@ -77,74 +85,136 @@ def init_data_file(
     Raises:
         FileExistsError: If ``out`` or its lists exist, and ``force`` is not given.
         FileNotFoundError: If there is no such folder.
+        ImportError: If there are volumes, and nibabel is not installed.
         ValueError: If ``out`` is a folder, there are no pairs, a mask cannot be read, or the values
             of the masks are not classes.
     """
-    out = Path(out)
-    if out.is_dir():
-        raise ValueError(f'{out} is a folder: name the file to write, such as {out}/my_data.yml')
-    own = [out.with_name(f'{out.stem}_{what}') for what in ('splits', 'masks')]
-    joined = out.with_name(f'{out.stem}_images')
-    for path in (out, *own, joined / MADE):
-        if path.exists() and not force:
-            raise FileExistsError(f'{path} is there already: give --force to replace it, or --out')
-    if pages:
-        check_choice('pages', pages, ('classes',))
+    asked = _Asked(
+        classes, SplitBy(ratio, seed, groups), images, masks, pages, Wanted(axis, window)
+    )
+    asked.check()
+    places = _free_places(Path(out), force)
     root = Path(folder)
-    how = SplitBy(ratio, seed, groups)
-    how.check()
-    chosen = bool(images or masks)
-    drawn = None if pages or chosen or not root.is_dir() else _find_drawn(root, own)
-    if drawn is not None:
-        found = classes_of_drawn(drawn, classes)
-        layout = layout_of_drawn(drawn, root, path_below(own[1], root))
-        add_splits(layout, how, own=own)
-        paint_masks(drawn, root, own[1])
-    else:
-        place = path_below(joined, root)
-        layout = find_layout(root, how=how, images=images, masks=masks, own=own, joined=place)
-        found = _find_classes(layout, own, classes, pages=pages)
-    if layout.channels:
-        join_channels(layout, joined)
-    else:
-        note_depth(layout, _some_images(layout))
-    _write(layout, found, out, own[0])
+    layout, found = _examine(root, asked, places)
+    write_data_file(layout, found, places.out, places.lists)
     sizes = ', '.join(f'{name} {len(part.stems)}' for name, part in layout.parts.items())
-    notes = [*layout.notes, *found.notes, *_warnings(out)]
+    notes = [*layout.notes, *found.notes, *_warnings(places.out)]
     return [f'{out}: {len(found.names)} classes, images: {sizes}', *notes]
 
 
-def _find_drawn(root: Path, own: Sequence[Path]) -> Optional[Drawn]:
+class _Asked(NamedTuple):
+    """What the user asks for; see :func:`init_data_file`."""
+
+    classes: Sequence[str]
+    how: SplitBy
+    images: str
+    masks: str
+    pages: str
+    volumes: Wanted
+
+    def check(self) -> None:
+        if self.pages:
+            check_choice('pages', self.pages, ('classes',))
+        self.how.check()
+        self.volumes.check()
+
+
+class _Places(NamedTuple):
+    """What is written: the file, and beside it what the data need."""
+
+    out: Path
+    lists: Path
+    masks: Path
+    images: Path
+    groups: Path
+    volumes: Path
+
+    @property
+    def own(self) -> list[Path]:
+        """Folders that belong to no data; that of images may be the user's."""
+        return [self.lists, self.masks]
+
+
+def _free_places(out: Path, force: bool) -> _Places:
+    """Return where to write, if nothing is in the way."""
+    if out.is_dir():
+        raise ValueError(f'{out} is a folder: name the file to write, such as {out}/my_data.yml')
+    names = ('splits', 'masks', 'images', 'groups.csv', 'volumes.json')
+    places = _Places(out, *(out.with_name(f'{out.stem}_{name}') for name in names))
+    for path in (out, *places.own, places.images / MADE, places.groups, places.volumes):
+        if path.exists() and not force:
+            raise FileExistsError(f'{path} is there already: give --force to replace it, or --out')
+    return places
+
+
+def _examine(root: Path, asked: _Asked, places: _Places) -> tuple[Layout, Classes]:
+    """Find images, masks and classes, and write what is to be made of them."""
+    chosen = bool(asked.pages or asked.images or asked.masks)
+    with_masks = has_masks(root, places.own) if root.is_dir() else True
+    volumes = None if with_masks else find_volumes(root, places.own)
+    if volumes is not None:
+        return _from_volumes(volumes, asked, places)
+    asked.volumes.refuse(root)
+    drawn = None if chosen or not root.is_dir() else _find_drawn(root, places.own, with_masks)
+    if drawn is not None:
+        return _from_drawn(drawn, root, asked, places)
+    joined = path_below(places.images, root)
+    layout = find_layout(
+        root, how=asked.how, images=asked.images, masks=asked.masks, own=places.own, joined=joined
+    )
+    found = _find_classes(layout, places, asked)
+    if layout.channels:
+        join_channels(layout, places.images)
+    else:
+        note_depth(layout, _some_images(layout))
+    return layout, found
+
+
+def _from_volumes(volumes: Volumes, asked: _Asked, places: _Places) -> tuple[Layout, Classes]:
+    """Cut volumes into slices, and note patients and spacing in files."""
+    if asked.pages:
+        raise ValueError(f'{volumes.tree.root}: --pages is for TIFF files, and there are volumes')
+    layout, cases = pair_volumes(
+        volumes, asked.how, images=asked.images, masks=asked.masks, own=places.own
+    )
+    with made(places.images, places.masks):
+        cut = cut_volumes(layout, cases, asked.volumes, places.images, places.masks)
+        found = _find_classes(layout, places, asked)
+        write_groups(places.groups, cut.groups(), name='patient')
+        write_volumes(places.volumes, cut.axis, cut.volumes)
+    layout.group_file = path_below(places.groups, layout.root)
+    layout.volume_file = path_below(places.volumes, layout.root)
+    return layout, found
+
+
+def _from_drawn(drawn: Drawn, root: Path, asked: _Asked, places: _Places) -> tuple[Layout, Classes]:
+    """Paint masks of objects."""
+    found = classes_of_drawn(drawn, asked.classes)
+    layout = layout_of_drawn(drawn, root, path_below(places.masks, root))
+    add_splits(layout, asked.how, own=places.own)
+    paint_masks(drawn, root, places.masks)
+    note_depth(layout, _some_images(layout))
+    return layout, found
+
+
+def _find_drawn(root: Path, own: Sequence[Path], with_masks: bool) -> Optional[Drawn]:
     """Read objects that are outlined, or whose masks lie in a file each."""
     refuse_panoptic(root, own)
-    if has_masks(root, own):
+    if with_masks:
         return find_object_masks(look_below(root, own))
     return find_annotations(root, own)
 
 
-def _find_classes(
-    layout: Layout, own: Sequence[Path], names: Sequence[str], *, pages: str
-) -> Classes:
+def _find_classes(layout: Layout, places: _Places, asked: _Asked) -> Classes:
     """Detect the classes of the masks, or of their pages, which are joined then."""
-    listed = names_in(layout.root, own)
-    paths = _mask_paths(layout)
-    if pages:
-        place = path_below(own[1], layout.root)
-        return join_pages(layout, paths, own[1], place, names=names, listed=listed)
+    listed, names = names_in(layout.root, places.own), asked.classes
+    if asked.pages:
+        place, paths = path_below(places.masks, layout.root), _mask_paths(layout)
+        return join_pages(layout, paths, places.masks, place, names=names, listed=listed)
     contents = _read_masks(layout)
     found = classes_of(contents, names=names, listed=listed)
     _leave_out_unlabelled(layout, contents, found)
     return found
-
-
-def _write(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
-    text = _as_yaml(layout, found, out)
-    made = {name: part.stems for name, part in layout.parts.items() if not part.whole}
-    if made:
-        write_lists(str(lists), made)
-        write_bytes(lists / MADE, b'')
-    write_bytes(out, text.encode())
-    read_data_file(out)  # check that our own file can be read
 
 
 def _read_masks(layout: Layout) -> list[MaskContent]:
@@ -226,54 +296,3 @@ def _file_of(stem: str, suffixes: Sequence[str]) -> Path:
 
 def _escaped(name: str) -> str:
     return re.sub(r'([*?[])', r'[\1]', name)
-
-
-# ---------------------------------------------------------------------------------- file
-
-
-def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:
-    """Return the text of the file, with one line per entry."""
-    home = out.parent.absolute()
-    root = layout.root.absolute()
-    inside = root == home or home in root.parents
-    shown = path_below(root, home) if inside else root.as_posix()
-    kind = 'values' if found.values else 'colors'
-    lines = [
-        f'# What {command("dataset")} init found; correct what is wrong, then',
-        f'# {command("dataset")} check {shlex.quote(out.name)}',
-        f'name: {json.dumps(as_name(root.resolve().name), ensure_ascii=False)}',
-        f'root: {json.dumps(shown, ensure_ascii=False)}  # relative to this file',
-        f'masks: {kind}  # what they hold: class values, or the colors of the classes',
-        'classes:  # in the order of their ids',
-    ]
-    for index, (name, color) in enumerate(zip(found.names, found.colors)):
-        value = f', value: {found.values[index]}' if kind == 'values' else ''
-        text = json.dumps(name, ensure_ascii=False)
-        lines.append(f'- {{name: {text}{value}, color: {list(color)}}}')
-    if found.threshold is not None:
-        lines.append(f'mask_threshold: {found.threshold}  # masks are 1 from here on')
-    else:
-        ignored = [list(v) if isinstance(v, tuple) else v for v in found.ignored]
-        lines.append(f'ignore_value: {json.dumps(ignored or None)}  # no label; counts nowhere')
-    lines += [
-        f'image_suffix: {json.dumps(layout.image_suffix)}',
-        f'mask_suffix: {json.dumps(layout.mask_suffix)}',
-    ]
-    for key in ('image_channels', 'image_max_value'):
-        if getattr(layout, key) is not None:
-            lines.append(f'{key}: {getattr(layout, key)}')
-    for name in PARTS:
-        if name in layout.parts:
-            lines.append(f'{name}: {_part_line(layout.parts[name], name, out)}')
-    return '\n'.join(lines) + '\n'
-
-
-def _part_line(part: Folders, name: str, out: Path) -> str:
-    entries = dict(images=part.images, masks=part.masks)
-    if not part.whole:
-        entries['list'] = f'{out.stem}_splits/{name}.txt'
-    return (
-        '{'
-        + ', '.join(f'{k}: {json.dumps(v, ensure_ascii=False)}' for k, v in entries.items())
-        + '}'
-    )

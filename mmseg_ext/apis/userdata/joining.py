@@ -1,7 +1,6 @@
 """Join the channels of images that lie in a file each."""
 
 import io
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ from ...core.files import write_bytes
 from ...core.reading import read_image
 from .depth import white_of
 from .find.channel_files import JOINED
-from .find.folders import MADE
 from .find.pairs import Layout
+from .made import made, refuse_foreign
 from .scan import in_threads
 
 
@@ -26,23 +25,14 @@ def join_channels(layout: Layout, folder: Path) -> None:
         FileExistsError: If the folder is not one of joined images.
         ValueError: If a file cannot be read, has several channels, or another size or type.
     """
-    new = not folder.exists()
-    if not new and not (folder / MADE).is_file():
-        raise FileExistsError(
-            f'{folder} is there already: give another --out, for images beside it'
-        )
-    try:
-        jobs = list(layout.channels.items())
+    refuse_foreign(folder)
+    jobs = list(layout.channels.items())
+    with made(folder):
         largest = in_threads(
             lambda job: _join(layout.root, job[1], folder / f'{job[0]}{JOINED}'),
             jobs,
             title='join channels',
         )
-        write_bytes(folder / MADE, b'')
-    except BaseException:
-        if new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
     layout.image_channels = len(jobs[0][1])
     if max(deep for deep, _ in largest):
         layout.image_max_value = white_of(max(value for _, value in largest))

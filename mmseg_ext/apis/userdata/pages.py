@@ -1,7 +1,6 @@
 """Masks of several pages, one for each class: they become masks of class ids."""
 
 import io
-import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,10 +10,10 @@ from PIL import Image
 from ...core.files import write_bytes
 from ...core.labels import is_background
 from ...core.reading import read_image
-from .find.folders import MADE
 from .find.found import Classes, spare_colors
 from .find.names import Listed
 from .find.pairs import Layout
+from .made import made
 from .scan import in_threads
 
 _MOST = 255  # classes of an 8-bit mask
@@ -45,8 +44,7 @@ def join_pages(
         ValueError: If a mask cannot be read, numbers of pages or names differ, or a page is not
             of two values.
     """
-    new = not folder.exists()
-    try:
+    with made(folder):
         jobs = [(path, _out(layout, part, stem)) for path, (part, stem) in paths.items()]
         done = in_threads(lambda job: _join(job[0], folder / job[1]), jobs, title='join pages')
         pages = done[0][0]
@@ -54,11 +52,6 @@ def join_pages(
             if number != pages:
                 raise ValueError(f'{path}: {number} pages, and {next(iter(paths))} has {pages}')
         found = _classes(pages, names, listed, covered=all(full for _, full in done))
-        write_bytes(folder / MADE, b'')
-    except BaseException:
-        if new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
     for part in layout.parts.values():
         part.masks = PurePosixPath(place, part.masks).as_posix()
     layout.mask_suffix = ['.png']

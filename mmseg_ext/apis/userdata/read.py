@@ -9,19 +9,19 @@ from typing import Any, Optional
 
 from ...core.files import PathLike
 from ...core.labels import Color, voc_palette
-from ...core.words import command, did_you_mean, nearest
+from ...core.words import command
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
+from .entries import as_color, as_list, as_mapping, as_path, as_text, from_one, whole_number, window
 from .file import PARTS, DataFile, ignore_index_of
 from .yaml_text import read_yaml, shown
 
 _KEYS = {
     'name', 'root', 'masks', 'classes', 'ignore_value', 'image_suffix', 'mask_suffix',
     'mask_threshold', 'crop_size', 'group_file', 'image_max_value', 'image_channels', 'unlabelled',
-    *PARTS,
+    'image_min_value', 'volume_file', *PARTS,
 }  # fmt: skip
 _CLASS_KEYS = {'name', 'value', 'color'}
 _PART_KEYS = {'images', 'masks', 'list'}
-_LARGEST_VALUE = 2**31 - 1  # masks have at most 32 bits
 _MOST_CLASSES = 65535  # labels have 16 bits, and one of them is the ignored label
 _LARGEST_CROP = 16384
 _LONGEST_NAME = 100
@@ -58,7 +58,7 @@ def read_data_file(path: PathLike) -> DataFile:
 def _parse(content: Any, path: Path) -> DataFile:
     if content is None:
         raise ValueError(f'the file is empty; {command("dataset")} init writes one')
-    entries = _mapping(content, _KEYS, 'the file')
+    entries = as_mapping(content, _KEYS, 'the file')
     absent = [key for key in ('classes', 'train', 'val') if not entries.get(key)]
     if absent:
         raise ValueError(f'{", ".join(absent)} must be given; see {command("dataset")} init')
@@ -67,7 +67,7 @@ def _parse(content: Any, path: Path) -> DataFile:
         raise ValueError(f'masks must be values or colors, got {shown(kind)}')
     classes = _classes(entries)
     names = [entry['name'] for entry in classes]
-    threshold = _number(entries, 'mask_threshold')
+    threshold = whole_number(entries, 'mask_threshold')
     if threshold is not None and (kind == 'colors' or len(names) != 2):
         raise ValueError('mask_threshold makes masks of 0 and 1: give two classes, masks: values')
     palette = _palette(classes, kind)
@@ -76,10 +76,11 @@ def _parse(content: Any, path: Path) -> DataFile:
         raise ValueError(
             'with mask_threshold the values are 0 and 1: leave value, ignore_value out'
         )
+    black, white = window(entries)
     return DataFile(
         path=path,
         name=_name(entries.get('name', default_name(path))),
-        root=(path.parent / _path(entries.get('root') or '.', 'root')).absolute(),
+        root=(path.parent / as_path(entries.get('root') or '.', 'root')).absolute(),
         classes=tuple(names),
         palette=palette,
         values=values,
@@ -89,16 +90,18 @@ def _parse(content: Any, path: Path) -> DataFile:
         image_suffix=_suffixes(entries, 'image_suffix', IMAGE_SUFFIXES),
         mask_suffix=_suffixes(entries, 'mask_suffix', MASK_SUFFIXES),
         crop_size=_crop_size(entries.get('crop_size')),
-        group_file=_path(entries.get('group_file') or '', 'group_file'),
-        image_max_value=_from_one(entries, 'image_max_value'),
-        image_channels=_from_one(entries, 'image_channels'),
+        group_file=as_path(entries.get('group_file') or '', 'group_file'),
+        image_max_value=white,
+        image_channels=from_one(entries, 'image_channels'),
+        image_min_value=black,
+        volume_file=as_path(entries.get('volume_file') or '', 'volume_file'),
         unlabelled=_unlabelled(entries.get('unlabelled')),
     )
 
 
 def _classes(entries: Mapping[str, Any]) -> list[dict]:
     """Name, value and color of each class, no two of one name."""
-    listed = _list(entries, 'classes')
+    listed = as_list(entries, 'classes')
     if len(listed) > _MOST_CLASSES:
         raise ValueError(f'{len(listed)} classes: labels have 16 bits, for at most {_MOST_CLASSES}')
     classes = [_class(entry, index) for index, entry in enumerate(listed)]
@@ -123,31 +126,8 @@ def as_name(text: str) -> str:
     return re.sub(r'[^\w.\-]+', '_', text).strip('_.-')[:_LONGEST_NAME] or 'my_data'
 
 
-def _mapping(value: Any, known: set, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f'{where} must hold "key: value" lines, got {shown(value)}')
-    for key in value:
-        if key not in known:
-            hint = did_you_mean(nearest(key, known)) or f'it has {", ".join(sorted(known))}'
-            raise ValueError(f'{where} has no entry {shown(key)}; {hint}')
-    return value
-
-
-def _list(entries: Mapping[str, Any], key: str) -> list:
-    if not isinstance(entries[key], list):
-        raise ValueError(f'{key} must be a list, one "- ..." line each')
-    return entries[key]
-
-
-def _text(value: Any, where: str) -> str:
-    # YAML reads no, yes, on and off as truth values.
-    if isinstance(value, (bool, dict, list)) or value is None or not str(value).strip():
-        raise ValueError(f'{where} must be text, got {shown(value)}: put it into quotes')
-    return str(value).strip()
-
-
 def _name(value: Any) -> str:
-    name = _text(value, 'name')
+    name = as_text(value, 'name')
     if not re.fullmatch(r'\w[\w.\-]*', name) or len(name) > _LONGEST_NAME:
         raise ValueError(
             f'name must be of letters, digits, _, - and ., got {shown(name)}: it becomes part of '
@@ -156,63 +136,24 @@ def _name(value: Any) -> str:
     return name
 
 
-def _path(value: Any, key: str) -> str:
-    """Return a path as written, if it is a valid one."""
-    if value == '':
-        return ''
-    text = _text(value, key)
-    if (
-        not text.isprintable()
-        or len(text) > 4000
-        or any(len(part.encode(errors='replace')) > 255 for part in text.split('/'))
-    ):
-        raise ValueError(f'{key} is no path: {shown(text)} ({len(text)} letters)')
-    return text
-
-
-def _number(entries: Mapping[str, Any], key: str) -> Optional[int]:
-    value = entries.get(key)
-    if value is not None and not (type(value) is int and 0 <= value <= _LARGEST_VALUE):
-        raise ValueError(
-            f'{key} must be a whole number from 0 to {_LARGEST_VALUE}, got {shown(value)}'
-        )
-    return value
-
-
-def _from_one(entries: Mapping[str, Any], key: str) -> Optional[int]:
-    value = _number(entries, key)
-    if value == 0:
-        raise ValueError(f'{key} must be a whole number from 1, got 0')
-    return value
-
-
 def _class(entry: Any, index: int) -> dict:
     where = f'classes[{index}]'
     if not isinstance(entry, dict):
-        return dict(name=_text(entry, where), value=index)
-    _mapping(entry, _CLASS_KEYS, where)
+        return dict(name=as_text(entry, where), value=index)
+    as_mapping(entry, _CLASS_KEYS, where)
     values = entry.get('value', index)
     for value in values if isinstance(values, list) else [values]:
         if value is None:
             raise ValueError(f'the value of {where} is empty: give the number that masks hold')
-        _number(dict(value=value), 'value')
+        whole_number(dict(value=value), 'value')
     if values == []:
         raise ValueError(f'the list of values of {where} is empty')
     color = entry.get('color')
     return dict(
-        name=_text(entry.get('name'), f'the name of {where}'),
+        name=as_text(entry.get('name'), f'the name of {where}'),
         value=values,
-        color=None if color is None else _color(color, where),
+        color=None if color is None else as_color(color, where),
     )
-
-
-def _color(value: Any, where: str) -> Color:
-    whole = isinstance(value, list) and len(value) == 3
-    if not whole or not all(type(v) is int and 0 <= v <= 255 for v in value):
-        raise ValueError(
-            f'{where}: a color is [red, green, blue], 0 to 255 each, got {shown(value)}'
-        )
-    return value[0], value[1], value[2]
 
 
 def _palette(classes: list[dict], kind: str) -> tuple[Color, ...]:
@@ -224,7 +165,8 @@ def _palette(classes: list[dict], kind: str) -> tuple[Color, ...]:
         )
     spare = voc_palette(len(classes))
     return tuple(
-        entry.get('color') or _color(spare[index], 'classes') for index, entry in enumerate(classes)
+        entry.get('color') or as_color(spare[index], 'classes')
+        for index, entry in enumerate(classes)
     )
 
 
@@ -255,38 +197,38 @@ def _ignored_values(ignored: Any, kind: str) -> list:
         return []
     if kind == 'colors':
         nested = isinstance(ignored, list) and ignored and isinstance(ignored[0], list)
-        return [_color(color, 'ignore_value') for color in (ignored if nested else [ignored])]
+        return [as_color(color, 'ignore_value') for color in (ignored if nested else [ignored])]
     values = ignored if isinstance(ignored, list) else [ignored]
     if None in values:
         raise ValueError('ignore_value holds an empty entry: give numbers, or null alone for none')
-    return list(dict.fromkeys(_number(dict(ignore_value=v), 'ignore_value') for v in values))
+    return list(dict.fromkeys(whole_number(dict(ignore_value=v), 'ignore_value') for v in values))
 
 
 def _part(entry: Any, name: str) -> dict[str, str]:
-    part = _mapping(entry, _PART_KEYS, name)
+    part = as_mapping(entry, _PART_KEYS, name)
     absent = [key for key in ('images', 'masks') if not part.get(key)]
     if absent:
         raise ValueError(f'{name} must name the folder of its {" and ".join(absent)}')
-    return {key: _path(value, f'{name}.{key}') for key, value in part.items() if value}
+    return {key: as_path(value, f'{name}.{key}') for key, value in part.items() if value}
 
 
 def _unlabelled(entry: Any) -> dict[str, str]:
     """A folder alone, or ``images`` and ``list``."""
     if entry is None:
         return {}
-    part = _mapping(
+    part = as_mapping(
         entry if isinstance(entry, dict) else dict(images=entry), {'images', 'list'}, 'unlabelled'
     )
     if not part.get('images'):
         raise ValueError('unlabelled must name the folder of its images')
-    return {key: _path(value, f'unlabelled.{key}') for key, value in part.items() if value}
+    return {key: as_path(value, f'unlabelled.{key}') for key, value in part.items() if value}
 
 
 def _suffixes(entries: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
     value = entries.get(key)
     if value is None:
         return default
-    return tuple(_text(v, key).lower() for v in (value if isinstance(value, list) else [value]))
+    return tuple(as_text(v, key).lower() for v in (value if isinstance(value, list) else [value]))
 
 
 def _crop_size(value: Any) -> Optional[tuple[int, int]]:

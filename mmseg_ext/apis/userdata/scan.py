@@ -136,11 +136,13 @@ def count_colors(mask_HW3: np.ndarray) -> dict[Any, int]:
     return dict(zip(colors, numbers.tolist()))
 
 
-def in_threads(work: Callable[[T], R], items: Sequence[T], *, title: str = '') -> list[R]:
-    """Map over items with one thread per core; decoders release the GIL."""
+def in_threads(
+    work: Callable[[T], R], items: Sequence[T], *, title: str = '', most: int = 8
+) -> list[R]:
+    """Map over items with one thread per core, at most ``most``; decoders release the GIL."""
     from tqdm import tqdm
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(most, os.cpu_count() or 1)) as pool:
         results: Iterable[R] = pool.map(work, items)
         return list(tqdm(results, total=len(items), desc=title, disable=not title))
 

@@ -1,20 +1,17 @@
 """image_channels and image_max_value: every kind of row on 1, 4, 5 channels of 8, 12, 16 bit."""
 
 import copy
-from functools import cache
 
 import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from support.kinds import KINDS
 from support.paths import ROOT
+from support.steps import first_of, load, one_step, without_weights
 from support.user_folder import TEXT, write_folder
-from torch import nn
 
 from mmseg_ext.apis.config.check import check_config
 from mmseg_ext.apis.config.semi import take_apart
@@ -68,26 +65,16 @@ def scope():
     init_default_scope('mmseg')
 
 
-@cache
-def _load(path):
-    return Config.fromfile(path)
-
-
 def _plain(path):
-    cfg = copy.deepcopy(_load(path))
+    cfg = copy.deepcopy(load(path))
     take_apart(cfg)
     return cfg
-
-
-def _first(network):
-    """The first convolution that reads the image."""
-    return next(m for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
 def test_every_kind_of_network_is_widened(folders):
     built = set()
     for path in map(PATHS.get, KINDS.values()):
-        cfg = copy.deepcopy(_load(path))
+        cfg = copy.deepcopy(load(path))
         before = _plain(path).model.data_preprocessor
         apply_dataset(cfg, folders(4, 12))
         check_config(cfg)
@@ -99,8 +86,8 @@ def test_every_kind_of_network_is_widened(folders):
         kind = (cfg.model.get('backbone') or {}).get('backbone')
         if kind in built or _needs_another_package(cfg.model):
             continue
-        backbone = MODELS.build(_without_weights(cfg.model).backbone)
-        assert _first(backbone).in_channels == 4, path.name
+        backbone = MODELS.build(without_weights(cfg.model).backbone)
+        assert first_of(backbone).in_channels == 4, path.name
         built.add(kind)
     assert len(built) == len({kind for _, kind in KINDS}) - 3  # those of other packages
 
@@ -110,47 +97,26 @@ def _needs_another_package(model):
     return kind.startswith('mmpretrain.') or kind == 'TIMMBackbone' or 'detector' in model
 
 
-def _without_weights(model):
-    model = copy.deepcopy(model)
-    model.backbone.pop('init_cfg', None)
-    return model
-
-
 def test_a_row_of_every_paper_is_trained():
     assert sorted(TRAINED) == PAPERS
 
 
 @pytest.mark.parametrize('paper', sorted(TRAINED))
 def test_a_row_of_every_paper_trains_an_iteration_on_4_channels_of_12_bit(paper, folders):
-    _train(PATHS[TRAINED[paper]], folders(4, 12), 4)
+    one_step(PATHS[TRAINED[paper]], folders(4, 12), 4)
 
 
 @pytest.mark.parametrize('channels, bits', [(1, 8), (1, 16), (4, 8), (5, 8), (5, 16)])
 def test_other_channels_and_bits_train(channels, bits, folders):
-    _train(PATHS['mfp_attn_eca'], folders(channels, bits), channels)
+    one_step(PATHS['mfp_attn_eca'], folders(channels, bits), channels)
 
 
 def test_heads_that_take_the_image_itself_know_its_channels(folders):
-    cfg = copy.deepcopy(_load(PATHS['fcn8s_vgg16bn_camvid180']))
+    cfg = copy.deepcopy(load(PATHS['fcn8s_vgg16bn_camvid180']))
     assert list(cfg.model.decode_head.in_channels)[0] == 3
     apply_dataset(cfg, folders(5, 8))
     assert list(cfg.model.decode_head.in_channels) == [5, 256, 512, 512]
-    _train(PATHS['fcn8s_vgg16bn_camvid180'], folders(5, 8), 5)
-
-
-def _train(path, file, channels):
-    cfg = copy.deepcopy(_load(path))
-    apply_dataset(cfg, file)
-    torch.manual_seed(0)
-    network = MODELS.build(_without_weights(cfg.model))
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    batch = network.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), True)
-    assert batch['inputs'].shape[1] == channels
-    loss, _ = network.parse_losses(network(**batch, mode='loss'))
-    loss.backward()
-    gradient = _first(network).weight.grad
-    assert loss.isfinite() and gradient.shape[1] == channels
-    assert (gradient.abs().sum(dim=(0, 2, 3)) > 0).all()
+    one_step(PATHS['fcn8s_vgg16bn_camvid180'], folders(5, 8), 5)
 
 
 @pytest.mark.parametrize('channels, bits', [(1, 16), (5, 12)])
@@ -161,7 +127,7 @@ def test_every_kind_of_pipeline_reads_the_images(channels, bits, folders):
         if text in seen:
             continue
         seen.add(text)
-        cfg = copy.deepcopy(_load(path))
+        cfg = copy.deepcopy(load(path))
         apply_dataset(cfg, folders(channels, bits))
         for part in ('train', 'val', 'test'):
             dataset = DATASETS.build(cfg[f'{part}_dataloader'].dataset)
@@ -181,10 +147,10 @@ def test_blue_is_loaded_first_where_files_hold_colors(folders, tmp_path):
     row = PATHS['mfp_attn_eca']
     weight = torch.randn(32, 3, 3, 3)
     for file, places in ((color / 'mine.yml', (2, 1, 0)), (folders(4, 8), (0, 1, 2))):
-        cfg = copy.deepcopy(_load(row))
+        cfg = copy.deepcopy(load(row))
         apply_dataset(cfg, file)
-        network = MODELS.build(_without_weights(cfg.model))
-        first = _first(network)
+        network = MODELS.build(without_weights(cfg.model))
+        first = first_of(network)
         state = network.state_dict()
         name = next(n for n, p in network.named_parameters() if p is first.weight)
         state[name] = weight[: first.out_channels]

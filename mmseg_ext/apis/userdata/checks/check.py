@@ -113,6 +113,7 @@ def _look_at_image(data: DataFile, sample: Sample) -> tuple[Optional[np.ndarray]
         size=(image.shape[0], image.shape[1]),
         depth=header.depth,
         digest=pixels_of(image),
+        blank=bool(data.volume_file) and bool((image == image[0, 0]).all()),
         notes=tuple((kind, path) for kind in _notes_of(data, path, picture)),
     )
 
@@ -203,7 +204,7 @@ def _add_shared(report: DataReport) -> None:
     """Report images that have the same pixels or are the same file."""
     same: dict[str, list[Sample]] = defaultdict(list)
     for sample in report.samples:
-        if sample.digest:
+        if sample.digest and not sample.blank:
             same[sample.digest].append(sample)
     across, within = [], []
     for group in same.values():

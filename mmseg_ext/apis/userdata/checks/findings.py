@@ -27,6 +27,7 @@ class Sample(NamedTuple):
         size: H and W of the image.
         depth: Channels and type of the image, such as ``'3 x uint8'``.
         digest: Hash of the image's pixels.
+        blank: Whether it is a slice of a volume with one value, as many volumes have.
         content: Class counts of the mask, ``None`` if it cannot be read.
         facts: Other counts of the mask.
         same: Whether the image is a picture of the mask.
@@ -39,6 +40,7 @@ class Sample(NamedTuple):
     size: tuple[int, int] = (0, 0)
     depth: str = ''
     digest: str = ''
+    blank: bool = False
     content: Optional[MaskCount] = None
     facts: Optional[MaskFacts] = None
     same: bool = False

@@ -65,7 +65,16 @@ def find_layout(
         raise FileNotFoundError(f'{root}: no such folder')
     tree = look_below(root, own)
     cases = find_channel_files(tree) if joined else {}
-    tree = with_joined(tree, cases)
+    layout = lay_out(with_joined(tree, cases), how=how, images=images, masks=masks, own=own)
+    if cases:
+        use_joined(layout, cases, joined)
+    return layout
+
+
+def lay_out(
+    tree: Tree, *, how: SplitBy, images: str = '', masks: str = '', own: Sequence[Path] = ()
+) -> Layout:
+    """Pair the files of a tree, and find or make the splits; see :func:`find_layout`."""
     every = {folder: kind_of(folder) for folder in tree.files}
     if images or masks:
         named = use_named(tree, every, images=images, masks=masks)
@@ -77,8 +86,6 @@ def find_layout(
         layout = _find(tree, kinds)
     _say_folders(tree, layout)
     add_splits(layout, how, own=own)
-    if cases:
-        use_joined(layout, cases, joined)
     return layout
 
 

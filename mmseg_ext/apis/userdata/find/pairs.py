@@ -45,6 +45,9 @@ class Layout:
         channels: Image to be joined -> the files of its channels, below the root.
         image_channels: Channels of the images, if not those of color.
         image_max_value: The value that counts as white, if not that of 8 bits.
+        image_min_value: The value that counts as black, if not 0.
+        group_file: CSV file of stems and groups, relative to the root.
+        volume_file: JSON file of the volumes that images are slices of, relative to the root.
     """
 
     root: Path
@@ -56,6 +59,9 @@ class Layout:
     channels: dict[str, list[str]] = field(default_factory=dict)
     image_channels: Optional[int] = None
     image_max_value: Optional[int] = None
+    image_min_value: Optional[int] = None
+    group_file: str = ''
+    volume_file: str = ''
 
 
 def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:

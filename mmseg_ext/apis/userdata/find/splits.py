@@ -24,11 +24,13 @@ class SplitBy(NamedTuple):
         seed: Seed of the split.
         groups: Regular expression whose match in a stem (its first group, if it has one) names
             the patient or sequence; images of one stay together.
+        unit: What is split: images, or volumes.
     """
 
     ratio: Optional[float] = None
     seed: Optional[int] = None
     groups: str = ''
+    unit: str = 'images'
 
     def check(self) -> None:
         """Refuse settings that are wrong for any data.
@@ -47,15 +49,27 @@ class SplitBy(NamedTuple):
                 f'--groups {self.groups!r} is no regular expression: {error}'
             ) from error
 
+    def group_of(self, stem: str) -> str:
+        """Return the patient or sequence in a stem.
+
+        Raises:
+            ValueError: If the regular expression does not match.
+        """
+        found = re.search(self.groups, stem)
+        group = found and found.group(1 if found.re.groups else 0)
+        if not group:
+            raise ValueError(f'--groups {self.groups!r} does not match the stem {stem!r}')
+        return group
+
     def refuse(self, why: str) -> None:
-        """Refuse settings that would have no effect.
+        """Refuse settings that would have no effect; groups of volumes are written to a file.
 
         Raises:
             ValueError: If a setting was given.
         """
         given = [
             name for name, value in zip(('--ratio', '--seed', '--groups'), self)
-            if value not in (None, '')
+            if value not in (None, '') and (name != '--groups' or self.unit == 'images')
         ]  # fmt: skip
         if given:
             raise ValueError(f'{", ".join(given)} would change nothing: {why}; leave it out')
@@ -97,17 +111,19 @@ def add_splits(layout: Layout, how: SplitBy, *, own: Sequence[Path] = ()) -> Non
 def _hold_out(layout: Layout, how: SplitBy) -> None:
     """Move part of train to val."""
     train = layout.parts['train']
-    ratio = RATIO if how.ratio is None else how.ratio
-    seed = how.seed or 0
-    own, held = _by_chance(train.stems, ratio=ratio, seed=seed, groups=how.groups)
+    ratio, seed = how.ratio or RATIO, how.seed or 0
+    own, held = _by_chance(train.stems, how)
     for name, stems in (('train', own), ('val', held)):
         layout.parts[name] = Folders(train.images, train.masks, stems, whole=False)
-    kept = ', groups kept together' if how.groups else (
+    single = (
         '; if images come in series (patients, videos), give --groups, or neighbours are on '
         'both sides'
-    )  # fmt: skip
+        if how.unit == 'images'
+        else '; if a patient has several, give --groups'
+    )
+    kept = ', groups kept together' if how.groups else single
     layout.notes.append(
-        f'no val: {len(own)} of {len(train.stems)} images for train and {len(held)} for val '
+        f'no val: {len(own)} of {len(train.stems)} {how.unit} for train and {len(held)} for val '
         f'by chance (ratio {ratio}, seed {seed}){kept}'
     )
 
@@ -194,19 +210,13 @@ def _listed_stems(path: Path, known: set[str]) -> tuple[list[str], int]:
 # ------------------------------------------------------------------------------- chance
 
 
-def _by_chance(
-    stems: Sequence[str], *, ratio: float, seed: int, groups: str
-) -> tuple[list[str], list[str]]:
-    if not groups:
-        return _split(stems, 'images with a mask', ratio=ratio, seed=seed)
-    pattern = re.compile(groups)
+def _by_chance(stems: Sequence[str], how: SplitBy) -> tuple[list[str], list[str]]:
+    ratio, seed = how.ratio or RATIO, how.seed or 0
+    if not how.groups:
+        return _split(stems, f'{how.unit} with a mask', ratio=ratio, seed=seed)
     members: dict[str, list[str]] = defaultdict(list)
     for stem in stems:
-        found = pattern.search(stem)
-        group = found and found.group(1 if found.re.groups else 0)
-        if not group:
-            raise ValueError(f'--groups {groups!r} does not match the stem {stem!r}')
-        members[group].append(stem)
+        members[how.group_of(stem)].append(stem)
     own, held = _split(list(members), 'groups', ratio=ratio, seed=seed)
     return (
         sorted(stem for name in own for stem in members[name]),

@@ -8,7 +8,6 @@ Shape letters: H row, W column, N point of an outline, E edge.
 
 import io
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,9 +19,10 @@ from PIL import Image
 from ....core.files import write_bytes
 from ....core.headers import shown_size
 from ....core.labels import IGNORE, is_background, voc_palette
-from ..find.folders import MADE, read_name
+from ..find.folders import read_name
 from ..find.found import Classes
 from ..find.pairs import Folders, Layout
+from ..made import made
 
 Size = tuple[int, int]
 
@@ -193,24 +193,14 @@ def paint_masks(drawn: Drawn, root: Path, folder: Path) -> None:
         root: Folder of the images.
         folder: Folder of the masks.
     """
-    new = not folder.exists()
-    try:
-        _paint_all(drawn, root, folder)
-    except BaseException:
-        if new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _paint_all(drawn: Drawn, root: Path, folder: Path) -> None:
     names, _ = find_names(drawn)
     ids = {name: index for index, name in enumerate(names)}
-    for drawing in drawn.drawings:
-        labels = paint(drawing, shown_size(root / drawing.image), ids)
-        stream = io.BytesIO()
-        Image.fromarray(labels).save(stream, 'png')
-        write_bytes((folder / drawing.image).with_suffix('.png'), stream.getvalue())
-    write_bytes(folder / MADE, b'')
+    with made(folder):
+        for drawing in drawn.drawings:
+            labels = paint(drawing, shown_size(root / drawing.image), ids)
+            stream = io.BytesIO()
+            Image.fromarray(labels).save(stream, 'png')
+            write_bytes((folder / drawing.image).with_suffix('.png'), stream.getvalue())
 
 
 def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
