@@ -21,7 +21,8 @@ ELSEWHERE = {
     ),
     'apis/convert/test_imagenet.py': 'apis.convert.conversion apis.convert.hrnet',
     'apis/convert/test_repositories.py': (
-        'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin'
+        'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin '
+        'apis.convert.unet3plus'
     ),
     'apis/deploy/test_export.py': (
         'apis.deploy.choose apis.deploy.exported apis.deploy.facts apis.deploy.formats '

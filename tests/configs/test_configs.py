@@ -223,6 +223,10 @@ TOKENS = {
     'isbi2012': lambda c: c.data_root.endswith('isbi2012'),
     'deeplabv3': lambda c: c.model.decode_head.type == 'ASPPHead',
     'pspnet': lambda c: c.model.decode_head.type == 'PSPHead',
+    'unet3plus': lambda c: (
+        c.model.backbone.type == 'UNet3Plus'
+        and [head.in_index for head in c.model.auxiliary_head] == [0, 1, 2, 3]
+    ),
     'swinunet': lambda c: c.model.backbone.type == 'SwinUNet',
     'transunet': lambda c: c.model.backbone.type == 'TransUNet',
     'setr': lambda c: c.model.decode_head.type in ('SETRUPHead', 'SETRMLAHead'),
@@ -257,7 +261,7 @@ def scope():
 
 
 def test_configs_were_found():
-    assert len(CONFIGS) >= 119
+    assert len(CONFIGS) >= 121
 
 
 def test_names_are_identifiers_and_unique():
@@ -441,6 +445,10 @@ def test_builds_takes_a_step_and_predicts(name, model):
     if backbone.get('type') == 'UnpaddedUNet':  # test_unpadded_unet counts the paper's widths
         model.backbone.widths = (4, 8, 16, 32, 64)
         model.decode_head.in_channels = 4
+    if backbone.get('type') == 'UNet3Plus':  # test_unet3plus counts the paper's widths
+        model.backbone.widths = (4, 8, 16, 32, 64)
+        for head in (model.decode_head, *model.auxiliary_head):
+            head.in_channels = 64 if head.get('in_index') == 0 else 20
     if 'fc7' in backbone.get('out', ()):  # test_fcn_skip_head has 4096 channels and pad100
         model.backbone.update(fc_channels=16, padding='same')
         model.decode_head.padding = 'same'
@@ -484,6 +492,9 @@ UNET_CHANNELS = 2 * (64 + 128 + 256 + 512 + 1024) + 2 * (64 + 128 + 256 + 512)
     ('unet_unpadded_bn_voc12aug', 31_031_810 + (21 - 2) * 65 + 2 * UNET_CHANNELS),
     ('unet_unpadded_bn_camvid180', 31_031_810 + (11 - 2) * 65 + 2 * UNET_CHANNELS),
     ('unet_unpadded_isbi2012', 31_031_810),
+    # the public code's 26,971,777 of one class
+    ('unet3plus_voc12aug', 26_971_777 + (21 - 1) * (9 * 320 + 1)),
+    ('unet3plus_camvid180', 26_971_777 + (11 - 1) * (9 * 320 + 1)),
     ('swinunet_voc12aug', 27_170_052),
     ('transunet_voc12aug', 105_278_821 + (20**2 - 14**2) * 768),  # positions for 320 pixels
     ('transunet_bmseg', 105_914_725 - 19 * (9 * 16 + 1)),  # 21 classes at 512 pixels, less 19

@@ -13,6 +13,7 @@ KINDS = {
     ('EncoderDecoder', 'SwinUNet'): 'swinunet_voc12aug',
     ('EncoderDecoder', 'TransUNet'): 'transunet_bmseg',
     ('EncoderDecoder', 'UNet'): 'unet_s5d16_bmseg',
+    ('EncoderDecoder', 'UNet3Plus'): 'unet3plus_camvid180',
     ('EncoderDecoder', 'UnpaddedUNet'): 'unet_unpadded_bn_camvid180',
     ('EncoderDecoder', 'VGG16'): 'fcn16s_vgg16_voc12aug',
     ('EncoderDecoder', 'VisionTransformer'): 'segmenter_vitb16_voc12aug',

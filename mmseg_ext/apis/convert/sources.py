@@ -5,6 +5,7 @@ from . import imagenet as convert_imagenet
 from . import repositories as convert_repositories
 from . import swin as convert_swin
 from . import transunet as convert_transunet
+from . import unet3plus as convert_unet3plus
 from .source import Source
 
 SOURCES: dict[str, Source] = {
@@ -12,6 +13,7 @@ SOURCES: dict[str, Source] = {
     **convert_imagenet.SOURCES,
     **convert_swin.SOURCES,
     **convert_transunet.SOURCES,
+    **convert_unet3plus.SOURCES,
 }
 
 

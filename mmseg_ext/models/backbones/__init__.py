@@ -10,6 +10,7 @@ from .resnet_with_stem import ResNetWithStem
 from .segnet import SegNet
 from .swin_unet import SwinUNet
 from .transunet import TransUNet
+from .unet3plus import UNet3Plus
 from .unpadded_unet import UnpaddedUNet
 from .vgg16 import VGG16
 from .xception import XceptionDeepLab
@@ -22,6 +23,7 @@ __all__ = [
     'ResNetWithStem',
     'ResSegNet',
     'SegNet',
+    'UNet3Plus',
     'UnpaddedUNet',
     'VGG16',
     'SwinUNet',

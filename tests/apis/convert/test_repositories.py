@@ -113,6 +113,7 @@ def _parameters(shapes):
         ('pspnet_resnet50', 370, 49_081_578),  # no count is published: the sum of the list
         ('unet_resnet50', 340, 43_934_101),
         ('transunet_r50_vit_b16', 409, 105_277_081),
+        ('unet3plus', 7 * (10 + 20 + 4) + 2 * 5, 26_989_637),  # printed by its code
     ],
 )
 def test_the_lists_have_the_published_numbers_of_parameters(file, tensors, parameters):
@@ -396,6 +397,49 @@ def test_unet():
     for mine, expected in zip(got, skips, strict=True):
         _equal(mine, expected)
     _equal(parts['decode_head'](got), net.conv(net.go_up(skips), 'final'))
+
+
+class RestatedUNet3Plus(Restated):
+    """UNet 3+ at a multiple of 16 pixels."""
+
+    def skip(self, x, level, stage, decoded):
+        steps = level - stage
+        if steps > 0:
+            x = F.interpolate(x, scale_factor=2**steps, mode='bilinear')
+        elif steps < 0:
+            x = x.unflatten(3, (-1, 2**-steps)).unflatten(2, (-1, 2**-steps)).amax((3, 5))
+        way = 'UT' if steps > 0 else 'PT' if steps < 0 else 'Cat'
+        name = f'{"hd" if decoded else "h"}{level}_{way}_hd{stage}'
+        return self.conv_bn(x, f'{name}_conv', f'{name}_bn').relu()
+
+    def maps(self, x):
+        """The decoder's maps, the coarsest first."""
+        maps = {}
+        for level in range(1, 6):
+            x = F.max_pool2d(x, 2) if level > 1 else x
+            for conv in (1, 2):
+                x = self.stack(x, f'conv{level}.conv{conv}')
+            maps[level] = x
+        for stage in (4, 3, 2, 1):
+            parts = [self.skip(maps[i], i, stage, i > stage) for i in range(1, 6)]
+            x = self.conv_bn(torch.cat(parts, 1), f'conv{stage}d_1', f'bn{stage}d_1')
+            maps[stage] = x.relu()
+        return [maps[level] for level in (5, 4, 3, 2, 1)]
+
+
+@torch.no_grad()
+def test_unet3plus():
+    state = _state('unet3plus')
+    done = convert(dict(state), SOURCES['zjugivelab_unet3plus'])
+    sides = [f'outconv{i}.{leaf}' for i in (1, 2, 3, 4, 5) for leaf in NORM[:2]]
+    assert done.left_out == sides[2:] and done.absent == []
+    backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
+    net, x = RestatedUNet3Plus(state), _image(32, 48)
+    got, expected = backbone(x), net.maps(x)
+    for mine, public in zip(got, expected, strict=True):
+        _equal(mine, public)
+    _equal(head(got), net.conv(expected[-1], 'outconv1'))
+    assert head.num_classes == 2 and head.out_channels == 1  # a sigmoid
 
 
 class RestatedSwin(Restated):
