@@ -22,7 +22,7 @@ ELSEWHERE = {
     'apis/convert/test_imagenet.py': 'apis.convert.conversion apis.convert.hrnet',
     'apis/convert/test_repositories.py': (
         'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin '
-        'apis.convert.unet3plus'
+        'apis.convert.dilateformer apis.convert.unet3plus'
     ),
     'apis/deploy/test_export.py': (
         'apis.deploy.choose apis.deploy.exported apis.deploy.facts apis.deploy.formats '
@@ -118,7 +118,7 @@ ELSEWHERE = {
     'models/backbones/test_segnet.py': (
         'engine.vgg models.backbones.res_segnet models.decode_heads.conv_seg_head'
     ),
-    'models/backbones/test_swin_unet.py': 'models.layers.padding',
+    'models/backbones/test_swin_unet.py': 'models.layers.drop_path models.layers.padding',
     'models/backbones/test_transunet.py': 'models.losses.soft_dice',
     'models/backbones/test_unpadded_unet.py': (
         'datasets.border_weight datasets.elastic models.decode_heads.unpadded_seg_head'

@@ -235,6 +235,7 @@ TOKENS = {
     'pup': lambda c: [c.model.decode_head[key] for key in SETR] == [4, 2, 3],
     'segmenter': lambda c: c.model.decode_head.type == 'SegmenterMaskTransformerHead',
     'upernet': lambda c: c.model.decode_head.type == 'UPerHead',
+    'dilateformer': lambda c: c.model.backbone.type == 'DilateFormer',
     'vitb16': lambda c: (c.model.backbone.embed_dims, c.model.backbone.patch_size) == (768, 16),
     'vitl16': lambda c: (c.model.backbone.embed_dims, c.model.backbone.patch_size) == (1024, 16),
     'maskrcnn': lambda c: c.model.type == 'MaskRCNNSegmentor',
@@ -261,7 +262,7 @@ def scope():
 
 
 def test_configs_were_found():
-    assert len(CONFIGS) >= 121
+    assert len(CONFIGS) >= 123
 
 
 def test_names_are_identifiers_and_unique():
@@ -526,6 +527,8 @@ def test_parameter_integers_that_are_stated(name, expected, monkeypatch):
     ('setr_naive_vitb16_camvid180', 85_896_459),
     ('setr_mla_vitb16_camvid180', 90_628_107),
     ('upernet_vitb16_voc12aug', 141_818_901),
+    ('upernet_dilateformer_tiny_voc12aug', 46_729_973),
+    ('upernet_dilateformer_tiny_camvid180', 46_724_843),
 ])  # fmt: skip
 def test_parameter_integers_are_those_of_the_snapshot(name, expected, monkeypatch):
     assert _parameters(name, monkeypatch) == expected

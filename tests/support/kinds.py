@@ -4,6 +4,7 @@ KINDS = {
     ('CRFEncoderDecoder', 'DeepLabResNet'): 'deeplabv2_r101_msc_cocostuff10k_crf',
     ('CRFEncoderDecoder', 'DeepLabVGG16'): 'deeplabv2_vgg16_largefov_voc12aug_crf',
     ('EncoderDecoder', 'DeepLabResNet'): 'adversarial_deeplabv2_r101_voc12aug_eighth',
+    ('EncoderDecoder', 'DilateFormer'): 'upernet_dilateformer_tiny_camvid180',
     ('EncoderDecoder', 'HRNetAlignCorners'): 'hrnet_w18_bmseg',
     ('EncoderDecoder', 'MixVisionTransformer'): 'segformer_b0_bmseg',
     ('EncoderDecoder', 'MobileNetV2Dilated'): 'deeplabv3plus_mobilenetv2_camvid',

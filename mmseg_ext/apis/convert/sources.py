@@ -1,6 +1,7 @@
 """All kinds of public checkpoints that can be converted, by name."""
 
 from ...core.words import unknown
+from . import dilateformer as convert_dilateformer
 from . import imagenet as convert_imagenet
 from . import repositories as convert_repositories
 from . import swin as convert_swin
@@ -11,6 +12,7 @@ from .source import Source
 SOURCES: dict[str, Source] = {
     **convert_repositories.SOURCES,
     **convert_imagenet.SOURCES,
+    **convert_dilateformer.SOURCES,
     **convert_swin.SOURCES,
     **convert_transunet.SOURCES,
     **convert_unet3plus.SOURCES,

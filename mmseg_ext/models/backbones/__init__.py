@@ -3,6 +3,7 @@
 from .any_channels import any_channels
 from .deeplab_resnet import DeepLabResNet
 from .deeplab_vgg16 import DeepLabVGG16
+from .dilateformer import DilateFormer
 from .hrnet import HRNetAlignCorners
 from .mobilenet_v2 import MobileNetV2Dilated
 from .res_segnet import ResSegNet
@@ -18,6 +19,7 @@ from .xception import XceptionDeepLab
 __all__ = [
     'DeepLabResNet',
     'DeepLabVGG16',
+    'DilateFormer',
     'HRNetAlignCorners',
     'MobileNetV2Dilated',
     'ResNetWithStem',

@@ -113,6 +113,7 @@ def _parameters(shapes):
         ('pspnet_resnet50', 370, 49_081_578),  # no count is published: the sum of the list
         ('unet_resnet50', 340, 43_934_101),
         ('transunet_r50_vit_b16', 409, 105_277_081),
+        ('dilateformer_tiny', 12 * 14 + 19 + 3 * 7 + 4, 17_238_744),  # printed by its code
         ('unet3plus', 7 * (10 + 20 + 4) + 2 * 5, 26_989_637),  # printed by its code
     ],
 )
@@ -521,6 +522,75 @@ def test_swinunet():
     backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
     x = _image(224, 224)
     _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
+
+
+class RestatedDilateFormer(RestatedSwin):
+    """DilateFormer; maps are (N, C, H, W) between blocks."""
+
+    def ln(self, x, name):
+        weight, bias = (self.state[f'{name}.{leaf}'] for leaf in NORM[:2])
+        return F.layer_norm(x, x.shape[-1:], weight, bias, 1e-6)
+
+    def near(self, qkv):
+        """Of three heads, each attends to neighbours of its own dilation."""
+        groups = []
+        for dilation, group in zip((1, 2, 3), qkv.unflatten(1, (3, 3, -1)).unbind(2)):
+            heads = group.shape[2] // 24
+            q, k, v = group.unflatten(2, (heads, 24)).unbind(1)
+            k, v = (F.unfold(m.flatten(1, 2), 3, dilation, dilation) for m in (k, v))
+            k, v = (m.unflatten(1, (heads, 24, 9)) for m in (k, v))
+            weight = (q.flatten(3).unsqueeze(3) * k).sum(2, keepdim=True) * 24**-0.5
+            groups.append((weight.softmax(3) * v).sum(3).flatten(1, 2))
+        return torch.cat(groups, 1).view_as(qkv[:, : qkv.shape[1] // 3])
+
+    def far(self, qkv):
+        q, k, v = qkv.flatten(2).unflatten(1, (3, -1, 24)).transpose(3, 4).unbind(1)
+        out = (q @ k.transpose(2, 3) * 24**-0.5).softmax(-1) @ v
+        return out.transpose(2, 3).reshape(qkv[:, : qkv.shape[1] // 3].shape)
+
+    def dilated(self, x, name, attend):
+        x = (x + self.conv(x, f'{name}.pos_embed', groups=x.shape[1])).permute(0, 2, 3, 1)
+        weight = self.state[f'{name}.attn.qkv.weight'].flatten(1)
+        qkv = F.linear(self.ln(x, f'{name}.norm1'), weight, self.state[f'{name}.attn.qkv.bias'])
+        out = attend(qkv.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = x + self.linear(out, f'{name}.attn.proj')
+        h = self.linear(self.ln(x, f'{name}.norm2'), f'{name}.mlp.fc1')
+        return (x + self.linear(F.gelu(h), f'{name}.mlp.fc2')).permute(0, 3, 1, 2)
+
+    def maps(self, x):
+        for index, stride in ((0, 1), (3, 2), (6, 1)):
+            x = self.conv_bn(x, f'patch_embed.proj.{index}', f'patch_embed.proj.{index + 1}',
+                             stride=stride)  # fmt: skip
+            x = F.gelu(x)
+        x, maps = self.conv(x, 'patch_embed.proj.9', 2), []
+        for stage, depth in enumerate((2, 2, 6, 2)):
+            for block in range(depth):
+                attend = self.near if stage < 2 else self.far
+                x = self.dilated(x, f'stages.{stage}.blocks.{block}', attend)
+            maps.append(x)
+            if stage < 3:
+                name = f'stages.{stage}.downsample.proj'
+                x = self.conv_bn(x, f'{name}.0', f'{name}.1', stride=2)
+        return maps
+
+
+@torch.no_grad()
+def test_dilateformer():
+    state = _state('dilateformer_tiny')
+    source = SOURCES['imagenet_dilateformer']
+    done = convert(dict(state), source)
+    assert done.left_out == ['head.weight', 'head.bias']
+    assert done.absent == [f'backbone.norm{i}.{leaf}' for i in range(3) for leaf in NORM[:2]]
+    backbone = MODELS.build(done.model['backbone'])
+    backbone.load_state_dict(done.state, strict=False)
+    net, x = RestatedDilateFormer(state), _image(64, 81)
+    *fine, coarse = net.maps(x)
+    *mine, last = backbone.eval()(x)
+    for got, expected in zip(mine, fine, strict=True):
+        expected = expected.permute(0, 2, 3, 1)
+        expected = F.layer_norm(expected, expected.shape[-1:], eps=1e-6).permute(0, 3, 1, 2)
+        _equal(got, expected)
+    _equal(last, net.ln(coarse.permute(0, 2, 3, 1), 'norm').permute(0, 3, 1, 2))
 
 
 class RestatedTransUNet(RestatedSwin):
