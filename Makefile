@@ -2,7 +2,7 @@
 # make test        install into .venv, run the tests
 # make test-fast   only the mathematics: models, losses and metrics, without a process or a training
 # make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, a server of
-#                  Label Studio, datumaro, minutes
+#                  Label Studio, datumaro, minutes; and the mathematics on the OneDL fork's packages
 # make docs        the site of README, docs and cards with a reference, into site/; links are checked
 # make lint        ruff and mypy
 # PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
@@ -18,6 +18,7 @@ PYTEST_ARGS ?=
 # makes their fixtures once, until the other has none left.
 WORKERS ?= 2
 MATHS := tests/models tests/evaluation
+ON_THE_FORK := $(MATHS) tests/core tests/configs tests/test_agreement.py tests/test_compat.py tests/test_env.py
 
 BUILD := "setuptools<82" wheel
 METADATA := setup.py mmseg_ext/version.py
@@ -52,12 +53,13 @@ docs: .venv-docs/.stamp-install
 	@echo "site: $$PWD/site/index.html"
 
 test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stamp-install \
-    .venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install .venv-docs/.stamp-install
+    .venv-onedl/.stamp-install .venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install .venv-docs/.stamp-install
 	$(VENV)/bin/python .ci/test_full.py --workers $(WORKERS) \
 	    default=$(VENV) mmcv=.venv-mmcv torch214=.venv-torch214
+	OMP_NUM_THREADS=1 .venv-onedl/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ON_THE_FORK)
 
 clean:
-	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-labelstudio .venv-datumaro .venv-docs site build *.egg-info mmseg_ext/.mim
+	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-onedl .venv-labelstudio .venv-datumaro .venv-docs site build *.egg-info mmseg_ext/.mim
 
 # A folder without our stamp is an environment that somebody made: it is used as it is.
 %/bin/python:
@@ -98,14 +100,19 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 	.venv-torch214/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,nifti,oracle-torch214,test]'
 	touch $@
 
-# (c) mkdocs, which reads the package and does not import it: no torch here.
+# (c) The OneDL fork. Its mmcv comes first and apart from torch, which it would compile against.
+.venv-onedl/.stamp-install: $(METADATA) | .venv-onedl/bin/python
+	.venv-onedl/bin/pip install $(PIP_FLAGS) "$(TORCH)" $(BUILD)
+	.venv-onedl/bin/pip install $(PIP_FLAGS) onedl-mmcv==2.3.6
+	.venv-onedl/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[onedl,test]'
+# (d) mkdocs, which reads the package and does not import it: no torch here.
 .venv-docs/.stamp-install: $(METADATA) | .venv-docs/bin/python
 	.venv-docs/bin/pip install $(PIP_FLAGS) $(BUILD)
 	.venv-docs/bin/python -c '$(PRINT_DOCS)' > .venv-docs/requirements.txt
 	.venv-docs/bin/pip install $(PIP_FLAGS) -r .venv-docs/requirements.txt
 	touch $@
 
-# (d) Labelling tools, each alone because they pin much: tests start them in processes of their own.
+# (e) Labelling tools, each alone because they pin much: tests start them in processes of their own.
 # Where pip cannot install one, the reason is kept and its tests are skipped with it.
 .venv-labelstudio/.stamp-install: LABELLING = $(LABEL_STUDIO)
 .venv-datumaro/.stamp-install: LABELLING = $(DATUMARO)

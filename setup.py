@@ -1,7 +1,9 @@
 """Metadata, dependencies and packaging; read together with the Makefile.
 
-``mmcv`` and ``mmcv-lite`` install into the same folder, so neither is a hard requirement: choose
-one extra. The configs and tools travel inside the package as ``mmseg_ext/.mim``, where
+Upstream's distributions of mmengine, mmcv and mmseg and those of the OneDL fork install into the
+same folders, and so do ``mmcv`` and ``mmcv-lite``. So none is a hard requirement: choose one extra,
+``lite``, ``full`` or ``onedl``. Without any the import says what to install (core/stack.py).
+The configs and tools travel inside the package as ``mmseg_ext/.mim``, where
 ``mmengine.hub`` and ``mim`` look for them: copied into wheels, linked for editable installs.
 Every tool is a command, too: ``tools/train.py`` is ``mmseg-ext-train``.
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
+UPSTREAM = ['mmengine>=0.10.7,<0.11', 'mmsegmentation>=1.2.2,<1.3']
 
 
 def read_version() -> str:
@@ -87,8 +90,6 @@ if __name__ == '__main__':
         install_requires=[
             'torch>=2.6,<2.15',
             'numpy>=2.0,<3',
-            'mmengine>=0.10.7,<0.11',
-            'mmsegmentation>=1.2.2,<1.3',
             # mmengine and mmcv ask for this one of OpenCV's distributions: opencv-python-headless
             # would install into the same folder. Before 4.13 it reads no GIF, or turns
             # WebP otherwise; before 5 enlarged masks take the other of two equally near pixels.
@@ -107,8 +108,13 @@ if __name__ == '__main__':
             'regex>=2022.1.18',
         ],
         extras_require={
-            'lite': ['mmcv-lite>=2.1,<2.2'],
-            'full': ['mmcv>=2.1,<2.2'],
+            'lite': [*UPSTREAM, 'mmcv-lite>=2.1,<2.2'],
+            'full': [*UPSTREAM, 'mmcv>=2.1,<2.2'],
+            'onedl': [
+                'onedl-mmengine>=0.10.12,<0.11',
+                'onedl-mmcv>=2.3.6,<2.4',
+                'onedl-mmsegmentation>=1.4.2,<1.5',
+            ],
             # other people's backbones and weights; each torchvision fits one torch
             'pretrain': [
                 'mmpretrain>=1.2,<1.3',

@@ -20,9 +20,9 @@ _as_module = sys.argv[0] == '-m' and any(word.endswith('mmseg_ext.env') for word
 if not (_as_module or Path(sys.argv[0]).name == 'mmseg-ext-env'):
     from . import compat
 
-    compat.apply()  # before anything imports mmseg.utils, which needs mmcv.ops
-
     try:
+        compat.apply()  # before anything else imports mmseg.utils, which needs mmcv.ops
+
         from . import apis, datasets, engine, evaluation, models  # noqa: E402,F401
     except RuntimeError as error:  # mmseg imports an installed timm, and that torchvision
         if 'torchvision' not in str(error):

@@ -1,4 +1,4 @@
-"""What mmengine 0.10.7, mmcv 2.1 and mmseg 1.2.2 need to work with today's torch.
+"""What mmengine, mmcv and mmseg need to work with today's torch, upstream's and the OneDL fork's.
 
 1. ``mmcv-lite`` ships no compiled ``mmcv._ext``, but ``mmseg.utils`` imports ``mmcv.ops``. A
    placeholder module lets the import pass; calling an absent operator says what to install.
@@ -17,6 +17,7 @@
    one.
 8. mmseg's ``resize`` reads sizes as numbers to warn about them, which would fix the size of images
    in an exported graph; :func:`any_size_in_resize` switches that off where graphs are recorded.
+9. The stacks differ in four places, which :mod:`mmseg_ext.agreement` makes agree.
 
 Every function may be called twice.
 """
@@ -31,11 +32,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_MISSING_MMCV = (
-    'mmseg_ext needs mmcv or mmcv-lite, and neither is installed: '
-    'pip install "mmcv-lite>=2.1,<2.2"  (pure Python, no compiler; '
-    '`python -m mmseg_ext.env` shows the whole environment)'
-)
+from .agreement import make_stacks_agree
+from .core.stack import check_stack
 
 
 class _MissingOps(ModuleType):
@@ -47,7 +45,7 @@ class _MissingOps(ModuleType):
 
         def missing(*args: Any, **kwargs: Any) -> None:
             raise RuntimeError(
-                f'the operator {name} needs the compiled mmcv, and only mmcv-lite is installed: '
+                f'the operator {name} needs the compiled mmcv, and the installed one has none: '
                 'see "Compiled mmcv" in docs/install.md, or choose a module without such operators'
             )
 
@@ -59,12 +57,7 @@ def install_mmcv_placeholder() -> bool:
 
     Returns:
         True if the placeholder stands in, False if compiled operators are there.
-
-    Raises:
-        ImportError: If no mmcv is installed at all.
     """
-    if importlib.util.find_spec('mmcv') is None:
-        raise ImportError(_MISSING_MMCV)
     present = sys.modules.get('mmcv._ext')
     if present is not None:
         return isinstance(present, _MissingOps)
@@ -187,7 +180,12 @@ def any_size_in_resize() -> Iterator[None]:
 
 
 def apply() -> None:
-    """Apply all of the above; called once by ``import mmseg_ext``."""
+    """Apply all of the above; called once by ``import mmseg_ext``.
+
+    Raises:
+        ImportError: If there is no stack, or two.
+    """
+    check_stack()
     # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
     install_mmcv_placeholder()
@@ -200,6 +198,7 @@ def apply() -> None:
     explain_missing_weights()
     find_bases_at_once()
     read_yaml_safely()
+    make_stacks_agree()
     from .core.checkpoints import use_in_mmengine
 
     use_in_mmengine()

@@ -10,10 +10,13 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, Optional
+
+from .core.stack import STACKS, clash, describe_stack, name_of, stack_of, version_of
 
 DISTRIBUTIONS = (
     'torch',
@@ -23,6 +26,9 @@ DISTRIBUTIONS = (
     'mmcv',
     'mmcv-lite',
     'mmsegmentation',
+    'onedl-mmengine',
+    'onedl-mmcv',
+    'onedl-mmsegmentation',
     'mmpretrain',
     'timm',
     'opencv-python',
@@ -49,14 +55,6 @@ class Check(NamedTuple):
     ok: bool
     note: str
     needed: bool = False
-
-
-def version_of(distribution: str) -> Optional[str]:
-    """Installed version of a distribution, ``None`` if it is absent."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _numbers(version: str) -> tuple:
@@ -98,23 +96,21 @@ def check_package(module: str, distribution: str, low: str, high: str) -> Check:
     return Check(name, reason is None, reason or version, True)
 
 
-def check_mmcv() -> Check:
-    """Either distribution of mmcv, never both: they share one folder."""
-    full, lite = version_of('mmcv'), version_of('mmcv-lite')
-    name = 'mmcv or mmcv-lite >=2.1,<2.2'
-    if full is None and lite is None:
-        return Check(name, False, 'not installed: pip install "mmcv-lite>=2.1,<2.2"', True)
-    if full and lite:
-        return Check(
-            name,
-            False,
-            'both are installed into one folder: uninstall both, then install one',
-            True,
-        )
-    version = full or lite or ''
-    if _numbers(version) != (2, 1):
-        return Check(name, False, f'{version} is installed, and mmseg 1.2.2 refuses it', True)
-    return Check(name, True, f'{"mmcv" if full else "mmcv-lite"} {version}', True)
+def check_stack() -> Check:
+    """Upstream's stack or the fork's, never both: they share their folders."""
+    wrong = clash()
+    return Check('one stack', wrong is None, wrong or describe_stack() or 'none', True)
+
+
+def check_part(module: str) -> Check:
+    """A module of the stack that is there, in any of its distributions, but one of them only."""
+    choices = STACKS[stack_of()][module]
+    there = [text for text in choices if version_of(name_of(text))] or [choices[0]]
+    if len(there) > 1:
+        note = 'both are installed into one folder: uninstall both, then install one'
+        return Check(' or '.join(map(name_of, there)), False, note, True)
+    name, low, high = re.fullmatch(r'(.+)>=(.+),<(.+)', there[0]).groups()  # type: ignore[union-attr]
+    return check_package(module, name, low, high)
 
 
 def check_operators() -> Check:
@@ -126,7 +122,7 @@ def check_operators() -> Check:
         return Check(
             name,
             False,
-            "mmcv-lite has none; only PSANet, mmcv's DCN and mmdet-based "
+            "the installed one has none; only PSANet, mmcv's DCN and mmdet-based "
             'heads need them (ours does not)',
         )
     reason = _try_import('mmcv._ext')
@@ -266,9 +262,10 @@ def check_folder(name: str, variable: str) -> Check:
 CHECKS: tuple[Callable[[], Check], ...] = (
     check_python,
     lambda: check_package('torch', 'torch', '2.6', '2.15'),
-    lambda: check_package('mmengine', 'mmengine', '0.10', '0.11'),
-    check_mmcv,
-    lambda: check_package('mmseg', 'mmsegmentation', '1.2', '1.3'),
+    check_stack,
+    lambda: check_part('mmengine'),
+    lambda: check_part('mmcv'),
+    lambda: check_part('mmseg'),
     check_setuptools,
     check_undeclared,
     check_torchvision,
@@ -313,7 +310,7 @@ def report(checks: list[Check]) -> str:
         '',
         'Versions',
     ]
-    lines += [f'  {name:<16} {version_of(name) or "-"}' for name in DISTRIBUTIONS]
+    lines += [f'  {name:<20} {version_of(name) or "-"}' for name in DISTRIBUTIONS]
     lines += ['', 'Works']
     lines += [f'  {c.name}: {c.note}' for c in checks if c.ok]
     lines += ['', 'Does not work, and is optional']

@@ -8,6 +8,7 @@ import torch
 from support import selection
 from support.browser import browser_view
 from support.checkpoints import random_weights, whole_checkpoint
+from support.distributions import installed_are
 from support.export import onnx_export
 from support.outcomes import Outcomes
 from support.ranks import free_port, two_ranks
@@ -19,6 +20,7 @@ import mmseg_ext  # noqa: F401  before any test imports mmseg.models, which mmcv
 __all__ = [
     'browser_view',
     'free_port',
+    'installed_are',
     'onnx_export',
     'python_tool',
     'random_weights',

@@ -32,8 +32,8 @@ def test_import_without_mmcv_is_one_clear_sentence(arguments):
     done = bare('-c', 'import mmseg_ext', *arguments)
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
-    assert last.startswith('ImportError: mmseg_ext needs mmcv or mmcv-lite')
-    assert 'pip install' in last
+    assert last.startswith('ImportError: mmseg_ext needs mmengine, mmcv, mmseg, and mmengine, mmcv')
+    assert 'pip install "mmsegmentation-ext[lite]"' in last
 
 
 def test_report_here_finds_everything_needed(monkeypatch, capsys):
@@ -49,19 +49,30 @@ def test_report_here_finds_everything_needed(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ('versions', 'ok', 'note'),
+    ('versions', 'ok', 'name', 'note'),
     [
-        ({'mmcv-lite': '2.1.0'}, True, 'mmcv-lite 2.1.0'),
-        ({'mmcv': '2.1.0'}, True, 'mmcv 2.1.0'),
-        ({'mmcv': '2.1.0', 'mmcv-lite': '2.1.0'}, False, 'both'),
-        ({'mmcv': '2.2.0'}, False, 'refuses'),
-        ({}, False, 'not installed'),
+        ({'mmcv-lite': '2.1.0'}, True, 'mmcv-lite>=2.1,<2.2', '2.1.0'),
+        ({'mmcv': '2.1.0'}, True, 'mmcv>=2.1,<2.2', '2.1.0'),
+        ({'onedl-mmcv': '2.3.6'}, True, 'onedl-mmcv>=2.3.6,<2.4', '2.3.6'),
+        ({'mmcv': '2.1.0', 'mmcv-lite': '2.1.0'}, False, 'mmcv-lite or mmcv', 'both'),
+        ({'mmcv': '2.2.0'}, False, 'mmcv>=2.1,<2.2', 'pip install "mmcv>=2.1,<2.2"'),
+        ({'onedl-mmengine': '0.10.12'}, False, 'onedl-mmcv>=2.3.6,<2.4', 'not installed'),
+        ({}, False, 'mmcv-lite>=2.1,<2.2', 'not installed'),
     ],
 )
-def test_mmcv_is_one_of_two(monkeypatch, versions, ok, note):
-    monkeypatch.setattr(env, 'version_of', versions.get)
-    check = env.check_mmcv()
-    assert check.ok is ok and note in check.note and check.needed
+def test_mmcv_is_one_of_three(monkeypatch, installed_are, versions, ok, name, note):
+    monkeypatch.setattr(env, '_try_import', lambda module: None)
+    installed_are(versions)
+    check = env.check_part('mmcv')
+    assert (check.ok, check.name) == (ok, name) and note in check.note and check.needed
+
+
+def test_two_stacks_are_a_line_of_the_report(installed_are):
+    installed_are({'mmcv-lite': '2.1.0', 'onedl-mmcv': '2.3.6'})
+    check = env.check_stack()
+    assert not check.ok and check.needed and 'mmcv-lite 2.1.0 and onedl-mmcv 2.3.6' in check.note
+    installed_are({'onedl-mmcv': '2.3.6'})
+    assert env.check_stack() == env.Check('one stack', True, 'onedl-mmcv 2.3.6', True)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from support.paths import ROOT
 
+from mmseg_ext.core import stack
+
 
 def _beside(path: Path) -> set[str]:
     """What a script finds beside itself: files, folders, and those of the folder above."""
@@ -26,8 +28,12 @@ def _beside(path: Path) -> set[str]:
 FOLDERS = ('mmseg_ext', 'tools', 'configs')
 FILES = [path for name in FOLDERS for path in sorted((ROOT / name).rglob('*.py'))]
 FOR_DEVELOPERS = ('test', 'lint', 'oracle-mmcv', 'oracle-torch214')  # extras that no user installs
-# One of two that install into one folder: whoever installs the package chooses it by an extra.
-MMCV = {'mmcv', 'mmcv-lite'}
+# They install into the same folders: whoever installs the package chooses one by an extra.
+STACKS = ('lite', 'full', 'onedl')
+STACK = {
+    'mmengine', 'mmcv', 'mmcv-lite', 'mmsegmentation',
+    'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation',
+}  # fmt: skip
 # Where the name of a distribution that is not installed here differs from the module's.
 NAMES = {
     'pydensecrf': 'pydensecrf2',
@@ -114,7 +120,7 @@ def for_users(declared: dict) -> set[str]:
 
 def faults(path: Path, declared: dict, installed: dict) -> list[str]:
     """One line for each import of a file that setup.py does not cover."""
-    always = set(declared['']) | MMCV
+    always = set(declared['']) | STACK
     optional = for_users(declared)
     lines = []
     for module, line, lazy in foreign_imports(path):
@@ -155,15 +161,28 @@ def test_what_is_not_declared_is_named(tmp_path):
 
 
 def test_every_requirement_is_needed(declared, installed):
-    assert set(declared['lite']) | set(declared['full']) == MMCV
     modules = {module for path in FILES for module, _, _ in foreign_imports(path)}
-    imported = set().union(*(distributions(module, installed) for module in modules)) | MMCV
+    imported = set().union(*(distributions(module, installed) for module in modules)) | STACK
     users = for_users(declared)
     assert len(users) >= 27
     idle = users - imported - set(NOT_IMPORTED)
     assert not idle, f'nothing imports {sorted(idle)}: take it out of setup.py, or say why it stays'
     stale = [name for name in NOT_IMPORTED if name in imported or name not in users]
     assert not stale, f'{stale}: imported, or gone from setup.py; take it off NOT_IMPORTED'
+
+
+def test_one_extra_brings_one_stack(declared):
+    """None is required, as upstream's would come beside the fork's."""
+    assert not STACK & set(declared[''])
+    told = {extra: [*modules.values()] for extra, modules in stack.STACKS.items()}
+    brought = {extra: {str(req) for req in declared[extra].values()} for extra in STACKS}
+    lite, full, onedl = ({str(Requirement(t)) for t in texts} for texts in (
+        [choices[0] for choices in told['lite']],
+        [choices[-1] for choices in told['lite']],
+        [choices[0] for choices in told['onedl']],
+    ))  # fmt: skip
+    assert brought == dict(lite=lite, full=full, onedl=onedl)
+    assert set().union(*(declared[extra] for extra in STACKS)) == STACK
 
 
 def test_every_requirement_has_bounds(declared):

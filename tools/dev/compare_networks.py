@@ -23,7 +23,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from config_facts import digest, facts_of
 
 FORMAT = 1
 ROOT = Path(mmseg_ext.__file__).resolve().parents[1]
-PACKAGES = ('torch', 'mmengine', 'mmsegmentation', 'numpy')
+MODULES = ('torch', 'mmengine', 'mmseg', 'numpy')
 
 
 def record(out: Path, folder: Path, match: str = '') -> None:
@@ -78,13 +78,14 @@ def configs_of(folder: Path) -> dict[str, Path]:
 
 def _head(folder: Path, count: int) -> dict[str, Any]:
     """Say what is recorded, and with what."""
+    installed = packages_distributions()  # a module may be of a fork with another name
     code = [*(ROOT / 'mmseg_ext').rglob('*.py'), *folder.rglob('*.py'), *folder.rglob('*.txt')]
     return dict(
         format=FORMAT,
         count=count,
         code=digest(b''.join(path.read_bytes() for path in sorted(code))),
         tool=digest(Path(__file__).with_name('config_facts.py').read_bytes()),
-        **{name: version(name) for name in PACKAGES},
+        **{name: version(name) for module in MODULES for name in installed[module]},
     )
 
 
@@ -129,9 +130,10 @@ def _compare(args: argparse.Namespace) -> int:
             raise UnusableError(f'{path} has {len(entries)} of {head["count"]} configs: record on')
         records.append((head, entries))
     (head, before), (head_after, after) = records
-    for key in ('tool', *PACKAGES):
-        if head[key] != head_after[key]:
-            print(f'note: recorded with {key} {head[key]} -> {head_after[key]}')
+    for key in dict.fromkeys((*head, *head_after)):
+        then, now = head.get(key, 'none'), head_after.get(key, 'none')
+        if then != now and key not in ('code', 'count'):
+            print(f'note: recorded with {key} {then} -> {now}')
     if args.renamed:
         before = rename(before, read_names(args.renamed))
     result = compare(before, after)

@@ -21,6 +21,7 @@ from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...core.stack import stack_facts
 from ...core.words import unknown
 from ...evaluation.confusion import confusion_matrix
 from ...models.layers import deform_conv2d
@@ -30,7 +31,6 @@ from ..run.outcome.facts import git, hardware
 
 Case = dict[str, Any]
 BENCHMARKS: dict[str, Callable[..., Iterator[Case]]] = {}
-_PACKAGES = ('torch', 'mmcv', 'mmcv-lite', 'mmengine', 'mmsegmentation', 'numpy')
 
 
 def register(function: Callable[..., Iterator[Case]]) -> Callable[..., Iterator[Case]]:
@@ -69,12 +69,6 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
 
 def _facts(name: str, repeats: int) -> dict:
     status = git('status', '--porcelain')
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return dict(
         benchmark=name,
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -84,7 +78,11 @@ def _facts(name: str, repeats: int) -> dict:
         threads=torch.get_num_threads(),
         repeats=repeats,
         python=platform.python_version(),
-        versions=versions,
+        versions={
+            'torch': importlib.metadata.version('torch'),
+            **stack_facts(),
+            'numpy': np.__version__,
+        },
     )
 
 
@@ -154,12 +152,13 @@ def deform_conv(
 
 def _deform_reference() -> tuple[Callable[..., Tensor], str]:
     if mmcv_full_available():
+        import mmcv
         from mmcv import ops
 
         def compiled(x: Tensor, offset: Tensor, weight: Tensor, rate: int) -> Tensor:
             return ops.deform_conv2d(x, offset, weight, 1, rate, rate)
 
-        return compiled, f'mmcv {importlib.metadata.version("mmcv")}'
+        return compiled, f'mmcv {mmcv.__version__}'
     return _im2col, 'im2col by grid_sample (no compiled mmcv here)'
 
 

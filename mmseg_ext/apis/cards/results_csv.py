@@ -87,6 +87,7 @@ _COLUMNS: dict[str, tuple[tuple[str, ...], Callable[[str], Any]]] = {
     'validation_mIoU': (('validation_miou',), json.loads),
     'hardware': (('hardware',), _one_or_list(str)),
     'torch': (('torch',), _one_or_list(str)),
+    'stack': (('stack',), _one_or_list(str)),
     'commit': (('commit',), _one_or_list(str)),
     'dirty': (('dirty',), _one_or_list(_read_flag)),
     'date': (('date',), _one_or_list(str)),

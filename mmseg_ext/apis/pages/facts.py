@@ -33,6 +33,7 @@ def run_facts(run: RunFiles) -> dict[str, str]:
         'training time': _training_time(run),
         'hardware': results.hardware,
         'torch': results.torch,
+        'stack': results.stack,
         'commit': _commit(results),
         'date': results.date,
         'checkpoint': results.checkpoint,

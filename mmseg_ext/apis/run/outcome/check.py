@@ -7,7 +7,9 @@ from typing import Any
 from ....core.files import PathLike
 
 _DICTS = ('calibration', 'per_class_intervals')
-_TEXTS = ('config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'date', 'absent_policy')
+_TEXTS = (
+    'config', 'checkpoint', 'init', 'commit', 'hardware', 'torch', 'stack', 'date', 'absent_policy',
+)  # fmt: skip
 _COUNTS = ('version', 'num_images', 'iterations', 'fold', 'num_folds')
 NEEDED = ('metrics', 'per_class', 'confusion')
 

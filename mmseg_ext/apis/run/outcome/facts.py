@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 
 from ....core.files import PathLike
+from ....core.stack import describe_stack
 from ....evaluation.intervals import NONE, Interval
 from ...config.semi import plain_model
 from ...config.written import PACKAGE
@@ -112,7 +113,8 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
         checkpoint: The file that was tested.
 
     Returns:
-        config, init, converted, seed, iterations, commit, dirty, hardware, torch, date, checkpoint;
+        config, init, converted, seed, iterations, commit, dirty, hardware, torch, stack, date,
+        checkpoint;
         ``None`` where unknown. ``dirty`` says whether the checkout had uncommitted changes.
     """
     status = git('status', '--porcelain')
@@ -130,6 +132,7 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
         'dirty': None if status is None else bool(status),
         'hardware': hardware(),
         'torch': torch.__version__,
+        'stack': describe_stack(),
         'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         'checkpoint': Path(checkpoint).name,
     }

@@ -29,6 +29,7 @@ RUN_FACTS = (
     'dirty',
     'hardware',
     'torch',
+    'stack',
     'date',
 )
 
@@ -81,6 +82,7 @@ class RunResults:
         commit: Commit of the package; ``dirty`` says whether it had uncommitted changes.
         hardware: Machine that the test ran on.
         torch: Version of torch.
+        stack: Distributions of mmengine, mmcv and mmseg that the test ran on, with versions.
         date: Day of the test.
         checkpoint: Name of the tested file. It is written last, so an interrupted test has none.
         extra: All other entries of the file, such as the fold of a cross validation.
@@ -106,6 +108,7 @@ class RunResults:
     dirty: Optional[bool] = None
     hardware: Optional[str] = None
     torch: Optional[str] = None
+    stack: Optional[str] = None
     date: Optional[str] = None
     checkpoint: Optional[str] = None
     extra: dict[str, Any] = field(default_factory=dict)
