@@ -8,7 +8,9 @@
    ``avg_non_ignore=True``.
 4. One seed draws other weights: a loader draws a random number when it is first asked for a batch,
    which in the fork is after the weights are drawn, and upstream before.
-5. The fork's data sets print at each import that a package of its makers is not there.
+5. A resumed training is not the whole one in the fork, which passes over the images that were seen
+   without drawing for their augmentation. Upstream reads them again, and so does it here.
+6. The fork's data sets print at each import that a package of its makers is not there.
 
 Every function may be called twice, and leaves a stack alone that needs nothing.
 """
@@ -97,19 +99,23 @@ def average_weighted_cross_entropy() -> None:
     home.cross_entropy = losses.cross_entropy = cross_entropy
 
 
-def draw_before_weights() -> None:
-    """Take the loader's random number when a loop is built, before weights are drawn."""
+def draw_as_upstream() -> None:
+    """Draw as upstream: when a loop is built, and for all images that a resumed one passes over."""
     from mmengine.runner.loops import _InfiniteDataloaderIterator as Batches
 
     if not hasattr(Batches, '_ensure_iterator') or hasattr(Batches, '_mmseg_ext_draws'):
         return
     build = Batches.__init__
 
+    def skip_as_upstream(self: Any, num_iters: int) -> None:
+        for _ in range(num_iters):
+            next(self)
+
     def build_and_draw(self: Any, dataloader: Any) -> None:
         build(self, dataloader)
         self._ensure_iterator()
 
-    Batches.__init__ = build_and_draw
+    Batches.__init__, Batches.skip_iter = build_and_draw, skip_as_upstream
     Batches._mmseg_ext_draws = True
 
 
@@ -117,6 +123,6 @@ def make_stacks_agree() -> None:
     """Apply all of the above."""
     import_quietly()
     find_configs_of_the_fork()
-    draw_before_weights()
+    draw_as_upstream()
     open_preprocessor()
     average_weighted_cross_entropy()

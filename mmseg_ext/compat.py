@@ -23,6 +23,7 @@ Every function may be called twice.
 """
 
 import functools
+import importlib
 import importlib.util
 import sys
 import warnings
@@ -53,10 +54,10 @@ class _MissingOps(ModuleType):
 
 
 def install_mmcv_placeholder() -> bool:
-    """Put a placeholder for ``mmcv._ext`` in place when mmcv was built without operators.
+    """Let ``mmcv.ops`` be imported with a placeholder when mmcv was built without operators.
 
     Returns:
-        True if the placeholder stands in, False if compiled operators are there.
+        True if the placeholder stood in, False if compiled operators are there.
     """
     present = sys.modules.get('mmcv._ext')
     if present is not None:
@@ -64,9 +65,12 @@ def install_mmcv_placeholder() -> bool:
     if importlib.util.find_spec('mmcv._ext') is not None:
         return False
     module = _MissingOps('mmcv._ext')
-    # ``mmcv_full_available`` asks for a loader; a spec without one keeps its answer at False.
     module.__spec__ = ModuleSpec('mmcv._ext', None)
     sys.modules['mmcv._ext'] = module
+    try:
+        importlib.import_module('mmcv.ops')
+    finally:  # its modules keep the placeholder, and mmengine asks whether the module is there
+        del sys.modules['mmcv._ext']
     return True
 
 

@@ -133,9 +133,17 @@ def test_a_lazy_loop_is_made_to_draw(monkeypatch):
             self.drawn = []
 
         def _ensure_iterator(self):
-            self.drawn.append(1)
+            self.drawn.append('built')
+
+        def __next__(self):
+            self.drawn.append('read')
+
+        def skip_iter(self, num_iters):
+            raise AssertionError('passed over without drawing')
 
     monkeypatch.setattr(loops, '_InfiniteDataloaderIterator', Lazy)
-    agreement.draw_before_weights()
-    agreement.draw_before_weights()
-    assert Lazy(None).drawn == [1]
+    agreement.draw_as_upstream()
+    agreement.draw_as_upstream()
+    batches = Lazy(None)
+    batches.skip_iter(2)
+    assert batches.drawn == ['built', 'read', 'read']
