@@ -30,10 +30,28 @@ def test_report_runs_with_nothing_installed():
 @pytest.mark.parametrize('arguments', [(), ('mmseg_ext.env',)])  # which a script may have
 def test_import_without_mmcv_is_one_clear_sentence(arguments):
     done = bare('-c', 'import mmseg_ext', *arguments)
-    last = done.stderr.strip().splitlines()[-1]
+    (line,) = done.stderr.splitlines()
     assert done.returncode == 1
-    assert last.startswith('ImportError: mmseg_ext needs mmengine, mmcv, mmseg, and mmengine, mmcv')
-    assert 'pip install "mmsegmentation-ext[lite]"' in last
+    assert line.startswith(
+        'error: mmseg_ext needs mmengine, mmcv, mmseg, and mmengine, mmcv, mmseg'
+    )
+    assert 'pip install "mmsegmentation-ext[lite]"' in line
+
+
+def test_a_tool_beside_two_stacks_ends_with_one_line(tmp_path):
+    for name in ('mmcv', 'onedl-mmcv'):
+        folder = tmp_path / f'{name.replace("-", "_")}-2.1.0.dist-info'
+        folder.mkdir()
+        (folder / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 2.1.0\n')
+    done = subprocess.run(
+        [sys.executable, '-S', str(ROOT / 'tools/train.py'), 'any.py'], capture_output=True,
+        text=True, timeout=60, env={'PYTHONPATH': f'{ROOT}:{tmp_path}', 'PATH': '/usr/bin:/bin'},
+        cwd=tmp_path,
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and not done.stdout
+    assert line.startswith('error: two stacks are installed into the same folders, mmcv 2.1.0 and ')
+    assert 'pip uninstall mmcv onedl-mmcv' in line
 
 
 def test_report_here_finds_everything_needed(monkeypatch, capsys):

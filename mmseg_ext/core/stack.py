@@ -7,6 +7,8 @@ report of the environment runs where everything else is missing.
 
 import importlib.metadata
 import importlib.util
+import sys
+from types import TracebackType
 from typing import Optional
 
 # By the extra of setup.py that asks for them, by module: what to install.
@@ -101,8 +103,23 @@ def check_stack() -> None:
     """Refuse an environment that has no stack, or two.
 
     Raises:
-        ImportError: In one line, with the remedy.
+        ImportError: In one line, with the remedy; a tool that it ends prints that line alone.
     """
     wrong = clash() or missing()
     if wrong:
-        raise ImportError(wrong)
+        error = ImportError(wrong)
+        _print_alone(error)
+        raise error
+
+
+def _print_alone(error: ImportError) -> None:
+    """Let Python print an error that nobody catches without where it was raised."""
+    show = sys.excepthook
+
+    def hook(kind: type, value: BaseException, trace: Optional[TracebackType]) -> None:
+        if value is error:
+            print(f'error: {value}', file=sys.stderr)
+        else:
+            show(kind, value, trace)
+
+    sys.excepthook = hook

@@ -1,5 +1,6 @@
 """Which stack is installed: upstream's or the fork's, refused with one line if both or none are."""
 
+import sys
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -8,6 +9,11 @@ from mmseg_ext.core import stack
 
 LITE = {'mmengine': '0.10.7', 'mmcv-lite': '2.1.0', 'mmsegmentation': '1.2.2'}
 FORK = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmsegmentation': '1.4.2'}
+
+
+@pytest.fixture(autouse=True)
+def _excepthook(monkeypatch):
+    monkeypatch.setattr(sys, 'excepthook', sys.excepthook)  # restored after each test
 
 
 @pytest.fixture
@@ -85,3 +91,17 @@ def test_what_is_missing_is_named_with_its_remedy(
     message = str(caught.value)
     assert message.startswith('mmseg_ext needs mmengine, mmcv, mmseg, and') and remedy in message
     assert f'mmsegmentation-ext[{stack.stack_of()}]' in message and '\n' not in message
+
+
+def test_other_errors_are_shown_as_ever(installed_are, modules_are, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(sys, 'excepthook', lambda *error: shown.append(error))
+    installed_are({})
+    modules_are()
+    with pytest.raises(ImportError) as caught:
+        stack.check_stack()
+    sys.excepthook(ImportError, caught.value, None)
+    assert not shown and capsys.readouterr().err == f'error: {caught.value}\n'
+    other = ImportError('another')
+    sys.excepthook(ImportError, other, None)
+    assert shown == [(ImportError, other, None)]
