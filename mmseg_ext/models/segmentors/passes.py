@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 
@@ -112,8 +113,30 @@ def dropout_on(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def kept_statistics(model: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of normalisation layers as they are before."""
+    layers = [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, _NormBase) and layer.running_mean is not None
+    ]
+    kept = [dict(layer._buffers) for layer in layers]
+    try:
+        for layer in layers:  # the pass writes into copies: autograd minds writing into its own
+            layer._buffers.update({name: value.clone() for name, value in layer._buffers.items()})
+        yield
+    finally:
+        for layer, buffers in zip(layers, kept):
+            layer._buffers.update(buffers)
+
+
+@contextmanager
 def dropped_features(segmentor: EncoderDecoder, share: float) -> Iterator[None]:
-    """Drop channels of the maps that the heads get."""
+    """Drop channels of the maps that the heads get.
+
+    Running statistics stay: a map without half of its channels has twice the second moment, and
+    such maps are never predicted from.
+    """
     with _maps_changed(segmentor, lambda one: _dropped(one, share)):
         yield
 
@@ -151,11 +174,12 @@ def complementary_features(segmentor: EncoderDecoder, *, untouched: float = 0.5)
 
 @contextmanager
 def _maps_changed(segmentor: EncoderDecoder, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Change each of the maps that the heads get."""
+    """Change each of the maps that the heads get; running statistics do not see it."""
     last = segmentor.neck if segmentor.with_neck else segmentor.backbone
     handle = last.register_forward_hook(lambda _module, _inputs, maps: _each(maps, change))
     try:
-        yield
+        with kept_statistics(segmentor):
+            yield
     finally:
         handle.remove()
 

@@ -20,8 +20,10 @@ Differs from them: labelled and unlabelled images pass the network one after the
 labelled part is the row's own loss, bit for bit, and is not halved: where a source has
 ``(labelled + unlabelled) / 2``, its rate is to be halved instead. FixMatch and UniMatch have the
 teacher of UniMatch's second version (arXiv:2410.10777). Feature dropout takes the backbone's (or
-neck's) maps in a pass of its own. CPS compares its networks on unlabelled images alone, and in the
-view with CutMix; both learn with the run's one optimiser.
+neck's) maps in a pass of its own, which leaves the running statistics of batch norm alone: theirs
+normalises whole and dropped maps together, in training and so in the test. CPS compares its
+networks on unlabelled images alone, and in the view with CutMix; both learn with the run's one
+optimiser.
 Shape letters: M unlabelled image, K class, H row, W column.
 """
 

@@ -244,6 +244,32 @@ def test_feature_dropout_takes_whole_channels_and_is_gone_afterwards():
     assert all(torch.equal(a, b) for a, b in zip(before, net.extract_feat(x)))
 
 
+def test_passes_with_dropped_features_leave_running_statistics_alone():
+    """Gradients are those of the pass without this; a plain pass moves the statistics."""
+    from mmseg_ext.models.segmentors.passes import dropped_features, logits_of
+
+    net = build().student.train()
+    x = torch.randn(2, 3, 16, 16)
+    norms = {k: v.clone() for k, v in net.named_buffers() if not k.startswith('auxiliary')}
+    assert len(norms) > 30
+    with dropped_features(net, 0.0):
+        dropped = logits_of(net, x)
+    now = dict(net.named_buffers())
+    assert all(torch.equal(now[k], old) for k, old in norms.items())
+    for layer in net.modules():
+        if isinstance(layer, nn.Dropout2d):
+            layer.p = 0.0
+    with dropped_features(net, 0.0):
+        dropped = logits_of(net, x)
+    plain = logits_of(net, x)  # moves them before the backward pass of the first
+    assert torch.equal(dropped, plain)
+    weight = net.decode_head.conv_seg.weight
+    grads = [torch.autograd.grad(logits.sum(), weight)[0] for logits in (dropped, plain)]
+    assert torch.equal(*grads)
+    now = dict(net.named_buffers())
+    assert not any(torch.equal(now[k], old) for k, old in norms.items())
+
+
 def _as_given(maps, half):
     """Which images have all channels as they were, in maps of two views of the same images."""
     return [i for i in range(half) if all(torch.equal(new[i], old[i]) for old, new in maps)]
