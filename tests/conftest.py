@@ -8,6 +8,7 @@ import torch
 from support import selection
 from support.browser import browser_view
 from support.checkpoints import random_weights, whole_checkpoint
+from support.config_text import unformatted
 from support.distributions import installed_are
 from support.export import onnx_export
 from support.outcomes import Outcomes
@@ -27,6 +28,7 @@ __all__ = [
     'tiny_config',
     'tiny_data',
     'two_ranks',
+    'unformatted',
     'whole_checkpoint',
 ]
 

@@ -34,12 +34,7 @@ SHORT = {
 }
 
 
-@pytest.fixture(scope='module', autouse=True)
-def unformatted():
-    """Configs are written as they are: laying them out takes longer than these trainings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
-        yield
+pytestmark = pytest.mark.usefixtures('unformatted')
 
 
 @pytest.fixture(scope='module')
