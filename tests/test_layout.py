@@ -48,6 +48,7 @@ ELSEWHERE = {
         'apis.pages.look.geometry apis.pages.look.masks apis.pages.look.samples '
         'apis.pages.look.words'
     ),
+    'apis/pages/test_after_sections.py': 'apis.pages.worst',
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (
         'apis.draw.figures apis.pages.calibration apis.pages.class_sections '

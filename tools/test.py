@@ -35,6 +35,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--calibration', action='store_true', help='also report the calibration error (ECE)'
     )
+    parser.add_argument(
+        '--details',
+        action='store_true',
+        help='also count errors by object size and distance to a border and, of two classes, '
+        'threshold curves: details.json and three CSV files in the work dir',
+    )
+    parser.add_argument(
+        '--voxel',
+        nargs=3,
+        type=float,
+        metavar=('SLICE', 'ROW', 'COLUMN'),
+        help='size of a voxel in mm, for volumes of patients in ml',
+    )
     folds.add_surface_arguments(parser)
     parser.add_argument(
         '--dataset', help='your data: a file that tools/dataset.py init writes; any config fits'
@@ -72,6 +85,10 @@ def main() -> None:
         run.use_surfaces(cfg, spacing=args.spacing, tolerance=args.tolerance)
     if args.calibration:
         run.use_calibration(cfg)
+    if args.details:
+        run.use_details(cfg)
+    if args.voxel:
+        run.use_voxel(cfg, args.voxel)
     run.use_launcher(cfg, args.launcher)
     checkpoint = args.checkpoint
     if checkpoint is None and args.fold is not None:  # the best was chosen on the held-out images

@@ -5,6 +5,7 @@ replace the old file in one step.
 """
 
 import contextlib
+import csv
 import json
 import math
 import os
@@ -112,6 +113,17 @@ def write_lines(path: PathLike, lines: Iterable[str]) -> Path:
     """Write a text file whole or not at all; names in another encoding keep their bytes."""
     text = ''.join(f'{line}\n' for line in lines)
     return write_bytes(path, text.encode(errors='surrogateescape'))
+
+
+def write_csv(path: PathLike, head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write a CSV file row by row, whole or not at all; ``None`` is an empty cell."""
+    with replacing(path) as unfinished:
+        options: dict = dict(encoding='utf-8', errors='surrogateescape', newline='')
+        with unfinished.open('w', **options) as stream:
+            table = csv.writer(stream, lineterminator='\n')
+            table.writerow(head)
+            table.writerows(rows)
+    return Path(path)
 
 
 def write_json(path: PathLike, data: Any, **options: Any) -> Path:

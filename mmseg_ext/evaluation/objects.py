@@ -83,10 +83,12 @@ def _matched(
     truth: np.ndarray, areas: np.ndarray, guess: np.ndarray, guessed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the right pixels and the sIoU of each true component."""
-    shared = np.zeros((len(areas), len(guessed)), np.int64)  # pixels by both numbers
-    np.add.at(shared, (truth.ravel(), guess.ravel()), 1)
-    outside = shared[0, 1:]  # pixels of a predicted component in no true one
-    overlap = shared[1:, 1:]
-    hits = overlap.sum(1)
-    beyond = ((overlap > 0) * outside).sum(1)
-    return hits, hits / (areas[1:] + beyond)
+    outside = np.bincount(guess[truth == 0], minlength=len(guessed))  # in no true component
+    both = (truth > 0) & (guess > 0)
+    pairs = truth[both].astype(np.int64) * len(guessed) + guess[both]
+    touching, shared = np.unique(pairs, return_counts=True)
+    mine, other = np.divmod(touching, len(guessed))
+    hits, beyond = np.zeros((2, len(areas)), np.int64)
+    np.add.at(hits, mine, shared)
+    np.add.at(beyond, mine, outside[other])
+    return hits[1:], hits[1:] / (areas + beyond)[1:]

@@ -23,11 +23,12 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from PIL import Image
 
-from ..core.files import replacing, write_json
+from ..core.files import replacing, write_csv, write_json
 from ..core.words import check_choice
 from .batch_f_score import f_score_from_sums, f_score_sums
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
 from .image_counts import ImageCounts, images_to_keep, merge_ranks
+from .image_table import image_table
 from .intervals import score_intervals
 from .label_map_metric import LabelMapMetric
 from .summary import class_table, mean_table, summary
@@ -57,6 +58,7 @@ class SegMetric(LabelMapMetric):
         batch_f_score: Also report ``batch_f_score`` as the reference repositories print it (see
             ``batch_f_score.py``): computed from the logits, mean over batches.
         per_image_file: File (``.npz``) for the counts of each image; None writes nothing.
+        table_file: File (``.csv``) for the scores of each image; None writes nothing.
         summary_file: File (``.json``) for the summary; None writes nothing.
         extra: Further top-level entries of the summary.
         output_dir: Folder for predicted label maps (PNG), as in mmseg. A map has the name of its
@@ -87,6 +89,7 @@ class SegMetric(LabelMapMetric):
         background_index: Optional[int] = None,
         batch_f_score: bool = False,
         per_image_file: Optional[str] = None,
+        table_file: Optional[str] = None,
         summary_file: Optional[str] = None,
         extra: Optional[dict] = None,
         output_dir: Optional[str] = None,
@@ -105,6 +108,7 @@ class SegMetric(LabelMapMetric):
         self.background_index = background_index
         self.batch_f_score = batch_f_score
         self.per_image_file = per_image_file
+        self.table_file = table_file
         self.summary_file = summary_file
         self.extra = extra
         self.output_dir = output_dir
@@ -280,6 +284,8 @@ class SegMetric(LabelMapMetric):
         print_log(text, logger='current')
         if self.per_image_file is not None:
             counts.save(self.per_image_file, groups)
+        if self.table_file is not None:
+            write_csv(self.table_file, *image_table(counts, self.class_names, absent=self.absent))
         if self.summary_file is not None:
             write_json(self.summary_file, report)
 

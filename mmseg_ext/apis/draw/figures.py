@@ -206,6 +206,64 @@ def draw_budget(
         return save_figure(axes.figure)
 
 
+def draw_points(
+    curves: Mapping[str, Points], xlabel: str, ylabel: str, *, square: bool = False
+) -> bytes:
+    """Draw curves through points.
+
+    Args:
+        curves: Points of each curve, by its name; a name that is empty is not shown.
+        xlabel: Label of the horizontal axis, with its unit.
+        ylabel: Label of the vertical axis, with its unit; it starts at zero.
+        square: Both axes go from 0 to 100.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes((4.0, 3.4) if square else _SIZE) as axes:
+        for place, (name, points) in enumerate(curves.items()):
+            marker = 'o' if len(points) < 12 else None
+            style: dict[str, Any] = dict(color=color(place), marker=marker, markersize=3)
+            axes.plot(*zip(*points), linewidth=1.4, label=name or None, **style)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set_ylim(bottom=0)
+        if square:
+            axes.set(xlim=(-1, 101), ylim=(-1, 101))
+        if len(curves) > 1:
+            axes.legend(fontsize=8)
+        return save_figure(axes.figure)
+
+
+def draw_agreement(
+    points: Points,
+    lines: tuple[float, Optional[float], Optional[float]],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> bytes:
+    """Draw differences against means, with the mean difference and the limits of agreement.
+
+    Args:
+        points: Mean and difference of each unit.
+        lines: Mean difference and the two limits.
+        xlabel: Label of the horizontal axis, with its unit.
+        ylabel: Label of the vertical axis, with its unit.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes() as axes:
+        axes.plot(*zip(*points), 'o', color=color(0), markersize=4)
+        for place, height in enumerate(lines):
+            if height is not None:
+                style = '--' if place else '-'
+                axes.axhline(height, color='#777777', linewidth=1, linestyle=style)
+        axes.axhline(0, color='#bbbbbb', linewidth=0.8)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.margins(y=0.12)
+        return save_figure(axes.figure)
+
+
 def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
     """Draw the share of right pixels against the predicted probability.
 

@@ -26,6 +26,7 @@ from ..draw.blocks import (
 )
 from ..draw.figures import color, draw_matrix, draw_reliability, letter
 from ..draw.pixels import encode
+from ..run.outcome.tables import confusions as pairs_of
 from .gather import RowData
 from .numbers import NONE, between, percent
 from .score_sections import Rows, key
@@ -127,22 +128,22 @@ def _matrix(row: RowData) -> list[Block]:
     assert row.confusion is not None
     names, shares = row.runs[0].classes, row_shares(row.confusion)
     label = f'confusion matrix of {row.label}'
+    named = _most(row.confusion, names)
     if len(names) < _MANY_CLASSES:
-        return [Matrix(names, shares.tolist(), label)]
+        return [Matrix(names, shares.tolist(), label), *named]
     image = encode(np.kron(draw_matrix(shares), np.ones((4, 4, 1), np.uint8)))
     return [
         Figures([(Picture(image, 'png', label), 'Classes in order of their index')]),
-        Note('Most frequent:'),
-        Listing(_worst(names, shares)),
+        *named,
     ]
 
 
-def _worst(names: Sequence[str], shares: np.ndarray, count: int = 12) -> list[str]:
-    """Name the ``count`` largest confusions between two classes."""
-    off = np.where(np.eye(len(names), dtype=bool), 0, np.nan_to_num(shares))
-    places = [divmod(int(place), len(names)) for place in np.argsort(off, axis=None)[::-1][:count]]
-    return [
-        f'{names[i]} taken for {names[j]}: {percent(float(off[i, j]))}'
-        for i, j in places
-        if off[i, j] > 0
+def _most(matrix: np.ndarray, names: Sequence[str], count: int = 12) -> list[Block]:
+    """Name the confusions of two classes that cost most pixels."""
+    labelled = max(int(matrix.sum()), 1)
+    found = [
+        f'{names[i]} taken for {names[j]}: {percent(share)} of {names[i]}, '
+        f'{100 * pixels / labelled:.2f} % of all pixels'
+        for i, j, pixels, share in pairs_of(matrix)[:count]
     ]
+    return [Note('Most pixels:'), Listing(found)] if found else []

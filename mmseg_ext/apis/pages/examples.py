@@ -25,7 +25,7 @@ from ..draw.pixels import (
 )
 from ..run.folder import RunFolder
 from ..run.outcome.examples import load_truth, test_dataset
-from ..run.outcome.listing import read_predictions
+from ..run.outcome.listing import LISTING, read_predictions
 from .gather import RowData
 from .runs import RunFiles
 
@@ -65,7 +65,9 @@ def example_images(work_dir: PathLike, count: int = NUM_IMAGES) -> list[Path]:
     return [Path(dataset.get_data_info(place)['img_path']) for place in places]
 
 
-def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
+def ensure_predictions(
+    work_dir: PathLike, images: Sequence[Path], out: Optional[Path] = None
+) -> int:
     """Predict images with a run's tested checkpoint into its folder ``predictions``.
 
     Nothing is done if all images were predicted before.
@@ -73,6 +75,7 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
     Args:
         work_dir: Folder of a tested run.
         images: From :func:`example_images`. Other images of the folder stay listed.
+        out: Folder to use instead.
 
     Returns:
         How many of the images had no prediction yet.
@@ -82,7 +85,8 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
         ValueError: If the work folder holds no config, or the checkpoint is of another model.
     """
     folder = RunFolder(work_dir)
-    listed = set(predicted_masks(folder)[0])
+    out = out or folder.predictions
+    listed = set(predicted_masks(out)[0])
     absent = [path for path in images if str(path.absolute()) not in listed]
     if absent:
         from ..predict.output import predict_to_folder
@@ -91,16 +95,16 @@ def ensure_predictions(work_dir: PathLike, images: Sequence[Path]) -> int:
         model, checkpoint = load_tested(work_dir)
         known = [Path(path) for path in listed if Path(path).is_file()]
         source = dict(config=folder.results().config, checkpoint=str(checkpoint))
-        predict_to_folder(model, [*known, *absent], folder.predictions, source=source)
+        predict_to_folder(model, [*known, *absent], out, source=source)
     return len(absent)
 
 
-def predicted_masks(folder: RunFolder) -> tuple[dict[str, Path], dict[str, Any]]:
+def predicted_masks(predictions: Path) -> tuple[dict[str, Path], dict[str, Any]]:
     """Return the mask file of each predicted image, and the content of ``predictions.json``.
 
-    Both are empty if the run has no predictions.
+    Both are empty if the folder has no predictions.
     """
-    path = folder.listing_file
+    path = predictions / LISTING
     if not path.is_file():
         return {}, {}
     content = read_predictions(path)
@@ -124,7 +128,7 @@ def shared_examples(
     for place, row in enumerate(rows):
         found: dict[str, Path] = {}
         for run in row.replicas[0] if row.replicas else ():
-            listed, content = predicted_masks(RunFolder(run.folder))
+            listed, content = predicted_masks(RunFolder(run.folder).predictions)
             found.update(listed)
             palette = palette or content.get('palette', [])
         if found:
@@ -136,7 +140,7 @@ def shared_examples(
               if all(name in other for other in others) and Path(name).is_file()]  # fmt: skip
     chosen = evenly(shared, count)
     truths = _truths(rows[next(iter(masks))].replicas[0], chosen)
-    examples = [_example(name, truths.get(name), masks) for name in chosen]
+    examples = [shared_example(name, truths.get(name), masks) for name in chosen]
     return [example for example in examples if example.labels], palette
 
 
@@ -150,9 +154,16 @@ def _truths(runs: Sequence[RunFiles], images: Sequence[str]) -> dict[str, np.nda
     return truths
 
 
-def _example(
+def shared_example(
     name: str, truth: Optional[np.ndarray], masks: dict[int, dict[str, Path]]
 ) -> SharedExample:
+    """Read an image and its predictions.
+
+    Args:
+        name: File of the image.
+        truth: Its label map, if it was found.
+        masks: Mask file of each image, by the row's place.
+    """
     image = read_rgb(name)
     labels = {place: read_mask(str(found[name])) for place, found in masks.items()}
     labels = {place: label for place, label in labels.items() if label.shape == image.shape[:2]}

@@ -2,8 +2,9 @@
 
 The page is made only from the work folders; nothing is trained, tested or measured. A folder must
 hold ``results.json``. It may hold ``per_image.npz``, ``per_image_calibration.npz``, ``cost.json``,
-``*/vis_data/scalars.json``, the config and ``predictions/``. The page leaves out what is absent.
-:func:`.complete.complete_runs` makes the predictions, ``cost.json`` and the calibration.
+``*/vis_data/scalars.json``, ``details.json``, the config, ``predictions/`` and ``worst/``. The page
+leaves out what is absent. :func:`.complete.complete_runs` makes predictions, ``cost.json`` and the
+calibration.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,12 @@ from ..draw.blocks import Page, Section
 from ..draw.html import render
 from ..run.folder import RunFolder
 from . import class_sections, run_sections, score_sections
+from .after_sections import after_sections
 from .examples import shared_examples
 from .facts import CONSTANT, find_baselines, training_note
 from .gather import RowData, TableRow, find_baseline, read_rows
 from .pseudo_labels import pseudo_labels
+from .worst import worst
 
 SHOWN = ('mIoU', 'ECE', 'mDice', 'mPA', 'mPrecision', 'mF1', 'aAcc', 'FWIoU')
 
@@ -178,6 +181,8 @@ def _sections(
         pseudo_labels(rows),
         run_sections.training(rows, baselines.get(CONSTANT)),
         class_sections.confusions(rows, base),
+        worst(rows, palette),
+        *after_sections(rows),
         run_sections.runs(rows),
     ]
     return [part for part in found if part is not None]

@@ -87,12 +87,12 @@ def examples(
         f' wrong pixels are red, pixels without a label light grey. A click enlarges.{missing}'
     )
     clear = background_of(names)
-    shown = [_example(example, rows, names, palette, clear, width) for example in shared]
+    shown = [show_example(example, rows, names, palette, clear, width) for example in shared]
     through = ' through every row' if len(rows) > 1 else ''
     return section(f'{len(shared)} test images{through}', Note(note), Examples(shown))
 
 
-def _example(
+def show_example(
     example: SharedExample,
     rows: Rows,
     names: Sequence[str],
@@ -100,6 +100,16 @@ def _example(
     clear: Optional[int],
     width: int,
 ) -> Example:
+    """Make the pictures of an image: with its truth, and each row's prediction and errors.
+
+    Args:
+        example: The image.
+        rows: All rows.
+        names: Class names.
+        palette: Color of each class.
+        clear: Class whose pixels are transparent.
+        width: Largest width of a picture in pixels.
+    """
     pictures, what = [photo(example.image, width, alt=f'image {example.name}')], 'image'
     if example.truth is not None:
         alt, what = f'truth of {example.name}', 'image and truth'

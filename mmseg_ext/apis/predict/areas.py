@@ -3,15 +3,13 @@
 Shape letters: K class, H row, W column.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ...core.files import PathLike, write_bytes
+from ...core.files import PathLike, write_csv
 from .geotiff import Tag, square_metres, tags_of
 
 AREAS = 'areas.csv'
@@ -74,11 +72,11 @@ def write_areas(path: PathLike, entries: Iterable[dict], classes: Sequence[str])
         entries: Of the listing.
         classes: Names of the classes.
     """
-    buffer = io.StringIO()
-    table = csv.writer(buffer, lineterminator='\n')
-    table.writerow(_HEAD)
+    write_csv(path, _HEAD, _rows(entries, classes))
+
+
+def _rows(entries: Iterable[dict], classes: Sequence[str]) -> Iterator[tuple]:
     for entry in entries:
         for name, area in zip(classes, _areas(entry)):
             metres = '' if area.square_metres is None else f'{area.square_metres:.10g}'
-            table.writerow((entry['image'], name, area.pixels, f'{area.share:.6f}', metres))
-    write_bytes(path, buffer.getvalue().encode(errors='surrogateescape'))
+            yield (entry['image'], name, area.pixels, f'{area.share:.6f}', metres)

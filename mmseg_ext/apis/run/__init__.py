@@ -12,8 +12,8 @@ __getattr__, __dir__, __all__ = door(
     folder='RunFolder',
     launch='Launch',
     load='load_model load_tested',
-    options='use_amp use_calibration use_drawing use_launcher use_nan use_output use_seed '
-    'use_surfaces use_tta',
+    options='use_amp use_calibration use_details use_drawing use_launcher use_nan use_output '
+    'use_seed use_surfaces use_tta use_voxel',
     semi='leave_out_labelled use_semi use_semi_data',
     switches='add_switches switch_words use_switches',
     testing='test',

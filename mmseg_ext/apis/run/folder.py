@@ -87,9 +87,25 @@ class RunFolder:
             return {}
         prefix = metric.get('prefix')
         files = dict(
-            summary_file=self.results_file(prefix), per_image_file=self.counts_file(prefix)
+            summary_file=self.results_file(prefix),
+            per_image_file=self.counts_file(prefix),
+            table_file=self.table_file('images', prefix),
         )
         return {key: str(path) for key, path in files.items() if takes(metric, key)}
+
+    def table_file(self, name: str, prefix: Optional[str] = None) -> Path:
+        """Return a file of the numbers of a test as text, named as for :meth:`results_file`."""
+        return self.path / (f'{name}_{prefix}.csv' if prefix else f'{name}.csv')
+
+    @property
+    def details_file(self) -> Path:
+        """Errors by object size and by distance to a border, and threshold curves."""
+        return self.path / 'details.json'
+
+    @property
+    def worst(self) -> Path:
+        """Folder of the predictions of the worst test images."""
+        return self.path / 'worst'
 
     @property
     def surface_file(self) -> Path:

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from ...core.files import PathLike
 from ...engine.distributed import start_cpu_group
 from ...engine.lost_process import waiting_time
-from ..config.metrics import metrics_of, takes
+from ..config.metrics import add_facts, metrics_of, takes
 from .folder import RunFolder
 
 _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
@@ -167,6 +167,32 @@ def use_surfaces(
         per_image_file=str(path),
     )
     cfg.test_evaluator = [*others, surfaces]
+
+
+def use_details(cfg: Config) -> None:
+    """Also count errors by object size and distance to a border and, of two classes, thresholds.
+
+    Args:
+        cfg: Changed in place, unless it already has a ``DetailMetric``.
+    """
+    metrics = metrics_of(cfg)
+    if all(metric.get('type') != 'DetailMetric' for metric in metrics):
+        cfg.test_evaluator = [*metrics, dict(type='DetailMetric')]
+
+
+def use_voxel(cfg: Config, sides: Sequence[float]) -> None:
+    """Tell the results how large a voxel is.
+
+    Args:
+        cfg: Changed in place.
+        sides: Distance of slices, and height and width of a pixel, in mm.
+
+    Raises:
+        ValueError: If a side is not positive.
+    """
+    if not all(0 < side < float('inf') for side in sides):
+        raise ValueError(f'--voxel takes three positive lengths in mm, got {list(sides)}')
+    add_facts(metrics_of(cfg), dict(voxel_mm=list(sides)))
 
 
 def use_calibration(cfg: Config) -> None:

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from ...core.files import PathLike, output_names
 from ...core.semi_weights import networks_in, weights_of_network
 from ...engine import lost_process
+from ...evaluation import DetailMetric
 from ..config.classes import check_num_classes
 from ..config.metrics import metrics_of
 from ..config.packages import check_packages
@@ -21,6 +22,8 @@ from .guard import guarded
 from .network.settings import check_settings
 from .options import process_limit
 from .outcome.facts import complete_results
+from .outcome.tables import drop_details, write_details, write_tables
+from .threshold import threshold_of_val
 from .training import build_runner
 
 
@@ -29,6 +32,9 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
 
     If the folder contains the config of a training, that file stays, and the config of the test is
     written to ``tested_<config>.py``.
+
+    ``images.csv``, ``confusions.csv`` and, of grouped images, ``volumes.csv`` have the scores as
+    text. A ``DetailMetric`` adds ``details.json`` and CSV files of its own.
 
     A ``SegMetric`` with a prefix, such as one for the scores before a CRF, writes a file of its
     own, ``results_<prefix>.json``. Its means and those of other metrics are also added to
@@ -73,7 +79,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
             metrics = runner.test()
         if is_main_process():
-            complete_results(
+            done = complete_results(
                 summary,
                 cfg,
                 cfg.load_from,
@@ -82,6 +88,8 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
                 calibration=_calibration(runner),
                 intervals=_intervals(runner),
             )
+            write_tables(folder, done)
+        _write_details(runner, cfg, folder)
     return metrics
 
 
@@ -163,6 +171,21 @@ def _calibration(runner: Runner) -> Optional[dict]:
     """Return the calibration, if a metric of the test measures it."""
     metrics = runner.test_loop.evaluator.metrics
     return next((m.calibration for m in metrics if hasattr(m, 'calibration')), None)
+
+
+def _write_details(runner: Runner, cfg: Config, folder: RunFolder) -> None:
+    """Write what a ``DetailMetric`` counted, with a threshold from the validation images."""
+    metrics = runner.test_loop.evaluator.metrics
+    metric = next((one for one in metrics if isinstance(one, DetailMetric)), None)
+    if metric is None:
+        if is_main_process():
+            drop_details(folder)
+        return
+    chosen, why = None, ''
+    if 'scores' in metric.counts:
+        chosen, why = threshold_of_val(runner, cfg)
+    if is_main_process():
+        write_details(folder, metric.summary(chosen), why)
 
 
 def _intervals(runner: Runner) -> dict:

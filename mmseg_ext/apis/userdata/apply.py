@@ -6,7 +6,7 @@ augmentation and the number of epochs stay those of the config.
 """
 
 import copy
-from typing import Optional
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -25,6 +25,7 @@ from .record import record_data
 from .rules import METRIC, Note, follow, follow_model
 from .starts import redirect_start
 from .unlabelled import unlabelled_dataset
+from .volumes.record import group_voxels
 
 
 def apply_dataset(cfg: Config, path: PathLike, options: Optional[dict] = None) -> DataFile:
@@ -96,8 +97,11 @@ def _use_steps(cfg: Config, case: Case) -> list[Note]:
 def _use_metrics(cfg: Config, case: Case) -> list[Note]:
     """Name the data set in the results, and drop settings for the row's images or classes."""
     notes = []
+    facts: dict[str, Any] = dict(dataset=dict(name=case.data.file.name))
+    voxels = group_voxels(case.data.file)
+    facts.update(dict(voxel_mm3=voxels) if voxels else {})
     for part in ('val', 'test'):
         for metric in metrics_of(cfg, part):
             notes += follow(metric, case, f'{part}_evaluator', place=METRIC)
-        add_facts(metrics_of(cfg, part), dict(dataset=dict(name=case.data.file.name)))
+        add_facts(metrics_of(cfg, part), facts)
     return notes

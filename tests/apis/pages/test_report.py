@@ -38,6 +38,7 @@ from mmseg_ext.apis.pages.examples import (
 from mmseg_ext.apis.pages.gather import RowData, read_rows
 from mmseg_ext.apis.pages.report import write_paper_report, write_report, write_table_report
 from mmseg_ext.apis.pages.runs import RunFiles, read_run, replicas_of
+from mmseg_ext.apis.pages.worst import worst_images
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network.build import build
 from mmseg_ext.apis.run.network.cost import Cost, ensure_cost, input_size, measure_cost
@@ -514,7 +515,9 @@ def test_the_matrix_of_many_classes_is_a_picture(no_drawing):
     shown = class_sections.confusions([row], row)
     page = ElementTree.fromstring(render(Page('many', '', [shown], '')))
     assert len(page.findall('.//img')) == 1 and not page.findall('.//table')
-    assert _texts(page, './/section/ul/li') == ['class 3 taken for class 7: 10.0 %']
+    assert _texts(page, './/section/ul/li') == [
+        'class 3 taken for class 7: 10.0 % of class 3, 0.22 % of all pixels'
+    ]
 
 
 def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_config):
@@ -533,6 +536,8 @@ def test_absent_predictions_and_costs_are_made_once(tmp_path, tiny_data, tiny_co
     listing = json.loads((folder / 'predictions' / 'predictions.json').read_text())
     names = [Path(entry['image']).name for entry in listing['images']]
     assert names == ['0.png', '3.png']  # at equal distances among six
+    worst = json.loads((folder / 'worst' / 'predictions.json').read_text())['images']
+    assert [Path(entry['image']) for entry in worst] == worst_images(read_run(folder), 2)
     assert RunFolder(folder).cost_file.is_file()
     assert ensure_predictions(folder, example_images(folder, 2)) == 0
     examples, _ = shared_examples(read_rows([row]))

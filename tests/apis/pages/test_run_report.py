@@ -187,7 +187,7 @@ def test_examples_show_truth_and_only_the_classes_that_occur(work_dir, tiny_data
         'x', np.zeros((1, 3, 3), np.uint8), np.array([[0, 1, 255]]), {0: np.array([[0, 0, 2]])}
     )
     rows = [RowData('r', 'r')]
-    shown = run_sections._example(example, rows, ['a', 'b', 'c', 'd'], [[0] * 3] * 4, None, 9)
+    shown = run_sections.show_example(example, rows, ['a', 'b', 'c', 'd'], [[0] * 3] * 4, None, 9)
     assert [swatch.name for swatch in shown.legend] == ['a', 'b', 'c']
     assert shown.pairs[1].title == 'prediction: 50.0\u00a0% right'
 

@@ -13,6 +13,7 @@ from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.checkpoints import check_start_weights
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.folder import RunFolder
+from mmseg_ext.apis.run.options import use_details, use_voxel
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -85,6 +86,31 @@ def test_testing_writes_results_with_facts(trained, tiny_config):
     counts = np.load(trained / 'per_image.npz')
     assert matrix.sum() == 6 * 39 * 40  # the first row of each image is ignored
     np.testing.assert_array_equal(counts['tp'].sum(0), matrix.diagonal())
+    images = (trained / 'images.csv').read_text().splitlines()
+    assert [line.split(',')[0] for line in images[1:]] == counts['names'].tolist()
+    confused = (trained / 'confusions.csv').read_text().splitlines()
+    assert sum(int(line.split(',')[2]) for line in confused[1:]) == matrix.sum() - matrix.trace()
+    assert not (trained / 'details.json').exists() and not (trained / 'volumes.csv').exists()
+
+
+def test_details_are_those_of_the_last_test(trained, tiny_config):
+    cfg = prepare(tiny_config, trained)
+    use_details(cfg)
+    use_voxel(cfg, [5, 0.5, 0.5])
+    testing.test(cfg)
+    details = json.loads((trained / 'details.json').read_text())
+    results = json.loads((trained / 'results.json').read_text())
+    matrix = np.array(results['confusion'])
+    assert results['voxel_mm'] == [5, 0.5, 0.5]
+    wrong = np.array(details['borders']['counts']).sum(0)
+    assert wrong.tolist() == [matrix.sum(), matrix.sum() - matrix.trace()]
+    objects = np.array(details['objects']['counts']).sum(1)
+    np.testing.assert_array_equal(objects[:, 1:3], np.stack([matrix.sum(1), matrix.diagonal()], 1))
+    assert (trained / 'objects.csv').is_file() and (trained / 'borders.csv').is_file()
+    testing.test(prepare(tiny_config, trained))
+    assert not list(trained.glob('details.json')) + list(trained.glob('borders.csv'))
+    with pytest.raises(ValueError, match='--voxel takes three positive lengths'):
+        use_voxel(cfg, [1, 0, 1])
 
 
 def test_inference_with_mmseg_s_own_api(trained, tiny_config, tiny_data):

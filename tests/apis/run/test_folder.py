@@ -163,7 +163,7 @@ def test_looking_writes_nothing(run):
         run.tested_with, run.results, run.scores, run.tested_folds, run.curve_files,
         lambda: run.training_config('net'), lambda: run.tested_config('net'),
         lambda: run.dumped_name(named('net.py')), lambda: RunFolder.of(cfg),
-        lambda: read_cost(run.path), lambda: predicted_masks(run),
+        lambda: read_cost(run.path), lambda: predicted_masks(run.predictions),
     ]  # fmt: skip
     before = state(run.path)
     assert len(before) > 12

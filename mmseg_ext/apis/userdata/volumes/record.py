@@ -72,6 +72,17 @@ def read_volumes(data: DataFile) -> dict[str, VolumeRecord]:
         raise ValueError(f'{path}: no file of volumes ({error!r}): run init again') from error
 
 
+def group_voxels(data: DataFile) -> list[tuple[str, float]]:
+    """Return the volume of a voxel in cubic millimetres for each patient of a data set.
+
+    A patient whose volumes differ in it is left out. Empty if the images are no slices.
+    """
+    found: dict[str, set[float]] = {}
+    for volume in read_volumes(data).values():
+        found.setdefault(volume.group, set()).add(round(volume.voxel, 6))
+    return [(group, voxels.pop()) for group, voxels in found.items() if len(voxels) == 1]
+
+
 def volume_of(stem: str) -> str:
     """Return the name of the volume that an image is a slice of."""
     return stem.rpartition('/')[0]

@@ -56,7 +56,7 @@ def test_bad_lists_are_named_by_all_who_read_them(tmp_path, content, message) ->
     for read in (
         lambda: read_predictions(path),
         lambda: crf.read_listing(path.parent),
-        lambda: predicted_masks(RunFolder(tmp_path)),
+        lambda: predicted_masks(RunFolder(tmp_path).predictions),
     ):
         with pytest.raises(ValueError) as caught:
             read()

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +10,21 @@ import yaml
 from support.paths import ROOT
 from support.steps import one_step
 
+from mmseg_ext.apis.config.metrics import metrics_of
+from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.userdata.checks.check import check_data
 from mmseg_ext.apis.userdata.init import init_data_file
 from mmseg_ext.apis.userdata.pairing import pair_files, read_group_file
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.scan import read_as_trained
 from mmseg_ext.apis.userdata.volumes.nifti import read_volume
-from mmseg_ext.apis.userdata.volumes.record import read_volumes, volume_of
+from mmseg_ext.apis.userdata.volumes.record import (
+    VolumeRecord,
+    group_voxels,
+    read_volumes,
+    volume_of,
+    write_volumes,
+)
 from mmseg_ext.apis.userdata.volumes.scale import Histogram, Kind, scaled
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.reading import read_image
@@ -193,6 +202,19 @@ def test_the_widest_axis_is_cut_whatever_its_place_in_the_file(nibabel, tmp_path
     data, notes = init(root)
     assert any('24 sagittal slices, 4 mm apart' in note for note in notes)
     assert read_volumes(data)['p1'].spacing == (0.5, 0.75, 4.0)  # columns, rows, slices
+    cfg = load_config(ROOT / 'configs/mfp/mfp_mobilenetv2_camvid.py', dataset=data.path)
+    voxels = dict(metrics_of(cfg)[0]['extra']['voxel_mm3'])  # for the volumes of patients in ml
+    assert voxels == dict.fromkeys(read_volumes(data), 1.5) and 'p1' in voxels
+
+
+def test_voxels_of_patients(tmp_path):
+    sizes = dict(a=('p', (1.0, 1.0, 3.0)), b=('p', (1.0, 1.0, 3.0)), c=('q', (0.5, 0.5, 2.0)))
+    sizes.update(d=('r', (1.0, 1.0, 1.0)), e=('r', (1.0, 1.0, 2.0)))
+    records = {k: VolumeRecord(g, 9, spacing, [], [], '') for k, (g, spacing) in sizes.items()}
+    write_volumes(tmp_path / 'volumes.json', 'axial', records)
+    data = SimpleNamespace(root=tmp_path, path='x.yml', volume_file='volumes.json')
+    assert group_voxels(data) == [('p', 3.0), ('q', 0.5)]  # those of r differ
+    assert group_voxels(SimpleNamespace(volume_file='')) == []
 
 
 def test_ct_keeps_its_numbers_and_the_window_is_a_key(nibabel, tmp_path):
