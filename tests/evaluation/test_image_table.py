@@ -1,9 +1,10 @@
-"""Scores of single images: by hand, the worst first, and as a table without loading all of them."""
+"""Scores of single images: by hand, the worst first, and as a table a part of them at once."""
 
 import numpy as np
 import pytest
 
 from mmseg_ext.core.files import write_csv
+from mmseg_ext.evaluation import image_table as of_images
 from mmseg_ext.evaluation.image_counts import ImageCounts
 from mmseg_ext.evaluation.image_table import image_scores, image_table, worst_first
 
@@ -24,7 +25,9 @@ def test_scores_by_hand():
     assert found[1][1] == pytest.approx(4 / 9)
 
 
-def test_table(tmp_path):
+@pytest.mark.parametrize('chunk', [3, 256])
+def test_table(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(of_images, '_CHUNK', chunk)
     counts = ImageCounts(3)
     for name, group, row in zip('abcd', ('p', None, 'q', 'q'), ROWS):
         counts.append(*row, name, group)
