@@ -100,7 +100,7 @@ if __name__ == '__main__':
             'prettytable>=3.14,<4',  # add_divider
             'jinja2>=3.1,<4',
             'pyyaml>=6.0,<7',
-            'tqdm>=4.62,<5',
+            'rich>=13,<16',
             'scikit-learn>=1.6,<2',
             'scipy>=1.13,<2',  # before 1.15 quantiles of t differ from the tenth digit on
             'setuptools>=64,<82',  # mmengine imports pkg_resources, which 82 has not

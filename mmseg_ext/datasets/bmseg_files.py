@@ -14,10 +14,10 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from ..core.files import replacing_folder
 from ..core.masks import read_mask
+from ..core.progress import track
 from ..core.reading import read_image
 from .bmseg import GROUPS, IMAGES, MASKS
 from .folder import IMAGE_SUFFIXES, files_by_stem
@@ -95,7 +95,7 @@ def convert_bmseg(
     largest = 0
 
     with replacing_folder(target_folder) as work:
-        for stem, path in tqdm(pairs.items(), desc='bmseg', unit='image', disable=not progress):
+        for stem, path in track(pairs.items(), 'bmseg', show=progress):
             image, brightest = _read_8_bit(path, image_max or 65535)
             largest = max(largest, brightest)
             _save_png(work / IMAGES / f'{stem}.png', image)

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from tqdm import tqdm
+from ..core.progress import Line, track
 
 _CHUNK = 1 << 20
+_MEGA = 10**6  # bytes
 _TIMEOUT_S = 60
 _LONGEST = 1 << 24  # largest number of bytes to read at once
 _FOLD = 100  # images never compress by this factor
@@ -176,13 +177,12 @@ def _append(
     total: Optional[int],
     progress: bool,
 ) -> None:
-    bar = tqdm(
-        total=total, initial=start, unit='B', unit_scale=True, desc=part.stem, disable=not progress
-    )
+    size = None if total is None else -(-total // _MEGA)
+    bar = Line(part.stem, size, done=start / _MEGA, unit='MB', elsewhere=True, show=progress)
     with bar, open(part, 'ab' if start else 'wb') as file:
         while chunk := response.read(_CHUNK):
             file.write(chunk)
-            bar.update(len(chunk))
+            bar.step(len(chunk) / _MEGA)
 
 
 def verify(path: Path, md5: str) -> None:
@@ -261,7 +261,7 @@ def _extract(path: Path, work: Path, progress: bool) -> None:
                 if needed > free:
                     raise OSError(f'{path}: needs {needed} bytes or more, {work.parent} has {free}')
                 members.append((_place(member), member))
-            for place, member in tqdm(members, desc='unpack', unit='file', disable=not progress):
+            for place, member in track(members, 'unpack', unit='files', show=progress):
                 _write(tar, member, work / place)
     except _DAMAGED as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

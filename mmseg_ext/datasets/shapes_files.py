@@ -10,9 +10,9 @@ import numpy as np
 from mmseg.datasets import PascalVOCDataset
 from mmseg.registry import DATASETS
 from PIL import Image
-from tqdm import tqdm
 
 from ..core.files import read_json, replacing_folder, write_json
+from ..core.progress import track
 from .checked import CheckedSegDataset
 from .shapes import CLASSES, draw_image
 
@@ -117,7 +117,7 @@ def _write_images(root: Path, num: int, size: int, seed: int, progress: bool) ->
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(CLASSES)] = PascalVOCDataset.METAINFO['palette']
     palette[255] = (224, 224, 192)  # VOC's color of borders
-    for index in tqdm(range(num), desc='shapes', unit='image', disable=not progress):
+    for index in track(range(num), 'shapes', show=progress):
         image, label = draw_image(index, size=size, seed=seed)
         name = _name(index)
         _save_jpeg(images / f'{name}.jpg', image)

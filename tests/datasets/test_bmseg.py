@@ -480,7 +480,7 @@ def test_tool(raw, python_tool):
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'c_1.png: 60 pixels have the values [12, 240]' in done.stderr
     assert not (root / 'out').exists()
-    done = python_tool(*arguments)
+    done = python_tool(*arguments, env={'MMSEG_EXT_PROGRESS': '1'})
     assert 'out: written' in done.stdout and '5 images, 3 patients' in done.stdout
     assert 'lesion 20.000 %' in done.stdout  # 3 + 5 + 0 + 2 + 10 of 100 rows
     assert '60 pixels (2.000 %) in 1 masks were neither black nor white' in done.stdout

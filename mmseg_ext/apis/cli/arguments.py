@@ -9,6 +9,8 @@ from typing import Any, Optional
 
 from mmengine.config import DictAction
 
+from ...core.progress import be_quiet
+
 _SEEDS = 2**32  # numpy takes smaller ones
 _BLANK = '\x1f'  # stands for a space that mmengine would drop
 
@@ -63,6 +65,8 @@ def parse_args(
     Plain argparse accepts an optional positional, such as a checkpoint, only directly after the
     others. Here a file after ``--cfg-options key=value`` is a positional too.
 
+    Every tool gets ``--quiet`` here.
+
     Args:
         parser: A parser without subcommands.
         words: Arguments; default: those of the process.
@@ -71,7 +75,12 @@ def parse_args(
         SystemExit: If they are wrong, or a seed is one that no generator takes.
     """
     words = sys.argv[1:] if words is None else list(words)
+    parser.add_argument(
+        '--quiet', action='store_true', help='show results, warnings and errors only, no progress'
+    )
     args = parser.parse_intermixed_args(_files_first(words))
+    if args.quiet:
+        be_quiet()
     _check_seeds(parser, args)
     return args
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ...core.labels import background_of
 from ...core.probabilities import as_probabilities
+from ...core.progress import track
 from ...core.reading import read_shown
 from ...core.words import check_choice
 from ...models.segmentors.passes import dropout_on, dropouts
@@ -91,12 +92,10 @@ class ScorePool:
             ValueError: If a file cannot be read, its probabilities would not fit into memory, or
                 the model answers with NaN.
         """
-        from tqdm import tqdm
-
         pipeline, memory = Compose(test_steps(self.model.cfg)), Memory(self.model)
         copies = self.passes if self.score in OF_DROPOUT else 1
         names, found = [], []
-        for name, path in tqdm(images.items(), desc='score the pool', unit='image'):
+        for name, path in track(images.items(), 'score the pool'):
             check_readable(Path(path))
             data = pipeline(dict(img_path=path, seg_fields=[], reduce_zero_label=False))
             memory.check_probabilities(path, data, copies)

@@ -20,6 +20,7 @@ import torch
 from ...core import refusals
 from ...core.files import PathLike, write_json
 from ...core.masks import read_mask
+from ...core.progress import Line
 from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
 from ...models.layers.dense_crf import DenseCRF
 from ..draw.pixels import read_rgb
@@ -182,14 +183,12 @@ def _guarded(function: Callable[[Item], Any], item: Item) -> tuple[Item, Any]:
 def _in_parallel(
     function: Callable[[Item], Any], items: Sequence[Item], workers: int, title: str
 ) -> Iterator[tuple[Item, Any]]:
-    from tqdm import tqdm
-
     if workers < 1:
         raise ValueError(f'workers must be at least 1, got {workers}')
     job: Callable[[Item], tuple[Item, Any]] = partial(_guarded, function)
-    with tqdm(total=len(items), desc=title, unit='image') as bar:
+    with Line(title, len(items), elsewhere=True) as line:
         for item, result in _results(job, items, min(workers, len(items))):
-            bar.update()
+            line.step()
             yield item, result
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ...core.files import PathLike, output_names, replacing, write_bytes, write_json
 from ...core.labels import background_of
+from ...core.progress import Line
 from ..draw.pixels import encode, overlay
 from ..run.outcome.listing import LISTING
 from .areas import AREAS, area_of, count_pixels, write_areas
@@ -105,7 +106,7 @@ def predict_to_folder(
     prob: bool = False,
     source: Optional[dict] = None,
 ) -> list[Failure]:
-    """Predict images into a folder with a progress bar, and list them in ``predictions.json``.
+    """Predict images into a folder with a line of progress, and list them in ``predictions.json``.
 
     The list shows which images are done and which failed, even if the run is stopped.
 
@@ -126,18 +127,17 @@ def predict_to_folder(
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    from tqdm import tqdm
-
     listing = _Listing(Path(out), dict(source or {}, **model.dataset_meta))
     results = predict_each(model, images, keep_prob=prob)
     named = zip(output_names(images), results)
-    with listing, tqdm(named, total=len(images), desc='predict', unit='image') as bar:
-        for name, result in bar:
-            if not isinstance(result, Failure):
-                result = _written(result, out, name, model.dataset_meta)
-            listing.add(result)
-            if listing.failures:
-                bar.set_postfix(failed=len(listing.failures))
+    with listing, Line('predict', len(images), elsewhere=True) as line:
+        for name, result in named:
+            if isinstance(result, Failure):
+                listing.add(result)
+            else:
+                listing.add(_written(result, out, name, model.dataset_meta))
+            failed = len(listing.failures)
+            line.step(note=f'{failed} failed' if failed else None)
     return listing.failures
 
 
@@ -159,13 +159,11 @@ def _written(
 def _written_in_strips(
     large: LargeImage, out: PathLike, name: Path, meta: dict
 ) -> Union[dict, Failure]:
-    """Predict and write a large image, with a progress bar of its own."""
-    from tqdm import tqdm
-
-    with tqdm(total=large.num_windows, desc=large.path.name, unit='window', leave=False) as bar:
+    """Predict and write a large image, with a line of progress of its own."""
+    with Line(large.path.name, large.num_windows, unit='windows', elsewhere=True) as line:
         try:
             return write_large(
-                large, out, name, meta=meta, step=lambda count: bar.update(count - bar.n)
+                large, out, name, meta=meta, step=lambda count: line.step(count - line.done)
             )
         except OSError:
             raise

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import IO, Optional
 
 from ...core import locks, signals
 from ...core.files import short_path
+from ...core.progress import is_quiet
 
 TORCHRUN = Path(__file__).resolve().parents[2] / 'engine' / 'torchrun.py'
 
@@ -65,11 +67,13 @@ def run_logged(command: list[str], title: str, log: Path) -> int:
         Stopped: If a signal stopped the tool or this process. The tool gets the signal too, and may
             save the current step first.
     """
-    print(f'{title}: {shlex.join(command)}', flush=True)
+    if not is_quiet():
+        print(f'{title}: {shlex.join(command)}', flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     env = dict(os.environ, PYTHONUNBUFFERED='1')
     if sys.stderr.isatty():
-        env.setdefault('MMSEG_EXT_PROGRESS', '1')
+        env.setdefault('MMSEG_EXT_PROGRESS', 'terminal')
+        env.setdefault('COLUMNS', str(shutil.get_terminal_size().columns))
     with log.open('ab') as stream:
         return run_child(command, stdout=stream, env=env, copy_errors=True)
 

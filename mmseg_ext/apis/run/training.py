@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from ...core.files import PathLike
+from ...core.progress import hushed
 from ...core.saved import began_with
 from ...engine import lost_process
 from ...engine.stop_hook import StopHook
@@ -69,7 +70,7 @@ def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
     """
     named = _named_apart(cfg, dumped)
     try:
-        with explained(cfg, 'it cannot be built'):
+        with explained(cfg, 'it cannot be built'), hushed():
             return Runner.from_cfg(named) if 'runner_type' not in cfg else RUNNERS.build(named)
     except (ValueError, KeyError) as error:  # from a library, which cannot name the config
         name, text = str(cfg.filename or 'config'), str(error.args[0] if error.args else error)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...core.labels import evenly
 from ...core.masks import read_mask, read_stored_mask
+from ...core.progress import track
 from ...core.reading import Picture, read_color_picture, read_picture
 from ...datasets.mask_facts import MaskFacts, facts_of, facts_without
 from ...datasets.multichannel import LoadImage
@@ -140,11 +141,9 @@ def in_threads(
     work: Callable[[T], R], items: Sequence[T], *, title: str = '', most: int = 8
 ) -> list[R]:
     """Map over items with one thread per core, at most ``most``; decoders release the GIL."""
-    from tqdm import tqdm
-
     with ThreadPoolExecutor(max_workers=min(most, os.cpu_count() or 1)) as pool:
         results: Iterable[R] = pool.map(work, items)
-        return list(tqdm(results, total=len(items), desc=title, disable=not title))
+        return list(track(results, title, total=len(items), show=bool(title)))
 
 
 def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:

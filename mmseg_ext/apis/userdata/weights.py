@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from torch import Tensor
 
 from ...core.labels import LOADERS
+from ...core.progress import track
 from ...models.losses.class_weights import class_weights, count_pixels, normalize_weights
 
 
@@ -43,7 +44,7 @@ def count_split(cfg: Config, *, split: str = 'train') -> dict[str, Any]:
     classes = list(data.metainfo['classes'])
     ignored = data.ignore_index
     counts, size = torch.zeros(2, len(classes), dtype=torch.int64), 0
-    for index in _progress(range(len(data))):
+    for index in track(range(len(data)), 'count'):
         label = _label(load, data.get_data_info(index))
         size += label.numel()
         counts += count_pixels(label[None], len(classes), ignore_index=ignored)
@@ -59,12 +60,6 @@ def count_split(cfg: Config, *, split: str = 'train') -> dict[str, Any]:
 def _label(load: Any, info: dict) -> Tensor:
     results = load(dict(info, seg_fields=[]))
     return torch.from_numpy(results['gt_seg_map'].astype('int64'))
-
-
-def _progress(places: Sequence[int]) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(places, desc='count', unit='image')
 
 
 def weigh(

@@ -177,10 +177,11 @@ def test_tool_refines_in_parallel_and_searches(case, tmp_path, python_tool):
     options = ['--options', 'bi_xy=10', 'bi_rgb=20', '--truth', truth, '--out', out]
     drawn = tmp_path / 'drawn.jpg'
     done = python_tool(TOOL, folder, *options, '--setting', 'camvid', '--workers', 2,
-                       '--picture', drawn, '--names', 'sub/b')  # fmt: skip
+                       '--picture', drawn, '--names', 'sub/b',
+                       env={'MMSEG_EXT_PROGRESS': '1'})  # fmt: skip
     assert Image.open(drawn).size == (4 * 220 + 3 * 4, 165)
     assert 'before mIoU' in done.stdout and 'after  mIoU' in done.stdout
-    assert '3/3' in done.stderr  # the progress bar
+    assert '3/3' in done.stderr  # the line of progress
     setting = {**SETTINGS['camvid'], 'bi_xy': 10, 'bi_rgb': 20}
     for name in ('a', 'sub/b', 'c'):
         refined, _ = _by_hand(folder, truth, name, setting)
