@@ -81,6 +81,7 @@ def parse_args(
     args = parser.parse_intermixed_args(_files_first(words))
     if args.quiet:
         be_quiet()
+    del args.quiet  # done; tools hand the rest on as arguments
     _check_seeds(parser, args)
     return args
 
