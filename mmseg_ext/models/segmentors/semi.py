@@ -7,7 +7,7 @@ section 3); CPS, arXiv:2106.01226 (TorchSemiSeg). All MIT.
 ==========  =====  =======  =========  ======  =======  ===============
 method      EMA    targets  threshold  CutMix  views    feature dropout
 ==========  =====  =======  =========  ======  =======  ===============
-mean        0.99   soft     0          no      1 x 100  no
+mean        0.99   soft     0          no      1 x 10   no
 teacher
 FixMatch    0.996  hard     0.95       yes     1 x 1    no
 UniMatch    0.996  hard     0.95       yes     2 x .25  .5
@@ -19,11 +19,12 @@ CPS         no     hard     0          yes     1 x 1    no
 Differs from them: labelled and unlabelled images pass the network one after the other, so that the
 labelled part is the row's own loss, bit for bit, and is not halved: where a source has
 ``(labelled + unlabelled) / 2``, its rate is to be halved instead. FixMatch and UniMatch have the
-teacher of UniMatch's second version (arXiv:2410.10777). Feature dropout takes the backbone's (or
-neck's) maps in a pass of its own, which leaves the running statistics of batch norm alone: theirs
-normalises whole and dropped maps together, in training and so in the test. CPS compares its
-networks on unlabelled images alone, and in the view with CutMix; both learn with the run's one
-optimiser.
+teacher of UniMatch's second version (arXiv:2410.10777). Mean Teacher has a tenth of its weight
+there, 100, which held short runs back below training on labels alone. Feature dropout takes the
+backbone's (or neck's) maps in a pass of its own, which leaves the running statistics of batch norm
+alone: theirs normalises whole and dropped maps together, in training and so in the test. CPS
+compares its networks on unlabelled images alone, and in the view with CutMix; both learn with the
+run's one optimiser.
 Shape letters: M unlabelled image, K class, H row, W column.
 """
 
@@ -52,7 +53,7 @@ _LOSSES: dict[str, Callable[..., Tensor]] = dict(hard=hard_label_loss, soft=soft
 # Arguments of SemiSegmentor for each method, as its source has them.
 METHODS: dict[str, dict] = dict(
     meanteacher=dict(
-        momentum=0.99, targets='soft', threshold=0.0, cutmix=None, strong_weights=(100.0,)
+        momentum=0.99, targets='soft', threshold=0.0, cutmix=None, strong_weights=(10.0,)
     ),
     fixmatch=dict(threshold=0.95, strong_weights=(1.0,)),
     unimatch=dict(strong_weights=(0.25, 0.25), feature_weight=0.5),
