@@ -57,11 +57,13 @@ def _is_method(cfg, name):
     every = ('momentum', 'targets', 'threshold', 'cutmix', 'strong_weights', 'feature_weight')
     every = (*every, 'two_students', 'student_view')
     (view,) = [step for step in cfg.unlabelled.pipeline if step.type == 'StrongView']
-    # on VOC as first published, without a teacher
-    without = {'momentum': (None,)} if '_voc12aug' in cfg.filename else {}
+    if '_voc12aug' in cfg.filename:  # as first published: without a teacher, or with their weight
+        other = dict(momentum=[None], strong_weights=[(100.0,)])
+    else:  # a teacher that keeps up with 400 steps
+        other = dict(momentum=[0.99])
     return (
         all(
-            _plain(cfg.semi.get(key, defaults[key])) in (_plain(wanted[key]), *without.get(key, ()))
+            _plain(cfg.semi.get(key, defaults[key])) in (_plain(wanted[key]), *other.get(key, ()))
             for key in every
         )
         and view.num_views >= len(wanted['strong_weights'])
