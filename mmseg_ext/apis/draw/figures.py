@@ -206,6 +206,27 @@ def draw_budget(
         return save_figure(axes.figure)
 
 
+def draw_rates(losses: Points, smoothed: Points, suggested: float) -> bytes:
+    """Draw losses, pale, and their running mean against the learning rate.
+
+    Args:
+        losses: Rate and loss of each step.
+        smoothed: Rate and running mean.
+        suggested: Rate that a vertical line marks.
+
+    Returns:
+        An SVG file.
+    """
+    with _axes() as axes:
+        axes.plot(*zip(*losses), color=color(0), linewidth=0.8, alpha=0.4)
+        axes.plot(*zip(*smoothed), color=color(0), linewidth=1.5)
+        axes.axvline(suggested, color=color(1), linestyle='--', linewidth=1)
+        axes.set_xscale('log')
+        axes.set_xlabel('learning rate')
+        axes.set_ylabel('loss')
+        return save_figure(axes.figure)
+
+
 def draw_points(
     curves: Mapping[str, Points], xlabel: str, ylabel: str, *, square: bool = False
 ) -> bytes:
