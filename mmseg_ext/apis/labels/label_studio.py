@@ -2,20 +2,21 @@
 
 Source: its import and export formats, https://labelstud.io/guide/tasks and
 https://labelstud.io/guide/export: a brush is a result of type ``brushlabels`` with run lengths
-(``brush.py``), one for each class, beside the size of its image. Images are served from a folder
-of local files, as ``/data/local-files/?d=PATH``.
+(``userdata/outlines/brush.py``), one for each class, beside the size of its image. Images are
+served from a folder of local files, as ``/data/local-files/?d=PATH``.
 Shape letters: H row, W column.
 """
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Optional
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from ...core.files import PathLike, replacing
-from .brush import decode_brush, encode_brush
+from ..userdata.outlines.brush import encode_brush
+from ..userdata.outlines.label_studio import latest, read_shape
 from .exchange import Finished, LabelNames, Predicted, Returned
 
 _FROM, _TO, _DATA = 'label', 'image', 'image'
@@ -106,7 +107,7 @@ def read_tasks(path: PathLike, names: LabelNames) -> Returned:
     for number, task in enumerate(_tasks_of(path)):
         where = f'{path}: task {task.get("id", number + 1)}'
         name = _name_of(task, where)
-        annotation = _latest(task, where)
+        annotation = latest(task, where)
         if annotation is None:
             found.waiting.append(name)
             continue
@@ -145,54 +146,27 @@ def _name_of(task: dict, where: str) -> str:
     return parse_qs(parts.query).get('d', [parts.path])[0].lstrip('/')
 
 
-def _latest(task: dict, where: str) -> Optional[dict]:
-    every = task.get('annotations', [])
-    if not isinstance(every, list) or not all(isinstance(entry, dict) for entry in every):
-        raise ValueError(f'{where}: its annotations are no list of entries')
-    done = [entry for entry in every if not entry.get('was_cancelled')]
-    return max(done, key=lambda entry: str(entry.get('updated_at', '')), default=None)
-
-
 def _read_annotation(
     annotation: dict, name: str, names: LabelNames, where: str
 ) -> Optional[Finished]:
-    brushes = [_Brush(item, where) for item in annotation.get('result') or []]
-    if not brushes:  # nothing painted: its size is unknown, and most likely it was sent by mistake
+    shapes = [read_shape(item, where) for item in annotation.get('result') or []]
+    if None in shapes:
+        kind = annotation['result'][shapes.index(None)].get('type')
+        raise ValueError(
+            f'{where}: a result of the type {kind!r}, which has no area: label with the interface '
+            'that the export wrote'
+        )
+    painted = [shape for shape in shapes if shape is not None]
+    if not painted:  # nothing painted: its size is unknown, and most likely it was sent by mistake
         return None
-    sizes = {brush.size for brush in brushes}
+    sizes = {shape.size for shape in painted}
     if len(sizes) > 1:
-        raise ValueError(f'{where}: brushes of images of several sizes, {sorted(sizes)}')
+        raise ValueError(f'{where}: objects of images of several sizes, {sorted(sizes)}')
     try:
-        for brush in brushes:
-            names.id_of(brush.name)  # before its run lengths are read: the likelier mistake
-        label, twice = names.paint(sizes.pop(), ((b.name, b.mask()) for b in brushes))
+        for shape in painted:
+            names.id_of(shape.name)  # before its run lengths are read: the likelier mistake
+        size = sizes.pop()
+        label, twice = names.paint(size, ((s.name, s.paint(size)) for s in painted))
     except ValueError as error:
         raise ValueError(f'{where}: {error}') from error
     return Finished(name, label, twice)
-
-
-class _Brush:
-    """One result of an annotation."""
-
-    def __init__(self, item: Any, where: str) -> None:
-        value = item.get('value') if isinstance(item, Mapping) else None
-        kind = item.get('type') if isinstance(item, Mapping) else item
-        if kind != 'brushlabels' or not isinstance(value, Mapping) or value.get('format') != 'rle':
-            raise ValueError(
-                f'{where}: a result of the type {kind!r}, where brushes are read: label with the '
-                'interface that the export wrote'
-            )
-        if item.get('image_rotation'):
-            raise ValueError(f'{where}: the image was turned by {item["image_rotation"]} degrees')
-        labels = value.get('brushlabels')
-        if not isinstance(labels, list) or len(labels) != 1:
-            raise ValueError(f'{where}: a brush has the labels {labels!r}, where one is expected')
-        self.name, self.rle = str(labels[0]), value.get('rle')
-        sizes = item.get('original_height'), item.get('original_width')
-        if not all(type(number) is int and number > 0 for number in sizes):
-            raise ValueError(f'{where}: a brush without the size of its image')
-        self.size: tuple[int, int] = sizes
-
-    def mask(self) -> Any:
-        """Where it painted, bool ``(H, W)``."""
-        return decode_brush(self.rle or [], *self.size)

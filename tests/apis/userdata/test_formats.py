@@ -153,6 +153,22 @@ def test_panoptic_masks_are_refused_as_their_colors_are_no_classes(tmp_path):
         init(root)
 
 
+def test_roboflows_masks_have_their_names_in_a_table(tmp_path):
+    """``a.rf.CODE.jpg`` beside ``a.rf.CODE_mask.png`` in each split, and ``_classes.csv``."""
+    root = tmp_path / 'roboflow'
+    for index in range(NUMBER):
+        folder = root / ('valid' if index == NUMBER - 1 else 'train')
+        folder.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(index).integers(0, 256, (24, 32, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f'img{index}_jpg.rf.0a1b2c.jpg')
+        Image.fromarray(scene(index)).save(folder / f'img{index}_jpg.rf.0a1b2c_mask.png')
+        lines = [f'{value}, {name}' for value, name in enumerate(NAMES)]
+        (folder / '_classes.csv').write_text('\n'.join(['Pixel Value, Class', *lines]))
+    data, notes = init(root)
+    assert data.classes == tuple(NAMES) and list(assert_scenes(data)['val']) == [NUMBER - 1]
+    assert any(note.startswith('names from train/_classes.csv') for note in notes)
+
+
 # ------------------------------------------------------------- files that are joined first
 
 

@@ -113,7 +113,7 @@ def _find(tree: Tree, kinds: Kinds) -> Layout:
     if found is None:
         noted = [end for end in ('.xml', '.json', '.txt', '.csv') if tree.others[end]]
         unread = (
-            f'. What the {noted[0]} files say is not read (COCO, LabelMe and CVAT are)'
+            f'. What the {noted[0]} files say is not read (docs/data.md lists the formats that are)'
             if noted
             else ''
         )

@@ -11,13 +11,14 @@ from .folders import data_files
 
 _TEXTS = (
     'classes.txt', 'class_names.txt', 'classnames.txt', 'names.txt', 'labels.txt', 'labelmap.txt',
-    'label_colors.txt', 'class_dict.csv', 'classes.csv',
+    'label_colors.txt', 'class_dict.csv', 'classes.csv', '_classes.csv',
 )  # fmt: skip
 _JSONS = (
     'classes.json', 'class_names.json', 'dataset.json', 'labels.json', 'names.json',
     'categories.json', 'label_map.json', 'labelmap.json', 'meta.json',
 )  # fmt: skip
 _LISTS = ('classes', 'labels', 'names', 'categories', 'class_names')  # keys of lists of names
+_HEADS = (['name', 'r', 'g', 'b'], ['Pixel', 'Value', 'Class'])  # the last one is Roboflow's
 _VALUES = ('value', 'id', 'index', 'class_id', 'category_id')
 _NAMES = ('name', 'title', 'label', 'class', 'class_name')
 
@@ -73,7 +74,7 @@ def _line(line: str) -> list[Name]:
     words = [word for word in re.split(r'[\s,;:]+', line) if word]
     numbers = [int(word) for word in words if re.fullmatch(r'\d{1,3}', word)]
     names = [word for word in words if not re.fullmatch(r'\d{1,3}', word)]
-    if not names or len(numbers) not in (0, 1, 3) or names == ['name', 'r', 'g', 'b']:
+    if not names or len(numbers) not in (0, 1, 3) or names in _HEADS:
         return []
     color = (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
     return [Name(' '.join(names), numbers[0] if len(numbers) == 1 else None, color)]

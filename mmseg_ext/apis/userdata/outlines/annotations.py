@@ -1,6 +1,6 @@
 """Detection and reading of annotation files in a folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -10,15 +10,28 @@ from ..find.folders import data_files
 from .coco import is_coco, read_coco
 from .cvat import is_cvat, read_cvat, read_xml
 from .drawn import Drawn, check_sizes
+from .label_studio import is_label_studio, read_label_studio
 from .labelme import is_labelme, read_labelme
+from .supervisely import is_supervisely, read_supervisely
+from .yolo import is_yolo, read_yolo, read_yolo_file
 
 # Test of a file's format, and reader of its objects.
-_KINDS = ((is_coco, read_coco), (is_labelme, read_labelme), (is_cvat, read_cvat))
-_READERS = {'.json': read_foreign_json, '.xml': read_xml}
+_KINDS: tuple[tuple[Callable[[Any], bool], Callable[..., Optional[Drawn]]], ...] = (
+    (is_coco, read_coco),
+    (is_labelme, read_labelme),
+    (is_cvat, read_cvat),
+    (is_label_studio, read_label_studio),
+    (is_supervisely, read_supervisely),
+    (is_yolo, read_yolo),
+)
+_READERS = {
+    '.json': read_foreign_json, '.xml': read_xml, '.txt': read_yolo_file, '.yaml': read_yolo_file,
+    '.yml': read_yolo_file, '.names': read_yolo_file,
+}  # fmt: skip
 
 
 def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
-    """Read the annotations of a folder's images in COCO's, LabelMe's or CVAT's format.
+    """Read the annotations of a folder's images in the format of COCO or of a labelling tool.
 
     Args:
         root: The folder.
@@ -40,10 +53,14 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
                 drawn = read(files, images)
             except ValueError as error:
                 raise ValueError(f'{root}: {error}') from error
+            if drawn is None:
+                continue
             check_sizes(drawn, root)
             shown = ', '.join(sorted(files)[:3]) + (' and more' if len(files) > 3 else '')
+            layers = {region.layer for drawing in drawn.drawings for region in drawing.regions}
+            top = 'the later one' if len(layers) > 1 else 'the smaller one'
             text = (
-                f'masks are painted from {shown}; where objects overlap, the smaller one is on '
+                f'masks are painted from {shown}; where objects overlap, {top} is on '
                 'top, and what none covers is background'
             )
             return drawn._replace(notes=[text, *drawn.notes])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.label_tools import ask, python_of
 
-from mmseg_ext.apis.labels.brush import decode_brush, encode_brush
+from mmseg_ext.apis.userdata.outlines.brush import decode_brush, encode_brush
 
 
 def masks():

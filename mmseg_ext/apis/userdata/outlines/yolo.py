@@ -1,0 +1,167 @@
+"""Objects in the text files of YOLO's segmentation format: a polygon in each line.
+
+Source: https://docs.ultralytics.com/datasets/segment/, for the format. A line is the number of a
+class, then x and y of each corner as shares of width and height. ``data.yaml`` names the classes
+and the folders of the splits; an image without a file has no objects.
+"""
+
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import yaml
+
+from ....core.files import PathLike
+from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
+
+_NAMES = ('classes.txt', 'obj.names')
+_BEYOND = 0.01  # how far rounding may leave the image
+
+
+class Rows(NamedTuple):
+    """The lines of a text file of numbers, or why they are none."""
+
+    rows: list[list[float]]
+
+
+class Names(NamedTuple):
+    """Class names by number, and folders of splits.
+
+    Args:
+        names: Number -> name.
+        splits: Folder -> split.
+    """
+
+    names: dict[int, str]
+    splits: dict[str, str]
+
+
+def read_yolo_file(path: PathLike) -> Any:
+    """Read a text file of polygons, or of class names; ``None`` for any other."""
+    place = PurePosixPath(path)
+    try:
+        with open(path, encoding='utf-8-sig') as stream:
+            text = stream.read()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if place.suffix.lower() in ('.yaml', '.yml'):
+        return _from_yaml(text)
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if place.name.lower() in _NAMES:
+        return Names({index: ' '.join(words) for index, words in enumerate(lines)}, {})
+    try:
+        rows = [[float(word) for word in words] for words in lines]
+    except ValueError:
+        return None
+    return Rows(rows) if all(len(row) >= 5 and row[0] == int(row[0]) for row in rows) else None
+
+
+def _from_yaml(text: str) -> Optional[Names]:
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    names = content.get('names') if isinstance(content, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(type(key) is int for key in names):
+        return None
+    splits = {}
+    for split in ('train', 'val', 'test'):
+        listed = content.get(split)
+        for folder in listed if isinstance(listed, list) else [listed]:
+            if isinstance(folder, str) and not folder.endswith('.txt'):
+                splits[_plain(folder)] = split
+    return Names({key: str(name) for key, name in names.items()}, splits)
+
+
+def _plain(folder: str) -> str:
+    parts = [part for part in folder.replace('\\', '/').split('/') if part not in ('', '.', '..')]
+    return '/'.join(parts)
+
+
+def is_yolo(content: Any) -> bool:
+    """Tell whether a file's content is polygons, or names of classes."""
+    return isinstance(content, (Rows, Names))
+
+
+def read_yolo(files: dict[str, Any], images: list[str]) -> Optional[Drawn]:
+    """Read the polygons of images; ``None`` if no text file belongs to an image.
+
+    Args:
+        files: Path of each file below the root -> its content.
+        images: Paths of the images below the root.
+
+    Raises:
+        ValueError: If a line is no polygon, numbers are no shares, or there are boxes alone.
+    """
+    rows = {path: content.rows for path, content in files.items() if isinstance(content, Rows)}
+    owners = {image: path for image in images if (path := _file_of(image, rows))}
+    if not any(rows[path] for path in owners.values()):
+        return None
+    named = [content for content in files.values() if isinstance(content, Names)]
+    # data.yaml, which names folders, too, counts more than classes.txt
+    known = max(named, key=lambda n: (bool(n.splits), len(n.names)), default=Names({}, {}))
+    folders = {PurePosixPath(image).parent for image in owners}
+    drawings, boxes, bare, left = [], 0, 0, []
+    for image in images:
+        if PurePosixPath(image).parent not in folders:
+            left.append(image)
+            continue
+        path = owners.get(image)
+        bare += path is None
+        own = rows[path] if path else []
+        boxes += sum(len(row) == 5 for row in own)
+        regions = [_region(row, f'{path}, line {n}', known) for n, row in enumerate(own, 1)]
+        drawings.append(Drawing(image, None, _split(image, known), [r for r in regions if r]))
+    if boxes and boxes == sum(len(rows[path]) for path in owners.values()):
+        path = next(iter(owners.values()))
+        raise ValueError(f'{path}: its objects are boxes, not polygons: no masks can be made')
+    return Drawn(drawings, list(known.names.values()) or _numbered(drawings), [
+        f'{number} {text}' for number, text in (
+            (boxes, 'objects are boxes without a polygon: left out'),
+            (bare, 'images have no text file: taken as background, as YOLO does'),
+            (len(left), f'images are in folders without text files, such as {left[:1]}: left out'),
+        ) if number
+    ])  # fmt: skip
+
+
+def _numbered(drawings: list[Drawing]) -> list[str]:
+    names = {region.name for drawing in drawings for region in drawing.regions}
+    return sorted(names, key=lambda name: int(name.rpartition('_')[2]))
+
+
+def _file_of(image: str, rows: dict[str, Any]) -> Optional[str]:
+    """Return the text file of an image: in ``labels`` where it is in ``images``, or beside it."""
+    place = PurePosixPath(image).with_suffix('.txt')
+    at = [index for index, part in enumerate(place.parts) if part == 'images']
+    moved = [PurePosixPath(*place.parts[:i], 'labels', *place.parts[i + 1 :]) for i in at[-1:]]
+    return next((str(path) for path in (*moved, place) if str(path) in rows), None)
+
+
+def _split(image: str, known: Names) -> str:
+    folder = f'/{PurePosixPath(image).parent}/'
+    said = next((s for place, s in known.splits.items() if place and f'/{place}/' in folder), '')
+    return said or split_of(str(PurePosixPath(image).parent))
+
+
+def _region(row: list[float], where: str, known: Names) -> Optional[Region]:
+    """Read an object; ``None`` for a box."""
+    number, points = int(row[0]), np.array(row[1:])
+    if known.names and number not in known.names:
+        raise ValueError(f'{where}: class {number} has no name; there are {len(known.names)}')
+    if len(row) == 5:
+        return None
+    if len(points) % 2 or len(points) < 6:
+        raise ValueError(f'{where}: a polygon needs x and y of at least three points')
+    if not np.isfinite(points).all() or points.min() < -_BEYOND or points.max() > 1 + _BEYOND:
+        raise ValueError(
+            f'{where}: corners are shares of width and height, from 0 to 1; it has '
+            f'{points.min():g} to {points.max():g}'
+        )
+    corners = points.reshape(-1, 2)
+
+    def paint(size: Size) -> np.ndarray:
+        return fill_polygon(corners * [size[1], size[0]], size)
+
+    return Region(known.names.get(number, f'class_{number}'), paint)
