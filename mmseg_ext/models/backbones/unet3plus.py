@@ -118,8 +118,8 @@ class UNet3Plus(BaseModule):
         for convs in self.down:
             x_NCHW = convs(F.max_pool2d(x_NCHW, 2, ceil_mode=True) if maps else x_NCHW)
             maps.append(x_NCHW)
-        for stage in self.up:
-            maps[stage.level] = stage(maps)
+        for level, stage in zip(reversed(range(len(self.up))), self.up):
+            maps[level] = stage(maps)
         return tuple(reversed(maps))
 
 

@@ -122,8 +122,10 @@ def kept_statistics(model: nn.Module) -> Iterator[None]:
     ]
     kept = [dict(layer._buffers) for layer in layers]
     try:
-        for layer in layers:  # the pass writes into copies: autograd minds writing into its own
-            layer._buffers.update({name: value.clone() for name, value in layer._buffers.items()})
+        for layer, buffers in zip(layers, kept):  # autograd minds writing into its own: copies
+            layer._buffers.update(
+                {name: None if value is None else value.clone() for name, value in buffers.items()}
+            )
         yield
     finally:
         for layer, buffers in zip(layers, kept):
