@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Sized
 from math import ceil
 from typing import Any, Optional, TypeVar
 
-from mmengine.logging import MMLogger
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger, print_log
 
 T = TypeVar('T')
 VARIABLE, QUIET = 'MMSEG_EXT_PROGRESS', 'MMSEG_EXT_QUIET'
@@ -68,6 +69,30 @@ def hushed() -> Iterator[None]:
             _hush(logger, kept)
         told = kept.getvalue().splitlines(keepends=True)
         sys.stdout.writelines(line for line in told if ' - WARNING - ' in line)
+
+
+_shows_results = False
+
+
+@contextlib.contextmanager
+def results_shown() -> Iterator[None]:
+    """Print what :func:`tell_result` is told within, if quiet is wished."""
+    global _shows_results
+    before, _shows_results = _shows_results, True
+    try:
+        yield
+    finally:
+        _shows_results = before
+
+
+def tell_result(text: str) -> None:
+    """Log a result, such as a table of scores.
+
+    Quiet keeps it off the screen in the validations of a training, and not in a test.
+    """
+    print_log(text, logger='current')
+    if is_quiet() and _shows_results and is_main_process():
+        print(text.strip('\n'), flush=True)
 
 
 def _hush(logger: logging.Logger, stream: Any) -> None:

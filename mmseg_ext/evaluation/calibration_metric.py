@@ -15,7 +15,6 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from scipy.special import stdtrit
 from torch import Tensor
@@ -23,6 +22,7 @@ from torch import Tensor
 from ..core.files import replacing
 from ..core.labels import IGNORE
 from ..core.probabilities import as_probabilities
+from ..core.progress import tell_result
 from .intervals import (
     LEVEL,
     MIN_UNITS,
@@ -209,11 +209,10 @@ class CalibrationMetric(LabelMapMetric):
         ends = self.intervals['ECE'] = calibration_interval(histograms, units.groups)
         self.calibration = dict(calibration_summary(histograms.sum(0)), ECE_interval=list(ends))
         shown = {key: _percent(self.calibration[key]) for key in ('ECE', 'confidence', 'accuracy')}
-        print_log(
+        tell_result(
             f'calibration: ECE {shown["ECE"]:.2f}{brackets(ends)} % ({self.num_bins} bins), mean '
             f'confidence {shown["confidence"]:.2f} %, pixels right {shown["accuracy"]:.2f} %. '
             f'{units_note(units.facts)}',
-            logger='current',
         )
         return {key: shown[key] for key in ('ECE', 'confidence')}
 

@@ -6,10 +6,10 @@ from typing import Any, Optional
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 from torch import Tensor
 
 from ..core.labels import IGNORE
+from ..core.progress import tell_result
 from .confusion import nanmean
 from .intervals import Interval, brackets, mean_interval
 from .units import Units, choose_units, units_note
@@ -122,7 +122,7 @@ class LabelMapMetric(BaseMetric):
             report[name] = scale * float(nanmean(of_images))
             if '.' not in name:
                 lines.append(f'{name} {report[name]:.2f}{brackets(ends, scale)}')
-        print_log(f'{", ".join(lines)}. {units_note(units.facts)}', logger='current')
+        tell_result(f'{", ".join(lines)}. {units_note(units.facts)}')
         return report
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from torch import Tensor
 
 from ..core.labels import IGNORE, PSEUDO_THRESHOLD
 from ..core.probabilities import as_probabilities
+from ..core.progress import tell_result
 from .label_map_metric import LabelMapMetric, most_probable
 
 
@@ -130,7 +130,7 @@ class PseudoLabelMetric(LabelMapMetric):
         found = dict(coverage=_percent(taken, labelled), precision=_percent(right, taken))
         those = f', and {found["precision"]:.2f} % of these are right' if taken else ''
         share = f'{found["coverage"]:.2f} % of the pixels get one'
-        print_log(f'pseudo labels: {share}{those}', logger='current')
+        tell_result(f'pseudo labels: {share}{those}')
         return found
 
 

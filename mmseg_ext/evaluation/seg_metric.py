@@ -24,6 +24,7 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 from ..core.files import replacing, write_csv, write_json
+from ..core.progress import tell_result
 from ..core.words import check_choice
 from .batch_f_score import f_score_from_sums, f_score_sums
 from .confusion import ABSENT, confusion_matrix, counts_from_confusion
@@ -281,7 +282,7 @@ class SegMetric(LabelMapMetric):
         if report['absent_classes']:
             names = ', '.join(report['absent_classes'])
             text += f'\nwithout a labelled pixel ({self.absent}): {names}'
-        print_log(text, logger='current')
+        tell_result(text)
         if self.per_image_file is not None:
             counts.save(self.per_image_file, groups)
         if self.table_file is not None:

@@ -19,11 +19,11 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
 from ..core.files import replacing
 from ..core.labels import background_of
+from ..core.progress import tell_result
 from .confusion import nanmean
 from .label_map_metric import LabelMapMetric
 
@@ -176,11 +176,10 @@ class SurfaceMetric(LabelMapMetric):
                 values.update({f'{score}.{n}': v for n, v in zip(names, by_class.T)})
         report = self.report_means(results, values, lengths=('HD95',))
         empty = int(np.isnan(scores[..., 0]).all(axis=1).sum())
-        print_log(
+        tell_result(
             f'surfaces: {len(results)} images, {empty} of them without foreground in prediction '
             f'and truth, not counted; pixels of {self.spacing[0]:g} x {self.spacing[1]:g}, '
             f'tolerance {self.tolerance:g}',
-            logger='current',
         )
         return report
 

@@ -1,5 +1,6 @@
 """Progress: a moving line on a terminal, plain text in a pipe, nothing if quiet is wished."""
 
+import contextlib
 import logging
 import os
 import pty
@@ -104,6 +105,18 @@ def test_quiet_shows_warnings_alone(piped, monkeypatch, capsys, tmp_path):
     for known in (MMLogger.get_current_instance(), logger):
         for handler in known.handlers:
             handler.setLevel(logging.INFO)
+
+
+@pytest.mark.parametrize('in_test', [True, False])
+def test_quiet_shows_results_of_a_test_and_not_of_each_validation(in_test, monkeypatch, capsys):
+    monkeypatch.setenv(progress.QUIET, '1')
+    with progress.results_shown() if in_test else contextlib.nullcontext():
+        progress.tell_result('mIoU 61.80')
+    told = [line for line in capsys.readouterr().out.splitlines() if '- INFO -' not in line]
+    assert told == (['mIoU 61.80'] if in_test else [])
+    progress.tell_result('mIoU 61.80')
+    told = [line for line in capsys.readouterr().out.splitlines() if '- INFO -' not in line]
+    assert told == []
 
 
 def test_it_shows_nothing_if_told_so(piped):

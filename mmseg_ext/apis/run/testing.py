@@ -8,6 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from ...core.files import PathLike, output_names
+from ...core.progress import is_quiet, results_shown
 from ...core.semi_weights import networks_in, weights_of_network
 from ...engine import lost_process
 from ...evaluation import DetailMetric
@@ -77,8 +78,10 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         pack_groups(runner.test_dataloader.dataset)
         _name_outputs(runner)
         with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
-            metrics = runner.test()
+            with results_shown():
+                metrics = runner.test()
         if is_main_process():
+            _print_means(metrics)
             done = complete_results(
                 summary,
                 cfg,
@@ -91,6 +94,12 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
             write_tables(folder, done)
         _write_details(runner, cfg, folder)
     return metrics
+
+
+def _print_means(metrics: dict) -> None:
+    """Print the scores if quiet keeps the log's last line, which has them, off the screen."""
+    if is_quiet():
+        print(', '.join(f'{name} {value:.2f}' for name, value in metrics.items()), flush=True)
 
 
 def _reported(folder: RunFolder, cfg: Config) -> Path:
