@@ -13,7 +13,7 @@ from .drawn import Drawn, check_sizes
 from .label_studio import is_label_studio, read_label_studio
 from .labelme import is_labelme, read_labelme
 from .supervisely import is_supervisely, read_supervisely
-from .yolo import is_yolo, read_yolo, read_yolo_file
+from .yolo import Unread, is_yolo, read_yolo, read_yolo_file
 
 # Test of a file's format, and reader of its objects.
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[..., Optional[Drawn]]], ...] = (
@@ -56,7 +56,8 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
             if drawn is None:
                 continue
             check_sizes(drawn, root)
-            shown = ', '.join(sorted(files)[:3]) + (' and more' if len(files) > 3 else '')
+            used = sorted(path for path in files if not isinstance(files[path], Unread))
+            shown = ', '.join(used[:3]) + (' and more' if len(used) > 3 else '')
             layers = {region.layer for drawing in drawn.drawings for region in drawing.regions}
             top = 'the later one' if len(layers) > 1 else 'the smaller one'
             text = (

@@ -6,7 +6,7 @@ and the folders of the splits; an image without a file has no objects.
 """
 
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import yaml
@@ -19,9 +19,15 @@ _BEYOND = 0.01  # how far rounding may leave the image
 
 
 class Rows(NamedTuple):
-    """The lines of a text file of numbers, or why they are none."""
+    """The lines of a text file of numbers."""
 
     rows: list[list[float]]
+
+
+class Unread(NamedTuple):
+    """Why a text file holds no objects, which is an error if it is an image's."""
+
+    why: str
 
 
 class Names(NamedTuple):
@@ -49,11 +55,21 @@ def read_yolo_file(path: PathLike) -> Any:
     lines = [line.split() for line in text.splitlines() if line.strip()]
     if place.name.lower() in _NAMES:
         return Names({index: ' '.join(words) for index, words in enumerate(lines)}, {})
-    try:
-        rows = [[float(word) for word in words] for words in lines]
-    except ValueError:
-        return None
-    return Rows(rows) if all(len(row) >= 5 and row[0] == int(row[0]) for row in rows) else None
+    return _rows(lines)
+
+
+def _rows(lines: list[list[str]]) -> Union[Rows, Unread]:
+    rows = []
+    for number, words in enumerate(lines, 1):
+        try:
+            row = [float(word) for word in words]
+        except ValueError:
+            row = []
+        if len(row) < 5 or not row[0].is_integer():
+            told = ' '.join(words)[:40]
+            return Unread(f'line {number}: no class number with the corners of an object: {told!r}')
+        rows.append(row)
+    return Rows(rows)
 
 
 def _from_yaml(text: str) -> Optional[Names]:
@@ -81,8 +97,8 @@ def _plain(folder: str) -> str:
 
 
 def is_yolo(content: Any) -> bool:
-    """Tell whether a file's content is polygons, or names of classes."""
-    return isinstance(content, (Rows, Names))
+    """Tell whether a file's content is polygons, or names of classes, or text of another kind."""
+    return isinstance(content, (Rows, Names, Unread))
 
 
 def read_yolo(files: dict[str, Any], images: list[str]) -> Optional[Drawn]:
@@ -99,6 +115,7 @@ def read_yolo(files: dict[str, Any], images: list[str]) -> Optional[Drawn]:
     owners = {image: path for image in images if (path := _file_of(image, rows))}
     if not any(rows[path] for path in owners.values()):
         return None
+    _refuse_unread(files, images)
     named = [content for content in files.values() if isinstance(content, Names)]
     # data.yaml, which names folders, too, counts more than classes.txt
     known = max(named, key=lambda n: (bool(n.splits), len(n.names)), default=Names({}, {}))
@@ -123,7 +140,16 @@ def read_yolo(files: dict[str, Any], images: list[str]) -> Optional[Drawn]:
             (bare, 'images have no text file: taken as background, as YOLO does'),
             (len(left), f'images are in folders without text files, such as {left[:1]}: left out'),
         ) if number
-    ])  # fmt: skip
+    ] + ([] if known.names else ['the names of the classes are made up: change them']))  # fmt: skip
+
+
+def _refuse_unread(files: dict[str, Any], images: list[str]) -> None:
+    """Refuse a text file of an image that cannot be read: no file would mean background."""
+    texts = {path: content for path, content in files.items() if not isinstance(content, Names)}
+    for image in images:
+        path = _file_of(image, texts)
+        if path and isinstance(texts[path], Unread):
+            raise ValueError(f'{path}, {texts[path].why}')
 
 
 def _numbered(drawings: list[Drawing]) -> list[str]:

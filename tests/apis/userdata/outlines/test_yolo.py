@@ -78,13 +78,20 @@ def test_an_image_without_a_file_is_background_and_boxes_are_left_out(tmp_path):
     assert '1 objects are boxes without a polygon: left out' in notes
     assert any(note.startswith('1 images are in folders without text files') for note in notes)
     (root / 'classes.txt').unlink()
-    assert read(root, force=True)[0].classes == ('background', 'class_0', 'class_1', 'class_2')
+    (root / 'README.txt').write_text('inf is a word\n')
+    data, _, notes = read(root, force=True)
+    assert data.classes == ('background', 'class_0', 'class_1', 'class_2')
+    assert 'the names of the classes are made up: change them' in notes
+    assert not any('README' in note for note in notes)
 
 
 WRONG = {
     '1 0.1 0.1 0.5 0.1 0.5': 'labels/train/img1.txt, line 2: a polygon needs x and y',
     '1 3 3 90 3 90 90': 'line 2: corners are shares of width and height, from 0 to 1; it has 3 to',
     '7 0.1 0.1 0.5 0.1 0.5 0.5': 'line 2: class 7 has no name; there are 3',
+    'car 0.1 0.1 0.5 0.1 0.5 0.5': "line 2: no class number with the corners .*: 'car 0.1",
+    '1 0.1 0.1 0.5': 'labels/train/img1.txt, line 2: no class number with',
+    'inf 0.1 0.1 0.5 0.1 0.5 0.5': 'labels/train/img1.txt, line 2: no class number with',
     '1 nan 0.1 0.5 0.1 0.5 0.5': 'line 2: corners are shares',
 }
 
