@@ -48,8 +48,8 @@ def read_yolo_file(path: PathLike) -> Any:
     try:
         with open(path, encoding='utf-8-sig') as stream:
             text = stream.read()
-    except (OSError, UnicodeDecodeError):
-        return None
+    except (OSError, UnicodeDecodeError) as error:
+        return Unread(f'which cannot be read: {error}')
     if place.suffix.lower() in ('.yaml', '.yml'):
         return _from_yaml(text)
     lines = [line.split() for line in text.splitlines() if line.strip()]

@@ -106,6 +106,14 @@ def test_what_is_wrong_names_the_line(tmp_path, text, message):
     assert [path.name for path in tmp_path.iterdir()] == ['set']
 
 
+def test_a_file_in_another_encoding_is_no_background(tmp_path):
+    root = write(tmp_path / 'set')
+    path = root / 'labels/train/img1.txt'
+    path.write_text(path.read_text(), encoding='utf-16')
+    with pytest.raises(ValueError, match='labels/train/img1.txt, which cannot be read: .*utf-8'):
+        read(root)
+
+
 def test_boxes_alone_are_refused(tmp_path):
     root = write(tmp_path / 'set')
     texts = sorted(root.rglob('img*.txt'))
