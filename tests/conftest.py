@@ -8,6 +8,7 @@ import torch
 from support import selection
 from support.browser import browser_view
 from support.checkpoints import random_weights, whole_checkpoint
+from support.chromium import browser_page
 from support.config_text import unformatted
 from support.distributions import installed_are
 from support.export import onnx_export
@@ -19,6 +20,7 @@ from support.warm import python_tool
 import mmseg_ext  # noqa: F401  before any test imports mmseg.models, which mmcv-lite alone breaks
 
 __all__ = [
+    'browser_page',
     'browser_view',
     'free_port',
     'installed_are',

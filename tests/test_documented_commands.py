@@ -22,6 +22,7 @@ from mmseg_ext.apis.tables import choose_table, read_tables, select
 CONFIGS = {path.stem: path for path in (ROOT / 'configs').glob('*/[!_]*.py')}
 # programs that are not ours, and why their words are not looked at
 FOREIGN = {
+    'curl': 'asks the server of tools/serve.py; tests/apis/serve has such requests',
     'find': 'lists files for a tool behind the pipe, which is checked',
     'mim': 'openmim, which the environment of the tests lacks; tests/test_hub.py has what it calls',
     '#!/bin/bash': "a job of Slurm's; the tool in it is checked elsewhere on its page",

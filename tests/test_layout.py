@@ -70,6 +70,9 @@ ELSEWHERE = {
     'engine/test_ema_teacher.py': 'engine.semi_constructor engine.step_hook',
     'apis/run/network/test_settings.py': 'apis.run.network.facts apis.run.options '
     'apis.run.network.recorded',
+    'apis/serve/test_requests.py': (
+        'apis.serve.address apis.serve.openapi apis.serve.problems apis.serve.server'
+    ),
     'apis/tables/test_rows.py': 'apis.tables.folders',
     'apis/tables/test_run.py': 'apis.tables.jobs apis.tables.submit apis.tables.user_data',
     'apis/tables/test_values.py': 'apis.tables.text',

@@ -39,6 +39,10 @@ _TURNS = {
 Data = Union[bytes, mmap.mmap]
 
 
+class UnknownFormatError(ValueError):
+    """The bytes are in no format of pictures that is known."""
+
+
 class Header(NamedTuple):
     """The header of a picture file.
 
@@ -129,6 +133,7 @@ def read_header(data: Data, *, any_size: bool = False, file: Optional[BinaryIO] 
         file: The file that is mapped, at its start.
 
     Raises:
+        UnknownFormatError: If it is no picture.
         ValueError: If the size is zero, or so large that the file is taken for an attack.
         Exception: Whatever a decoder raises for a damaged header; the caller names the file.
     """
@@ -268,7 +273,7 @@ def _other_header(file: Any) -> Header:
     try:
         opened = Image.open(file)
     except UnidentifiedImageError as error:  # its message holds only a memory address
-        raise ValueError('no known format') from error
+        raise UnknownFormatError('no known format') from error
     with opened as image:
         mode = image.mode
         return Header(

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 # who asks for one of these starts processes, trains, exports, or opens a browser
-RUNNING = frozenset(('browser_view', 'onnx_export', 'python_tool', 'tiny_config', 'two_ranks'))
+RUNNING = frozenset(
+    ('browser_page', 'browser_view', 'onnx_export', 'python_tool', 'tiny_config', 'two_ranks')
+)
 
 
 def starts_something(fixtures: Iterable[str]) -> bool:

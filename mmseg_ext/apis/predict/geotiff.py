@@ -9,7 +9,7 @@ Shape letters: H row, W column.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, BinaryIO, Optional, Union
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def square_metres(tags: Sequence[Tag]) -> Optional[float]:
 
 
 def write_tiff(
-    path: Path,
+    path: Union[Path, BinaryIO],
     strips: Iterable[np.ndarray],
     size: tuple[int, int],
     dtype: Any,
@@ -58,7 +58,7 @@ def write_tiff(
     """Write a mask of class indices as tiled TIFF; one of 8 bits has the colors of the classes.
 
     Args:
-        path: File to write.
+        path: File to write, or one that is open.
         strips: The mask from the top to the bottom, ``(h, W)`` each.
         size: H and W.
         dtype: ``uint8`` or ``uint16``.

@@ -10,13 +10,13 @@ from typing import Any, Optional, Union
 import numpy as np
 from PIL import Image
 
-from ...core.files import PathLike, output_names, replacing, write_bytes, write_json
+from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...core.labels import background_of
 from ...core.progress import Line
 from ..draw.pixels import encode, overlay
 from ..run.outcome.listing import LISTING
 from .areas import AREAS, area_of, count_pixels, write_areas
-from .geotiff import tags_of, write_tiff
+from .geotiff import Tag, tags_of, write_tiff
 from .large import LargeImage
 from .large_output import write_large
 from .predictor import Failure, Prediction, failed, predict_each
@@ -53,16 +53,13 @@ def write_prediction(
     """
     out, classes, palette = Path(out), meta['classes'], meta['palette']
     label, tags = prediction.label, tags_of(prediction.path)
+    suffix, content = encode_mask(label, palette, tags)
     entry: dict[str, Any] = dict(
         image=str(prediction.path.absolute()),
-        mask=f'masks/{name}.{"tif" if tags else "png"}',
+        mask=f'masks/{name}{suffix}',
         overlay=f'overlays/{name}.png',
     )
-    if tags:
-        with replacing(out / entry['mask']) as file:
-            write_tiff(file, [label], label.shape, label.dtype, palette=palette, tags=tags)
-    else:
-        write_bytes(out / entry['mask'], _encode_mask(label, palette))
+    write_bytes(out / entry['mask'], content)
     clear = background_of(classes)
     painted = overlay(prediction.picture, label, palette, clear=clear)
     write_bytes(out / entry['overlay'], encode(painted))
@@ -88,14 +85,28 @@ def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> dict[st
     return dict(uncertainty=file, highest_uncertainty=highest)
 
 
-def _encode_mask(label: np.ndarray, palette: Sequence[Sequence[int]]) -> bytes:
-    """Encode class indices as PNG; with a palette for display up to 256 classes."""
+def encode_mask(
+    label: np.ndarray, palette: Sequence[Sequence[int]], tags: Sequence[Tag] = ()
+) -> tuple[str, bytes]:
+    """Encode class indices as PNG or, where they lie on earth, as GeoTIFF.
+
+    Args:
+        label: ``(H, W)``, uint8 or uint16.
+        palette: RGB color of each class; it is stored for display, up to 256 classes.
+        tags: From :func:`.geotiff.tags_of`.
+
+    Returns:
+        The suffix of the file, and its content.
+    """
+    buffer = io.BytesIO()
+    if tags:
+        write_tiff(buffer, [label], label.shape, label.dtype, palette=palette, tags=tags)
+        return '.tif', buffer.getvalue()
     image = Image.fromarray(label)
     if label.dtype == np.uint8:
         image.putpalette(bytes(np.asarray(palette, np.uint8).ravel()))
-    buffer = io.BytesIO()
     image.save(buffer, format='PNG')
-    return buffer.getvalue()
+    return '.png', buffer.getvalue()
 
 
 def predict_to_folder(

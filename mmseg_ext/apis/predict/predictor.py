@@ -130,7 +130,11 @@ def _named(paths: Sequence[Path], limit: int = 5) -> str:
 
 
 def predict(
-    model: Any, images: Iterable[AnyImage], *, keep_prob: bool = False
+    model: Any,
+    images: Iterable[AnyImage],
+    *,
+    keep_prob: bool = False,
+    memory: Optional[Memory] = None,
 ) -> Iterator[Union[Prediction, Failure]]:
     """Predict images one by one.
 
@@ -138,19 +142,24 @@ def predict(
         model: From :func:`load_model`.
         images: Image files of any size, or images in memory, see :func:`.arrays.load_array`.
         keep_prob: Also return probabilities, which need much more memory than labels.
+        memory: Of the model, from an earlier call: it knows what the sizes seen there need.
 
     Yields:
         One prediction or failure for each image, in order.
     """
-    for result in predict_each(model, images, keep_prob=keep_prob):
+    for result in predict_each(model, images, keep_prob=keep_prob, memory=memory):
         yield in_memory(result) if isinstance(result, LargeImage) else result
 
 
 def predict_each(
-    model: Any, images: Iterable[AnyImage], *, keep_prob: bool = False
+    model: Any,
+    images: Iterable[AnyImage],
+    *,
+    keep_prob: bool = False,
+    memory: Optional[Memory] = None,
 ) -> Iterator[Union[Prediction, LargeImage, Failure]]:
     """As :func:`predict`, but hand over large images to be predicted strip by strip."""
-    pipeline, memory = build_pipeline(model.cfg), Memory(model)
+    pipeline, memory = build_pipeline(model.cfg), memory or Memory(model)
     for number, image in enumerate(images):
         path = path_of(image, number)
         try:

@@ -1,11 +1,13 @@
 """The predictor: a trained model of any kind that is called with images."""
 
+from collections.abc import Iterator
 from typing import Any, Optional, Union, overload
 
 from torch import nn
 
 from ...core.files import PathLike
 from ..predict.arrays import AnyImage
+from ..predict.memory import Memory
 from ..predict.predictor import Failure, Prediction, predict
 from .given import find_model
 
@@ -61,6 +63,7 @@ class Predictor:
             self.model = given.load(device=device, dataset=dataset, cfg_options=cfg_options)
         self.classes = list(self.model.dataset_meta['classes'])
         self.palette = list(self.model.dataset_meta['palette'])
+        self._memory = Memory(self.model)
 
     @overload
     def __call__(self, images: AnyImage, *, keep_prob: bool = False) -> Prediction: ...
@@ -88,8 +91,11 @@ class Predictor:
             ValueError: If a single image cannot be predicted.
         """
         if isinstance(images, (list, tuple)):
-            return list(predict(self.model, images, keep_prob=keep_prob))
-        (result,) = predict(self.model, [images], keep_prob=keep_prob)
+            return list(self._predict(images, keep_prob))
+        (result,) = self._predict([images], keep_prob)
         if isinstance(result, Failure):
             raise ValueError(result.reason)
         return result
+
+    def _predict(self, images: Several, keep_prob: bool) -> Iterator[Result]:
+        return predict(self.model, images, keep_prob=keep_prob, memory=self._memory)
