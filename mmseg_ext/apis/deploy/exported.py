@@ -40,7 +40,7 @@ class ExportedNetwork(LetterboxEncoderDecoder):
         self.align_corners = facts['align_corners']
         self.decode_head = SimpleNamespace(threshold=facts['threshold'])
         self.dataset_meta = dict(classes=facts['classes'], palette=facts['palette'])
-        self.cfg = Config(dict(test_pipeline=facts['pipeline']))
+        self.cfg = Config(dict(test_pipeline=_with_tuples(facts['pipeline'])))
 
     @property
     def num_classes(self) -> int:
@@ -58,6 +58,16 @@ class ExportedNetwork(LetterboxEncoderDecoder):
         if self.softmax_first:
             return super().postprocess_result(seg_logits, data_samples)
         return EncoderDecoder.postprocess_result(self, seg_logits, data_samples)
+
+
+def _with_tuples(value: Any) -> Any:
+    """Turn lists of numbers, which JSON made of tuples, back: mmcv's ``Resize`` takes no list."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(part) for key, part in value.items()}
+    if not isinstance(value, list):
+        return value
+    numbers = all(isinstance(part, (int, float)) for part in value)
+    return tuple(value) if numbers else [_with_tuples(part) for part in value]
 
 
 def is_exported(path: Any) -> bool:

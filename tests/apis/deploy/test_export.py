@@ -281,3 +281,20 @@ def test_memory_of_a_file_is_that_of_its_network(model, exported) -> None:
         model, load_exported(exported.path)))  # fmt: skip
     assert file == pytest.approx(whole, rel=0.1)
     assert Memory(load_exported(exported.path)).side_of_windows(image[:, :1, :1]) > 1024
+
+
+def test_sizes_of_the_pipeline_are_what_its_steps_take(tiny_config, checkpoint, tmp_path) -> None:
+    """A size in a file is a list, as JSON has no tuple, which mmcv's Resize refuses."""
+    config = tmp_path / 'resized.py'
+    resize = dict(type='Resize', scale=(64, 48), keep_ratio=True)
+    steps = [dict(type='LoadImageFromFile'), resize, dict(type='PackSegInputs')]
+    config.write_text(
+        f'_base_ = {str(tiny_config)!r}\ntest_pipeline = {steps}\n'
+        'test_dataloader = dict(dataset=dict(pipeline=test_pipeline))\n'
+    )
+    network = load_model(config, checkpoint, device='cpu')
+    file = export_model(network, tmp_path / 'net.ts', 'torchscript', source=SOURCE).path
+    image = _picture(tmp_path / 'a.png', 40, 56)
+    (expected,), (found,) = (predict(m, [image]) for m in (network, load_exported(file)))
+    assert isinstance(expected, Prediction) and len(np.unique(expected.label)) > 1
+    np.testing.assert_array_equal(found.label, expected.label)
