@@ -38,7 +38,6 @@ ELSEWHERE = {
     'apis/labels/test_rounds.py': (
         'apis.labels.plan apis.labels.strategies apis.labels.subset apis.labels.summary'
     ),
-    'apis/labels/test_scores.py': 'apis.labels.regions',
     'apis/labels/test_select.py': 'apis.labels.candidates apis.labels.k_centre',
     'apis/pages/test_active.py': (
         'apis.labels.contents apis.pages.active_changes apis.pages.active_choices '
@@ -56,13 +55,16 @@ ELSEWHERE = {
         'apis.pages.run_sections apis.pages.score_sections apis.run.network.build'
     ),
     'apis/pages/test_run_report.py': 'apis.draw.curves',
-    'apis/predict/test_crf.py': 'apis.predict.crf_picture',
+    'apis/predict/test_augmented.py': 'models.segmentors.averaged',
+    'apis/predict/test_crf.py': 'apis.predict.crf_picture apis.predict.refinement',
     'apis/predict/test_fast.py': 'models.layers.winograd',
     'apis/predict/test_large.py': 'apis.predict.geotiff apis.predict.large_output',
     'apis/predict/test_predictor.py': (
-        'apis.config.pipelines apis.draw.pixels apis.predict.output apis.run.load'
+        'apis.config.pipelines apis.draw.pixels apis.predict.found apis.predict.output '
+        'apis.run.load'
     ),
-    'apis/predict/test_windows.py': 'apis.predict.memory',
+    'apis/predict/test_scores.py': 'apis.labels.regions',
+    'apis/predict/test_windows.py': 'apis.predict.free apis.predict.memory apis.predict.strips',
     'apis/run/test_broken_checkpoints.py': 'apis.run.outcome.old',
     'apis/run/test_checkpoints.py': 'apis.run.testing',
     'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',

@@ -10,8 +10,8 @@ import argparse
 import sys
 
 from mmseg_ext.apis import cli, use
-from mmseg_ext.apis.predict.large import tell_windows
-from mmseg_ext.apis.predict.output import predict_to_folder
+from mmseg_ext.apis.predict.dropout import PASSES
+from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +33,34 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--prob',
         action='store_true',
-        help='also write prob/*.npz: "prob", (classes, height, width), float16',
+        help='also write prob/*.npz: "prob", (classes, height, width), float16; of images in '
+        'windows prob/*.npy, the array itself',
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over the flips and scales of the tta_pipeline of the config; without one, '
+        'over the image and its mirror image',
+    )
+    parser.add_argument(
+        '--uncertainty',
+        nargs='?',
+        type=int,
+        const=PASSES,
+        default=0,
+        metavar='PASSES',
+        help=f'average passes with dropout ({PASSES} by default), and write their predictive '
+        'entropy and BALD to entropy/ and bald/ (.npz in nats, and .png white at the highest)',
+    )
+    parser.add_argument(
+        '--crf',
+        nargs='?',
+        choices=list(SETTINGS),
+        const='deeplabv2_resnet101',
+        help='refine with a dense CRF, as tools/crf.py does',
+    )
+    parser.add_argument(
+        '--batch', type=int, default=1, help='images of one size that are predicted together'
     )
     parser.add_argument('--dataset', help='your data, as in training: a file that init writes')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
@@ -52,11 +79,11 @@ def main() -> int:
     given = use.find_model(args.words, dataset=args.dataset)
     images = use.find_inputs(given.inputs)
     model = given.load(device=args.device, cfg_options=args.cfg_options, dataset=args.dataset)
-    told = tell_windows(model, images)
-    if told:
-        print(told)
+    predictor = use.Predictor(
+        model, tta=args.tta, passes=args.uncertainty, crf=args.crf, batch=args.batch
+    )
     source = dict(config=given.config, checkpoint=given.checkpoint)
-    failures = predict_to_folder(model, images, args.out, prob=args.prob, source=source)
+    failures = predictor.to_folder(images, args.out, keep_prob=args.prob, source=source)
     print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')
     if failures:
         with_what = (

@@ -62,8 +62,44 @@ def test_steps(cfg: Config) -> list[dict]:
     return steps
 
 
+def tta_steps(cfg: Config) -> list[dict]:
+    """Return the steps of test-time augmentation; the last is ``TestTimeAug``.
+
+    They are the config's ``tta_pipeline``. Without one, the test's steps follow on an image and its
+    mirror image, and a log line says so.
+    """
+    if cfg.get('tta_pipeline'):
+        return list(cfg.tta_pipeline)
+    print_log(
+        'the config has no tta_pipeline: test-time augmentation is the image and its mirror image',
+        'current',
+        logging.WARNING,
+    )
+    loaded = pipeline_of((cfg.get('test_dataloader') or {}).get('dataset'))
+    loader, *others = loaded or list(cfg.test_pipeline)
+    flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
+    return [loader, dict(type='TestTimeAug', transforms=[flips, *[[step] for step in others]])]
+
+
 def _without_labels(steps: list) -> list[dict]:
     return [step for step in steps if not reads_labels(step)]
+
+
+def unlabelled_tta_steps(cfg: Config) -> tuple[list[dict], list[list[dict]]]:
+    """Return :func:`tta_steps` without those that read labels.
+
+    Returns:
+        The steps before ``TestTimeAug``, and the alternatives of each of its own steps.
+
+    Raises:
+        ValueError: If the last step is another.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    *before, last = tta_steps(cfg)
+    if last['type'] != 'TestTimeAug':
+        raise ValueError(f'the last step of tta_pipeline is {last["type"]}: it must be TestTimeAug')
+    kept = [_without_labels(list(alternatives)) for alternatives in last['transforms']]
+    return _without_labels(before), [alternatives for alternatives in kept if alternatives]
 
 
 def label_loader(steps: list) -> dict:

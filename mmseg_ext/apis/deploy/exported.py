@@ -40,7 +40,8 @@ class ExportedNetwork(LetterboxEncoderDecoder):
         self.align_corners = facts['align_corners']
         self.decode_head = SimpleNamespace(threshold=facts['threshold'])
         self.dataset_meta = dict(classes=facts['classes'], palette=facts['palette'])
-        self.cfg = Config(dict(test_pipeline=_with_tuples(facts['pipeline'])))
+        pipelines = dict(test_pipeline=facts['pipeline'], tta_pipeline=facts.get('tta_pipeline'))
+        self.cfg = Config(_with_tuples(pipelines))
 
     @property
     def num_classes(self) -> int:

@@ -27,7 +27,8 @@ def facts_of(model: Any, source: dict) -> dict:
     Returns:
         Values that JSON can hold. ``classes`` and ``palette`` (RGB); ``mean`` and ``std``, which
         the graph applies; ``size``, H and W in pixels of the training's crops, or ``None``;
-        ``pipeline``, how a file becomes the graph's image; ``test_cfg``, whole images or windows;
+        ``pipeline``, how a file becomes the graph's image, and ``tta_pipeline``, how it is flipped
+        and scaled, ``None`` if the config does not say; ``test_cfg``, whole images or windows;
         ``bytes_per_pixel`` of the network, by which an image is predicted whole or in windows;
         ``channels`` of the logits, of which one alone is a foreground above ``threshold``;
         ``commit`` of this package.
@@ -44,6 +45,7 @@ def facts_of(model: Any, source: dict) -> dict:
         std=std,
         size=None if size is None else list(size),
         pipeline=_plain(model.cfg.test_pipeline),
+        tta_pipeline=_plain(model.cfg.get('tta_pipeline')),
         test_cfg=_plain(dict(model.test_cfg)),
         channels=int(model.out_channels),
         align_corners=bool(model.align_corners),

@@ -21,12 +21,10 @@ from ...core.probabilities import as_probabilities
 from ...core.progress import track
 from ...core.reading import read_shown
 from ...core.words import check_choice
-from ...models.segmentors.passes import dropout_on, dropouts
+from ...models.segmentors.passes import dropout_drawn, dropouts
 from ..config.pipelines import test_steps
 from ..predict.memory import Memory, check_readable
-from .candidates import Candidates
-from .regions import regions_of
-from .scores import (
+from ..predict.scores import (
     OF_DROPOUT,
     OF_ONE_PASS,
     SCORES,
@@ -35,6 +33,8 @@ from .scores import (
     mean_score,
     region_means,
 )
+from .candidates import Candidates
+from .regions import regions_of
 
 
 class _Values(NamedTuple):
@@ -135,8 +135,7 @@ class ScorePool:
         """Probabilities ``(K, H, W)`` and score ``(H, W)`` of an image."""
         if self.score in OF_DROPOUT:
             number = self.seed + zlib.crc32(name.encode(errors='surrogateescape'))
-            with torch.random.fork_rng(), dropout_on(self.model):
-                torch.manual_seed(number)
+            with dropout_drawn(self.model, number):
                 every = torch.stack([self._forward(data) for _ in range(self.passes)])
             return every.mean(0), OF_DROPOUT[self.score](every)
         prob = self._forward(data)

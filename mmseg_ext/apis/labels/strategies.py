@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-from .scores import SCORES
+from ..predict.scores import SCORES
 
 
 class Strategy(NamedTuple):

@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     average='load_average run_average',
     fast='fast_form',
+    found='find_images',
     output='predict_to_folder',
-    predictor='find_images',
 )

@@ -14,17 +14,18 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmengine.structures import PixelData
 from torch import nn
 
 from ...core.files import PathLike
 from ...core.probabilities import as_probabilities
+from ...models.segmentors.averaged import set_probabilities
 from ..config.metrics import metrics_of
 from ..run.folder import RunFolder
 from ..run.load import load_model
 from ..run.outcome.examples import test_dataset
+from .found import find_images
 from .output import predict_to_folder
-from .predictor import Failure, find_images
+from .predictor import Failure
 
 
 class AveragedModel(nn.Module):
@@ -67,17 +68,9 @@ class AveragedModel(nn.Module):
 
     def _mean(self, samples: list[Any]) -> Any:
         probs = [as_probabilities(sample.seg_logits.data) for sample in samples]
+        single = len(samples[0].seg_logits.data) == 1
         mean_KHW = torch.stack(probs).mean(dim=0)
-        sample = samples[0]
-        single = len(sample.seg_logits.data) == 1
-        label = (mean_KHW[1:] > self._threshold()) if single else mean_KHW.argmax(0, keepdim=True)
-        sample.set_data(
-            dict(
-                seg_logits=PixelData(data=mean_KHW[1:] if single else mean_KHW),
-                pred_sem_seg=PixelData(data=label.long()),
-            )
-        )
-        return sample
+        return set_probabilities(samples[0], mean_KHW, self._threshold() if single else None)
 
     def _threshold(self) -> float:
         models: Any = self.models

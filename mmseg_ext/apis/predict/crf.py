@@ -27,8 +27,8 @@ from ..draw.pixels import read_rgb
 from ..run.outcome.listing import LISTING, read_predictions
 from .output import write_prediction
 from .predictor import Failure, Prediction
+from .refinement import Setting, refine, refined_labels
 
-Setting = dict[str, Any]
 SEARCHABLE = ('pos_w', 'pos_xy', 'bi_w', 'bi_xy', 'bi_rgb', 'iterations')
 
 
@@ -110,6 +110,11 @@ def read_item(item: Item) -> tuple[np.ndarray, np.ndarray]:
             f'{item.image}, the image of {item.prob}, does not exist: put it back, or correct its '
             f'path in {LISTING}'
         )
+    if item.prob.suffix == '.npy':
+        raise ValueError(
+            f'{item.image} was predicted in windows, as it does not fit into memory, and a dense '
+            'CRF refines an image as a whole: cut it into tiles'
+        )
     try:
         with np.load(item.prob) as content:
             prob = content['prob'].astype(np.float32)
@@ -119,22 +124,6 @@ def read_item(item: Item) -> tuple[np.ndarray, np.ndarray]:
             '--prob again'
         ) from None
     return prob, read_rgb(item.image)
-
-
-def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarray:
-    """Refine one image with ``DenseCRF(**setting)``.
-
-    Args:
-        prob: ``(K, H, W)``.
-        picture: ``(H, W, 3)`` uint8 RGB.
-        setting: Arguments of ``DenseCRF``.
-
-    Returns:
-        ``(K, H, W)`` float32.
-    """
-    image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-    with torch.inference_mode():
-        return DenseCRF(**setting)(torch.from_numpy(prob)[None], image[None])[0].numpy()
 
 
 def _counts(item: Item, prob: np.ndarray) -> np.ndarray:
@@ -147,10 +136,9 @@ def _refine_item(
     """Refine and write one image; return counts before and after, ``(2, K, K)``, or None."""
     prob, picture = read_item(item)
     refined = refine(prob, picture, setting)
-    label = refined.argmax(0).astype(np.uint8 if len(prob) <= 256 else np.uint16)
     kept = refined.astype(np.float16) if keep_prob else None
     entry = write_prediction(
-        Prediction(item.image, picture, label, kept), out, item.name, meta=meta
+        Prediction(item.image, picture, refined_labels(refined), kept), out, item.name, meta=meta
     )
     if item.truth is None:
         return entry, None

@@ -23,7 +23,8 @@ from ...datasets.multichannel import LoadImage, LoadImageFromFile
 from ..config.pipelines import test_steps
 from ..draw.pixels import to_display
 from .memory import SMALL, Memory
-from .windows import Strip, Windows, predict_strips
+from .strips import Strip, predict_strips
+from .windows import Windows
 
 _PACKS = ('PackSegInputs', 'PackWeightedSegInputs')
 
@@ -110,6 +111,7 @@ class LargeImage:
         windows: From :meth:`.memory.Memory.plan`.
         model: A segmentor in evaluation mode.
         preparation: How rows are prepared.
+        keep_prob: Whether strips have probabilities.
     """
 
     path: Path
@@ -117,6 +119,7 @@ class LargeImage:
     windows: Windows
     model: Any
     preparation: Preparation
+    keep_prob: bool = False
 
     @property
     def num_windows(self) -> int:
@@ -143,7 +146,9 @@ class LargeImage:
                 return prepare.pack(loaded, self.path)['inputs']
 
             meta = _probe(prepare, self.path, rows.header)['data_samples'].metainfo
-            strips = predict_strips(self.model, read, self.size, meta, self.windows, step=step)
+            strips = predict_strips(
+                self.model, read, self.size, meta, self.windows,
+                keep_prob=self.keep_prob, step=step)  # fmt: skip
             for strip in strips:
                 waiting = np.concatenate(pictures)
                 height = len(strip.label)
@@ -170,18 +175,29 @@ def find_large(model: Any, memory: Memory, pipeline: Compose, path: Path) -> Opt
     meta = dict(probe['data_samples'].metainfo, ori_shape=size)
     held = 2.0 * whole * deep  # decoders need the file, and what they make of it twice
     windows = memory.plan(image, meta, held=held)
-    return None if windows is None else LargeImage(path, size, windows, model, prepare)
+    if windows is None:
+        return None
+    return LargeImage(path, size, windows, model, prepare, memory.keep_prob)
 
 
-def tell_windows(model: Any, images: Iterable[Path]) -> Optional[str]:
+def tell_windows(
+    model: Any, images: Iterable[Path], *, keep_prob: bool = False, whole: str = ''
+) -> Optional[str]:
     """Say from which size on images are predicted in windows.
+
+    Args:
+        model: A segmentor in evaluation mode.
+        images: Those to predict.
+        keep_prob: As in :class:`.memory.Memory`.
+        whole: As there.
 
     Returns:
         One line; ``None`` if all images are small, or the pipeline needs each of them whole.
     """
-    prepare, memory = Preparation(build_pipeline(model.cfg)), Memory(model)
+    prepare = Preparation(build_pipeline(model.cfg))
+    memory = Memory(model, keep_prob=keep_prob, whole=whole)
     large = next((path for path in images if pixels_of(path) > SMALL), None)
-    if large is None or not prepare.is_rowwise():
+    if large is None or memory.whole or not prepare.is_rowwise():
         return None
     side = memory.side_of_windows(_probe(prepare, large, peek_header(large))['inputs'])
     return (

@@ -1,9 +1,10 @@
 """Write the prediction of a large image while it is made, strip by strip.
 
-The files are those of other images, with two differences. The mask of a TIFF file is a TIFF file.
-Overlays, and pictures of the uncertainty, that Pillow would refuse to open for their size show only
-every second, third ... pixel.
-Shape letters: H row, W column.
+The files are those of other images, with three differences. The mask of a TIFF file is a TIFF file.
+Probabilities are a plain ``.npy`` file, float16, which is filled row by row, and which
+``numpy.load(path, mmap_mode='r')`` reads in parts. Overlays, and pictures of the uncertainty, that
+Pillow would refuse to open for their size show only every second, third ... pixel.
+Shape letters: K class, H row, W column.
 """
 
 import zipfile
@@ -65,11 +66,11 @@ def write_large(
     meta: dict,
     step: Callable[[int], Any] = lambda count: None,
 ) -> dict[str, Any]:
-    """Predict a large image and write index mask, overlay and, of some models, uncertainty.
+    """Predict a large image and write mask, overlay, and what else is asked for or known.
 
     Args:
         large: The image.
-        out: Folder, in which files go to ``masks``, ``overlays`` and ``uncertainty``.
+        out: Folder, in which files go to ``masks``, ``overlays``, ``prob``, ``entropy`` ...
         name: Path of the output below these folders, without suffix.
         meta: ``classes`` and ``palette``.
         step: Called with the number of windows so far, after each.
@@ -92,9 +93,9 @@ def write_large(
     pixels = np.zeros(len(meta['classes']), np.int64)
     with ExitStack() as stack:
         painter = Shrunk(stack, out / entry['overlay'], large.size)
-        values = stack.enter_context(_Uncertainty(out, name, large.size))
         strips = _painted(large.strips(step), painter, meta)
-        labels = _counted((strip.result.label for strip in values.taken_from(strips)), pixels)
+        others = _Others(stack, out, name, large.size)
+        labels = _counted((strip.result.label for strip in others.taken_from(strips)), pixels)
         mask = stack.enter_context(replacing(out / entry['mask']))
         if suffix == 'tif':
             write_tiff(mask, labels, large.size, dtype, palette=palette, tags=tags)
@@ -102,7 +103,7 @@ def write_large(
             _write_png(mask, labels, large.size, dtype, palette)
     if painter.step > 1:
         entry['overlay_step'] = painter.step
-    return dict(entry, **values.entry, **area_of(pixels, tags))
+    return dict(entry, **others.entry, **area_of(pixels, tags))
 
 
 def _counted(labels: Iterator[np.ndarray], pixels: np.ndarray) -> Iterator[np.ndarray]:
@@ -136,62 +137,94 @@ def _write_png(
             png.write(label)
 
 
-class _Uncertainty:
-    """The uncertainty of a large image, ``.npz`` and ``.png``, if the model gives one.
-
-    The picture needs the highest value, so it is made of the file when that is complete.
+class _Others:
+    """What is written beside mask and overlay: probabilities and maps, if strips have them.
 
     Args:
+        stack: Closes the files.
         out: Folder of the outputs.
         name: Path below their folders, without suffix.
         size: H and W.
     """
 
-    def __init__(self, out: Path, name: PathLike, size: tuple[int, int]) -> None:
-        self.out, self.size = out, size
-        self.files = [f'uncertainty/{name}.npz', f'uncertainty/{name}.png']
-        self.highest = 0.0
+    def __init__(self, stack: ExitStack, out: Path, name: PathLike, size: tuple[int, int]) -> None:
+        self.stack, self.out, self.name, self.size = stack, out, name, size
         self.entry: dict[str, Any] = {}
-        self._stack = ExitStack()
-        self._path = Path()
-        self._file: Any = None
-
-    def __enter__(self) -> '_Uncertainty':
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+        self.maps: dict[str, _Map] = {}
+        self.prob: Any = None
 
     def taken_from(self, strips: Iterator[ImageStrip]) -> Iterator[ImageStrip]:
-        """Pass strips on, and write the uncertainty of each."""
+        """Pass strips on, and write what else they have."""
         for strip in strips:
-            if strip.result.uncertainty is not None:
-                self._write(strip.result.uncertainty)
+            for kind, values in strip.result.maps.items():
+                if kind not in self.maps:
+                    self.maps[kind] = _Map(self.stack, self.out, kind, self.name, self.size)
+                self.maps[kind].write(values)
+            if strip.result.prob is not None:
+                self._write_prob(strip.result.top, strip.result.prob)
             yield strip
-        if self._file is not None:
-            self._file.close()
-            self._archive.close()
-            self._picture()
-            self.entry = dict(uncertainty=self.files[0], highest_uncertainty=self.highest)
+        for one in self.maps.values():
+            self.entry.update(one.finish())
+        if self.prob is not None:
+            self.prob.close()
 
-    def _write(self, values: np.ndarray) -> None:
-        if self._file is None:
-            self._path = self._stack.enter_context(replacing(self.out / self.files[0]))
-            self._archive = self._stack.enter_context(
-                zipfile.ZipFile(self._path, 'w', zipfile.ZIP_DEFLATED)
-            )
-            member = self._archive.open('uncertainty.npy', 'w', force_zip64=True)
-            self._file = self._stack.enter_context(member)
-            header = dict(descr='<f4', fortran_order=False, shape=self.size)
-            np.lib.format.write_array_header_1_0(self._file, header)
+    def _write_prob(self, top: int, prob_KhW: np.ndarray) -> None:
+        """Write some rows of each class where they belong in an array ``(K, H, W)``."""
+        height, width = self.size
+        if self.prob is None:
+            self.entry['prob'] = f'prob/{self.name}.npy'
+            path = self.stack.enter_context(replacing(self.out / self.entry['prob']))
+            self.prob = self.stack.enter_context(open(path, 'wb'))
+            header = dict(descr='<f2', fortran_order=False, shape=(len(prob_KhW), height, width))
+            np.lib.format.write_array_header_1_0(self.prob, header)
+            self.start = self.prob.tell()
+        for number, rows in enumerate(prob_KhW):
+            self.prob.seek(self.start + 2 * width * (number * height + top))
+            self.prob.write(rows.astype('<f2').tobytes())
+
+
+class _Map:
+    """One map of a large image, ``.npz`` and ``.png``.
+
+    The picture needs the highest value, so it is made of the file when that is complete.
+
+    Args:
+        stack: Closes the files.
+        out: Folder of the outputs.
+        kind: Name of the map, and of its folder.
+        name: Path below it, without suffix.
+        size: H and W.
+    """
+
+    def __init__(
+        self, stack: ExitStack, out: Path, kind: str, name: PathLike, size: tuple[int, int]
+    ) -> None:
+        self.out, self.kind, self.size, self.highest = out, kind, size, 0.0
+        self.files = [f'{kind}/{name}.npz', f'{kind}/{name}.png']
+        self._path = stack.enter_context(replacing(out / self.files[0]))
+        self._archive = stack.enter_context(zipfile.ZipFile(self._path, 'w', zipfile.ZIP_DEFLATED))
+        member = self._archive.open(f'{kind}.npy', 'w', force_zip64=True)
+        self._file: Any = stack.enter_context(member)
+        header = dict(descr='<f4', fortran_order=False, shape=size)
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def write(self, values: np.ndarray) -> None:
+        """Write the next rows."""
         self._file.write(values.astype('<f4').tobytes())
         self.highest = max(self.highest, float(values.max(initial=0)))
 
-    def _picture(self) -> None:
+    def finish(self) -> dict[str, Any]:
+        """Close the file, paint its values, and return what the listing says of them."""
+        self._file.close()
+        self._archive.close()
+        self._paint()
+        return {self.kind: self.files[0], f'highest_{self.kind}': self.highest}
+
+    def _paint(self) -> None:
         """Paint the values, black at 0 and white at the highest."""
         with ExitStack() as stack:
             painter = Shrunk(stack, self.out / self.files[1], self.size)
-            file = stack.enter_context(zipfile.ZipFile(self._path).open('uncertainty.npy'))
+            file = stack.enter_context(zipfile.ZipFile(self._path).open(f'{self.kind}.npy'))
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_1_0(file)
             height = max(1, (1 << 24) // self.size[1])

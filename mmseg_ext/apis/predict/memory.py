@@ -5,10 +5,8 @@ Shape letters: C channel, H row, W column.
 
 import copy
 import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,13 +14,9 @@ import torch
 from torch import Tensor
 
 from ...core.headers import peek_header
+from .free import free_memory
+from .strips import MAPS
 from .windows import Size, Windows, as_batch, parts_of
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 
 SMALL = 1 << 20  # pixels; smaller images are predicted without an estimate
 _MARGIN = 1.3  # factor on the memory of tensors, as operators need memory too
@@ -30,67 +24,6 @@ _AROUND = 24  # bytes per pixel of image, labels, overlay and their files
 _SIDES = (1024, 512, 256)  # sides of windows; the largest that fits is used
 _STEP = 64  # pixels to which the size at which windows start is rounded
 _GIGA = 1e9
-
-
-def free_memory(device: Any = 'cpu') -> int:
-    """Return the bytes that this process may still allocate: machine, container and limits."""
-    device = torch.device(device)
-    if device.type == 'cuda':
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    known = [*_of_machine(), *_of_container(), *_of_limit()]
-    return max(0, min(known, default=1 << 62))
-
-
-def _of_machine() -> Iterator[int]:
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path('/proc/meminfo').read_text().splitlines():
-            if line.startswith('MemAvailable:'):
-                yield int(line.split()[1]) * 1024
-
-
-def _of_container() -> Iterator[int]:
-    """Yield the free bytes in the control groups of the process, version 2 and 1."""
-    with suppress(OSError):
-        for line in Path('/proc/self/cgroup').read_text().splitlines():
-            number, kinds, name = line.split(':', 2)
-            if number == '0' or 'memory' in kinds.split(','):
-                root = Path('/sys/fs/cgroup') if number == '0' else Path('/sys/fs/cgroup/memory')
-                inner = root / name.lstrip('/')
-                for folder in (inner, *inner.parents):
-                    yield from _of_group(folder)
-                    if folder == root:
-                        break
-
-
-def _of_group(folder: Path) -> Iterator[int]:
-    for limit, used in (
-        ('memory.max', 'memory.current'),
-        ('memory.limit_in_bytes', 'memory.usage_in_bytes'),
-    ):
-        with suppress(OSError, ValueError):  # "max" means no limit
-            total, taken = (int((folder / name).read_text()) for name in (limit, used))
-            yield total - taken + _cached(folder)
-
-
-def _cached(folder: Path) -> int:
-    """Return the bytes of cached files, which the kernel can free."""
-    with suppress(OSError, ValueError):
-        for line in (folder / 'memory.stat').read_text().splitlines():
-            if line.startswith(('inactive_file ', 'total_inactive_file ')):
-                return int(line.split()[1])
-    return 0
-
-
-def _of_limit() -> Iterator[int]:
-    """Yield the bytes that ``ulimit -v`` leaves."""
-    if resource is None:
-        return
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        with suppress(OSError, ValueError, IndexError):
-            pages = int(Path('/proc/self/statm').read_text().split()[0])
-            yield limit - pages * os.sysconf('SC_PAGE_SIZE')
 
 
 def check_readable(path: Path) -> None:
@@ -117,10 +50,13 @@ class Memory:
 
     Args:
         model: A segmentor in evaluation mode.
+        keep_prob: Whether probabilities are kept, too.
+        whole: Why an image must not be divided; empty if it may be.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, *, keep_prob: bool = False, whole: str = '') -> None:
+        self.model, self.keep_prob = model, keep_prob
+        self.whole = whole or getattr(model, 'whole', '')
         self._known: dict[tuple[int, ...], float] = {}
 
     @property
@@ -129,16 +65,15 @@ class Memory:
         return free_memory(_device_of(self.model))
 
     def plan(
-        self, inputs: Tensor, meta: dict, *, keep_prob: bool = False, held: Optional[float] = None
+        self, inputs: Tensor, meta: dict, *, held: Optional[float] = None
     ) -> Optional[Windows]:
         """Choose windows for an image that would not fit into memory.
 
         Args:
             inputs: ``(C, H, W)``, as the pipeline packs it; it may have no values (device meta).
             meta: Meta information of its data sample, with ``ori_shape``.
-            keep_prob: Whether probabilities of the whole image are needed.
             held: Bytes of the image that stay in memory beside windows; ``None`` if image, labels
-                and overlay do.
+                and overlay do, and probabilities if they are kept.
 
         Returns:
             The windows; ``None`` if the whole image fits.
@@ -150,15 +85,17 @@ class Memory:
         if max(math.prod(size), math.prod(shown)) <= SMALL:
             return None
         free = self.free
-        need = self.needed(inputs, shown, keep_prob)
+        need = self.needed(inputs, shown, self.keep_prob)
         if need <= free:
             return None
         reason = f'at once it takes about {need / _GIGA:.1f} GB, and {free / _GIGA:.1f} GB are free'
-        if keep_prob:
-            raise ValueError(f'{reason}: leave --prob out, or cut the image into tiles')
+        if self.whole:
+            raise ValueError(
+                f'{reason}, and windows will not do, as {self.whole}: cut it into tiles'
+            )
         if size != shown or any(meta.get('padding_size', ())) or meta.get('flip'):
             raise ValueError(f'{reason}, and its pipeline resizes it, so that it cannot be cut')
-        held = _AROUND * math.prod(size) if held is None else held
+        held = self._held_whole(size) if held is None else held
         return self._largest(inputs, free, held, reason)
 
     def side_of_windows(self, inputs: Tensor) -> int:
@@ -170,7 +107,7 @@ class Memory:
         free, side = self.free, 1024
         for _ in range(3):  # what is needed grows about as the pixels do
             image = torch.empty((len(inputs), side, side), dtype=inputs.dtype, device='meta')
-            factor = free / self.needed(image, (side, side), False)
+            factor = free / self.needed(image, (side, side), self.keep_prob)
             side = max(_STEP, int(side * math.sqrt(factor)) // _STEP * _STEP)
         return side
 
@@ -180,13 +117,38 @@ class Memory:
             network = _MARGIN * self._network(inputs, windows.size)
             if self._fit(needed, network, free):
                 return Windows(windows.size, windows.stride, windows.smooth, f'{reason}: ')
-        raise ValueError(f'{reason}, which are too few for windows, too: cut it into tiles')
+        also = 'leave --prob out, or ' if self.keep_prob else ''
+        raise ValueError(f'{reason}, which are too few for windows, too: {also}cut it into tiles')
 
     def _fit(self, held: float, network: float, free: int) -> bool:
         """Whether sums and image fit beside the network, or each on its device."""
         if _device_of(self.model).type == 'cpu':
             return held + network <= free
         return network <= free and held <= free_memory()
+
+    def _held_whole(self, size: Sequence[int]) -> float:
+        """Return the bytes of an image with all that is made of it; strips are joined to one."""
+        return (_AROUND + 4.0 * self.keep_prob * _classes(self.model)) * math.prod(size)
+
+    def check_joined(self, size: Sequence[int]) -> None:
+        """Refuse a large image whose labels and probabilities would not fit into memory.
+
+        Raises:
+            ValueError: If they would not fit.
+        """
+        need, free = self._held_whole(size), free_memory()
+        if need > free:
+            raise ValueError(
+                f'its labels and probabilities take about {need / _GIGA:.1f} GB, and '
+                f'{free / _GIGA:.1f} GB are free: write them with tools/predict.py'
+            )
+
+    def largest_batch(self, inputs: Tensor, shown: Sequence[int], most: int) -> int:
+        """Return how many images of a size may be predicted at the same time, at least 1."""
+        if most == 1 or most * max(math.prod(inputs.shape[-2:]), math.prod(shown)) <= SMALL:
+            return most
+        need = self.needed(inputs, shown, self.keep_prob)
+        return max(1, min(most, int(self.free // need)))
 
     def choices(self) -> Iterator[Windows]:
         """Yield the windows that may be used, those that are preferred first."""
@@ -200,16 +162,18 @@ class Memory:
     def _held(self, windows: Windows, inputs: Tensor) -> float:
         """Return the bytes of what windows leave for those below, and of the rows in work."""
         high, wide = (min(pair) for pair in zip(windows.size, inputs.shape[-2:]))
-        width, channels = inputs.shape[-1], _classes(self.model) + 2
+        width, channels = inputs.shape[-1], _classes(self.model) + 1 + len(MAPS)
         tops = windows.starts((int(inputs.shape[-2]), int(width)))[0]
         overlap = max((top + high - below for top, below in zip(tops, tops[1:])), default=0)
         sums = 4 * channels * (overlap * width + 4 * high * wide)
-        return sums + high * width * (3 * len(inputs) * inputs.element_size() + _AROUND)
+        strip = _AROUND + 2 * self.keep_prob * _classes(self.model)
+        return sums + high * width * (3 * len(inputs) * inputs.element_size() + strip)
 
     def needed(self, inputs: Tensor, shown: Sequence[int], keep_prob: bool) -> float:
         """Estimate the bytes needed to predict a whole image."""
         pixels, classes = math.prod(shown), _classes(self.model)
-        around = _AROUND + (14 * classes if keep_prob else 0)
+        kept = 4 * getattr(self.model, 'kept', 0)  # by what runs the network several times
+        around = _AROUND + (kept + (14 if keep_prob else 0)) * classes
         size = tuple(inputs.shape[-2:])
         test_cfg = _test_cfg(self.model)
         if test_cfg.get('mode') == 'slide':  # sums, a padded window, and the quotient
@@ -248,6 +212,7 @@ class Memory:
 
     def _network(self, inputs: Tensor, size: Sequence[int]) -> float:
         """Estimate the bytes of tensors for an image size by a run on meta tensors."""
+        size = getattr(self.model, 'network_size', tuple)(size)  # of test-time augmentation
         key = (len(inputs), *size)
         if key not in self._known:
             model = parts_of(self.model)[0]

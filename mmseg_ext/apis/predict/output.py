@@ -20,6 +20,7 @@ from .geotiff import Tag, tags_of, write_tiff
 from .large import LargeImage
 from .large_output import write_large
 from .predictor import Failure, Prediction, failed, predict_each
+from .refinement import Setting
 
 _EVERY_S = 5.0  # interval in seconds at which the listing is written
 # Errors of the file system about one file name; others, such as a full disk, stop all images.
@@ -36,10 +37,10 @@ _OF_ONE_NAME = (
 def write_prediction(
     prediction: Prediction, out: PathLike, name: PathLike, *, meta: dict
 ) -> dict[str, Any]:
-    """Write index mask, overlay and, if given, probabilities and uncertainty.
+    """Write index mask, overlay and, if given, probabilities and maps of uncertainty.
 
-    The picture of the uncertainty is black at 0 and white at its maximum in this image, which the
-    listing records. The file beside it has the values. The mask of a GeoTIFF is a GeoTIFF.
+    Pictures of maps are black at 0 and white at the maximum in this image, which the listing
+    records. The file beside it has the values. The mask of a GeoTIFF is a GeoTIFF.
 
     Args:
         prediction: What to write.
@@ -69,20 +70,20 @@ def write_prediction(
         buffer = io.BytesIO()
         np.savez_compressed(buffer, prob=prediction.prob, classes=np.array(classes))
         write_bytes(out / entry['prob'], buffer.getvalue())
-    if prediction.uncertainty is not None:
-        entry.update(_write_uncertainty(prediction.uncertainty, out, name))
+    for kind, values in prediction.maps.items():
+        entry.update(_write_map(kind, values, out, name))
     return entry
 
 
-def _write_uncertainty(values: np.ndarray, out: Path, name: PathLike) -> dict[str, Any]:
+def _write_map(kind: str, values: np.ndarray, out: Path, name: PathLike) -> dict[str, Any]:
     highest = float(values.max(initial=0))
     grey = np.round(255 * values / (highest or 1)).astype(np.uint8)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, uncertainty=values)
-    file = f'uncertainty/{name}.npz'
+    np.savez_compressed(buffer, **{kind: values})  # type: ignore[arg-type]
+    file = f'{kind}/{name}.npz'
     write_bytes(out / file, buffer.getvalue())
-    write_bytes(out / f'uncertainty/{name}.png', encode(np.repeat(grey[..., None], 3, 2)))
-    return dict(uncertainty=file, highest_uncertainty=highest)
+    write_bytes(out / f'{kind}/{name}.png', encode(np.repeat(grey[..., None], 3, 2)))
+    return {kind: file, f'highest_{kind}': highest}
 
 
 def encode_mask(
@@ -115,6 +116,8 @@ def predict_to_folder(
     out: PathLike,
     *,
     prob: bool = False,
+    batch: int = 1,
+    crf: Optional[Setting] = None,
     source: Optional[dict] = None,
 ) -> list[Failure]:
     """Predict images into a folder with a line of progress, and list them in ``predictions.json``.
@@ -130,6 +133,8 @@ def predict_to_folder(
         images: From :func:`find_images`.
         out: Folder for masks, overlays, probabilities and the list.
         prob: Also write probabilities.
+        batch: How many images of one size go through the network together.
+        crf: Arguments of a ``DenseCRF`` that refines each image.
         source: Information to store in the list, such as config and checkpoint.
 
     Returns:
@@ -138,8 +143,9 @@ def predict_to_folder(
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    listing = _Listing(Path(out), dict(source or {}, **model.dataset_meta))
-    results = predict_each(model, images, keep_prob=prob)
+    about = dict(source or {}, **model.dataset_meta, **(dict(crf=crf) if crf else {}))
+    listing = _Listing(Path(out), about)
+    results = predict_each(model, images, keep_prob=prob, batch=batch, crf=crf)
     named = zip(output_names(images), results)
     with listing, Line('predict', len(images), elsewhere=True) as line:
         for name, result in named:

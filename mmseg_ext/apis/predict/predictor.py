@@ -9,38 +9,29 @@ Shape letters: H row, W column, K class.
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
-from ...core.files import PathLike
 from ...core.probabilities import as_probabilities
-from ...datasets.folder import IMAGE_SUFFIXES
 from ...env import first_line
 from ..draw.pixels import to_display
-from ..run.load import load_model
 from .areas import Area, areas_of
 from .arrays import AnyImage, load_array, path_of
+from .groups import in_groups
 from .large import LargeImage, Preparation, as_loaded, build_pipeline, find_large, sample_of
 from .memory import Memory, check_readable
-from .windows import Windows, label_type, predict_windows
+from .refinement import Setting, refine, refined_labels
+from .strips import MAPS, joined, predict_windows
+from .windows import Windows, label_type
 
-__all__ = [
-    'Failure',
-    'Prediction',
-    'find_images',
-    'load_model',
-    'predict',
-]
-
-SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
+CRF_NEEDS = 'a dense CRF refines an image as a whole'
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,8 @@ class Prediction:
         picture: The image as read, ``(H, W, 3)`` uint8 RGB.
         label: Class index of each pixel, ``(H, W)``, uint8 or, above 255 classes, uint16.
         prob: Probability of each class, ``(K, H, W)`` float16; ``None`` if not requested.
-        uncertainty: ``(H, W)`` float32 from models that give one (``MonteCarloEncoderDecoder``).
+        maps: What else the model says of each pixel, ``(H, W)`` float32: ``uncertainty`` of a
+            ``MonteCarloEncoderDecoder``; ``entropy`` and ``bald`` of :class:`.DropoutPasses`.
         classes: Names of the classes, in the order of their indices.
     """
 
@@ -60,7 +52,7 @@ class Prediction:
     picture: np.ndarray
     label: np.ndarray
     prob: Optional[np.ndarray] = None
-    uncertainty: Optional[np.ndarray] = None
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
 
     @property
@@ -77,64 +69,17 @@ class Failure:
     reason: str
 
 
-def find_images(inputs: Iterable[PathLike]) -> list[Path]:
-    """List image files; each input is a file, or a folder to search with its subfolders.
+class _Ready(NamedTuple):
+    """An image that is prepared, and its windows if it does not fit into memory at once."""
 
-    A named file may have any suffix. A folder gives the files with ``SUFFIXES``, sorted; the log
-    names its other files. Hidden files are left out.
-
-    Raises:
-        FileNotFoundError: If an input does not exist.
-        ValueError: If a folder holds no image.
-    """
-    found: dict[Path, Path] = {}  # a file may be named in several ways
-    for item in map(Path, inputs):
-        if item.is_dir():
-            for path in _images_of(item):
-                found.setdefault(path.absolute(), path)
-        elif item.exists():
-            found.setdefault(item.absolute(), item)
-        else:
-            raise FileNotFoundError(f'input {item} does not exist')
-    return list(found.values())
-
-
-def _images_of(folder: Path) -> list[Path]:
-    inside = sorted(path for path in folder.rglob('*') if not path.is_dir())
-    inside = [path for path in inside if not _is_hidden(path.relative_to(folder))]
-    images = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
-    others = [path for path in inside if path not in set(images)]
-    known = ', '.join(SUFFIXES)
-    if not images:
-        left = f' but {_named(others)}' if others else ''
-        raise ValueError(f'folder {folder} holds no image ({known}){left}')
-    if others:
-        print_log(
-            f'left out of {folder}, no image ({known}): {_named(others)}',
-            'current',
-            logging.WARNING,
-        )
-    return images
-
-
-def _is_hidden(inner: Path) -> bool:
-    return any(part.startswith('.') for part in inner.parts) or inner.name == 'Thumbs.db'
-
-
-def _named(paths: Sequence[Path], limit: int = 5) -> str:
-    """Count files by ending and name the first ones."""
-    endings = Counter(path.suffix.lower() or 'no ending' for path in paths)
-    counts = ', '.join(f'{count} {ending}' for ending, count in endings.most_common(limit))
-    more = ', ...' if len(paths) > limit else ''
-    return f'{counts} ({", ".join(str(path) for path in paths[:limit])}{more})'
+    path: Path
+    picture: np.ndarray
+    data: dict
+    windows: Optional[Windows]
 
 
 def predict(
-    model: Any,
-    images: Iterable[AnyImage],
-    *,
-    keep_prob: bool = False,
-    memory: Optional[Memory] = None,
+    model: Any, images: Iterable[AnyImage], *, keep_prob: bool = False, **options: Any
 ) -> Iterator[Union[Prediction, Failure]]:
     """Predict images one by one.
 
@@ -142,12 +87,12 @@ def predict(
         model: From :func:`load_model`.
         images: Image files of any size, or images in memory, see :func:`.arrays.load_array`.
         keep_prob: Also return probabilities, which need much more memory than labels.
-        memory: Of the model, from an earlier call: it knows what the sizes seen there need.
+        options: ``batch`` and ``crf`` of :func:`predict_each`.
 
     Yields:
         One prediction or failure for each image, in order.
     """
-    for result in predict_each(model, images, keep_prob=keep_prob, memory=memory):
+    for result in predict_each(model, images, keep_prob=keep_prob, **options):
         yield in_memory(result) if isinstance(result, LargeImage) else result
 
 
@@ -156,34 +101,107 @@ def predict_each(
     images: Iterable[AnyImage],
     *,
     keep_prob: bool = False,
-    memory: Optional[Memory] = None,
+    batch: int = 1,
+    crf: Optional[Setting] = None,
 ) -> Iterator[Union[Prediction, LargeImage, Failure]]:
-    """As :func:`predict`, but hand over large images to be predicted strip by strip."""
-    pipeline, memory = build_pipeline(model.cfg), memory or Memory(model)
-    for number, image in enumerate(images):
-        path = path_of(image, number)
+    """As :func:`predict`, but hand over large images to be predicted strip by strip.
+
+    Args:
+        model: From :func:`load_model`.
+        images: As there.
+        keep_prob: As there.
+        batch: How many images of one size go through the network together. As nothing is padded,
+            results are those of single images, up to rounding in the last bits.
+        crf: Arguments of a ``DenseCRF`` that refines the probabilities, as ``tools/crf.py`` does;
+            an image that only fits in windows is a failure then.
+    """
+    if batch < 1:
+        raise ValueError(f'batch must be 1 or more, got {batch}')
+    memory = Memory(model, keep_prob=keep_prob or crf is not None, whole=CRF_NEEDS if crf else '')
+    run = _Run(model, memory, keep_prob, crf)
+    return in_groups(run.prepared(images), batch, key=run.kind, answer=run.answers, room=run.room)
+
+
+class _Run:
+    """One model, and how it is asked for predictions."""
+
+    def __init__(self, model: Any, memory: Memory, keep_prob: bool, crf: Optional[Setting]) -> None:
+        self.model, self.memory, self.keep_prob, self.crf = model, memory, keep_prob, crf
+        self.pipeline = build_pipeline(model.cfg)
+
+    def prepared(self, images: Iterable[AnyImage]) -> Iterator[Union[_Ready, LargeImage, Failure]]:
+        """Read images; what cannot be read is a failure."""
+        for number, image in enumerate(images):
+            path = path_of(image, number)
+            try:
+                yield self._prepared(image, path)
+            except Exception as error:  # decoders raise many types, all caused by the file
+                reason = first_line(error)
+                named = '' if str(path) in reason else f'{path} cannot be read as an image: '
+                yield Failure(path, f'{named}{reason}')
+
+    def _prepared(self, image: AnyImage, path: Path) -> Union[_Ready, LargeImage, Failure]:
+        if isinstance(image, (str, Path)):
+            large = find_large(self.model, self.memory, self.pipeline, path)
+            if large is not None:
+                _tell(path, large.size, large.windows)
+                return large
+        picture, data = _read(self.pipeline, image, path)
         try:
-            large = None
-            if not keep_prob and isinstance(image, (str, Path)):
-                large = find_large(model, memory, pipeline, path)
-            if large is None:
-                picture, data = _read(pipeline, image, path)
-        except Exception as error:  # decoders raise many types, all caused by the file
-            reason = first_line(error)
-            named = '' if str(path) in reason else f'{path} cannot be read as an image: '
-            yield Failure(path, f'{named}{reason}')
-            continue
-        if large is not None:
-            _tell(path, large.size, large.windows)
-            yield large
-            continue
-        result: Union[Prediction, Failure]
+            plan = self.memory.plan(data['inputs'], data['data_samples'].metainfo)
+        except ValueError as error:
+            return failed(path, picture.shape, error)
+        return _Ready(path, picture, data, plan)
+
+    @staticmethod
+    def kind(item: Any) -> Optional[tuple]:
+        """Return what images must share to go through the network together; ``None``: alone."""
+        if not isinstance(item, _Ready) or item.windows is not None:
+            return None
+        inputs = item.data['inputs']
+        return tuple(inputs.shape), inputs.dtype
+
+    def room(self, item: Any, most: int) -> int:
+        """Return how many such images fit into memory together."""
+        sample = item.data['data_samples']
+        return self.memory.largest_batch(item.data['inputs'], sample.ori_shape[:2], most)
+
+    def answers(self, items: list[Any]) -> list[Union[Prediction, LargeImage, Failure]]:
+        """Predict images of one kind; if one of them stops all, each goes alone."""
+        if not isinstance(items[0], _Ready):
+            return items
         try:
             with torch.inference_mode():
-                result = _predict_one(model, memory, path, picture, data, keep_prob)
+                return self._together(items)
         except Exception as error:  # out of memory, or too small for the network
-            result = failed(path, picture.shape, error)
-        yield result
+            if len(items) == 1:
+                return [failed(items[0].path, items[0].picture.shape, error)]
+        return [self.answers([item])[0] for item in items]
+
+    def _together(self, items: list[_Ready]) -> list[Any]:
+        first = items[0]
+        if first.windows is not None:
+            return [self._in_windows(first, first.windows)]
+        inputs = [item.data['inputs'] for item in items]
+        samples = [item.data['data_samples'].clone() for item in items]
+        results = self.model.test_step(dict(inputs=inputs, data_samples=samples))
+        return [self._collected(item, result) for item, result in zip(items, results)]
+
+    def _in_windows(self, item: _Ready, windows: Windows) -> Prediction:
+        _tell(item.path, item.picture.shape, windows)
+        inputs, sample = item.data['inputs'], item.data['data_samples']
+        strip = predict_windows(self.model, inputs, sample, windows, keep_prob=self.keep_prob)
+        names = classes_of(self.model)
+        return Prediction(item.path, item.picture, strip.label, strip.prob, strip.maps, names)
+
+    def _collected(self, item: _Ready, sample: Any) -> Prediction:
+        wants = self.keep_prob or self.crf is not None
+        one = _collect(item.path, item.picture, sample, wants, classes_of(self.model))
+        if self.crf is None or one.prob is None:
+            return one
+        prob = refine(one.prob.astype(np.float32), one.picture, self.crf)
+        kept = prob.astype(np.float16) if self.keep_prob else None
+        return Prediction(one.path, one.picture, refined_labels(prob), kept, one.maps, one.classes)
 
 
 def failed(path: Path, size: Sequence[int], error: Exception) -> Failure:
@@ -198,38 +216,20 @@ def in_memory(large: LargeImage) -> Union[Prediction, Failure]:
     """Predict a large image, and keep it and its labels in memory."""
     try:
         check_readable(large.path)
+        if large.keep_prob:
+            Memory(large.model, keep_prob=True).check_joined(large.size)
         strips = list(large.strips())
     except Exception as error:
         return failed(large.path, large.size, error)
-    label = np.concatenate([strip.result.label for strip in strips])
+    whole = joined([strip.result for strip in strips])
     picture = np.concatenate([strip.picture for strip in strips])
-    uncertain = [s.result.uncertainty for s in strips if s.result.uncertainty is not None]
-    uncertainty = np.concatenate(uncertain) if uncertain else None
-    return Prediction(large.path, picture, label, None, uncertainty, classes_of(large.model))
+    names = classes_of(large.model)
+    return Prediction(large.path, picture, whole.label, whole.prob, whole.maps, names)
 
 
 def _tell(path: Path, size: Sequence[int], windows: Windows) -> None:
     line = f'{path} ({size[1]}x{size[0]}): {windows}'
     print_log(line, 'current', logging.WARNING)
-
-
-def _predict_one(
-    model: Any,
-    memory: Memory,
-    path: Path,
-    picture: np.ndarray,
-    data: dict,
-    keep_prob: bool,
-) -> Prediction:
-    """Predict one image at once, or in windows if it would not fit into memory."""
-    inputs, sample = data['inputs'], data['data_samples']
-    plan = memory.plan(inputs, sample.metainfo, keep_prob=keep_prob)
-    if plan is None:
-        sample = model.test_step(dict(inputs=[inputs], data_samples=[sample]))[0]
-        return _collect(path, picture, sample, keep_prob, classes_of(model))
-    _tell(path, picture.shape, plan)
-    label, uncertainty = predict_windows(model, inputs, sample, plan)
-    return Prediction(path, picture, label, None, uncertainty, classes_of(model))
 
 
 def classes_of(model: Any) -> tuple[str, ...]:
@@ -267,7 +267,6 @@ def _collect(
         raise ValueError('the model answers with NaN')
     label = label.astype(label_type(max(len(logits), 2)))
     prob = as_probabilities(logits).cpu().numpy().astype(np.float16) if keep_prob else None
-    uncertainty = None
-    if 'uncertainty' in sample:
-        uncertainty = sample.uncertainty.data[0].float().cpu().numpy()
-    return Prediction(path, picture, label, prob, uncertainty, classes)
+    names = [name for name in MAPS if name in sample]
+    maps = {name: sample.get(name).data[0].float().cpu().numpy() for name in names}
+    return Prediction(path, picture, label, prob, maps, classes)

@@ -10,7 +10,7 @@ Shape letters: C channel, K class, H row, W column.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -65,23 +65,17 @@ class Block(NamedTuple):
     progress: int
 
 
-class Strip(NamedTuple):
-    """Some rows of the prediction of an image.
-
-    Args:
-        top: Its first row.
-        label: Class of each pixel, ``(h, W)``, uint8 or, above 255 classes, uint16.
-        uncertainty: ``(h, W)`` float32 of models that give one.
-    """
-
-    top: int
-    label: np.ndarray
-    uncertainty: Optional[np.ndarray]
-
-
 def parts_of(model: Any) -> list[Any]:
-    """Return the models of an ensemble, or the single model."""
-    return list(getattr(model, 'models', [model]))
+    """Return the networks in an ensemble, or in what runs one of them several times."""
+    if not hasattr(model, 'models'):
+        return [model]
+    return [part for inner in model.models for part in parts_of(inner)]
+
+
+def threshold_of(model: Any) -> float:
+    """Return the probability above which a pixel of a single output channel is foreground."""
+    parts = parts_of(model)
+    return sum(part.decode_head.threshold for part in parts) / len(parts)
 
 
 def as_batch(image: Tensor, meta: dict) -> dict:
@@ -197,100 +191,3 @@ def blended_blocks(
             yield Block(top, left, sums.finish(left, right, bottom - top), count)
         assert sums is not None
         sums.kept = end - bottom
-
-
-def predict_strips(
-    model: Any,
-    read: Read,
-    size: Size,
-    meta: dict,
-    windows: Windows,
-    *,
-    step: Callable[[int], Any] = lambda count: None,
-) -> Iterator[Strip]:
-    """Predict an image window by window, strip by strip.
-
-    Args:
-        model: A segmentor in evaluation mode.
-        read: As in :func:`blended_blocks`.
-        size: H and W of the image.
-        meta: Meta information of the image.
-        windows: From :meth:`.memory.Memory.plan`.
-        step: Called with the number of windows so far, after each.
-
-    Yields:
-        Strips that cover the image from the top to the bottom.
-
-    Raises:
-        ValueError: If the model outputs NaN.
-    """
-    uncertain = False
-
-    def maps_of(cut: Tensor) -> Tensor:
-        nonlocal uncertain
-        maps, uncertain = _maps(model, cut, meta)
-        return maps
-
-    for block in blended_blocks(maps_of, read, size, windows):
-        means = block.maps
-        step(block.progress)
-        if block.left == 0:
-            shape, classes = (means.shape[1], size[1]), max(2, len(means) - uncertain)
-            label: np.ndarray = np.empty(shape, label_type(classes))
-            uncertainty = np.empty(shape, np.float32) if uncertain else None
-        columns = slice(block.left, block.left + means.shape[2])
-        if uncertainty is not None:
-            uncertainty[:, columns] = means[-1].numpy()
-            means = means[:-1]
-        label[:, columns] = _labels(model, means)
-        if columns.stop == size[1]:
-            yield Strip(block.top, label, uncertainty)
-
-
-def predict_windows(
-    model: Any, inputs: Tensor, sample: Any, windows: Windows
-) -> tuple[np.ndarray, Optional[np.ndarray]]:
-    """Predict an image in memory window by window.
-
-    Args:
-        model: A segmentor in evaluation mode.
-        inputs: ``(C, H, W)``, as the pipeline packs it.
-        sample: Data sample of the image.
-        windows: From :meth:`.memory.Memory.plan`.
-
-    Returns:
-        Labels ``(H, W)``, uint8 or, above 255 classes, uint16; and the uncertainty ``(H, W)``
-        float32 of models that give one.
-
-    Raises:
-        ValueError: If the model outputs NaN.
-    """
-    size = (int(inputs.shape[-2]), int(inputs.shape[-1]))
-
-    def read(top: int, bottom: int) -> Tensor:
-        return inputs[:, top:bottom]
-
-    strips = list(predict_strips(model, read, size, sample.metainfo, windows))
-    uncertainties = [strip.uncertainty for strip in strips if strip.uncertainty is not None]
-    label = np.concatenate([strip.label for strip in strips])
-    return label, np.concatenate(uncertainties) if uncertainties else None
-
-
-def _maps(model: Any, cut: Tensor, meta: dict) -> tuple[Tensor, bool]:
-    """Return the maps of one window, ``(C, h, w)``, and whether the last is an uncertainty."""
-    result = model.test_step(as_batch(cut, meta))[0]
-    maps, uncertain = result.seg_logits.data.float(), 'uncertainty' in result
-    if uncertain:
-        maps = torch.cat([maps, result.uncertainty.data.float()])
-    if maps.isnan().any():
-        raise ValueError('the model answers with NaN')
-    return maps.cpu(), uncertain
-
-
-def _labels(model: Any, means: Tensor) -> np.ndarray:
-    """Return the most probable class or, for a single channel, where it exceeds the threshold."""
-    if len(means) == 1:
-        parts = parts_of(model)
-        threshold = sum(part.decode_head.threshold for part in parts) / len(parts)
-        return (means[0] > threshold).numpy().astype(np.uint8)
-    return means.argmax(0).numpy().astype(label_type(len(means)))

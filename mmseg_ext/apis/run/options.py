@@ -15,6 +15,7 @@ from ...core.files import PathLike
 from ...engine.distributed import start_cpu_group
 from ...engine.lost_process import waiting_time
 from ..config.metrics import add_facts, metrics_of, takes
+from ..config.pipelines import tta_steps
 from .folder import RunFolder
 
 _SYNC_HOOKS = ('SyncStatisticsHook', 'SyncBuffersHook')
@@ -101,13 +102,17 @@ def use_nan(cfg: Config, action: str = 'stop') -> None:
 def use_tta(cfg: Config) -> None:
     """Test with the config's ``tta_pipeline`` and ``tta_model``.
 
+    Without a pipeline, an image and its mirror image are averaged. For mmseg's ``SegTTAModel``
+    stands ours, which averages the probabilities of single channels, too.
+
     Raises:
-        ValueError: If the config lacks one of them.
+        ValueError: If the config lacks the model.
     """
-    for key in ('tta_pipeline', 'tta_model'):
-        if cfg.get(key) is None:
-            raise ValueError(f'--tta needs {key} in the config')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if cfg.get('tta_model') is None:
+        raise ValueError('--tta needs tta_model in the config')
+    cfg.test_dataloader.dataset.pipeline = tta_steps(cfg)
+    if cfg.tta_model.type == 'SegTTAModel':
+        cfg.tta_model.type = 'AveragedTTAModel'
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 

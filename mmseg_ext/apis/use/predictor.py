@@ -1,14 +1,22 @@
 """The predictor: a trained model of any kind that is called with images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Optional, Union, overload
 
 from torch import nn
 
 from ...core.files import PathLike
+from ...core.words import check_choice
+from ...models.layers.dense_crf import SETTINGS, DenseCRF
+from ...models.segmentors import CRFRefined
 from ..predict.arrays import AnyImage
-from ..predict.memory import Memory
-from ..predict.predictor import Failure, Prediction, predict
+from ..predict.augmented import Augmented
+from ..predict.dropout import DropoutPasses
+from ..predict.large import tell_windows
+from ..predict.output import predict_to_folder
+from ..predict.predictor import CRF_NEEDS, Failure, Prediction, predict
+from ..predict.refinement import Setting
 from .given import find_model
 
 Result = Union[Prediction, Failure]
@@ -35,15 +43,24 @@ class Predictor:
         device: ``'auto'`` takes CUDA if there is one; exported files run on the CPU.
         dataset: The user's data, as in training: a file that ``tools/dataset.py init`` writes.
         cfg_options: Settings that override those of the config, by dotted key.
+        tta: Average over the flips and scales of the config's ``tta_pipeline``; without one, over
+            the image and its mirror image. Of an image in windows, each window is augmented.
+        passes: With dropout: predictions are their mean, and come with maps of ``entropy`` and
+            ``bald``; 0 is one pass without.
+        crf: Refine with a dense CRF: the name of a setting (``SETTINGS`` of ``dense_crf``), or
+            arguments of ``DenseCRF``.
+        batch: How many images of one size go through the network together.
 
     Attributes:
-        model: The network, with ``cfg`` and ``dataset_meta``.
+        model: The network, with ``cfg`` and ``dataset_meta``; with ``tta`` or ``passes``, what runs
+            it several times.
         classes: Names of the classes, in the order of their indices.
         palette: RGB color of each class.
 
     Raises:
         FileNotFoundError: If one of the files is not there.
-        ValueError: If the checkpoint belongs to another model, or a folder is that of no run.
+        ValueError: If the checkpoint belongs to another model, a folder is that of no run, or the
+            model cannot do what an option asks for.
     """
 
     def __init__(
@@ -54,6 +71,10 @@ class Predictor:
         device: str = 'auto',
         dataset: Optional[PathLike] = None,
         cfg_options: Optional[dict] = None,
+        tta: bool = False,
+        passes: int = 0,
+        crf: Union[str, Setting, None] = None,
+        batch: int = 1,
     ) -> None:
         if isinstance(model, nn.Module):
             self.model: Any = model
@@ -61,6 +82,11 @@ class Predictor:
             words = [str(word) for word in (model, checkpoint) if word is not None]
             given = find_model(words, dataset=dataset)
             self.model = given.load(device=device, dataset=dataset, cfg_options=cfg_options)
+        self.crf, self.batch = _setting(crf, self.model), batch
+        if tta:
+            self.model = Augmented(self.model).eval()
+        if passes:
+            self.model = DropoutPasses(self.model, passes).eval()
         self.classes = list(self.model.dataset_meta['classes'])
         self.palette = list(self.model.dataset_meta['palette'])
         self._memory = Memory(self.model)
@@ -97,5 +123,50 @@ class Predictor:
             raise ValueError(result.reason)
         return result
 
-    def _predict(self, images: Several, keep_prob: bool) -> Iterator[Result]:
-        return predict(self.model, images, keep_prob=keep_prob, memory=self._memory)
+    def _predict(self, images: Iterable[AnyImage], keep_prob: bool) -> Iterator[Result]:
+        options = dict(batch=self.batch, crf=self.crf)
+        return predict(self.model, images, keep_prob=keep_prob, **options)
+
+    def to_folder(
+        self,
+        images: Sequence[Path],
+        out: PathLike,
+        *,
+        keep_prob: bool = False,
+        source: Optional[dict] = None,
+    ) -> list[Failure]:
+        """Predict files into a folder, with a progress bar, as ``tools/predict.py`` does.
+
+        Args:
+            images: From :func:`~.given.find_inputs`.
+            out: Folder for masks, overlays, ``predictions.json``, ``areas.csv`` and what else is
+                asked for.
+            keep_prob: Also write probabilities.
+            source: Information to store in the list, such as config and checkpoint.
+
+        Returns:
+            The images that failed; all others are written.
+
+        Raises:
+            OSError: If the disk is full or the folder cannot be written.
+        """
+        whole = CRF_NEEDS if self.crf else ''
+        told = tell_windows(self.model, images, keep_prob=keep_prob, whole=whole)
+        if told:
+            print(told)
+        return predict_to_folder(
+            self.model, images, out, prob=keep_prob, batch=self.batch, crf=self.crf, source=source
+        )
+
+
+def _setting(crf: Union[str, Setting, None], model: Any) -> Optional[Setting]:
+    """Return the arguments of the CRF, checked."""
+    if crf is None:
+        return None
+    if isinstance(crf, str):
+        check_choice('crf', crf, list(SETTINGS))
+        crf = SETTINGS[crf]
+    if isinstance(model, CRFRefined):
+        raise ValueError('the model refines by a CRF of its own: leave --crf out')
+    DenseCRF(**crf)  # raises its errors before any work
+    return dict(crf)

@@ -1,6 +1,7 @@
 """Segmentors that train or predict in another way than mmseg's."""
 
 from .adversarial import AdversarialSegmentor
+from .averaged import AveragedTTAModel
 from .crf import CRFRefined, crf_encoder_decoder
 from .letterbox import LetterboxEncoderDecoder
 from .mask_rcnn import MaskRCNNSegmentor
@@ -11,6 +12,7 @@ from .semi_inputs import SemiDataPreProcessor
 
 __all__ = [
     'AdversarialSegmentor',
+    'AveragedTTAModel',
     'CRFRefined',
     'LetterboxEncoderDecoder',
     'MaskRCNNSegmentor',

@@ -133,6 +133,14 @@ def kept_statistics(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def dropout_drawn(model: nn.Module, seed: int) -> Iterator[None]:
+    """As :func:`dropout_on`, with numbers of their own: no other random number depends on them."""
+    with torch.random.fork_rng(), dropout_on(model):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def dropped_features(segmentor: EncoderDecoder, share: float) -> Iterator[None]:
     """Drop channels of the maps that the heads get.
 

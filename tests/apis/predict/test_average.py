@@ -13,7 +13,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_ext.apis.predict.average import AveragedModel, load_average, run_average
-from mmseg_ext.apis.predict.predictor import find_images, predict
+from mmseg_ext.apis.predict.found import find_images
+from mmseg_ext.apis.predict.predictor import predict
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.load import load_model
 

@@ -14,12 +14,15 @@ from PIL import Image
 
 from mmseg_ext.apis.predict import large as module
 from mmseg_ext.apis.predict import memory as estimate
+from mmseg_ext.apis.predict.crf import read_item, read_listing
+from mmseg_ext.apis.predict.dropout import DropoutPasses
 from mmseg_ext.apis.predict.geotiff import square_metres, tags_of
 from mmseg_ext.apis.predict.large import Preparation, tell_windows
 from mmseg_ext.apis.predict.memory import Memory
 from mmseg_ext.apis.predict.output import predict_to_folder
 from mmseg_ext.apis.predict.predictor import Failure, build_pipeline, predict
-from mmseg_ext.apis.predict.windows import Windows, predict_windows
+from mmseg_ext.apis.predict.strips import predict_windows
+from mmseg_ext.apis.predict.windows import Windows
 from mmseg_ext.apis.run.load import load_model
 
 SIZE = (203, 317)
@@ -67,7 +70,7 @@ def _expected(model, bgr: np.ndarray) -> np.ndarray:
     sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
     image = torch.from_numpy(np.ascontiguousarray(bgr.transpose(2, 0, 1)))
     with torch.inference_mode():
-        return predict_windows(model, image, sample, WINDOWS)[0]
+        return predict_windows(model, image, sample, WINDOWS).label
 
 
 def _entry(out: Path) -> dict:
@@ -138,10 +141,37 @@ def test_uncertainty_in_strips(tiny_config, weights, tmp_path) -> None:
     (expected,) = predict(model, [path])
     entry = _entry(out)
     values = np.load(out / entry['uncertainty'])['uncertainty']
-    np.testing.assert_array_equal(values, expected.uncertainty)
+    np.testing.assert_array_equal(values, expected.maps['uncertainty'])
     assert values.shape == SIZE and 0 < entry['highest_uncertainty'] == values.max() <= 0.25
     picture = np.asarray(Image.open(out / 'uncertainty/a.png'))
     np.testing.assert_allclose(picture[..., 0], 255 * values / values.max(), atol=0.51)
+
+
+@pytest.mark.usefixtures('little_memory')
+def test_probabilities_and_dropout_maps_in_strips(model, tmp_path) -> None:
+    path, out = tmp_path / 'a.png', tmp_path / 'out'
+    cv2.imwrite(str(path), _bgr())
+    unsure = DropoutPasses(model, 3)
+    assert predict_to_folder(unsure, [path], out, prob=True) == []
+    entry = _entry(out)
+    assert entry['prob'] == 'prob/a.npy'
+    prob = np.load(out / entry['prob'], mmap_mode='r')
+    assert prob.shape == (3, *SIZE) and prob.dtype == np.float16
+    np.testing.assert_allclose(prob.astype(float).sum(0), 1, atol=2e-3)
+    label = np.asarray(Image.open(out / entry['mask']))
+    best = np.take_along_axis(prob.astype(float), label[None].astype(int), 0)[0]
+    assert (best >= prob.max(0)).mean() > 0.999  # float16 makes ties
+    (expected,) = predict(unsure, [path], keep_prob=True)
+    np.testing.assert_array_equal(prob, expected.prob)
+    for kind in ('entropy', 'bald'):
+        values = np.load(out / entry[kind])[kind]
+        np.testing.assert_array_equal(values, expected.maps[kind])
+        assert 0 < entry[f'highest_{kind}'] == values.max() <= np.log(3) + 1e-6
+    (at_once,) = predict(DropoutPasses(model, 3), [_bgr(40, 40)], keep_prob=True)
+    mean = at_once.prob.astype(float).clip(1e-9)
+    np.testing.assert_allclose(at_once.maps['entropy'], -(mean * np.log(mean)).sum(0), atol=5e-3)
+    with pytest.raises(ValueError, match='a.png was predicted in windows.*cut it into tiles'):
+        read_item(read_listing(out)[1][0])
 
 
 @pytest.mark.usefixtures('little_memory')

@@ -12,8 +12,9 @@ from PIL import Image
 from support.paths import ROOT
 
 from mmseg_ext.apis.draw import pixels as pictures
+from mmseg_ext.apis.predict.found import find_images
 from mmseg_ext.apis.predict.output import predict_to_folder
-from mmseg_ext.apis.predict.predictor import Failure, find_images, predict
+from mmseg_ext.apis.predict.predictor import Failure, predict
 from mmseg_ext.apis.run.checkpoints import read_checkpoint
 from mmseg_ext.apis.run.load import choose_device, class_names, load_model
 from mmseg_ext.core.files import output_names
@@ -95,7 +96,7 @@ def test_uncertainty_is_written(tiny_config, checkpoint, tmp_path) -> None:
     (expected,) = predict(uncertain, [image])
     (entry,) = json.loads((tmp_path / 'out/predictions.json').read_text())['images']
     values = np.load(tmp_path / 'out' / entry['uncertainty'])['uncertainty']
-    np.testing.assert_array_equal(values, expected.uncertainty)
+    np.testing.assert_array_equal(values, expected.maps['uncertainty'])
     assert values.shape == (30, 40) and 0 < entry['highest_uncertainty'] == values.max() <= 0.25
     picture = np.asarray(Image.open(tmp_path / 'out/uncertainty/a.png'))
     np.testing.assert_allclose(picture[..., 0], 255 * values / values.max(), atol=0.51)
@@ -275,10 +276,11 @@ def test_tool_on_a_trained_checkpoint(tiny_config, tiny_data, tmp_path, python_t
 def said(monkeypatch) -> list:
     """Lines of the log."""
     from mmseg_ext.apis.config import pipelines
+    from mmseg_ext.apis.predict import found
     from mmseg_ext.apis.predict import predictor as module
 
     lines: list = []
-    for place in (pipelines, module):
+    for place in (pipelines, module, found):
         monkeypatch.setattr(place, 'print_log', lambda line, *_, **__: lines.append(line))
     return lines
 

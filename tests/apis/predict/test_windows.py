@@ -13,12 +13,12 @@ from mmseg_ext.apis.predict import predictor as module
 from mmseg_ext.apis.predict.memory import Memory, free_memory
 from mmseg_ext.apis.predict.output import predict_to_folder
 from mmseg_ext.apis.predict.predictor import Failure, predict
+from mmseg_ext.apis.predict.strips import predict_windows
 from mmseg_ext.apis.predict.windows import (
     Windows,
     _Sums,
     blended_blocks,
     even_starts,
-    predict_windows,
     starts,
 )
 from mmseg_ext.apis.run.load import load_model
@@ -51,7 +51,7 @@ def test_windows_equal_mmsegs_sliding_windows(tiny_config, weights, size, crop, 
     image = _image(*size)
     with torch.no_grad():
         whole = model.test_step(dict(inputs=[image], data_samples=[_sample(image)]))[0]
-        labels, _ = predict_windows(model, image, _sample(image), Windows(crop, stride))
+        labels = predict_windows(model, image, _sample(image), Windows(crop, stride)).label
     np.testing.assert_array_equal(labels, whole.pred_sem_seg.data[0].numpy())
     assert len(np.unique(labels)) > 1
 
@@ -62,7 +62,7 @@ def test_one_smooth_window_is_the_whole_image(tiny_config, weights) -> None:
     with torch.no_grad():
         whole = model.test_step(dict(inputs=[image], data_samples=[_sample(image)]))[0]
         cut = Windows((64, 64), (48, 48), smooth=True)
-        labels, _ = predict_windows(model, image, _sample(image), cut)
+        labels = predict_windows(model, image, _sample(image), cut).label
     np.testing.assert_array_equal(labels, whole.pred_sem_seg.data[0].numpy())
 
 
@@ -85,10 +85,11 @@ def test_uncertainty_and_single_channels_go_through_windows(tiny_config, weights
 
     image = _image(70, 45)
     cut = Windows((32, 32), (24, 24), smooth=True)
-    labels, uncertainty = predict_windows(Half(), image, _sample(image), cut)
+    strip = predict_windows(Half(), image, _sample(image), cut, keep_prob=True)
     grey = image.float().mean(0).numpy() / 255
-    np.testing.assert_array_equal(labels, grey > 0.4)
-    np.testing.assert_allclose(uncertainty, grey / 2, atol=1e-6)
+    np.testing.assert_array_equal(strip.label, grey > 0.4)
+    np.testing.assert_allclose(strip.maps['uncertainty'], grey / 2, atol=1e-6)
+    np.testing.assert_allclose(strip.prob, [1 - grey, grey], atol=1e-3)  # float16
 
 
 @pytest.mark.parametrize('length, size, stride', [(10, 4, 3), (3, 4, 3), (8, 4, 4), (9, 4, 4)])
@@ -133,7 +134,7 @@ def test_a_large_image_goes_window_by_window(tiny_config, weights, tmp_path, mon
     (result,) = predict(model, [large])
     cut = Windows((128, 128), (96, 96), smooth=True)
     with torch.inference_mode():
-        expected, _ = predict_windows(model, image, _sample(image), cut)
+        expected = predict_windows(model, image, _sample(image), cut).label
     np.testing.assert_array_equal(result.label, expected)
     assert f'{large} (300x300)' in said[0] and 'in windows of 128x128' in said[0]
     monkeypatch.setattr(estimate, 'free_memory', lambda *_: 0.1 * need)

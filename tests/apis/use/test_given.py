@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import mmseg_ext
 from mmseg_ext import apis
 from mmseg_ext.apis.use.given import config_file, find_inputs, find_model
 
@@ -94,3 +95,9 @@ def test_an_exported_file_takes_no_options_of_a_config() -> None:
         (name,) = options
         with pytest.raises(ValueError, match=f'net.ONNX .*: leave --{name.replace("_", "-")} out'):
             given.load(**options)
+
+
+def test_a_tested_run_is_a_model(run, tiny_config, tiny_data) -> None:
+    apis.test(apis.load_config(tiny_config, work_dir=run))
+    label = mmseg_ext.Predictor(run)(tiny_data / 'img' / '0.png').label
+    assert label.shape == (40, 40)

@@ -6,10 +6,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from support.tools import load_tool
 
 import mmseg_ext
 from mmseg_ext import apis
+from mmseg_ext.apis.predict import memory as estimate
+from mmseg_ext.apis.predict.crf import refine_folder
 from mmseg_ext.apis.predict.predictor import Failure, predict
+from mmseg_ext.apis.run.outcome.listing import read_predictions
+from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 
 @pytest.fixture(scope='module')
@@ -110,6 +115,68 @@ test_dataloader = dict(dataset=dict(pipeline=[
         deep(bad)
 
 
+def _files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob('*.*') if p.is_file()}
+
+
+def test_the_tool_and_python_write_the_same_bytes(
+    tiny_config, tiny_data, checkpoint, photo, tmp_path, monkeypatch
+):
+    """All options at once, on images of two sizes."""
+    images = [photo, *sorted((tiny_data / 'img').iterdir())[:2]]
+    options = ['--tta', '--uncertainty', '2', '--batch', '2', '--prob']
+    words = [str(tiny_config), str(checkpoint), *map(str, images), '--out', str(tmp_path / 'tool')]
+    monkeypatch.setattr('sys.argv', ['predict.py', *words, '--device', 'cpu', *options])
+    assert load_tool('predict').main() == 0
+    model = apis.Predictor(tiny_config, checkpoint, device='cpu', tta=True, passes=2, batch=2)
+    source = dict(config=str(tiny_config), checkpoint=str(checkpoint))
+    assert model.to_folder(images, tmp_path / 'python', keep_prob=True, source=source) == []
+    files = _files(tmp_path / 'tool')
+    assert files == _files(tmp_path / 'python') and len(files) == 3 * 7 + 2
+    for result, entry in zip(
+        model(images, keep_prob=True),
+        read_predictions(tmp_path / 'tool/predictions.json')['images'],
+    ):
+        mask = np.asarray(Image.open(tmp_path / 'tool' / entry['mask']))
+        np.testing.assert_array_equal(mask, result.label)
+        np.testing.assert_array_equal(
+            np.load(tmp_path / 'tool' / entry['prob'])['prob'], result.prob
+        )
+        for kind in ('entropy', 'bald'):
+            values = np.load(tmp_path / 'tool' / entry[kind])[kind]
+            np.testing.assert_array_equal(values, result.maps[kind])
+
+
+def test_the_crf_is_that_of_the_tool_and_of_the_test(
+    tiny_config, checkpoint, predictor, photo, tmp_path
+):
+    setting = dict(SETTINGS['deeplabv2_vgg16'], iterations=3)
+    refining = apis.Predictor(predictor.model, crf=setting)
+    assert refining.to_folder([photo], tmp_path / 'a', keep_prob=True) == []
+    assert predictor.to_folder([photo], tmp_path / 'b', keep_prob=True) == []
+    refine_folder(tmp_path / 'b', tmp_path / 'c', setting=setting, keep_prob=True)
+    name = photo.stem
+    for file in (f'masks/{name}.png', f'overlays/{name}.png', f'prob/{name}.npz'):
+        assert (tmp_path / 'a' / file).read_bytes() == (tmp_path / 'c' / file).read_bytes(), file
+    plain = np.asarray(Image.open(tmp_path / f'b/masks/{name}.png'))
+    label = refining(photo).label
+    assert (plain != label).any()
+    options = {'model.type': 'CRFEncoderDecoder', 'model.crf': dict(setting, type='DenseCRF')}
+    tested = apis.Predictor(tiny_config, checkpoint, device='cpu', cfg_options=options)
+    assert (tested(photo).label == label).mean() > 0.995  # of single, not half precision
+    with pytest.raises(ValueError, match='a CRF of its own: leave --crf out'):
+        apis.Predictor(tested.model, crf='deeplabv2_vgg16')
+    with pytest.raises(ValueError, match='crf'):
+        apis.Predictor(predictor.model, crf='deeplab')
+
+
+def test_a_crf_does_without_windows(predictor, photo, monkeypatch):
+    monkeypatch.setattr(estimate, 'SMALL', 1000)
+    monkeypatch.setattr(estimate, 'free_memory', lambda *_: 100_000)
+    with pytest.raises(ValueError, match='windows will not do, as a dense CRF refines an image'):
+        apis.Predictor(predictor.model, crf='deeplabv2_vgg16')(photo)
+
+
 @pytest.mark.parametrize(
     'image, kind, words',
     [
@@ -136,11 +203,3 @@ def test_what_it_cannot_do_is_said(tiny_config, checkpoint, tmp_path, monkeypatc
     broken.write_bytes(b'no picture')
     with pytest.raises(ValueError, match='broken.png'):
         apis.Predictor(tiny_config, checkpoint, device='cpu')(broken)
-
-
-def test_a_tested_run_is_a_model(tiny_config, tiny_data, tmp_path):
-    cfg = apis.load_config(tiny_config, work_dir=tmp_path / 'run', options=dict(max_iters=2))
-    apis.train(cfg)
-    apis.test(apis.load_config(tiny_config, work_dir=tmp_path / 'run'))
-    label = mmseg_ext.Predictor(tmp_path / 'run')(tiny_data / 'img' / '0.png').label
-    assert label.shape == (40, 40)

@@ -10,7 +10,7 @@ from typing import Any
 from ....core.files import PathLike, read_json
 
 LISTING = 'predictions.json'
-_OUTPUTS = ('mask', 'overlay', 'prob', 'uncertainty')
+_OUTPUTS = ('mask', 'overlay', 'prob', 'uncertainty', 'entropy', 'bald')
 
 
 def read_predictions(path: PathLike) -> dict[str, Any]:

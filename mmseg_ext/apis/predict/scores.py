@@ -37,7 +37,12 @@ def bald(prob_TKHW: Tensor) -> Tensor:
     It is 0 where the passes agree, however unsure each is.
     """
     own_HW = torch.stack([entropy(prob_KHW) for prob_KHW in prob_TKHW]).mean(0)
-    return (entropy(prob_TKHW.mean(0)) - own_HW).clamp(min=0)
+    return bald_of_means(prob_TKHW.mean(0), own_HW)
+
+
+def bald_of_means(mean_KHW: Tensor, own_HW: Tensor) -> Tensor:
+    """As :func:`bald`, of the mean pass and of the mean entropy of the passes."""
+    return (entropy(mean_KHW) - own_HW).clamp(min=0)
 
 
 def variance(prob_TKHW: Tensor) -> Tensor:

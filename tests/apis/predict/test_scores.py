@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ext.apis.labels import regions, scores
+from mmseg_ext.apis.labels import regions
+from mmseg_ext.apis.predict import scores
 
 # two pixels: one sure, one torn
 PROB = torch.tensor([[[1.0, 0.5]], [[0.0, 0.3]], [[0.0, 0.2]]])

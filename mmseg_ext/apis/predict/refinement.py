@@ -1,0 +1,35 @@
+"""A dense CRF on the probabilities of one image.
+
+Shape letters: K class, H row, W column.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...models.layers.dense_crf import DenseCRF
+from .windows import label_type
+
+Setting = dict[str, Any]
+
+
+def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarray:
+    """Refine one image with ``DenseCRF(**setting)``.
+
+    Args:
+        prob: ``(K, H, W)``.
+        picture: ``(H, W, 3)`` uint8 RGB.
+        setting: Arguments of ``DenseCRF``.
+
+    Returns:
+        ``(K, H, W)`` float32.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    with torch.inference_mode():
+        return DenseCRF(**setting)(torch.from_numpy(prob)[None], image[None])[0].numpy()
+
+
+def refined_labels(prob: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each pixel, ``(H, W)``, in the type of masks."""
+    return prob.argmax(0).astype(label_type(len(prob)))
