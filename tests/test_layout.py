@@ -60,8 +60,8 @@ ELSEWHERE = {
     'apis/predict/test_fast.py': 'models.layers.winograd',
     'apis/predict/test_large.py': 'apis.predict.geotiff apis.predict.large_output',
     'apis/predict/test_predictor.py': (
-        'apis.config.pipelines apis.draw.pixels apis.predict.found apis.predict.output '
-        'apis.run.load'
+        'apis.config.pipelines apis.draw.pixels apis.predict.found apis.predict.mask_file '
+        'apis.predict.output apis.run.load'
     ),
     'apis/predict/test_scores.py': 'apis.labels.regions',
     'apis/predict/test_windows.py': 'apis.predict.free apis.predict.memory apis.predict.strips',

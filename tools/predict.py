@@ -1,4 +1,4 @@
-"""Predict images: index masks, colored overlays, areas and, on request, probabilities.
+"""Predict images and videos: index masks, colored overlays, areas and, on request, more.
 
 Example:
     python tools/predict.py work_dirs/NAME photo.jpg photos/ --out OUT
@@ -19,7 +19,8 @@ def parse_args() -> argparse.Namespace:
         description='Predict images with a trained model. DIR gets masks/ (class indices as '
         'palette PNG, of a GeoTIFF as GeoTIFF), overlays/ (the classes painted over the image), '
         'areas.csv (the area of each class) and predictions.json; of a model that gives its '
-        'uncertainty also uncertainty/ (.npz, and .png white at the highest).'
+        'uncertainty also uncertainty/ (.npz, and .png white at the highest). A video gives '
+        'overlays/*.mp4 without sound, and areas/*.csv with the areas in each frame.'
     )
     parser.add_argument(
         'words',
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         help='MODEL: a work folder; a config, by file or name, with the best checkpoint of its '
         'work folder; a config and a checkpoint; or a file of tools/export.py. INPUT: images, '
-        'folders, patterns such as "photos/*.jpg", or - for a list on standard input',
+        'videos, folders, patterns such as "photos/*.jpg", or - for a list on standard input',
     )
     parser.add_argument('--out', metavar='DIR', required=True, help='folder to write to')
     parser.add_argument(
@@ -62,6 +63,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch', type=int, default=1, help='images of one size that are predicted together'
     )
+    parser.add_argument(
+        '--frame-masks', action='store_true', help='of videos also masks/NAME/, one for each frame'
+    )
     parser.add_argument('--dataset', help='your data, as in training: a file that init writes')
     parser.add_argument('--device', default='auto', help='auto (default), cpu, cuda or cuda:N')
     parser.add_argument(
@@ -83,7 +87,9 @@ def main() -> int:
         model, tta=args.tta, passes=args.uncertainty, crf=args.crf, batch=args.batch
     )
     source = dict(config=given.config, checkpoint=given.checkpoint)
-    failures = predictor.to_folder(images, args.out, keep_prob=args.prob, source=source)
+    failures = predictor.to_folder(
+        images, args.out, keep_prob=args.prob, frame_masks=args.frame_masks, source=source
+    )
     print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')
     if failures:
         with_what = (

@@ -8,7 +8,6 @@ from ...core.exports import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     candidates='Candidates',
-    scores='bald entropy flip_disagreement least_confidence variance',
     merge='merge_masks',
     pool='ScorePool',
     project='export_project find_unlabelled read_finished',

@@ -11,4 +11,5 @@ __getattr__, __dir__, __all__ = door(
     fast='fast_form',
     found='find_images',
     output='predict_to_folder',
+    scores='bald entropy flip_disagreement least_confidence variance',
 )

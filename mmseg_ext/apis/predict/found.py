@@ -13,11 +13,15 @@ from ...datasets.folder import IMAGE_SUFFIXES
 SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
 
 
-def find_images(inputs: Iterable[PathLike]) -> list[Path]:
+def find_images(inputs: Iterable[PathLike], *, also: Sequence[str] = ()) -> list[Path]:
     """List image files; each input is a file, or a folder to search with its subfolders.
 
     A named file may have any suffix. A folder gives the files with ``SUFFIXES``, sorted; the log
     names its other files. Hidden files are left out.
+
+    Args:
+        inputs: Files and folders.
+        also: More suffixes that files in folders may have.
 
     Raises:
         FileNotFoundError: If an input does not exist.
@@ -26,7 +30,7 @@ def find_images(inputs: Iterable[PathLike]) -> list[Path]:
     found: dict[Path, Path] = {}  # a file may be named in several ways
     for item in map(Path, inputs):
         if item.is_dir():
-            for path in _images_of(item):
+            for path in _images_of(item, (*SUFFIXES, *also)):
                 found.setdefault(path.absolute(), path)
         elif item.exists():
             found.setdefault(item.absolute(), item)
@@ -35,12 +39,12 @@ def find_images(inputs: Iterable[PathLike]) -> list[Path]:
     return list(found.values())
 
 
-def _images_of(folder: Path) -> list[Path]:
+def _images_of(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     inside = sorted(path for path in folder.rglob('*') if not path.is_dir())
     inside = [path for path in inside if not _is_hidden(path.relative_to(folder))]
-    images = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
+    images = [path for path in inside if path.suffix.lower() in suffixes and path.is_file()]
     others = [path for path in inside if path not in set(images)]
-    known = ', '.join(SUFFIXES)
+    known = ', '.join(suffixes)
     if not images:
         left = f' but {_named(others)}' if others else ''
         raise ValueError(f'folder {folder} holds no image ({known}){left}')

@@ -52,12 +52,20 @@ class Memory:
         model: A segmentor in evaluation mode.
         keep_prob: Whether probabilities are kept, too.
         whole: Why an image must not be divided; empty if it may be.
+        known: Another one of the same model, whose estimates are shared.
     """
 
-    def __init__(self, model: Any, *, keep_prob: bool = False, whole: str = '') -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        keep_prob: bool = False,
+        whole: str = '',
+        known: Optional['Memory'] = None,
+    ) -> None:
         self.model, self.keep_prob = model, keep_prob
         self.whole = whole or getattr(model, 'whole', '')
-        self._known: dict[tuple[int, ...], float] = {}
+        self._known: dict[tuple[int, ...], float] = {} if known is None else known._known
 
     @property
     def free(self) -> int:

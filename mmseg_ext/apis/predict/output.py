@@ -3,12 +3,11 @@
 import errno
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
-from PIL import Image
 
 from ...core.files import PathLike, output_names, write_bytes, write_json
 from ...core.labels import background_of
@@ -16,11 +15,13 @@ from ...core.progress import Line
 from ..draw.pixels import encode, overlay
 from ..run.outcome.listing import LISTING
 from .areas import AREAS, area_of, count_pixels, write_areas
-from .geotiff import Tag, tags_of, write_tiff
+from .geotiff import tags_of
 from .large import LargeImage
 from .large_output import write_large
+from .mask_file import encode_mask
 from .predictor import Failure, Prediction, failed, predict_each
 from .refinement import Setting
+from .video import is_video, video_to_folder
 
 _EVERY_S = 5.0  # interval in seconds at which the listing is written
 # Errors of the file system about one file name; others, such as a full disk, stop all images.
@@ -86,30 +87,6 @@ def _write_map(kind: str, values: np.ndarray, out: Path, name: PathLike) -> dict
     return {kind: file, f'highest_{kind}': highest}
 
 
-def encode_mask(
-    label: np.ndarray, palette: Sequence[Sequence[int]], tags: Sequence[Tag] = ()
-) -> tuple[str, bytes]:
-    """Encode class indices as PNG or, where they lie on earth, as GeoTIFF.
-
-    Args:
-        label: ``(H, W)``, uint8 or uint16.
-        palette: RGB color of each class; it is stored for display, up to 256 classes.
-        tags: From :func:`.geotiff.tags_of`.
-
-    Returns:
-        The suffix of the file, and its content.
-    """
-    buffer = io.BytesIO()
-    if tags:
-        write_tiff(buffer, [label], label.shape, label.dtype, palette=palette, tags=tags)
-        return '.tif', buffer.getvalue()
-    image = Image.fromarray(label)
-    if label.dtype == np.uint8:
-        image.putpalette(bytes(np.asarray(palette, np.uint8).ravel()))
-    image.save(buffer, format='PNG')
-    return '.png', buffer.getvalue()
-
-
 def predict_to_folder(
     model: Any,
     images: Sequence[Path],
@@ -118,9 +95,10 @@ def predict_to_folder(
     prob: bool = False,
     batch: int = 1,
     crf: Optional[Setting] = None,
+    frame_masks: bool = False,
     source: Optional[dict] = None,
 ) -> list[Failure]:
-    """Predict images into a folder with a line of progress, and list them in ``predictions.json``.
+    """Predict files into a folder with a line of progress, and list them in ``predictions.json``.
 
     The list shows which images are done and which failed, even if the run is stopped.
 
@@ -130,32 +108,53 @@ def predict_to_folder(
 
     Args:
         model: From :func:`load_model`.
-        images: From :func:`find_images`.
+        images: From :func:`find_images`; videos among them follow on the images.
         out: Folder for masks, overlays, probabilities and the list.
         prob: Also write probabilities.
         batch: How many images of one size go through the network together.
         crf: Arguments of a ``DenseCRF`` that refines each image.
+        frame_masks: Also write the mask of each frame of a video.
         source: Information to store in the list, such as config and checkpoint.
 
     Returns:
-        The images that failed; all others are written.
+        The files that failed; all others are written.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
     about = dict(source or {}, **model.dataset_meta, **(dict(crf=crf) if crf else {}))
-    listing = _Listing(Path(out), about)
-    results = predict_each(model, images, keep_prob=prob, batch=batch, crf=crf)
-    named = zip(output_names(images), results)
-    with listing, Line('predict', len(images), elsewhere=True) as line:
-        for name, result in named:
+    names = dict(zip(images, output_names(images)))
+    videos = [path for path in images if is_video(path)]
+    pictures = [path for path in images if path not in set(videos)]
+    with _Listing(Path(out), about) as listing:
+        results = predict_each(model, pictures, keep_prob=prob, batch=batch, crf=crf)
+        pairs = zip(pictures, results)
+        _write_images(pairs, len(pictures), names, out, model.dataset_meta, listing)
+        for path in videos:
+            listing.add(
+                video_to_folder(
+                    model, path, out, names[path], masks=frame_masks, batch=batch, crf=crf
+                )
+            )
+    return listing.failures
+
+
+def _write_images(
+    results: Iterable[tuple[Path, Any]],
+    total: int,
+    names: dict[Path, Path],
+    out: PathLike,
+    meta: dict,
+    listing: '_Listing',
+) -> None:
+    with Line('predict', total, elsewhere=True, show=total > 0) as line:
+        for path, result in results:
             if isinstance(result, Failure):
                 listing.add(result)
             else:
-                listing.add(_written(result, out, name, model.dataset_meta))
+                listing.add(_written(result, out, names[path], meta))
             failed = len(listing.failures)
             line.step(note=f'{failed} failed' if failed else None)
-    return listing.failures
 
 
 def _written(
@@ -197,6 +196,7 @@ class _Listing:
     def __init__(self, out: Path, about: dict) -> None:
         self.path, self.about = out / LISTING, about
         self.entries: list[dict] = []
+        self.videos: list[dict] = []
         self.failures: list[Failure] = []
         self._written = 0.0
 
@@ -209,9 +209,11 @@ class _Listing:
         write_areas(self.path.with_name(AREAS), self.entries, self.about['classes'])
 
     def add(self, result: Union[dict, Failure]) -> None:
-        """Add the files of an image, or the reason of its failure."""
+        """Add the files of an image or a video, or the reason of its failure."""
         if isinstance(result, Failure):
             self.failures.append(result)
+        elif 'video' in result:
+            self.videos.append(result)
         else:
             self.entries.append(result)
         if time.monotonic() - self._written > _EVERY_S:
@@ -222,5 +224,6 @@ class _Listing:
             dict(image=str(failure.path.absolute()), reason=failure.reason)
             for failure in self.failures
         ]
-        write_json(self.path, dict(self.about, images=self.entries, failed=failed))
+        videos = dict(videos=self.videos) if self.videos else {}
+        write_json(self.path, dict(self.about, images=self.entries, **videos, failed=failed))
         self._written = time.monotonic()

@@ -87,7 +87,7 @@ def predict(
         model: From :func:`load_model`.
         images: Image files of any size, or images in memory, see :func:`.arrays.load_array`.
         keep_prob: Also return probabilities, which need much more memory than labels.
-        options: ``batch`` and ``crf`` of :func:`predict_each`.
+        options: ``batch``, ``crf`` and ``memory`` of :func:`predict_each`.
 
     Yields:
         One prediction or failure for each image, in order.
@@ -103,6 +103,7 @@ def predict_each(
     keep_prob: bool = False,
     batch: int = 1,
     crf: Optional[Setting] = None,
+    memory: Optional[Memory] = None,
 ) -> Iterator[Union[Prediction, LargeImage, Failure]]:
     """As :func:`predict`, but hand over large images to be predicted strip by strip.
 
@@ -114,10 +115,16 @@ def predict_each(
             results are those of single images, up to rounding in the last bits.
         crf: Arguments of a ``DenseCRF`` that refines the probabilities, as ``tools/crf.py`` does;
             an image that only fits in windows is a failure then.
+        memory: Of the model, from an earlier call: it knows what the sizes seen there need.
     """
     if batch < 1:
         raise ValueError(f'batch must be 1 or more, got {batch}')
-    memory = Memory(model, keep_prob=keep_prob or crf is not None, whole=CRF_NEEDS if crf else '')
+    memory = Memory(
+        model,
+        keep_prob=keep_prob or crf is not None,
+        whole=CRF_NEEDS if crf else '',
+        known=memory,
+    )
     run = _Run(model, memory, keep_prob, crf)
     return in_groups(run.prepared(images), batch, key=run.kind, answer=run.answers, room=run.room)
 
@@ -128,6 +135,7 @@ class _Run:
     def __init__(self, model: Any, memory: Memory, keep_prob: bool, crf: Optional[Setting]) -> None:
         self.model, self.memory, self.keep_prob, self.crf = model, memory, keep_prob, crf
         self.pipeline = build_pipeline(model.cfg)
+        self._told: Any = None
 
     def prepared(self, images: Iterable[AnyImage]) -> Iterator[Union[_Ready, LargeImage, Failure]]:
         """Read images; what cannot be read is a failure."""
@@ -188,7 +196,9 @@ class _Run:
         return [self._collected(item, result) for item, result in zip(items, results)]
 
     def _in_windows(self, item: _Ready, windows: Windows) -> Prediction:
-        _tell(item.path, item.picture.shape, windows)
+        if (item.picture.shape, windows.size) != self._told:  # once for all frames of a video
+            _tell(item.path, item.picture.shape, windows)
+            self._told = item.picture.shape, windows.size
         inputs, sample = item.data['inputs'], item.data['data_samples']
         strip = predict_windows(self.model, inputs, sample, windows, keep_prob=self.keep_prob)
         names = classes_of(self.model)

@@ -15,7 +15,7 @@ import numpy as np
 from ..draw.pixels import encode
 from ..predict.areas import area_of, count_pixels
 from ..predict.geotiff import tags_of
-from ..predict.output import encode_mask
+from ..predict.mask_file import encode_mask
 from ..predict.predictor import Prediction
 from ..use import Predictor
 from .limits import Limits

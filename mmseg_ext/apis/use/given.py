@@ -16,6 +16,7 @@ from ...core.words import did_you_mean, nearest
 from ..config.written import configs_folder
 from ..deploy import is_exported, load_exported
 from ..predict import find_images
+from ..predict.video import VIDEOS
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.load import load_model
@@ -133,7 +134,7 @@ def _of_folder(path: Path) -> tuple[str, str]:
 
 
 def find_inputs(words: Sequence[str], *, listed: Optional[TextIO] = None) -> list[Path]:
-    """List the images that words name: files, folders, patterns, and ``-`` for a list.
+    """List the images and videos that words name: files, folders, patterns, and ``-`` for a list.
 
     Args:
         words: As on the command line. A pattern such as ``photos/*.jpg`` or ``data/**/*.tif`` is
@@ -149,7 +150,7 @@ def find_inputs(words: Sequence[str], *, listed: Optional[TextIO] = None) -> lis
     inputs: list[str] = []
     for word in words:
         inputs += _lines(listed or sys.stdin) if word == '-' else _fitting(word)
-    return find_images(inputs)
+    return find_images(inputs, also=VIDEOS)
 
 
 def _lines(listed: TextIO) -> list[str]:

@@ -14,9 +14,11 @@ from ..predict.arrays import AnyImage
 from ..predict.augmented import Augmented
 from ..predict.dropout import DropoutPasses
 from ..predict.large import tell_windows
+from ..predict.memory import Memory
 from ..predict.output import predict_to_folder
 from ..predict.predictor import CRF_NEEDS, Failure, Prediction, predict
 from ..predict.refinement import Setting
+from ..predict.video import is_video
 from .given import find_model
 
 Result = Union[Prediction, Failure]
@@ -124,7 +126,7 @@ class Predictor:
         return result
 
     def _predict(self, images: Iterable[AnyImage], keep_prob: bool) -> Iterator[Result]:
-        options = dict(batch=self.batch, crf=self.crf)
+        options = dict(batch=self.batch, crf=self.crf, memory=self._memory)
         return predict(self.model, images, keep_prob=keep_prob, **options)
 
     def to_folder(
@@ -133,29 +135,43 @@ class Predictor:
         out: PathLike,
         *,
         keep_prob: bool = False,
+        frame_masks: bool = False,
         source: Optional[dict] = None,
     ) -> list[Failure]:
         """Predict files into a folder, with a progress bar, as ``tools/predict.py`` does.
 
         Args:
-            images: From :func:`~.given.find_inputs`.
+            images: Images and videos, from :func:`~.given.find_inputs`.
             out: Folder for masks, overlays, ``predictions.json``, ``areas.csv`` and what else is
                 asked for.
             keep_prob: Also write probabilities.
+            frame_masks: Also write the mask of each frame of a video.
             source: Information to store in the list, such as config and checkpoint.
 
         Returns:
-            The images that failed; all others are written.
+            The files that failed; all others are written.
 
         Raises:
             OSError: If the disk is full or the folder cannot be written.
+            ValueError: If probabilities or uncertainty of a video are asked for.
         """
+        if keep_prob or isinstance(self.model, DropoutPasses):
+            _refuse_videos(images)
         whole = CRF_NEEDS if self.crf else ''
         told = tell_windows(self.model, images, keep_prob=keep_prob, whole=whole)
         if told:
             print(told)
         return predict_to_folder(
-            self.model, images, out, prob=keep_prob, batch=self.batch, crf=self.crf, source=source
+            self.model, images, out, prob=keep_prob, batch=self.batch, crf=self.crf,
+            frame_masks=frame_masks, source=source)  # fmt: skip
+
+
+def _refuse_videos(paths: Sequence[Path]) -> None:
+    video = next((path for path in paths if is_video(path)), None)
+    if video is not None:
+        raise ValueError(
+            f'{video} is a video, and probabilities and uncertainty are written of images only: '
+            'leave --prob and --uncertainty out, or save its frames as images'
         )
 
 

@@ -11,11 +11,11 @@ from mmseg.structures import SegDataSample
 from support.user_folder import write_folder
 from torch.nn import functional
 
-from mmseg_ext.apis.labels import scores
 from mmseg_ext.apis.labels.choice import choose_images
 from mmseg_ext.apis.labels.pool import ScorePool, without_labels
 from mmseg_ext.apis.labels.strategies import STRATEGIES
 from mmseg_ext.apis.predict import memory as estimate
+from mmseg_ext.apis.predict import scores
 from mmseg_ext.apis.userdata.read import read_data_file
 
 
