@@ -11,6 +11,7 @@ import sys
 
 from mmseg_ext.apis import cli, use
 from mmseg_ext.apis.predict.dropout import PASSES
+from mmseg_ext.apis.predict.video import is_video
 from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 
@@ -90,12 +91,13 @@ def main() -> int:
     failures = predictor.to_folder(
         images, args.out, keep_prob=args.prob, frame_masks=args.frame_masks, source=source
     )
-    print(f'{len(images) - len(failures)} of {len(images)} images predicted, see {args.out}')
+    kind = 'files' if any(is_video(path) for path in images) else 'images'
+    print(f'{len(images) - len(failures)} of {len(images)} {kind} predicted, see {args.out}')
     if failures:
         with_what = (
             f' with {given.config} and {given.checkpoint}' if len(failures) == len(images) else ''
         )
-        print(f'error: {len(failures)} of {len(images)} images failed{with_what}:', file=sys.stderr)
+        print(f'error: {len(failures)} of {len(images)} {kind} failed{with_what}:', file=sys.stderr)
         for failure in failures:
             print(f'  {failure.reason}', file=sys.stderr)
     return 1 if failures else 0

@@ -259,8 +259,25 @@ def _read(pipeline: Compose, image: AnyImage, path: Path) -> tuple[np.ndarray, d
         results = as_loaded(load_array(image, Preparation(pipeline), str(path)))
     picture = to_display(results['img'])
     for step in others:
-        results = step(results)
+        results = _stepped(step, results, path, picture)
     return picture, results
+
+
+def _stepped(step: Any, results: dict, path: Path, picture: np.ndarray) -> dict:
+    """Take one step of the pipeline.
+
+    Raises:
+        ValueError: If it cannot be taken with this image, naming both.
+    """
+    try:
+        return step(results)
+    except Exception as error:  # steps raise many types
+        height, width = picture.shape[:2]
+        name = type(step).__name__
+        raise ValueError(
+            f'{path} ({width}x{height}) cannot be prepared by {name} of the test pipeline, which '
+            f'gives "{first_line(error)}": bring it nearer to the size of the others'
+        ) from error
 
 
 def _collect(

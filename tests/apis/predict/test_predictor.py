@@ -177,6 +177,17 @@ def test_out_of_memory_names_the_image(model, tmp_path, monkeypatch) -> None:
     assert result.reason == f'{path} (24x16) cannot be predicted: out of memory'
 
 
+def test_a_step_that_cannot_take_an_image_is_named(tiny_config, checkpoint, tmp_path) -> None:
+    """1000x2 with its sides kept in proportion has no row left in 100x100."""
+    model = load_model(tiny_config, checkpoint, device='cpu')
+    steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(100, 100), keep_ratio=True)]
+    model.cfg.test_dataloader.dataset.pipeline = [*steps, dict(type='PackSegInputs')]
+    wide, good = _picture(tmp_path / 'w.png', 2, 1000), _picture(tmp_path / 'g.png', 60, 90)
+    failure, result = predict(model, [wide, good])
+    assert isinstance(failure, Failure) and result.label.shape == (60, 90)
+    assert f'{wide} (1000x2) cannot be prepared by Resize of the test' in failure.reason
+
+
 def test_find_images_takes_files_and_folders(tmp_path) -> None:
     inside = [_picture(tmp_path / 'f' / name, 8, 8) for name in ('a.PNG', 'sub/b.jpg')]
     (tmp_path / 'f' / 'notes.txt').touch()
