@@ -2,4 +2,4 @@
 # With the weight 100 of TorchSemiSeg it ended 3 points of mIoU below training on labels alone.
 _base_ = './_base_semi_camvid180.py'
 model = dict(
-    targets='soft', threshold=0.0, cutmix=None, strong_weights=(10.0,), ramp_up=100)
+    momentum=0.99, targets='soft', threshold=0.0, cutmix=None, strong_weights=(10.0,), ramp_up=100)

@@ -59,8 +59,8 @@ def _is_method(cfg, name):
     (view,) = [step for step in cfg.unlabelled.pipeline if step.type == 'StrongView']
     if '_voc12aug' in cfg.filename:  # as first published: without a teacher, or with their weight
         other = dict(momentum=[None], strong_weights=[(100.0,)])
-    else:  # a teacher that keeps up with 400 steps
-        other = dict(momentum=[0.99])
+    else:
+        other = {}
     return (
         all(
             _plain(cfg.semi.get(key, defaults[key])) in (_plain(wanted[key]), *other.get(key, ()))
@@ -251,7 +251,7 @@ TOKENS = {
     'eighth': lambda c: c.train_dataloader.dataset.ann_file.endswith(
         ('/labelled_1_8.txt', '/1_8/labeled.txt')
     ),
-    'active': lambda c: Plan('', '', **settle({}, c.active_learning)).per_round(367) == 36,
+    'active': lambda c: Plan('', '', **settle({}, c.active_learning)).per_round(367) == 18,
     'noskip': lambda c: (
         c.model.backbone.fuse_mode == 'none' and c.model.backbone.last_concat is False
     ),

@@ -1,5 +1,6 @@
 # SETR-MLA on ViT-B/16, with a map after each quarter of the depth.
 _base_ = './setr_mla_vitl16.py'
+init_note = 'backbone ImageNet-21k, then 1k (download), heads random'
 model = dict(
     backbone=dict(
         embed_dims=768,

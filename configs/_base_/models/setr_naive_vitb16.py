@@ -1,5 +1,6 @@
 # SETR-naive on ViT-B/16, the auxiliary heads at about the same shares of the depth.
 _base_ = './setr_naive_vitl16.py'
+init_note = 'backbone ImageNet-21k, then 1k (download), heads random'
 model = dict(
     backbone=dict(
         embed_dims=768,

@@ -46,7 +46,9 @@ def test_masks_are_written_by_those_that_can():
 
 def test_results_of_a_second_metric_do_not_replace_the_first_ones():
     assert RunFolder('run').result_files(dict(type='SegMetric')) == dict(
-        summary_file='run/results.json', per_image_file='run/per_image.npz'
+        summary_file='run/results.json',
+        per_image_file='run/per_image.npz',
+        table_file='run/images.csv',
     )
     second = RunFolder('run').result_files(dict(type='SegMetric', prefix='before_crf'))
     assert second['summary_file'] == 'run/results_before_crf.json'
