@@ -38,6 +38,7 @@ SHELL_TOOLS = {'dist_train': 2, 'dist_test': 3, 'slurm_train': 4}  # words befor
 def _parsed(monkeypatch, tool, arguments):
     """What a tool makes of its arguments, read by its own parser."""
     monkeypatch.setattr('sys.argv', [f'tools/{tool}.py', *arguments])
+    monkeypatch.setattr('mmseg_ext.apis.cli.arguments.be_quiet', lambda: None)  # for this process
     module = load_tool(tool)
     if hasattr(module, 'parse_args'):
         return module.parse_args()

@@ -171,7 +171,8 @@ def test_a_wheel_carries_configs_and_tools(wheel, names):
     expected = {f'mmseg_ext/.mim/{path.relative_to(ROOT).as_posix()}' for path in ours}
     assert expected | {'mmseg_ext/.mim/model-index.yml'} <= names
     templates = {p.name for p in (ROOT / 'mmseg_ext/apis/draw/templates').iterdir()}
-    assert templates == {'blocks.html', 'page.css', 'page.html', 'page.js'}
+    assert templates == {'blocks.html', *(f'{page}.{kind}' for page in ('page', 'serve')
+                                          for kind in ('css', 'html', 'js'))}  # fmt: skip
     assert {f'mmseg_ext/apis/draw/templates/{name}' for name in templates} <= names
 
 

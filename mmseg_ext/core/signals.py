@@ -107,6 +107,7 @@ def handled() -> Iterator[None]:
         yield
     finally:
         _requests.handled = False
+        _requests.reset()  # what asked this block to end asks no later one
         for number, old in before.items():
             signal.signal(number, old)
 

@@ -198,5 +198,6 @@ def test_one_module_opens_pictures():
     others = {
         'datasets/bmseg_files.py',  # PNG's check sums, before the one reader reads
         'apis/userdata/outlines/labelme.py',  # bitmaps inside of a JSON file
+        'apis/userdata/outlines/supervisely.py',  # the same
     }
     assert readers <= found <= readers | others

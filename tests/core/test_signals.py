@@ -1,5 +1,6 @@
 """A process that is asked to end does so at once, or at the end of its step."""
 
+import os
 import signal
 import threading
 
@@ -66,3 +67,12 @@ def test_other_threads_are_left_alone():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_request_to_end_one_block_ends_no_later_one():
+    """As where one process serves, is stopped, and then starts children for something else."""
+    with pytest.raises(signals.Stopped), signals.handled():
+        os.kill(os.getpid(), signal.SIGUSR1)
+    with signals.told(lambda number, again: None):
+        pass
+    assert signals.requested() is None

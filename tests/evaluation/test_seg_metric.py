@@ -151,7 +151,7 @@ def test_nothing_is_written_unless_asked(tmp_path, monkeypatch):
 
 def test_an_interval_stands_beside_every_mean(monkeypatch):
     printed = []
-    monkeypatch.setattr(seg_metric, 'print_log', lambda text, logger: printed.append(text))
+    monkeypatch.setattr(seg_metric, 'tell_result', printed.append)
     got = run(build(background_index=0), make_images())
     lines = '\n'.join(printed).splitlines()
     assert {'mPA_no_bg', 'mPrecision_no_bg'} < set(got)
@@ -201,7 +201,7 @@ def test_intervals_are_over_groups(tmp_path, settings, unit):
 
 def test_two_videos_are_no_units_but_are_named(tmp_path, monkeypatch):
     printed = []
-    monkeypatch.setattr(seg_metric, 'print_log', lambda text, logger: printed.append(text))
+    monkeypatch.setattr(seg_metric, 'tell_result', printed.append)
     names = [f'{"one" if index < 4 else "two"}_{index}.png' for index in range(6)]
     meta = dict(video_pattern=r'^([^_]+)_')
     report, rows, groups = _report(tmp_path, make_images(6), names, meta=meta)
@@ -217,7 +217,7 @@ def test_two_videos_are_no_units_but_are_named(tmp_path, monkeypatch):
 
 def test_too_few_units_and_rare_classes_are_named(monkeypatch):
     printed = []
-    monkeypatch.setattr(seg_metric, 'print_log', lambda text, logger: printed.append(text))
+    monkeypatch.setattr(seg_metric, 'tell_result', printed.append)
     run(build(), make_images(2))
     assert 'No intervals: 2 images, and they take 3.' in printed[0]
     images = make_images(25)
