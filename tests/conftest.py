@@ -1,7 +1,9 @@
 """What all tests share: the fixtures of ``support``, one thread, and which tests are run."""
 
 import gc
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -57,3 +59,12 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_on() -> Iterator[None]:
+    """Fails a test that leaves messages disabled for the tests behind it."""
+    before = logging.root.manager.disable
+    yield
+    after, logging.root.manager.disable = logging.root.manager.disable, before
+    assert after == before, f'this test left logging.disable({after}) behind'

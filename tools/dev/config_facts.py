@@ -60,6 +60,7 @@ def _without_places() -> Iterator[None]:
 def _repeatable() -> Iterator[None]:
     """One thread, deterministic algorithms, no messages."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    disabled = logging.root.manager.disable
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
     logging.disable(logging.CRITICAL)
@@ -68,7 +69,7 @@ def _repeatable() -> Iterator[None]:
             warnings.simplefilter('ignore')
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(disabled)
         torch.use_deterministic_algorithms(strict)
         torch.set_num_threads(threads)
 

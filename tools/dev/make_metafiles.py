@@ -178,7 +178,6 @@ def main() -> int:
     )
     parser.add_argument('--check', action='store_true', help='write nothing; 1 if one is stale')
     check = cli.parse_args(parser).check
-    logging.disable(logging.INFO)  # mmengine would name a variable for each config
     stale = {path: text for path, text in generate(ROOT).items() if _read(path) != text}
     for path, text in stale.items():
         if not check:
@@ -194,4 +193,5 @@ def _read(path: Path) -> str:
 
 
 if __name__ == '__main__':
+    logging.disable(logging.INFO)  # mmengine would name a variable for each config
     cli.run_tool(main)
