@@ -41,7 +41,8 @@ def choose_images(
     Raises:
         ValueError: If more are asked for than there are.
     """
-    images = find_unlabelled(data, folder=folder)
+    # what is chosen is compared by pixels when it is handed over
+    images = find_unlabelled(data, folder=folder, by_pixels=False)
     files = dict(zip(images.stems(data.image_suffix), map(str, images.paths)))
     check_count(list(files), count)
     how = STRATEGIES[strategy]

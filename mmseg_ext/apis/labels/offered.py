@@ -9,6 +9,7 @@ from typing import Optional
 
 from ...datasets.folder import files_by_stem, read_list
 from ..userdata.file import DataFile
+from ..userdata.scan import in_threads
 from ..userdata.unlabelled import digest_of
 
 _PART = 'train'
@@ -39,6 +40,15 @@ class HeldOut:
         """The split that holds an image with the same pixels."""
         return self._by_pixels.get(digest_of(self.data, path))
 
+    def twins(self, paths: Sequence[str]) -> dict[str, str]:
+        """The files with the pixels of an image of theirs -> the split that holds it."""
+        digests = in_threads(lambda path: digest_of(self.data, path), paths)
+        return {
+            path: self._by_pixels[digest]
+            for path, digest in zip(paths, digests)
+            if digest in self._by_pixels
+        }
+
     @cached_property
     def _by_size(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = defaultdict(list)
@@ -49,8 +59,8 @@ class HeldOut:
 
     @cached_property
     def _by_pixels(self) -> dict[str, str]:
-        found = {digest_of(self.data, path): part for path, part in self.files.items()}
-        return {digest: part for digest, part in found.items() if digest}
+        digests = in_threads(lambda path: digest_of(self.data, path), list(self.files))
+        return {digest: part for digest, part in zip(digests, self.files.values()) if digest}
 
 
 def images_of(data: DataFile, part: str) -> list[str]:

@@ -30,10 +30,12 @@ class ToLabel:
     Args:
         folder: The folder.
         names: Paths below it, with ``/``.
+        held_out: Those left out because val or test has their pixels, and which of the two.
     """
 
     folder: Path
     names: tuple[str, ...]
+    held_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def paths(self) -> list[Path]:
@@ -46,16 +48,22 @@ class ToLabel:
 
 
 def waiting_images(
-    data: DataFile, *, folder: Optional[PathLike] = None, listed: Optional[PathLike] = None
+    data: DataFile,
+    *,
+    folder: Optional[PathLike] = None,
+    listed: Optional[PathLike] = None,
+    by_pixels: bool = False,
 ) -> ToLabel:
     """List the images of a folder that have no mask in the training split; there may be none.
 
-    Images that val or test hold, too, are left out.
+    Files that val or test hold, too, are left out.
 
     Args:
         data: The data set.
         folder: Of the images; without it that of the training split.
         listed: File of stems, of which only these are taken.
+        by_pixels: Also leave out what is another file with the same pixels; it reads each image,
+            which is much for a pool and little for what was chosen of it.
 
     Raises:
         FileNotFoundError: If there is no such folder, or the list names what is not in it.
@@ -81,11 +89,24 @@ def waiting_images(
     held_out = HeldOut(data)
     waiting = [images[stem] for stem in dict.fromkeys(stems) if stem not in masks]
     waiting = [path for path in waiting if not held_out.has_file(path)]
-    return ToLabel(place, tuple(Path(p).relative_to(place).as_posix() for p in waiting))
+    twins = held_out.twins(waiting) if by_pixels else {}
+
+    def name(path: str) -> str:
+        return Path(path).relative_to(place).as_posix()
+
+    return ToLabel(
+        place,
+        tuple(name(path) for path in waiting if path not in twins),
+        tuple((name(path), part) for path, part in twins.items()),
+    )
 
 
 def find_unlabelled(
-    data: DataFile, *, folder: Optional[PathLike] = None, listed: Optional[PathLike] = None
+    data: DataFile,
+    *,
+    folder: Optional[PathLike] = None,
+    listed: Optional[PathLike] = None,
+    by_pixels: bool = True,
 ) -> ToLabel:
     """List the images of a folder that have no mask, as :func:`waiting_images` does.
 
@@ -93,7 +114,7 @@ def find_unlabelled(
         FileNotFoundError: If there is no such folder, or the list names what is not in it.
         ValueError: If no image waits for labels.
     """
-    found = waiting_images(data, folder=folder, listed=listed)
+    found = waiting_images(data, folder=folder, listed=listed, by_pixels=by_pixels)
     if not found.names:
         where = listed if listed is not None else found.folder
         raise ValueError(
@@ -142,12 +163,21 @@ def export_project(
     back = back or f'{command("label")} import {shlex.quote(str(short_path(data.path)))} FILE'
     if kind == 'cvat':
         number = write_images(out / 'annotations.xml', predicted, names)
-        return _steps_of_cvat(number, images, out, back)
+        return [*_left_out(images), *_steps_of_cvat(number, images, out, back)]
     served, prefix = served_below(images.folder, root)
     write_bytes(out / 'interface.xml', interface(names).encode())
     tasks = (make_task(image, names, prefix=prefix, version=version) for image in predicted)
     number = write_tasks(out / 'tasks.json', tasks)
-    return _steps_of_label_studio(number, images, served, out, back)
+    return [*_left_out(images), *_steps_of_label_studio(number, images, served, out, back)]
+
+
+def _left_out(images: ToLabel) -> list[str]:
+    """What to tell of images that would be refused when their masks come back."""
+    return [
+        f'left out: {images.folder / name} has the pixels of an image of {part}, which is not to '
+        'be trained on'
+        for name, part in images.held_out
+    ]
 
 
 def served_below(folder: Path, root: Optional[PathLike] = None) -> tuple[Path, str]:

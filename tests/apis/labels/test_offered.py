@@ -10,7 +10,12 @@ from support.user_folder import write_folder
 from mmseg_ext.apis.labels.exchange import Finished
 from mmseg_ext.apis.labels.merge import merge_masks
 from mmseg_ext.apis.labels.offered import check_listable
-from mmseg_ext.apis.labels.project import waiting_images
+from mmseg_ext.apis.labels.project import (
+    export_project,
+    find_unlabelled,
+    waiting_images,
+    without_predictions,
+)
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.apis.userdata.unlabelled import (
     also_labelled,
@@ -58,6 +63,26 @@ def test_an_image_of_val_is_no_training_image_under_any_name(folder, how):
         merge_masks(data, finished, images=[folder / 'pool'])
     assert snapshot(folder) == before
     assert merge_masks(data, finished[:1], images=[folder / 'pool']).added == ['own']
+
+
+@pytest.mark.parametrize('kind', ['cvat', 'label-studio'])
+def test_a_copy_of_a_val_image_encoded_anew_is_not_handed_to_people(folder, kind):
+    Image.open(folder / 'images/val/1.png').save(folder / 'pool/other.bmp')
+    data = read_data_file(folder / 'mine.yml')
+    images = find_unlabelled(data, folder=folder / 'pool')
+    assert (images.names, images.held_out) == (('own.png',), (('other.bmp', 'val'),))
+    lines = export_project(
+        data, images, without_predictions(images), folder / 'to_label', kind=kind
+    )
+    assert lines[0].startswith(
+        f'left out: {folder / "pool/other.bmp"} has the pixels of an image of val'
+    )
+    written = {'cvat': 'annotations.xml', 'label-studio': 'tasks.json'}[kind]
+    text = (folder / 'to_label' / written).read_text()
+    assert 'own.png' in text and 'other' not in text
+    (folder / 'pool/own.png').unlink()
+    with pytest.raises(ValueError, match='no image waits for labels, all have masks or are of val'):
+        find_unlabelled(data, folder=folder / 'pool')
 
 
 def test_splits_that_are_lists_of_one_folder_hold_what_they_list(folder):
