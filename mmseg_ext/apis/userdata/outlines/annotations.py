@@ -9,7 +9,7 @@ from ....datasets.folder import IMAGE_SUFFIXES
 from ..find.folders import data_files
 from .coco import is_coco, read_coco
 from .cvat import is_cvat, read_cvat, read_xml
-from .drawn import Drawn, check_sizes
+from .drawn import Drawn, check_sizes, layers_of
 from .label_studio import is_label_studio, read_label_studio
 from .labelme import is_labelme, read_labelme
 from .supervisely import is_supervisely, read_supervisely
@@ -58,7 +58,7 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
             check_sizes(drawn, root)
             used = sorted(path for path in files if not isinstance(files[path], Unread))
             shown = ', '.join(used[:3]) + (' and more' if len(used) > 3 else '')
-            layers = {region.layer for drawing in drawn.drawings for region in drawing.regions}
+            layers = layers_of(drawn)
             top = 'the later one' if len(layers) > 1 else 'the smaller one'
             text = (
                 f'masks are painted from {shown}; where objects overlap, {top} is on '

@@ -1,12 +1,22 @@
 """Objects of COCO's JSON files: polygons, and plain or compressed run lengths."""
 
+import math
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from .drawn import Drawing, Drawn, Region, Size, fill_polygon, find_image, split_of
+from .drawn import (
+    Drawing,
+    Drawn,
+    Region,
+    Size,
+    fill_polygon,
+    find_image,
+    ignored_box,
+    split_of,
+)
 
 _LISTS = ('images', 'annotations', 'categories')
 
@@ -20,7 +30,8 @@ def read_coco(files: dict[str, Any], images: list[str]) -> Drawn:
     """Read the objects of COCO's JSON files.
 
     Several files, such as those of three splits, may number categories differently, so categories
-    are matched by name. Crowds count as objects of their category.
+    are matched by name. Crowds count as objects of their category. Of an object without an outline
+    the pixels in its box are ignored, unless another object covers them.
 
     Args:
         files: Path of each file below the root -> its content.
@@ -69,10 +80,13 @@ def _add_file(
             objects[item['image_id']].append(region)
         else:
             boxes += 1
+            objects[item['image_id']] += _boxed(path, item)
     if boxes and boxes == len(content['annotations']):
         raise ValueError(f'{path}: its objects have boxes and no outlines: no masks can be made')
     if boxes:
-        notes.append(f'{path}: {boxes} objects have no outline: left out')
+        notes.append(
+            f'{path}: {boxes} objects have no outline: the pixels in their boxes are ignored'
+        )
     missing = []
     split = split_of(path)
     for entry in content['images']:
@@ -87,6 +101,19 @@ def _add_file(
         notes.append(f'{path}: {len(missing)} images are not there, such as {missing[0]}')
     if len(missing) == len(content['images']):
         raise ValueError(f'{path}: none of its {len(missing)} images is there ({missing[:1]})')
+
+
+def _boxed(path: str, item: dict) -> list[Region]:
+    """Return the pixels that may be an object without an outline; none without a box, either."""
+    if not item.get('bbox'):
+        return []
+    numbers = isinstance(item['bbox'], list) and all(
+        isinstance(value, (int, float)) and math.isfinite(value) for value in item['bbox']
+    )
+    box = np.array(item['bbox'] if numbers else [], np.float64)
+    if len(box) != 4:
+        raise ValueError(f'{path}: annotation {item.get("id")}: its box is not x, y, width, height')
+    return [ignored_box(np.stack([box[:2], box[:2] + box[2:]]))]
 
 
 def _refuse_twice(path: str, content: dict) -> None:

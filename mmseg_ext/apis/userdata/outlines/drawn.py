@@ -27,6 +27,7 @@ from ..made import made
 Size = tuple[int, int]
 
 IGNORED = '__ignore__'  # the class name of unlabelled regions
+_BELOW = -1  # layer of what is ignored wherever an outline says more
 _MOST = 254  # most classes of an 8-bit mask besides background and ignored
 
 
@@ -97,6 +98,25 @@ def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
     return (np.cumsum(crossed, axis=1)[:, :width] % 2).astype(bool)
 
 
+def ignored_box(corners_22: np.ndarray, *, shares: bool = False) -> Region:
+    """Return an object of which a box alone is known: its pixels are ignored, not background.
+
+    What an outline covers keeps its class.
+
+    Args:
+        corners_22: x and y of the upper left and of the lower right corner, in pixels.
+        shares: Whether they are shares of width and height instead.
+    """
+
+    def paint(size: Size) -> np.ndarray:
+        (left, top), (right, bottom) = corners_22 * ([size[1], size[0]] if shares else [1, 1])
+        return fill_polygon(
+            np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), size
+        )
+
+    return Region(IGNORED, paint, _BELOW)
+
+
 def find_names(drawn: Drawn) -> tuple[list[str], bool]:
     """Return the classes that occur, background first, and whether there are ignored pixels.
 
@@ -110,6 +130,12 @@ def find_names(drawn: Drawn) -> tuple[list[str], bool]:
     if len(used) > _MOST:
         raise ValueError(f'{len(used)} classes of objects: at most {_MOST} are painted')
     return ['background', *used], seen[IGNORED] > 0
+
+
+def layers_of(drawn: Drawn) -> set[int]:
+    """Return the layers of all objects but those of which a box alone is known."""
+    regions = [region for drawing in drawn.drawings for region in drawing.regions]
+    return {region.layer for region in regions if region.layer != _BELOW}
 
 
 def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:

@@ -2,7 +2,8 @@
 
 Source: https://docs.ultralytics.com/datasets/segment/, for the format. A line is the number of a
 class, then x and y of each corner as shares of width and height. ``data.yaml`` names the classes
-and the folders of the splits; an image without a file has no objects.
+and the folders of the splits; an image without a file has no objects. Where a line is a box
+(centre, width and height), the pixels of the box that no polygon covers are ignored.
 """
 
 from pathlib import PurePosixPath
@@ -12,7 +13,7 @@ import numpy as np
 import yaml
 
 from ....core.files import PathLike
-from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
+from .drawn import Drawing, Drawn, Region, Size, fill_polygon, ignored_box, split_of
 
 _NAMES = ('classes.txt', 'obj.names')
 _BEYOND = 0.01  # how far rounding may leave the image
@@ -36,10 +37,12 @@ class Names(NamedTuple):
     Args:
         names: Number -> name.
         splits: Folder -> split.
+        points: Whether lines hold points of a pose, and no outlines.
     """
 
     names: dict[int, str]
     splits: dict[str, str]
+    points: bool = False
 
 
 def read_yolo_file(path: PathLike) -> Any:
@@ -88,7 +91,8 @@ def _from_yaml(text: str) -> Optional[Names]:
         for folder in listed if isinstance(listed, list) else [listed]:
             if isinstance(folder, str) and not folder.endswith('.txt'):
                 splits[_plain(folder)] = split
-    return Names({key: str(name) for key, name in names.items()}, splits)
+    found = {key: str(name) for key, name in names.items()}
+    return Names(found, splits, 'kpt_shape' in content)
 
 
 def _plain(folder: str) -> str:
@@ -117,6 +121,9 @@ def read_yolo(files: dict[str, Any], images: list[str]) -> Optional[Drawn]:
         return None
     _refuse_unread(files, images)
     named = [content for content in files.values() if isinstance(content, Names)]
+    posed = next((path for path in files if getattr(files[path], 'points', False)), None)
+    if posed:
+        raise ValueError(f'{posed}: kpt_shape says that lines are points of poses, not outlines')
     # data.yaml, which names folders, too, counts more than classes.txt
     known = max(named, key=lambda n: (bool(n.splits), len(n.names)), default=Names({}, {}))
     folders = {PurePosixPath(image).parent for image in owners}
@@ -130,13 +137,13 @@ def read_yolo(files: dict[str, Any], images: list[str]) -> Optional[Drawn]:
         own = rows[path] if path else []
         boxes += sum(len(row) == 5 for row in own)
         regions = [_region(row, f'{path}, line {n}', known) for n, row in enumerate(own, 1)]
-        drawings.append(Drawing(image, None, _split(image, known), [r for r in regions if r]))
+        drawings.append(Drawing(image, None, _split(image, known), regions))
     if boxes and boxes == sum(len(rows[path]) for path in owners.values()):
         path = next(iter(owners.values()))
         raise ValueError(f'{path}: its objects are boxes, not polygons: no masks can be made')
     return Drawn(drawings, list(known.names.values()) or _numbered(drawings), [
         f'{number} {text}' for number, text in (
-            (boxes, 'objects are boxes without a polygon: left out'),
+            (boxes, 'objects are boxes without a polygon: their pixels are ignored'),
             (bare, 'images have no text file: taken as background, as YOLO does'),
             (len(left), f'images are in folders without text files, such as {left[:1]}: left out'),
         ) if number
@@ -171,20 +178,21 @@ def _split(image: str, known: Names) -> str:
     return said or split_of(str(PurePosixPath(image).parent))
 
 
-def _region(row: list[float], where: str, known: Names) -> Optional[Region]:
-    """Read an object; ``None`` for a box."""
+def _region(row: list[float], where: str, known: Names) -> Region:
+    """Read an object; of a box, the pixels to ignore."""
     number, points = int(row[0]), np.array(row[1:])
     if known.names and number not in known.names:
         raise ValueError(f'{where}: class {number} has no name; there are {len(known.names)}')
-    if len(row) == 5:
-        return None
-    if len(points) % 2 or len(points) < 6:
+    if len(row) != 5 and (len(points) % 2 or len(points) < 6):
         raise ValueError(f'{where}: a polygon needs x and y of at least three points')
     if not np.isfinite(points).all() or points.min() < -_BEYOND or points.max() > 1 + _BEYOND:
         raise ValueError(
             f'{where}: corners are shares of width and height, from 0 to 1; it has '
             f'{points.min():g} to {points.max():g}'
         )
+    if len(row) == 5:
+        middle, half = points[:2], points[2:] / 2
+        return ignored_box(np.stack([middle - half, middle + half]), shares=True)
     corners = points.reshape(-1, 2)
 
     def paint(size: Size) -> np.ndarray:

@@ -146,6 +146,28 @@ def test_coco_files_of_each_split_may_number_their_categories_differently(tmp_pa
         assert mask.sum() == 25 + 200
 
 
+def test_a_coco_object_without_an_outline_is_ignored_in_its_box(tmp_path):
+    root = tmp_path / 'set'
+    _image(root / 'a.png')
+    _image(root / 'b.png')
+    shapes = [(0, 7, [_box(10, 10, 30, 25)]), (0, 19, []), (1, 7, [_box(1, 1, 5, 5)])]
+    _coco(root / 'coco.json', ['a.png', 'b.png'], shapes)
+    content = json.loads((root / 'coco.json').read_text())
+    content['annotations'][1]['bbox'] = [20, 5, 25, 15]
+    (root / 'coco.json').write_text(json.dumps(content))
+    data, labels, _, notes = _labels(root)
+    wanted = np.zeros(SIZE, int)
+    wanted[5:20, 20:45] = data.ignore_index
+    wanted[10:25, 10:30] = 1
+    assert (labels['a.png'] == wanted).all() and 255 not in labels['b.png']
+    said = 'coco.json: 1 objects have no outline: the pixels in their boxes are ignored'
+    assert said in notes
+    content['annotations'][1]['bbox'] = [20, 5, 'x', 15]
+    (root / 'coco.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='annotation 1: its box is not x, y, width, height'):
+        _labels(root, force=True)
+
+
 def test_cocos_own_layout(tmp_path):
     root = tmp_path / 'coco'
     for split in ('train2017', 'val2017'):

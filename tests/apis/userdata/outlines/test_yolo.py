@@ -64,10 +64,10 @@ def test_check_passes_and_a_row_takes_a_step(tmp_path):
     one_step(ROOT / 'configs/mfp/mfp_attn_eca.py', data.path)
 
 
-def test_an_image_without_a_file_is_background_and_boxes_are_left_out(tmp_path):
+def test_an_image_without_a_file_is_background(tmp_path):
     root = write(tmp_path / 'set', yaml='')
     (root / 'labels/train/img0.txt').unlink()
-    (root / 'labels/train/img1.txt').write_text('1 0.5 0.5 0.2 0.2\n')
+    (root / 'labels/train/img1.txt').write_text('')
     write_noise(root / 'images/more/x.jpg', SIZE)
     (root / 'classes.txt').write_text('road\nyellow car\nsky\n')
     data, parts, notes = read(root)
@@ -75,7 +75,6 @@ def test_an_image_without_a_file_is_background_and_boxes_are_left_out(tmp_path):
     assert not parts['train']['img0'].any() and not parts['train']['img1'].any()
     assert (parts['train']['img2'] == scene(2)).all() and 'x' not in parts['train']
     assert '1 images have no text file: taken as background, as YOLO does' in notes
-    assert '1 objects are boxes without a polygon: left out' in notes
     assert any(note.startswith('1 images are in folders without text files') for note in notes)
     (root / 'classes.txt').unlink()
     (root / 'README.txt').write_text('inf is a word\n')
@@ -111,6 +110,26 @@ def test_a_file_in_another_encoding_is_no_background(tmp_path):
     path = root / 'labels/train/img1.txt'
     path.write_text(path.read_text(), encoding='utf-16')
     with pytest.raises(ValueError, match='labels/train/img1.txt, which cannot be read: .*utf-8'):
+        read(root)
+
+
+def test_boxes_among_polygons_are_ignored_where_no_polygon_is(tmp_path):
+    root = write(tmp_path / 'set')
+    path = root / 'labels/train/img1.txt'
+    # x from 8 to 24, y from 3 to 15: partly over the sky, the road and the car
+    path.write_text(path.read_text() + '1 0.5 0.375 0.5 0.5\n')
+    data, parts, notes = read(root)
+    wanted = scene(1)
+    wanted[3:15, 8:24][wanted[3:15, 8:24] == 0] = data.ignore_index
+    assert (wanted == 255).sum() > 50
+    assert (parts['train']['img1'] == wanted).all() and (parts['train']['img0'] == scene(0)).all()
+    assert '1 objects are boxes without a polygon: their pixels are ignored' in notes
+    assert 'the smaller one is on top' in ' '.join(notes)
+
+
+def test_lines_of_poses_are_refused(tmp_path):
+    root = write(tmp_path / 'set', yaml=f'train: images/train\nkpt_shape: [2, 2]\n{FIRST}')
+    with pytest.raises(ValueError, match='data.yaml: kpt_shape says'):
         read(root)
 
 
