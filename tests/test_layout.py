@@ -85,13 +85,16 @@ ELSEWHERE = {
         'apis.userdata.entries apis.userdata.scan'
     ),
     'apis/userdata/find/test_signs.py': 'datasets.mask_facts datasets.signs',
+    'apis/userdata/objects/test_find.py': (
+        'apis.userdata.objects.class_folders apis.userdata.objects.image_folders '
+        'apis.userdata.objects.image_names apis.userdata.objects.owned'
+    ),
     'apis/userdata/outlines/test_annotations.py': (
         'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
     ),
     'apis/userdata/test_formats.py': (
         'apis.userdata.depth apis.userdata.find.channel_files apis.userdata.find.cityscapes '
-        'apis.userdata.joining apis.userdata.made '
-        'apis.userdata.outlines.object_masks apis.userdata.pages'
+        'apis.userdata.joining apis.userdata.made apis.userdata.pages'
     ),
     'apis/userdata/volumes/test_cut.py': (
         'apis.userdata.volumes.find apis.userdata.volumes.nifti apis.userdata.volumes.record '

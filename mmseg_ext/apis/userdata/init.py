@@ -21,9 +21,9 @@ from .find.signs import images_are_masks
 from .find.splits import SplitBy, add_splits
 from .joining import join_channels
 from .made import made
+from .objects.find import find_object_masks
 from .outlines.annotations import find_annotations, refuse_panoptic
 from .outlines.drawn import Drawn, classes_of_drawn, layout_of_drawn, paint_masks
-from .outlines.object_masks import find_object_masks
 from .pages import join_pages
 from .pairing import pair_files
 from .read import read_data_file
@@ -192,7 +192,7 @@ def _from_drawn(drawn: Drawn, root: Path, asked: _Asked, places: _Places) -> tup
     found = classes_of_drawn(drawn, asked.classes)
     layout = layout_of_drawn(drawn, root, path_below(places.masks, root))
     add_splits(layout, asked.how, own=places.own)
-    paint_masks(drawn, root, places.masks)
+    layout.notes += paint_masks(drawn, root, places.masks)
     note_depth(layout, _some_images(layout))
     return layout, found
 
@@ -200,9 +200,8 @@ def _from_drawn(drawn: Drawn, root: Path, asked: _Asked, places: _Places) -> tup
 def _find_drawn(root: Path, own: Sequence[Path], with_masks: bool) -> Optional[Drawn]:
     """Read objects that are outlined, or whose masks lie in a file each."""
     refuse_panoptic(root, own)
-    if with_masks:
-        return find_object_masks(look_below(root, own))
-    return find_annotations(root, own)
+    drawn = None if with_masks else find_annotations(root, own)
+    return drawn or find_object_masks(look_below(root, own))
 
 
 def _find_classes(layout: Layout, places: _Places, asked: _Asked) -> Classes:

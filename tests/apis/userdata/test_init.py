@@ -686,11 +686,16 @@ def test_lists_with_the_separators_of_windows(tmp_path):
 
 
 def test_masks_beside_images_are_no_images_without_a_mask(tmp_path):
-    """But a second mask of an image is named."""
     names = [f'{stem}{end}.png' for stem in 'abc' for end in ('', '_mask')]
-    _, parts, notes = _init(tmp_path, [*names, 'b_mask_1.png'])
+    _, parts, notes = _init(tmp_path, names)
     assert [image for part in parts.values() for image, _ in part].count('b.png') == 1
-    assert '.: 1 images without a mask left out, such as b_mask_1' in notes
+    assert not any('without a mask' in note for note in notes)
+
+
+def test_a_second_mask_of_class_ids_is_refused(tmp_path):
+    names = [f'{stem}{end}.png' for stem in 'abc' for end in ('', '_mask')]
+    with pytest.raises(ValueError, match='b_mask.png and b_mask_1.png cover nearly the same'):
+        _init(tmp_path, [*names, 'b_mask_1.png'])
 
 
 def test_what_nnunet_ignores_is_no_class(tmp_path):

@@ -211,31 +211,53 @@ def check_sizes(drawn: Drawn, root: Path) -> None:
         raise ValueError(f'{wrong[0]}{more}: the outlines would not fit; scale one of them')
 
 
-def paint_masks(drawn: Drawn, root: Path, folder: Path) -> None:
+def paint_masks(drawn: Drawn, root: Path, folder: Path) -> list[str]:
     """Write a PNG mask of class ids for each image, at the image's path below ``folder``.
 
     Args:
         drawn: The annotations.
         root: Folder of the images.
         folder: Folder of the masks.
+
+    Returns:
+        A note if objects of different classes overlap.
     """
     names, _ = find_names(drawn)
     ids = {name: index for index, name in enumerate(names)}
+    shared, every = [], 0
     with made(folder):
         for drawing in drawn.drawings:
-            labels = paint(drawing, shown_size(root / drawing.image), ids)
+            labels, overlap = _paint(drawing, shown_size(root / drawing.image), ids)
+            shared.append(overlap)
+            every += int((labels > 0).sum())
             stream = io.BytesIO()
             Image.fromarray(labels).save(stream, 'png')
             write_bytes((folder / drawing.image).with_suffix('.png'), stream.getvalue())
+    if not any(shared):
+        return []
+    share = 100 * sum(shared) / every
+    return [
+        f'objects of different classes overlap in {np.count_nonzero(shared)} of {len(shared)} '
+        f'images, in {share:.3g} % of the pixels of objects: one class is kept there'
+    ]
 
 
 def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
     """Return the mask of an image, ``(H, W)`` uint8."""
+    return _paint(drawing, size, ids)[0]
+
+
+def _paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> tuple[np.ndarray, int]:
+    """Return the mask of an image, and how many of its pixels are of several classes."""
     labels = np.zeros(size, np.uint8)
+    shared = np.zeros(size, bool)
     painted = [(region.paint(size), region) for region in drawing.regions]
     for pixels, region in sorted(painted, key=lambda pair: (pair[1].layer, -int(pair[0].sum()))):
-        labels[pixels] = IGNORE if region.name == IGNORED else ids.get(region.name, 0)
-    return labels
+        own = IGNORE if region.name == IGNORED else ids.get(region.name, 0)
+        if own != IGNORE:
+            shared |= pixels & ~np.isin(labels, [0, own, IGNORE])
+        labels[pixels] = own
+    return labels, int(shared.sum())
 
 
 def split_of(path: str) -> str:

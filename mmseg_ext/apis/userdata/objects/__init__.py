@@ -1,0 +1,1 @@
+"""Masks in several files for each image, of an object or of a class each."""
