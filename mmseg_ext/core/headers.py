@@ -23,6 +23,7 @@ TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _JPEG_START = b'\xff\xd8\xff'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give the size
+_MOST_CHANNELS = 32  # wide, a page is rather a row of pixels
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODE_CHANNELS = {
     '1': 1, 'L': 1, 'P': 1, 'I': 1, 'F': 1, 'I;16': 1, 'I;16B': 1, 'I;16L': 1,
@@ -246,6 +247,8 @@ def _tiff_header(source: Any) -> Header:
         # Smaller copies of the picture do not count as pages.
         others: Any = file.pages[1:]
         pages = 1 + sum(not other.is_reduced for other in others)
+        if pages > 1:
+            _refuse_rows_as_pages(file, page, pages)
         color = _tiff_color(page, tifffile.PHOTOMETRIC)
         extra = page.samplesperpixel - (3 if color in ('rgb', 'YCBCR', 'CIELAB') else 1)
         alphas = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
@@ -259,6 +262,25 @@ def _tiff_header(source: Any) -> Header:
             inverted=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE,
             turn=_valid(page.tags.valueof(ORIENTATION, 1)),
         )  # fmt: skip
+
+
+def _refuse_rows_as_pages(file: Any, page: Any, pages: int) -> None:
+    """Refuse an array ``(H, W, C)`` that was saved row by row, each of H pages being W x C.
+
+    Tifffile does that if it is not told otherwise. Axes in the file's metadata say so, or a page
+    that is no wider than images have channels.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    wide, high = page.imagewidth, page.imagelength
+    said = file.series[0].axes[-1:] in ('C', 'S') and page.samplesperpixel == 1
+    if said or (wide <= _MOST_CHANNELS and wide < min(pages, high)):
+        raise ValueError(
+            f'each of its {pages} pages is {wide} wide and {high} high, as if an image of '
+            f'{pages} x {high} with {wide} channels last was saved row by row: save it with '
+            "tifffile.imwrite(path, image, planarconfig='contig', photometric='minisblack')"
+        )
 
 
 def _tiff_color(page: Any, kinds: Any) -> str:

@@ -7,6 +7,9 @@ import pytest
 import tifffile
 
 from mmseg_ext.core.headers import read_header
+from mmseg_ext.core.masks import read_mask
+from mmseg_ext.core.reading import read_color, read_image
+from mmseg_ext.core.rows import ImageRows
 from mmseg_ext.core.tiff import read_tiff
 
 
@@ -62,3 +65,39 @@ def test_a_file_that_is_cut_short_is_refused_and_not_filled_up():
     data = _written(np.ones((50, 70), np.uint16), photometric='minisblack')
     with pytest.raises(ValueError, match='cut short'):
         _read(data[:-100])
+
+
+SAVED = {
+    'plainly': dict(),
+    'with axes': dict(metadata={'axes': 'YXC'}),
+    'for ImageJ': dict(imagej=True),
+}
+
+
+@pytest.mark.parametrize('options', SAVED.values(), ids=SAVED)
+def test_channels_last_that_were_saved_row_by_row_are_refused(options, tmp_path):
+    """Tifffile saves (H, W, 5) as H pages of W x 5, which were read as H channels."""
+    image = np.random.default_rng(0).integers(0, 256, (24, 40, 5), np.uint8)
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, image, **options)
+    assert len(tifffile.TiffFile(path).pages) == 24
+    message = r'a\.tif: .*each of its 24 pages is 5 wide and 40 high, .*planarconfig=.contig'
+    for read in (read_image, read_color, read_mask):
+        with pytest.raises(ValueError, match=message):
+            read(str(path))
+    with pytest.raises(ValueError, match=message), ImageRows(path, color=False):
+        pass
+
+
+def test_channels_first_last_and_in_planes_are_the_same_image(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (24, 40, 5), np.uint8)
+    first = image.transpose(2, 0, 1)
+    for name, pixels, options in (
+        ('contig', image, dict(planarconfig='contig', photometric='minisblack')),
+        ('planes', first, dict(planarconfig='separate', photometric='minisblack')),
+        ('pages', first, dict()),
+        ('axes', first, dict(metadata={'axes': 'CYX'})),
+    ):
+        path = tmp_path / f'{name}.tif'
+        tifffile.imwrite(path, pixels, **options)
+        assert (read_image(str(path)) == image).all()
