@@ -10,7 +10,8 @@ from ..find.channel_files import JOINED, find_channel_files, with_joined
 from ..find.folders import Tree, data_files
 from ..find.layout import lay_out
 from ..find.pairs import Layout
-from ..find.splits import SplitBy
+from ..find.splits import SplitBy, add_splits
+from .modalities import Sequences, by_patient, find_sequences, lay_out_sequences
 from .nifti import ENDINGS
 
 _ENDING = '.nii'  # what compressed files count as, too, so that an ending has one point
@@ -84,6 +85,9 @@ def pair_volumes(
         ValueError: As ``find_layout``.
     """
     how = how._replace(unit='volumes')
+    sequences, notes = ({}, []) if images or masks else find_sequences(found.tree)
+    if sequences:
+        return _pair_sequences(found, sequences, notes, how, own)
     channels = find_channel_files(found.tree)
     tree = with_joined(found.tree, channels)
     layout = lay_out(tree, how=how, images=images, masks=masks, own=own)
@@ -98,6 +102,28 @@ def pair_volumes(
             group = how.group_of(stem) if how.groups else stem
             files = [found.files[path] for path in names]
             cases.append(Case(place + stem, name, place + group, files, found.files[mask]))
+    return layout, cases
+
+
+def _pair_sequences(
+    found: Found,
+    sequences: dict[str, Sequences],
+    notes: list[str],
+    how: SplitBy,
+    own: Sequence[Path],
+) -> tuple[Layout, list[Case]]:
+    """Return the layout and the cases of volumes that lie beside their masks, and split them."""
+    how = by_patient(how, sequences)
+    layout = lay_out_sequences(found.tree, sequences)
+    layout.notes += notes
+    add_splits(layout, how, own=own)
+    cases = []
+    for part, folders in layout.parts.items():
+        for name in folders.stems:
+            case = sequences[name]
+            files = [found.files[case.images[ending]] for ending in sorted(case.images)]
+            group = how.group_of(name) if how.groups else name
+            cases.append(Case(name, part, group, files, found.files[case.mask]))
     return layout, cases
 
 
