@@ -230,6 +230,7 @@ TOKENS = {
         and [head.in_index for head in c.model.auxiliary_head] == [0, 1, 2, 3]
     ),
     'swinunet': lambda c: c.model.backbone.type == 'SwinUNet',
+    'transdeeplab': lambda c: c.model.backbone.type == 'TransDeepLab',
     'transunet': lambda c: c.model.backbone.type == 'TransUNet',
     'setr': lambda c: c.model.decode_head.type in ('SETRUPHead', 'SETRMLAHead'),
     'naive': lambda c: [c.model.decode_head[key] for key in SETR] == [1, 4, 1],
@@ -264,7 +265,7 @@ def scope():
 
 
 def test_configs_were_found():
-    assert len(CONFIGS) >= 123
+    assert len(CONFIGS) >= 144
 
 
 def test_names_are_identifiers_and_unique():
@@ -499,6 +500,9 @@ UNET_CHANNELS = 2 * (64 + 128 + 256 + 512 + 1024) + 2 * (64 + 128 + 256 + 512)
     ('unet3plus_voc12aug', 26_971_777 + (21 - 1) * (9 * 320 + 1)),
     ('unet3plus_camvid180', 26_971_777 + (11 - 1) * (9 * 320 + 1)),
     ('swinunet_voc12aug', 27_170_052),
+    # the public code's 21,143,676 of 9 classes
+    ('transdeeplab_voc12aug', 21_143_676 + (21 - 9) * 192),
+    ('transdeeplab_camvid180', 21_143_676 + (11 - 9) * 192),
     ('transunet_voc12aug', 105_278_821 + (20**2 - 14**2) * 768),  # positions for 320 pixels
     ('transunet_bmseg', 105_914_725 - 19 * (9 * 16 + 1)),  # 21 classes at 512 pixels, less 19
     ('setr_naive_vitl16_voc12aug', SETR_VITL + 2 * 1024 + 1024 * 256 + 2 * 256 + 257 * 21),

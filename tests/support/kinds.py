@@ -12,6 +12,7 @@ KINDS = {
     ('EncoderDecoder', 'ResSegNet'): 'resegnet_bce_camvid',
     ('EncoderDecoder', 'SegNet'): 'segnet_basic_camvid',
     ('EncoderDecoder', 'SwinUNet'): 'swinunet_voc12aug',
+    ('EncoderDecoder', 'TransDeepLab'): 'transdeeplab_camvid180',
     ('EncoderDecoder', 'TransUNet'): 'transunet_bmseg',
     ('EncoderDecoder', 'UNet'): 'unet_s5d16_bmseg',
     ('EncoderDecoder', 'UNet3Plus'): 'unet3plus_camvid180',

@@ -5,6 +5,7 @@ from . import dilateformer as convert_dilateformer
 from . import imagenet as convert_imagenet
 from . import repositories as convert_repositories
 from . import swin as convert_swin
+from . import transdeeplab as convert_transdeeplab
 from . import transunet as convert_transunet
 from . import unet3plus as convert_unet3plus
 from .source import Source
@@ -14,6 +15,7 @@ SOURCES: dict[str, Source] = {
     **convert_imagenet.SOURCES,
     **convert_dilateformer.SOURCES,
     **convert_swin.SOURCES,
+    **convert_transdeeplab.SOURCES,
     **convert_transunet.SOURCES,
     **convert_unet3plus.SOURCES,
 }

@@ -33,8 +33,8 @@ def _swin_depths(state: State) -> tuple[int, ...]:
     return tuple(count_modules(state, rf'layers\.{i}\.blocks\.(\d+)\.') for i in stages)
 
 
-def _sizes(state: State) -> dict:
-    """Derive the arguments that both of our networks share from the encoder's weights."""
+def encoder_sizes(state: State) -> dict:
+    """Derive the arguments that our networks share from the encoder's weights."""
     width, depths = rows(state, 'patch_embed.proj.weight'), _swin_depths(state)
     tables = [state[f'layers.{i}.blocks.0.attn.{_BIAS}'] for i in range(len(depths))]
     offsets = rows(state, f'layers.0.blocks.0.attn.{_BIAS}')  # (2 window - 1) squared
@@ -46,7 +46,8 @@ def _sizes(state: State) -> dict:
     )
 
 
-def _block_table(theirs: str, ours: str, depth: int) -> dict[str, str]:
+def block_table(theirs: str, ours: str, depth: int) -> dict[str, str]:
+    """Map the modules of a stage's blocks from public names to ours."""
     table = {}
     for block in range(depth):
         for old, new in {**_BLOCK, f'attn.{_BIAS}': f'attn.w_msa.{_BIAS}'}.items():
@@ -54,7 +55,8 @@ def _block_table(theirs: str, ours: str, depth: int) -> dict[str, str]:
     return table
 
 
-def _encoder_table(state: State, depths: Sequence[int]) -> dict[str, str]:
+def encoder_table(state: State, depths: Sequence[int]) -> dict[str, str]:
+    """Map the modules of the encoder from public names to ours."""
     # timm has patch merging at the start of a stage, the authors' code at the end of the previous
     first = 0 if 'layers.0.downsample.norm.weight' in state else 1
     table = {'patch_embed.proj': 'patch_embed.projection', 'patch_embed.norm': 'patch_embed.norm'}
@@ -62,7 +64,7 @@ def _encoder_table(state: State, depths: Sequence[int]) -> dict[str, str]:
         for part in ('norm', 'reduction') if stage < len(depths) - 1 else ():
             ours = f'stages.{stage}.downsample.{part}'
             table[f'layers.{stage + first}.downsample.{part}'] = ours
-        table.update(_block_table(f'layers.{stage}', f'stages.{stage}', depth))
+        table.update(block_table(f'layers.{stage}', f'stages.{stage}', depth))
     return table
 
 
@@ -70,16 +72,16 @@ def _encoder_table(state: State, depths: Sequence[int]) -> dict[str, str]:
 
 
 def _swin_model(state: State) -> dict[str, dict]:
-    return dict(backbone=dict(type='SwinTransformer', **_sizes(state)))
+    return dict(backbone=dict(type='SwinTransformer', **encoder_sizes(state)))
 
 
 def _swin_names(state: State) -> _NameOf:
     depths = _swin_depths(state)
     last = {'norm': f'norm{len(depths) - 1}'}
-    return in_backbone({**_encoder_table(state, depths), **last})
+    return in_backbone({**encoder_table(state, depths), **last})
 
 
-def _reorder_merging(state: State) -> State:
+def reorder_merging(state: State) -> State:
     """Reorder the four merged pixels as in mmseg.
 
     The last axis is (column, row, channel) there, and (channel, row, column) here.
@@ -103,16 +105,16 @@ _EXPAND = ('expand', 'norm')
 
 
 def _start_model(state: State) -> dict[str, dict]:
-    return dict(backbone=dict(type='SwinUNet', **dict(_sizes(state), depths=_DEPTHS)))
+    return dict(backbone=dict(type='SwinUNet', **dict(encoder_sizes(state), depths=_DEPTHS)))
 
 
 def _start_names(state: State) -> _NameOf:
-    return in_backbone({**_encoder_table(state, _DEPTHS), 'norm': 'norm'})
+    return in_backbone({**encoder_table(state, _DEPTHS), 'norm': 'norm'})
 
 
 def _mirror(state: State) -> State:
     """Copy the encoder's weights to the decoder blocks of the same width, as the authors do."""
-    state = _reorder_merging(state)
+    state = reorder_merging(state)
     copies = {
         key.replace(f'.stages.{stage}.', f'.up_stages.{2 - stage}.'): value.clone()
         for key, value in state.items()
@@ -134,21 +136,21 @@ def _unet_model(state: State, **_: int) -> dict[str, dict]:
     width, num_classes = rows(inner, 'patch_embed.proj.weight'), rows(inner, 'output.weight')
     head = dict(type='ConvSegHead', in_channels=width, kernel_size=1, bias=False, in_index=0)
     return dict(
-        backbone=dict(type='SwinUNet', **_sizes(inner)),
+        backbone=dict(type='SwinUNet', **encoder_sizes(inner)),
         decode_head=dict(head, num_classes=num_classes),
     )
 
 
 def _unet_names(state: State) -> _NameOf:
     depths = _swin_depths(_inner(state))
-    table = {**_encoder_table(_inner(state), depths), 'norm': 'norm', 'norm_up': 'norm_up'}
+    table = {**encoder_table(_inner(state), depths), 'norm': 'norm', 'norm_up': 'norm_up'}
     for part in _EXPAND:
         table[f'layers_up.0.{part}'] = f'expand.{part}'
         table[f'up.{part}'] = f'final_expand.{part}'
     for stage in range(1, len(depths)):
         theirs, ours = f'layers_up.{stage}', f'up_stages.{stage - 1}'
         table[f'concat_back_dim.{stage}'] = f'{ours}.fuse'
-        table.update(_block_table(theirs, ours, depths[-1 - stage]))
+        table.update(block_table(theirs, ours, depths[-1 - stage]))
         for part in _EXPAND if stage < len(depths) - 1 else ():
             table[f'{theirs}.upsample.{part}'] = f'{ours}.upsample.{part}'
     table = {theirs: f'backbone.{ours}' for theirs, ours in table.items()}
@@ -156,7 +158,7 @@ def _unet_names(state: State) -> _NameOf:
     return lambda key: rename(key.removeprefix(_PREFIX))
 
 
-_BUFFERS = (r'.*\.attn_mask', r'.*\.relative_position_index')
+BUFFERS = (r'.*\.attn_mask', r'.*\.relative_position_index')
 _IMAGENET: dict[str, Any] = dict(
     origin='https://github.com/microsoft/Swin-Transformer',
     **IMAGENET_RGB,
@@ -166,9 +168,9 @@ SOURCES: dict[str, Source] = {
         title='Swin of timm or of microsoft/Swin-Transformer',
         model=_swin_model,
         names=_swin_names,
-        left_out=(r'head\..*', *_BUFFERS),
+        left_out=(r'head\..*', *BUFFERS),
         absent=(r'backbone\.norm[0-2]\..*',),
-        adjust=_reorder_merging,
+        adjust=reorder_merging,
         note='mmseg shifts windows on a map of one window, too: the last map at 224 pixels',
         **_IMAGENET,
     ),
@@ -176,7 +178,7 @@ SOURCES: dict[str, Source] = {
         title='Swin-T of timm or of microsoft/Swin-Transformer, for SwinUNet of depths 2, 2, 2, 2',
         model=_start_model,
         names=_start_names,
-        left_out=(r'head\..*', *_BUFFERS, r'layers\.2\.blocks\.[2-9]\..*'),
+        left_out=(r'head\..*', *BUFFERS, r'layers\.2\.blocks\.[2-9]\..*'),
         absent=(r'backbone\.(expand|norm_up|final_expand)\..*', r'.*\.(fuse|upsample)\..*'),
         adjust=_mirror,
         note="the decoder begins with the encoder's blocks, as in the authors' code",
@@ -188,7 +190,7 @@ SOURCES: dict[str, Source] = {
         **GREY_UNIT_RANGE,
         model=_unet_model,
         names=_unet_names,
-        left_out=_BUFFERS,
-        adjust=_reorder_merging,
+        left_out=BUFFERS,
+        adjust=reorder_merging,
     ),
 }

@@ -10,6 +10,7 @@ from .res_segnet import ResSegNet
 from .resnet_with_stem import ResNetWithStem
 from .segnet import SegNet
 from .swin_unet import SwinUNet
+from .transdeeplab import TransDeepLab
 from .transunet import TransUNet
 from .unet3plus import UNet3Plus
 from .unpadded_unet import UnpaddedUNet
@@ -29,6 +30,7 @@ __all__ = [
     'UnpaddedUNet',
     'VGG16',
     'SwinUNet',
+    'TransDeepLab',
     'TransUNet',
     'XceptionDeepLab',
     'any_channels',

@@ -27,6 +27,7 @@ class CBAM(BaseModule):
         kernel_size: Odd kernel size of the spatial gate's convolution.
         mlp_bias: Add biases in the channel gate, as in the authors' code.
         spatial_norm: Add batch norm in the spatial gate, as in the authors' code.
+        spatial_bias: Add a bias in the spatial gate, as TransDeepLab does.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -44,6 +45,7 @@ class CBAM(BaseModule):
         kernel_size: int = 7,
         mlp_bias: bool = False,
         spatial_norm: bool = False,
+        spatial_bias: bool = False,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -55,7 +57,7 @@ class CBAM(BaseModule):
             nn.ReLU(),
             nn.Conv2d(hidden, channels, 1, bias=mlp_bias),
         )
-        self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.spatial = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=spatial_bias)
         self.norm = nn.BatchNorm2d(1, momentum=0.01) if spatial_norm else nn.Identity()
 
     def forward(self, x_NCHW: Tensor) -> Tensor:

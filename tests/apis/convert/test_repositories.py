@@ -113,6 +113,7 @@ def _parameters(shapes):
         ('pspnet_resnet50', 370, 49_081_578),  # no count is published: the sum of the list
         ('unet_resnet50', 340, 43_934_101),
         ('transunet_r50_vit_b16', 409, 105_277_081),
+        ('transdeeplab', 23 * 14 + 10 + 34, 21_143_676),  # printed by its code
         ('dilateformer_tiny', 12 * 14 + 19 + 3 * 7 + 4, 17_238_744),  # printed by its code
         ('unet3plus', 7 * (10 + 20 + 4) + 2 * 5, 26_989_637),  # printed by its code
     ],
@@ -454,38 +455,47 @@ class RestatedSwin(Restated):
         weight, bias = (self.state[f'{self.prefix}{name}.{leaf}'] for leaf in NORM[:2])
         return F.layer_norm(x, x.shape[-1:], weight, bias, 1e-5)
 
-    def block(self, x, name, shift):
-        x = x + self.attention(self.ln(x, f'{name}.norm1'), f'{name}.attn', shift)
+    def block(self, x, name, shift, window=7):
+        x = x + self.attention(self.ln(x, f'{name}.norm1'), f'{name}.attn', shift, window)
         h = self.linear(self.ln(x, f'{name}.norm2'), f'{name}.mlp.fc1')
         return x + self.linear(F.gelu(h), f'{name}.mlp.fc2')
 
-    def attention(self, x, name, shift):
+    def attention(self, x, name, shift, window):
         """Every pixel looks at those of its window that were its neighbours before the shift."""
         side, channels = x.shape[1], x.shape[-1]
         table = self.state[f'{self.prefix}{name}.relative_position_bias_table']
         heads = table.shape[1]
         place = torch.arange(side)
-        region = (place >= side - 7).long() + (place >= side - shift).long() if shift else place * 0
+        region = place * 0
+        if shift:
+            region = (place >= side - window).long() + (place >= side - shift).long()
         region = region[:, None] * 3 + region
         x = x.roll((-shift, -shift), (1, 2))
-        cut = [slice(i, i + 7) for i in range(0, side, 7)]
-        row, column = (i.flatten() for i in torch.meshgrid(*2 * [torch.arange(7)], indexing='ij'))
-        offset = lambda i: i[:, None] - i + 6  # noqa: E731
-        bias = table[offset(row) * 13 + offset(column)].permute(2, 0, 1)
+        cut = [slice(i, i + window) for i in range(0, side, window)]
+        axes = 2 * [torch.arange(window)]
+        row, column = (i.flatten() for i in torch.meshgrid(*axes, indexing='ij'))
+        offset = lambda i: i[:, None] - i + window - 1  # noqa: E731
+        bias = table[offset(row) * (2 * window - 1) + offset(column)].permute(2, 0, 1)
         out = torch.empty_like(x)
         for rows, columns in itertools.product(cut, cut):
-            window = x[:, rows, columns].reshape(49, channels)
-            q, k, v = self.linear(window, f'{name}.qkv').view(49, 3, heads, -1).permute(1, 2, 0, 3)
+            inside = self.linear(x[:, rows, columns].reshape(-1, channels), f'{name}.qkv')
+            q, k, v = inside.view(window**2, 3, heads, -1).permute(1, 2, 0, 3)
             scores = q @ k.transpose(1, 2) * (channels // heads) ** -0.5 + bias
             apart = region[rows, columns].flatten()
             scores = scores.masked_fill(apart[:, None] != apart, -100.0)
-            y = (scores.softmax(-1) @ v).transpose(0, 1).reshape(1, 7, 7, channels)
+            y = (scores.softmax(-1) @ v).transpose(0, 1).reshape(1, window, window, channels)
             out[:, rows, columns] = self.linear(y, f'{name}.proj')
         return out.roll((shift, shift), (1, 2))
 
-    def stage(self, x, name):
-        x = self.block(x, f'{name}.blocks.0', 0)
-        return self.block(x, f'{name}.blocks.1', 3 if x.shape[1] > 7 else 0)
+    def stage(self, x, name, depth=2):
+        for block in range(depth):
+            shift = 3 if block % 2 and x.shape[1] > 7 else 0
+            x = self.block(x, f'{name}.blocks.{block}', shift)
+        return x
+
+    def merge(self, x, name):
+        four = [x[:, r::2, c::2] for c in (0, 1) for r in (0, 1)]
+        return self.linear(self.ln(torch.cat(four, -1), f'{name}.norm'), f'{name}.reduction')
 
     def expand(self, x, name, scale):
         x = self.linear(x, f'{name}.expand')
@@ -500,9 +510,7 @@ class RestatedSwin(Restated):
             skips.append(x)
             x = self.stage(x, f'layers.{i}')
             if i < 3:
-                four = [x[:, r::2, c::2] for c in (0, 1) for r in (0, 1)]
-                x = self.ln(torch.cat(four, -1), f'layers.{i}.downsample.norm')
-                x = self.linear(x, f'layers.{i}.downsample.reduction')
+                x = self.merge(x, f'layers.{i}.downsample')
         x = self.expand(self.ln(x, 'norm'), 'layers_up.0', 2)
         for k in (1, 2, 3):
             x = self.linear(torch.cat([x, skips[3 - k]], -1), f'concat_back_dim.{k}')
@@ -522,6 +530,68 @@ def test_swinunet():
     backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
     x = _image(224, 224)
     _equal(head(backbone(x)), RestatedSwin(state, 'swin_unet.').network(x))
+
+
+class RestatedTransDeepLab(RestatedSwin):
+    """TransDeepLab of two levels at 224 pixels; maps are (N, H, W, C)."""
+
+    def pyramid(self, x):
+        small = self.stage(x, 'aspp.layers.0')
+        x = torch.cat([small, self.block(x, 'aspp.layers.1.blocks.0', 0, 14)], -1)
+        gate = sum(
+            self.conv(self.conv(pooled, 'aspp.proj.ca.se.0').relu(), 'aspp.proj.ca.se.2')
+            for pooled in (x.mean((1, 2))[..., None, None], x.amax((1, 2))[..., None, None])
+        )
+        y = x * gate.sigmoid()[:, None, :, 0, 0]
+        highest_first = torch.stack([y.amax(-1), y.mean(-1)], 1)
+        y = x + y * self.conv(highest_first, 'aspp.proj.sa.conv').sigmoid().permute(0, 2, 3, 1)
+        return self.linear(y, 'aspp.proj.proj').relu()
+
+    def network(self, image):
+        weight, bias = (self.state[f'encoder.patch_embed.proj.{x}'] for x in NORM[:2])
+        x = F.conv2d(image, weight, bias, 4).permute(0, 2, 3, 1)
+        fine = self.stage(self.ln(x, 'encoder.patch_embed.norm'), 'encoder.layers.0')
+        x = self.merge(fine, 'encoder.layers.0.downsample')
+        x = self.merge(self.stage(x, 'encoder.layers.1'), 'encoder.layers.1.downsample')
+        x = self.pyramid(self.stage(x, 'encoder.layers.2', 6))
+        for i in (0, 1):
+            name = f'decoder.layers_up.{i}'
+            x = self.expand(self.stage(x, name), f'{name}.upsample', 2)
+        x = torch.cat([self.ln(fine, 'encoder.low_level_norm'), x], -1)
+        name = 'decoder.last_layers_up.0'
+        x = self.expand(self.stage(x, name, 6), f'{name}.upsample', 2)
+        x = self.expand(self.ln(x, 'decoder.norm_up'), 'decoder.final_up', 2)
+        return self.conv(x.permute(0, 3, 1, 2), 'decoder.output')
+
+
+@torch.no_grad()
+def test_transdeeplab():
+    state = _state('transdeeplab')
+    for key in ('ca.se.0', 'sa.conv'):  # gates that are neither open nor closed
+        state[f'aspp.proj.{key}.weight'] *= 0.1
+    done = convert(state, SOURCES['rezazad68_transdeeplab'])
+    masks, blocks = 1 + 1 + 3 + 1 + 2 + 3, 2 + 2 + 6 + 3 + 4 + 6
+    assert len(done.left_out) == blocks + masks and done.absent == []
+    assert len(done.state) == len(state) - masks  # the indices are computed anew
+    backbone, head = _built(done, 'backbone'), _built(done, 'decode_head')
+    x = _image(224, 224)
+    _equal(head(backbone(x)), RestatedTransDeepLab(state).network(x))
+
+
+def test_levels_and_sizes_of_transdeeplab_are_read_from_its_weights():
+    state = {key: torch.zeros(()).expand(size) for key, size in _shapes('transdeeplab').items()}
+    alone = {k.replace('layers.1.', 'layers.0.'): v for k, v in state.items()
+             if k.startswith('aspp.layers.1.')}  # fmt: skip
+    kept = {k: v for k, v in state.items() if not k.startswith('aspp.layers.')}
+    for gate, sizes in (('ca.se.0', (32, 384)), ('ca.se.2', (384, 32))):
+        kept[f'aspp.proj.{gate}.weight'] = torch.zeros(*sizes, 1, 1)
+    kept['aspp.proj.proj.weight'] = torch.zeros(96, 384)
+    one = convert({**kept, **alone}, SOURCES['rezazad68_transdeeplab']).model['backbone']
+    assert one['pyramid_windows'] == (14,)
+    two = convert(state, SOURCES['rezazad68_transdeeplab']).model['backbone']
+    assert (two['pyramid_windows'], two['pyramid_depth'], two['last_depth']) == ((7, 14), 2, 6)
+    with pytest.raises(ValueError, match='not the weights of TransDeepLab'):
+        convert(kept, SOURCES['rezazad68_transdeeplab'])
 
 
 class RestatedDilateFormer(RestatedSwin):
