@@ -34,6 +34,11 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME=VALUE',
         help='what the weights do not show, such as output_stride=8; --list names them',
     )
+    parser.add_argument(
+        '--prefix',
+        default='',
+        help="what names in OUT begin with: 'backbone.' for the rows that start from it so",
+    )
     parser.add_argument('--list', action='store_true', help='list the sources and exit')
     args = cli.parse_args(parser)
     if not args.list and (args.source is None or args.output is None):
@@ -58,9 +63,10 @@ def main() -> None:
     source = find_source(args.source)
     with contextlib.redirect_stdout(sys.stderr):  # what is printed below must load as a config
         done = convert_file(
-            args.input, args.output, name=args.source, source=source, options=args.option
-        )
-    print(describe(done, args.output, source))
+            args.input, args.output, name=args.source, source=source, options=args.option,
+            prefix=args.prefix,
+        )  # fmt: skip
+    print(describe(done, args.output, source, prefix=args.prefix))
     for line in notes(done, args.output, source):
         print(f'# {line}', file=sys.stderr)
 

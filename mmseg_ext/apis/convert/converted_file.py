@@ -81,6 +81,7 @@ def convert_file(
     name: str,
     source: Source,
     options: Optional[Mapping[str, Any]] = None,
+    prefix: str = '',
 ) -> Converted:
     """Convert a public checkpoint into a file of ours.
 
@@ -90,6 +91,7 @@ def convert_file(
         name: Name of the source.
         source: What the weights are.
         options: See :func:`~.conversion.convert`.
+        prefix: What names in the file begin with, as an ``init_cfg`` with a ``prefix`` asks for.
 
     Raises:
         FileNotFoundError: If ``path`` does not exist.
@@ -101,21 +103,26 @@ def convert_file(
     converted = convert(read_public_weights(path), source, options)
     settings = settings_of(converted.model, source.images_for(converted.options))
     meta = converted_meta(path, source=name, origin=source.origin, settings=settings)
-    write_checkpoint(dict(state_dict=converted.state, meta=meta), target)
+    state = {f'{prefix}{key}': value for key, value in converted.state.items()}
+    write_checkpoint(dict(state_dict=state, meta=meta), target)
     return converted
 
 
-def describe(converted: Converted, target: PathLike, source: Source) -> str:
+def describe(
+    converted: Converted, target: PathLike, source: Source, *, prefix: str = ''
+) -> str:
     """Return the text of a config that fits the weights; for a whole model it can predict.
 
     Args:
         converted: From :func:`convert_file`.
         target: The written file.
         source: What the weights are.
+        prefix: As it was written with.
     """
     parts = {part: with_loss(cfg) for part, cfg in converted.model.items()}
     if list(parts) == ['backbone']:
-        parts['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=str(target))
+        start = dict(prefix=prefix) if prefix else {}
+        parts['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=str(target), **start)
         return Config(dict(model=parts)).pretty_text.strip()
     images = source.images_for(converted.options)
     config = dict(
