@@ -21,7 +21,7 @@ ELSEWHERE = {
     ),
     'apis/convert/test_imagenet.py': 'apis.convert.conversion apis.convert.hrnet',
     'apis/convert/test_repositories.py': (
-        'apis.convert.converted_file apis.convert.source apis.convert.sources apis.convert.swin '
+        'apis.convert.source apis.convert.sources apis.convert.swin '
         'apis.convert.dilateformer apis.convert.transdeeplab apis.convert.unet3plus'
     ),
     'apis/deploy/test_export.py': (

@@ -129,6 +129,8 @@ def main() -> int:
     out = Path(args.out) if args.out else path.with_name(f'{path.stem}_check.html')
     print(as_text(report))
     print(f'\nwritten to {write_page(report, out)}')
+    if not report.errors:
+        print(f'next: {command("train")} CONFIG --dataset {shlex.quote(args.file)}')
     return 1 if report.errors else 0
 
 

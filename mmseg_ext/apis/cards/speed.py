@@ -11,6 +11,8 @@ Case = dict[str, Any]
 Columns = Sequence[tuple[str, Callable[[Case], str]]]
 
 SPEED_FILES = 'benchmark_*.json'
+# what the page says to the test that runs documented commands
+NOT_RUN = '<!-- not run (tools/benchmark.py): measures for minutes; tests/apis/bench has small cases -->'
 
 
 def _gflops(case: Case, side: str = '') -> str:
@@ -98,7 +100,7 @@ def speed_page(folder: Union[str, Path]) -> str:
     """Write the page of a paper's benchmarks, empty where nothing was measured."""
     lines = speed_section(folder)
     title = f'# Speed and memory: configs/{Path(folder).resolve().name}'
-    return '\n'.join([title, '', *lines]).rstrip() + '\n' if lines else ''
+    return '\n'.join([title, NOT_RUN, '', *lines]).rstrip() + '\n' if lines else ''
 
 
 def _files(folder: Union[str, Path]) -> list[Path]:

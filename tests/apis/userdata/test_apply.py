@@ -435,6 +435,7 @@ def test_train_and_test_by_the_tools(tmp_path, tiny_config, python_tool):
     assert 'my_data.yml: 3 classes, images: train 4, val 2' in done.stdout
     done = python_tool(tools / 'dataset.py', 'check', 'my_data.yml', cwd=tmp_path)
     assert 'written to my_data_check.html' in done.stdout
+    assert 'next: python tools/train.py CONFIG --dataset my_data.yml' in done.stdout
     data = read_data_file(tmp_path / 'my_data.yml')
     assert data.classes == ('wall', 'cat', 'dog')
     assert data.values == {0: 0, 7: 1, 9: 2, 255: 255} and data.root == folder
