@@ -116,7 +116,9 @@ ELSEWHERE = {
     'datasets/test_bmseg.py': 'datasets.bmseg_files datasets.groups',
     'datasets/test_checked.py': 'datasets.camvid datasets.voc',
     'datasets/test_loading.py': 'datasets.multichannel',
-    'datasets/test_shapes.py': 'datasets.shapes_baselines datasets.shapes_files',
+    'datasets/test_shapes.py': (
+        'datasets.shapes_baselines datasets.shapes_files datasets.shapes_variants'
+    ),
     'engine/test_hooks.py': 'engine.progress',
     'engine/test_resume.py': 'apis.run.training engine.checkpoint_hook',
     'engine/test_stop_hook.py': 'engine.torchrun',

@@ -6,11 +6,18 @@ import sys
 from mmseg_ext.apis import cli
 from mmseg_ext.core.words import message_of
 from mmseg_ext.datasets.shapes_files import write_shapes
+from mmseg_ext.datasets.shapes_variants import SHAPES21, VARIANTS
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', default='data/shapes', help='folder to make')
+    parser.add_argument(
+        '--variant',
+        default=SHAPES21.name,
+        choices=VARIANTS,
+        help='shapes21, or shapes7: fewer classes that differ more, as in the demo',
+    )
     parser.add_argument('--num', type=int, default=300, help='number of images')
     parser.add_argument('--size', type=int, default=160, help='height and width in pixels')
     parser.add_argument('--seed', type=int, default=0)
@@ -20,7 +27,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     try:
-        written = write_shapes(args.out, num=args.num, size=args.size, seed=args.seed)
+        written = write_shapes(
+            args.out, variant=args.variant, num=args.num, size=args.size, seed=args.seed
+        )
     except (OSError, ValueError) as error:
         sys.exit(f'error: {message_of(error)}')
     print(f'{args.out}: {"written" if written else "complete already, left as it is"}')

@@ -1,9 +1,7 @@
-"""Drawing of the synthetic data set ``shapes``: 20 classes of objects on textured backgrounds.
+"""Drawing of the synthetic data set ``shapes``: colored objects on textured backgrounds.
 
-Source: our own, without third-party images. Each class has a range of hues *and* a texture, and a
-preferred outline. Four classes share each of the five overlapping hue ranges, five classes share
-each of the four textures, and 70 % of objects have the outline of their class. So color alone,
-texture alone or outline alone does not determine a class.
+Source: our own, without third-party images. What the classes are, and what tells them apart, is
+said by a ``Variant`` (``shapes_variants.py``).
 Shape letters: H row, W column; here H = W = size. Images are BGR.
 """
 
@@ -13,24 +11,19 @@ import cv2
 import numpy as np
 
 from ..core.labels import IGNORE
-
-HUES = ('red', 'lime', 'teal', 'blue', 'violet')
-TEXTURES = ('plain', 'stripes', 'checks', 'dots')
-OUTLINES = ('round', 'box', 'star', 'ring')
-CLASSES = ('background', *(f'{hue}_{texture}' for hue in HUES for texture in TEXTURES))
-
-_HUE_STEP = 36  # in OpenCV's hues of 0 to 179
-_HUE_SPREAD = 25  # more than half a step, so that neighbouring ranges overlap
-_OUTLINE_FAITH = 0.7  # share of objects that have the outline of their class
+from .shapes_variants import OUTLINES, SHAPES21, TEXTURES, Cues, Variant
 
 
-def draw_image(index: int, *, size: int = 160, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def draw_image(
+    index: int, *, size: int = 160, seed: int = 0, variant: Variant = SHAPES21
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one image; the result depends only on the arguments.
 
     Args:
         index: Number of the image.
         size: Height and width in pixels, at least 32.
         seed: Seed of the whole data set.
+        variant: The classes, and how their objects look.
 
     Returns:
         The image, ``(H, W, 3)`` uint8 BGR, and its labels, ``(H, W)`` uint8 with 255 on outlines.
@@ -39,13 +32,8 @@ def draw_image(index: int, *, size: int = 160, seed: int = 0) -> tuple[np.ndarra
     image = _background(rng, size)
     label = np.zeros((size, size), np.uint8)
     for _ in range(rng.integers(4, 9)):
-        _paint_object(rng, image, label)
+        _paint_object(rng, image, label, variant.cues)
     return _photograph(rng, image), _with_borders(label)
-
-
-def class_of(hue: int, texture: int) -> int:
-    """Return the label for the index of a hue range and of a texture."""
-    return 1 + hue * len(TEXTURES) + texture
 
 
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -56,7 +44,9 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     saturation = rng.uniform(20, 165) + 40 * blotches[1]
     value = rng.uniform(70, 190) + 35 * blotches[1] + 25 * blotches[2]
     if rng.random() < 0.5:
-        value = value + rng.uniform(4, 14) * (2 * _pattern(rng, size, int(rng.integers(4))) - 1)
+        value = value + rng.uniform(4, 14) * (
+            2 * _pattern(rng, size, TEXTURES[int(rng.integers(len(TEXTURES)))]) - 1
+        )
     return _hsv_to_bgr(hues, saturation, value)
 
 
@@ -70,22 +60,25 @@ def _hsv_to_bgr(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> n
     return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR).astype(np.float32)
 
 
-def _paint_object(rng: np.random.Generator, image: np.ndarray, label: np.ndarray) -> None:
+def _paint_object(
+    rng: np.random.Generator, image: np.ndarray, label: np.ndarray, cues: Cues
+) -> None:
     """Draw one object into the image and its class into the labels, both in place."""
     size = len(label)
-    hue, texture = int(rng.integers(len(HUES))), int(rng.integers(len(TEXTURES)))
-    outline = (hue + texture) % len(OUTLINES)
-    if rng.random() > _OUTLINE_FAITH:
-        outline = int(rng.integers(len(OUTLINES)))
-    mask = _silhouette(rng, size, OUTLINES[outline])
+    hue = int(rng.integers(len(cues.looks)))
+    look = int(rng.integers(len(cues.looks[hue])))
+    texture, outline = cues.looks[hue][look]
+    if rng.random() > cues.outline_faith:
+        outline = OUTLINES[int(rng.integers(len(OUTLINES)))]
+    mask = _silhouette(rng, size, outline)
     alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)[..., None]
-    image += alpha * (_surface(rng, size, hue, texture) - image)
-    label[mask > 0] = class_of(hue, texture)
+    image += alpha * (_surface(rng, size, cues, hue, texture) - image)
+    label[mask > 0] = cues.class_of(hue, look)
 
 
-def _surface(rng: np.random.Generator, size: int, hue: int, texture: int) -> np.ndarray:
+def _surface(rng: np.random.Generator, size: int, cues: Cues, hue: int, texture: str) -> np.ndarray:
     """Draw a colored texture of the image size with hue range and texture of the class."""
-    middle_hue = hue * _HUE_STEP + rng.uniform(-_HUE_SPREAD, _HUE_SPREAD)
+    middle_hue = hue * cues.hue_step + rng.uniform(-cues.hue_spread, cues.hue_spread)
     hues = middle_hue + 4 * _smooth_noise(rng, size, 5)
     saturation = rng.uniform(90, 220) + 15 * _smooth_noise(rng, size, 5)
     middle, contrast = rng.uniform(110, 185), rng.uniform(45, 70)
@@ -93,17 +86,17 @@ def _surface(rng: np.random.Generator, size: int, hue: int, texture: int) -> np.
     return _hsv_to_bgr(hues, saturation, middle + contrast * pattern)
 
 
-def _pattern(rng: np.random.Generator, size: int, texture: int) -> np.ndarray:
+def _pattern(rng: np.random.Generator, size: int, texture: str) -> np.ndarray:
     """Draw a texture in [0, 1], ``(H, W)``; plain is 0.5, so the mean does not reveal it."""
-    if texture == 0:
+    if texture == 'plain':
         return np.full((size, size), 0.5, np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 11)
     rows, columns = np.mgrid[:size, :size].astype(np.float32) * (2 * np.pi / period)
     u = np.cos(angle) * columns + np.sin(angle) * rows + rng.uniform(0, 2 * np.pi)
     v = np.cos(angle) * rows - np.sin(angle) * columns + rng.uniform(0, 2 * np.pi)
-    if texture == 1:
+    if texture == 'stripes':
         wave = np.sin(u)
-    elif texture == 2:
+    elif texture == 'checks':
         wave = np.sin(u) * np.sin(v) * 2
     else:  # round dots on a regular grid
         wave = (np.cos(u) + np.cos(v) - 0.9) * 1.5

@@ -11,16 +11,15 @@ import numpy as np
 
 from ..core.masks import read_mask
 from ..core.reading import read_color
-from .shapes import CLASSES
-
-_K = len(CLASSES)
+from .shapes_files import variant_of
 
 
 def constant_miou(root: str, *, split: str = 'val') -> float:
     """Return the mIoU of predicting background everywhere."""
-    confusion = np.zeros((_K, _K), np.int64)
-    for _, label_N in _pixels(root, split):
-        confusion[:, 0] += np.bincount(label_N, minlength=_K)
+    K = _num_classes(root)
+    confusion = np.zeros((K, K), np.int64)
+    for _, label_N in _pixels(root, split, K):
+        confusion[:, 0] += np.bincount(label_N, minlength=K)
     return _miou(confusion)
 
 
@@ -30,17 +29,24 @@ def color_classifier_miou(root: str, *, split: str = 'val', bins: int = 16) -> f
     Frequencies are counted on the train split with ``bins`` steps for each of blue, green and red.
     An unseen color is predicted as background.
     """
-    counts = np.zeros(bins**3 * _K, np.int64)
-    for color_N, label_N in _pixels(root, 'train', bins=bins):
-        counts += np.bincount(color_N * _K + label_N, minlength=len(counts))
-    best = counts.reshape(-1, _K).argmax(axis=1)
-    confusion = np.zeros(_K * _K, np.int64)
-    for color_N, label_N in _pixels(root, split, bins=bins):
-        confusion += np.bincount(label_N * _K + best[color_N], minlength=_K * _K)
-    return _miou(confusion.reshape(_K, _K))
+    K = _num_classes(root)
+    counts = np.zeros(bins**3 * K, np.int64)
+    for color_N, label_N in _pixels(root, 'train', K, bins=bins):
+        counts += np.bincount(color_N * K + label_N, minlength=len(counts))
+    best = counts.reshape(-1, K).argmax(axis=1)
+    confusion = np.zeros(K * K, np.int64)
+    for color_N, label_N in _pixels(root, split, K, bins=bins):
+        confusion += np.bincount(label_N * K + best[color_N], minlength=K * K)
+    return _miou(confusion.reshape(K, K))
 
 
-def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _num_classes(root: str) -> int:
+    return len(variant_of(Path(root)).classes)
+
+
+def _pixels(
+    root: str, split: str, num_classes: int, *, bins: int = 1
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield color bin and label of all labelled pixels, image by image."""
     base = Path(root)
     for name in (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').read_text().split():
@@ -48,7 +54,7 @@ def _pixels(root: str, split: str, *, bins: int = 1) -> Iterator[tuple[np.ndarra
         image = read_color(str(base / 'JPEGImages' / f'{name}.jpg'))
         steps = image.astype(np.int64) * bins // 256
         color = (steps[..., 0] * bins + steps[..., 1]) * bins + steps[..., 2]
-        known = label < _K
+        known = label < num_classes
         yield color[known], label[known]
 
 

@@ -1,5 +1,6 @@
 """The embedded data set: determinism, layout, labels, and how much single pixels tell."""
 
+import hashlib
 import json
 import runpy
 import time
@@ -10,9 +11,20 @@ import pytest
 from PIL import Image
 from support.paths import ROOT
 
-from mmseg_ext.datasets.shapes import CLASSES, HUES, TEXTURES, class_of, draw_image
+from mmseg_ext.datasets.shapes import draw_image
 from mmseg_ext.datasets.shapes_baselines import color_classifier_miou, constant_miou
-from mmseg_ext.datasets.shapes_files import MANIFEST, checksum, write_shapes
+from mmseg_ext.datasets.shapes_files import (
+    MANIFEST,
+    Shapes7Dataset,
+    ShapesDataset,
+    checksum,
+    write_shapes,
+)
+from mmseg_ext.datasets.shapes_variants import OUTLINES, SHAPES7, SHAPES21, TEXTURES, VARIANTS
+
+# of the version before there were variants, computed with it
+_LABELS_OF_EARLIER_VERSIONS = '8b9f99120a66faba7d1fc3ced6ce820a0d60648220dbb6e3987389b7fa1d071f'
+_LAST_COLOR_OF_EARLIER_VERSIONS = (127.3, 119.6, 102.1)
 
 
 @pytest.fixture(scope='module')
@@ -34,10 +46,58 @@ def test_image_depends_on_seed_and_index_only():
 
 
 def test_class_names_follow_hue_and_texture():
-    assert len(CLASSES) == 21
-    for hue, hue_name in enumerate(HUES):
-        for texture, texture_name in enumerate(TEXTURES):
-            assert CLASSES[class_of(hue, texture)] == f'{hue_name}_{texture_name}'
+    assert len(SHAPES21.classes) == len(SHAPES21.palette) == 21
+    number = 0
+    for hue, hue_name in enumerate(('red', 'lime', 'teal', 'blue', 'violet')):
+        for look, texture in enumerate(('plain', 'stripes', 'checks', 'dots')):
+            number += 1
+            assert SHAPES21.cues.class_of(hue, look) == number
+            assert SHAPES21.classes[number] == f'{hue_name}_{texture}'
+            outline = ('round', 'box', 'star', 'ring')[(hue + look) % 4]
+            assert SHAPES21.cues.looks[hue][look] == (texture, outline)
+
+
+def test_the_drawing_of_21_classes_is_that_of_earlier_versions():
+    """Labels are drawn in integers; colors of the same randomness follow the same labels."""
+    digest = hashlib.sha256()
+    for index in range(4):
+        image, label = draw_image(index, size=64, seed=5)
+        digest.update(label.tobytes())
+    assert digest.hexdigest() == _LABELS_OF_EARLIER_VERSIONS
+    assert image.reshape(-1, 3).mean(0) == pytest.approx(_LAST_COLOR_OF_EARLIER_VERSIONS, abs=0.5)
+
+
+def test_any_two_of_seven_classes_differ_in_hue_and_in_a_second_cue():
+    cues = SHAPES7.cues
+    assert len(SHAPES7.classes) == len(SHAPES7.palette) == len(set(SHAPES7.palette)) == 7
+    assert [len(looks) for looks in cues.looks] == [1] * 6
+    assert [cues.class_of(hue, 0) for hue in range(6)] == [1, 2, 3, 4, 5, 6]
+    assert cues.hue_spread < cues.hue_step / 2 and len(cues.looks) * cues.hue_step <= 180
+    assert len({look for (look,) in cues.looks}) == 6 and cues.outline_faith == 1
+    for (texture, outline), name in zip((look for (look,) in cues.looks), SHAPES7.classes[1:]):
+        assert texture in TEXTURES and outline in OUTLINES
+        cue = texture if texture != 'plain' else {'round': 'disk'}.get(outline, outline)
+        assert name.endswith(f'_{cue}')
+
+
+def test_colors_of_seven_classes_are_what_their_names_say():
+    """The hue of the median color of each object, in degrees, against that of the named color."""
+    named = dict(red=0, yellow=60, green=120, cyan=180, blue=240, magenta=300)
+    seen = {number: [] for number in range(1, 7)}
+    for index in range(12):
+        image, label = draw_image(index, size=96, seed=3, variant=SHAPES7)
+        assert label[label != 255].max() <= 6
+        hue = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)[..., 0] * 2.0
+        for number in np.unique(label[(label > 0) & (label < 255)]):
+            inside = label == number
+            if inside.sum() > 100:
+                around = np.exp(1j * np.deg2rad(hue[inside])).mean()
+                seen[int(number)].append(np.rad2deg(np.angle(around)))
+    for number, hues in seen.items():
+        assert len(hues) >= 3
+        middle = named[SHAPES7.classes[number].split('_')[0]]
+        away = (np.array(hues) - middle + 180) % 360 - 180
+        assert (abs(away) < 30).all(), (number, hues)
 
 
 def test_borders_are_exactly_the_pixels_beside_another_label():
@@ -143,6 +203,81 @@ def test_complete_folder_is_reused_and_a_damaged_one_is_made_again(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['shapes']  # no temporary folder left
 
 
+@pytest.fixture(scope='module')
+def both(tmp_path_factory):
+    """A small folder of each variant."""
+    folder = tmp_path_factory.mktemp('variants')
+    for name in VARIANTS:
+        assert write_shapes(folder / name, variant=name, num=5, size=32, progress=False)
+    return folder
+
+
+def _dataset(kind, root, **kwargs):
+    prefix = dict(img_path='JPEGImages', seg_map_path='SegmentationClass')
+    ann_file = 'ImageSets/Segmentation/train.txt'
+    return kind(ann_file, data_root=str(root), data_prefix=prefix, **kwargs)
+
+
+def test_a_folder_of_another_variant_is_left_alone(both):
+    before = checksum(both / 'shapes21')
+    with pytest.raises(FileExistsError, match="'shapes21' of shapes, not 'shapes7': .*--out"):
+        write_shapes(both / 'shapes21', variant='shapes7', num=5, size=32, progress=False)
+    with pytest.raises(FileExistsError, match="'shapes7' of shapes, not 'shapes21': .*--out"):
+        write_shapes(both / 'shapes7', num=5, size=32, progress=False)
+    assert checksum(both / 'shapes21') == before
+    manifest = json.loads((both / 'shapes21' / MANIFEST).read_text())
+    assert manifest['variant'] == 'shapes21'
+
+
+def test_a_folder_that_names_no_variant_has_21_classes(tmp_path):
+    root = tmp_path / 'shapes'
+    write_shapes(root, num=5, size=32, progress=False)
+    manifest = json.loads((root / MANIFEST).read_text())
+    del manifest['variant']  # as earlier versions wrote it
+    (root / MANIFEST).write_text(json.dumps(manifest))
+    assert not write_shapes(root, num=5, size=32, progress=False)
+    assert len(_dataset(ShapesDataset, root)) == 4
+    with pytest.raises(FileExistsError, match="'shapes21' of shapes, not 'shapes7'"):
+        write_shapes(root, variant='shapes7', num=5, size=32, progress=False)
+
+
+def test_masks_and_classes_of_a_data_set_are_of_one_variant(both):
+    for kind, name, count in ((ShapesDataset, 'shapes21', 21), (Shapes7Dataset, 'shapes7', 7)):
+        dataset = _dataset(kind, both / name)
+        assert len(dataset) == 4 and len(dataset.metainfo['classes']) == count
+        assert dataset.metainfo['palette'] == [list(color) for color in VARIANTS[name].palette]
+        palette = Image.open(dataset.get_data_info(0)['seg_map_path']).getpalette()
+        assert palette[: 3 * count] == [part for color in VARIANTS[name].palette for part in color]
+    for kind, name, remedy in (
+        (ShapesDataset, 'shapes7', 'make_shapes.*--variant shapes21 --out data/shapes\\)'),
+        (Shapes7Dataset, 'shapes21', 'make_shapes.*--variant shapes7 --out data/shapes7\\)'),
+    ):
+        with pytest.raises(ValueError, match=f"{name} holds the variant '{name}' .*{remedy}"):
+            _dataset(kind, both / name)
+
+
+@pytest.mark.parametrize('text, message', [
+    (None, 'shapes.json: no readable file'), ('{"variant', 'shapes.json: no readable file'),
+    ('{"num": 5}', 'shapes.json: no readable file'),
+    ('{"drawing": "", "variant": "shapes9"}', "shapes.json: no variant of shapes 'shapes9'"),
+    ('{"drawing": "", "variant": ["x"]}', 'shapes.json: no variant of shapes'),
+])  # fmt: skip
+def test_a_folder_that_does_not_say_its_classes_is_not_trained_on(tmp_path, text, message):
+    root = tmp_path / 'shapes'
+    write_shapes(root, num=5, size=32, progress=False)
+    (root / MANIFEST).unlink()
+    if text is not None:
+        (root / MANIFEST).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        _dataset(ShapesDataset, root)
+
+
+def test_an_unknown_variant_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no variant of shapes 'shapes8'.*'shapes21', 'shapes7'"):
+        write_shapes(tmp_path / 'shapes', variant='shapes8', progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / 'photo.jpg').write_bytes(b'dear to someone')
     with pytest.raises(FileExistsError, match='not made by make_shapes'):
@@ -175,6 +310,14 @@ def test_tool(tmp_path, monkeypatch, capsys):
         assert f'{out}: {said}' in capsys.readouterr().out
     image = cv2.imread(f'{out}/JPEGImages/shapes_000004.jpg').astype(int)
     assert np.abs(image - draw_image(4, size=32, seed=7)[0]).mean() < 12  # but for JPEG
+    monkeypatch.setattr('sys.argv', [*arguments, '--variant', 'shapes7'])
+    with pytest.raises(SystemExit, match="error: .*holds the variant 'shapes21'"):
+        runpy.run_path(tool, run_name='__main__')
+    monkeypatch.setattr(
+        'sys.argv', [*arguments[:2], f'{out}7', '--variant', 'shapes7', '--num', '5']
+    )
+    runpy.run_path(tool, run_name='__main__')
+    assert json.loads((tmp_path / 'shapes7' / MANIFEST).read_text())['variant'] == 'shapes7'
     monkeypatch.setattr('sys.argv', [*arguments[:2], str(tmp_path), *arguments[3:]])
     with pytest.raises(SystemExit, match='error: .*not made by make_shapes'):
         runpy.run_path(tool, run_name='__main__')
