@@ -1,8 +1,8 @@
 """Train, test and show a small FMSI-DeepLab from scratch; ``make demo`` runs it.
 
-It makes the synthetic data set ``shapes``, then calls the tools that a user would call, and prints
-each command. A finished step is skipped and a killed training is resumed, so it can be run again at
-any time.
+It makes a variant of the synthetic data set ``shapes``, then calls the tools that a user would
+call, and prints each command. A finished step is skipped and a killed training is resumed, so it
+can be run again at any time. At the end it prints the commands for one's own images.
 """
 
 import argparse
@@ -12,11 +12,11 @@ import warnings
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.demo import StepError, run_demo
+from mmseg_ext.apis.demo import StepError, own_commands, run_demo
 from mmseg_ext.core.files import short_path
 
 TOOLS = short_path(Path(__file__).resolve().parent)
-CONFIG = TOOLS.parent / 'configs' / 'fmsi' / 'fmsi_xception_mid4_shapes.py'
+CONFIG = TOOLS.parent / 'configs' / 'fmsi' / 'fmsi_xception_mid4_shapes7.py'
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,10 +34,14 @@ def main() -> None:
     # mmengine imports it for the bases of other packages; the reader can do nothing about it
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     try:
-        report = run_demo(args.config, Path(args.work_dir), tools=TOOLS)
+        folder = run_demo(args.config, Path(args.work_dir), tools=TOOLS)
     except StepError as error:
         sys.exit(f'error: {error}')
-    print(f'finished in {(time.monotonic() - started) / 60:.1f} minutes\nreport: {report}')
+    print(f'finished in {(time.monotonic() - started) / 60:.1f} minutes')
+    print(f'mIoU: {100 * folder.scores().value("mIoU"):.1f} %')
+    print(f'report: {folder.page_file.absolute()}')
+    print('\nfor a FOLDER of your own images and masks, and PHOTOS to predict:')
+    print(*own_commands(args.config, tools=TOOLS), sep='\n')
 
 
 if __name__ == '__main__':

@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Optional
 
 from mmengine.config import Config
+from mmseg.registry import DATASETS
 
 from ..core.files import read_json, short_path, sweep, write_json
 from ..core.labels import evenly
 from ..core.locks import LOCK_FILE, locked
 from ..core.saved import final_name
+from ..datasets.shapes_files import ShapesDataset
 from .run.folder import RunFolder
 from .run.launch import run_child
 
 STAMP = 'demo.json'
 NUM_IMAGES = 6
+OWN_RUN = Path('work_dirs') / 'my_data'  # of the commands for one's own images
 
 
 class StepError(RuntimeError):
@@ -67,16 +70,15 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]
         work_dir: Folder for all results.
         tools: Folder of the tools.
     """
-    python = str(short_path(sys.executable))
     folder = RunFolder(work_dir)
     weights, listing = folder.weights / final_name(cfg.train_cfg), folder.listing_file
-    root = Path(cfg.test_dataloader.dataset.data_root)
+    root, variant = Path(cfg.test_dataloader.dataset.data_root), variant_of(cfg)
 
     def tool(name: str, *arguments: object) -> list[str]:
-        return [python, str(tools / f'{name}.py'), *map(str, arguments)]
+        return _command(tools, name, *arguments)
 
     return [
-        Step('data', tool('make_shapes', '--out', root)),
+        Step('data', tool('make_shapes', '--out', root, '--variant', variant)),
         Step(
             'train',
             tool('train', config, '--work-dir', work_dir, '--resume'),
@@ -99,6 +101,44 @@ def plan(cfg: Config, config: str, work_dir: Path, *, tools: Path) -> list[Step]
         ),
         Step('report', tool('report', work_dir, '--out', folder.page_file)),
     ]
+
+
+def variant_of(cfg: Config) -> str:
+    """Return the name of the variant of the data set shapes that a config tests on.
+
+    Raises:
+        ValueError: If it tests on other data.
+    """
+    name = cfg.test_dataloader.dataset.get('type')
+    dataset = DATASETS.get(name) if isinstance(name, str) else name
+    if not (isinstance(dataset, type) and issubclass(dataset, ShapesDataset)):
+        raise ValueError(
+            f'the demo makes the data set shapes, and the config tests on {name}: give a --config '
+            'whose test_dataloader has the dataset ShapesDataset or Shapes7Dataset'
+        )
+    return dataset.VARIANT.name
+
+
+def own_commands(config: str, *, tools: Path) -> list[str]:
+    """Write the commands that do with one's own images what the demo did.
+
+    Args:
+        config: File of the config.
+        tools: Folder of the tools.
+    """
+    return [
+        shlex.join(_command(tools, *words))
+        for words in (
+            ('dataset', 'init', 'FOLDER'),
+            ('train', config, '--dataset', 'my_data.yml', '--work-dir', OWN_RUN),
+            ('predict', OWN_RUN, 'PHOTOS', '--out', 'predictions'),
+        )
+    ]
+
+
+def _command(tools: Path, name: str, *arguments: object) -> list[str]:
+    python = str(short_path(sys.executable))
+    return [python, str(tools / f'{name}.py'), *map(str, arguments)]
 
 
 def images(cfg: Config) -> list[Path]:
@@ -164,7 +204,7 @@ def _stamped(work_dir: Path) -> Optional[str]:
         return None
 
 
-def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
+def run_demo(config: str, work_dir: Path, *, tools: Path) -> RunFolder:
     """Run the steps that are not finished.
 
     Args:
@@ -173,17 +213,19 @@ def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
         tools: Folder of the tools.
 
     Returns:
-        File of the report.
+        The work folder, with results and report.
 
     Raises:
         FileNotFoundError: If the config does not exist.
-        ValueError: If the work folder is not from a demo, or another demo uses it.
+        ValueError: If the config is not of the data set shapes, the work folder is not from a demo,
+            or another demo uses it.
         StepError: If a step fails.
         Stopped: If a signal ended the demo and its running step.
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f'config {config} does not exist')
     cfg = Config.fromfile(config)
+    variant_of(cfg)  # before anything is written
     digest = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()
     check_ours(work_dir)
     with locked(work_dir):
@@ -197,4 +239,4 @@ def run_demo(config: str, work_dir: Path, *, tools: Path) -> Path:
             steps = plan(cfg, config, work_dir, tools=tools)  # again: the images depend on the data
             title = f'[{index + 1}/{len(steps)}] {steps[index].name}'
             run_step(steps[index], title, work_dir / 'logs')
-    return RunFolder(work_dir).page_file.absolute()
+    return RunFolder(work_dir)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from xml.etree import ElementTree
 
 import pytest
 from support.paths import ROOT
+from support.tools import load_tool
 
-from mmseg_ext.apis.demo import StepError, run_demo
+from mmseg_ext.apis.demo import StepError, own_commands, run_demo
 from mmseg_ext.apis.draw.curves import read_curves
 from mmseg_ext.apis.run.folder import RunFolder
+from mmseg_ext.core.files import short_path
 from mmseg_ext.core.locks import locked
 
 # Stands in for every tool: writes down how it was called and makes what the tool would make.
@@ -48,7 +51,8 @@ if name == 'report':
 _CONFIG = """
 train_cfg = dict(max_iters=5)
 test_dataloader = dict(dataset=dict(
-    data_root={data!r}, ann_file='ImageSets/val.txt', data_prefix=dict(img_path='JPEGImages')))
+    type='ShapesDataset', data_root={data!r}, ann_file='ImageSets/val.txt',
+    data_prefix=dict(img_path='JPEGImages')))
 """
 
 
@@ -87,6 +91,7 @@ def test_all_steps_run_in_order_and_the_report_is_named(demo, capfd) -> None:
     assert demo.run() == ['make_shapes', 'train', 'test', 'predict', 'report']
     lines = demo.log.read_text().splitlines()
     work, config = demo.work, demo.config
+    assert lines[0] == f'make_shapes --out {demo.folder}/data --variant shapes21'
     assert lines[1] == f'train {config} --work-dir {work} --resume'
     assert lines[2] == f'test {config} {work}/iter_5.pth --work-dir {work}'
     # six of sixty, ten apart, known only after the first step
@@ -173,6 +178,37 @@ def test_a_changed_config_starts_over_and_keeps_the_old_results(demo, capfd) -> 
     assert (aside / 'iter_5.pth').is_file() and str(aside) in capfd.readouterr().out
 
 
+def test_the_variant_is_that_of_the_config(demo) -> None:
+    demo.config.write_text(demo.config.read_text().replace('ShapesDataset', 'Shapes7Dataset'))
+    demo.run()
+    line = demo.log.read_text().splitlines()[0]
+    assert line == f'make_shapes --out {demo.folder}/data --variant shapes7'
+
+
+@pytest.mark.parametrize('kind', ['CamVidDataset', 'NoSuchDataset'])
+def test_a_config_of_other_data_is_refused_before_anything_is_written(demo, kind) -> None:
+    demo.config.write_text(demo.config.read_text().replace('ShapesDataset', kind))
+    with pytest.raises(ValueError, match=f'tests on {kind}: give a --config'):
+        demo.run()
+    assert demo.calls() == [] and not demo.work.exists()
+
+
+def test_commands_for_own_images_are_ones_that_the_tools_take(demo, monkeypatch) -> None:
+    said = own_commands('my configs/tiny.py', tools=Path('tools'))
+    assert {shlex.split(line)[0] for line in said} == {str(short_path(sys.executable))}
+    init, train, predict = (shlex.split(line)[1:] for line in said)
+    for line in (init, train, predict):
+        assert (ROOT / line[0]).is_file()
+    parsed = {}
+    for line in (init, train, predict):
+        monkeypatch.setattr('sys.argv', line)
+        name = Path(line[0]).stem
+        parsed[name] = load_tool(name).parse_args()
+    assert parsed['dataset'].out == parsed['train'].dataset  # what one writes, the next one reads
+    assert parsed['train'].config == 'my configs/tiny.py'
+    assert parsed['predict'].words == [parsed['train'].work_dir, 'PHOTOS']
+
+
 def test_a_foreign_folder_is_left_alone(demo) -> None:
     demo.work.mkdir()
     (demo.work / 'thesis.txt').touch()
@@ -222,7 +258,10 @@ def test_the_real_tools_work_together(tmp_path, tiny_config, python_tool) -> Non
     done = python_tool(*command, timeout=1800)
     assert 'Auto resumed from the latest checkpoint' in (work / 'logs' / 'train.log').read_text()
     assert sorted(read_curves(RunFolder(work).curve_files())['loss']) == [2, 4, 6]
-    assert f'report: {work}/report.html' in done.stdout
+    said = done.stdout.splitlines()
+    miou = json.loads((work / 'results.json').read_text())['metrics']['mIoU']['value']
+    assert said[-6:-4] == [f'mIoU: {100 * miou:.1f} %', f'report: {work}/report.html']
+    assert said[-3:] == own_commands(str(config), tools=Path('tools'))
     tree = ElementTree.fromstring((work / 'report.html').read_text(encoding='utf-8'))
     cards = [''.join(card.itertext()) for card in tree.iterfind(".//ul[@class='cards']/li")]
     assert [re.split(r'\d', card)[0] for card in cards] == [

@@ -130,6 +130,7 @@ TOKENS = {
     '12k': lambda c: c.train_cfg.max_iters == 12000,
     'camvid': lambda c: c.train_dataloader.dataset.type == 'CamVidDataset' and 'scale' not in c,
     'shapes': lambda c: c.train_dataloader.dataset.type == 'ShapesDataset',
+    'shapes7': lambda c: c.train_dataloader.dataset.type == 'Shapes7Dataset',
     'voc12aug': lambda c: (
         c.train_dataloader.dataset.get('extra_ann_file', '').endswith('/aug.txt')
         or c.train_dataloader.dataset.ann_file.startswith('ImageSets/UniMatch/')

@@ -41,6 +41,7 @@ DATA_SETS = {
     'cocostuff164k': 'COCO-Stuff 164k',
     'isbi2012': 'ISBI 2012',
     'shapes': 'shapes (embedded)',
+    'shapes7': 'shapes (embedded), 7 classes',
     'vertebra': 'vertebra CT',
     'voc12': 'PASCAL VOC 2012',
     'voc12_subset': 'PASCAL VOC 2012 (subset)',
