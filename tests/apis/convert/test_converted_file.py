@@ -13,7 +13,7 @@ NAME = 'torchvision_mobilenet_v2'
 
 
 def _torchvision_state(own):
-    """Random tensors in the shapes of our network under torchvision's names, with its classifier."""
+    """Random tensors of our network's shapes under torchvision's names, with a classifier."""
     random = torch.Generator().manual_seed(0)
     state = {}
     for theirs, ours in mobilenet_v2_table(flat=False).items():

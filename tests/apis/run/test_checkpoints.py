@@ -136,8 +136,8 @@ def test_absent_start_weights_are_named_before_anything_is_written(tiny_config, 
         training.train(cfg)
     assert str(caught.value) == (
         'none/a.pth: no such weights, which model.backbone.init_cfg names: put the file there '
-        '(docs/install.md says where it comes from), set MMSEG_EXT_WEIGHTS to the folder that holds '
-        'it, or start from random weights with --cfg-options model.backbone.init_cfg=None'
+        '(docs/install.md says where it comes from), set MMSEG_EXT_WEIGHTS to the folder that '
+        'holds it, or start from random weights with --cfg-options model.backbone.init_cfg=None'
     )
     assert not (tmp_path / 'run').exists()
 
