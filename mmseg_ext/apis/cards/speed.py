@@ -12,7 +12,9 @@ Columns = Sequence[tuple[str, Callable[[Case], str]]]
 
 SPEED_FILES = 'benchmark_*.json'
 # what the page says to the test that runs documented commands
-NOT_RUN = '<!-- not run (tools/benchmark.py): measures for minutes; tests/apis/bench has small cases -->'
+NOT_RUN = (
+    '<!-- not run (tools/benchmark.py): measures for minutes; tests/apis/bench has small cases -->'
+)
 
 
 def _gflops(case: Case, side: str = '') -> str:

@@ -108,9 +108,7 @@ def convert_file(
     return converted
 
 
-def describe(
-    converted: Converted, target: PathLike, source: Source, *, prefix: str = ''
-) -> str:
+def describe(converted: Converted, target: PathLike, source: Source, *, prefix: str = '') -> str:
     """Return the text of a config that fits the weights; for a whole model it can predict.
 
     Args:

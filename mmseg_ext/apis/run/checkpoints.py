@@ -41,9 +41,9 @@ def check_start_weights(model: dict) -> None:
     for setting, path in _start_weights(model, 'model'):
         if '://' not in path and not Path(path).is_file():
             raise FileNotFoundError(
-                f'{path}: no such weights, which {setting} names: put the file there (docs/install.md '
-                'says where it comes from), set MMSEG_EXT_WEIGHTS to the folder that holds it, or '
-                f'start from random weights with --cfg-options {setting}=None'
+                f'{path}: no such weights, which {setting} names: put the file there '
+                '(docs/install.md says where it comes from), set MMSEG_EXT_WEIGHTS to the folder '
+                f'that holds it, or start from random weights with --cfg-options {setting}=None'
             )
 
 

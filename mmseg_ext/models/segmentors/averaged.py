@@ -40,8 +40,8 @@ def set_probabilities(
 class AveragedTTAModel(SegTTAModel):
     """Average the probabilities of the flips and scales of test-time augmentation.
 
-    It takes the arguments of mmengine's ``BaseTTAModel``: ``module``, the segmentor, built or as its
-    config, and ``data_preprocessor``.
+    It takes the arguments of mmengine's ``BaseTTAModel``: ``module``, the segmentor, built or as
+    its config, and ``data_preprocessor``.
     """
 
     def merge_preds(
