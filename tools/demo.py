@@ -38,7 +38,9 @@ def main() -> None:
     except StepError as error:
         sys.exit(f'error: {error}')
     print(f'finished in {(time.monotonic() - started) / 60:.1f} minutes')
-    print(f'mIoU: {100 * folder.scores().value("mIoU"):.1f} %')
+    miou = folder.scores().value('mIoU')
+    if miou is not None:  # a config may have other metrics
+        print(f'mIoU: {100 * miou:.1f} %')
     print(f'report: {folder.page_file.absolute()}')
     print('\nfor a FOLDER of your own images and masks, and PHOTOS to predict:')
     print(*own_commands(args.config, tools=TOOLS), sep='\n')

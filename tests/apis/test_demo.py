@@ -209,6 +209,22 @@ def test_commands_for_own_images_are_ones_that_the_tools_take(demo, monkeypatch)
     assert parsed['predict'].words == [parsed['train'].work_dir, 'PHOTOS']
 
 
+@pytest.mark.parametrize('metrics, score', [
+    ({'mIoU': dict(value=0.6249)}, ['mIoU: 62.5 %']), ({'mDice': dict(value=0.5)}, []),
+])  # fmt: skip
+def test_the_terminal_ends_with_score_page_and_commands(
+    tmp_path, monkeypatch, capsys, metrics, score
+) -> None:
+    (tmp_path / 'results.json').write_text(json.dumps(dict(metrics=metrics)))
+    tool = load_tool('demo')
+    monkeypatch.setattr(tool, 'run_demo', lambda *args, **kwargs: RunFolder(tmp_path))
+    monkeypatch.setattr('sys.argv', ['tools/demo.py', '--config', 'mine.py'])
+    tool.main()
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:-5] == [*score, f'report: {tmp_path}/report.html']
+    assert said[-3:] == own_commands('mine.py', tools=tool.TOOLS)
+
+
 def test_a_foreign_folder_is_left_alone(demo) -> None:
     demo.work.mkdir()
     (demo.work / 'thesis.txt').touch()
@@ -260,7 +276,7 @@ def test_the_real_tools_work_together(tmp_path, tiny_config, python_tool) -> Non
     assert sorted(read_curves(RunFolder(work).curve_files())['loss']) == [2, 4, 6]
     said = done.stdout.splitlines()
     miou = json.loads((work / 'results.json').read_text())['metrics']['mIoU']['value']
-    assert said[-6:-4] == [f'mIoU: {100 * miou:.1f} %', f'report: {work}/report.html']
+    assert said[-7:-5] == [f'mIoU: {100 * miou:.1f} %', f'report: {work}/report.html']
     assert said[-3:] == own_commands(str(config), tools=Path('tools'))
     tree = ElementTree.fromstring((work / 'report.html').read_text(encoding='utf-8'))
     cards = [''.join(card.itertext()) for card in tree.iterfind(".//ul[@class='cards']/li")]
