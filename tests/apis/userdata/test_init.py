@@ -692,6 +692,16 @@ def test_masks_beside_images_are_no_images_without_a_mask(tmp_path):
     assert not any('without a mask' in note for note in notes)
 
 
+def test_annotations_beside_masks_are_not_read_and_said(tmp_path):
+    names = [f'{kind}/{i}.png' for kind in ('images', 'masks') for i in range(3)]
+    for index in range(3):
+        path = tmp_path / f'data/annotations/{index}.xml'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('<annotation/>')
+    _, _, notes = _init(tmp_path, names)
+    assert any(note.startswith('3 .xml files are not read, as there are masks') for note in notes)
+
+
 def test_a_second_mask_of_class_ids_is_refused(tmp_path):
     names = [f'{stem}{end}.png' for stem in 'abc' for end in ('', '_mask')]
     with pytest.raises(ValueError, match='b_mask.png and b_mask_1.png cover nearly the same'):

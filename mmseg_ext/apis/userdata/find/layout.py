@@ -85,6 +85,7 @@ def lay_out(
         kinds = {folder: kind for folder, kind in every.items() if kind.role != 'other'}
         layout = _find(tree, kinds)
     _say_folders(tree, layout)
+    _say_unread(tree, layout)
     add_splits(layout, how, own=own)
     return layout
 
@@ -244,6 +245,17 @@ def _say_folders(tree: Tree, layout: Layout) -> None:
         shown = ', '.join(f'{folder} ({len(tree.files[folder])} files)' for folder in left[:8])
         more = f' and {len(left) - 8} more' if len(left) > 8 else ''
         layout.notes.insert(1, f'left out: {shown}{more}')
+
+
+def _say_unread(tree: Tree, layout: Layout) -> None:
+    """Note annotations of objects, a file for each image, that are not read where masks are."""
+    number = sum(len(part.stems) for part in layout.parts.values())
+    for end in ('.xml', '.json'):
+        if 2 * tree.others[end] >= number > 1:
+            layout.notes.append(
+                f'{tree.others[end]} {end} files are not read, as there are masks: do these hold '
+                'all objects? If not, move the masks away'
+            )
 
 
 # ------------------------------------------------------------------------------ content
