@@ -82,7 +82,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     given = use.find_model(args.words, dataset=args.dataset)
-    images = use.find_inputs(given.inputs)
+    images = use.find_inputs(given.inputs, out=args.out)
     model = given.load(device=args.device, cfg_options=args.cfg_options, dataset=args.dataset)
     predictor = use.Predictor(
         model, tta=args.tta, passes=args.uncertainty, crf=args.crf, batch=args.batch

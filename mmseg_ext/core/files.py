@@ -219,6 +219,12 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def placed(path: PathLike) -> Path:
+    """Return the absolute path of a file, without ``..`` on it."""
+    path = Path(path).absolute()
+    return path.parent.resolve() / path.name if '..' in path.parts else path
+
+
 def output_names(images: Sequence[Path]) -> list[Path]:
     """Name the output of each image: its path below their common folder, without the suffix.
 
@@ -227,8 +233,9 @@ def output_names(images: Sequence[Path]) -> list[Path]:
     """
     if not images:
         return []
-    root = os.path.commonpath([path.absolute().parent for path in images])
-    whole = [Path(os.path.relpath(path.absolute(), root)) for path in images]
+    places = [placed(path) for path in images]
+    root = os.path.commonpath([place.parent for place in places])
+    whole = [Path(os.path.relpath(place, root)) for place in places]
     names = [path.with_suffix('') for path in whole]
     while True:
         times = Counter(names)

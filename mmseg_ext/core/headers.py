@@ -24,6 +24,7 @@ _JPEG_START = b'\xff\xd8\xff'
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that give the size
 _MOST_CHANNELS = 32  # wide, a page is rather a row of pixels
+_PNG_LEAST = 33  # bytes of the start and the first chunk
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODE_CHANNELS = {
     '1': 1, 'L': 1, 'P': 1, 'I': 1, 'F': 1, 'I;16': 1, 'I;16B': 1, 'I;16L': 1,
@@ -183,6 +184,8 @@ def shown_size(path: PathLike) -> tuple[int, int]:
 
 
 def _png_header(data: Data) -> Header:
+    if len(data) < _PNG_LEAST:
+        raise ValueError('the file is cut short')
     width, height, bits, kind = struct.unpack_from('>IIBB', data, 16)
     if data[12:16] != b'IHDR' or kind not in _PNG_CHANNELS:
         raise ValueError('no valid PNG header')

@@ -36,6 +36,12 @@ def test_size_channels_and_depth(mode, kind, channels, dtype, color):
     assert header.depth == f'{channels} x {dtype}'
 
 
+@pytest.mark.parametrize('length', [8, 10, 32, 40])
+def test_a_png_of_few_bytes_is_cut_short(length):
+    with pytest.raises(ValueError, match='the file is cut short'):
+        read_header(_file('RGB')[:length])
+
+
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_pictures_are_turned_as_pillow_turns_them(orientation):
     exif = Image.Exif()

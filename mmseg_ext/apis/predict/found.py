@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from ...core.files import PathLike
+from ...core.files import PathLike, placed
 from ...datasets.folder import IMAGE_SUFFIXES
 
 SUFFIXES = tuple(sorted({*IMAGE_SUFFIXES, '.ppm'}))
@@ -31,9 +31,9 @@ def find_images(inputs: Iterable[PathLike], *, also: Sequence[str] = ()) -> list
     for item in map(Path, inputs):
         if item.is_dir():
             for path in _images_of(item, (*SUFFIXES, *also)):
-                found.setdefault(path.absolute(), path)
+                found.setdefault(placed(path), path)
         elif item.exists():
-            found.setdefault(item.absolute(), item)
+            found.setdefault(placed(item), item)
         else:
             raise FileNotFoundError(f'input {item} does not exist')
     return list(found.values())

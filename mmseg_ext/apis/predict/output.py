@@ -120,12 +120,14 @@ def predict_to_folder(
         The files that failed; all others are written.
 
     Raises:
+        FileExistsError: If a file would be replaced that no earlier call wrote.
         OSError: If the disk is full or the folder cannot be written.
     """
     about = dict(source or {}, **model.dataset_meta, **(dict(crf=crf) if crf else {}))
     names = dict(zip(images, output_names(images)))
     videos = [path for path in images if is_video(path)]
     pictures = [path for path in images if path not in set(videos)]
+    _refuse_to_replace(Path(out), names)
     with _Listing(Path(out), about) as listing:
         results = predict_each(model, pictures, keep_prob=prob, batch=batch, crf=crf)
         pairs = zip(pictures, results)
@@ -137,6 +139,25 @@ def predict_to_folder(
                 )
             )
     return listing.failures
+
+
+def _refuse_to_replace(out: Path, names: dict[Path, Path]) -> None:
+    """Refuse to write over masks and pictures that no earlier call wrote, such as a user's labels.
+
+    Raises:
+        FileExistsError: If one would be replaced.
+    """
+    if (out / LISTING).is_file():
+        return
+    for kind, suffixes in (('masks', ('.png', '.tif')), ('overlays', ('.png', '.mp4'))):
+        present = {str(path) for path in (out / kind).rglob('*')} if (out / kind).is_dir() else ()
+        for name in names.values():
+            for path in (f'{out / kind / name}{suffix}' for suffix in suffixes):
+                if path in present:
+                    raise FileExistsError(
+                        f'{path} is there already, and no earlier prediction listed in '
+                        f'{out / LISTING} wrote it: give another --out'
+                    )
 
 
 def _write_images(

@@ -4,6 +4,7 @@ A model is one word, or a config and its checkpoint, which are two.
 """
 
 import glob
+import logging
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, TextIO
 
-from ...core.files import PathLike
+from mmengine.logging import print_log
+
+from ...core.files import PathLike, placed
 from ...core.words import did_you_mean, nearest
 from ..config.written import configs_folder
 from ..deploy import is_exported, load_exported
@@ -20,6 +23,7 @@ from ..predict.video import VIDEOS
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.load import load_model
+from ..run.outcome.listing import FOLDERS, LISTING
 from ..run.testing import chosen_checkpoint
 
 _CHECKPOINTS = ('.pth', '.pt', '.ckpt')
@@ -133,13 +137,17 @@ def _of_folder(path: Path) -> tuple[str, str]:
     return str(cfg.filename), str(chosen_checkpoint(RunFolder.of(cfg, path), cfg))
 
 
-def find_inputs(words: Sequence[str], *, listed: Optional[TextIO] = None) -> list[Path]:
+def find_inputs(
+    words: Sequence[str], *, listed: Optional[TextIO] = None, out: Optional[PathLike] = None
+) -> list[Path]:
     """List the images and videos that words name: files, folders, patterns, and ``-`` for a list.
 
     Args:
         words: As on the command line. A pattern such as ``photos/*.jpg`` or ``data/**/*.tif`` is
             resolved here where the shell did not.
         listed: The list for ``-``, a file or folder in each line; standard input by default.
+        out: Folder that will be written to. What an earlier call wrote there is no input, unless it
+            is named itself.
 
     Raises:
         FileNotFoundError: If an input does not exist, or nothing fits a pattern.
@@ -150,7 +158,28 @@ def find_inputs(words: Sequence[str], *, listed: Optional[TextIO] = None) -> lis
     inputs: list[str] = []
     for word in words:
         inputs += _lines(listed or sys.stdin) if word == '-' else _fitting(word)
-    return find_images(inputs, also=VIDEOS)
+    found = find_images(inputs, also=VIDEOS)
+    named = {placed(word) for word in words}
+    return found if out is None else _without_results(found, Path(out), named)
+
+
+def _without_results(found: list[Path], out: Path, named: set[Path]) -> list[Path]:
+    """Leave out what an earlier call wrote.
+
+    Raises:
+        ValueError: If nothing else is there.
+    """
+    if not (out / LISTING).is_file():
+        return found
+    own = {placed(out / kind) for kind in FOLDERS}
+    kept = [path for path in found if placed(path) in named or not own & {*placed(path).parents}]
+    if not kept:
+        raise ValueError(f'the inputs are nothing but results in {out}: name images')
+    if len(kept) < len(found):
+        number = len(found) - len(kept)
+        text = f'{number} files are results of an earlier prediction in {out}: left out'
+        print_log(text, 'current', logging.WARNING)
+    return kept
 
 
 def _lines(listed: TextIO) -> list[str]:

@@ -447,6 +447,31 @@ def test_a_name_that_is_taken_is_made_longer(images, names) -> None:
     assert [str(path) for path in output_names([Path(item) for item in images])] == names
 
 
+def test_names_lie_below_the_folder_wherever_the_images_are(tmp_path, monkeypatch) -> None:
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    images = [Path(item) for item in ('a/0.png', '../b/0.png', '../../c/1.png')]
+    names = [path.as_posix() for path in output_names(images)]
+    parent = tmp_path.name
+    assert names == [f'{parent}/here/a/0', f'{parent}/b/0', 'c/1']
+
+
+def test_labels_of_the_user_are_not_written_over(model, tmp_path) -> None:
+    path = _picture(tmp_path / 'set/images/x.png', 40, 48)
+    label = tmp_path / 'set/masks/x.png'
+    label.parent.mkdir()
+    label.write_bytes(b'mine')
+    message = 'set/masks/x.png is there already, and no earlier prediction'
+    with pytest.raises(FileExistsError, match=message):
+        predict_to_folder(model, [path], tmp_path / 'set')
+    assert label.read_bytes() == b'mine'
+    assert sorted(p.name for p in (tmp_path / 'set').iterdir()) == ['images', 'masks']
+    label.rename(label.with_name('y.png'))  # in nobody's way
+    for _ in range(2):  # and results of an earlier call are replaced
+        assert predict_to_folder(model, [path], tmp_path / 'set') == []
+    assert label.with_name('y.png').read_bytes() == b'mine'
+
+
 def test_a_name_too_long_for_its_outputs_fails_alone(model, tmp_path) -> None:
     """Of two with one stem both keep their suffix, so that ``.png`` behind it is too much."""
     folder = tmp_path / 'in'

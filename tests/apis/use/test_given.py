@@ -64,6 +64,33 @@ def test_what_names_no_model_is_said() -> None:
         find_inputs([])
 
 
+def test_results_of_an_earlier_call_are_no_inputs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in map(Path, ('a.png', 'out/masks/a.png', 'out/overlays/a.png', 'out/b.png')):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def found(*words) -> list[str]:
+        return [path.as_posix() for path in find_inputs(words, out='out')]
+
+    every = ['a.png', 'out/b.png', 'out/masks/a.png', 'out/overlays/a.png']
+    assert found('.') == every  # nothing shows that a call wrote them
+    Path('out/predictions.json').touch()
+    assert found('.') == found('**/*.png') == ['a.png', 'out/b.png']
+    assert found('.', 'out/masks/a.png') == ['a.png', 'out/b.png', 'out/masks/a.png']
+    with pytest.raises(ValueError, match='nothing but results in out: name images'):
+        found('out/masks')
+
+
+def test_a_file_that_is_named_in_two_ways_is_one(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in map(Path, ('one/a.png', 'two/a.png')):
+        path.parent.mkdir()
+        path.touch()
+    words = ['one/a.png', 'two/../one/a.png', 'one', 'two/a.png']
+    assert [path.as_posix() for path in find_inputs(words)] == ['one/a.png', 'two/a.png']
+
+
 def test_patterns_and_lists_name_images(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ['a.jpg', 'b.jpg', 'c.png', 'deep/er/d.jpg', 'x[1].jpg']

@@ -10,6 +10,7 @@ from typing import Any
 from ....core.files import PathLike, read_json
 
 LISTING = 'predictions.json'
+FOLDERS = ('masks', 'overlays', 'prob', 'uncertainty', 'entropy', 'bald', 'areas')  # beside it
 _OUTPUTS = ('mask', 'overlay', 'prob', 'uncertainty', 'entropy', 'bald')
 
 
