@@ -176,6 +176,7 @@ ABOUT = {
     'models/backbones/test_mmpretrain.py': 'backbones of other packages under our heads',
     'models/layers/test_attentions.py': 'all attentions, by one set of tests',
     'models/layers/test_sampling_faults.py': 'coordinates that are not finite, in all that samples',
+    'test_commands_run.py': 'commands in README, docs and cards, run',
     'test_documented_commands.py': 'commands in README, docs and cards',
     'test_documents.py': 'README, docs and cards',
     'test_hub.py': 'configs and models by the name of the package',

@@ -17,6 +17,11 @@ PAGES = [
 _BLOCK = re.compile(r'^( *)```(\w*)\n(.*?)^ *```', re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r'`((?:python|bash|make|pip|mim|mmseg-ext-[\w-]+) [^`]+)`')
 _SHELL = ('sh', 'bash', '')
+# <!-- not run: why --> before a block; <!-- not run (a part; another): why --> anywhere on a page,
+# of the commands that hold one of the parts
+_NOT_RUN = re.compile(
+    r'(?<!`)<!-- not run(?: \(([^)]+)\))?: (.+?) -->(?:\s*\n(?= *```))?', re.DOTALL
+)
 # in front of a program: VARIABLE=value
 _SETTING = re.compile(r'[A-Z_]+=\S*')
 
@@ -60,6 +65,47 @@ def commands() -> tuple[tuple[str, str], ...]:
         rest = _BLOCK.sub('', text)
         found += [(name, line.replace('\n', ' ')) for line in _INLINE.findall(rest)]
     return tuple(dict.fromkeys(found))
+
+
+class Command(NamedTuple):
+    """A command of a page, and why it is not run; one that is run has no reason."""
+
+    page: str
+    text: str
+    reason: str
+
+
+def marks(text: str) -> dict[str, str]:
+    """The reasons of a page by the part of a command that they name."""
+    found = (m for m in _NOT_RUN.finditer(text) if m[1])
+    return {
+        part.strip(): ' '.join(m[2].split())
+        for m in found
+        for part in ' '.join(m[1].split()).split(';')
+    }
+
+
+def _marked_blocks(text: str) -> dict[int, str]:
+    """The reasons of blocks by where they begin."""
+    return {m.end(): ' '.join(m[2].split()) for m in _NOT_RUN.finditer(text) if not m[1]}
+
+
+@cache
+def marked_commands() -> tuple[Command, ...]:
+    """Every command of :func:`commands`, in the same order, with the reason that its page gives."""
+    found = []
+    for page in PAGES:
+        name, text = page.relative_to(ROOT).as_posix(), page.read_text()
+        inside, parts = {}, marks(text)
+        for start, reason in _marked_blocks(text).items():
+            block = _BLOCK.match(text, start)
+            if block is None:
+                raise ValueError(f'{name}: "not run: {reason}" stands before no block of code')
+            inside |= dict.fromkeys(lines_of(block[3]), reason)
+        for _, line in (given for given in commands() if given[0] == name):
+            named = [reason for part, reason in parts.items() if part in ' '.join(line.split())]
+            found.append(Command(name, line, inside.get(line) or (named or [''])[0]))
+    return tuple(found)
 
 
 def programs(command: str) -> list[list[str]]:

@@ -15,11 +15,16 @@ import pytest
 from .paths import ROOT
 
 
-class _WarmPython:
-    """Runs tools in forks of a process that has imported the package, started at first use."""
+class WarmPython:
+    """Runs tools in forks of a process that has imported the package, started at first use.
 
-    def __init__(self) -> None:
+    Args:
+        env: Environment of that process, which decides what it imports; by default ours.
+    """
+
+    def __init__(self, env: dict | None = None) -> None:
         self.server: subprocess.Popen | None = None
+        self.env = env
 
     def _start(self) -> subprocess.Popen:
         return subprocess.Popen(
@@ -27,6 +32,7 @@ class _WarmPython:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=self.env,
             start_new_session=True,
         )
 
@@ -52,7 +58,7 @@ class _WarmPython:
         self.server = None
 
 
-_WARM = _WarmPython()
+_WARM = WarmPython()
 atexit.register(_WARM.stop)
 
 
