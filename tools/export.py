@@ -63,6 +63,9 @@ def main() -> None:
     sizes = ' and '.join(f'{n} x {height}x{width}' for n, height, width in found.shapes)
     print(f'compared at {sizes}: logits differ by {found.difference:.1e} of the largest, '
           f'{100 * found.agreement:.3f} % of labels are the same')  # fmt: skip
+    if found.undecided:
+        print(f'left out of the logits: {100 * found.undecided:.2f} % of pixels, where rounding '
+              'decides which of two values is a maximum')  # fmt: skip
     print(f'one image: {found.eager_ms:.1f} ms before, {found.file_ms:.1f} ms as {args.format}')
     print(f'wrote {done.path}, {done.megabytes:.1f} MB')
 

@@ -24,5 +24,5 @@ def test_a_line_for_what_exports_and_one_for_what_is_refused() -> None:
         dict(a=dict(onnx=good, openvino=dict(refused='why')), b=dict(onnx=dict(left_out='x')))
     ).splitlines()
     cells = [cell.strip() for cell in lines[2].split('|')[1:-1]]
-    assert cells == ['a', 'onnx', '1.2', '2e-06', '99.995 %', '30', '10']
+    assert cells == ['a', 'onnx', '1.2', '2e-06', '99.995 %', '0.0 %', '30', '10']
     assert lines[3:] == ['', 'Refused:', '', '- a, openvino: why']

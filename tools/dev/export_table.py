@@ -118,7 +118,8 @@ def export_one(cfg: Config, kind: str) -> dict:
     return dict(
         megabytes=round(done.megabytes, 1), seconds=round(done.seconds),
         difference=found.difference, agreement=found.agreement,
-        shapes=found.shapes, eager_ms=found.eager_ms, file_ms=found.file_ms,
+        undecided=found.undecided, shapes=found.shapes,
+        eager_ms=found.eager_ms, file_ms=found.file_ms,
         hardware=hardware(), torch=torch.__version__, commit=git('rev-parse', 'HEAD'),
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     )  # fmt: skip
@@ -133,7 +134,16 @@ def table(records: dict) -> str:
                 refused.append(f'- {name}, {kind}: {one["refused"]}')
             elif 'megabytes' in one:
                 rows.append(_row(name, kind, one))
-    head = ('network of', 'format', 'MB', 'difference', 'same labels', 'eager ms', 'file ms')
+    head = (
+        'network of',
+        'format',
+        'MB',
+        'difference',
+        'same labels',
+        'undecided',
+        'eager ms',
+        'file ms',
+    )
     listed = '\n'.join(refused)
     lines = '\n'.join(markdown_table(head, rows))
     return lines + (f'\n\nRefused:\n\n{listed}' if refused else '')
@@ -142,7 +152,8 @@ def table(records: dict) -> str:
 def _row(name: str, kind: str, one: dict) -> list[str]:
     return [
         name, kind, f'{one["megabytes"]:.1f}', f'{one["difference"]:.0e}',
-        f'{100 * one["agreement"]:.3f} %', f'{one["eager_ms"]:.0f}', f'{one["file_ms"]:.0f}',
+        f'{100 * one["agreement"]:.3f} %', f'{100 * one.get("undecided", 0):.1f} %',
+        f'{one["eager_ms"]:.0f}', f'{one["file_ms"]:.0f}',
     ]  # fmt: skip
 
 

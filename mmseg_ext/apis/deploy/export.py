@@ -64,12 +64,29 @@ def export_model(
         # leaving replaces the last first: whoever finds the first finds the others
         unfinished = [stack.enter_context(replacing(file)) for file in files]
         _write(format_, graph, recorded, facts_of(model, source), unfinished, kind)
-        run, _ = format_.open(*unfinished)
-        comparison = compare(graph, run, others)
+        comparison = _compare(format_, graph, unfinished, others, kind)
         if comparison.fault():
             raise ValueError(f'{path} is not written: {comparison.fault()}')
     megabytes = sum(file.stat().st_size for file in files) / 1e6
     return Exported(path, megabytes, time.perf_counter() - start, comparison)
+
+
+def _compare(
+    format_: Any, graph: LogitsGraph, paths: list[Path], shapes: Any, kind: str
+) -> Comparison:
+    run, _ = format_.open(*paths)
+
+    def checked(image: Any) -> Any:
+        try:
+            return run(image)
+        except Exception as error:  # runtimes raise types of their own
+            size = 'x'.join(map(str, image.shape[2:]))
+            raise ValueError(
+                f'the {kind} file of {type(graph.network).__name__} fails at {size} pixels, which '
+                f'it was not recorded with: {type(error).__name__}: {first_line(error)}'
+            ) from error
+
+    return compare(graph, checked, shapes)
 
 
 def _write(

@@ -26,6 +26,7 @@ from .graph import LogitsGraph, recording
 
 Run = Callable[[np.ndarray], np.ndarray]
 IMAGE, LOGITS = 'image', 'logits'  # names of what goes in and comes out
+_LARGEST = 2**15  # pixels of a side that a graph must hold for
 _OPSET = 20  # the first whose GridSample and Resize are what torch exports today
 _KEY = 'mmseg_ext.json'  # the facts, where a format holds files; in others they are entries
 
@@ -69,7 +70,18 @@ def record(graph: LogitsGraph, example: Tensor) -> Any:
     """Record a network with ``torch.export`` for images of any number and size."""
     free = torch.export.Dim.DYNAMIC
     with recording():
-        return torch.export.export(graph, (example,), dynamic_shapes=({0: free, 2: free, 3: free},))
+        program = torch.export.export(
+            graph, (example,), dynamic_shapes=({0: free, 2: free, 3: free},)
+        )
+    _check_open(program)
+    return program
+
+
+def _check_open(program: Any) -> None:
+    """Refuse a graph that was recorded for small images only, as by a branch on their size."""
+    limits = [b.upper for b in program.range_constraints.values() if b.upper < _LARGEST]
+    if limits:
+        raise ValueError(f'its graph holds for sides of at most {min(limits)} pixels only')
 
 
 class ONNX(Format):

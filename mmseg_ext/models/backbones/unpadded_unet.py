@@ -41,7 +41,9 @@ def mirror(x_NCHW: Tensor, top: int, left: int, size: Sequence[int]) -> Tensor:
     for dim, before, length in zip((-2, -1), (top, left), size):
         last = x_NCHW.shape[dim] - 1
         position = torch.arange(-before, length - before, device=x_NCHW.device)
-        index = (position % max(2 * last, 1) - last).abs()  # distance to the last pixel
+        # a tensor, as exporters to ONNX take no open size as a number to divide by
+        period = torch.full_like(position, max(2 * last, 1))
+        index = (position % period - last).abs()  # distance to the last pixel
         x_NCHW = x_NCHW.index_select(dim, last - index)
     return x_NCHW
 
@@ -134,7 +136,8 @@ class UnpaddedUNet(BaseModule):
     def _next_size(self, length: int) -> int:
         """Return the smallest side of at least ``length`` that every pooling can halve."""
         step, smallest = 2 ** len(self.enlarge), self.sizes(self._smallest())[0]
-        return smallest + step * max(0, -(-(length - smallest) // step))
+        # no division of a negative number: graphs of ONNX round it the other way
+        return smallest + (max(length - smallest, 0) + step - 1) // step * step
 
     def _smallest(self) -> int:
         """Return the smallest side of the deepest map that leaves one output pixel or more."""

@@ -27,6 +27,7 @@ Shape letters: N image, C channel, H row, W column, K class.
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import reduce
 from typing import Any, Optional
 
@@ -55,10 +56,18 @@ def scaled_size(
         align_corners: Align the centres of the corner pixels.
     """
     if align_corners:
-        height, width = (int((n - 1) * scale) + 1 for n in size)
+        height, width = (_times(n - 1, scale) + 1 for n in size)
     else:
-        height, width = (max(1, int(n * scale)) for n in size)
+        height, width = (max(1, _times(n, scale)) for n in size)
     return height, width
+
+
+def _times(length: int, scale: float) -> int:
+    """Scale a length and round down; in a graph for any size, in integers."""
+    if isinstance(length, int):
+        return int(length * scale)
+    ratio = Fraction(scale).limit_denominator(10**4)  # int() would fix the size in the graph
+    return length * ratio.numerator // ratio.denominator
 
 
 def shrink_labels(label: Tensor, size: Sequence[int], *, align_corners: bool = False) -> Tensor:

@@ -1,6 +1,7 @@
 """Exporting: files against forward passes by hand, at sizes of their own; what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -140,6 +141,20 @@ def test_a_file_that_computes_something_else_is_not_kept(model, tmp_path, monkey
     assert path.read_bytes() == b'older' and list(tmp_path.iterdir()) == [path]
 
 
+class _Fails(formats.TorchExport):
+    """Writes a file that does not run."""
+
+    def open(self, *paths):
+        return lambda image: 1 / 0, {}
+
+
+def test_a_file_that_does_not_run_is_not_kept(model, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(formats.FORMATS, 'torch_export', _Fails())
+    with pytest.raises(ValueError, match='fails at 96x128 pixels, .*: ZeroDivisionError: division'):
+        export_model(model, tmp_path / 'net.pt2', 'torch_export', source=SOURCE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_graph_that_fixes_the_size_is_not_kept(model, tmp_path, monkeypatch) -> None:
     """Recorded of numbers, as mmseg's own resize would do it."""
 
@@ -189,6 +204,61 @@ def test_another_shape_is_no_agreement() -> None:
 
     got = verify.compare(One(), lambda image: image[:, :1, 1:], [(1, 8, 8)], repeats=1)
     assert got.difference == float('inf') and got.agreement == 0 and got.fault()
+
+
+class _Positions(nn.Module):
+    """Of each two pixels, one has a logit of 1; rounding decides which in the first ``ties``."""
+
+    mean = torch.zeros(3, 1, 1)
+
+    def __init__(self, pairs: int, ties: int) -> None:
+        super().__init__()
+        self.tie = torch.arange(pairs) < ties
+
+    def forward(self, image):
+        last_bit = image[:, 0].contiguous().view(torch.int32) % 2
+        first = ~self.tie | (last_bit.view(len(image), -1, 2)[..., 0] == 0)
+        chosen = torch.stack([first, ~first], -1).view(len(image), 1, 1, -1).float()
+        return torch.cat([chosen, torch.full_like(chosen, 2.0)], 1)
+
+
+@pytest.mark.parametrize('pairs, moved, undecided, fault', [
+    (15, 0, 2 / 30, None),
+    (15, 1, 2 / 30, 'logits differ by 5.0e-01'),  # 1 of 2, and no rounding explains it
+    (5, 0, 2 / 10, r'rounding decides the logits of 20 % of pixels \(at most 10 %\)'),
+])  # fmt: skip
+def test_positions_that_rounding_decides_are_no_fault(pairs, moved, undecided, fault) -> None:
+    """A file that takes the other pixel of one pair; the first pair is a tie."""
+    graph = _Positions(pairs, 1)
+    order = list(range(2 * pairs))
+    order[2 * moved : 2 * moved + 2] = [2 * moved + 1, 2 * moved]
+    run = lambda image: graph(torch.from_numpy(image)).numpy()[..., order]  # noqa: E731
+    got = verify.compare(graph, run, [(1, 1, 2 * pairs)], repeats=1)
+    assert got.undecided == pytest.approx(undecided) and got.agreement == 1
+    if fault is None:
+        assert got.difference == 0 and got.fault() is None
+    else:
+        assert re.search(fault, got.fault())
+
+
+def test_no_pixel_is_left_out_of_logits_that_agree() -> None:
+    graph = _Positions(5, 5)
+    run = lambda image: graph(torch.from_numpy(image)).numpy()  # noqa: E731
+    got = verify.compare(graph, run, [(1, 1, 10)], repeats=1)
+    assert (got.undecided, got.difference, got.fault()) == (0, 0, None)
+
+
+def test_a_graph_for_small_images_only_is_refused() -> None:
+    """A branch on the size fixes the graph to one side of it."""
+
+    class Branches(nn.Module):
+        def forward(self, image):
+            return image.flip(3) if image.shape[2] <= 40 else image
+
+    with pytest.raises(ValueError, match='holds for sides of at most 40 pixels only'):
+        formats.record(Branches(), torch.zeros(2, 3, 30, 50))
+    large = formats.record(Branches(), torch.zeros(2, 3, 60, 50))
+    assert torch.equal(large.module()(torch.ones(1, 3, 99, 7)), torch.ones(1, 3, 99, 7))
 
 
 def test_labels_of_one_channel_are_its_sign() -> None:

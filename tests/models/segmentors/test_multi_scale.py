@@ -70,6 +70,10 @@ def test_sizes_are_the_published_ones():
     ]
     aligned = [scaled_size((321, 321), s, align_corners=True) for s in (0.5, 0.75, 1)]
     assert aligned == [(161, 161), (241, 241), (321, 321)]
+    for scale in (0.5, 0.75, 1.25):  # what is no int is the size of a graph for any image
+        sizes = [(n, n) for n in range(1, 600)]
+        opened = [scaled_size(np.array(size, np.int64), scale) for size in sizes]
+        assert opened == [scaled_size(size, scale) for size in sizes]
     assert scaled_size((1, 1), 0.5) == scaled_size((1, 1), 0.5, align_corners=True) == (1, 1)
 
 
