@@ -18,6 +18,8 @@
 8. mmseg's ``resize`` reads sizes as numbers to warn about them, which would fix the size of images
    in an exported graph; :func:`any_size_in_resize` switches that off where graphs are recorded.
 9. The stacks differ in four places, which :mod:`mmseg_ext.agreement` makes agree.
+10. mmengine lays a config out anew for its log, its copy and each checkpoint, a second each for a
+    long one: a text that was laid out is kept.
 
 Every function may be called twice.
 """
@@ -170,6 +172,30 @@ def read_yaml_safely() -> None:
     yaml_handler.Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
+def lay_out_configs_once() -> None:
+    """Let mmengine lay the same config out once, though each checkpoint holds it."""
+    from mmengine.config import config
+    from yapf.yapflib import yapf_api
+
+    place = config if hasattr(config, 'FormatCode') else yapf_api  # the fork imports it each time
+    lay_out = place.FormatCode
+    if hasattr(lay_out, '__wrapped__'):
+        return
+    kept: dict = {}
+
+    @functools.wraps(lay_out)
+    def once(text: str, **settings: Any) -> tuple:
+        key = (text, repr(settings))
+        if key not in kept:
+            laid_out = lay_out(text, **settings)
+            if len(kept) == 8:  # a table in one process has many configs
+                kept.clear()
+            kept[key] = laid_out
+        return kept[key]
+
+    place.FormatCode = once
+
+
 @contextmanager
 def any_size_in_resize() -> Iterator[None]:
     """Let ``resize`` of mmseg look at no size, wherever it was imported."""
@@ -202,6 +228,7 @@ def apply() -> None:
     explain_missing_weights()
     find_bases_at_once()
     read_yaml_safely()
+    lay_out_configs_once()
     make_stacks_agree()
     from .core.checkpoints import use_in_mmengine
 

@@ -1,17 +1,17 @@
 """What all tests share: the fixtures of ``support``, one thread, and which tests are run."""
 
 import gc
+import importlib
 import logging
 import os
 from collections.abc import Iterator
 
 import pytest
 import torch
-from support import selection
+from support import selection, shortcuts
 from support.browser import browser_view
 from support.checkpoints import random_weights, whole_checkpoint
 from support.chromium import browser_page
-from support.config_text import unformatted
 from support.distributions import installed_are
 from support.export import onnx_export
 from support.outcomes import Outcomes
@@ -32,7 +32,6 @@ __all__ = [
     'tiny_config',
     'tiny_data',
     'two_ranks',
-    'unformatted',
     'whole_checkpoint',
 ]
 
@@ -42,6 +41,7 @@ os.environ.setdefault('MMSEG_EXT_PROGRESS', '0')
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    shortcuts.take(pytest.MonkeyPatch())  # to the end of the process
     path = os.environ.get('MMSEG_EXT_OUTCOMES')
     if path and not hasattr(config, 'workerinput'):
         config.pluginmanager.register(Outcomes(path))
@@ -53,7 +53,8 @@ def pytest_collection_modifyitems(items: list) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # what is imported is no garbage: data sets collect when built, 0.3 s each time
+    importlib.import_module('torch._dynamo')  # the first step of an optimiser would
+    gc.freeze()  # what is imported is no garbage: a collection need not look at it again
 
 
 @pytest.fixture(autouse=True)

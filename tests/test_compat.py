@@ -1,6 +1,5 @@
 """What the package does to mmcv-lite, mmengine's checkpoints and its list of packages."""
 
-import subprocess
 import sys
 from types import ModuleType
 
@@ -83,12 +82,12 @@ for entry in torch.serialization.get_safe_globals():
 """
 
 
-def test_nothing_is_allow_listed():
+def test_nothing_is_allow_listed(python_tool):
     """Checkpoints reach what torch itself lists and nothing else; getattr is in builtins.
 
     In a process of its own: MONAI, which other tests import, lists classes of its own.
     """
-    done = subprocess.run([sys.executable, '-c', LISTED], capture_output=True, text=True)
+    done = python_tool('-c', LISTED, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -124,3 +123,27 @@ def test_a_base_is_the_file_that_mmengine_finds_without_parsing_a_zoo(monkeypatc
     with pytest.raises(KeyError):  # other names are still looked up
         Config._get_cfg_path(of_zoo, 'any.py')
     assert len(parsed) == 1
+
+
+def test_a_config_is_laid_out_once(monkeypatch):
+    from mmengine.config import Config, config
+    from yapf.yapflib import yapf_api
+
+    asked = []
+
+    def lay_out(text, **settings):
+        asked.append(text)
+        return f'{text}  # laid out', True
+
+    place = config if hasattr(config, 'FormatCode') else yapf_api
+    monkeypatch.setattr(place, 'FormatCode', lay_out)
+    compat.lay_out_configs_once()
+    compat.lay_out_configs_once()
+    texts = [Config(dict(a=n)).pretty_text for n in (1, 2, 1, 2)]
+    assert texts == [f'a={n}  # laid out' for n in (1, 2, 1, 2)]
+    assert asked == ['a=1', 'a=2']
+    assert place.FormatCode('a=1', style_config='pep8')[0] == texts[0] and len(asked) == 3
+    for number in range(20):  # what is kept is bounded
+        place.FormatCode(str(number))
+    place.FormatCode('a=1', style_config='pep8')
+    assert len(asked) == 24

@@ -81,7 +81,6 @@ def test_it_takes_the_place_of_mmengine_s():
     assert HOOKS.get('EarlyStoppingHook') is EarlyStoppingHook
 
 
-@pytest.mark.usefixtures('unformatted')
 def test_a_stopped_run_is_finished_and_resumed_alike(tiny_config, tmp_path):
     def train(folder, resume=False, **changes):
         options = {'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 2, **changes}

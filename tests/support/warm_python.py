@@ -17,13 +17,30 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
-import matplotlib.pyplot  # noqa: F401  what follows is the work that all tools share
+import jinja2  # noqa: F401  what follows is the work that all tools share
+import matplotlib.pyplot  # noqa: F401
 import numpy as np
 import torch._dynamo  # noqa: F401  by the first step of an optimiser
 
 import mmseg_ext  # noqa: F401
+
+
+def keep_compiled() -> None:
+    """Compile the package's modules once for all children, which import them as ever."""
+    folder = Path(mmseg_ext.__file__).parent
+    loaded = {getattr(module, '__file__', None) for module in list(sys.modules.values())}
+    paths = sorted({str(path) for path in folder.rglob('*.py')} - loaded)
+    kept = {path: compile(Path(path).read_bytes(), path, 'exec') for path in paths}
+    read = SourceFileLoader.get_code
+
+    def get_code(self: SourceFileLoader, name: str) -> CodeType | None:
+        return kept.get(self.path) or read(self, name)
+
+    SourceFileLoader.get_code = get_code
 
 
 def serve() -> dict:
@@ -61,8 +78,8 @@ class ForkedPopen(subprocess.Popen):
 
 def _become(arguments, streams, preexec_fn, pass_fds, env) -> None:
     """Run a script in a new child as an interpreter of its own would, and end with its status."""
-    status = 1
-    try:
+
+    def begin() -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,6 +88,15 @@ def _become(arguments, streams, preexec_fn, pass_fds, env) -> None:
             preexec_fn()
         _open_streams(streams, {0, 1, 2, *pass_fds})
         _begin(arguments, os.environ.copy() if env is None else env)
+
+    _end_with(begin)
+
+
+def _end_with(work) -> None:
+    """Do work and end as Python would, but let go of no memory: that takes half a second."""
+    status = 1
+    try:
+        work()
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -79,6 +105,7 @@ def _become(arguments, streams, preexec_fn, pass_fds, env) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
+        threading._shutdown()  # waits for threads, as the end of an interpreter does
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -104,6 +131,10 @@ def _begin(arguments: list, env: dict) -> None:
     os.environ.update(env)
     random.seed()  # the children would share the server's state
     np.random.seed()
+    if arguments[0] == '-c':
+        sys.argv, sys.path[0] = ['-c', *arguments[2:]], ''
+        exec(compile(arguments[1], '<string>', 'exec'), dict(__name__='__main__'))
+        return
     sys.argv = arguments
     sys.path[0] = str(Path(arguments[0]).resolve().parent)
     runpy.run_path(arguments[0], run_name='__main__')
@@ -120,5 +151,7 @@ def run(request: dict) -> None:
 
 if __name__ == '__main__':
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would have the tools ignore it
+    keep_compiled()
     gc.freeze()  # what is imported is no garbage: a collection need not look at it again
-    run(serve())
+    request = serve()
+    _end_with(lambda: run(request))

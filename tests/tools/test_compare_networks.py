@@ -39,21 +39,22 @@ def write_configs(root, *, names=('one', 'two'), classes=3, changes=()):
     return folder.parent
 
 
+def write_record(folder, name, **how):
+    configs, out = write_configs(folder / name, **how), folder / f'{name}.json'
+    assert tool.main(['record', str(out), '--configs', str(configs)]) == 0
+    return out
+
+
 @pytest.fixture
 def record(tmp_path):
     """Writes a folder of configs of its own, records it, returns the record's path."""
-
-    def write(name, **how):
-        configs, out = write_configs(tmp_path / name, **how), tmp_path / f'{name}.json'
-        assert tool.main(['record', str(out), '--configs', str(configs)]) == 0
-        return out
-
-    return write
+    return lambda name, **how: write_record(tmp_path, name, **how)
 
 
-@pytest.fixture
-def before(record):
-    return record('before')
+@pytest.fixture(scope='module')
+def before(tmp_path_factory):
+    """A record that is only read."""
+    return write_record(tmp_path_factory.mktemp('records'), 'before')
 
 
 def compared(capsys, *paths, status):
@@ -144,7 +145,9 @@ def test_renames_that_cannot_be_meant_are_one_line(before, capsys, tmp_path, tex
     assert words in capsys.readouterr().err
 
 
-def test_a_killed_record_goes_on_and_becomes_the_same(before, capsys):
+def test_a_killed_record_goes_on_and_becomes_the_same(record, capsys):
+    before = record('before')
+    capsys.readouterr()
     whole = before.read_bytes()
     configs = before.with_suffix('') / 'configs'
     before.write_bytes(whole[:-100])

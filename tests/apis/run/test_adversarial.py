@@ -34,7 +34,6 @@ SHORT = {
 }
 
 
-pytestmark = pytest.mark.usefixtures('unformatted')
 
 
 @pytest.fixture(scope='module')

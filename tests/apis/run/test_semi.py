@@ -29,7 +29,6 @@ from mmseg_ext.core.saved import find_resumable
 from mmseg_ext.models.segmentors.semi import METHODS
 from mmseg_ext.models.segmentors.semi_inputs import Unlabelled
 
-pytestmark = pytest.mark.usefixtures('unformatted')
 
 
 @pytest.fixture(scope='module')

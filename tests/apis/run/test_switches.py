@@ -27,7 +27,6 @@ SMALL = dict(
 )
 
 
-pytestmark = pytest.mark.usefixtures('unformatted')
 
 
 @pytest.fixture(scope='module')
