@@ -13,7 +13,7 @@ from support.paths import ROOT as CHECKOUT
 sys.path.insert(0, str(CHECKOUT / 'tools/dev'))
 
 import draw_rooms  # noqa: E402
-from imports import ROOT, files, imports_of, module_of  # noqa: E402
+from imports import ROOT, files, import_nodes, imports_of, module_of  # noqa: E402
 
 # layer -> layers of ours that it may import, besides itself and core
 ALLOWED = {
@@ -94,7 +94,7 @@ def test_rooms_import_downwards():
 def test_own_imports_are_relative():
     absolute = []
     for path in _files():
-        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        for node, _ in import_nodes(path.read_text(encoding='utf-8')):
             named = [getattr(node, 'module', None)] if isinstance(node, ast.ImportFrom) else []
             named += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if not getattr(node, 'level', 0) and any(str(n).startswith('mmseg_ext') for n in named):

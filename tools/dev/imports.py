@@ -2,7 +2,9 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Union
 
 ROOT = Path(__file__).resolve().parents[2] / 'mmseg_ext'
 
@@ -26,11 +28,20 @@ def imports_of(path: Path, *, root: Path = ROOT, top_level_only: bool = False) -
     package = module_of(path, root).split('.')
     if path.name != '__init__.py':
         package = package[:-1]
-    tree = ast.parse(path.read_text(encoding='utf-8'))
-    for node in tree.body if top_level_only else ast.walk(tree):
+    for node, top_level in import_nodes(path.read_text(encoding='utf-8')):
+        if top_level_only and not top_level:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = '.'.join([*base, *([node.module] if node.module else [])])
             yield from (f'{stem}.{alias.name}' for alias in node.names)
+
+
+@cache
+def import_nodes(text: str) -> list[tuple[Union[ast.Import, ast.ImportFrom], bool]]:
+    """Imports in the text of a file, and whether each stands at its top level."""
+    tree = ast.parse(text)
+    kinds = (ast.Import, ast.ImportFrom)
+    return [(node, node in tree.body) for node in ast.walk(tree) if isinstance(node, kinds)]
