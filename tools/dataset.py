@@ -17,6 +17,7 @@ from mmseg_ext.apis.userdata.checks.page import write_page
 from mmseg_ext.apis.userdata.checks.text import as_text
 from mmseg_ext.apis.userdata.init import init_data_file
 from mmseg_ext.apis.userdata.volumes.nifti import AXES
+from mmseg_ext.core.progress import announce
 from mmseg_ext.core.words import command
 
 
@@ -67,7 +68,7 @@ def parse_args() -> argparse.Namespace:
     check.add_argument('file', help='data set file, such as my_data.yml')
     check.add_argument('--out', help='page to write (default: FILE_check.html beside the file)')
     add_show(commands)
-    return parser.parse_args()
+    return cli.parse_commands(parser, commands)
 
 
 def add_show(commands: argparse._SubParsersAction) -> None:
@@ -122,7 +123,7 @@ def main() -> int:
             force=args.force,
         )
         print('\n'.join(notes))
-        print(f'next: {command("dataset")} check {shlex.quote(args.out)}')
+        announce(f'next: {command("dataset")} check {shlex.quote(args.out)}')
         return 0
     report = check_data(args.file, progress=True)
     path = Path(args.file)

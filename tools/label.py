@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         '--images', nargs='+', default=[], metavar='DIR',
         help='folders of labelled images that are to be copied into the data set',
     )  # fmt: skip
-    args = parser.parse_args()
+    args = cli.parse_commands(parser, commands)
     if args.command == 'export' and (args.config is None) != (args.checkpoint is None):
         parser.error('--config and --checkpoint belong together')
     return args

@@ -15,7 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli, pages
+from mmseg_ext.apis import cli, pages, run
 from mmseg_ext.apis.cards.card import generate
 from mmseg_ext.apis.config.written import configs_folder
 from mmseg_ext.apis.run.launch import Launch, option_arguments
@@ -55,6 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--deterministic', action='store_true', help='use only reproducible algorithms'
     )
+    run.add_switches(parser)
     parser.add_argument('--gpus', type=int, help='processes of torchrun for each row')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none',
                         help='slurm submits a job for each row and seed')  # fmt: skip
@@ -69,9 +70,10 @@ def parse_args() -> argparse.Namespace:
     args = cli.parse_args(parser)
     if args.table is None and not (args.report or args.write):
         parser.error('which table? All of them go with --report or --write only')
-    if args.write and (args.dataset or args.rows or args.cfg_options):
+    args.switches = run.switch_words(args)
+    if args.write and (args.dataset or args.rows or args.cfg_options or args.switches):
         parser.error('--write is about whole tables as configured: without --dataset, --rows, '
-                     '--cfg-options; --out FILE.md takes any')  # fmt: skip
+                     '--cfg-options and comforts; --out FILE.md takes any')  # fmt: skip
     given = [args.gpus, args.num_folds, args.latency]
     if any(number is not None and number < 0 for number in given):
         parser.error('--gpus, --num-folds and --latency are numbers from 0')
@@ -98,6 +100,7 @@ def settings_of(args: argparse.Namespace, table: Table) -> Settings:
         launch=Launch(TOOLS, gpus=args.gpus), work_dirs=Path(args.work_dirs),
         seeds=tuple(args.seeds or table.protocol.seeds), options=tuple(args.cfg_options),
         dataset=args.dataset, amp=args.amp, deterministic=args.deterministic,
+        switches=tuple(args.switches),
     )  # fmt: skip
 
 
@@ -108,7 +111,11 @@ def passed_on(args: argparse.Namespace) -> list[str]:
     values['work_dirs'] = None if args.work_dirs == 'work_dirs' else args.work_dirs
     words = [[f'--{key.replace("_", "-")}', str(v)] for key, v in values.items() if v is not None]
     words += [[f'--{name}'] for name in ('amp', 'deterministic') if getattr(args, name)]
-    return [word for part in words for word in part] + option_arguments(args.cfg_options)
+    return (
+        [word for part in words for word in part]
+        + args.switches
+        + option_arguments(args.cfg_options)
+    )
 
 
 def report(args: argparse.Namespace, table: Table) -> bool:

@@ -51,6 +51,12 @@ def be_quiet() -> None:
     _hush(MMLogger.get_current_instance(), sys.stdout)
 
 
+def announce(text: str) -> None:
+    """Print what is done next, or need not be done, unless quiet is wished."""
+    if not is_quiet():
+        print(text, flush=True)
+
+
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
     """Keep what loggers that are made within say off the screen, unless it is a warning.

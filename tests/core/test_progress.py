@@ -107,6 +107,13 @@ def test_quiet_shows_warnings_alone(piped, monkeypatch, capsys, tmp_path):
             handler.setLevel(logging.INFO)
 
 
+@pytest.mark.parametrize('quiet', [True, False])
+def test_what_comes_next_is_no_result(quiet, monkeypatch, capsys):
+    monkeypatch.setenv(progress.QUIET, '1' if quiet else '')
+    progress.announce('fold 0: finished already')
+    assert capsys.readouterr().out == ('' if quiet else 'fold 0: finished already\n')
+
+
 @pytest.mark.parametrize('in_test', [True, False])
 def test_quiet_shows_results_of_a_test_and_not_of_each_validation(in_test, monkeypatch, capsys):
     monkeypatch.setenv(progress.QUIET, '1')

@@ -1,4 +1,4 @@
-"""What mmengine does again and again in one process, done once: more than trainings of two steps."""
+"""What mmengine does again and again in one process, done once, to shorten the tests."""
 
 import copy
 import os

@@ -71,12 +71,13 @@ def run_python(
 ) -> subprocess.CompletedProcess:
     """Run this interpreter as a user would, one thread, output captured.
 
-    A script, or code after ``-c``, runs in a fork whose imports are done, unless ``env`` could change what they do: only
-    ``MMSEG_EXT_PROGRESS`` is read when a run begins.
+    A script, or code after ``-c``, runs in a fork whose imports are done, unless ``env`` could
+    change what they do: only ``MMSEG_EXT_PROGRESS`` is read when a run begins.
     """
     texts = list(map(str, arguments))
+    warm = texts[0] == '-c' or texts[0].endswith('.py')
     place = dict(cwd=str(cwd), env={**os.environ, 'OMP_NUM_THREADS': '1', **(env or {})})
-    if (texts[0] == '-c' or texts[0].endswith('.py')) and set(env or ()) <= {'MMSEG_EXT_PROGRESS'}:
+    if warm and set(env or ()) <= {'MMSEG_EXT_PROGRESS'}:
         done = _WARM.run(texts, timeout=timeout, **place)
     else:
         done = subprocess.run(

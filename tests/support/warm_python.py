@@ -107,8 +107,9 @@ def _end_with(work) -> None:
     finally:
         threading._shutdown()  # waits for threads, as the end of an interpreter does
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if not stream.closed:
+                stream.flush()
         os._exit(status)
 
 

@@ -75,10 +75,34 @@ def parse_args(
         SystemExit: If they are wrong, or a seed is one that no generator takes.
     """
     words = sys.argv[1:] if words is None else list(words)
+    _add_quiet(parser)
+    return _heeded(parser, parser.parse_intermixed_args(_files_first(words)))
+
+
+def parse_commands(
+    parser: argparse.ArgumentParser, commands: argparse._SubParsersAction
+) -> argparse.Namespace:
+    """Parse the command line of a tool with subcommands, each of which gets ``--quiet``.
+
+    Args:
+        parser: The tool's parser.
+        commands: What its ``add_subparsers`` returned.
+
+    Raises:
+        SystemExit: If the arguments are wrong, or a seed is one that no generator takes.
+    """
+    for command in commands.choices.values():
+        _add_quiet(command)
+    return _heeded(parser, parser.parse_args())
+
+
+def _add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--quiet', action='store_true', help='show results, warnings and errors only, no progress'
     )
-    args = parser.parse_intermixed_args(_files_first(words))
+
+
+def _heeded(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.Namespace:
     if args.quiet:
         be_quiet()
     del args.quiet  # done; tools hand the rest on as arguments

@@ -18,6 +18,7 @@ from mmengine.config import Config
 
 from ...core.files import read_json, write_json
 from ...core.locks import locked
+from ...core.progress import announce
 from ...datasets.kfold import check_fold
 from ...evaluation.surface_metric import check_spacing
 from ..run.checkpoints import check_start_weights
@@ -167,7 +168,7 @@ def run_folds(
     sizes = [len(val) for _, val in pool.folds(plan.num_folds, plan.split_seed)]
     count = '' if pool.groups is None else f' of {len(set(pool.groups.values()))} groups'
     print(pool.note)
-    print(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}', flush=True)
+    announce(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}')
     with locked(cfg.work_dir):
         keep_plan(plan, cfg)
         results = [_run_fold(plan, fold, folder, launch, *lengths) for fold in chosen]
@@ -192,7 +193,7 @@ def _run_fold(
 ) -> Optional[Failed]:
     folder = parent.fold(fold)
     if is_finished(folder, plan.checkpoint, spacing, tolerance):
-        print(f'fold {fold}: finished already, see {folder.path}', flush=True)
+        announce(f'fold {fold}: finished already, see {folder.path}')
         return None
     resumed = folder.resumable().path
     note = f' from {resumed.name}' if resumed is not None else ''

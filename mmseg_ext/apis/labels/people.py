@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Optional
 
 from ...core.files import PathLike, write_lines
 from ...core.locks import locked
+from ...core.progress import announce
 from ...datasets.folder import read_list
 from ..run.folder import RunFolder
 from ..run.load import load_model
@@ -159,7 +160,7 @@ class PeopleLoop:
         )  # fmt: skip
         if not one.file('chosen').is_file():
             count = min(self.count, len(waiting.names))
-            print(f'{title}: choose {count} of {len(waiting.names)}', flush=True)
+            announce(f'{title}: choose {count} of {len(waiting.names)}')
             choose_images(
                 model, data, self.strategy, count, one.file('chosen'),
                 folder=self.images, passes=self.passes, seed=seed,

@@ -18,6 +18,7 @@ from typing import NamedTuple, Optional
 
 from ...core.files import write_lines
 from ...core.locks import locked
+from ...core.progress import announce
 from ...datasets.folder import read_list
 from ..run.folder import RunFolder
 from ..run.launch import Launch
@@ -170,7 +171,7 @@ class Rounds:
 
     def _chosen_by_strategy(self, one: Round, before: Round, count: int) -> list[str]:
         strategy, left = STRATEGIES[one.strategy], before.names('pool')
-        print(f'{one.title}: choose {count} of {len(left)}', flush=True)
+        announce(f'{one.title}: choose {count} of {len(left)}')
         candidates = Candidates(tuple(left))
         if strategy.score is not None:
             candidates = self.score(before, strategy)

@@ -7,6 +7,7 @@ from typing import Optional
 
 from mmengine.config import Config
 
+from ...core.progress import announce
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.launch import Launch, option_arguments
@@ -52,7 +53,7 @@ class Steps:
             ``None`` if both steps are done, else the step that failed and its log.
         """
         if is_finished(folder):
-            print(f'{title}: finished already, see {folder.path}', flush=True)
+            announce(f'{title}: finished already, see {folder.path}')
             return None
         shared = ['--work-dir', str(folder.path), '--dataset', str(dataset)]
         if not folder.is_trained(self._config_of(folder, dataset)):

@@ -1,7 +1,7 @@
 """Switches of a training: each a changed setting of the config, with the hooks that are there.
 
-``tools/train.py`` and ``tools/kfold.py`` take them by :func:`add_switches`; ``docs/training.md``
-shows each.
+``tools/train.py``, ``tools/kfold.py`` and ``tools/table.py`` take them by :func:`add_switches`;
+``docs/training.md`` shows each.
 """
 
 import argparse
@@ -105,6 +105,22 @@ def switch_words(args: argparse.Namespace) -> list[str]:
     words += [] if parts is None else [_option('activation_checkpointing'), *parts]
     words += ['--freeze', *args.freeze] if args.freeze else []
     return [*words, '--compile'] if args.compile else words
+
+
+def check_switches(cfg: Config, words: Sequence[str]) -> None:
+    """Refuse switches that do not fit a config, which stays as it is.
+
+    Args:
+        cfg: From ``load_config``.
+        words: From :func:`switch_words`.
+
+    Raises:
+        ImportError: If the package of a tracker is missing.
+        ValueError: If a switch does not fit the config or another switch.
+    """
+    parser = argparse.ArgumentParser()
+    add_switches(parser)
+    use_switches(cfg.copy(), parser.parse_args(list(words)))
 
 
 def _option(name: str) -> str:

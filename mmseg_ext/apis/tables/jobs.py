@@ -1,7 +1,8 @@
 """Prepare one run of a table, a row with one seed: its config, options, weights and start."""
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -12,6 +13,7 @@ from ..cli.arguments import parse_options
 from ..run.config import load_config
 from ..run.folder import RunFolder
 from ..run.launch import Launch
+from ..run.switches import check_switches
 from ..userdata.starts import row_start
 from .folders import row_folder
 from .rows import Row, Table, find_config
@@ -29,6 +31,7 @@ class Settings:
         dataset: File that describes the user's data.
         amp: Use mixed precision.
         deterministic: Use only reproducible algorithms.
+        switches: Words of the command line that only the trainings get, from ``switch_words``.
     """
 
     launch: Launch
@@ -38,6 +41,7 @@ class Settings:
     dataset: Optional[str] = None
     amp: bool = False
     deterministic: bool = False
+    switches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
     """Load the config of a row as the tools do, and find the runs that it needs. Writes nothing.
 
     Raises:
-        ValueError: If the config, an option or the data set file is wrong, or the row has
-            ``weights_of`` in a table with folds.
+        ValueError: If the config, an option or the data set file is wrong, a switch does not fit
+            the config, or the row has ``weights_of`` in a table with folds.
         FileNotFoundError: If the data are missing.
     """
     weights = None
@@ -88,6 +92,9 @@ def make_job(table: Table, row: Row, seed: int, settings: Settings) -> Job:
     options = all_options(row, settings.options)
     folder = row_folder(table, row, seed, settings.work_dirs)
     cfg = load_row(row, options, dataset=settings.dataset, work_dir=folder)
+    if settings.switches:
+        with _no_messages():
+            check_switches(cfg, settings.switches)
     start = None
     name = None if _names_start(settings.options) else _start_config(table, row, cfg)
     if name is not None:
@@ -126,11 +133,17 @@ def load_row(
     Nothing is logged, because a table loads the config once per row and seed. The log of the row's
     training lists what the options and the user's data changed.
     """
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
+    with _no_messages():
         return load_config(
             str(row.path), options=parse_options(options), work_dir=work_dir, dataset=dataset
         )
+
+
+@contextlib.contextmanager
+def _no_messages() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
     finally:
         logging.disable(before)

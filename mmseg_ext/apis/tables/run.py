@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
+from ...core.progress import announce
 from ...core.words import USER_ERRORS, message_of
 from ..config.renamed import today_config
 from ..folds.fold import choose_pool
@@ -113,6 +114,7 @@ def _stamp(job: Job, settings: Settings) -> dict:
         dataset=None if settings.dataset is None else Path(settings.dataset).stem,
         amp=settings.amp,
         deterministic=settings.deterministic,
+        switches=list(settings.switches),
         weights=None if job.weights is None else job.weights.path.name,
     )
 
@@ -124,6 +126,7 @@ def _read_stamp(folder: RunFolder, job: Job) -> dict:
     otherwise made another digest of the same settings.
     """
     old = read_json(folder.row_file)
+    old.setdefault('switches', [])  # of an older version
     old['config'] = today_config(old.get('config'))
     expected = config_digest(job.cfg)
     if old.get('config_sha256') not in (None, expected):
@@ -174,8 +177,9 @@ def _run_folds(job: Job, table: Table, settings: Settings) -> Optional[Failure]:
         checkpoint=protocol.checkpoint,
         options=job.options,
         dataset=settings.dataset,
+        switches=settings.switches,
     )
-    print(f'{job.title}:', flush=True)
+    announce(f'{job.title}:')
     failed = run_folds(plan, job.cfg, launch=settings.launch)
     if job.folder.tested_folds():
         write_summary(job.folder.path)
@@ -191,7 +195,7 @@ def _run_single(job: Job, table: Table, settings: Settings) -> Optional[Failure]
     begun = job.weights is None and folder.is_half_trained(job.cfg)
     tested = is_tested(folder, source, table.protocol.checkpoint)
     if not begun and tested and not _lacks_ece(folder, source, table):
-        print(f'{job.title}: finished already, see {folder.path}', flush=True)
+        announce(f'{job.title}: finished already, see {folder.path}')
         return None
     if job.weights is None and not folder.is_trained(job.cfg):
         resumed, trained = folder.resumable().path, folder.log_file('train')
@@ -234,6 +238,7 @@ def _train_command(job: Job, settings: Settings, *, resume: bool) -> list[str]:
         *settings.launch.command('train', job.row.path, *arguments),
         *(['--resume'] if resume else []),
         *_dataset(settings),
+        *settings.switches,
         *option_arguments(options),
     ]
 

@@ -37,6 +37,32 @@ def test_options_stand_before_between_and_behind(tool, positionals, options) -> 
             assert vars(arguments_of(tool, *words)) == expected, words
 
 
+@pytest.mark.parametrize(
+    'tool, words',
+    [
+        ('dataset', ['init', 'folder']),
+        ('dataset', ['check', 'd.yml']),
+        ('dataset', ['show', 'd.yml', '--config', 'c.py']),
+        ('label', ['export', 'd.yml']),
+        ('label', ['import', 'd.yml', 'done.json']),
+        ('kfold', ['c.py', '--num-folds', '3']),
+        ('active_learning', ['c.py', '--dataset', 'd.yml']),
+    ],
+)
+def test_every_command_takes_quiet(tool, words, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr('mmseg_ext.apis.cli.arguments.be_quiet', lambda: asked.append(tool))
+    loud = vars(arguments_of(tool, *words))
+    assert asked == []
+    assert vars(arguments_of(tool, *words, '--quiet')) == loud and asked == [tool]
+
+
+def test_a_command_refuses_a_seed_that_no_generator_takes(capsys) -> None:
+    with pytest.raises(SystemExit):
+        arguments_of('dataset', 'init', 'folder', '--seed', '-1')
+    assert '--seed must be a number from 0 to 4294967295, got -1' in capsys.readouterr().err
+
+
 def test_a_file_behind_settings_is_no_setting(tmp_path) -> None:
     weights = tmp_path / 'w.pth'
     weights.touch()

@@ -34,8 +34,6 @@ SHORT = {
 }
 
 
-
-
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     return write_folder_with_unlabelled(tmp_path_factory.mktemp('adversarial'))

@@ -30,7 +30,6 @@ from mmseg_ext.models.segmentors.semi import METHODS
 from mmseg_ext.models.segmentors.semi_inputs import Unlabelled
 
 
-
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     return write_folder_with_unlabelled(tmp_path_factory.mktemp('semi'))

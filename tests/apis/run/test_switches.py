@@ -27,8 +27,6 @@ SMALL = dict(
 )
 
 
-
-
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     folder = write_folder(tmp_path_factory.mktemp('data') / 'x', size=(64, 64), counts=(6, 1))

@@ -177,6 +177,29 @@ def test_options_reach_every_row(setup):
     assert calls[3][-4:] == ['--cfg-options', 'train_dataloader.batch_size=101', *options]
 
 
+def test_the_trainings_alone_get_the_switches(setup):
+    for path in (setup.configs / 'toy').glob('*.py'):
+        path.write_text(f'{path.read_text()}val_cfg = dict(type="ValLoop")\n')
+    setup.run('small', seeds=(5,), options=('max_iters=200',), switches=('--early-stop', '5'))
+    train, test = setup.arguments()
+    assert train[-4:] == ['--early-stop', '5', '--cfg-options', 'max_iters=200']
+    assert test[0] == 'test' and '--early-stop' not in test
+    options = dict(seeds=(5,), options=('max_iters=200',))
+    with pytest.raises(ValueError, match=r"switches was \['--early-stop', '5'\] and is \[\]"):
+        setup.run('small', **options)
+    stamp = setup.work / 'small_seed5' / 'table_row.json'
+    stamp.write_text(stamp.read_text().replace('"switches"', '"nothing"'))  # of an older version
+    with pytest.raises(ValueError, match=r"switches was \[\] and is \['--early-stop', '5'\]"):
+        setup.run('small', **options, switches=('--early-stop', '5'))
+    assert setup.calls() == []
+
+
+def test_a_switch_that_does_not_fit_is_refused_before_a_row_runs(setup):
+    with pytest.raises(ValueError, match='--early-stop must be at least 1 validation'):
+        setup.run('small', 'large', switches=('--early-stop', '0'))
+    assert setup.calls() == [] and not setup.work.exists()
+
+
 def test_a_killed_row_resumes_where_it_was(setup, whole_checkpoint):
     setup.run('small', seeds=(0,))
     setup.arguments()
@@ -600,8 +623,9 @@ def test_write_refreshes_the_card(setup, tool, capsys):
     manifest.write_text(TABLES + other.replace('config: ', 'config: never_'))
     card.write_text(text.replace('50.50', ''))
     assert tool('--write') == 1 and card.read_text() == text  # Large is outside; 2 has no run
-    with pytest.raises(SystemExit):
-        tool(1, '--write', '--rows', 'small')
+    for words in (('--rows', 'small'), ('--ema',)):
+        with pytest.raises(SystemExit):
+            tool(1, '--write', *words)
     with pytest.raises(SystemExit):
         tool()
     assert 'which table?' in capsys.readouterr().err
