@@ -1,6 +1,7 @@
 """The tool: a port in use, Ctrl-C, and words that it does not take."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -49,7 +50,12 @@ def test_the_tool_serves_until_ctrl_c(
     def user() -> None:
         while not over.wait(0.05):
             with contextlib.suppress(ConnectionRefusedError):
-                seen.append(ask(There, '/predict', image).status)
+                try:
+                    seen.append(ask(There, '/predict', image).status)
+                except (OSError, http.client.HTTPException) as error:
+                    if isinstance(error, ConnectionRefusedError):  # it does not listen yet
+                        raise
+                    seen.append(error)  # what went wrong is told, and nobody waits for ever
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
