@@ -2,9 +2,7 @@
 
 import gc
 import importlib
-import logging
 import os
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,11 +15,13 @@ from support.export import onnx_export
 from support.outcomes import Outcomes
 from support.ranks import free_port, two_ranks
 from support.tiny import tiny_config, tiny_data
+from support.traces import _no_traces
 from support.warm import python_tool
 
 import mmseg_ext  # noqa: F401  before any test imports mmseg.models, which mmcv-lite alone breaks
 
 __all__ = [
+    '_no_traces',
     'browser_page',
     'browser_view',
     'free_port',
@@ -60,12 +60,3 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _logging_is_left_on() -> Iterator[None]:
-    """Fails a test that leaves messages disabled for the tests behind it."""
-    before = logging.root.manager.disable
-    yield
-    after, logging.root.manager.disable = logging.root.manager.disable, before
-    assert after == before, f'this test left logging.disable({after}) behind'
