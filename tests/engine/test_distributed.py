@@ -204,7 +204,7 @@ import pickle
 import torch
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
-from mmseg_ext.apis.run import training
+from mmseg_ext.apis.run import testing, training
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.options import use_launcher
 
@@ -220,6 +220,10 @@ cfg = load_config({config!r}, work_dir='{folder}/two')
 cfg.custom_hooks = [dict(type='KeepHook'), *{hooks!r}]
 use_launcher(cfg, 'pytorch')
 training.train(cfg)
+cfg = load_config({config!r}, work_dir='{folder}/tested')
+cfg.experiment_name = 'tested'
+use_launcher(cfg, 'pytorch')
+testing.test(cfg, '{folder}/two/iter_2.pth')
 """
 
 
@@ -230,7 +234,7 @@ def arrays(path):
 
 @pytest.mark.parametrize('hooks', [[], [dict(type='PreciseBNHook', num_batches=2)]])
 def test_two_processes_validate_what_the_file_holds(hooks, tiny_config, tmp_path, two_ranks):
-    """Five images on two processes score as the saved file does on one, in all metrics."""
+    """Five images on two processes score as the saved file does on one, in metrics and files."""
     config = tmp_path / 'five.py'
     base = f'_base_ = [{str(tiny_config)!r}]\n'
     config.write_text(base + METRICS.format(folder=f'{tmp_path}/two_'))
@@ -249,6 +253,10 @@ def test_two_processes_validate_what_the_file_holds(hooks, tiny_config, tmp_path
     alone = testing.test(cfg, file)
     loss = scores.pop('val_loss')
     assert len(alone) > 20 and alone == scores and scores['batch_f_score'] > 0
+    tables = [path.name for path in sorted((tmp_path / 'one').glob('*.csv'))]
+    assert {'confusions.csv', 'images.csv'} <= set(tables)
+    for name in tables:  # what a test on two processes writes, byte for byte
+        assert (tmp_path / 'tested' / name).read_text() == (tmp_path / 'one' / name).read_text()
     for name in ('counts', 'sure', 'surface'):
         one, two = (arrays(tmp_path / f'{count}_{name}.npz') for count in ('one', 'two'))
         assert one and list(one) == list(two)

@@ -5,12 +5,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from support.paths import ROOT
+from support.tiny import write_tiny_config, write_tiny_data
 from support.tools import load_tool
 from support.user_folder import write_folder
 from torch import nn
@@ -227,3 +230,82 @@ def test_the_words_say_the_same_again():
     args = parse(*words.split(), '--activation-checkpointing', '--compile', '--accumulate', '2')
     assert parse(*switches.switch_words(args)) == args
     assert switches.switch_words(parse()) == []
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+# As in tests/engine/test_distributed.py: a batch of two is two of one, all images count alike.
+EXACT = """
+model = dict(
+    data_preprocessor=dict(size=(40, 40)),
+    backbone=dict(norm_cfg=dict(type='GN', num_groups=2, _delete_=True)),
+    decode_head=dict(dropout_ratio=0, norm_cfg=dict(type='GN', num_groups=2, _delete_=True)))
+train_dataloader = dict(batch_size={batch}, dataset=dict(pipeline={{{{_base_.test_pipeline}}}}))
+optim_wrapper = dict(optimizer=dict(lr=0.1))
+train_cfg = dict(max_iters=4, val_interval=4)
+"""
+TRAIN = """
+import argparse
+from pathlib import Path
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+from mmseg_ext.apis.run import options, switches, training
+from mmseg_ext.apis.run.config import load_config
+
+@HOOKS.register_module()
+class DrawnHook(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        names = [Path(sample.img_path).stem for sample in data_batch['data_samples']]
+        print('drawn', batch_idx, *names)
+
+parser = argparse.ArgumentParser()
+switches.add_switches(parser)
+cfg = load_config({config!r}, work_dir={folder!r})
+cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='DrawnHook')]
+switches.use_switches(cfg, parser.parse_args({words!r}))
+options.use_launcher(cfg, {launcher!r})
+training.train(cfg)
+"""
+
+
+def drawn_images(texts: list[str]) -> list[list[str]]:
+    """Images of each step, those of all processes together."""
+    steps: dict = {}
+    for text in texts:
+        for line in text.splitlines():
+            if line.startswith('drawn '):
+                _, step, *names = line.split()
+                steps.setdefault(int(step), []).extend(names)
+    return [steps[step] for step in range(len(steps))]
+
+
+def test_two_processes_with_switches_train_as_one(tmp_path, two_ranks, tiny_config):
+    """The same images, the same frozen part, the same weights and the same average of them."""
+    data = write_tiny_data(tmp_path / 'data')
+    for path in sorted((data / 'mask').iterdir())[1:]:  # road is in the first image only
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(mask == 2, 1, mask))
+    words = ['--freeze', 'backbone.layer1', '--balance', '--ema', '0.5']
+    texts, saved = {}, {}
+    for count, launcher in ((1, 'none'), (2, 'pytorch')):
+        extra = EXACT.format(batch=2 // count)
+        base = write_tiny_config(tmp_path / f'base{count}.py', data)
+        config = tmp_path / f'config{count}.py'
+        config.write_text(f'_base_ = [{str(base)!r}]\n{extra}')
+        folder = str(tmp_path / f'run{count}')
+        place = dict(config=str(config), folder=folder, words=words, launcher=launcher)
+        texts[count] = drawn_images(two_ranks(TRAIN.format(**place), count))
+        saved[count] = read_checkpoint(Path(folder, 'iter_4.pth'))
+    assert texts[1] == texts[2] and len(texts[1]) == 4
+    drawn = sum(texts[1], [])
+    assert len(drawn) == 8 and drawn.count('0') >= 2  # sqrt(6) times in a pass of seven or eight
+    for part in ('state_dict', 'ema_state_dict'):
+        one, two = ({k.removeprefix('module.'): v for k, v in saved[count][part].items()}
+                    for count in (1, 2))  # fmt: skip
+        assert list(one) == list(two) and len(one) > 20
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    average, last = saved[2]['state_dict'], saved[2]['ema_state_dict']
+    moved = {name for name in average if not torch.equal(average[name], last[f'module.{name}'])}
+    still = {name for name in average if name.startswith('backbone.layer1.')}
+    assert still and moved.isdisjoint(still) and len(moved) > len(average) // 2
