@@ -85,7 +85,7 @@ class PageServer(ThreadingMixIn, TCPServer):
         self._places.acquire()
         try:
             super().process_request(request, client_address)
-        except BaseException:
+        except Exception:  # no thread; a request to end may come once there is one, which releases
             self._places.release()
             raise
 

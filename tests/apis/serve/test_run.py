@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from socketserver import ThreadingMixIn
 
 import pytest
 from support.serving import ask
@@ -13,6 +14,9 @@ from support.tools import load_tool
 
 from mmseg_ext.apis import cli
 from mmseg_ext.apis.serve.address import Address
+from mmseg_ext.apis.serve.limits import Limits
+from mmseg_ext.apis.serve.server import PageServer
+from mmseg_ext.core.signals import Stopped
 
 
 @pytest.fixture(scope='module')
@@ -81,3 +85,21 @@ def test_a_word_too_much_is_named(tiny_config, checkpoint, monkeypatch):
     monkeypatch.setattr('sys.argv', words)
     with pytest.raises(ValueError, match='photo.jpg is too much'):
         load_tool('serve').main()
+
+
+def test_a_signal_while_a_connection_is_taken_ends_the_server(monkeypatch):
+    """Even if the thread of the connection has ended by then: its place was given back twice."""
+
+    def started_and_stopped(server, request, client):
+        server.process_request_thread(request, client)
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(ThreadingMixIn, 'process_request', started_and_stopped)
+    server = PageServer(Address(port=0), Limits(), quiet=True)
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    try:
+        with pytest.raises(Stopped):
+            server.process_request(ours, ('127.0.0.1', 1))
+    finally:
+        server.server_close()
