@@ -54,6 +54,7 @@ def test_a_command_stays_what_it_is_but_for_its_length():
         'train_dataloader.batch_size=2', '--gpus', '4']  # fmt: skip
     assert short(shlex.split('python tools/kfold.py C --num-folds 5 --report')) == [
         'python', 'tools/kfold.py', 'C', '--num-folds', '2', '--report']  # fmt: skip
+    assert 'max_iters=4' in short(shlex.split('python tools/train.py C --accumulate 4'))
     assert short(['bash', 'tools/dist_train.sh', 'C', '4'])[-3:] == [
         '--cfg-options', 'max_iters=2', 'train_dataloader.batch_size=2']  # fmt: skip
 

@@ -294,7 +294,8 @@ def short(words: list[str]) -> list[str]:
         words[words.index('--num-folds') + 1] = '2'
     if tool not in LONG or '--report' in words:
         return words
-    length = ['max_iters=2', 'train_dataloader.batch_size=2']
+    steps = words[words.index('--accumulate') + 1] if '--accumulate' in words else 2
+    length = [f'max_iters={steps}', 'train_dataloader.batch_size=2']
     words = [word for word in words if not word.startswith(('max_iters=', 'train_dataloader.'))]
     if '--cfg-options' in words:
         at = words.index('--cfg-options') + 1
