@@ -8,8 +8,9 @@ Shape letters: K class, H row, W column.
 import contextlib
 import csv
 import errno
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
+from mmengine.logging import print_log
 
 from ...core.files import PathLike, replacing, replacing_folder
 from ...core.headers import peek_header
@@ -32,6 +34,7 @@ VIDEOS = (
     '.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4',
     '.mpeg', '.mpg', '.mts', '.ogv', '.webm', '.wmv',
 )  # fmt: skip
+_UNEVEN = 0.5  # of a frame's time; less is rounding
 _CODEC = 'mp4v'  # the encoder that every build of OpenCV has
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')  # quiet: what is wrong is said here
 _HEAD = ('frame', 'seconds', 'class', 'pixels', 'share')
@@ -44,12 +47,18 @@ class Video:
     Args:
         path: The file.
         frames: Number of its frames.
-        rate: Frames in a second.
+        rate: Frames in a second, on average.
+        times: Seconds at which frames are shown, if they do not follow from the rate.
     """
 
     path: Path
     frames: int
     rate: float
+    times: tuple[float, ...] = ()
+
+    def seconds(self, number: int) -> float:
+        """Seconds at which a frame is shown."""
+        return self.times[number] if self.times else number / self.rate
 
     def pictures(self) -> Iterator[np.ndarray]:
         """Read the frames, ``(H, W, 3)`` uint8 RGB, one after the other."""
@@ -82,11 +91,12 @@ def open_video(path: PathLike) -> Video:
     Raises:
         ValueError: If it cannot be opened, has no frame, or ends before its last one.
     """
-    path, frames = Path(path), 0
+    path, times = Path(path), []
     with _opened(path) as capture:
         rate, told = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         while capture.grab():
-            frames += 1
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    frames = len(times)
     if not frames:
         raise ValueError(f'{path} has no frame that can be decoded')
     if told - frames > max(1.0, 0.02 * told):  # some formats only tell the length in seconds
@@ -96,7 +106,14 @@ def open_video(path: PathLike) -> Video:
         )
     if not 0 < rate < 1000:
         raise ValueError(f'{path} does not say how many frames a second has')
-    return Video(path, frames, rate)
+    return Video(path, frames, rate, tuple(times) if _are_uneven(times) else ())
+
+
+def _are_uneven(times: Sequence[float]) -> bool:
+    """Tell whether frames are shown for unequal times, as phones record them."""
+    gaps = np.diff(times)
+    known = gaps.size > 0 and gaps.min() > 0  # some formats tell no times
+    return bool(known and gaps.max() - gaps.min() > _UNEVEN * np.median(gaps))
 
 
 @contextlib.contextmanager
@@ -147,10 +164,17 @@ def predict_video(
     )
     if masks:
         entry['masks'] = f'masks/{name}'
+    if video.times:
+        print_log(
+            f'{video.path} shows its frames at uneven times: {entry["areas"]} has these, and '
+            f'{entry["overlay"]} shows them evenly',
+            'current',
+            logging.WARNING,
+        )
     results = predict(model, video.pictures(), **options)
     with ExitStack() as stack:
         painter = stack.enter_context(_Painter(out / entry['overlay'], video.rate, meta))
-        table = stack.enter_context(_Table(out / entry['areas'], video.rate))
+        table = stack.enter_context(_Table(out / entry['areas'], video))
         folder = stack.enter_context(replacing_folder(out / entry['masks'])) if masks else None
         frames = track(results, video.path.name, total=video.frames, unit='frames')
         for number, result in enumerate(frames):
@@ -217,8 +241,8 @@ class _Painter:
 class _Table:
     """The areas of the classes in each frame, a CSV file that appears when it is complete."""
 
-    def __init__(self, path: Path, rate: float) -> None:
-        self.path, self.rate = path, rate
+    def __init__(self, path: Path, video: Video) -> None:
+        self.path, self.video = path, video
         self._stack = ExitStack()
 
     def __enter__(self) -> '_Table':
@@ -233,7 +257,7 @@ class _Table:
 
     def write(self, number: int, result: Prediction) -> None:
         """Add the lines of a frame."""
-        seconds = f'{number / self.rate:.3f}'
+        seconds = f'{self.video.seconds(number):.3f}'
         for name, area in result.areas.items():
             self.rows.writerow((number, seconds, name, area.pixels, f'{area.share:.6f}'))
 

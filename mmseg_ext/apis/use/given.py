@@ -73,7 +73,7 @@ def find_model(words: Sequence[str], *, dataset: Optional[PathLike] = None) -> G
 
     Args:
         words: A work folder; or a config, a file or its name, whose best checkpoint is in its work
-            folder; or a config and a checkpoint; or a file of ``tools/export.py``. Then inputs.
+            folder; or one of these and a checkpoint; or a file of ``tools/export.py``. Then inputs.
         dataset: Data set file that the config was trained with.
 
     Raises:
@@ -84,9 +84,14 @@ def find_model(words: Sequence[str], *, dataset: Optional[PathLike] = None) -> G
         raise ValueError('name a model, and what it is to predict')
     first, *rest = words
     if is_exported(first):
+        if rest and _is_checkpoint(rest[0]):
+            raise ValueError(f'{first} holds its weights: leave {rest[0]} out')
         return Exported(first, None, tuple(rest))
     if Path(first).is_dir():
-        return Given(*_of_folder(Path(first)), tuple(rest))
+        found, chosen = _of_folder(Path(first))
+        if rest and _is_checkpoint(rest[0]):
+            return Given(found, rest[0], tuple(rest[1:]))
+        return Given(found, chosen, tuple(rest))
     config = config_file(first)
     if rest and _is_checkpoint(rest[0]):
         return Given(config, rest[0], tuple(rest[1:]))

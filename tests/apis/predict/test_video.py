@@ -51,6 +51,19 @@ def _frames(path):
         found.append(bgr[..., ::-1])
 
 
+def test_frames_at_uneven_times_keep_their_times(predictor, tmp_path):
+    path = tmp_path / 'uneven.gif'
+    pages = [Image.fromarray(np.full((40, 40, 3), value, np.uint8)) for value in (0, 90, 180, 250)]
+    durations = [100, 1000, 200, 100]  # milliseconds
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=durations)
+    assert predictor.to_folder([path], tmp_path / 'out') == []
+    rows = list(csv.DictReader((tmp_path / 'out/areas/uneven.csv').open()))
+    found = {int(row['frame']): float(row['seconds']) for row in rows}
+    assert found == {0: 0.0, 1: 0.1, 2: 1.1, 3: 1.3}
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=200)
+    assert open_video(path).times == () and open_video(path).seconds(3) == pytest.approx(0.6)
+
+
 def test_each_frame_is_predicted_as_an_image(predictor, clip, tmp_path):
     assert predictor.to_folder([clip], tmp_path, frame_masks=True) == []
     listing = json.loads((tmp_path / 'predictions.json').read_text())

@@ -34,6 +34,11 @@ def test_a_work_folder_is_one_word(run, tiny_data, tmp_path) -> None:
     assert Path(given.config).suffix == '.py'
     label = apis.Predictor(given.load(device='cpu'))(tiny_data / 'img/0.png').label
     assert label.shape == (40, 40)
+    last = str(run / 'iter_2.pth')
+    named = find_model([str(run), last, 'a.png'])  # and a checkpoint may follow it
+    assert (named.config, named.checkpoint, named.inputs) == (given.config, last, ('a.png',))
+    with pytest.raises(ValueError, match='net.onnx holds its weights: leave .*iter_2.pth out'):
+        find_model(['net.onnx', last, 'a.png'])
     with pytest.raises(ValueError, match='is the work folder of no run'):
         find_model([str(tiny_data), 'a.png'])
 
