@@ -76,8 +76,8 @@ def test_any_two_of_seven_classes_differ_in_hue_and_in_a_second_cue():
     assert len({look for (look,) in cues.looks}) == 6 and cues.outline_faith == 1
     for (texture, outline), name in zip((look for (look,) in cues.looks), SHAPES7.classes[1:]):
         assert texture in TEXTURES and outline in OUTLINES
-        cue = texture if texture != 'plain' else {'round': 'disk'}.get(outline, outline)
-        assert name.endswith(f'_{cue}')
+        adjective = dict(stripes='striped', checks='checked', dots='dotted')[texture]
+        assert name.endswith(f'_{adjective}_{dict(round="disk").get(outline, outline)}')
 
 
 def test_colors_of_seven_classes_are_what_their_names_say():
