@@ -100,6 +100,7 @@ if __name__ == '__main__':
             'prettytable>=3.14,<4',  # add_divider
             'jinja2>=3.1,<4',
             'pyyaml>=6.0,<7',
+            'yapf>=0.43,<1',  # mmengine's, which lays configs out with it: once for each
             'rich>=13,<16',
             'scikit-learn>=1.6,<2',
             'scipy>=1.13,<2',  # before 1.15 quantiles of t differ from the tenth digit on

@@ -63,12 +63,15 @@ def test_the_tool_serves_until_ctrl_c(
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
+    # a test run in the background ignores it, and so would the tool
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=user).start()
     try:
         with pytest.raises(SystemExit) as ended:
             cli.run_tool(load_tool('serve').main)
     finally:
         over.set()
+        signal.signal(signal.SIGINT, ignored)
     assert ended.value.code == 130 and seen == [200]
     out, err = capsys.readouterr()
     assert f'tiny at http://127.0.0.1:{free_port}/  (Ctrl-C ends it)' in out
