@@ -6,6 +6,7 @@ arguments of the tool to it.
 
 import logging
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Optional
@@ -57,6 +58,16 @@ def _named_apart(cfg: Config, dumped: Optional[str]) -> Config:
     return cfg
 
 
+def _wait_for_own_second(folder: PathLike) -> None:
+    """Return at a second of which the work folder holds no logs.
+
+    mmengine names the folder of a run's logs, curves and config by the second alone. A test within
+    the last second of a training would write its config over the training's.
+    """
+    while (Path(folder) / time.strftime('%Y%m%d_%H%M%S')).exists():
+        time.sleep(0.02)
+
+
 def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
     """Build the Runner that the config names.
 
@@ -69,6 +80,7 @@ def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
         ValueError: If a setting of the config prevents it.
     """
     named = _named_apart(cfg, dumped)
+    _wait_for_own_second(cfg.work_dir)
     try:
         with explained(cfg, 'it cannot be built'), hushed():
             return Runner.from_cfg(named) if 'runner_type' not in cfg else RUNNERS.build(named)

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.network.cost import read_cost
 from mmseg_ext.apis.run.testing import test as run_test
-from mmseg_ext.apis.run.training import train
+from mmseg_ext.apis.run.training import build_runner, train
 from mmseg_ext.core.saved import VALIDATED
 
 RESULTS = dict(
@@ -196,6 +197,17 @@ def test_a_test_leaves_the_config_of_the_training(tiny_config, tmp_path):
     assert folder.is_trained(cfg)
     run_test(load_config(tiny_config, work_dir=tmp_path / 'alone'), folder.last_checkpoint())
     assert sorted(path.name for path in (tmp_path / 'alone').glob('*.py')) == [tiny_config.name]
+
+
+def test_two_runs_of_one_second_have_logs_of_their_own(tiny_config, tmp_path):
+    cfg = load_config(tiny_config, work_dir=tmp_path / 'run')
+    time.sleep(1 - time.time() % 1)  # both within the same second, unless one waits
+    folders = [build_runner(cfg).log_dir for _ in range(2)]
+    assert folders[0] != folders[1]
+    assert sorted(
+        str(path.parent.parent)
+        for path in RunFolder(tmp_path / 'run').path.glob('*/vis_data/config.py')
+    ) == sorted(folders)
 
 
 OWNERS = {'mmseg_ext/apis/run/folder.py', 'mmseg_ext/core/saved.py'}
