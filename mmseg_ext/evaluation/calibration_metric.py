@@ -156,6 +156,11 @@ class CalibrationMetric(LabelMapMetric):
         self.per_image_file = per_image_file
         self.calibration: Optional[dict] = None
 
+    @property
+    def needs_logits(self) -> bool:
+        """Whether ``seg_logits`` are read: always."""
+        return True
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
 

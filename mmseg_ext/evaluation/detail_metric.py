@@ -51,6 +51,11 @@ class DetailMetric(LabelMapMetric):
         self._length = 0
 
     @property
+    def needs_logits(self) -> bool:
+        """Whether ``seg_logits`` are read: for the curves of two classes."""
+        return self.positive is not None
+
+    @property
     def positive(self) -> Optional[int]:
         """Index of the positive one of two classes, that which is no background, else the second.
 

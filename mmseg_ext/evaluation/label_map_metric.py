@@ -34,6 +34,11 @@ class LabelMapMetric(BaseMetric):
         self.intervals: dict[str, Interval] = {}
 
     @property
+    def needs_logits(self) -> bool:
+        """Whether the metric reads ``seg_logits``, so that labels alone are not enough."""
+        return False
+
+    @property
     def ignored(self) -> int:
         """Label of pixels that do not count."""
         if self.ignore_index is not None:

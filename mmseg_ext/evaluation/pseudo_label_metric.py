@@ -83,6 +83,11 @@ class PseudoLabelMetric(LabelMapMetric):
             raise ValueError(f'threshold must lie in [0, 1], got {threshold}')
         self.threshold = threshold
 
+    @property
+    def needs_logits(self) -> bool:
+        """Whether ``seg_logits`` are read: always."""
+        return True
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
 

@@ -125,6 +125,11 @@ class SegMetric(LabelMapMetric):
         self._f_scores = np.zeros(2)  # sum over batches, number of batches
         self._last_batch = np.zeros((2, 2))
 
+    @property
+    def needs_logits(self) -> bool:
+        """Whether ``seg_logits`` are read: for ``batch_f_score``."""
+        return self.batch_f_score and not self.format_only
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
 

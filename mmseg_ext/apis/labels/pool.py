@@ -21,6 +21,7 @@ from ...core.probabilities import as_probabilities
 from ...core.progress import track
 from ...core.reading import read_shown
 from ...core.words import check_choice
+from ...models.layers.highest import highest
 from ...models.segmentors.passes import dropout_drawn, dropouts
 from ..config.pipelines import test_steps
 from ..predict.memory import Memory, check_readable
@@ -153,7 +154,7 @@ def _of_image(
     score_HW: Tensor, entropy_HW: Tensor, prob_KHW: Tensor, features: Optional[Tensor]
 ) -> _Values:
     by_class_K = prob_KHW.flatten(1) @ entropy_HW.flatten() / entropy_HW.numel()
-    pixels_K = torch.bincount(prob_KHW.argmax(0).ravel(), minlength=len(prob_KHW))
+    pixels_K = torch.bincount(highest(prob_KHW, 0).ravel(), minlength=len(prob_KHW))
     mean = mean_score(score_HW)
     return _Values(mean[None].cpu(), pixels_K[None].cpu(), by_class_K[None].cpu(), features)
 
@@ -168,7 +169,7 @@ def _of_regions(
     num = len(prob_KHW)
     every = torch.cat((score_HW[None], entropy_HW * prob_KHW)).cpu()
     means = region_means(every, where_HW).T
-    pairs = where_HW * num + prob_KHW.argmax(0).cpu()
+    pairs = where_HW * num + highest(prob_KHW, 0).cpu()
     pixels = torch.bincount(pairs.ravel(), minlength=num * len(means)).view(-1, num)
     return _Values(means[:, 0], pixels, means[:, 1:], features)
 

@@ -10,6 +10,7 @@ Shape letters: H row, W column, K class.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -21,6 +22,7 @@ from mmengine.logging import print_log
 
 from ...core.probabilities import as_probabilities
 from ...env import first_line
+from ...models.segmentors.label_only import labels_only
 from ..draw.pixels import to_display
 from .areas import Area, areas_of
 from .arrays import AnyImage, load_array, path_of
@@ -192,8 +194,14 @@ class _Run:
             return [self._in_windows(first, first.windows)]
         inputs = [item.data['inputs'] for item in items]
         samples = [item.data['data_samples'].clone() for item in items]
-        results = self.model.test_step(dict(inputs=inputs, data_samples=samples))
+        with labels_only(self.model) if self.labels_suffice else nullcontext():
+            results = self.model.test_step(dict(inputs=inputs, data_samples=samples))
         return [self._collected(item, result) for item, result in zip(items, results)]
+
+    @property
+    def labels_suffice(self) -> bool:
+        """Whether nothing is made of the probabilities."""
+        return not self.keep_prob and self.crf is None
 
     def _in_windows(self, item: _Ready, windows: Windows) -> Prediction:
         if (item.picture.shape, windows.size) != self._told:  # once for all frames of a video
@@ -205,7 +213,7 @@ class _Run:
         return Prediction(item.path, item.picture, strip.label, strip.prob, strip.maps, names)
 
     def _collected(self, item: _Ready, sample: Any) -> Prediction:
-        wants = self.keep_prob or self.crf is not None
+        wants = not self.labels_suffice
         one = _collect(item.path, item.picture, sample, wants, classes_of(self.model))
         if self.crf is None or one.prob is None:
             return one
@@ -283,17 +291,18 @@ def _stepped(step: Any, results: dict, path: Path, picture: np.ndarray) -> dict:
 def _collect(
     path: Path, picture: np.ndarray, sample: Any, keep_prob: bool, classes: tuple[str, ...]
 ) -> Prediction:
-    logits = sample.seg_logits.data
+    logits = sample.seg_logits.data if 'seg_logits' in sample else None  # labels alone
     label = sample.pred_sem_seg.data[0].to(torch.int64).cpu().numpy()
     if label.shape != picture.shape[:2]:
         raise ValueError(
             f'its prediction is {label.shape[1]}x{label.shape[0]}: the test pipeline changes the '
             'size without recording it'
         )
-    if logits.isnan().any():
+    if logits is not None and logits.isnan().any():
         raise ValueError('the model answers with NaN')
-    label = label.astype(label_type(max(len(logits), 2)))
-    prob = as_probabilities(logits).cpu().numpy().astype(np.float16) if keep_prob else None
+    label = label.astype(label_type(max(len(classes) if logits is None else len(logits), 2)))
+    kept = as_probabilities(logits).cpu().numpy() if logits is not None and keep_prob else None
+    prob = None if kept is None else kept.astype(np.float16)
     names = [name for name in MAPS if name in sample]
     maps = {name: sample.get(name).data[0].float().cpu().numpy() for name in names}
     return Prediction(path, picture, label, prob, maps, classes)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...core.probabilities import as_probabilities
+from ...models.layers.highest import highest
 from .windows import Read, Size, Windows, as_batch, blended_blocks, label_type, threshold_of
 
 # what models may say of each pixel beside its class, and folders of outputs are called
@@ -144,4 +145,4 @@ def _labels(model: Any, means: Tensor) -> np.ndarray:
     """Return the most probable class or, for a single channel, where it exceeds the threshold."""
     if len(means) == 1:
         return (means[0] > threshold_of(model)).numpy().astype(np.uint8)
-    return means.argmax(0).numpy().astype(label_type(len(means)))
+    return highest(means, 0).numpy().astype(label_type(len(means)))

@@ -20,6 +20,7 @@ from .checkpoints import check_classes, check_weights, read_checkpoint, weights_
 from .config import explained
 from .folder import RunFolder
 from .guard import guarded
+from .lean import lean
 from .network.settings import check_settings
 from .options import process_limit
 from .outcome.facts import complete_results
@@ -78,7 +79,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         pack_groups(runner.test_dataloader.dataset)
         _name_outputs(runner)
         with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
-            with results_shown():
+            with results_shown(), lean(runner):
                 metrics = runner.test()
         if is_main_process():
             _print_means(metrics)

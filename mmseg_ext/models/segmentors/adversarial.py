@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...core.words import check_choice
+from ..layers.highest import highest
 from ..losses.adversarial import judged_loss, judged_right, one_hot, self_label_loss
 from .passes import heard_logits, last_head, logits_of
 from .semi_inputs import Unlabelled, quality_of
@@ -252,7 +253,7 @@ class AdversarialSegmentor(WrappedSegmentor):
         sure = judged.detach().float().sigmoid() > self.self_threshold
         accepted = sure & valid
         terms['semi.loss_self'] = self._self_weight() * self_label_loss(logits, accepted)
-        found = quality_of(logits.argmax(1), accepted, images, logits.shape[1])
+        found = quality_of(highest(logits, 1), accepted, images, logits.shape[1])
         terms.update({f'semi.{name}': value for name, value in found.items()})
         return terms, (shown, valid)
 

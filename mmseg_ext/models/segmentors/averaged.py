@@ -17,6 +17,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ...core.probabilities import as_probabilities
+from ..layers.highest import highest
 
 
 def set_probabilities(
@@ -29,7 +30,7 @@ def set_probabilities(
         prob_KHW: Of all classes.
         threshold: Of a model with a single output channel, above which a pixel is foreground.
     """
-    scores, label = prob_KHW, prob_KHW.argmax(0, keepdim=True)
+    scores, label = prob_KHW, highest(prob_KHW, 0).unsqueeze(0)
     if threshold is not None:
         scores, label = prob_KHW[1:], (prob_KHW[1:] > threshold).long()
     sample.set_data(dict(seg_logits=PixelData(data=scores), pred_sem_seg=PixelData(data=label)))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ...core.probabilities import as_probabilities
 from ...core.reading import UnfitImageError, read_color
+from ..layers.highest import highest
 
 
 class CRFRefined(EncoderDecoder):
@@ -80,7 +81,7 @@ class CRFRefined(EncoderDecoder):
             )
         q = self.crf(as_probabilities(logits)[None], rgb[None].to(logits.device))[0]
         single = len(logits) == 1
-        pred = (q[1:] > self.decode_head.threshold).to(q) if single else q.argmax(0, keepdim=True)
+        pred = (q[1:] > self.decode_head.threshold).to(q) if single else highest(q, 0).unsqueeze(0)
         sample.set_data(
             dict(
                 pred_sem_seg_nocrf=sample.pred_sem_seg,

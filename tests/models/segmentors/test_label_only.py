@@ -1,0 +1,110 @@
+"""Labels without logits equal those that mmseg takes from logits of the full size."""
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_ext  # noqa: F401
+from mmseg_ext.models.segmentors.label_only import can_give_labels_alone, labels_only
+
+
+def network(*, head=None, **changes):
+    """A network of stride 8 with logits that have areas, as those of a trained one."""
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    backbone = dict(
+        type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
+        strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1),
+    )  # fmt: skip
+    decode_head = dict(
+        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, num_classes=5
+    )
+    decode_head.update(head or {})
+    model = dict(
+        type='EncoderDecoder', backbone=backbone, decode_head=decode_head, train_cfg=dict(),
+        test_cfg=dict(mode='whole'),
+    )  # fmt: skip
+    model.update(changes)
+    built = MODELS.build(ConfigDict(model)).eval()
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 5, 6, generator=generator)
+    built.decode_head.forward = lambda _: logits  # untrained ones would be those of one class
+    return built
+
+
+def samples(size, **facts):
+    known = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0, 0, 0, 0])
+    return [SegDataSample(metainfo=dict(known, **facts)) for _ in range(2)]
+
+
+FACTS = dict(
+    plain={},
+    padded=dict(padding_size=[0, 6, 0, 3], ori_shape=(37, 42)),
+    padded_by_the_preprocessor=dict(img_padding_size=[2, 4, 1, 2], ori_shape=(37, 42)),
+    flipped=dict(flip=True, flip_direction='horizontal'),
+    flipped_down=dict(flip=True, flip_direction='vertical', padding_size=[0, 6, 0, 3],
+                      ori_shape=(37, 42)),
+    larger=dict(ori_shape=(77, 101)),
+    smaller_and_padded=dict(ori_shape=(20, 31), padding_size=[0, 8, 4, 0]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('facts', FACTS.values(), ids=FACTS)
+@pytest.mark.parametrize('align_corners', [False, True])
+@torch.no_grad()
+def test_labels_are_those_of_full_logits(facts, align_corners):
+    model = network(head=dict(align_corners=align_corners))
+    images = torch.nn.functional.interpolate(torch.randn(2, 3, 6, 7), size=(40, 48))
+    plain = model.predict(images, samples((40, 48), **facts))
+    with labels_only(model) as able:
+        found = model.predict(images, samples((40, 48), **facts))
+    assert able and 'seg_logits' not in found[0]
+    for one, expected in zip(found, plain):
+        label = expected.pred_sem_seg.data
+        assert one.pred_sem_seg.data.shape == label.shape and len(label.unique()) > 1
+        highest, second = expected.seg_logits.data.topk(2, 0).values
+        sure = (highest - second > 1e-5)[None]
+        assert sure.float().mean() > 0.99
+        assert torch.equal(one.pred_sem_seg.data[sure], label[sure])
+    again = model.predict(images, samples((40, 48), **facts))
+    assert torch.equal(again[0].seg_logits.data, plain[0].seg_logits.data)
+
+
+UNABLE = dict(
+    windows=dict(test_cfg=dict(mode='slide', crop_size=(32, 32), stride=(16, 16))),
+    one_logit=dict(head=dict(num_classes=2, out_channels=1, threshold=0.3)),
+    passes=dict(type='MonteCarloEncoderDecoder', num_passes=2),
+    letterbox=dict(type='LetterboxEncoderDecoder'),
+)
+
+
+@pytest.mark.parametrize('changes', UNABLE.values(), ids=UNABLE)
+@torch.no_grad()
+def test_a_model_that_predicts_in_another_way_is_left_alone(changes):
+    if 'num_passes' in changes:
+        changes = dict(changes, head=dict(dropout_ratio=0.1))
+    model = network(**changes)
+    assert not can_give_labels_alone(model)
+    with labels_only(model) as able:
+        assert not able and 'predict' not in vars(model)
+
+
+def test_a_wrapped_model_is_meant_itself_and_an_error_leaves_nothing():
+    model = network()
+    wrapper = torch.nn.Module()
+    wrapper.module = model
+    with pytest.raises(RuntimeError), labels_only(wrapper) as able:
+        assert able and 'predict' in vars(model)
+        raise RuntimeError
+    assert 'predict' not in vars(model)
+
+
+def test_nan_is_refused():
+    model = network()
+    del model.decode_head.forward
+    model.decode_head.conv_seg.bias.data[:] = torch.nan
+    with labels_only(model), torch.no_grad(), pytest.raises(ValueError, match='NaN'):
+        model.predict(torch.randn(2, 3, 16, 16), samples((16, 16)))
