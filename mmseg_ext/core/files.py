@@ -9,8 +9,8 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +19,10 @@ from typing import Any, Union
 from .refusals import as_refusal
 
 PathLike = Union[str, Path]
+
+# What is unfinished; of a video with the ending of its container. Folders that were replaced by
+# half, which end with -old, are nobody's to remove.
+_LEFT = re.compile(r'\.(?P<name>.+)\.(?P<process>\d+)\.part(\.\w+)?', re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -39,9 +43,7 @@ def replacing(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # cut the name: the longest name that the file system allows leaves no room for an ending
-    stem = path.name.encode(errors='surrogateescape')[:200].decode(errors='ignore')
-    unfinished = path.with_name(f'.{stem}.{os.getpid()}.part')
+    unfinished = _unfinished(path)
     try:
         yield unfinished
         _flush(unfinished)
@@ -54,6 +56,16 @@ def replacing(path: PathLike) -> Iterator[Path]:
             raise named from error
         raise
     _flush(path.parent)  # the new name, too, must survive a crash of the machine
+
+
+def _unfinished(path: Path) -> Path:
+    """Name what is written before it is renamed to ``path``."""
+    return path.with_name(f'.{_cut(path.name)}.{os.getpid()}.part')
+
+
+def _cut(name: str) -> str:
+    """Cut a name: the longest that the file system allows leaves no room for an ending."""
+    return name.encode(errors='surrogateescape')[:200].decode(errors='ignore')
 
 
 @contextlib.contextmanager
@@ -70,11 +82,12 @@ def replacing_folder(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{path.name}-', dir=path.parent))
+    unfinished = _unfinished(path)
+    shutil.rmtree(unfinished, ignore_errors=True)  # of an earlier process of the same number
+    unfinished.mkdir()
     old = unfinished.with_name(f'{unfinished.name}-old')
     try:
         yield unfinished
-        unfinished.chmod(0o755)  # mkdtemp lets only the owner in
         if path.exists():
             path.rename(old)
         try:
@@ -198,7 +211,33 @@ def sweep(folder: PathLike) -> None:
     for path in Path(folder).glob('.*.part'):
         number = path.name.split('.')[-2]
         if number.isdigit() and not _is_running(int(number)):
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def sweep_outputs(outputs: Iterable[PathLike]) -> None:
+    """Remove what killed processes left unfinished of files and folders that are written now.
+
+    Others' are left alone: a process on another machine may write into the same folder.
+
+    Args:
+        outputs: Paths; what has the same name with any suffix counts, too.
+    """
+    wanted: dict[Path, set[str]] = {}
+    for path in map(Path, outputs):
+        wanted.setdefault(path.parent, set()).add(_cut(path.name))
+    for folder, names in wanted.items():
+        for path in folder.glob('.*.part*'):
+            found = _LEFT.fullmatch(path.name)
+            known = found and (found['name'] in names or Path(found['name']).stem in names)
+            if found and known and not _is_running(int(found['process'])):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

@@ -113,6 +113,24 @@ def test_what_an_ended_process_left_is_swept_before_it_is_collected(tmp_path):
     assert mine.exists() and not theirs.exists()
 
 
+def test_what_a_kill_left_of_the_outputs_that_are_written_is_removed(tmp_path):
+    dead, own = 99999999, os.getppid()
+    left = [f'.a.png.{dead}.part', f'.a.mp4.{dead}.part.mp4', f'.x.y.npy.{dead}.part',
+            f'.{"k" * 200}.{dead}.part']  # fmt: skip
+    kept = [f'.b.png.{dead}.part', f'.a.png.{own}.part', f'.a.png.{dead}.part-old', '.a.part',
+            'a.png', f'.a.b.png.{dead}.part']  # fmt: skip
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+    (tmp_path / f'.a.{dead}.part').mkdir()
+    (tmp_path / f'.a.{dead}.part/000000.png').touch()
+    files.sweep_outputs([tmp_path / name for name in ('a', 'x.y', 'k' * 251)])
+    files.sweep_outputs([tmp_path / 'gone/a'])
+    assert _tree(tmp_path) == set(kept)
+    (tmp_path / f'.c.{dead}.part').mkdir()
+    files.sweep(tmp_path)  # by who owns the folder: all of it
+    assert _tree(tmp_path) == {f'.a.png.{own}.part', f'.a.png.{dead}.part-old', '.a.part', 'a.png'}
+
+
 def _tree(folder):
     return {p.relative_to(folder).as_posix() for p in folder.rglob('*')}
 

@@ -9,11 +9,11 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from ...core.files import PathLike, output_names, write_bytes, write_json
+from ...core.files import PathLike, output_names, sweep_outputs, write_bytes, write_json
 from ...core.labels import background_of
 from ...core.progress import Line
 from ..draw.pixels import encode, overlay
-from ..run.outcome.listing import LISTING
+from ..run.outcome.listing import FOLDERS, LISTING
 from .areas import AREAS, area_of, count_pixels, write_areas
 from .geotiff import tags_of
 from .large import LargeImage
@@ -128,6 +128,7 @@ def predict_to_folder(
     videos = [path for path in images if is_video(path)]
     pictures = [path for path in images if path not in set(videos)]
     _refuse_to_replace(Path(out), names)
+    _sweep(Path(out), names.values())
     with _Listing(Path(out), about) as listing:
         results = predict_each(model, pictures, keep_prob=prob, batch=batch, crf=crf)
         pairs = zip(pictures, results)
@@ -158,6 +159,12 @@ def _refuse_to_replace(out: Path, names: dict[Path, Path]) -> None:
                         f'{path} is there already, and no earlier prediction listed in '
                         f'{out / LISTING} wrote it: give another --out'
                     )
+
+
+def _sweep(out: Path, names: Iterable[Path]) -> None:
+    """Remove what a call that was killed left unfinished of the outputs of this one."""
+    own = [out / kind / name for name in names for kind in FOLDERS]
+    sweep_outputs([*own, out / LISTING, out / AREAS])
 
 
 def _write_images(

@@ -1,9 +1,11 @@
 """The predictor: a trained model of any kind that is called with images."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union, overload
 
+from mmengine.logging import print_log
 from torch import nn
 
 from ...core.files import PathLike
@@ -153,10 +155,11 @@ class Predictor:
 
         Raises:
             OSError: If the disk is full or the folder cannot be written.
-            ValueError: If probabilities or uncertainty of a video are asked for.
+            ValueError: If probabilities or uncertainty are asked for, and all files are videos;
+                videos among images are predicted without them, and named.
         """
         if keep_prob or isinstance(self.model, DropoutPasses):
-            _refuse_videos(images)
+            _check_videos(images)
         whole = CRF_NEEDS if self.crf else ''
         told = tell_windows(self.model, images, keep_prob=keep_prob, whole=whole)
         if told:
@@ -166,13 +169,20 @@ class Predictor:
             frame_masks=frame_masks, source=source)  # fmt: skip
 
 
-def _refuse_videos(paths: Sequence[Path]) -> None:
-    video = next((path for path in paths if is_video(path)), None)
-    if video is not None:
+def _check_videos(paths: Sequence[Path]) -> None:
+    """Name videos whose frames get neither probabilities nor uncertainty; refuse them alone."""
+    videos = [path for path in paths if is_video(path)]
+    if not videos:
+        return
+    only = 'probabilities and uncertainty are written of images only'
+    if len(videos) == len(paths):
         raise ValueError(
-            f'{video} is a video, and probabilities and uncertainty are written of images only: '
-            'leave --prob and --uncertainty out, or save its frames as images'
+            f'{videos[0]} is a video, and {only}: leave --prob and --uncertainty out, or save its '
+            'frames as images'
         )
+    named = ', '.join(map(str, videos[:3])) + (', ...' if len(videos) > 3 else '')
+    text = f'videos get overlays and areas alone, as {only}: {named}'
+    print_log(text, 'current', logging.WARNING)
 
 
 def _setting(crf: Union[str, Setting, None], model: Any) -> Optional[Setting]:

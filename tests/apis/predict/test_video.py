@@ -14,6 +14,7 @@ from mmseg_ext.apis.draw.pixels import overlay
 from mmseg_ext.apis.predict import video as module
 from mmseg_ext.apis.predict.predictor import Prediction
 from mmseg_ext.apis.predict.video import is_video, open_video
+from mmseg_ext.apis.use import predictor as use_module
 from mmseg_ext.apis.use.given import find_inputs
 
 RATE, FRAMES, SIZE = 12.5, 9, (46, 62)
@@ -142,10 +143,45 @@ def test_a_video_and_an_image_of_one_name_stay_apart(predictor, clip, tmp_path, 
         'areas.csv', 'areas/a.avi.csv', 'masks/a.png.png', 'overlays/a.avi.mp4',
         'overlays/a.png.png', 'predictions.json',
     ]  # fmt: skip
-    for options in (dict(keep_prob=True),):
-        with pytest.raises(ValueError, match='a.avi is a video, .*leave --prob'):
-            predictor.to_folder([image, tmp_path / 'a.avi'], tmp_path / 'out', **options)
     assert film
+
+
+def test_probabilities_are_of_images_and_videos_beside_them_are_named(
+    predictor, clip, tmp_path, tiny_data, monkeypatch
+):
+    image, film, out = tmp_path / 'a.png', tmp_path / 'a.avi', tmp_path / 'out'
+    shutil.copy(tiny_data / 'img/0.png', image)
+    shutil.copy(clip, film)
+    told = []
+    monkeypatch.setattr(use_module, 'print_log', lambda text, *_: told.append(text))
+    unsure = apis.Predictor(predictor.model, passes=2)
+    for one, kinds in ((predictor, ('prob',)), (unsure, ('prob', 'entropy', 'bald'))):
+        shutil.rmtree(out, ignore_errors=True)
+        assert one.to_folder([film, image], out, keep_prob=True) == []
+        listed = json.loads((out / 'predictions.json').read_text())
+        assert set(kinds) < set(listed['images'][0]) and len(listed['videos']) == 1
+        assert (out / listed['videos'][0]['overlay']).is_file()
+        assert [*(p.name for p in (out / 'prob').iterdir())] == ['a.png.npz']
+    assert told == 2 * [
+        'videos get overlays and areas alone, as probabilities and uncertainty are written of '
+        f'images only: {film}'
+    ]
+    with pytest.raises(ValueError, match='a.avi is a video, .*leave --prob'):
+        predictor.to_folder([film], out, keep_prob=True)
+
+
+def test_what_a_killed_call_left_is_removed_by_the_next(predictor, clip, tmp_path, tiny_data):
+    out, dead = tmp_path / 'out', 99999999
+    left = [f'overlays/.{clip.stem}.mp4.{dead}.part.mp4', f'areas/.{clip.stem}.csv.{dead}.part',
+            f'masks/.0.png.{dead}.part', f'.predictions.json.{dead}.part']  # fmt: skip
+    other = out / f'masks/.other.png.{dead}.part'
+    for path in [*(out / name for name in left), other]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'half')
+    (out / f'masks/.{clip.stem}.{dead}.part').mkdir()
+    assert predictor.to_folder([clip, tiny_data / 'img/0.png'], out, frame_masks=True) == []
+    hidden = [path for path in out.rglob('.*')]
+    assert hidden == [other]
 
 
 def _left(folder):
