@@ -33,7 +33,7 @@ ELSEWHERE = {
     'apis/folds/test_report.py': 'apis.folds.summary apis.folds.tested',
     'apis/folds/test_run.py': 'apis.run.launch',
     'apis/labels/test_merge.py': 'apis.labels.project',
-    'apis/labels/test_pool.py': 'apis.labels.choice',
+    'apis/labels/test_pool.py': 'apis.labels.choice apis.labels.pool_strips',
     'apis/labels/test_people.py': 'apis.labels.predicted apis.labels.steps apis.labels.take_back',
     'apis/labels/test_rounds.py': (
         'apis.labels.plan apis.labels.strategies apis.labels.subset apis.labels.summary'

@@ -4,6 +4,7 @@ Shape letters: N candidate, K class, H row, W column, T pass, R region, C featur
 """
 
 import contextlib
+import logging
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import torch
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,7 +36,9 @@ from ..predict.scores import (
     mean_score,
     region_means,
 )
+from ..predict.windows import Windows
 from .candidates import Candidates
+from .pool_strips import score_in_strips
 from .regions import regions_of
 
 
@@ -89,18 +93,29 @@ class ScorePool:
         Returns:
             The images by their names, or regions as ``NAME#NUMBER``.
 
+        An image whose probabilities would not fit into memory is scored in windows
+        (``pool_strips.py``), but for its regions.
+
         Raises:
-            ValueError: If a file cannot be read, its probabilities would not fit into memory, or
-                the model answers with NaN.
+            ValueError: If a file cannot be read, its probabilities would not fit into memory and it
+                cannot be cut into windows, or the model answers with NaN.
         """
-        pipeline, memory = Compose(test_steps(self.model.cfg)), Memory(self.model)
-        copies = self.passes if self.score in OF_DROPOUT else 1
+        pipeline = Compose(test_steps(self.model.cfg))
+        memory = Memory(self.model, keep_prob=True)
+        copies = self.passes if self.score in OF_DROPOUT else 2 if self.score == 'flip' else 1
         names, found = [], []
         for name, path in track(images.items(), 'score the pool'):
             check_readable(Path(path))
             data = pipeline(dict(img_path=path, seg_fields=[], reduce_zero_label=False))
-            memory.check_probabilities(path, data, copies)
-            values = self._one(name, path, data)
+            windows = None
+            if self.regions is None:
+                windows = memory.windows_of_probabilities(path, data, copies)
+            else:
+                memory.check_probabilities(path, data, copies)
+            if windows is None:
+                values = self._one(name, path, data)
+            else:
+                values = self._in_windows(name, path, data, windows)
             own = len(values.scores)
             names += [name] if self.regions is None else [f'{name}#{index}' for index in range(own)]
             found.append(values)
@@ -132,18 +147,45 @@ class ScorePool:
         where = torch.from_numpy(regions_of(read_shown(path), self.regions, self.size))
         return _of_regions(score, own, prob, where, _pooled_by_region(maps, where))
 
+    @torch.inference_mode()
+    def _in_windows(self, name: str, path: str, data: dict, windows: Windows) -> _Values:
+        print_log(f'{path}: {windows}', 'current', logging.WARNING)
+        image, meta = data['inputs'], data['data_samples'].metainfo
+        images = [image]
+        drawn: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if self.score in OF_DROPOUT:
+            images, drawn = [image] * self.passes, dropout_drawn(self.model, self._number(name))
+        elif self.score == 'flip':
+            images = [image, image.flip(-1)]
+        try:
+            with _watched(self.model, pooled=True) as maps, drawn:
+                found = score_in_strips(self.model, images, meta, windows, self._judged)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+        by_class = found.class_scores[None]
+        return _Values(found.score[None], found.pixels[None], by_class, _pooled(maps))
+
+    def _judged(self, prob_TKHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities ``(K, h, W)`` and score ``(h, W)`` of all passes over some rows."""
+        if self.score in OF_DROPOUT:
+            return prob_TKHW.mean(0), OF_DROPOUT[self.score](prob_TKHW)
+        if self.score == 'flip':
+            return prob_TKHW[0], flip_disagreement(*prob_TKHW)
+        return prob_TKHW[0], OF_ONE_PASS[self.score](prob_TKHW[0])
+
+    def _number(self, name: str) -> int:
+        """Seed of the dropout of an image, which does not depend on others."""
+        return self.seed + zlib.crc32(name.encode(errors='surrogateescape'))
+
     def _passes(self, name: str, data: dict) -> tuple[Tensor, Tensor]:
         """Probabilities ``(K, H, W)`` and score ``(H, W)`` of an image."""
         if self.score in OF_DROPOUT:
-            number = self.seed + zlib.crc32(name.encode(errors='surrogateescape'))
-            with dropout_drawn(self.model, number):
-                every = torch.stack([self._forward(data) for _ in range(self.passes)])
-            return every.mean(0), OF_DROPOUT[self.score](every)
-        prob = self._forward(data)
+            with dropout_drawn(self.model, self._number(name)):
+                return self._judged(torch.stack([self._forward(data) for _ in range(self.passes)]))
+        every = [self._forward(data)]
         if self.score == 'flip':
-            mirrored = self._forward(dict(data, inputs=data['inputs'].flip(-1)))
-            return prob, flip_disagreement(prob, mirrored)
-        return prob, OF_ONE_PASS[self.score](prob)
+            every.append(self._forward(dict(data, inputs=data['inputs'].flip(-1))))
+        return self._judged(torch.stack(every) if len(every) > 1 else every[0][None])
 
     def _forward(self, data: dict) -> Tensor:
         batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples'].clone()])
@@ -175,14 +217,15 @@ def _of_regions(
 
 
 @contextlib.contextmanager
-def _watched(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the backbone's last map ``(C, H, W)`` of each forward pass."""
+def _watched(model: nn.Module, *, pooled: bool = False) -> Iterator[list[Tensor]]:
+    """Collect the backbone's last map ``(C, H, W)``, or its mean, of each forward pass."""
     maps: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
         last = output[-1] if isinstance(output, (list, tuple)) else output
         if isinstance(last, Tensor) and last.ndim == 4:
-            maps.extend(last.float().cpu())
+            last = last.float().cpu()
+            maps.extend(last.mean((2, 3), keepdim=True) if pooled else last)
 
     backbone = getattr(model, 'backbone', None)
     handle = backbone.register_forward_hook(keep) if isinstance(backbone, nn.Module) else None

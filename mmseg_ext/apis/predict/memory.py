@@ -101,7 +101,7 @@ class Memory:
             raise ValueError(
                 f'{reason}, and windows will not do, as {self.whole}: cut it into tiles'
             )
-        if size != shown or any(meta.get('padding_size', ())) or meta.get('flip'):
+        if _is_changed(inputs, meta):
             raise ValueError(f'{reason}, and its pipeline resizes it, so that it cannot be cut')
         held = self._held_whole(size) if held is None else held
         return self._largest(inputs, free, held, reason)
@@ -204,19 +204,49 @@ class Memory:
         Raises:
             ValueError: If they would not fit; naming the image.
         """
+        lack = self._lack(data, copies)
+        if lack:
+            raise ValueError(f'{path} {lack}: cut it into tiles, or take it away')
+
+    def windows_of_probabilities(self, path: str, data: dict, copies: int = 1) -> Optional[Windows]:
+        """Choose windows for an image whose probabilities are looked at strip by strip.
+
+        Args:
+            path: Of the image.
+            data: What the pipeline made of it.
+            copies: As in :meth:`check_probabilities`.
+
+        Returns:
+            The windows; ``None`` if all probabilities fit into memory at once.
+
+        Raises:
+            ValueError: If windows do not fit either, or the image cannot be divided; naming it.
+        """
+        lack = self._lack(data, copies)
+        if not lack:
+            return None
+        inputs, meta = data['inputs'], data['data_samples'].metainfo
+        free, cut = self.free, not self.whole and not _is_changed(inputs, meta)
+        for windows in self.choices() if cut else ():
+            rows = min(windows.size[0], inputs.shape[-2]) * inputs.shape[-1]
+            held = copies * (self._held(windows, inputs) + 16.0 * _classes(self.model) * rows)
+            if self._fit(held, _MARGIN * self._network(inputs, windows.size), free):
+                return Windows(windows.size, windows.stride, windows.smooth, f'it {lack}: ')
+        raise ValueError(f'{path} {lack}: cut it into tiles, or take it away')
+
+    def _lack(self, data: dict, copies: int) -> str:
+        """Say how much the probabilities of an image take, if they do not fit; else nothing."""
         inputs, shown = data['inputs'], data['data_samples'].ori_shape[:2]
         pixels = math.prod(shown)
         if copies * max(math.prod(inputs.shape[-2:]), pixels) <= SMALL:
-            return
+            return ''
         more = 8 * _classes(self.model) * pixels * (copies - 1)  # and joined to one tensor
         need = self.needed(inputs, shown, keep_prob=True) + more
         free = self.free
-        if need > free:
-            raise ValueError(
-                f'{path} is {shown[1]}x{shown[0]}, and the probabilities of its pixels take about '
-                f'{need / _GIGA:.1f} GB, where {free / _GIGA:.1f} GB are free: cut it into tiles, '
-                'or take it away'
-            )
+        return '' if need <= free else (
+            f'is {shown[1]}x{shown[0]}, and the probabilities of its pixels take about '
+            f'{need / _GIGA:.1f} GB, where {free / _GIGA:.1f} GB are free'
+        )  # fmt: skip
 
     def _network(self, inputs: Tensor, size: Sequence[int]) -> float:
         """Estimate the bytes of tensors for an image size by a run on meta tensors."""
@@ -232,6 +262,12 @@ class Memory:
             except Exception:  # a step needs values: measure a small image instead
                 self._known[key] = bytes_per_pixel(model, inputs) * math.prod(size)
         return self._known[key]
+
+
+def _is_changed(inputs: Tensor, meta: dict) -> bool:
+    """Whether the pipeline resized, padded or flipped an image, so that it cannot be cut."""
+    size, shown = tuple(inputs.shape[-2:]), tuple(meta['ori_shape'][:2])
+    return bool(size != shown or any(meta.get('padding_size', ())) or meta.get('flip'))
 
 
 def _device_of(model: Any) -> torch.device:

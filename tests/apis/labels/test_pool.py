@@ -16,6 +16,7 @@ from mmseg_ext.apis.labels.pool import ScorePool, without_labels
 from mmseg_ext.apis.labels.strategies import STRATEGIES
 from mmseg_ext.apis.predict import memory as estimate
 from mmseg_ext.apis.predict import scores
+from mmseg_ext.apis.predict.strips import predict_windows
 from mmseg_ext.apis.userdata.read import read_data_file
 
 
@@ -171,10 +172,72 @@ def test_an_image_that_would_not_fit_into_memory_is_named_before_it_is_scored(
     monkeypatch.setattr(estimate, 'free_memory', lambda *_: once + 3 * each - 1)
     memory.check_probabilities('large.png', data, 3)
     with pytest.raises(ValueError, match='large.png is 1000x1100, and the prob.* GB are free: cut'):
-        ScorePool(model, 'bald', passes=4)(dict(large=str(large)))
+        ScorePool(model, 'bald', 4, 'windows')(dict(large=str(large)))
     monkeypatch.setattr(estimate, 'free_memory', lambda *_: 0)
     with pytest.raises(ValueError, match='large.png'):
         ScorePool(model)(dict(large=str(large)))
+
+
+@pytest.fixture
+def crowded(monkeypatch):
+    """Too little memory for all probabilities of an image, but enough for windows."""
+    monkeypatch.setattr(estimate, 'SMALL', 0)
+    monkeypatch.setattr(estimate.Memory, '_fit', lambda *_: True)
+    monkeypatch.setattr(estimate.Memory, 'free', 0)
+
+
+@pytest.mark.parametrize('name', scores.SCORES)
+def test_one_window_scores_as_the_whole_image(model, images, name, request):
+    whole = ScorePool(model, name, passes=3)(images)
+    request.getfixturevalue('crowded')
+    found = ScorePool(model, name, passes=3)(images)
+    np.testing.assert_allclose(found.scores, whole.scores, rtol=4e-3)  # of half precision
+    np.testing.assert_allclose(found.class_scores, whole.class_scores, rtol=4e-3)
+    np.testing.assert_allclose(found.features, whole.features, rtol=1e-5)
+    assert np.abs(found.pixels - whole.pixels).max() <= 2  # ties
+    assert found.names == whole.names and found.pixels.sum(1).tolist() == [2080, 660, 2080]
+
+
+def test_windows_add_up_to_the_blended_image(model, images, crowded, monkeypatch):
+    """Of several windows: the same as the scores of their blended probabilities, put together."""
+    monkeypatch.setattr(estimate, '_SIDES', (24,))
+    image = torch.from_numpy(cv2.imread(images['a'])).permute(2, 0, 1)
+    windows = estimate.Windows((24, 24), (18, 18), smooth=True)
+    assert [len(places) for places in windows.starts((40, 52))] == [2, 3]
+    meta = SegDataSample(metainfo=dict(ori_shape=(40, 52), img_shape=(40, 52)))
+    both = []
+    for turned in (image, image.flip(-1)):
+        with torch.inference_mode():
+            joined = predict_windows(model, turned, meta, windows, keep_prob=True)
+        both.append(torch.from_numpy(joined.prob).float())
+    own = own_prob(model, images['a'])
+    assert (both[0] - own).abs().max() > 0.01  # windows see less
+    for name, expected in (
+        ('margin', scores.margin(both[0])),
+        ('flip', scores.flip_disagreement(*both)),
+    ):
+        found = ScorePool(model, name)(dict(a=images['a']))
+        assert found.scores[0] == pytest.approx(expected.double().mean().item(), rel=1e-6)
+        counts = np.bincount(both[0].argmax(0).ravel(), minlength=3)
+        assert found.pixels[0].tolist() == counts.tolist()
+        by_class = (scores.entropy(both[0]) * both[0]).double().mean((1, 2))
+        np.testing.assert_allclose(found.class_scores[0], by_class, rtol=1e-6)
+
+
+def test_what_windows_cannot_score_is_named(model, images, crowded, monkeypatch):
+    broken = build()
+    torch.nn.init.constant_(broken.decode_head.conv_seg.weight, float('nan'))
+    with pytest.raises(ValueError, match='a.png: the model answers with NaN'):
+        ScorePool(broken)(images)
+    resized = build()
+    steps = [resized.cfg.test_pipeline[0], dict(type='Resize', scale=(64, 64)),
+             dict(type='PackSegInputs')]  # fmt: skip
+    resized.cfg = Config(dict(test_pipeline=steps))
+    with pytest.raises(ValueError, match='a.png is 52x40, .*cut it into tiles, or take it away'):
+        ScorePool(resized)(images)
+    monkeypatch.setattr(estimate.Memory, '_fit', lambda *_: False)
+    with pytest.raises(ValueError, match='a.png is 52x40, .*cut it into tiles, or take it away'):
+        ScorePool(model)(images)
 
 
 @pytest.mark.parametrize('strategy', sorted(STRATEGIES))
