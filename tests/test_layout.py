@@ -34,7 +34,9 @@ ELSEWHERE = {
     'apis/folds/test_run.py': 'apis.run.launch',
     'apis/labels/test_merge.py': 'apis.labels.project',
     'apis/labels/test_pool.py': 'apis.labels.choice apis.labels.pool_strips',
-    'apis/labels/test_people.py': 'apis.labels.predicted apis.labels.steps apis.labels.take_back',
+    'apis/labels/test_people.py': (
+        'apis.labels.people_round apis.labels.predicted apis.labels.steps apis.labels.take_back'
+    ),
     'apis/labels/test_rounds.py': (
         'apis.labels.plan apis.labels.strategies apis.labels.subset apis.labels.summary'
     ),
@@ -47,6 +49,7 @@ ELSEWHERE = {
         'apis.pages.look.geometry apis.pages.look.masks apis.pages.look.samples '
         'apis.pages.look.words'
     ),
+    'apis/pages/test_people.py': 'apis.pages.people_data',
     'apis/pages/test_after_sections.py': 'apis.pages.worst',
     'apis/pages/test_facts.py': 'apis.config.written apis.pages.runs',
     'apis/pages/test_report.py': (

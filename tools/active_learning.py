@@ -13,12 +13,14 @@ in WORK_DIR/active_learning.json and, as a page, in active_learning.html; both a
 each round. The same command goes on where it was stopped. The exit status is 1 if a round failed.
 What is not said here a row's active_learning says (configs/survey/active_*), else the default.
 With people, a call takes masks back (--finished), trains and tests on all that there are, chooses
-images, and writes a project for the labelling tool to WORK_DIR/roundN/to_label.
+images, and writes a project for the labelling tool to WORK_DIR/roundN/to_label, and the page
+WORK_DIR/active_learning.html.
 """
 
 import argparse
 import shlex
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Optional
@@ -36,7 +38,7 @@ from mmseg_ext.apis.labels.steps import Steps
 from mmseg_ext.apis.labels.strategies import STRATEGIES
 from mmseg_ext.apis.labels.subset import Pool
 from mmseg_ext.apis.labels.summary import SUMMARY, as_text, summarise
-from mmseg_ext.apis.pages import write_active_report
+from mmseg_ext.apis.pages import write_active_report, write_people_report
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.apis.userdata.read import read_data_file
 from mmseg_ext.core.files import short_path
@@ -151,6 +153,7 @@ def with_people(args: argparse.Namespace) -> int:
         device=args.device, command=typed_again(args.finished),
     )  # fmt: skip
     problem = loop.run(args.finished and Path(args.finished))
+    refresh(loop.work_dir, write_people_report)
     if problem is not None:
         step, log = problem
         print(f'error: the round failed in {step}, see {log}', file=sys.stderr)
@@ -166,10 +169,10 @@ def typed_again(finished: Optional[str]) -> str:
     return f'{command("active_learning")} {shlex.join(words)}'
 
 
-def refresh(work_dir: Path) -> None:
+def refresh(work_dir: Path, write: Callable[[Path], Path] = write_active_report) -> None:
     """Sum up the rounds so far; what keeps the page from being written stops no round."""
     try:
-        write_active_report(work_dir)
+        write(work_dir)
     except USER_ERRORS as error:
         print(f'warning: no page: {message_of(error)}', file=sys.stderr, flush=True)
 

@@ -1,18 +1,24 @@
-"""Write one HTML page about tested runs, or about simulated rounds of active learning.
+"""Write one HTML page about tested runs, or about rounds of active learning.
 
 python tools/report.py work_dirs/NAME                    all about one run
 python tools/report.py work_dirs/A work_dirs/B           B beside A, with paired tests
-python tools/report.py work_dirs/NAME_active             rounds of active_learning.py
+python tools/report.py work_dirs/NAME_active             rounds of active_learning.py, simulated
+python tools/report.py work_dirs/NAME_people             or with people
 """
 
 import argparse
-import shlex
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.labels.people import runs_with_results
+from mmseg_ext.apis.labels.people_round import people_rounds
 from mmseg_ext.apis.labels.plan import holds_rounds
-from mmseg_ext.apis.pages import complete_runs, rows_of, write_active_report, write_report
+from mmseg_ext.apis.pages import (
+    complete_runs,
+    rows_of,
+    write_active_report,
+    write_people_report,
+    write_report,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,29 +43,23 @@ def parse_args() -> argparse.Namespace:
     return cli.parse_args(parser)
 
 
+def of_rounds(folder: str) -> bool:
+    return holds_rounds(folder) or bool(people_rounds(folder))
+
+
 def report_rounds(args: argparse.Namespace) -> Path:
     if len(args.work_dirs) > 1 or args.complete:
-        rounds = next(filter(holds_rounds, args.work_dirs))
+        rounds = next(filter(of_rounds, args.work_dirs))
         raise ValueError(f'{rounds} holds rounds of active learning: give it alone, no --complete')
-    return write_active_report(args.work_dirs[0], args.out, title=args.title)
-
-
-def refuse_people(folder: str) -> None:
-    runs = runs_with_results(folder)
-    if runs:
-        raise ValueError(
-            f'{folder} holds rounds of labelling: name the runs of those to be compared, such as '
-            f'{shlex.join(str(run) for run in runs)}'
-        )
+    write = write_active_report if holds_rounds(args.work_dirs[0]) else write_people_report
+    return write(args.work_dirs[0], args.out, title=args.title)
 
 
 def main() -> None:
     args = parse_args()
-    if any(map(holds_rounds, args.work_dirs)):
+    if any(map(of_rounds, args.work_dirs)):
         print(f'report: {report_rounds(args).absolute()}')
         return
-    for folder in args.work_dirs:
-        refuse_people(folder)
     if args.complete:
         complete_runs(rows_of(args.work_dirs))
     out = Path(args.out or Path(args.work_dirs[0]) / 'report.html')

@@ -2,66 +2,28 @@
 
 One command is called again and again. A call takes back what people have finished, trains on all
 masks that there are, tests, chooses the next images, and writes a project for the labelling tool.
-The files of a round are its state, so that a call that was stopped goes on where it was.
-
-::
-
-    WORK_DIR/round1/labelled.txt    what had masks when its training began
-    WORK_DIR/round1/run/            training and test
-    WORK_DIR/round1/chosen.txt      what people are to label
-    WORK_DIR/round1/to_label/       project for the labelling tool
-    WORK_DIR/round1/handed_over.txt how to go on: people are to label now
-    WORK_DIR/round1/returned.txt    what came back: the round is over
+The files of a round are its state (``people_round.py``), so that a call that was stopped goes on
+where it was.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
-from ...core.files import PathLike, write_lines
+from ...core.files import write_lines
 from ...core.locks import locked
 from ...core.progress import announce
 from ...datasets.folder import read_list
-from ..run.folder import RunFolder
 from ..run.load import load_model
 from ..userdata.file import DataFile
 from ..userdata.read import read_data_file
 from ..userdata.scan import pair_files
 from .choice import choose_images
+from .people_round import PeopleRound
 from .predicted import predict_masks
 from .project import export_project, find_unlabelled, served_below, waiting_images
 from .steps import Steps
 from .take_back import take_back
-
-
-class PeopleRound(NamedTuple):
-    """One round with people; the first is number 1."""
-
-    number: int
-    folder: Path
-
-    @property
-    def run(self) -> RunFolder:
-        """Its training and test."""
-        return RunFolder(self.folder / 'run')
-
-    @property
-    def is_over(self) -> bool:
-        """Whether masks came back."""
-        return self.file('returned').is_file()
-
-    def file(self, name: str) -> Path:
-        """One of its lists: ``labelled``, ``chosen``, ``handed_over`` or ``returned``."""
-        return self.folder / f'{name}.txt'
-
-
-def runs_with_results(work_dir: PathLike) -> list[Path]:
-    """The tested runs of a folder of rounds with people, in their order; none for other folders."""
-    found, number = [], 1
-    while (one := PeopleRound(number, Path(work_dir, f'round{number}'))).folder.is_dir():
-        found += [one.run.path] if one.run.tested_with() is not None else []
-        number += 1
-    return found
 
 
 @dataclass(frozen=True)
@@ -147,6 +109,8 @@ class PeopleLoop:
         if self.kind == 'label-studio':
             served_below(waiting.folder, self.root)
         self._note_labelled(one, data)
+        if not one.file('chosen').is_file():
+            self._note_asked(one)
         seed, title = self.seed + one.number - 1, f'round {one.number}'
         problem = self.steps.run(one.run, self.data_file, title, seed=seed)
         if problem is not None:
@@ -179,6 +143,14 @@ class PeopleLoop:
             )
         if not one.run.holds_training():
             write_lines(path, names)
+
+    def _note_asked(self, one: PeopleRound) -> None:
+        """Keep what the page of the rounds is to say of this one, and where its images lie."""
+        one.note(
+            config=self.steps.config, dataset=str(self.data_file.absolute()),
+            strategy=self.strategy, images=self.images and str(self.images.absolute()),
+            tool=self.kind, seed=self.seed + one.number - 1, options=list(self.steps.typed),
+        )  # fmt: skip
 
     def _hand_over(self, one: PeopleRound, data: DataFile, model: Any) -> None:
         """Write the project, and last how to go on."""

@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     active='write_active_report',
     complete='complete_runs',
+    people='write_people_report',
     report='rows_of write_paper_report write_report write_table_report',
 )

@@ -2,13 +2,11 @@
 
 from collections import Counter
 from statistics import mean
-from typing import Optional
+from typing import Any, Optional
 
 from ...core.words import USER_ERRORS, message_of
 from ..draw.blocks import Block, Cell, Fold, Line, Note, Section, Table, section
-from ..labels.contents import chosen_pixels
-from ..labels.rounds import Round
-from .active_data import ActiveData, ClassIoU
+from .active_data import ActiveData, ClassIoU, RoundsData
 from .numbers import NONE
 
 _SHOWN = 3  # gains, losses, and classes of a choice
@@ -23,15 +21,25 @@ def changes(data: ActiveData) -> Optional[Section]:
     """List gains and losses of classes in each round, and what was chosen before it."""
     folds: list[Fold] = []
     for strategy in data.plan.strategies:
-        blocks = _of_strategy(data, strategy)
+        blocks = list_changes(data, strategy, 'chosen pixels')
         if blocks:
             folds.append(Fold(strategy, blocks, opened=not folds, key=data.key(strategy)))
     return section('What each round changed', Note(_NOTE), *folds) if folds else None
 
 
-def _of_strategy(data: ActiveData, strategy: str) -> list[Block]:
+def list_changes(data: RoundsData, strategy: str, new: str) -> list[Block]:
+    """List gains and losses of each round of a strategy, and the IoU of each class.
+
+    Args:
+        data: The rounds.
+        strategy: Of ``data.finished``.
+        new: Heading of the column with the classes of what is new in a round.
+
+    Returns:
+        Nothing if no round is finished.
+    """
     lines, ious = [], {}
-    for number in range(data.plan.rounds):
+    for number in data.numbers:
         now = _class_iou(data, strategy, number)
         if now:
             ious[number] = now
@@ -39,12 +47,12 @@ def _of_strategy(data: ActiveData, strategy: str) -> list[Block]:
         lines += [line] if line is not None else []
     if not lines:
         return []
-    head = ('round', 'mIoU, points', 'largest gains', 'largest losses', 'chosen pixels')
+    head = ('round', 'mIoU, points', 'largest gains', 'largest losses', new)
     table = Table(head, lines, f'what each round of {strategy} changed')
     return [table, *([_classes(data, strategy, ious)] if ious else [])]
 
 
-def _line(data: ActiveData, strategy: str, number: int) -> Optional[Line]:
+def _line(data: RoundsData, strategy: str, number: int) -> Optional[Line]:
     chosen = _chosen(data, strategy, number)
     if chosen is None:
         return None
@@ -66,19 +74,19 @@ def _signed(value: float) -> str:
     return f'{100 * value:+.1f}'.replace('-', '−')
 
 
-def _pairs(data: ActiveData, strategy: str, number: int) -> list[tuple[Round, Round]]:
+def _pairs(data: RoundsData, strategy: str, number: int) -> list[tuple[Any, Any]]:
     """A round and the one before, of each seed that has finished both."""
     seeds = data.finished[strategy].values()
     return [(done[number - 1], done[number]) for done in seeds if {number - 1, number} <= set(done)]
 
 
-def difference(data: ActiveData, strategy: str, number: int) -> Optional[float]:
+def difference(data: RoundsData, strategy: str, number: int) -> Optional[float]:
     """Change of the mIoU in a round, as mean over seeds; ``None`` if no seed has both rounds."""
     pairs = _pairs(data, strategy, number)
     return _mean_change([[data.results(one).value('mIoU') for one in pair] for pair in pairs])
 
 
-def class_differences(data: ActiveData, strategy: str, number: int) -> dict[str, float]:
+def class_differences(data: RoundsData, strategy: str, number: int) -> dict[str, float]:
     """Change of the IoU of each class in a round, as mean over seeds."""
     pairs = [[_iou_of(data, one) for one in pair] for pair in _pairs(data, strategy, number)]
     names = dict.fromkeys(name for pair in pairs for iou in pair for name in iou)
@@ -91,11 +99,11 @@ def _mean_change(pairs: list[list[Optional[float]]]) -> Optional[float]:
     return mean(known) if known else None
 
 
-def _iou_of(data: ActiveData, one: Round) -> ClassIoU:
+def _iou_of(data: RoundsData, one: Any) -> ClassIoU:
     return data.results(one).per_class.get('IoU', {})
 
 
-def _class_iou(data: ActiveData, strategy: str, number: int) -> dict[str, float]:
+def _class_iou(data: RoundsData, strategy: str, number: int) -> dict[str, float]:
     """IoU of each class after a round, as mean over the seeds that have one."""
     values: dict[str, list[float]] = {}
     for done in data.finished[strategy].values():
@@ -104,7 +112,7 @@ def _class_iou(data: ActiveData, strategy: str, number: int) -> dict[str, float]
     return {name: mean(found) for name, found in values.items() if found}
 
 
-def _classes(data: ActiveData, strategy: str, ious: dict[int, dict[str, float]]) -> Fold:
+def _classes(data: RoundsData, strategy: str, ious: dict[int, dict[str, float]]) -> Fold:
     names = dict.fromkeys(name for iou in ious.values() for name in iou)
     changes_of = {number: class_differences(data, strategy, number) for number in ious}
     lines = [
@@ -122,15 +130,15 @@ def _iou_cell(value: Optional[float], change: Optional[float]) -> Cell:
     return Cell(NONE if value is None else f'{100 * value:.1f}', small)
 
 
-def _chosen(data: ActiveData, strategy: str, number: int) -> Optional[str]:
-    """The largest classes of a choice in words; ``None`` if no seed has finished the round."""
+def _chosen(data: RoundsData, strategy: str, number: int) -> Optional[str]:
+    """The largest classes of what is new in words; ``None`` if no seed has finished the round."""
     rounds = [done[number] for done in data.finished[strategy].values() if number in done]
     if not rounds:
         return None
     pixels: Counter[str] = Counter()
     try:
         for one in rounds:
-            pixels.update(chosen_pixels(data.plan, one))
+            pixels.update(data.pixels(one))
     except USER_ERRORS as error:
         return f'not known: {message_of(error)}'
     total = sum(pixels.values())

@@ -3,6 +3,7 @@
 Shape letters: H row, W column.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, Optional
 
@@ -20,7 +21,7 @@ from ..labels.subset import Pool
 from .active_data import ActiveData
 from .examples import photo
 
-_THUMBNAILS = 4  # of a round
+THUMBNAILS = 4  # of a round
 _WIDTH = 320
 _FADED = 0.75  # weight of white outside of the regions that were chosen
 
@@ -52,7 +53,7 @@ def choices(data: ActiveData) -> Optional[Section]:
         key, remark = data.key(strategy), f'(seed {first})'
         folds.append(Fold(strategy, [examples, listing], not folds, key, remark))
     note = (
-        f'At most {_THUMBNAILS} of each round, evenly spaced in the order of the choice. A click '
+        f'At most {THUMBNAILS} of each round, evenly spaced in the order of the choice. A click '
         'enlarges. Round 0 was drawn at random.'
     )
     faded = ' What was not chosen is pale.' if data.plan.regions else ''
@@ -74,7 +75,7 @@ def _example(data: ActiveData, one: Round, pool: Optional[Pool], why: str) -> Ex
     if pool is None:
         return Example(caption, [Pair('', [], missing=f'no pictures: {why}')])
     images = by_image(pool, names)
-    pairs = [_pair(pool, stem, images[stem], one) for stem in evenly(list(images), _THUMBNAILS)]
+    pairs = [_pair(pool, stem, images[stem], one) for stem in evenly(list(images), THUMBNAILS)]
     if data.plan.regions:
         caption += f' of {len(images)} images'
     return Example(caption, pairs)
@@ -83,13 +84,35 @@ def _example(data: ActiveData, one: Round, pool: Optional[Pool], why: str) -> Ex
 def _pair(pool: Pool, stem: str, numbers: list[int], one: Round) -> Pair:
     kind = pool.regions
     alt = f'{stem}, chosen in round {one.number} by {one.strategy}'
+    path = pool.pairs[stem].image if stem in pool.pairs else None
+    return thumbnail(stem, path, alt, kind=kind, size=pool.size, numbers=numbers)
+
+
+def thumbnail(
+    title: str,
+    path: Optional[str],
+    alt: str,
+    *,
+    kind: Optional[str] = None,
+    size: int = 0,
+    numbers: Sequence[int] = (),
+) -> Pair:
+    """Show an image, or why there is none.
+
+    Args:
+        title: Its name.
+        path: Its file; ``None`` if there is none.
+        alt: Alternative text.
+        kind: Kind of regions of which some were chosen; ``None`` for the whole image.
+        size: Side of a region.
+        numbers: Those chosen; the others are pale.
+    """
+    if path is None:
+        return Pair(title, [], missing='no image of this name')
     try:
-        shown = _Thumbnail(pool.pairs[stem].image, kind, pool.size, tuple(numbers))
-        return Pair(stem, [_picture(shown, alt)])
-    except KeyError:
-        return Pair(stem, [], missing='no image of this name')
+        return Pair(title, [_picture(_Thumbnail(path, kind, size, tuple(numbers)), alt)])
     except USER_ERRORS as error:
-        return Pair(stem, [], missing=message_of(error))
+        return Pair(title, [], missing=message_of(error))
 
 
 @lru_cache(maxsize=4096)  # the page is written again after each round

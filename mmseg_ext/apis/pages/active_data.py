@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Protocol
 
 from ..draw.blocks import Key
 from ..draw.figures import color, letter
+from ..labels.contents import chosen_pixels
 from ..labels.plan import Plan
 from ..labels.rounds import Round, rounds_of
 from ..labels.steps import is_finished
@@ -26,6 +27,24 @@ class MeanPoint(NamedTuple):
     score: float
     sd: Optional[float]
     seeds: int
+
+
+class RoundsData(Protocol):
+    """What sections about rounds of any kind ask for."""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the rounds."""
+
+    @property
+    def finished(self) -> Mapping[str, Mapping[int, Mapping[int, Any]]]:
+        """Finished rounds by strategy, seed and number."""
+
+    def results(self, one: Any) -> RunResults:
+        """Read the results of a finished round."""
+
+    def pixels(self, one: Any) -> Mapping[str, int]:
+        """Count the pixels of each class in what is new in a round."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,15 @@ class ActiveData:
     def kind(self) -> str:
         """What gets labels: images or regions."""
         return 'images' if self.plan.regions is None else 'regions'
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the planned rounds; 0 is the start."""
+        return range(self.plan.rounds)
+
+    def pixels(self, one: Round) -> dict[str, int]:
+        """Count the pixels of each class in what was chosen for a round."""
+        return chosen_pixels(self.plan, one)
 
     def key(self, strategy: str) -> Optional[Key]:
         """Return the letter and color of a strategy; ``None`` if there is only one."""

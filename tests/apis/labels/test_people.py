@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
-import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,7 +16,8 @@ from support.user_folder import VALUES
 
 from mmseg_ext.apis.labels import people
 from mmseg_ext.apis.labels.exchange import Predicted
-from mmseg_ext.apis.labels.people import PeopleLoop, runs_with_results
+from mmseg_ext.apis.labels.people import PeopleLoop
+from mmseg_ext.apis.labels.people_round import people_rounds
 from mmseg_ext.apis.labels.steps import Steps
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.signals import Stopped
@@ -243,16 +244,19 @@ def test_masks_may_not_change_while_a_round_is_trained(loop):
         loop.run()
 
 
-def test_a_report_of_the_folder_names_the_tested_rounds(loop, monkeypatch):
+def test_a_round_notes_what_its_page_says_and_a_page_is_written_at_any_time(loop):
     setup, loop = loop
     loop.run()
-    setup.fail.write_text('test' + setup.file.parent.name)
-    assert loop.run(finish(loop))[0] == 'test'
-    assert runs_with_results(setup.work) == [setup.work / 'round1/run']  # round 2 is not tested
-    setup.fail.unlink()
-    loop.run()
-    runs = [str(setup.work / f'round{number}/run') for number in (1, 2)]
-    monkeypatch.setattr(sys, 'argv', ['report.py', str(setup.work)])
-    with pytest.raises(ValueError, match='rounds of labelling.*such as ' + ' '.join(runs)):
-        load_tool('report').main()
-    assert runs_with_results(setup.folder) == []
+    loop.run(finish(loop))
+    first, second = people_rounds(setup.work)
+    assert first.asked() == dict(
+        config=str(setup.config), dataset=str(setup.file), strategy='random',
+        images=str(loop.images), tool='label-studio', seed=0, options=['max_iters=3'],
+    )  # fmt: skip
+    assert second.asked()['seed'] == 1
+    tool = load_tool('active_learning')
+    tool.refresh(setup.work, tool.write_people_report)
+    page = ElementTree.fromstring((setup.work / 'active_learning.html').read_text())
+    said = ''.join(page.itertext())
+    assert '2 rounds tested; round 2 waits for the masks of 3 images' in said
+    assert people_rounds(setup.folder) == []

@@ -257,7 +257,7 @@ def test_thumbnails_and_names_of_each_round(tree):
 
 
 def test_of_many_images_some_are_shown(data, monkeypatch):
-    monkeypatch.setattr(active_choices, '_THUMBNAILS', 1)
+    monkeypatch.setattr(active_choices, 'THUMBNAILS', 1)
     folds = active_choices.choices(data).blocks[1:]
     examples = folds[0].blocks[0].examples
     assert [len(example.pairs) for example in examples] == [1, 1, 1]
