@@ -16,9 +16,20 @@ import numpy as np
 from ...core.tiff import read_tags
 
 _SIDE = 512  # of a tile
-_SCALE, _TIE, _MATRIX, _KEYS = 33550, 33922, 34264, 34735
-_TAGS = (_SCALE, _TIE, _MATRIX, _KEYS, 34736, 34737)
-_UNITS, _METRE = 3076, 9001  # of a projection: the key and the value
+_SCALE, _TIE, _MATRIX, _KEYS, _DOUBLES = 33550, 33922, 34264, 34735, 34736
+_TAGS = (_SCALE, _TIE, _MATRIX, _KEYS, _DOUBLES, 34737)
+_PROJECTION, _METHOD, _UNIT, _UNIT_SIZE = 3072, 3075, 3076, 3077  # GeoKeys of a projection
+_METRES = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937, 9036: 1000.0}  # EPSG's unit -> metres
+# EPSG's projections in metres, for files that do not repeat the unit: UTM (WGS 84 and 72, ETRS89,
+# NAD83), MGA (GDA94, GDA2020), and the grids of Europe and of some of its countries
+_IN_METRES = (
+    range(32601, 32661), range(32701, 32761), range(32201, 32261), range(32301, 32361),
+    range(25828, 25839), range(26901, 26924), range(28348, 28359), range(7846, 7860),
+    range(31466, 31470), range(31254, 31260),
+    (2056, 2154, 2180, 3034, 3035, 5514, 21781, 27700, 28992, 31370),
+)  # fmt: skip
+_MERCATOR = {3395, 3785, 3832, 3857}  # its metres are true at the equator alone
+_MERCATOR_METHOD = 7
 _BIG = 1 << 31  # bytes; beyond, offsets of TIFF files have 64 bits
 
 Tag = tuple[int, Any, int, Any, bool]  # code, type, count, value, written once
@@ -32,18 +43,46 @@ def tags_of(path: Path) -> list[Tag]:
 
 
 def square_metres(tags: Sequence[Tag]) -> Optional[float]:
-    """Return the area of a pixel; ``None`` if the tags do not say it in metres."""
+    """Return the area of a pixel; ``None`` if the tags do not say it in a unit of length.
+
+    Nor do they say it in Mercator projections, whose metres are longer than those of the ground.
+    """
     values = {tag[0]: tag[3] for tag in tags}
-    keys = [int(number) for number in values.get(_KEYS, ())]
-    entries = {keys[i]: keys[i + 1 : i + 4] for i in range(4, len(keys) - 3, 4)}
-    if entries.get(_UNITS, [0, 0, 0])[2] != _METRE:
+    unit = _metres_of(values)
+    if unit is None:
         return None
     if _SCALE in values:
-        return abs(float(values[_SCALE][0]) * float(values[_SCALE][1]))
+        return abs(float(values[_SCALE][0]) * float(values[_SCALE][1])) * unit**2
     if _MATRIX in values:
         a, b, _, _, c, d = (float(number) for number in values[_MATRIX][:6])
-        return abs(a * d - b * c)
+        return abs(a * d - b * c) * unit**2
     return None
+
+
+def _metres_of(values: dict[int, Any]) -> Optional[float]:
+    """Return the metres in the unit of a projection."""
+    keys = _geo_keys(values)
+    code = keys.get(_PROJECTION)
+    if code in _MERCATOR or keys.get(_METHOD) == _MERCATOR_METHOD:
+        return None
+    if _UNIT_SIZE in keys:
+        return float(keys[_UNIT_SIZE])
+    if _UNIT in keys:
+        return _METRES.get(keys[_UNIT])
+    return 1.0 if any(code in codes for codes in _IN_METRES) else None
+
+
+def _geo_keys(values: dict[int, Any]) -> dict[int, Any]:
+    """Read the GeoKeys: entries of a key, the tag of its value or 0, how many, and the value."""
+    numbers = [int(number) for number in values.get(_KEYS, ())]
+    found: dict[int, Any] = {}
+    for start in range(4, len(numbers) - 3, 4):
+        key, place, _, value = numbers[start : start + 4]
+        if place == 0:
+            found[key] = value
+        elif place == _DOUBLES and value < len(values.get(_DOUBLES, ())):
+            found[key] = values[_DOUBLES][value]
+    return found
 
 
 def write_tiff(
