@@ -93,7 +93,8 @@ ELSEWHERE = {
         'apis.userdata.objects.image_names apis.userdata.objects.owned'
     ),
     'apis/userdata/outlines/test_annotations.py': (
-        'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme'
+        'apis.userdata.outlines.coco apis.userdata.outlines.drawn apis.userdata.outlines.labelme '
+        'apis.userdata.outlines.paint'
     ),
     'apis/userdata/test_formats.py': (
         'apis.userdata.depth apis.userdata.find.channel_files apis.userdata.find.cityscapes '

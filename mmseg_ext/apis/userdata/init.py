@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -22,12 +23,15 @@ from .find.splits import SplitBy, add_splits
 from .joining import join_channels
 from .made import made
 from .objects.find import find_object_masks
-from .outlines.annotations import find_annotations, refuse_panoptic
-from .outlines.drawn import Drawn, classes_of_drawn, layout_of_drawn, paint_masks
+from .outlines.annotations import find_annotations
+from .outlines.drawn import Drawn, classes_of_drawn, layout_of_drawn
+from .outlines.paint import paint_masks
+from .outlines.panoptic import find_panoptic
 from .pages import join_pages
 from .pairing import pair_files
 from .read import read_data_file
 from .scan import in_threads, shows_mask_of
+from .unread import naming_unread
 from .volumes.cut import Wanted, cut_volumes
 from .volumes.find import Found as Volumes
 from .volumes.find import find_volumes, pair_volumes
@@ -159,9 +163,11 @@ def _examine(root: Path, asked: _Asked, places: _Places) -> tuple[Layout, Classe
     if drawn is not None:
         return _from_drawn(drawn, root, asked, places)
     joined = path_below(places.images, root)
-    layout = find_layout(
-        root, how=asked.how, images=asked.images, masks=asked.masks, own=places.own, joined=joined
-    )
+    with naming_unread(root, places.own) if not (chosen or with_masks) else nullcontext():
+        layout = find_layout(
+            root, how=asked.how, images=asked.images, masks=asked.masks, own=places.own,
+            joined=joined,
+        )  # fmt: skip
     found = _find_classes(layout, places, asked)
     if layout.channels:
         join_channels(layout, places.images)
@@ -199,9 +205,14 @@ def _from_drawn(drawn: Drawn, root: Path, asked: _Asked, places: _Places) -> tup
 
 def _find_drawn(root: Path, own: Sequence[Path], with_masks: bool) -> Optional[Drawn]:
     """Read objects that are outlined, or whose masks lie in a file each."""
-    refuse_panoptic(root, own)
-    drawn = None if with_masks else find_annotations(root, own)
-    return drawn or find_object_masks(look_below(root, own))
+    drawn = find_panoptic(root, own)
+    if drawn is None and not with_masks:
+        drawn = find_annotations(root, own)
+    if drawn is not None:
+        return drawn
+    with naming_unread(root, own):
+        tree = look_below(root, own)
+    return find_object_masks(tree)
 
 
 def _find_classes(layout: Layout, places: _Places, asked: _Asked) -> Classes:

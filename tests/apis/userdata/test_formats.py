@@ -138,21 +138,6 @@ def test_greys_that_a_list_names_as_colors_are_colors(tmp_path):
         assert labels and all((m == 2 * (scene(i) == 2)).all() for i, m in labels.items())
 
 
-def test_panoptic_masks_are_refused_as_their_colors_are_no_classes(tmp_path):
-    root = tmp_path / 'coco'
-    for kind in ('images', 'annotations/panoptic_train'):
-        (root / kind).mkdir(parents=True)
-    for index in range(NUMBER):
-        Image.new('RGB', (8, 8)).save(root / f'images/img{index}.jpg')
-        Image.new('RGB', (8, 8), (index, 0, 0)).save(
-            root / f'annotations/panoptic_train/img{index}.png'
-        )
-    content = dict(images=[], categories=[], annotations=[dict(image_id=1, segments_info=[])])
-    (root / 'annotations/panoptic_train.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='panoptic_train.json: the colors of panoptic masks'):
-        init(root)
-
-
 def test_roboflows_masks_have_their_names_in_a_table(tmp_path):
     """``a.rf.CODE.jpg`` beside ``a.rf.CODE_mask.png`` in each split, and ``_classes.csv``."""
     root = tmp_path / 'roboflow'

@@ -1,5 +1,6 @@
 """tools/dataset.py init: layouts, classes, splits, and what it refuses."""
 
+import json
 import re
 
 import cv2
@@ -714,6 +715,22 @@ def test_what_nnunet_ignores_is_no_class(tmp_path):
     (tmp_path / 'dataset.json').write_text(labels)
     found = find_classes([path], folder=tmp_path)
     assert (found.names, found.values, found.ignored) == (['background', 'liver'], [0, 1], [2])
+
+
+@pytest.mark.parametrize('ignored', [False, True])
+def test_regions_of_nnunet_name_the_values_that_they_are_written_as(tmp_path, ignored):
+    """As nnU-Net v2's LabelManager: the regions are written one over the other, in this order."""
+    mask = np.repeat(np.arange(5 if ignored else 4, dtype=np.uint8), 9).reshape(-1, 9)
+    path = str(_save(tmp_path / 'm.png', mask))
+    labels = dict(background=0, whole=[1, 2, 3], core=[2, 3], active=3)
+    content = dict(labels=labels, regions_class_order=[1, 3, 2])
+    if ignored:
+        labels['ignore'] = 4
+    (tmp_path / 'dataset.json').write_text(json.dumps(content))
+    found = find_classes([path], folder=tmp_path)
+    assert found.names == ['background', 'whole', 'active', 'core']
+    assert (found.values, found.ignored) == ([0, 1, 2, 3], [4] if ignored else [])
+    assert any(note.startswith('dataset.json names regions, which overlap') for note in found.notes)
 
 
 NAME_FILES = {

@@ -18,6 +18,11 @@ _JSONS = (
     'categories.json', 'label_map.json', 'labelmap.json', 'meta.json',
 )  # fmt: skip
 _LISTS = ('classes', 'labels', 'names', 'categories', 'class_names')  # keys of lists of names
+IGNORE_NAME = 'ignore'  # nnU-Net's name of unlabelled pixels
+_REGIONS = (
+    'names regions, which overlap: a class is what nnU-Net writes with its value, a region without '
+    'those that are written over it'
+)
 _HEADS = (['name', 'r', 'g', 'b'], ['Pixel', 'Value', 'Class'])  # the last one is Roboflow's
 _VALUES = ('value', 'id', 'index', 'class_id', 'category_id')
 _NAMES = ('name', 'title', 'label', 'class', 'class_name')
@@ -36,6 +41,7 @@ class Listed(NamedTuple):
 
     names: list[Name]
     source: str = ''
+    note: str = ''
 
 
 def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
@@ -57,10 +63,15 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     unread = ''
     for name in (*_TEXTS, *_JSONS):
         for path in sorted(found.get(name, [])):
-            names = _names_of(read_foreign_json(path)) if name in _JSONS else _from_text(path)
+            source = path.relative_to(folder).as_posix()
+            content: Any = read_foreign_json(path) if name in _JSONS else None
+            regions = _regions(content)
+            if regions:
+                return Listed(regions, source, f'{source} {_REGIONS}')
+            names = _names_of(content) if name in _JSONS else _from_text(path)
             if names:
-                return Listed(names, path.relative_to(folder).as_posix())
-            unread = unread or path.relative_to(folder).as_posix()
+                return Listed(names, source)
+            unread = unread or source
     return Listed([], unread)
 
 
@@ -93,6 +104,24 @@ def _names_of(content: Any) -> list[Name]:
     return [name for name in found if name] if found and all(found) else []
 
 
+def _regions(content: Any) -> list[Name]:
+    """Read nnU-Net's regions, sets of values that overlap; a value is named by the last one.
+
+    nnU-Net writes the regions one over the other, each as its value in ``regions_class_order``.
+    """
+    labels = content.get('labels') if isinstance(content, dict) else None
+    order = content.get('regions_class_order') if isinstance(content, dict) else None
+    if not isinstance(labels, dict) or not isinstance(order, list):
+        return []
+    plain = {
+        name: value for name, value in labels.items() if value in (0, [0]) or name == IGNORE_NAME
+    }
+    named = dict(zip([name for name in labels if name not in plain], order))
+    values = {**{n: v[0] if isinstance(v, list) else v for n, v in plain.items()}, **named}
+    whole = len(values) == len(labels) and all(type(value) is int for value in values.values())
+    return [Name(name, value) for name, value in values.items()] if whole else []
+
+
 def _entry(item: Any) -> Optional[Name]:
     """Read an entry of a list: a name or a dict."""
     if isinstance(item, str):
@@ -108,6 +137,8 @@ def _item(key: str, value: Any) -> Optional[Name]:
     """Read an item of a dict: value to name, name to value, or name to color."""
     if re.fullmatch(r'\d{1,5}', key) and isinstance(value, str):
         return Name(value, int(key))
+    if isinstance(value, list) and len(value) == 1:  # nnU-Net's region of one value
+        value = value[0]
     if type(value) is int:
         return Name(key, value)
     color = _color(value)

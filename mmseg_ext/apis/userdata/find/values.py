@@ -6,11 +6,10 @@ from typing import Optional
 import numpy as np
 
 from .found import Classes, spare_colors
-from .names import Listed
+from .names import IGNORE_NAME, Listed
 
 _MAX_VALUES = 256
 _NO_LABEL = (255, 65535)  # the largest value means "no label", unless it belongs to a grey scale
-_IGNORE = 'ignore'  # nnU-Net's name of unlabelled pixels
 
 
 def value_classes(counts: Counter, blends: list[int], path: str, listed: Listed) -> Classes:
@@ -55,12 +54,13 @@ def _without_ignored(
     values: list[int], names: list[str], listed: Listed
 ) -> tuple[list[str], list[int], list[str]]:
     """Return the class names, the values that the list calls ignored, and notes on both."""
-    unlabelled = [v for v, n in zip(values, names) if n.lower() == _IGNORE]
+    unlabelled = [v for v, n in zip(values, names) if n.lower() == IGNORE_NAME]
     kept = [(v, n) for v, n in zip(values, names) if v not in unlabelled]
-    notes = [f'{listed.source} calls {unlabelled} {_IGNORE}: taken as ignored']
+    notes = [f'{listed.source} calls {unlabelled} {IGNORE_NAME}: taken as ignored']
     shown = ', '.join(f'{v} = {n}' for v, n in kept[:4])
     told = f'names from {listed.source}: {shown}{", ..." if len(kept) > 4 else ""}'
-    return [name for _, name in kept], unlabelled, [*(notes if unlabelled else []), told]
+    more = [*(notes if unlabelled else []), *([listed.note] if listed.note else [])]
+    return [name for _, name in kept], unlabelled, [*more, told]
 
 
 def _no_label(values: list[int], counts: Counter, listed: Listed) -> tuple[list[int], list[str]]:

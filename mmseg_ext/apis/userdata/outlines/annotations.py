@@ -68,22 +68,6 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
     return None
 
 
-def refuse_panoptic(root: Path, own: Sequence[Path] = ()) -> None:
-    """Refuse COCO's panoptic masks, whose colors are numbers of segments.
-
-    Raises:
-        ValueError: If a file that is called panoptic describes such masks.
-    """
-    for path in data_files(root, own):
-        named = path.suffix.lower() == '.json' and 'panoptic' in path.name.lower()
-        content: Any = read_foreign_json(path) if named else None
-        if is_coco(content) and any('segments_info' in item for item in content['annotations']):
-            raise ValueError(
-                f'{path}: the colors of panoptic masks are numbers of segments, not classes: '
-                'convert them to semantic ones (panoptic2semantic_segmentation.py of panopticapi)'
-            )
-
-
 def _content(path: Path) -> Any:
     read = _READERS.get(path.suffix.lower())
     return None if read is None else read(path)

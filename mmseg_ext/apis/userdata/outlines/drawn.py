@@ -1,12 +1,9 @@
-"""Conversion of outlined objects to masks of class ids.
+"""Images with outlined objects, the classes of these, and the pixels of an outline.
 
-A pixel belongs to an object if its centre is inside the outline. Where objects overlap, the
-one of the highest layer wins, and of one layer the smallest. Pixels without an object are
-background, id 0.
+A pixel belongs to an object if its centre is inside the outline.
 Shape letters: H row, W column, N point of an outline, E edge.
 """
 
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,15 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
 import numpy as np
-from PIL import Image
 
-from ....core.files import write_bytes
 from ....core.headers import shown_size
 from ....core.labels import IGNORE, is_background, voc_palette
 from ..find.folders import read_name
 from ..find.found import Classes
 from ..find.pairs import Folders, Layout
-from ..made import made
 
 Size = tuple[int, int]
 
@@ -68,11 +62,13 @@ class Drawn(NamedTuple):
         drawings: The images.
         names: Possible classes in the order of their ids.
         notes: What was left out, one line each.
+        whole: Whether every pixel is of an object or ignored, so that none is background.
     """
 
     drawings: list[Drawing]
     names: list[str]
     notes: list[str]
+    whole: bool = False
 
 
 def fill_polygon(points_N2: np.ndarray, size: Size) -> np.ndarray:
@@ -118,18 +114,21 @@ def ignored_box(corners_22: np.ndarray, *, shares: bool = False) -> Region:
 
 
 def find_names(drawn: Drawn) -> tuple[list[str], bool]:
-    """Return the classes that occur, background first, and whether there are ignored pixels.
+    """Return the classes that occur, any background first, and whether pixels are ignored.
 
     Raises:
         ValueError: If there are too many classes, or none.
     """
     seen = Counter(region.name for drawing in drawn.drawings for region in drawing.regions)
-    used = [n for n in drawn.names if seen[n] and not is_background(n) and n != IGNORED]
+    own = [n for n in drawn.names if seen[n] and n != IGNORED]
+    used = own if drawn.whole else [n for n in own if not is_background(n)]
     if not used:
         raise ValueError('no annotation outlines an object: nothing to tell apart')
+    if drawn.whole and len(used) < 2:
+        raise ValueError(f'every pixel is of the class {used[0]}: nothing to tell apart')
     if len(used) > _MOST:
         raise ValueError(f'{len(used)} classes of objects: at most {_MOST} are painted')
-    return ['background', *used], seen[IGNORED] > 0
+    return used if drawn.whole else ['background', *used], seen[IGNORED] > 0
 
 
 def layers_of(drawn: Drawn) -> set[int]:
@@ -209,55 +208,6 @@ def check_sizes(drawn: Drawn, root: Path) -> None:
     if wrong:
         more = f' ({len(wrong) - 1} more differ)' if len(wrong) > 1 else ''
         raise ValueError(f'{wrong[0]}{more}: the outlines would not fit; scale one of them')
-
-
-def paint_masks(drawn: Drawn, root: Path, folder: Path) -> list[str]:
-    """Write a PNG mask of class ids for each image, at the image's path below ``folder``.
-
-    Args:
-        drawn: The annotations.
-        root: Folder of the images.
-        folder: Folder of the masks.
-
-    Returns:
-        A note if objects of different classes overlap.
-    """
-    names, _ = find_names(drawn)
-    ids = {name: index for index, name in enumerate(names)}
-    shared, every = [], 0
-    with made(folder):
-        for drawing in drawn.drawings:
-            labels, overlap = _paint(drawing, shown_size(root / drawing.image), ids)
-            shared.append(overlap)
-            every += int((labels > 0).sum())
-            stream = io.BytesIO()
-            Image.fromarray(labels).save(stream, 'png')
-            write_bytes((folder / drawing.image).with_suffix('.png'), stream.getvalue())
-    if not any(shared):
-        return []
-    share = 100 * sum(shared) / every
-    return [
-        f'objects of different classes overlap in {np.count_nonzero(shared)} of {len(shared)} '
-        f'images, in {share:.3g} % of the pixels of objects: one class is kept there'
-    ]
-
-
-def paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> np.ndarray:
-    """Return the mask of an image, ``(H, W)`` uint8."""
-    return _paint(drawing, size, ids)[0]
-
-
-def _paint(drawing: Drawing, size: Size, ids: dict[str, int]) -> tuple[np.ndarray, int]:
-    """Return the mask of an image, and how many of its pixels are of several classes."""
-    labels = np.zeros(size, np.uint8)
-    shared = np.zeros(size, bool)
-    painted = [(region.paint(size), region) for region in drawing.regions]
-    for pixels, region in sorted(painted, key=lambda pair: (pair[1].layer, -int(pair[0].sum()))):
-        own = IGNORE if region.name == IGNORED else ids.get(region.name, 0)
-        if own != IGNORE:
-            shared |= pixels & ~np.isin(labels, [0, own, IGNORE])
-        labels[pixels] = own
-    return labels, int(shared.sum())
 
 
 def split_of(path: str) -> str:

@@ -1,4 +1,11 @@
-"""Objects of LabelMe's JSON files, one beside each image."""
+"""Objects of LabelMe's JSON files, one beside each image.
+
+Source: ``labelme/_label_file.py`` and ``labelme/utils/shape.py`` of LabelMe 6.3
+(https://github.com/wkentaro/labelme), for the kinds of shapes and their order: later ones lie on
+top. Differs from it: a pixel belongs to an outline if its centre is inside, where LabelMe's own
+converter adds the pixels that the outline touches; lines and points, which it draws 10 pixels wide,
+are left out.
+"""
 
 import base64
 import binascii
@@ -12,6 +19,7 @@ from PIL import Image
 from .drawn import Drawing, Drawn, Region, Size, fill_polygon, split_of
 
 _CORNERS = 64  # corners of the polygon for a circle
+_THIN = ('point', 'points', 'line', 'linestrip')
 
 
 def is_labelme(content: Any) -> bool:
@@ -36,14 +44,18 @@ def read_labelme(files: dict[str, Any], images: list[str]) -> Drawn:
             missing.append(path)
             continue
         try:
-            regions = [_region(shape, path) for shape in content['shapes']]
+            regions = [_region(s, path, layer) for layer, s in enumerate(content['shapes'])]
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f'{path}: no valid LabelMe file ({error!r})') from error
         thin += regions.count(None)
         split = split_of(str(PurePosixPath(image).parent))
         drawings.append(Drawing(image, _size(content), split, [r for r in regions if r]))
     if not drawings:
-        raise ValueError(f'{missing[0]} and {len(missing) - 1} others: no such images')
+        inside = all(files[path].get('imageData') for path in missing)
+        raise ValueError(
+            f'{missing[0]} and {len(missing) - 1} others: no such images'
+            + inside * '; they are inside the files (imageData): save them beside these'
+        )
     known = {drawing.image for drawing in drawings}
     rest = [image for image in images if image not in known]
     for number, what in (
@@ -77,19 +89,24 @@ def _size(content: dict) -> Optional[Size]:
     return (height, width) if type(height) is int and type(width) is int else None
 
 
-def _region(shape: dict, path: str) -> Optional[Region]:
+def _region(shape: dict, path: str, layer: int) -> Optional[Region]:
     """Read an object; ``None`` for points and lines."""
-    kind = shape.get('shape_type') or 'polygon'
+    kind, name = shape.get('shape_type') or 'polygon', str(shape['label'])
+    if kind in _THIN:
+        return None
     points = np.array(shape['points'], np.float64).reshape(-1, 2)
     if not np.isfinite(points).all():
         raise ValueError(f'{path}: a shape has points that are no numbers')
     if kind == 'mask':
         stored = _stored_mask(shape, path)
-        return Region(str(shape['label']), lambda size: _placed(stored, points[0], size))
+        return Region(name, lambda size: _placed(stored, points[0], size), layer)
     outline = _outline(kind, points)
     if outline is None:
-        return None
-    return Region(str(shape['label']), lambda size: fill_polygon(outline, size))
+        raise ValueError(
+            f'{path}: a shape of {name}, a {kind} of {len(points)} points, is not read: remove it, '
+            'or draw it as a polygon of three or more'
+        )
+    return Region(name, lambda size: fill_polygon(outline, size), layer)
 
 
 def _outline(kind: str, points: np.ndarray) -> Optional[np.ndarray]:
@@ -99,7 +116,8 @@ def _outline(kind: str, points: np.ndarray) -> Optional[np.ndarray]:
     if kind == 'circle' and len(points) == 2:  # the centre and a point on the circle
         radius = np.hypot(*(points[1] - points[0]))
         return round_outline(points[0], np.array([radius, radius]))
-    return points if kind in ('polygon', 'rectangle') and len(points) > 2 else None
+    known = ('polygon', 'rectangle', 'oriented_rectangle')
+    return points if kind in known and len(points) > 2 else None
 
 
 def round_outline(centre: np.ndarray, radii: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Objects of Supervisely's JSON files, one for each image: bitmaps, polygons and rectangles.
+"""Objects of Supervisely's JSON files, one for each image: bitmaps, polygons, rectangles.
 
 Source: https://developer.supervisely.com/getting-started/supervisely-annotation-format/objects, and
-its SDK for which pixels are meant: corners are pixels that belong to the object. Later objects lie
-on top.
+its SDK 6.74 for which pixels are meant: corners are pixels that belong to the object. Later objects
+lie on top. Masks with opacity count wherever they are not transparent.
 """
 
 import base64
@@ -19,6 +19,7 @@ from PIL import Image
 
 from .drawn import Drawing, Drawn, Region, Size, find_image, split_of
 
+_THIN = ('point', 'line', 'graph', 'cuboid', 'cuboid_2d')
 Paint = Callable[[Size], np.ndarray]
 
 
@@ -91,9 +92,14 @@ def _image_of(path: str, images: list[str]) -> Optional[str]:
 
 def _region(item: dict, layer: int, path: str) -> Optional[Region]:
     kind, name = item.get('geometryType'), str(item['classTitle'])
+    if kind in _THIN:
+        return None
     read = _READERS.get(str(kind))
     if read is None:
-        return None
+        raise ValueError(
+            f'{path}: an object of {name} is of the kind {kind}, which is not read: convert it to '
+            'a bitmap or a polygon, or remove it'
+        )
     try:
         return Region(name, read(item), layer)
     except (ValueError, KeyError, TypeError, OSError, zlib.error) as error:
@@ -108,8 +114,24 @@ def _pixels(points: Any) -> np.ndarray:
 
 
 def _polygon(item: dict) -> Paint:
-    outer = _pixels(item['points']['exterior'])
-    holes = [_pixels(points) for points in item['points'].get('interior') or []]
+    return _outlined(item['points'])
+
+
+def _multipolygon(item: dict) -> Paint:
+    parts = [_outlined(part) for part in item['parts']]
+
+    def paint(size: Size) -> np.ndarray:
+        mask = np.zeros(size, bool)
+        for part in parts:
+            mask |= part(size)
+        return mask
+
+    return paint
+
+
+def _outlined(points: dict) -> Paint:
+    outer = _pixels(points['exterior'])
+    holes = [_pixels(hole) for hole in points.get('interior') or []]
     if len(outer) < 3:
         raise ValueError('an outline needs x and y of at least three points')
 
@@ -133,6 +155,24 @@ def _rectangle(item: dict) -> Paint:
         mask = np.zeros(size, bool)
         mask[top:bottom, left:right] = True
         return mask
+
+    return paint
+
+
+def _turned_box(item: dict) -> Paint:
+    """Read a box that is turned clockwise around its centre, by an angle in radians."""
+    corners = np.array(item['points'], np.float64).reshape(-1, 2)
+    turn = float(item.get('angle') or 0)
+    if len(corners) != 2 or not np.isfinite([*corners.ravel(), turn]).all():
+        raise ValueError('a turned box has two corners and an angle')
+    (left, top), (right, bottom) = corners
+    centre = (corners.sum(0) // 2).astype(np.int64)  # a pixel, as in the SDK
+    x, y = (np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - centre).T
+    turned = [x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)]
+    outline = (centre + np.stack(turned, axis=1)).astype(np.int32)  # cut off, as in the SDK
+
+    def paint(size: Size) -> np.ndarray:
+        return np.asarray(cv2.fillPoly(np.zeros(size, np.uint8), [outline], 1)) > 0
 
     return paint
 
@@ -164,4 +204,7 @@ def _decoded(text: str) -> np.ndarray:
     return (values if values.ndim == 2 else values[..., -1]) > 0
 
 
-_READERS = dict(polygon=_polygon, rectangle=_rectangle, bitmap=_bitmap)
+_READERS = dict(
+    polygon=_polygon, multipolygon=_multipolygon, rectangle=_rectangle, oriented_bbox=_turned_box,
+    bitmap=_bitmap, alpha_mask=_bitmap,
+)  # fmt: skip

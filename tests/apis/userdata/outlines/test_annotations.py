@@ -246,6 +246,62 @@ def test_labelme_objects_become_masks(tmp_path):
     assert any(note.startswith('1 points and lines: left out') for note in notes)
 
 
+def test_later_shapes_of_labelme_lie_on_top_and_hidden_ones_are_said(tmp_path):
+    """As LabelMe's shapes_to_label; an oriented rectangle (LabelMe 6) has four corners."""
+    root = tmp_path / 'lab'
+    turned = [[30.25, 2], [34.25, 6], [30.25, 10], [26.25, 6]]
+    shapes = [
+        ('stem', 'rectangle', [[4, 4], [6, 6]], {}),  # under the next one
+        ('leaf', 'rectangle', [[2, 2], [20, 20]], {}),
+        ('leaf', 'rectangle', [[3, 3], [5, 5]], {}),  # of the class below it: nothing is lost
+        ('stem', 'rectangle', [[18, 18], [10, 10]], {}),  # corners the other way round
+        ('leaf', 'oriented_rectangle', turned, {}),
+        ('leaf', 'polygon', [[100, 100], [120, 100], [120, 120]], {}),  # outside
+    ]
+    for index in range(2):
+        _image(root / f'{index}.png', index)
+        _labelme(root / f'{index}.json', shapes, f'{index}.png')
+    data, labels, _, notes = _labels(root)
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    wanted = np.zeros(SIZE, int)
+    wanted[2:20, 2:20] = 1
+    wanted[10:18, 10:18] = 2
+    wanted[np.abs(columns - 30.25) + np.abs(rows - 6) < 4] = 1
+    assert data.classes == ('background', 'leaf', 'stem') and len(labels) == 2
+    assert all((mask == wanted).all() for mask in labels.values())
+    assert '2 objects lie wholly under others and are lost, such as a stem of 0.png' in notes
+    assert '2 objects cover no pixel and are lost, such as a leaf of 0.png' in notes
+
+
+BAD_LABELME = {
+    'kind': (('leaf', 'cube', [[1, 1], [5, 5], [9, 9]], {}), 'a cube of 3 points, is not read'),
+    'corners': (('leaf', 'polygon', [[1, 1], [5, 5]], {}), 'a polygon of 2 points, is not read'),
+    'outside': (('leaf', 'rectangle', [[90, 90], [99, 99]], {}), 'none of the 1 objects covers'),
+}
+
+
+@pytest.mark.parametrize('shape, message', BAD_LABELME.values(), ids=BAD_LABELME)
+def test_shapes_that_are_not_read_are_named(tmp_path, shape, message):
+    root = tmp_path / 'lab'
+    for index in range(2):
+        _image(root / f'{index}.png', index)
+    _labelme(root / '0.json', [shape], '0.png')
+    _labelme(root / '1.json', [], '1.png')
+    with pytest.raises(ValueError, match=message):
+        init_data_file(root, tmp_path / 'my_data.yml')
+    assert [path.name for path in tmp_path.iterdir()] == ['lab']
+
+
+def test_images_that_are_inside_the_files_of_labelme_are_asked_for(tmp_path):
+    root = tmp_path / 'lab'
+    _image(root / 'other.png')
+    _labelme(root / '0.json', [('leaf', 'rectangle', [[1, 1], [9, 9]], {})], '0.png')
+    content = dict(json.loads((root / '0.json').read_text()), imageData='aGVsbG8=')
+    (root / '0.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='0.json and 0 others: no such images; they are inside'):
+        init_data_file(root, tmp_path / 'my_data.yml')
+
+
 def test_masks_that_are_there_win_over_annotations(tmp_path):
     root = tmp_path / 'both'
     for index in range(2):

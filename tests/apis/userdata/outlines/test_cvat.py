@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmseg_ext.apis.userdata.outlines.cvat import is_cvat, read_cvat, read_xml
-from mmseg_ext.apis.userdata.outlines.drawn import paint
+from mmseg_ext.apis.userdata.outlines.paint import paint
 
 SIZE = (40, 60)
 IDS = dict(background=0, cell=1, nucleus=2)

@@ -94,7 +94,36 @@ def test_objects_become_masks_and_later_ones_lie_on_top(tmp_path):
     one_step(ROOT / 'configs/mfp/mfp_attn_eca.py', data.path)
 
 
+def test_masks_with_opacity_turned_boxes_and_several_outlines(tmp_path):
+    """The pixels are those that the SDK 6.74.51 draws (geometry.draw)."""
+    piece = np.zeros((4, 4), np.uint8)
+    piece[0], piece[1:, 0] = (0, 3, 100, 255), 255
+    stream = io.BytesIO()
+    Image.fromarray(piece).save(stream, 'png', transparency=0)
+    data = base64.b64encode(zlib.compress(stream.getvalue())).decode()
+    opaque = dict(bitmap('car', data, (5, 2)), geometryType='alpha_mask')
+    parts = [dict(exterior=[[1, 20], [3, 20], [3, 22], [1, 22]], interior=[]),
+             dict(exterior=[[6, 20], [8, 20], [8, 22], [6, 22]], interior=[[[7, 21]]])]  # fmt: skip
+    several = dict(classTitle='road', geometryType='multipolygon', parts=parts)
+    points = [[30, 8], [42, 16]]
+    turned = dict(classTitle='car', geometryType='oriented_bbox', points=points, angle=np.pi / 2)
+    root = write(tmp_path / 'project', [opaque, several], [turned])
+    _, labels, _ = read_labels(root)
+    wanted = np.zeros(SIZE, int)
+    wanted[2:6, 5:9] = 2 * (piece > 0)
+    wanted[20:23, 1:4] = wanted[20:23, 6:9] = 1
+    wanted[21, 7] = 0
+    assert (labels['0'] == wanted).all()
+    upright = np.zeros(SIZE, int)
+    upright[6:19, 32:41] = 2  # 13 by 9 pixels around column 36 and row 12, which become 9 by 13
+    assert (labels['1'] == upright).all()
+
+
 WRONG = {
+    'kind': (
+        dict(classTitle='car', geometryType='multichannelBitmap'),
+        'an object of car is of the kind multichannelBitmap, which is not read',
+    ),
     'base64': (
         bitmap('car', '!', (0, 0)),
         'a bitmap of car cannot be read .*base64',
