@@ -3,16 +3,18 @@
 Nothing is run here.
 """
 
+import argparse
 import ast
 import importlib
 import re
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
 import setuptools
 from mmengine import Config
-from support.documents import blocks, commands, lines_of, programs, snippet_tree
+from support.documents import PAGES, blocks, commands, lines_of, programs, snippet_tree
 from support.paths import ROOT
 from support.tools import load_tool
 
@@ -160,6 +162,47 @@ def test_what_is_wrong_is_found(monkeypatch, extras, capsys, text):
         for words in programs(text):
             _check(monkeypatch, extras, words)
     assert failed.type is not SystemExit or failed.value.code != 0
+
+
+# --- switches -------------------------------------------------------------------------------------
+
+TOOLS = [path.relative_to(ROOT / 'tools').with_suffix('').as_posix()
+         for folder in ('.', 'dataset_converters', 'model_converters')
+         for path in sorted((ROOT / 'tools' / folder).glob('*.py'))]  # fmt: skip
+
+
+def _switches(monkeypatch, tool):
+    """Every switch that the parser of a tool is given, those of its subcommands, too."""
+    found = set()
+    add = argparse._ActionsContainer.add_argument
+
+    def noted(self, *names, **how):
+        found.update(name for name in names if name.startswith('--') and '_' not in name)
+        return add(self, *names, **how)
+
+    monkeypatch.setattr(argparse._ActionsContainer, 'add_argument', noted)
+    monkeypatch.setattr('sys.argv', [f'tools/{tool}.py', '--help'])
+    with pytest.raises(SystemExit):
+        load_tool(tool).parse_args()
+    return found - {'--help'}
+
+
+def test_all_tools_are_asked():
+    assert len(TOOLS) >= 24 and {'train', 'model_converters/convert'} <= set(TOOLS)
+
+
+@pytest.mark.parametrize('tool', TOOLS)
+def test_every_switch_is_in_a_document(monkeypatch, tool):
+    """In one that names the tool, or in the table of those that mean the same in all."""
+    texts = [page.read_text() for page in PAGES]
+    shared = (ROOT / 'docs/using.md').read_text().split('These mean the same')[1].split('\n\n')[1]
+    assert shared.count('\n| `--') >= 8
+    named = [*(text for text in texts if f'{Path(tool).name}.py' in text), shared]
+    assert len(named) > 1
+    switches = _switches(monkeypatch, tool)
+    assert '--quiet' in switches
+    written = set(re.findall(r'--[a-z0-9][a-z0-9-]*', ' '.join(named)))
+    assert sorted(switches - written) == []
 
 
 def test_lines_of_a_block():
