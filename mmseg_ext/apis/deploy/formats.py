@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,23 @@ class Format(ABC):
 def record(graph: LogitsGraph, example: Tensor) -> Any:
     """Record a network with ``torch.export`` for images of any number and size."""
     free = torch.export.Dim.DYNAMIC
-    with recording():
+    with recording(), _any_number():
         program = torch.export.export(
             graph, (example,), dynamic_shapes=({0: free, 2: free, 3: free},)
         )
     _check_open(program)
     return program
+
+
+def _any_number() -> AbstractContextManager:
+    """Let ``torch.export`` ask of no free size whether it is one.
+
+    It asks for the layout of maps, and would fix the graph to images that have one window of
+    attention along a side, say, or to those that have several.
+    """
+    settings = importlib.import_module('torch.fx.experimental._config')
+    known = hasattr(settings, 'backed_size_oblivious')  # torch before 2.7 has it not
+    return settings.patch(backed_size_oblivious=True) if known else nullcontext()
 
 
 def _check_open(program: Any) -> None:

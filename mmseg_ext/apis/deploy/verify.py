@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...env import first_line
+from ...models.layers.swin import ShiftedWindowAttention
 from .formats import Run
 from .graph import LogitsGraph
 
@@ -31,6 +32,7 @@ _SHAPES: tuple[tuple[Shape, ...], ...] = (
     ((2, 96, 64), (1, 64, 128), (3, 128, 96)),
     ((2, 256, 224), (1, 224, 256), (1, 288, 224)),
 )
+_SEVERAL_WINDOWS: Shape = (1, 267, 245)  # of 7 tokens, also in a stage where a token is 32 pixels
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class Comparison:
 def choose_shapes(graph: LogitsGraph) -> tuple[Shape, ...]:
     """Choose shapes that the network takes; the first is for recording.
 
+    A network of shifted windows computes something else where a map is one window: it is compared
+    at a larger size, too.
+
     Raises:
         ValueError: If it takes none of them.
     """
@@ -84,7 +89,8 @@ def choose_shapes(graph: LogitsGraph) -> tuple[Shape, ...]:
         except (ValueError, RuntimeError, AssertionError) as error:
             reason = reason or first_line(error)
             continue
-        return shapes
+        windows = any(isinstance(part, ShiftedWindowAttention) for part in graph.modules())
+        return (*shapes, _SEVERAL_WINDOWS) if windows else shapes
     raise ValueError(f'its network takes no images of several sizes: {reason}')
 
 

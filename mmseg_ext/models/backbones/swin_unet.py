@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..layers.drop_path import drop_path_rates
 from ..layers.padding import pad_to_multiple
-from ..layers.swin import DownStage, PatchExpand, swin_blocks
+from ..layers.swin import DownStage, PatchExpand, embed_patches, swin_blocks
 
 
 class UpStage(BaseModule):
@@ -106,8 +106,7 @@ class SwinUNet(BaseModule):
     def forward(self, image_NCHW: Tensor) -> tuple[Tensor]:
         """Return the decoded map."""
         H, W = image_NCHW.shape[2:]
-        x_NLC, size = self.patch_embed(pad_to_multiple(image_NCHW, self.divisor))
-        x = x_NLC.unflatten(1, size)
+        x = embed_patches(self.patch_embed, pad_to_multiple(image_NCHW, self.divisor))
         skips: list[Tensor] = []
         for stage in self.stages:
             skips.append(x)

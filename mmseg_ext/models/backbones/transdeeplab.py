@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..layers.cbam import CBAM
 from ..layers.drop_path import drop_path_rates
 from ..layers.padding import pad_to_multiple
-from ..layers.swin import DownStage, PatchExpand, swin_blocks
+from ..layers.swin import DownStage, PatchExpand, embed_patches, swin_blocks
 
 _PATCH = 4  # pixels per side of a token: the two last expansions, by two each, undo it
 
@@ -161,8 +161,8 @@ class TransDeepLab(BaseModule):
     def forward(self, image_NCHW: Tensor) -> tuple[Tensor]:
         """Return the decoded map."""
         H, W = image_NCHW.shape[2:]
-        x_NLC, size = self.patch_embed(pad_to_multiple(image_NCHW, self.divisor))
-        x, maps = x_NLC.unflatten(1, size), []
+        x = embed_patches(self.patch_embed, pad_to_multiple(image_NCHW, self.divisor))
+        maps = []
         for stage in self.stages:
             maps.append(stage.blocks(x))
             x = stage.merge(maps[-1])

@@ -13,6 +13,8 @@ def pad_to_multiple(x_NCHW: Tensor, divisor: int) -> Tensor:
         x_NCHW: A normalised image, whose zero is the mean color, or a map.
         divisor: In pixels; H and W of the result are at least this.
     """
-    below, right = (-size % divisor for size in x_NCHW.shape[2:])
+    # written so that torch.export sees sides of ``divisor * parts``, and not a sum with a remainder
+    parts = [(size + divisor - 1) // divisor for size in x_NCHW.shape[2:]]
+    below, right = (n * divisor - size for n, size in zip(parts, x_NCHW.shape[2:]))
     fits = not exporting() and not below and not right
     return x_NCHW if fits else F.pad(x_NCHW, (0, right, 0, below))

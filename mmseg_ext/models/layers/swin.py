@@ -3,12 +3,15 @@
 Source: "Swin Transformer", ICCV 2021, https://arxiv.org/abs/2103.14030; patch expansion:
 "Swin-Unet", 2021, https://arxiv.org/abs/2105.05537.
 Differs from them: maps of any size, padded to whole windows; attention masks the padding out. Where
-the map is smaller than a window, the map is padded; the window does not shrink. Patch merging is
-mmseg's, with the channel order of mmseg's Swin checkpoints.
+the map is smaller than a window, the map is padded; the window does not shrink. Patches are
+embedded and merged with the weights of mmseg's modules, in the channel order of its checkpoints,
+but not with their padding and ``Unfold``, whose sizes exporters hardly follow. A recorded graph
+computes the shift from the size of the map.
 Shape letters: N image, C channel, H row, W column, B window, L pixel of a window.
 """
 
 from collections.abc import Sequence
+from typing import Union
 
 import torch
 import torch.nn.functional as F
@@ -16,27 +19,34 @@ from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.transformer import FFN
 from mmengine.model import BaseModule, Sequential
 from mmseg.models.backbones.swin import WindowMSA
-from mmseg.models.utils.embed import PatchMerging
+from mmseg.models.utils.embed import PatchEmbed, PatchMerging
 from torch import Tensor, nn
+
+from .grid_sampling import exporting
+
+Shift = Sequence[Union[int, Tensor]]  # rows and columns; tensors in a recorded graph
 
 
 def to_windows(x_NHWC: Tensor, window: int) -> Tensor:
     """Cut a map into windows, row by row: ``(N, H, W, C)`` to ``(N * B, L, C)``."""
     N, H, W, C = x_NHWC.shape
     x = x_NHWC.view(N, H // window, window, W // window, window, C)
-    return x.transpose(2, 3).reshape(-1, window * window, C)
+    return _copied(x.transpose(2, 3)).view(-1, window * window, C)
 
 
 def from_windows(x_BLC: Tensor, window: int, size: Sequence[int]) -> Tensor:
     """Undo :func:`to_windows` for maps of ``size`` = (H, W)."""
     H, W = size
     x = x_BLC.view(-1, H // window, W // window, window, window, x_BLC.shape[-1])
-    return x.transpose(2, 3).reshape(-1, H, W, x_BLC.shape[-1])
+    return _copied(x.transpose(2, 3)).view(-1, H, W, x_BLC.shape[-1])
 
 
-def window_mask(
-    size: Sequence[int], padded: Sequence[int], window: int, shift: Sequence[int]
-) -> Tensor:
+def _copied(x: Tensor) -> Tensor:
+    """Copy, also where a view would do: that would depend on the number of windows in a graph."""
+    return x.clone(memory_format=torch.contiguous_format)
+
+
+def window_mask(size: Sequence[int], padded: Sequence[int], window: int, shift: Shift) -> Tensor:
     """Return the attention mask of each window, for a map rolled by ``-shift``.
 
     Two pixels may attend to each other if they were neighbours before the rolling wrapped some of
@@ -52,15 +62,32 @@ def window_mask(
         ``(B, L, L)``: 0 where the first pixel may attend to the second, else minus infinity.
     """
     wrapped, outside = [], []
-    for real, full, step in zip(size, padded, shift):
-        source = torch.arange(full) + step
-        wrapped.append((source >= full).long())
-        outside.append(source % full >= real)
+    for real, full, step in zip(map(_last, size), padded, shift):
+        source, last = torch.arange(full) + step, _last(full)
+        wrapped.append((source > last).long())
+        outside.append(source % (last + 1) > real)
     region_HW = 2 * wrapped[0][:, None] + wrapped[1]
-    region_HW[outside[0][:, None] | outside[1]] = 4
+    region_HW = region_HW.masked_fill(outside[0][:, None] | outside[1], 4)
     region_BL = to_windows(region_HW[None, :, :, None], window).squeeze(-1)
     apart_BLL = region_BL[:, :, None] != region_BL[:, None]
     return torch.zeros(apart_BLL.shape).masked_fill(apart_BLL, float('-inf'))
+
+
+def _last(count: int) -> Tensor:
+    """Return ``count - 1`` as a tensor; in a recorded graph, it stays a result of the size."""
+    return torch.arange(count).max()
+
+
+def roll_back(x_NHWC: Tensor, shift: Shift) -> Tensor:
+    """Move a map up and to the left by ``shift``; what leaves it comes in on the other side."""
+    known = [-step for step in shift if isinstance(step, int)]
+    if len(known) == len(shift):
+        return x_NHWC.roll(known, (1, 2)) if any(known) else x_NHWC
+    for axis, step in zip((1, 2), shift):
+        full = x_NHWC.shape[axis]
+        source = (torch.arange(full) + step) % (_last(full) + 1)
+        x_NHWC = x_NHWC.index_select(axis, source.to(x_NHWC.device))
+    return x_NHWC
 
 
 class ShiftedWindowAttention(BaseModule):
@@ -84,17 +111,28 @@ class ShiftedWindowAttention(BaseModule):
     def forward(self, x_NHWC: Tensor) -> Tensor:
         """Attend within each window."""
         H, W = size = tuple(x_NHWC.shape[1:3])
-        below, right = (-s % self.window for s in size)
-        shift = tuple(0 if s <= self.window else self.shift for s in size)
-        x = F.pad(x_NHWC, (0, 0, 0, right, 0, below))
-        padded = (H + below, W + right)
+        padded = tuple((s + self.window - 1) // self.window * self.window for s in size)
+        shift = self._shift(padded)
+        x = F.pad(x_NHWC, (0, 0, 0, padded[1] - W, 0, padded[0] - H))
         mask = None
-        if any((*shift, below, right)):
+        if exporting() or any(shift) or padded != size:
             mask = window_mask(size, padded, self.window, shift).to(x)
-        x = x.roll((-shift[0], -shift[1]), (1, 2)) if any(shift) else x
-        x = from_windows(self.w_msa(to_windows(x, self.window), mask), self.window, padded)
-        x = x.roll(shift, (1, 2)) if any(shift) else x
-        return x[:, :H, :W]
+        x = to_windows(roll_back(x, shift), self.window)
+        x = from_windows(self.w_msa(x, mask), self.window, padded)
+        return roll_back(x, [-step for step in shift])[:, :H, :W]
+
+    def _shift(self, padded: Sequence[int]) -> Shift:
+        """Return the shift of each side of the map: 0 where there is one window only."""
+        if self.shift == 0:
+            return [0, 0]
+        if not exporting():
+            return [0 if full == self.window else self.shift for full in padded]
+        return [(_last(full) >= self.window).long() * self.shift for full in padded]
+
+
+def embed_patches(embed: PatchEmbed, image_NCHW: Tensor) -> Tensor:
+    """Embed an image whose sides are multiples of a patch: ``(N, C, H, W)`` to ``(N, h, w, C)``."""
+    return embed.norm(embed.projection(image_NCHW).permute(0, 2, 3, 1))
 
 
 class SwinBlock(BaseModule):
@@ -171,8 +209,11 @@ class DownStage(BaseModule):
         return self.merge(self.blocks(x_NHWC))
 
     def merge(self, x_NHWC: Tensor) -> Tensor:
-        """Merge patches, if this stage is followed by another."""
+        """Merge patches of two by two, if this stage is followed by another."""
         if self.downsample is None:
             return x_NHWC
-        x_NLC, size = self.downsample(x_NHWC.flatten(1, 2), tuple(x_NHWC.shape[1:3]))
-        return x_NLC.unflatten(1, size)
+        N, H, W, C = x_NHWC.shape
+        h, w = (H + 1) // 2, (W + 1) // 2
+        x = F.pad(x_NHWC, (0, 0, 0, 2 * w - W, 0, 2 * h - H)).view(N, h, 2, w, 2, C)
+        x = x.permute(0, 1, 3, 5, 2, 4).reshape(N, h, w, 4 * C)  # as Unfold orders them
+        return self.downsample.reduction(self.downsample.norm(x))

@@ -22,6 +22,7 @@ from mmseg_ext.apis.predict.predictor import Prediction, predict
 from mmseg_ext.apis.run.load import load_model
 from mmseg_ext.apis.use import Predictor
 from mmseg_ext.core.words import message_of
+from mmseg_ext.models.layers.swin import ShiftedWindowAttention
 
 SOURCE = dict(config='tiny.py', checkpoint='tiny.pth')
 CLASSES = ('sky', 'tree', 'road')
@@ -113,6 +114,33 @@ def test_the_shapes_compared_are_none_that_was_recorded(exported) -> None:
     recorded = [line[0] for line in verify._SHAPES]
     assert {shape[1:] for shape in shapes}.isdisjoint(shape[1:] for shape in recorded)
     assert exported.comparison.agreement >= 0.9999 and exported.comparison.difference <= 1e-4
+
+
+class _Windows(nn.Module):
+    """Shifted windows, of the NCHW maps that a graph takes."""
+
+    mean = torch.zeros(3, 1, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.attention = ShiftedWindowAttention(3, num_heads=1, window=3, shift=1)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.3)
+
+    def forward(self, image):
+        return self.attention(image.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def test_a_graph_holds_for_one_window_and_for_several() -> None:
+    """Recorded with one along the rows and three along the columns."""
+    net = _Windows().eval()
+    graph = formats.record(net, torch.randn(2, 3, 2, 8)).module()
+    for shape in ((3, 3, 1, 2), (1, 3, 3, 9), (2, 3, 6, 6), (3, 3, 10, 2)):
+        x = torch.randn(shape)
+        with torch.no_grad():
+            torch.testing.assert_close(graph(x), net(x), rtol=1e-5, atol=1e-6)
+    assert verify.choose_shapes(net)[-1] == (1, 267, 245)
 
 
 # --- what is refused --------------------------------------------------------------------------

@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from mmseg.models.utils.embed import PatchEmbed
 
 from mmseg_ext.models.layers.swin import (
+    DownStage,
     PatchExpand,
     ShiftedWindowAttention,
+    embed_patches,
     from_windows,
     to_windows,
     window_mask,
@@ -80,6 +83,36 @@ def test_attention_equals_a_loop_over_pixels(size, shift):
     x = torch.randn(2, *size, 4)
     expected = torch.stack([_attend(layer, image) for image in x])
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('recorded', [(7, 8), (2, 8), (2, 3)])
+@torch.no_grad()
+def test_a_trace_shifts_by_the_size_of_its_map(recorded):
+    """Recorded with one window along none of the sides, one or both; then with any other number."""
+    layer = _random(ShiftedWindowAttention(4, num_heads=2, window=3, shift=1))
+    graph = torch.jit.trace(layer, (torch.randn(2, *recorded, 4),), check_trace=False)
+    for size in ((1, 2), (3, 9), (6, 6), (10, 2), (4, 3)):
+        x = torch.randn(3, *size, 4)
+        torch.testing.assert_close(graph(x), layer(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('size', [(4, 6), (5, 4), (3, 7)])
+@torch.no_grad()
+def test_merging_equals_mmsegs(size):
+    """Its module pads odd sides and gathers patches by Unfold."""
+    stage = _random(DownStage(3, torch.nn.Identity(), merge=True))
+    x = torch.randn(2, *size, 3)
+    expected, (h, w) = stage.downsample(x.flatten(1, 2), size)
+    torch.testing.assert_close(stage(x), expected.unflatten(1, (h, w)))
+
+
+@torch.no_grad()
+def test_embedding_equals_mmsegs():
+    embed = _random(PatchEmbed(3, 5, kernel_size=4, norm_cfg=dict(type='LN')))
+    image = torch.randn(2, 3, 12, 8)
+    expected, size = embed(image)
+    assert tuple(size) == (3, 2)
+    torch.testing.assert_close(embed_patches(embed, image), expected.unflatten(1, size))
 
 
 @torch.no_grad()
