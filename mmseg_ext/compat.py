@@ -20,6 +20,8 @@
 9. The stacks differ in four places, which :mod:`mmseg_ext.agreement` makes agree.
 10. mmengine lays a config out anew for its log, its copy and each checkpoint, a second each for a
     long one: a text that was laid out is kept.
+11. A recorded graph of torch's adaptive average pooling holds the cells of one size of image;
+    :func:`any_size_in_pooling` puts another function in its place where graphs are recorded.
 
 Every function may be called twice.
 """
@@ -29,7 +31,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -207,6 +209,19 @@ def any_size_in_resize() -> Iterator[None]:
         yield
     finally:
         resize.__defaults__ = kept
+
+
+@contextmanager
+def any_size_in_pooling(pool: Callable) -> Iterator[None]:
+    """Let ``adaptive_avg_pool2d``, and the modules that call it, be ``pool``."""
+    import torch.nn.functional as F
+
+    kept = F.adaptive_avg_pool2d
+    F.adaptive_avg_pool2d = pool
+    try:
+        yield
+    finally:
+        F.adaptive_avg_pool2d = kept
 
 
 def apply() -> None:

@@ -11,13 +11,14 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from ...compat import any_size_in_resize
+from ...compat import any_size_in_pooling, any_size_in_resize
 from ...models.segmentors import (
     CRFRefined,
     LetterboxEncoderDecoder,
     MonteCarloEncoderDecoder,
     MultiScaleEncoderDecoder,
 )
+from .pooling import adaptive_mean
 
 # kinds of segmentors whose answer is what encode_decode gives, resized as EncoderDecoder does
 _PLAIN = (EncoderDecoder, LetterboxEncoderDecoder, MultiScaleEncoderDecoder)
@@ -86,5 +87,5 @@ def check_exportable(model: Any) -> None:
 @contextmanager
 def recording() -> Iterator[None]:
     """Record graphs in here: nothing of them is trained, and sizes stay open."""
-    with torch.no_grad(), any_size_in_resize():
+    with torch.no_grad(), any_size_in_resize(), any_size_in_pooling(adaptive_mean):
         yield
