@@ -1,10 +1,12 @@
-"""Export the network of every config whose code is ours, and write what came of it as a table.
+"""Export the network of every config, and write what came of it as a table.
 
-python tools/dev/export_table.py configs/mfp configs/segnet        export, and write docs/export.md
+python tools/dev/export_table.py configs/*                         export, and write docs/export.md
+python tools/dev/export_table.py configs/mfp --format openvino     of these configs only
 python tools/dev/export_table.py                                   only write docs/export.md again
 
 Weights are random, statistics of batch norm too. Configs with the same network are exported once.
-Each result is kept in docs/results/export.json at once, so that the work can be taken up again.
+Each result is kept in docs/results/export.json at once, with a key of the network's settings: the
+work can be taken up again, and is done again where these settings have changed.
 """
 
 import argparse
@@ -13,9 +15,11 @@ import hashlib
 import json
 import logging
 import re
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,29 +55,82 @@ def main() -> None:
     parser.add_argument('configs', nargs='*', type=Path, help='configs, or folders of them')
     parser.add_argument('--format', choices=list(deploy.FORMATS), default='onnx')
     parser.add_argument('--again', action='store_true', help='also what is recorded already')
+    parser.add_argument(
+        '--minutes', type=float, default=15, help='give a network up after as many (default 15)'
+    )
     args = parser.parse_args()
-    records = json.loads(RECORDS.read_text()) if RECORDS.is_file() else {}
-    for name, cfg in networks(args.configs):
-        kept = records.setdefault(name, {})
-        if args.format not in kept or args.again:
-            kept[args.format] = export_one(cfg, args.format)
-            print(name, args.format, kept[args.format], flush=True)
-            write_json(RECORDS, dict(sorted(records.items())))
+    if args.configs:
+        deploy.check_packages(args.format)
+        export_all(args)
     before, _, rest = PAGE.read_text().partition(START)
-    text = f'{before}{START}\n{table(records)}\n{END}{rest.partition(END)[2]}'
+    text = f'{before}{START}\n{table(read_records())}\n{END}{rest.partition(END)[2]}'
     write_bytes(PAGE, text.encode())
 
 
-def networks(paths: Iterable[Path]) -> Iterator[tuple[str, Config]]:
-    """Yield name and config of the first config of each network with code of ours."""
-    found = [f for p in paths for f in (sorted(p.glob('*.py')) if p.is_dir() else [p])]
-    seen = set()
-    for path in (path for path in found if not path.name.startswith('_')):
+def read_records() -> dict:
+    """Read what is recorded of each network, by the name of its first config."""
+    return json.loads(RECORDS.read_text()) if RECORDS.is_file() else {}
+
+
+def export_all(args: argparse.Namespace) -> None:
+    """Export what is asked for and not recorded yet; two calls may share the work, by folders.
+
+    Args:
+        args: ``configs``, ``format``, ``again`` and ``minutes``, as the command line gives them.
+    """
+    asked = {path.stem for path in _files(args.configs)}
+    found, records = networks((ROOT / 'configs').glob('*/*.py')), read_records()
+    write_json(RECORDS, {names[0]: known(records, key, names) for key, names, _ in found})
+    for _, names, cfg in found:
+        recorded = args.format in read_records()[names[0]] and not args.again
+        if recorded or asked.isdisjoint(names):
+            continue
+        with time_limit(args.minutes):
+            result = export_one(cfg, args.format)
+        print(names[0], args.format, result, flush=True)
+        records = read_records()
+        records[names[0]][args.format] = result
+        write_json(RECORDS, records)
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    found = [f for p in paths for f in (p.glob('*.py') if p.is_dir() else [p])]
+    kept = [p for p in found if not p.name.startswith('_') and '_base_' not in p.parts]
+    return sorted(kept, key=lambda path: path.stem)
+
+
+def networks(paths: Iterable[Path]) -> list[tuple[str, list[str], Config]]:
+    """List each network of configs: its key, its configs' names in order, and the first config."""
+    found: dict[str, tuple[str, list[str], Config]] = {}
+    for path in _files(paths):
         cfg = load_config(path)
-        key = hashlib.sha256(repr(_bare(plain_model(cfg.model))).encode()).hexdigest()
-        if key not in seen:
-            seen.add(key)
-            yield path.stem, cfg
+        settings = repr(_bare(plain_model(cfg.model)))
+        key = hashlib.sha256(settings.encode()).hexdigest()[:16]
+        found.setdefault(key, (key, [], cfg))[1].append(path.stem)
+    return sorted(found.values(), key=lambda network: network[1])
+
+
+def known(records: dict, key: str, names: list[str]) -> dict:
+    """Return what is recorded of a network, under any name, with the configs that have it now."""
+    for one in records.values():
+        if one['network'] == key:
+            return {**one, 'configs': names}
+    return dict(network=key, configs=names)
+
+
+@contextmanager
+def time_limit(minutes: float) -> Iterator[None]:
+    """Raise ``TimeoutError`` in here after so many minutes."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f'it took more than {minutes:g} minutes')
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _bare(value: Any) -> Any:
@@ -107,12 +164,10 @@ def export_one(cfg: Config, kind: str) -> dict:
     """Export a network into a folder that is thrown away; say what came of it."""
     try:
         model = build_random(cfg)
-        if not any(type(m).__module__.startswith('mmseg_ext') for m in model.modules()):
-            return dict(left_out='no part of its network is ours')
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f'net{deploy.FORMATS[kind].suffix}')
             done = deploy.export_model(model, path, kind, source={})
-    except (ValueError, ImportError, RuntimeError) as error:
+    except (ValueError, ImportError, RuntimeError, TimeoutError) as error:
         return dict(refused=re.sub(r'\S*/net\.', 'net.', message_of(error)))
     found = done.comparison
     return dict(
@@ -126,27 +181,33 @@ def export_one(cfg: Config, kind: str) -> dict:
 
 
 def table(records: dict) -> str:
-    """Write a line for each network and format, and below it why others are not there."""
-    rows, refused = [], []
-    for name, kinds in sorted(records.items()):
-        for kind, one in kinds.items():
+    """Write a line for each network and format; below it why others are not there, and who shares.
+
+    Args:
+        records: By the name of a network's first config: ``network``, ``configs``, and by format
+            what :func:`export_one` returned.
+    """
+    rows, refused, shared = [], [], []
+    for name, record in sorted(records.items()):
+        for kind in (kind for kind in deploy.FORMATS if kind in record):
+            one = record[kind]
             if 'refused' in one:
                 refused.append(f'- {name}, {kind}: {one["refused"]}')
-            elif 'megabytes' in one:
+            else:
                 rows.append(_row(name, kind, one))
-    head = (
-        'network of',
-        'format',
-        'MB',
-        'difference',
-        'same labels',
-        'undecided',
-        'eager ms',
-        'file ms',
-    )
-    listed = '\n'.join(refused)
-    lines = '\n'.join(markdown_table(head, rows))
-    return lines + (f'\n\nRefused:\n\n{listed}' if refused else '')
+        if len(record['configs']) > 1:
+            shared.append(f'- {name}: {", ".join(record["configs"][1:])}')
+    parts = ['\n'.join(markdown_table(_HEAD, rows))]
+    if refused:
+        parts += ['Refused:', '\n'.join(refused)]
+    if shared:
+        parts += ['Configs with the same network:', '\n'.join(shared)]
+    return '\n\n'.join(parts)
+
+
+_HEAD = (
+    'network of', 'format', 'MB', 'difference', 'same labels', 'undecided', 'eager ms', 'file ms',
+)  # fmt: skip
 
 
 def _row(name: str, kind: str, one: dict) -> list[str]:

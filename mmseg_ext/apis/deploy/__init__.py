@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = door(
     choose='load_trained',
     exported='is_exported load_exported',
     export='export_model',
-    formats='FORMATS',
+    formats='FORMATS check_packages',
     quantize='quantize_model',
 )
