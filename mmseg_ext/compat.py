@@ -224,8 +224,8 @@ def any_size_in_pooling(pool: Callable) -> Iterator[None]:
         F.adaptive_avg_pool2d = kept
 
 
-def apply() -> None:
-    """Apply all of the above; called once by ``import mmseg_ext``.
+def prepare() -> None:
+    """Do what is done before mmengine is imported; called by ``import mmseg_ext``.
 
     Raises:
         ImportError: If there is no stack, or two.
@@ -233,6 +233,10 @@ def apply() -> None:
     check_stack()
     # mmengine imports pkg_resources, which setuptools 81 announces the end of at every start
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated', category=UserWarning)
+
+
+def apply() -> None:
+    """Apply all of the above; called when mmengine, mmcv or mmseg is imported."""
     install_mmcv_placeholder()
     from mmengine.config.utils import MODULE2PACKAGE
 

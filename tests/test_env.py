@@ -197,7 +197,11 @@ def test_a_missing_torchvision_names_the_right_one(monkeypatch):
 def test_import_beside_a_broken_torchvision_is_one_clear_sentence(tmp_path, python_tool):
     paths = [_broken(tmp_path, 'timm'), str(ROOT)]  # which mmseg imports if it is there
     done = python_tool(
-        '-c', 'import mmseg_ext', check=False, env=dict(PYTHONPATH=':'.join(paths)), cwd=tmp_path
+        '-c',
+        'import mmseg_ext, mmengine',
+        check=False,
+        env=dict(PYTHONPATH=':'.join(paths)),
+        cwd=tmp_path,
     )
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1

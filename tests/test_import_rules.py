@@ -15,6 +15,8 @@ sys.path.insert(0, str(CHECKOUT / 'tools/dev'))
 import draw_rooms  # noqa: E402
 from imports import ROOT, files, import_nodes, imports_of, module_of  # noqa: E402
 
+from mmseg_ext.core.deferred import WATCHED  # noqa: E402
+
 # layer -> layers of ours that it may import, besides itself and core
 ALLOWED = {
     'core': set(),
@@ -89,6 +91,14 @@ def test_rooms_import_downwards():
     )  # all are built, none left out
     assert len(arrows) >= 28
     assert sorted((a, b) for a, b in arrows if floor[a] <= floor[b]) == []
+
+
+def test_core_waits_for_openmmlab():
+    """It is imported while mmengine is, whose import ends with ours: core/deferred.py."""
+    paths = [path for path in _files() if _layer(module_of(path)) == 'core']
+    wrong = [f'{p.name}: {n}' for p in paths for n in imports_of(p, top_level_only=True)
+             if n.split('.')[0] in WATCHED]  # fmt: skip
+    assert len(paths) > 20 and wrong == []
 
 
 def test_own_imports_are_relative():

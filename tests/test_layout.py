@@ -70,6 +70,7 @@ ELSEWHERE = {
     'apis/predict/test_windows.py': 'apis.predict.free apis.predict.memory apis.predict.strips',
     'apis/run/test_broken_checkpoints.py': 'apis.run.outcome.old',
     'apis/run/test_checkpoints.py': 'apis.run.testing',
+    'apis/run/test_switches.py': 'apis.run.switch_arguments',
     'apis/run/test_folder.py': 'apis.run.network.cost apis.run.outcome.examples',
     'apis/run/test_semi.py': 'apis.config.semi',
     'engine/test_ema_teacher.py': 'engine.semi_constructor engine.step_hook',
@@ -189,6 +190,7 @@ ABOUT = {
     'test_layout.py': 'where tests lie',
     'test_requirements.py': 'what setup.py requires',
     'test_wheel.py': 'what a wheel holds and does',
+    'tools/test_start.py': 'how tools begin: help and errors before anything heavy is imported',
     'tools/test_tools.py': 'train.py and test.py, one after the other',
 }
 

@@ -23,27 +23,16 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from mmengine.config import Config
-
-from mmseg_ext.apis import cli, run
-from mmseg_ext.apis.labels.choice import choose_images
-from mmseg_ext.apis.labels.people import PeopleLoop
-from mmseg_ext.apis.labels.plan import Plan, read_plan, settle
-from mmseg_ext.apis.labels.project import FORMATS
-from mmseg_ext.apis.labels.regions import KINDS
-from mmseg_ext.apis.labels.rounds import Rounds
-from mmseg_ext.apis.labels.steps import Steps
+from mmseg_ext.apis import cli, labels, pages, run, userdata
 from mmseg_ext.apis.labels.strategies import STRATEGIES
-from mmseg_ext.apis.labels.subset import Pool
-from mmseg_ext.apis.labels.summary import SUMMARY, as_text, summarise
-from mmseg_ext.apis.pages import write_active_report, write_people_report
-from mmseg_ext.apis.run.launch import Launch
-from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.core.choices import LABEL_FORMATS, PSEUDO_LABELS, REGIONS
 from mmseg_ext.core.files import short_path
 from mmseg_ext.core.words import USER_ERRORS, command, message_of
-from mmseg_ext.models.segmentors.semi import METHODS
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 TOOLS = short_path(Path(__file__).resolve().parent)
 
@@ -63,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--budget', help='labels of a round: a share of the pool, or a number (default 10%%)'
     )
-    parser.add_argument('--regions', choices=KINDS, help='label regions in place of images')
+    parser.add_argument('--regions', choices=REGIONS, help='label regions in place of images')
     parser.add_argument('--size', type=int, default=64, help='side of a region (default 64)')
     parser.add_argument('--passes', type=int, default=10, help='with dropout (default 10)')
     parser.add_argument('--warm-start', action='store_true', help='from the weights before')
@@ -79,17 +68,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--choose', type=int, metavar='N', help='choose N images to be labelled')
     parser.add_argument('--checkpoint', help='with --choose: weights of the model that scores')
     parser.add_argument(
-        '--people', choices=FORMATS, help='rounds of --choose images with this labelling tool'
+        '--people', choices=LABEL_FORMATS, help='rounds of --choose images with this labelling tool'
     )
     parser.add_argument('--finished', metavar='FILE', help='with --people: what the tool exported')
     parser.add_argument('--root', help='with --people: folder that Label Studio serves')
-    parser.add_argument('--semi', choices=list(METHODS), help='with --people: as in train.py')
+    parser.add_argument('--semi', choices=PSEUDO_LABELS, help='with --people: as in train.py')
     parser.add_argument('--images', help='with --choose: folder of images (default: train)')
     parser.add_argument('--out', default='chosen.txt', help='with --choose: list to write')
     parser.add_argument('--device', default='auto', help='with --choose: auto, cpu, cuda, cuda:N')
     args = cli.parse_args(parser)
     if args.people is not None or args.choose is not None:
-        chosen = settle(dict(strategies=args.strategy, seeds=args.seeds))
+        chosen = labels.settle(dict(strategies=args.strategy, seeds=args.seeds))
         args.strategy, args.seeds = chosen['strategies'], chosen['seeds']
     check_people(parser, args)
     return args
@@ -117,8 +106,8 @@ def choose_next(args: argparse.Namespace) -> int:
     model = run.load_model(
         args.config, args.checkpoint, device=args.device, cfg_options=options, dataset=args.dataset
     )
-    chosen = choose_images(
-        model, read_data_file(args.dataset), args.strategy[0], args.choose, args.out,
+    chosen = labels.choose_images(
+        model, userdata.read_data_file(args.dataset), args.strategy[0], args.choose, args.out,
         folder=args.images, passes=args.passes, seed=args.seeds[0],
     )  # fmt: skip
     images = f' --images {args.images}' if args.images else ''
@@ -128,7 +117,7 @@ def choose_next(args: argparse.Namespace) -> int:
     return 0
 
 
-def load_config(args: argparse.Namespace, ending: str) -> Config:
+def load_config(args: argparse.Namespace, ending: str) -> 'Config':
     """The config; its ``work_dir`` is the folder of the rounds, which ends so if none is given."""
     options = cli.parse_options(args.cfg_options)
     cfg = run.load_config(
@@ -141,11 +130,11 @@ def load_config(args: argparse.Namespace, ending: str) -> Config:
 def with_people(args: argparse.Namespace) -> int:
     flags = [f'--{flag}' for flag in ('amp', 'deterministic') if getattr(args, flag)]
     flags += ['--semi', args.semi] if args.semi else []
-    steps = Steps(
-        args.config, Launch(TOOLS), tuple(args.cfg_options), cli.parse_options(args.cfg_options),
-        tuple(flags),
+    steps = labels.Steps(
+        args.config, run.Launch(TOOLS), tuple(args.cfg_options),
+        cli.parse_options(args.cfg_options), tuple(flags),
     )  # fmt: skip
-    loop = PeopleLoop(
+    loop = labels.PeopleLoop(
         steps, Path(args.dataset), Path(load_config(args, 'people').work_dir), args.strategy[0],
         args.choose,
         images=args.images and Path(args.images), kind=args.people,
@@ -153,7 +142,7 @@ def with_people(args: argparse.Namespace) -> int:
         device=args.device, command=typed_again(args.finished),
     )  # fmt: skip
     problem = loop.run(args.finished and Path(args.finished))
-    refresh(loop.work_dir, write_people_report)
+    refresh(loop.work_dir, pages.write_people_report)
     if problem is not None:
         step, log = problem
         print(f'error: the round failed in {step}, see {log}', file=sys.stderr)
@@ -169,7 +158,7 @@ def typed_again(finished: Optional[str]) -> str:
     return f'{command("active_learning")} {shlex.join(words)}'
 
 
-def refresh(work_dir: Path, write: Callable[[Path], Path] = write_active_report) -> None:
+def refresh(work_dir: Path, write: Callable[[Path], Path]) -> None:
     """Sum up the rounds so far; what keeps the page from being written stops no round."""
     try:
         write(work_dir)
@@ -186,22 +175,23 @@ def main() -> int:
     cfg, options = load_config(args, 'active'), cli.parse_options(args.cfg_options)
     work_dir, given = Path(cfg.work_dir), dict(strategies=args.strategy)
     given.update({name: getattr(args, name) for name in ('seeds', 'rounds', 'budget')})
-    plan = Plan(
-        config=args.config, dataset=args.dataset, **settle(given, cfg.get('active_learning')),
+    plan = labels.Plan(
+        config=args.config, dataset=args.dataset,
+        **labels.settle(given, cfg.get('active_learning')),
         regions=args.regions, size=args.size, passes=args.passes, warm_start=args.warm_start,
         amp=args.amp, deterministic=args.deterministic, options=tuple(args.cfg_options),
     )  # fmt: skip
     failed = []
     if not args.report:
-        pool = Pool.of(read_data_file(args.dataset), args.regions, args.size)
-        after = partial(refresh, work_dir)
-        failed = Rounds(plan, work_dir, pool, Launch(TOOLS), options, after).run()
-    print(as_text(summarise(read_plan(work_dir), work_dir)))
+        pool = labels.Pool.of(userdata.read_data_file(args.dataset), args.regions, args.size)
+        after = partial(refresh, work_dir, pages.write_active_report)
+        failed = labels.Rounds(plan, work_dir, pool, run.Launch(TOOLS), options, after).run()
+    print(labels.as_text(labels.summarise(labels.read_plan(work_dir), work_dir)))
     for failure in failed:
         print(f'error: {failure.round.title} failed in {failure.step}, see {failure.log}',
               file=sys.stderr)  # fmt: skip
-    page = write_active_report(work_dir)
-    print(f'written to {short_path(work_dir / SUMMARY)} and {short_path(page)}')
+    page = pages.write_active_report(work_dir)
+    print(f'written to {short_path(work_dir / labels.SUMMARY)} and {short_path(page)}')
     return 1 if failed else 0
 
 

@@ -9,6 +9,7 @@ python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and f
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
 python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
 python tools/benchmark.py few_labels --threads 2       UniMatch's step, scores, k-centre, export
+python tools/benchmark.py start                        --help of all tools, a training's first step
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.bench import crf, few_labels, memory, parts, timing  # noqa: F401, they register benchmarks
+from mmseg_ext.core.choices import BENCHMARKS
 from mmseg_ext.core.files import write_json
 
 
@@ -25,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('name', choices=list(timing.BENCHMARKS))
+    parser.add_argument('name', choices=BENCHMARKS)
     parser.add_argument('--threads', type=int, help='number of torch threads; default: unchanged')
     parser.add_argument('--repeats', type=int, default=7, help='number of timed calls of each side')
     parser.add_argument('--out', type=Path, help='JSON file')
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--configs',
         nargs='+',
-        help='configs for model, inference (the last is the reference), memory and few_labels',
+        help='configs for model, inference (the last is the reference), memory, few_labels, start',
     )
     parser.add_argument('--images', nargs='+', help='crf: image files; default: a synthetic image')
     parser.add_argument('--amp', action='store_true', default=None, help='model: use bfloat16')
@@ -48,6 +49,9 @@ def show(record: dict) -> None:
     print(f'{versions}; commit {(record["commit"] or "unknown")[:12]}{dirty}')
     print(f'medians of {record["repeats"]}; ratio = reference / ours, lowest..highest pair\n')
     for case in record['cases']:
+        if 'cpu_s' in case:
+            show_start(case)
+            continue
         if 'peak' in case:
             print(
                 f'{case["case"]}  on  {case["device"]}\n'
@@ -73,15 +77,29 @@ def show(record: dict) -> None:
                 print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.4g} GFLOPs an image')
 
 
+def show_start(case: dict) -> None:
+    ours, theirs = (
+        f'{case[f"{side}cpu_s"]:.2f} s ({case[f"{side}cpu_s_lowest"]:.2f}..'
+        f'{case[f"{side}cpu_s_highest"]:.2f}), {case[f"{side}modules"]} modules'
+        for side in ('', 'reference_')
+    )
+    print(f'{case["case"]}  against  {case["reference"]}')
+    print(f'  processor time {ours} against {theirs}: ratio {case["ratio_cpu"]:.2f}')
+
+
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.apis.bench import crf, few_labels, memory, parts, start, timing  # noqa: F401, they register
+
     settings = {
         name: getattr(args, name)
         for name in ('size', 'batch', 'configs', 'amp', 'images')
         if getattr(args, name) is not None
     }
     owned = dict(
-        configs=('model', 'inference', 'memory', 'few_labels'), amp=('model',), images=('crf',)
+        configs=('model', 'inference', 'memory', 'few_labels', 'start'),
+        amp=('model',),
+        images=('crf',),
     )
     for name, owners in owned.items():
         if name in settings and args.name not in owners:

@@ -11,11 +11,7 @@ import difflib
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli
-from mmseg_ext.apis.cards.card import generate, pictures
-from mmseg_ext.apis.cards.fold_record import collect_all
-from mmseg_ext.apis.cards.front import fill
-from mmseg_ext.apis.cards.results_csv import RESULTS_FILE
+from mmseg_ext.apis import cards, cli
 from mmseg_ext.core.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,15 +49,15 @@ def main() -> int:
     if args.readme:
         page = ROOT / 'README.md'
         text = page.read_text(encoding='utf-8')
-        return write_page(page, text, fill(text, ROOT / 'configs'), args.check, '--readme')
+        return write_page(page, text, cards.fill(text, ROOT / 'configs'), args.check, '--readme')
     folder = Path(args.folder)
     for work_dir in args.collect:
-        for record in collect_all(work_dir, folder):
-            print(f'{folder / RESULTS_FILE}: {record["config"]}, seed {record.get("seed")}')
-    is_, should_be = generate(folder)
+        for record in cards.collect_all(work_dir, folder):
+            print(f'{folder / cards.RESULTS_FILE}: {record["config"]}, seed {record.get("seed")}')
+    is_, should_be = cards.generate(folder)
     status = write_page(folder / 'README.md', is_, should_be, args.check, str(folder))
     if not args.check:
-        for name, content in pictures(folder).items():
+        for name, content in cards.pictures(folder).items():
             write_bytes(folder.resolve().parents[1] / 'docs' / 'results' / name, content)
     return status
 

@@ -6,10 +6,9 @@ python tools/class_weights.py CONFIG --method effective --effective-beta 0.99999
 
 import argparse
 
-from mmseg_ext.apis import cli, run
-from mmseg_ext.apis.userdata.weights import as_table, count_split, weigh
+from mmseg_ext.apis import cli, run, userdata
+from mmseg_ext.core.choices import CLASS_WEIGHTS
 from mmseg_ext.core.files import write_json
-from mmseg_ext.models.losses.class_weights import METHODS
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument(
         '--method',
-        choices=METHODS,
+        choices=CLASS_WEIGHTS,
         default='median',
         help='median frequency (default), effective number of samples, or 1 - share',
     )
@@ -41,15 +40,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = run.load_config(args.config, options=args.cfg_options, dataset=args.dataset)
-    counts = count_split(cfg, split=args.split)
-    weights = weigh(
+    counts = userdata.count_split(cfg, split=args.split)
+    weights = userdata.weigh(
         counts,
         method=args.method,
         effective_beta=args.effective_beta,
         normalize=args.normalize,
     )
     print(f'{counts["images"]} images, {counts["ignored"]} pixels without a label')
-    print(as_table(counts, weights))
+    print(userdata.as_table(counts, weights))
     print(f'class_weight={[round(weight, 4) for weight in weights]}')
     print(f'counts={counts["pixels"]}')
     print(f'image_pixels={counts["image_pixels"]}')

@@ -9,11 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli
-from mmseg_ext.apis.draw.pixels import encode_below
-from mmseg_ext.apis.predict import crf, crf_picture
+from mmseg_ext.apis import cli, draw
+from mmseg_ext.core.choices import CRF_SETTINGS
 from mmseg_ext.core.files import write_bytes, write_json
-from mmseg_ext.models.layers.dense_crf import SETTINGS
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +22,7 @@ def parse_args() -> argparse.Namespace:
         'predictions', metavar='DIR', help='output folder of tools/predict.py --prob'
     )
     parser.add_argument('--out', required=True, type=Path, help='folder to write to')
-    parser.add_argument('--setting', choices=list(SETTINGS), default='deeplabv2_resnet101')
+    parser.add_argument('--setting', choices=CRF_SETTINGS, default='deeplabv2_resnet101')
     parser.add_argument(
         '--options',
         nargs='+',
@@ -88,6 +86,9 @@ def show_search(report: dict) -> None:
 
 def main() -> int:
     args = parse_args()
+    from mmseg_ext.apis.predict import crf, crf_picture
+    from mmseg_ext.models.layers.dense_crf import SETTINGS
+
     setting = {**SETTINGS[args.setting], **args.options}
     if args.search:
         if args.truth is None:
@@ -107,7 +108,7 @@ def main() -> int:
         if args.picture:
             drawn = crf_picture.draw(
                 args.predictions, args.out, truth=args.truth, names=args.names)  # fmt: skip
-            write_bytes(args.picture, encode_below(drawn, 200_000))
+            write_bytes(args.picture, draw.encode_below(drawn, 200_000))
         print(f'see {args.out}')
     for failure in failures:
         print(f'error: {failure.reason}', file=sys.stderr)

@@ -10,13 +10,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from mmseg_ext.apis import cli, run
-from mmseg_ext.apis.pages.look.page import write_look
-from mmseg_ext.apis.userdata.checks.check import check_data
-from mmseg_ext.apis.userdata.checks.page import write_page
-from mmseg_ext.apis.userdata.checks.text import as_text
-from mmseg_ext.apis.userdata.init import init_data_file
-from mmseg_ext.apis.userdata.volumes.nifti import AXES
+from mmseg_ext.apis import cli, pages, run, userdata
+from mmseg_ext.core.choices import AXES
 from mmseg_ext.core.progress import announce
 from mmseg_ext.core.words import command
 
@@ -56,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         '--pages', choices=['classes'], default='', help='each page of a mask (TIFF) is a class'
     )
     init.add_argument(
-        '--axis', choices=sorted(AXES), default='',
+        '--axis', choices=AXES, default='',
         help='slices of volumes (default: those that lie farthest apart)',
     )  # fmt: skip
     init.add_argument(
@@ -99,7 +94,7 @@ def show_data(args: argparse.Namespace) -> Path:
     name = Path(args.config.split('::')[-1]).stem
     path = Path(args.file or name)
     default = path.with_name(f'{path.stem}_{name}_look.html') if args.file else f'{name}_look.html'
-    return write_look(cfg, args.out or default, number=args.number, seed=args.seed)
+    return pages.write_look(cfg, args.out or default, number=args.number, seed=args.seed)
 
 
 def main() -> int:
@@ -108,7 +103,7 @@ def main() -> int:
         print(f'written to {show_data(args)}')
         return 0
     if args.command == 'init':
-        notes = init_data_file(
+        notes = userdata.init_data_file(
             args.folder,
             args.out,
             classes=args.classes,
@@ -125,11 +120,11 @@ def main() -> int:
         print('\n'.join(notes))
         announce(f'next: {command("dataset")} check {shlex.quote(args.out)}')
         return 0
-    report = check_data(args.file, progress=True)
+    report = userdata.check_data(args.file, progress=True)
     path = Path(args.file)
     out = Path(args.out) if args.out else path.with_name(f'{path.stem}_check.html')
-    print(as_text(report))
-    print(f'\nwritten to {write_page(report, out)}')
+    print(userdata.as_text(report))
+    print(f'\nwritten to {userdata.write_page(report, out)}')
     if not report.errors:
         print(f'next: {command("train")} CONFIG --dataset {shlex.quote(args.file)}')
     return 1 if report.errors else 0

@@ -12,7 +12,6 @@ import warnings
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.demo import StepError, own_commands, run_demo
 from mmseg_ext.core.files import short_path
 
 TOOLS = short_path(Path(__file__).resolve().parent)
@@ -30,6 +29,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.apis.demo import StepError, own_commands, run_demo
+
     started = time.monotonic()
     # mmengine imports it for the bases of other packages; the reader can do nothing about it
     warnings.filterwarnings('ignore', message='pkg_resources is deprecated')

@@ -9,13 +9,13 @@ import sys
 from dataclasses import replace
 
 from mmseg_ext.apis import cli
+from mmseg_ext.core import choices
 from mmseg_ext.core.words import message_of
-from mmseg_ext.datasets.download import ARCHIVES, fetch_dataset
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('dataset', choices=sorted(ARCHIVES))
+    parser.add_argument('dataset', choices=choices.ARCHIVES)
     parser.add_argument(
         '--out',
         default=os.environ.get('MMSEG_EXT_DATA', 'data'),
@@ -29,6 +29,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.datasets.download import ARCHIVES, fetch_dataset
+
     archive = ARCHIVES[args.dataset]
     archive = replace(archive, url=args.url or archive.url, md5=args.md5 or archive.md5)
     try:

@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mmseg_ext.apis import cli, deploy
-from mmseg_ext.apis.predict import find_images
+from mmseg_ext.apis import cli, deploy, predict
+from mmseg_ext.core.choices import EXPORT_FORMATS
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         'checkpoint', metavar='CHECKPOINT', nargs='?',
         help='weights; default: the tested checkpoint of the work folder, or its best, or its last',
     )  # fmt: skip
-    parser.add_argument('--format', choices=list(deploy.FORMATS), default='onnx')
+    parser.add_argument('--format', choices=EXPORT_FORMATS, default='onnx')
     parser.add_argument(
         '--out', metavar='FILE', type=Path, help='file to write; default: beside the checkpoint'
     )
@@ -53,7 +53,7 @@ def main() -> None:
     out = args.out or Path(source['checkpoint']).with_suffix(suffix)
     source = {key: Path(name).name for key, name in source.items()}
     if args.int8:
-        images = find_images(args.int8)
+        images = predict.find_images(args.int8)
         tell_quantized(
             deploy.quantize_model(model, out, images, source=source, limit=args.agreement / 100)
         )

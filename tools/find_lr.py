@@ -8,7 +8,6 @@ Nothing of the training is kept; the curve is in WORK_DIR as rates.csv and rates
 import argparse
 
 from mmseg_ext.apis import cli, run
-from mmseg_ext.apis.run.rates import find_rate, write_rates
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,8 +36,8 @@ def main() -> None:
     run.use_seed(cfg, seed=args.seed)
     if args.amp:
         run.use_amp(cfg)
-    advice = find_rate(cfg, low=args.low, high=args.high, steps=args.steps)
-    table, picture = write_rates(advice, folder)
+    advice = run.find_rate(cfg, low=args.low, high=args.high, steps=args.steps)
+    table, picture = run.write_rates(advice, folder)
     print(f'{len(advice.points)} of {args.steps} steps; the curve: {table}, {picture}')
     print(f'smallest loss at {advice.lowest:.2g}, steepest fall at {advice.steepest:.2g}')
     print(f'suggested: optim_wrapper.optimizer.lr={advice.suggested:.2g} (the config has {own})')

@@ -15,13 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli, folds, run
-from mmseg_ext.apis.folds.pool import read_pool
-from mmseg_ext.apis.folds.report import format_folds
-from mmseg_ext.apis.folds.run import Plan, run_folds
-from mmseg_ext.apis.folds.summary import FoldSummary, write_summary
-from mmseg_ext.apis.predict.average import load_average, run_average
-from mmseg_ext.apis.run.launch import Launch
+from mmseg_ext.apis import cli, folds, predict, run
 from mmseg_ext.core.files import short_path
 
 TOOLS = short_path(Path(__file__).resolve().parent)
@@ -70,20 +64,20 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def average(args: argparse.Namespace, result: FoldSummary, folder: run.RunFolder) -> int:
+def average(args: argparse.Namespace, result: 'folds.FoldSummary', folder: 'run.RunFolder') -> int:
     """Predict with the models of the tested folds; returns the number of failures."""
     options = cli.parse_options(args.cfg_options)
     cfg = run.load_config(args.config, options=options, dataset=args.dataset)
     weights = [folder.fold(fold).checkpoint(args.checkpoint) for fold in result.folds]
-    model = load_average(
+    model = predict.load_average(
         args.config,
         weights,
         device=args.device,
         cfg_options=cli.parse_options(args.cfg_options),
         dataset=args.dataset,
     )
-    pool = read_pool(cfg, pool=result.pool)
-    failures = run_average(
+    pool = folds.read_pool(cfg, pool=result.pool)
+    failures = predict.run_average(
         model,
         cfg,
         folder.average,
@@ -108,7 +102,7 @@ def main() -> int:
     )
     folder, failed = run.RunFolder.of(cfg), []
     if not args.report:
-        plan = Plan(
+        plan = folds.Plan(
             config=args.config,
             **folds.split_settings(cfg, args),
             seed=args.seed,
@@ -120,15 +114,15 @@ def main() -> int:
             switches=tuple(run.switch_words(args)),
         )
         run.use_switches(cfg.copy(), args)  # refuses what does not fit before any fold starts
-        failed = run_folds(
-            plan, cfg, launch=Launch(TOOLS), folds=args.folds, spacing=args.spacing,
+        failed = folds.run_folds(
+            plan, cfg, launch=run.Launch(TOOLS), folds=args.folds, spacing=args.spacing,
             tolerance=args.tolerance)  # fmt: skip
     problems = len(failed)
     if failed and not folder.tested_folds():
         print('no fold was tested, nothing to sum up', file=sys.stderr)
     else:
-        result = write_summary(folder.path, num_folds=args.num_folds)
-        print(f'{format_folds(result)}\nwritten to {folder.folds_file}')
+        result = folds.write_summary(folder.path, num_folds=args.num_folds)
+        print(f'{folds.format_folds(result)}\nwritten to {folder.folds_file}')
         if args.average is not None:
             problems += average(args, result, folder)
     for failure in failed:

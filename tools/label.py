@@ -12,16 +12,8 @@ data set as tools/dataset.py check does. No mask is overwritten: of one that dif
 import argparse
 from pathlib import Path
 
-from mmseg_ext.apis import cli, run
-from mmseg_ext.apis.labels.predicted import predict_masks
-from mmseg_ext.apis.labels.project import (
-    FORMATS,
-    export_project,
-    find_unlabelled,
-    without_predictions,
-)
-from mmseg_ext.apis.labels.take_back import take_back
-from mmseg_ext.apis.userdata.read import read_data_file
+from mmseg_ext.apis import cli, labels, run, userdata
+from mmseg_ext.core.choices import LABEL_FORMATS
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     export = commands.add_parser('export', help='write what a labelling tool imports')
     export.add_argument('file', help='data set file, such as my_data.yml')
     export.add_argument('--out', default='to_label', help='folder to write (default to_label)')
-    export.add_argument('--to', choices=FORMATS, default='label-studio', help='which tool')
+    export.add_argument('--to', choices=LABEL_FORMATS, default='label-studio', help='which tool')
     export.add_argument('--images', metavar='DIR', help='folder of images outside the data set')
     export.add_argument('--list', help='only these: a file of names, such as chosen.txt')
     export.add_argument('--config', help='with --checkpoint: config of the model that predicts')
@@ -55,15 +47,15 @@ def parse_args() -> argparse.Namespace:
 
 
 def export_labels(args: argparse.Namespace) -> int:
-    data = read_data_file(args.file)
-    images = find_unlabelled(data, folder=args.images, listed=args.list)
+    data = userdata.read_data_file(args.file)
+    images = labels.find_unlabelled(data, folder=args.images, listed=args.list)
     given = args.checkpoint is not None
-    predicted = without_predictions(images)
+    predicted = labels.without_predictions(images)
     if given:
         model = run.load_model(args.config, args.checkpoint, device=args.device, dataset=args.file)
-        predicted = predict_masks(model, images)
+        predicted = labels.predict_masks(model, images)
     version = Path(args.checkpoint or '').name
-    lines = export_project(
+    lines = labels.export_project(
         data, images, predicted, args.out, kind=args.to, version=version, root=args.root
     )
     print('\n'.join(lines))
@@ -71,6 +63,8 @@ def export_labels(args: argparse.Namespace) -> int:
 
 
 def import_labels(args: argparse.Namespace) -> int:
+    from mmseg_ext.apis.labels.take_back import take_back
+
     _, errors = take_back(args.file, args.finished, args.images)
     return 1 if errors else 0
 

@@ -12,16 +12,13 @@ import re
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
+from typing import TYPE_CHECKING, Any
 
 from mmseg_ext.apis import cli, run
 from mmseg_ext.core.words import message_of
-from mmseg_ext.datasets.label_split import nested_splits, read_published_list
-from mmseg_ext.datasets.splits import write_lists
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,8 +35,12 @@ def parse_args() -> argparse.Namespace:
     return cli.parse_args(parser)
 
 
-def read_classes(config: str, dataset: str | None) -> tuple[list[str], np.ndarray]:
+def read_classes(config: str, dataset: str | None) -> 'tuple[list[str], np.ndarray]':
     """Stems of the training images, and which classes occur in their masks, ``(N, K)``."""
+    import numpy as np
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import DATASETS
+
     cfg = run.load_config(config, dataset=dataset)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     steps = [dict(type='LoadLabels')]
@@ -54,13 +55,17 @@ def read_classes(config: str, dataset: str | None) -> tuple[list[str], np.ndarra
     return stems, present
 
 
-def choose(args: argparse.Namespace, stems: list[str], present: np.ndarray) -> dict[str, list[str]]:
+def choose(
+    args: argparse.Namespace, stems: list[str], present: 'np.ndarray'
+) -> dict[str, list[str]]:
     """Labelled stems by the name of their share.
 
     Raises:
         ValueError: If a share is none, a stem has no sequence, or a published list names an image
             that the config does not have.
     """
+    from mmseg_ext.datasets.label_split import nested_splits, read_published_list
+
     if args.labelled:
         names = read_published_list(args.labelled)
         absent = sorted(set(names) - set(stems))
@@ -92,6 +97,8 @@ def sequence_of(stem: str, pattern: str) -> str:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.datasets.splits import write_lists
+
     stems, present = read_classes(args.config, args.dataset)
     try:
         found = choose(args, stems, present)

@@ -4,9 +4,8 @@ import argparse
 import sys
 
 from mmseg_ext.apis import cli
+from mmseg_ext.core.choices import SHAPES
 from mmseg_ext.core.words import message_of
-from mmseg_ext.datasets.shapes_files import write_shapes
-from mmseg_ext.datasets.shapes_variants import SHAPES21, VARIANTS
 
 
 def parse_args() -> argparse.Namespace:
@@ -14,8 +13,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', default='data/shapes', help='folder to make')
     parser.add_argument(
         '--variant',
-        default=SHAPES21.name,
-        choices=VARIANTS,
+        default=SHAPES[0],
+        choices=SHAPES,
         help='shapes21, or shapes7: fewer classes that differ more, as in the demo',
     )
     parser.add_argument('--num', type=int, default=300, help='number of images')
@@ -26,6 +25,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.datasets.shapes_files import write_shapes
+
     try:
         written = write_shapes(
             args.out, variant=args.variant, num=args.num, size=args.size, seed=args.seed

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mmseg_ext.apis import cli
 from mmseg_ext.core.words import message_of
-from mmseg_ext.datasets.splits import split_ids, write_lists
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,6 +25,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.datasets.splits import split_ids, write_lists
+
     try:
         ids = Path(args.list).read_text().split()
         if args.expect is not None and len(ids) != args.expect:

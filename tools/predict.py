@@ -9,10 +9,8 @@ Example:
 import argparse
 import sys
 
-from mmseg_ext.apis import cli, use
-from mmseg_ext.apis.predict.dropout import PASSES
-from mmseg_ext.apis.predict.video import is_video
-from mmseg_ext.models.layers.dense_crf import SETTINGS
+from mmseg_ext.apis import cli, predict, use
+from mmseg_ext.core.choices import CRF_SETTINGS, DROPOUT_PASSES
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,16 +46,17 @@ def parse_args() -> argparse.Namespace:
         '--uncertainty',
         nargs='?',
         type=int,
-        const=PASSES,
+        const=DROPOUT_PASSES,
         default=0,
         metavar='PASSES',
-        help=f'average passes with dropout ({PASSES} by default), and write their predictive '
-        'entropy and BALD to entropy/ and bald/ (.npz in nats, and .png white at the highest)',
+        help=f'average passes with dropout ({DROPOUT_PASSES} by default), and write their '
+        'predictive entropy and BALD to entropy/ and bald/ (.npz in nats, and .png white at the '
+        'highest)',
     )
     parser.add_argument(
         '--crf',
         nargs='?',
-        choices=list(SETTINGS),
+        choices=CRF_SETTINGS,
         const='deeplabv2_resnet101',
         help='refine with a dense CRF, as tools/crf.py does',
     )
@@ -91,7 +90,7 @@ def main() -> int:
     failures = predictor.to_folder(
         images, args.out, keep_prob=args.prob, frame_masks=args.frame_masks, source=source
     )
-    kind = 'files' if any(is_video(path) for path in images) else 'images'
+    kind = 'files' if any(predict.is_video(path) for path in images) else 'images'
     print(f'{len(images) - len(failures)} of {len(images)} {kind} predicted, see {args.out}')
     if failures:
         with_what = (

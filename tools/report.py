@@ -9,16 +9,7 @@ python tools/report.py work_dirs/NAME_people             or with people
 import argparse
 from pathlib import Path
 
-from mmseg_ext.apis import cli
-from mmseg_ext.apis.labels.people_round import people_rounds
-from mmseg_ext.apis.labels.plan import holds_rounds
-from mmseg_ext.apis.pages import (
-    complete_runs,
-    rows_of,
-    write_active_report,
-    write_people_report,
-    write_report,
-)
+from mmseg_ext.apis import cli, labels, pages
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,14 +35,18 @@ def parse_args() -> argparse.Namespace:
 
 
 def of_rounds(folder: str) -> bool:
-    return holds_rounds(folder) or bool(people_rounds(folder))
+    return labels.holds_rounds(folder) or bool(labels.people_rounds(folder))
 
 
 def report_rounds(args: argparse.Namespace) -> Path:
     if len(args.work_dirs) > 1 or args.complete:
         rounds = next(filter(of_rounds, args.work_dirs))
         raise ValueError(f'{rounds} holds rounds of active learning: give it alone, no --complete')
-    write = write_active_report if holds_rounds(args.work_dirs[0]) else write_people_report
+    write = (
+        pages.write_active_report
+        if labels.holds_rounds(args.work_dirs[0])
+        else pages.write_people_report
+    )
     return write(args.work_dirs[0], args.out, title=args.title)
 
 
@@ -61,9 +56,9 @@ def main() -> None:
         print(f'report: {report_rounds(args).absolute()}')
         return
     if args.complete:
-        complete_runs(rows_of(args.work_dirs))
+        pages.complete_runs(pages.rows_of(args.work_dirs))
     out = Path(args.out or Path(args.work_dirs[0]) / 'report.html')
-    print(f'report: {write_report(args.work_dirs, out, title=args.title).absolute()}')
+    print(f'report: {pages.write_report(args.work_dirs, out, title=args.title).absolute()}')
 
 
 if __name__ == '__main__':

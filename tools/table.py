@@ -15,17 +15,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli, pages, run
-from mmseg_ext.apis.cards.card import generate
-from mmseg_ext.apis.config.written import configs_folder
-from mmseg_ext.apis.run.launch import Launch, option_arguments
-from mmseg_ext.apis.tables.folders import find_runs
-from mmseg_ext.apis.tables.jobs import Settings
-from mmseg_ext.apis.tables.models import table_models
-from mmseg_ext.apis.tables.rows import Table, choose_table, read_tables, select
-from mmseg_ext.apis.tables.run import run_table
-from mmseg_ext.apis.tables.submit import submit_table
-from mmseg_ext.apis.tables.text import format_markdown, format_text, report_table, write_table
+from mmseg_ext.apis import cards, cli, config, pages, run, tables
 from mmseg_ext.core.files import short_path, write_bytes
 
 TOOLS = short_path(Path(__file__).resolve().parent)
@@ -85,19 +75,19 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def choose(args: argparse.Namespace) -> list[Table]:
+def choose(args: argparse.Namespace) -> 'list[tables.Table]':
     rows = None if args.rows is None else args.rows.split(',')
-    tables = read_tables(args.paper, args.configs)
+    found = tables.read_tables(args.paper, args.configs)
     return [
-        select(table, rows=rows, folds=args.num_folds, checkpoint=args.checkpoint,
-               dataset=args.dataset)
-        for table in ([choose_table(tables, args.table)] if args.table else tables.values())
+        tables.select(table, rows=rows, folds=args.num_folds, checkpoint=args.checkpoint,
+                      dataset=args.dataset)
+        for table in ([tables.choose_table(found, args.table)] if args.table else found.values())
     ]  # fmt: skip
 
 
-def settings_of(args: argparse.Namespace, table: Table) -> Settings:
-    return Settings(
-        launch=Launch(TOOLS, gpus=args.gpus), work_dirs=Path(args.work_dirs),
+def settings_of(args: argparse.Namespace, table: 'tables.Table') -> 'tables.Settings':
+    return tables.Settings(
+        launch=run.Launch(TOOLS, gpus=args.gpus), work_dirs=Path(args.work_dirs),
         seeds=tuple(args.seeds or table.protocol.seeds), options=tuple(args.cfg_options),
         dataset=args.dataset, amp=args.amp, deterministic=args.deterministic,
         switches=tuple(args.switches),
@@ -114,31 +104,31 @@ def passed_on(args: argparse.Namespace) -> list[str]:
     return (
         [word for part in words for word in part]
         + args.switches
-        + option_arguments(args.cfg_options)
+        + run.option_arguments(args.cfg_options)
     )
 
 
-def report(args: argparse.Namespace, table: Table) -> bool:
+def report(args: argparse.Namespace, table: 'tables.Table') -> bool:
     """Print a table; returns whether every score that counts is within its tolerance."""
-    table = find_runs(table, args.work_dirs, seeds=args.seeds)
-    models = table_models(
+    table = tables.find_runs(table, args.work_dirs, seeds=args.seeds)
+    models = tables.table_models(
         table, options=args.cfg_options, dataset=args.dataset, latency=args.latency
     )
     words = ['python', 'tools/table.py', table.paper, table.table, *passed_on(args)]
     words += ['--seeds', *map(str, args.seeds)] if args.seeds else []
-    values, data = report_table(table, models=models, command=shlex.join(words))
-    print(f'\n{format_text(data)}', flush=True)
+    values, data = tables.report_table(table, models=models, command=shlex.join(words))
+    print(f'\n{tables.format_text(data)}', flush=True)
     written = []
     if args.out:
-        written.append(write_bytes(Path(args.out), format_markdown(data).encode('utf-8')))
+        written.append(write_bytes(Path(args.out), tables.format_markdown(data).encode('utf-8')))
     if args.html and (args.report or any(row.runs for row in table.rows)):
         if not args.report:  # predictions of the images that it shows, into the work folders
             pages.complete_runs(table.rows)
         written.append(pages.write_paper_report(table, args.html))
     if args.write and (args.table or values.facts):  # of all tables those that were run
-        folder = Path(args.configs or configs_folder()) / args.paper
-        written.append(write_table(data, folder / 'results'))
-        written.append(write_bytes(folder / 'README.md', generate(folder)[1].encode('utf-8')))
+        folder = Path(args.configs or config.configs_folder()) / args.paper
+        written.append(tables.write_table(data, folder / 'results'))
+        written.append(write_bytes(folder / 'README.md', cards.generate(folder)[1].encode('utf-8')))
     for path in written:
         print(f'written: {path}')
     return not values.outside
@@ -149,13 +139,13 @@ def main() -> int:
     failures, within = [], True
     for table in choose(args):
         if args.launcher == 'slurm' and not args.report:
-            submit_table(
+            tables.submit_table(
                 table, settings_of(args, table), tool=TOOLS / 'table.py', arguments=passed_on(args)
             )
             continue
         found = []
         if not args.report and args.table is not None:
-            found = run_table(table, settings_of(args, table))
+            found = tables.run_table(table, settings_of(args, table))
         try:
             within = report(args, table) and within
         finally:  # why rows failed is told, whatever keeps the table from being written

@@ -7,9 +7,7 @@ import argparse
 import os
 
 from mmseg_ext.apis import cli, folds, run
-from mmseg_ext.apis.run.checkpoints import check_start_weights
-from mmseg_ext.apis.run.semi import METHODS
-from mmseg_ext.engine.nonfinite import ACTIONS
+from mmseg_ext.core.choices import NAN_ACTIONS, SEMI
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,14 +39,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--nan',
-        choices=ACTIONS,
+        choices=NAN_ACTIONS,
         default='stop',
         help='at a loss or gradient that is not finite: stop, or skip the step; more than a tenth '
         'of the last 100 steps (and more than 5) skipped stop, too',
     )
     parser.add_argument(
         '--semi',
-        choices=sorted(METHODS),
+        choices=sorted(SEMI),
         help='learn from the images under unlabelled of --dataset, too',
     )
     parser.add_argument(
@@ -77,7 +75,7 @@ def main() -> None:
     cfg = run.load_config(
         args.config, options=args.cfg_options, work_dir=args.work_dir, dataset=args.dataset
     )
-    check_start_weights(cfg.model)  # before the fold writes its lists
+    run.check_start_weights(cfg.model)  # before the fold writes its lists
     if args.semi and not args.work_dir:
         cfg.work_dir = f'{cfg.work_dir}-{args.semi}'
     folds.use_fold_arguments(cfg, args)

@@ -6,28 +6,24 @@ read to the CPU, and the checksums of its parts are verified, which torch does n
 """
 
 import ast
+import functools
 import http.client
+import importlib
 import io
 import re
 import socket
 import sys
 import urllib.parse
 import zipfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine import runner
-from mmengine.dist import barrier, get_rank
-from mmengine.runner import checkpoint as mmengine_checkpoints
-from mmengine.runner.checkpoint import CheckpointLoader
-from mmengine.utils import digit_version
 from torch import Tensor
 
 from .files import PathLike, replacing
-
-_save_elsewhere = mmengine_checkpoints.save_checkpoint
 
 _TIMEOUT = 60  # seconds to wait for an answer of a server
 
@@ -46,6 +42,8 @@ def read_checkpoint(path: PathLike) -> dict:
         ImportError: If this torch is too old to read it safely.
         ValueError: If the file is no checkpoint, is damaged, or holds code.
     """
+    from mmengine.utils import digit_version
+
     if digit_version(str(torch.__version__)) < digit_version('2.6'):
         raise ImportError(
             f'torch {torch.__version__} executes what is in a checkpoint: install torch>=2.6'
@@ -165,6 +163,11 @@ def write_checkpoint(content: dict, path: PathLike) -> None:
         unfinished.write_bytes(memory.getbuffer())
 
 
+def _theirs() -> Any:
+    """Import mmengine's module of checkpoints; before its first use here nobody needs mmengine."""
+    return importlib.import_module('mmengine.runner.checkpoint')
+
+
 def _is_address(name: PathLike) -> bool:
     return '://' in str(name)
 
@@ -180,6 +183,8 @@ def download(name: str) -> Path:
     Raises:
         FileNotFoundError: If the download fails; the message names the remedy.
     """
+    from mmengine.dist import barrier, get_rank
+
     address = _address(name)
     target = Path(
         torch.hub.get_dir(), 'checkpoints', Path(urllib.parse.urlparse(address).path).name
@@ -214,13 +219,14 @@ def _address(name: str) -> str:
     scheme, _, model = name.partition('://')
     if scheme in ('http', 'https'):
         return name
+    zoo = _theirs()
     if scheme in ('torchvision', 'modelzoo') and find_spec('torchvision') is not None:
-        known = mmengine_checkpoints.get_torchvision_models()
+        known = zoo.get_torchvision_models()
     elif scheme in ('open-mmlab', 'openmmlab'):
-        known = mmengine_checkpoints.get_external_models()
-        model = mmengine_checkpoints.get_deprecated_model_names().get(model, model)
+        known = zoo.get_external_models()
+        model = zoo.get_deprecated_model_names().get(model, model)
     else:
-        known = mmengine_checkpoints.get_mmcls_models() if scheme == 'mmcls' else {}
+        known = zoo.get_mmcls_models() if scheme == 'mmcls' else {}
     address = known.get(model, '')
     if not address.startswith(('http://', 'https://')):
         raise FileNotFoundError(
@@ -236,19 +242,23 @@ def use_in_mmengine() -> None:
     This covers ``Pretrained`` in an ``init_cfg``, ``load_from``, resuming, testing and inferencers.
     Configs in a file's meta data, which mmengine would execute, are removed on reading.
     """
-    for prefix in list(CheckpointLoader._schemes):
-        CheckpointLoader.register_scheme(prefix, load_from_checked, force=True)
-    mmengine_checkpoints.load_from_local = load_from_checked
-    mmengine_checkpoints.load_from_http = load_from_checked
-    mmengine_checkpoints.save_checkpoint = _save_for_mmengine
-    runner.save_checkpoint = runner.runner.save_checkpoint = _save_for_mmengine
+    from mmengine import runner
+
+    theirs = _theirs()
+    for prefix in list(theirs.CheckpointLoader._schemes):
+        theirs.CheckpointLoader.register_scheme(prefix, load_from_checked, force=True)
+    theirs.load_from_local = theirs.load_from_http = load_from_checked
+    if hasattr(theirs.save_checkpoint, '__wrapped__'):
+        return
+    save = _save_beside(theirs.save_checkpoint)
+    theirs.save_checkpoint = runner.save_checkpoint = runner.runner.save_checkpoint = save
 
 
 def load_from_checked(name: str, map_location: Any = None, **_: Any) -> dict:
     """Read a checkpoint, always to the CPU; mmengine needs this signature."""
     content = read_checkpoint(name)
     if name.startswith('mmcls://'):
-        content = mmengine_checkpoints._process_mmcls_checkpoint(content)
+        content = _theirs()._process_mmcls_checkpoint(content)
     return _without_code(content)
 
 
@@ -268,10 +278,16 @@ def _without_code(content: dict) -> dict:
     return content
 
 
-def _save_for_mmengine(
-    checkpoint: dict, filename: str, file_client_args: Any = None, backend_args: Any = None
-) -> None:
-    if _is_address(filename) or file_client_args or backend_args:  # remote storage
-        _save_elsewhere(checkpoint, filename, file_client_args, backend_args)
-    else:
-        write_checkpoint(checkpoint, filename)
+def _save_beside(elsewhere: Callable[..., None]) -> Callable[..., None]:
+    """Make the function that saves files by this module, and into remote storage as mmengine."""
+
+    @functools.wraps(elsewhere)
+    def save(
+        checkpoint: dict, filename: str, file_client_args: Any = None, backend_args: Any = None
+    ) -> None:
+        if _is_address(filename) or file_client_args or backend_args:  # remote storage
+            elsewhere(checkpoint, filename, file_client_args, backend_args)
+        else:
+            write_checkpoint(checkpoint, filename)
+
+    return save

@@ -11,18 +11,21 @@ from typing import Any
 
 
 def door(
-    package: str, **exports: str
+    package: str, /, *modules: str, **exports: str
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Make ``__getattr__``, ``__dir__`` and ``__all__`` for a package.
 
     Args:
         package: The package's ``__name__``.
+        modules: Modules of the package that are attributes of it before they are imported.
         exports: For each module, relative to the package and with dots if it lies deeper, the names
             that it exports, separated by blanks.
     """
     home = {name: module for module, names in exports.items() for name in names.split()}
 
     def get(name: str) -> Any:
+        if name in modules:
+            return importlib.import_module(f'{package}.{name}')
         if name not in home:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')
         return getattr(importlib.import_module(f'{package}.{home[name]}'), name)

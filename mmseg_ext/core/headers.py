@@ -12,7 +12,6 @@ import stat
 import struct
 from typing import Any, BinaryIO, NamedTuple, Optional, Union
 
-import mmengine.fileio as fileio
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -98,6 +97,8 @@ def read_bytes(path: str, *, backend_args: Optional[dict] = None) -> bytes:
         if backend_args is None and '://' not in path:
             data = _read_local(path)
         else:
+            from mmengine import fileio
+
             data = fileio.get(path, backend_args=backend_args)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not os.path.islink(path):

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator, Sized
 from math import ceil
 from typing import Any, Optional, TypeVar
 
-from mmengine.dist import is_main_process
-from mmengine.logging import MMLogger, print_log
+from .deferred import once_loaded
 
 T = TypeVar('T')
 VARIABLE, QUIET = 'MMSEG_EXT_PROGRESS', 'MMSEG_EXT_QUIET'
@@ -48,7 +47,19 @@ def is_quiet() -> bool:
 def be_quiet() -> None:
     """Show results, warnings and errors only, in this process and those that it starts."""
     os.environ.update({VARIABLE: '0', QUIET: '1'})
+    once_loaded(_hush_current)
+
+
+def _hush_current() -> None:
+    from mmengine.logging import MMLogger
+
     _hush(MMLogger.get_current_instance(), sys.stdout)
+
+
+def _loggers() -> list[logging.Logger]:
+    """Those of mmengine; none if it is not imported."""
+    module = sys.modules.get('mmengine.logging')
+    return [] if module is None else list(module.MMLogger._instance_dict.values())
 
 
 def announce(text: str) -> None:
@@ -71,7 +82,7 @@ def hushed() -> Iterator[None]:
         with contextlib.redirect_stdout(kept):
             yield
     finally:
-        for logger in MMLogger._instance_dict.values():
+        for logger in _loggers():
             _hush(logger, kept)
         told = kept.getvalue().splitlines(keepends=True)
         sys.stdout.writelines(line for line in told if ' - WARNING - ' in line)
@@ -96,6 +107,9 @@ def tell_result(text: str) -> None:
 
     Quiet keeps it off the screen in the validations of a training, and not in a test.
     """
+    from mmengine.dist import is_main_process
+    from mmengine.logging import print_log
+
     print_log(text, logger='current')
     if is_quiet() and _shows_results and is_main_process():
         print(text.strip('\n'), flush=True)
@@ -286,7 +300,7 @@ class _Screen:
         streams = {sys.stdout: 'stdout', sys.stderr: 'stderr'}
         atexit.register(self.stop)
         self._progress.start()
-        for logger in MMLogger._instance_dict.values():  # they hold the streams themselves
+        for logger in _loggers():  # they hold the streams themselves
             for handler in logger.handlers:
                 name = streams.get(getattr(handler, 'stream', None))
                 if name and type(handler) is logging.StreamHandler:

@@ -4,12 +4,11 @@ from typing import Optional
 
 from torch import Tensor
 
+from .choices import NETWORKS
 from .files import PathLike
 from .words import check_choice
 
-# The first of these in a file is the one that is tested; every file has one of the latter two.
-NETWORKS = ('teacher', 'student', 'peer', 'segmentor')
-_ALWAYS = {'student', 'segmentor'}
+_ALWAYS = {'student', 'segmentor'}  # every file has one of them
 
 
 def networks_in(state: dict[str, Tensor]) -> list[str]:

@@ -18,10 +18,10 @@ from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from ..core.choices import NAN_ACTIONS as ACTIONS
 from ..core.words import check_choice
 from .step_hook import StepHook, wrappers_of
 
-ACTIONS = ('stop', 'skip')
 WINDOW = 100  # number of recent steps that are counted
 SHARE, AT_LEAST = 0.1, 5  # allowed skipped steps: a tenth of them, at least five
 SCALED_SHARE, SCALED_AT_LEAST = 0.5, 20  # of the loss scaler, which starts too large on purpose

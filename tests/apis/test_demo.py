@@ -217,7 +217,7 @@ def test_the_terminal_ends_with_score_page_and_commands(
 ) -> None:
     (tmp_path / 'results.json').write_text(json.dumps(dict(metrics=metrics)))
     tool = load_tool('demo')
-    monkeypatch.setattr(tool, 'run_demo', lambda *args, **kwargs: RunFolder(tmp_path))
+    monkeypatch.setattr('mmseg_ext.apis.demo.run_demo', lambda *args, **kwargs: RunFolder(tmp_path))
     monkeypatch.setattr('sys.argv', ['tools/demo.py', '--config', 'mine.py'])
     tool.main()
     said = capsys.readouterr().out.splitlines()

@@ -26,7 +26,8 @@ import matplotlib.pyplot  # noqa: F401
 import numpy as np
 import torch._dynamo  # noqa: F401  by the first step of an optimiser
 
-import mmseg_ext  # noqa: F401
+import mmseg_ext
+import mmseg_ext.models  # noqa: F401  registers everything, which importing the package only plans
 
 
 def keep_compiled() -> None:

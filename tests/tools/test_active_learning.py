@@ -37,7 +37,7 @@ def test_a_row_says_what_the_command_line_does_not(tmp_path, monkeypatch):
     row = ROOT / 'configs/survey/active_deeplabv3plus_mobilenetv2_camvid180.py'
     write_folder(tmp_path / 'data', size=(40, 40), counts=(10, 2))
     tool = load_tool('active_learning')
-    monkeypatch.setattr(tool, 'Rounds', stop)
+    monkeypatch.setattr(tool.labels, 'Rounds', stop)
     monkeypatch.setattr(sys, 'argv', command(tmp_path, row, '--rounds', 3, '--seeds', 7)[1:])
     with pytest.raises(_SeenError) as seen:
         tool.main()

@@ -10,7 +10,6 @@ import sys
 
 from mmseg_ext.apis import cli
 from mmseg_ext.core.words import message_of
-from mmseg_ext.datasets.bmseg_files import convert_bmseg, describe
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +43,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.datasets.bmseg_files import convert_bmseg, describe
+
     try:
         summary = convert_bmseg(**vars(args))
     except (OSError, ValueError) as error:

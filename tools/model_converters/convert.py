@@ -16,9 +16,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from mmseg_ext.apis import cli
-from mmseg_ext.apis.convert.converted_file import convert_file, describe, notes
-from mmseg_ext.apis.convert.sources import SOURCES, find_source
+from mmseg_ext.apis import cli, convert
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,8 +45,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def list_sources() -> None:
-    width = max(map(len, SOURCES))
-    for name, source in SOURCES.items():
+    width = max(map(len, convert.SOURCES))
+    for name, source in convert.SOURCES.items():
         options = ''.join(
             f'; --option {key}={"|".join(map(str, option.choices))}'
             for key, option in source.options.items()
@@ -60,14 +58,14 @@ def main() -> None:
     args = parse_args()
     if args.list:
         return list_sources()
-    source = find_source(args.source)
+    source = convert.find_source(args.source)
     with contextlib.redirect_stdout(sys.stderr):  # what is printed below must load as a config
-        done = convert_file(
+        done = convert.convert_file(
             args.input, args.output, name=args.source, source=source, options=args.option,
             prefix=args.prefix,
         )  # fmt: skip
-    print(describe(done, args.output, source, prefix=args.prefix))
-    for line in notes(done, args.output, source):
+    print(convert.describe(done, args.output, source, prefix=args.prefix))
+    for line in convert.notes(done, args.output, source):
         print(f'# {line}', file=sys.stderr)
 
 

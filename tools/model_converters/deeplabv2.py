@@ -12,16 +12,6 @@ import argparse
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.apis.convert.converted_file import converted_meta
-from mmseg_ext.apis.convert.deeplabv2 import (
-    ASSUMED,
-    ORIGIN,
-    from_port,
-    keep_supervised,
-    needed_settings,
-    to_port,
-)
-from mmseg_ext.apis.run.checkpoints import read_state_dict, write_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,20 +31,26 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.apis.convert import converted_file, deeplabv2
+    from mmseg_ext.apis.run.checkpoints import read_state_dict, write_checkpoint
+
     state = read_state_dict(args.source)
     if args.reverse:
-        content = to_port(state)
+        content = deeplabv2.to_port(state)
     else:
-        state = from_port(state)
-        state = state if args.all_classes else keep_supervised(state)
-        meta = converted_meta(
-            args.source, source='deeplabv2', origin=ORIGIN, settings=needed_settings(state)
+        state = deeplabv2.from_port(state)
+        state = state if args.all_classes else deeplabv2.keep_supervised(state)
+        meta = converted_file.converted_meta(
+            args.source,
+            source='deeplabv2',
+            origin=deeplabv2.ORIGIN,
+            settings=deeplabv2.needed_settings(state),
         )
         content = dict(state_dict=state, meta=meta)
     write_checkpoint(content, args.target)
     print(f'{args.target}: {len(content if args.reverse else state)} tensors written')
     if not args.reverse:
-        print(f'assumed: {ASSUMED}')
+        print(f'assumed: {deeplabv2.ASSUMED}')
 
 
 if __name__ == '__main__':

@@ -11,9 +11,7 @@ import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
-from mmseg_ext.core.checkpoints import read_checkpoint, write_checkpoint
-from mmseg_ext.core.fitting import weights_of
-from mmseg_ext.core.semi_weights import NETWORKS, networks_in, weights_of_network
+from mmseg_ext.core.choices import NETWORKS
 from mmseg_ext.core.words import message_of
 
 
@@ -33,6 +31,10 @@ def extract(source: str, which: str | None) -> tuple[str, dict]:
     Raises:
         ValueError: If the file holds a single network, or not the one that is asked for.
     """
+    from mmseg_ext.core.checkpoints import read_checkpoint
+    from mmseg_ext.core.fitting import weights_of
+    from mmseg_ext.core.semi_weights import networks_in, weights_of_network
+
     content = read_checkpoint(source)
     state = weights_of(content, source)
     which = which or next(iter(networks_in(state)), 'teacher')
@@ -42,6 +44,8 @@ def extract(source: str, which: str | None) -> tuple[str, dict]:
 
 def main() -> None:
     args = parse_args()
+    from mmseg_ext.core.checkpoints import write_checkpoint
+
     try:
         which, content = extract(args.input, args.which)
         write_checkpoint(content, args.output)

@@ -9,5 +9,7 @@ __getattr__, __dir__, __all__ = door(
     __name__,
     card='generate pictures',
     fold_record='collect_all',
+    front='fill',
     record='collect',
+    results_csv='RESULTS_FILE',
 )

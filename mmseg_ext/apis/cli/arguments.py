@@ -1,60 +1,102 @@
-"""Command lines: options may stand anywhere; ``--cfg-options`` reads values as mmengine does."""
+"""Command lines: options may stand anywhere; ``--cfg-options`` reads values as mmengine does.
+
+mmengine's own ``DictAction`` would import torch, which takes seconds before the first error is
+told. :class:`Options` reads what it reads, and differs from it in blanks, which it keeps, and in
+errors, which it tells in one line.
+"""
 
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
-
-from mmengine.config import DictAction
 
 from ...core.progress import be_quiet
 
 _SEEDS = 2**32  # numpy takes smaller ones
-_BLANK = '\x1f'  # stands for a space that mmengine would drop
+_WORDS = {'true': True, 'false': False}
+_BRACKETS: dict[tuple[str, str], Callable] = {('(', ')'): tuple, ('[', ']'): list}
 
 
-class Options(DictAction):
-    """mmengine's ``--cfg-options key=value`` with an error message for any other form."""
+class Options(argparse.Action):
+    """``--cfg-options key=value``: numbers, True, False, None, texts, and lists of them."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, *args: Any, **kwargs: Any) -> None:
-        """Read the values.
+        """Read the values; those of the same option given before stay, unless named again.
 
         Raises:
-            ValueError: If one is not key=value.
+            ValueError: If one is not key=value, or its value cannot be read.
         """
         wrong = [value for value in values if not _is_setting(value)]
         if wrong:
             raise ValueError(f'{self.option_strings[0]} {wrong[0]!r} is not key=value')
-        super().__call__(parser, namespace, values, *args, **kwargs)
+        pairs = (value.split('=', maxsplit=1) for value in values)
+        read = {key: read_value(text) for key, text in pairs}
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), **read})
 
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        """Read a value as mmengine does, but keep its spaces.
 
-        Raises:
-            ValueError: If it is a list with unbalanced brackets, or contains a dict.
-        """
-        text = val.strip()
-        if ',' in text or text[:1] in ('(', '['):  # a list, in which spaces have no meaning
-            text = re.sub(r'\s*,\s*|(?<=[\[(])\s+|\s+(?=[\])])', lambda m: m[0].strip(), text)
+def read_value(text: str) -> Any:
+    """Read a value as mmengine does, but keep its blanks.
+
+    Raises:
+        ValueError: If it is a list with unbalanced brackets, or contains a dict.
+    """
+    tidy = text.strip()
+    if ',' in tidy or tidy[:1] in ('(', '['):  # a list, in which blanks have no meaning
+        tidy = re.sub(r'\s*,\s*|(?<=[\[(])\s+|\s+(?=[\])])', lambda m: m[0].strip(), tidy)
+    try:
+        return _read(tidy)
+    except _UnbalancedError:
+        raise ValueError(f'{text!r} has brackets that do not fit each other') from None
+    except (_MoreThanListsError, RecursionError):
+        raise ValueError(
+            f'{text!r} holds more than lists and values: set a dict key by key, such as '
+            'param_scheduler.0.power=2, or in a config file'
+        ) from None
+
+
+class _UnbalancedError(ValueError):
+    """As many brackets are not opened as are closed."""
+
+
+class _MoreThanListsError(ValueError):
+    """Something in it is neither a list nor a value."""
+
+
+def _read(text: str) -> Any:
+    text = text.strip('\'"')
+    kind = _BRACKETS.get((text[:1], text[-1:]))
+    if kind is not None:
+        return kind(_read(part) for part in _parts(text[1:-1]))
+    if ',' not in text:
+        return _number_or_word(text)
+    parts = _parts(text)
+    if parts == [text]:  # its commas are in brackets behind a name, as in dict(a=1, b=2)
+        raise _MoreThanListsError
+    return [_read(part) for part in parts]
+
+
+def _number_or_word(text: str) -> Any:
+    for kind in (int, float):
         try:
-            value = DictAction._parse_iterable(text.replace(' ', _BLANK))
-        except AssertionError as error:
-            raise ValueError(f'{val!r} has brackets that do not fit each other') from error
-        except RecursionError as error:  # a comma in neither list nor tuple
-            raise ValueError(
-                f'{val!r} holds more than lists and values: set a dict key by key, such as '
-                'param_scheduler.0.power=2, or in a config file'
-            ) from error
-        return _with_blanks(value)
+            return kind(text)
+        except ValueError:
+            continue
+    return None if text == 'None' else _WORDS.get(text.lower(), text)
 
 
-def _with_blanks(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return type(value)(_with_blanks(part) for part in value)
-    return value.replace(_BLANK, ' ') if isinstance(value, str) else value
+def _parts(text: str) -> list[str]:
+    """Cut a text at the commas outside of brackets; a comma at the end begins no part."""
+    if any(text.count(opening) != text.count(closing) for opening, closing in _BRACKETS):
+        raise _UnbalancedError
+    parts, begin = [], 0
+    for place, char in enumerate(text):
+        before = text[begin:place]
+        if char == ',' and all(before.count(a) == before.count(b) for a, b in _BRACKETS):
+            parts.append(before)
+            begin = place + 1
+    return [*parts, text[begin:]] if begin < len(text) else parts
 
 
 def parse_args(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from ...core import refusals, signals
+from ...core.deferred import once_loaded
 from ...core.words import USER_ERRORS, message_of
 
 # Warnings of mmseg about its own calls, or about sizes in the papers; no user can change them.
@@ -40,7 +41,8 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
     logging.Handler.handleError = _log_error  # type: ignore[assignment,method-assign]
-    gc.freeze()  # what is imported is no garbage: each data set collects, 0.3 s without this
+    # what is imported is no garbage: each data set collects, 0.3 s without this
+    once_loaded(gc.freeze)
     try:
         with signals.handled():
             status = _run(main)

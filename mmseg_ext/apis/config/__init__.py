@@ -12,4 +12,5 @@ __getattr__, __dir__, __all__ = door(
     numbers='check_numbers',
     packages='check_packages',
     schedule='set_max_iters set_val_interval',
+    written='configs_folder',
 )

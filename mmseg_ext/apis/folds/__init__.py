@@ -7,10 +7,10 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
-    fold='add_fold_arguments add_split_arguments add_surface_arguments '
-    'split_settings use_fold use_fold_arguments',
+    arguments='add_fold_arguments add_split_arguments add_surface_arguments',
+    fold='split_settings use_fold use_fold_arguments',
     pool='read_pool',
     report='format_folds',
-    run='run_folds',
-    summary='write_summary',
+    run='Plan run_folds',
+    summary='FoldSummary write_summary',
 )

@@ -21,7 +21,7 @@ from ...datasets.splits import write_lists
 from ..config.metrics import add_facts, metrics_of
 from ..run.folder import RunFolder
 from ..run.outcome.check import check_split
-from .pool import POOLS, Pair, Pool, choose_pool, list_dataset, read_pool
+from .pool import Pair, Pool, choose_pool, list_dataset, read_pool
 
 
 @dataclass(frozen=True)
@@ -184,50 +184,8 @@ def read_split(work_dir: PathLike) -> Split:
     return Split(**{item.name: split.get(item.name) for item in fields(Split)})
 
 
-def add_fold_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that select one fold to a tool."""
-    group = parser.add_argument_group('one fold of a cross validation')
-    group.add_argument('--fold', type=int, help='fold to hold out, from 0; adds foldN to work_dir')
-    add_split_arguments(group)
-
-
-def add_split_arguments(parser: Any) -> None:
-    """Add the arguments that say how images are split into folds."""
-    parser.add_argument('--num-folds', type=int, help='number of folds')
-    parser.add_argument('--split-seed', type=int, help='seed of the split (default 0)')
-    parser.add_argument(
-        '--pool',
-        choices=POOLS,
-        help="which of the config's data sets the folds are cut from (default: fold_pool of the "
-        'config, else train)',
-    )
-    parser.add_argument(
-        '--stratify',
-        action='store_true',
-        help='give every fold its share of images without foreground',
-    )
-
-
-def add_surface_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the pixel spacing and the tolerance that HD95 and surface Dice need."""
-    parser.add_argument(
-        '--spacing',
-        nargs=2,
-        type=float,
-        default=[1.0, 1.0],
-        metavar=('ROW', 'COLUMN'),
-        help='height and width of a pixel for HD95 and surface Dice (default 1 1: in pixels)',
-    )
-    parser.add_argument(
-        '--tolerance',
-        type=float,
-        default=1.0,
-        help='distance that surface Dice allows, in the unit of --spacing (default 1)',
-    )
-
-
 def split_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
-    """Read the arguments of :func:`add_split_arguments`, and fill in the defaults."""
+    """Read the arguments of ``add_split_arguments``, and fill in the defaults."""
     return dict(
         num_folds=args.num_folds,
         split_seed=0 if args.split_seed is None else args.split_seed,
@@ -237,7 +195,7 @@ def split_settings(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def use_fold_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Apply the arguments of :func:`add_fold_arguments`; do nothing if none is given.
+    """Apply the arguments of ``add_fold_arguments``; do nothing if none is given.
 
     Raises:
         ValueError: As :func:`use_fold`, or if an argument is given that another one requires.

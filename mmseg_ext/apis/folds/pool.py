@@ -15,13 +15,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 
+from ...core.choices import FOLD_POOLS as POOLS
 from ...core.files import path_below, stem_below
 from ...core.labels import background_of
 from ...core.words import check_choice
 from ...datasets.kfold import Fold, split_folds
 from ..config.pipelines import label_loader
 
-POOLS = ('train', 'train+val', 'train+val+test')
 # Settings that say which files belong to a split, and how they are prepared.
 _OF_THE_SPLIT = ('ann_file', 'data_prefix', 'group_file', 'pipeline', 'indices', 'test_mode')
 

@@ -8,8 +8,17 @@ from ...core.exports import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     candidates='Candidates',
+    choice='choose_images',
     merge='merge_masks',
+    people='PeopleLoop',
+    people_round='people_rounds',
+    plan='Plan holds_rounds read_plan settle',
     pool='ScorePool',
-    project='export_project find_unlabelled read_finished',
+    predicted='predict_masks',
+    project='export_project find_unlabelled read_finished without_predictions',
+    rounds='Rounds',
     select='choose',
+    steps='Steps',
+    subset='Pool',
+    summary='SUMMARY as_text summarise',
 )

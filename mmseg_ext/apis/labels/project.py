@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from ...core.choices import LABEL_FORMATS as FORMATS
 from ...core.files import PathLike, short_path, stem_below, write_bytes
 from ...core.headers import shown_size
 from ...core.words import check_choice, command, count_names
@@ -19,7 +20,6 @@ from .exchange import LabelNames, Predicted, Returned
 from .label_studio import interface, make_task, read_tasks, write_tasks
 from .offered import HeldOut, check_listable, check_namesakes
 
-FORMATS = ('label-studio', 'cvat')
 _PART = 'train'
 
 

@@ -10,9 +10,8 @@ import logging
 import numpy as np
 from mmengine.logging import print_log
 
+from ...core.choices import REGIONS as KINDS
 from ...core.words import check_choice
-
-KINDS = ('windows', 'superpixels')
 
 
 def has_superpixels() -> bool:

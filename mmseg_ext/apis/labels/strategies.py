@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional
 
-from ..predict.scores import SCORES
+from ...core.choices import SCORES
 
 
 class Strategy(NamedTuple):

@@ -11,4 +11,5 @@ __getattr__, __dir__, __all__ = door(
     complete='complete_runs',
     people='write_people_report',
     report='rows_of write_paper_report write_report write_table_report',
+    **{'look.page': 'write_look'},
 )

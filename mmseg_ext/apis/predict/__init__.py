@@ -12,4 +12,5 @@ __getattr__, __dir__, __all__ = door(
     found='find_images',
     output='predict_to_folder',
     scores='bald entropy flip_disagreement least_confidence variance',
+    video='is_video',
 )

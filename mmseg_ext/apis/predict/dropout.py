@@ -11,14 +11,13 @@ import torch
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
+from ...core.choices import DROPOUT_PASSES
 from ...core.probabilities import as_probabilities
 from ...models.segmentors import MonteCarloEncoderDecoder
 from ...models.segmentors.averaged import set_probabilities
 from ...models.segmentors.passes import dropout_drawn, dropouts
 from .scores import bald_of_means, entropy
 from .windows import threshold_of
-
-PASSES = 10
 
 
 class DropoutPasses(nn.Module):
@@ -36,7 +35,7 @@ class DropoutPasses(nn.Module):
         ValueError: If the model has no dropout, or averages passes by itself.
     """
 
-    def __init__(self, model: Any, passes: int = PASSES, seed: int = 0) -> None:
+    def __init__(self, model: Any, passes: int = DROPOUT_PASSES, seed: int = 0) -> None:
         super().__init__()
         if passes < 2:
             raise ValueError(f'--uncertainty compares passes: at least 2, got {passes}')

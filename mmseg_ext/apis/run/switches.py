@@ -1,13 +1,12 @@
 """Switches of a training: each a changed setting of the config, with the hooks that are there.
 
-``tools/train.py``, ``tools/kfold.py`` and ``tools/table.py`` take them by :func:`add_switches`;
-``docs/training.md`` shows each.
+:mod:`.switch_arguments` adds them to a tool's arguments; ``docs/training.md`` shows each.
 """
 
 import argparse
 import logging
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -15,54 +14,10 @@ from mmengine.logging import print_log
 from ..config.check import check_config
 from ..config.compiler import compiler_problem
 from ..config.semi import is_semi
-from .tracking import TRACKERS, use_tracker
+from .switch_arguments import EMA_MOMENTUM, MEDIAN, add_switches
+from .tracking import use_tracker
 
-EMA_MOMENTUM = 0.0002  # of mmengine's ExponentialMovingAverage
-_MEDIAN = 'median'  # of the classes' shares of images
 _FASTER_START = 10  # the average spans a tenth of the steps so far, until 1 / momentum steps
-
-
-def add_switches(parser: argparse.ArgumentParser) -> None:
-    """Add the switches to a tool's arguments."""
-    add = parser.add_argument_group('comforts of a training').add_argument
-    add('--log-to', nargs='+', choices=sorted(TRACKERS), help='also send curves there', default=[])
-    add(
-        '--early-stop',
-        type=int,
-        metavar='N',
-        help='end after N validations without a better score, that of save_best',
-    )
-    add(
-        '--ema',
-        type=float,
-        nargs='?',
-        const=EMA_MOMENTUM,
-        metavar='MOMENTUM',
-        help='average the weights over the steps; the average is validated, saved and tested '
-        f'(default share of the newest weights: {EMA_MOMENTUM})',
-    )
-    add('--accumulate', type=int, metavar='N', help='one step for N batches, as for one N times it')
-    add(
-        '--activation-checkpointing',
-        nargs='*',
-        metavar='PART',
-        help='recompute activations to save memory (default: of the backbone)',
-    )
-    add('--freeze', nargs='+', default=[], metavar='PART', help='do not train it: backbone, ...')
-    add(
-        '--balance',
-        type=_share,
-        nargs='?',
-        const=_MEDIAN,
-        metavar='SHARE',
-        help='draw images with classes that fewer images hold more often '
-        '(default: fewer than the median class)',
-    )
-    add('--compile', action='store_true', help='torch.compile; without a compiler as usual')
-
-
-def _share(text: str) -> Union[str, float]:
-    return text if text == _MEDIAN else float(text)
 
 
 def use_switches(cfg: Config, args: argparse.Namespace, *, semi: Optional[str] = None) -> None:
@@ -70,7 +25,7 @@ def use_switches(cfg: Config, args: argparse.Namespace, *, semi: Optional[str] =
 
     Args:
         cfg: From ``load_config``, before it becomes a semi-supervised one; changed in place.
-        args: What :func:`add_switches` added, parsed.
+        args: What ``add_switches`` added, parsed.
         semi: Semi-supervised method that the config will be changed for.
 
     Raises:
@@ -89,22 +44,10 @@ def use_switches(cfg: Config, args: argparse.Namespace, *, semi: Optional[str] =
         use_activation_checkpointing(cfg, args.activation_checkpointing or ['backbone'])
     use_freeze(cfg, args.freeze)
     if args.balance is not None:
-        use_balance(cfg, None if args.balance == _MEDIAN else args.balance, semi=semi)
+        use_balance(cfg, None if args.balance == MEDIAN else args.balance, semi=semi)
     if args.compile:
         use_compile(cfg)
     check_config(cfg)
-
-
-def switch_words(args: argparse.Namespace) -> list[str]:
-    """Return the switches as words of a command line, for a tool that starts trainings."""
-    words = ['--log-to', *args.log_to] if args.log_to else []
-    for name in ('early_stop', 'ema', 'accumulate', 'balance'):
-        value = getattr(args, name)
-        words += [] if value is None else [_option(name), str(value)]
-    parts = args.activation_checkpointing
-    words += [] if parts is None else [_option('activation_checkpointing'), *parts]
-    words += ['--freeze', *args.freeze] if args.freeze else []
-    return [*words, '--compile'] if args.compile else words
 
 
 def check_switches(cfg: Config, words: Sequence[str]) -> None:
@@ -112,7 +55,7 @@ def check_switches(cfg: Config, words: Sequence[str]) -> None:
 
     Args:
         cfg: From ``load_config``.
-        words: From :func:`switch_words`.
+        words: From ``switch_words``.
 
     Raises:
         ImportError: If the package of a tracker is missing.
@@ -121,10 +64,6 @@ def check_switches(cfg: Config, words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser()
     add_switches(parser)
     use_switches(cfg.copy(), parser.parse_args(list(words)))
-
-
-def _option(name: str) -> str:
-    return f'--{name.replace("_", "-")}'
 
 
 def use_early_stop(cfg: Config, patience: int) -> None:

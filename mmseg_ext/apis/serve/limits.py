@@ -2,12 +2,13 @@
 
 import warnings
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from ...core.headers import Header, UnknownFormatError, read_header
 from ...core.words import message_of
 from .problems import RequestError
+
+if TYPE_CHECKING:
+    from ...core.headers import Header
 
 _SAMPLES = 4  # values per pixel in an image of the largest size; smaller ones may have more
 
@@ -57,12 +58,16 @@ class Limits:
                 'image, or start the server with a larger --max-megabytes',
             )
 
-    def check_image(self, data: bytes) -> Header:
+    def check_image(self, data: bytes) -> 'Header':
         """Read the header of an image file and refuse what must not be decoded.
 
         Raises:
             RequestError: If it is no image, its header is damaged, or it has too many pixels.
         """
+        from PIL import Image  # the limits are arguments, too, which are parsed before
+
+        from ...core.headers import UnknownFormatError, read_header
+
         try:
             with warnings.catch_warnings():  # Pillow warns of sizes that are checked below
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)
@@ -84,7 +89,7 @@ class Limits:
         self._check_size(header)
         return header
 
-    def _check_size(self, header: Header) -> None:
+    def _check_size(self, header: 'Header') -> None:
         most = int(self.megapixels * 1e6)
         pixels = header.width * header.height * header.pages
         pages = f', {header.pages} times' if header.pages > 1 else ''

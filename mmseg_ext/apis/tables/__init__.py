@@ -7,8 +7,10 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
+    folders='find_runs',
+    jobs='Settings',
     models='table_models',
-    rows='choose_table read_tables select',
+    rows='Table choose_table read_tables select',
     run='run_table',
     submit='submit_table',
     text='format_markdown format_text report_table write_table',

@@ -16,10 +16,10 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...core.choices import CLASS_WEIGHTS
 from ...core.labels import IGNORE
 from ...core.words import check_choice
 from .balance import Balance, EachAgainstRest, PerClass, PositiveAgainstRest
-from .class_weights import METHODS
 from .pixel_loss import NamedLoss, reduce_pixels
 
 _MODES = ('softmax', 'ovr', 'per_class')
@@ -79,7 +79,7 @@ class BalancedCrossEntropyLoss(NamedLoss):
     ) -> None:
         super().__init__(loss_weight, loss_name)
         check_choice('mode', mode, _MODES)
-        check_choice('weighting', weighting, METHODS)
+        check_choice('weighting', weighting, CLASS_WEIGHTS)
         check_choice('reduction', reduction, ('mean', 'sum', 'none'))
         if beta != 'auto' and (isinstance(beta, str) or not 0 <= beta <= 1):
             raise ValueError(f"beta must be in [0, 1] or 'auto', got {beta!r}")

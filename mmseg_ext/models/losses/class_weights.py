@@ -13,10 +13,9 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from ...core.choices import CLASS_WEIGHTS as METHODS
 from ...core.labels import IGNORE
 from ...core.words import check_choice
-
-METHODS = ('median', 'effective', 'complement')
 
 
 def count_pixels(label_NHW: Tensor, num_classes: int, *, ignore_index: int = IGNORE) -> Tensor:

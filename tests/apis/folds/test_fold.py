@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from mmseg_ext.apis.folds.fold import add_fold_arguments, use_fold, use_fold_arguments
+from mmseg_ext.apis.folds.arguments import add_fold_arguments
+from mmseg_ext.apis.folds.fold import use_fold, use_fold_arguments
 from mmseg_ext.apis.folds.pool import read_pool
 
 TWO = dict(classes=('background', 'bone'), palette=[[0, 0, 0], [255, 0, 0]])

@@ -1,6 +1,7 @@
 """--cfg-options: as mmengine reads them, but for blanks, which stay; loaders that fit."""
 
 import sys
+from random import Random
 
 import pytest
 from mmengine.config import Config, DictAction
@@ -18,6 +19,22 @@ PLAIN = [
 @pytest.mark.parametrize('value', PLAIN)
 def test_values_without_blanks_are_mmengines(value):
     assert cli.parse_options([f'k={value}']) == {'k': DictAction._parse_iterable(value)}
+
+
+def test_whatever_is_typed_is_read_as_mmengine_does():
+    """Texts of brackets, commas and quotes at random; what mmengine refuses is refused."""
+    random, refused = Random(0), 0
+    for _ in range(1000):
+        text = ''.join(random.choices('[](),,\'"a1.-=', k=random.randint(0, 9)))
+        try:
+            expected = DictAction._parse_iterable(text)
+        except (AssertionError, RecursionError):
+            refused += 1
+            with pytest.raises(ValueError, match='brackets that do not fit|more than lists'):
+                cli.parse_options([f'k={text}'])
+        else:
+            assert cli.parse_options([f'k={text}']) == {'k': expected}, text
+    assert 100 < refused < 900
 
 
 BLANKS = {

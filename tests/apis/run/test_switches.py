@@ -21,6 +21,7 @@ from torch import nn
 from mmseg_ext.apis.run import switches, training
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.load import load_model
+from mmseg_ext.apis.run.switch_arguments import switch_words
 from mmseg_ext.core.checkpoints import read_checkpoint
 
 ROWS = ['fmsi/fmsi_mobilenetv2_camvid.py', 'mfp/mfp_mobilenetv2_camvid.py']
@@ -228,8 +229,8 @@ def test_without_a_compiler_it_trains_as_usual(tiny_config, monkeypatch, warning
 def test_the_words_say_the_same_again():
     words = '--log-to wandb mlflow --early-stop 3 --ema --balance --freeze backbone neck '
     args = parse(*words.split(), '--activation-checkpointing', '--compile', '--accumulate', '2')
-    assert parse(*switches.switch_words(args)) == args
-    assert switches.switch_words(parse()) == []
+    assert parse(*switch_words(args)) == args
+    assert switch_words(parse()) == []
 
 
 # --- several processes ----------------------------------------------------------------------------

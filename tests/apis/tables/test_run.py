@@ -534,7 +534,7 @@ def tool(setup, monkeypatch):
     """tools/table.py in this process, with the stand-ins."""
     module = load_tool('table')
     monkeypatch.setattr(module, 'TOOLS', setup.tools)
-    monkeypatch.setattr(module, 'table_models', lambda *a, **k: {})
+    monkeypatch.setattr(module.tables, 'table_models', lambda *a, **k: {})
 
     def run(*arguments: object) -> int:
         words = ['toy', *arguments, '--configs', setup.configs, '--work-dirs', setup.work]
