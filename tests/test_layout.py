@@ -108,7 +108,7 @@ ELSEWHERE = {
     'apis/userdata/test_apply.py': 'apis.userdata.iterations apis.userdata.loaders',
     'apis/userdata/test_init.py': (
         'apis.userdata.find.classes apis.userdata.find.folders apis.userdata.find.found '
-        'apis.userdata.find.layout apis.userdata.find.names apis.userdata.find.pairs '
+        'apis.userdata.find.layout apis.userdata.find.pairs '
         'apis.userdata.find.side_by_side apis.userdata.find.splits apis.userdata.find.values '
         'apis.userdata.write'
     ),

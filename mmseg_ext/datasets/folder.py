@@ -20,6 +20,8 @@ from .signs import mask_signs
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 _PROBED_MASKS = 20
+# Folders of copies and thumbnails that macOS, network drives and Windows leave behind.
+_SYSTEM = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information')
 
 
 @DATASETS.register_module()
@@ -240,13 +242,14 @@ def read_list(path: Union[str, Path]) -> list[str]:
 def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
     """Yield all files below a folder, also in linked folders but not in hidden ones.
 
-    A link to a folder that contains the link is not followed.
+    Folders that operating systems make (``__MACOSX``, ``@eaDir``) are left out, too. A link to a
+    folder that contains the link is not followed.
     """
     above: dict[str, frozenset] = {}  # folder -> real paths of it and its parents
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         parents = above.pop(place, frozenset()) | {real}
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        folders[:] = sorted(f for f in folders if not f.startswith('.') and f not in _SYSTEM)
         for name in list(folders):
             inner = os.path.join(place, name)
             if os.path.realpath(inner) in parents:

@@ -47,10 +47,12 @@ def size_mismatch(
     mask: str, mask_size: Sequence[int], image: str, image_size: Sequence[int]
 ) -> str:
     """Return the message that a mask and its image differ in size (H and W)."""
+    remedy = 'resize the mask with nearest-neighbour interpolation'
+    if tuple(mask_size) == tuple(image_size)[::-1]:
+        remedy = 'if an EXIF tag turns the image, turn the mask likewise'
     return (
         f'{mask}: the mask is {mask_size[1]}x{mask_size[0]} pixels (width x height), its image '
-        f'{image} is {image_size[1]}x{image_size[0]}: pair the right files, or resize the mask '
-        'with nearest-neighbour interpolation'
+        f'{image} is {image_size[1]}x{image_size[0]}: pair the right files, or {remedy}'
     )
 
 

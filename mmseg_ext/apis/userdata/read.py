@@ -13,7 +13,7 @@ from ...core.words import command
 from ...datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from .entries import as_color, as_list, as_mapping, as_path, as_text, from_one, whole_number, window
 from .file import PARTS, DataFile, ignore_index_of
-from .yaml_text import read_yaml, shown
+from .yaml_text import parse_yaml, shown
 
 _KEYS = {
     'name', 'root', 'masks', 'classes', 'ignore_value', 'image_suffix', 'mask_suffix',
@@ -48,9 +48,14 @@ def read_data_file(path: PathLike) -> DataFile:
             f'{path}: no such data set file; {command("dataset")} init FOLDER --out '
             f'{shlex.quote(str(path))} writes one'
         )
-    content = read_yaml(path)
+    return parse_data_file(path.read_bytes(), path)
+
+
+def parse_data_file(content: bytes, path: Path) -> DataFile:
+    """Parse the content of a data set file; see :func:`read_data_file`."""
+    entries = parse_yaml(content, path)
     try:
-        return _parse(content, path)
+        return _parse(entries, path)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from None
 

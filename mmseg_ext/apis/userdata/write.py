@@ -11,7 +11,7 @@ from .file import PARTS
 from .find.folders import MADE
 from .find.found import Classes
 from .find.pairs import Folders, Layout
-from .read import as_name, read_data_file
+from .read import as_name, parse_data_file
 
 
 def write_data_file(layout: Layout, found: Classes, out: Path, lists: Path) -> None:
@@ -22,14 +22,17 @@ def write_data_file(layout: Layout, found: Classes, out: Path, lists: Path) -> N
         found: The classes.
         out: The file.
         lists: Folder of the lists.
+
+    Raises:
+        ValueError: If the file could not be read again; nothing is written then.
     """
     text = _as_yaml(layout, found, out)
+    parse_data_file(text.encode(), out)
     made = {name: part.stems for name, part in layout.parts.items() if not part.whole}
     if made:
         write_lists(str(lists), made)
         write_bytes(lists / MADE, b'')
     write_bytes(out, text.encode())
-    read_data_file(out)  # check that our own file can be read
 
 
 def _as_yaml(layout: Layout, found: Classes, out: Path) -> str:

@@ -68,7 +68,11 @@ def read_yaml(path: Union[str, Path]) -> Any:
     Raises:
         ValueError: If it is no valid YAML, or no text, naming the file and the line.
     """
-    content = Path(path).read_bytes()
+    return parse_yaml(Path(path).read_bytes(), path)
+
+
+def parse_yaml(content: bytes, path: Union[str, Path]) -> Any:
+    """Parse the content of a file of YAML; see :func:`read_yaml`."""
     if len(content) > _LARGEST:
         raise ValueError(
             f'{path}: {len(content)} bytes, where a data set file has a line for each class (at '

@@ -484,6 +484,31 @@ def test_links_are_followed_and_circles_end(tmp_path):
     assert 'split by the lists in sets' in notes
 
 
+def test_folders_of_operating_systems_are_no_data(tmp_path):
+    names = [f'{kind}/{i}.png' for kind in ('images', 'masks') for i in range(4)]
+    junk = ['__MACOSX/images/0.png', '@eaDir/masks/0.png', 'images/@eaDir/0.png/thumb.png',
+            '$RECYCLE.BIN/images/5.png', 'images/._0.png', 'masks/.1.png']  # fmt: skip
+    (tmp_path / 'data/images').mkdir(parents=True)
+    (tmp_path / 'data/images/Thumbs.db').write_bytes(b'x')
+    _, parts, notes = _init(tmp_path, names + junk)
+    assert sum(len(stems) for stems in parts.values()) == 4
+    assert not any('left out' in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    'image, mask, why',
+    [
+        ('B\u00e4ume', 'Ba\u0308ume', 'how accents are stored'),
+        ('IMG', 'img', 'capitals'),
+    ],
+)
+def test_names_that_only_look_alike_are_explained(tmp_path, image, mask, why):
+    names = [f'images/{image}{i}.jpg' for i in range(3)]
+    names += [f'masks/{mask}{i}.png' for i in range(3)]
+    with pytest.raises(ValueError, match=f'They differ in {why}.*: rename one side'):
+        _init(tmp_path, names)
+
+
 def test_a_mask_that_cannot_be_read_is_left_out_and_named(tmp_path):
     names = _patients(tmp_path, 3)
     root = tmp_path / 'data'

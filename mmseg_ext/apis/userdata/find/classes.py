@@ -11,7 +11,7 @@ from ....core.labels import Color
 from ....core.masks import StoredMask, read_stored_mask
 from ..scan import count_colors, in_threads
 from .cityscapes import cityscapes_classes, cityscapes_end
-from .found import Classes, spare_colors
+from .found import Classes, check_names, spare_colors
 from .names import Listed, names_in
 from .signs import (
     MaskFacts,
@@ -116,6 +116,8 @@ def classes_of(
     facts = [content.facts for content in contents]
     colored, why = _holds_colors(contents)
     colored = colored or _greys_are_listed(contents, listed)
+    if not colored and _palettes_are_listed(contents, listed):
+        colored, why = True, f'the colors of palettes are read, by which {listed.source} names them'
     counts: Counter = Counter()
     for content in contents:
         counts.update(content.colors if colored else content.values)
@@ -180,6 +182,22 @@ def _greys_are_listed(contents: Sequence[MaskContent], listed: Listed) -> bool:
     shown = {color for content in contents for color in content.colors}
     ids = {(value,) * 3 for value in range(len(listed.names))}
     return shown <= known and not shown <= ids and not any(c.palette for c in contents)
+
+
+def _palettes_are_listed(contents: Sequence[MaskContent], listed: Listed) -> bool:
+    """Tell whether a list names the colors of palettes, in another order than that of the values.
+
+    Supervisely's own masks number the classes of each image by their pixels.
+    """
+    colors = [entry.color for entry in listed.names]
+    if not all(colors) or any(entry.value is not None for entry in listed.names):
+        return False
+    seen = {
+        (value, content.palette[value])
+        for content in contents for value in content.values if content.palette
+    }  # fmt: skip
+    named = all(content.palette for content in contents) and {c for _, c in seen} <= set(colors)
+    return named and any(value >= len(colors) or colors[value] != c for value, c in seen)
 
 
 def _greys_beside_palettes(contents: Sequence[MaskContent]) -> tuple[bool, str]:
@@ -291,6 +309,7 @@ def _named(found: Classes, names: Sequence[str]) -> Classes:
             f'{len(names)} names for the {len(found.names)} classes of the masks: {seen}'
             + (f', {ignored} being ignored' if ignored else '')
         )
+    check_names(names, '--classes')
     found.names = list(names)
     found.notes = [n for n in found.notes if 'made up' not in n and 'names from' not in n]
     return found

@@ -1,5 +1,7 @@
 """The result of class detection in masks."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -25,6 +27,19 @@ class Classes:
     ignored: list[Any] = field(default_factory=list)
     threshold: Optional[int] = None
     notes: list[str] = field(default_factory=list)
+
+
+def check_names(names: Sequence[str], source: str) -> None:
+    """Refuse two classes of one name.
+
+    Raises:
+        ValueError: If there are.
+    """
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise ValueError(
+            f'{source}: two classes are called {twice[0]!r}: give each a name of its own'
+        )
 
 
 def spare_colors(count: int) -> list[Color]:

@@ -27,7 +27,7 @@ from ....core.masks import read_stored_mask
 from ....datasets.mask_facts import codes_of
 from .channel_files import find_channel_files, use_joined, with_joined
 from .folders import Kind, Kinds, Tree, kind_of, look_below, read_name, use_named
-from .pairs import Layout, pair_folders
+from .pairs import Layout, nearly_alike, pair_folders
 from .side_by_side import in_cases, in_one_folder, paired_endings
 from .splits import SplitBy, add_splits
 
@@ -218,7 +218,8 @@ def _paired_or_error(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
     if not layout.parts:
         raise ValueError(
             f'{tree.root}: no image has a mask of the same name; images: '
-            f'{_example(tree, images)}, masks: {_example(tree, masks)}. The path below the folder '
+            f'{_example(tree, images)}, masks: {_example(tree, masks)}. '
+            f'{nearly_alike(tree, images, masks)}The path below the folder '
             'of images, without its ending, must be that below the folder of masks; other folders '
             f'are named with --images and --masks. Found: {tree.found()}'
         )

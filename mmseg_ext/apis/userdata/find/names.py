@@ -19,6 +19,7 @@ _JSONS = (
 )  # fmt: skip
 _LISTS = ('classes', 'labels', 'names', 'categories', 'class_names')  # keys of lists of names
 IGNORE_NAME = 'ignore'  # nnU-Net's name of unlabelled pixels
+UNLABELLED = '__ignore__'  # LabelMe's
 _REGIONS = (
     'names regions, which overlap: a class is what nnU-Net writes with its value, a region without '
     'those that are written over it'
@@ -68,27 +69,67 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
             regions = _regions(content)
             if regions:
                 return Listed(regions, source, f'{source} {_REGIONS}')
-            names = _names_of(content) if name in _JSONS else _from_text(path)
+            names, note = (_names_of(content), '') if name in _JSONS else _from_text(path)
             if names:
-                return Listed(names, source)
+                return Listed(names, source, note and f'{source} {note}')
             unread = unread or source
     return Listed([], unread)
 
 
-def _from_text(path: Path) -> list[Name]:
-    text = path.read_text(encoding='utf-8-sig', errors='replace')
+def _decoded(path: Path) -> tuple[str, str]:
+    """Return the text of a file, and a note if it had to be guessed how letters are stored."""
+    content = path.read_bytes()
+    wide = content[:2] in (b'\xff\xfe', b'\xfe\xff')
+    try:
+        return content.decode('utf-16' if wide else 'utf-8-sig'), ''
+    except UnicodeDecodeError:
+        note = 'is no UTF-8, and read as Windows-1252: are its names right?'
+        return content.decode('cp1252', errors='replace'), note
+
+
+def _from_text(path: Path) -> tuple[list[Name], str]:
+    """Return the names in a text file, and a note on it."""
+    text, note = _decoded(path)
     lines = [line.strip() for line in text.splitlines()]
-    return [entry for line in lines if line and line[0] != '#' for entry in _line(line)]
+    names = _of_lines([line for line in lines if line and line[0] != '#'])
+    if names and names[0].value is None and names[0].name.lower() == UNLABELLED:
+        # LabelMe numbers its labels from -1
+        return names[1:], f'begins with {UNLABELLED}, which is no value of the masks, as in LabelMe'
+    return names, note
 
 
-def _line(line: str) -> list[Name]:
-    words = [word for word in re.split(r'[\s,;:]+', line) if word]
-    numbers = [int(word) for word in words if re.fullmatch(r'\d{1,3}', word)]
-    names = [word for word in words if not re.fullmatch(r'\d{1,3}', word)]
-    if not names or len(numbers) not in (0, 1, 3) or names in _HEADS:
-        return []
-    color = (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
-    return [Name(' '.join(names), numbers[0] if len(numbers) == 1 else None, color)]
+def _of_lines(lines: list[str]) -> list[Name]:
+    """Read lines that are alike: of names alone, or of names with a value or a color each."""
+    split = [[w.strip('"') for w in re.split(r'[\s,;:]+', line) if w.strip('"')] for line in lines]
+    kinds = [sum(_is_number(word) for word in words) for words in split]
+    if split and (split[0] in _HEADS or _is_head(lines, split, kinds)):
+        lines, split, kinds = lines[1:], split[1:], kinds[1:]
+    if any(len(words) == number for words, number in zip(split, kinds)):
+        return []  # a line without a name
+    names = [' '.join(w for w in words if not _is_number(w)) for words in split]
+    if len(set(kinds)) == 1 and kinds[0] in (0, 1, 3) and len(set(names)) == len(names):
+        found = [_named(name, words) for name, words in zip(names, split)]
+        return found if kinds[0] < 3 or all(name.color for name in found) else []
+    if max(kinds, default=9) < 3:  # class 1, class 2: numbers belong to the names
+        return [Name(line.strip('"')) for line in lines]
+    return []
+
+
+def _is_head(lines: list[str], split: list[list[str]], kinds: list[int]) -> bool:
+    """Tell whether the first line names the columns of the others."""
+    rest = set(kinds[1:])
+    columns = len(split[0]) == max(rest, default=0) + 1 and re.search('[,;\t]', lines[0])
+    return kinds[0] == 0 and rest in ({1}, {3}) and bool(columns)
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r'\d{1,5}', word) is not None
+
+
+def _named(name: str, words: list[str]) -> Name:
+    numbers = [int(word) for word in words if _is_number(word)]
+    color = _color(numbers)
+    return Name(name, numbers[0] if len(numbers) == 1 else None, color)
 
 
 def _names_of(content: Any) -> list[Name]:

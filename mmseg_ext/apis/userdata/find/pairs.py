@@ -2,8 +2,9 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Optional
@@ -12,6 +13,15 @@ from .folders import Kinds, Tree
 
 # Endings of masks, the best one first if an image has several.
 _PREFERRED = ('labeltrainids', 'labelids', 'mask', 'label')
+
+
+_ALIKE: tuple[tuple[Callable[[str], str], str], ...] = (
+    (
+        lambda name: unicodedata.normalize('NFC', name),
+        'how accents are stored (Unicode NFD, as macOS writes them, and NFC)',
+    ),
+    (str.lower, 'capitals'),
+)
 
 
 @dataclass
@@ -99,6 +109,19 @@ def pair_folders(tree: Tree, images: Kinds, masks: Kinds) -> Layout:
         if part.stems:
             layout.parts[split] = part
     return layout
+
+
+def nearly_alike(tree: Tree, images: Kinds, masks: Kinds) -> str:
+    """Say what keeps names of images and masks apart that look alike, if anything does."""
+    stems = [
+        {os.path.splitext(name)[0] for folder in kinds for name in tree.files[folder]}
+        for kinds in (images, masks)
+    ]
+    for plain, why in _ALIKE:
+        own, theirs = ({plain(stem) for stem in part} for part in stems)
+        if 2 * len(own & theirs) >= min(len(own), len(theirs)):
+            return f'They differ in {why}: rename one side. '
+    return ''
 
 
 def _names(tree: Tree, folders: Kinds) -> list[str]:

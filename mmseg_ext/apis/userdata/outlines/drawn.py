@@ -15,7 +15,7 @@ import numpy as np
 from ....core.headers import shown_size
 from ....core.labels import IGNORE, is_background, voc_palette
 from ..find.folders import read_name
-from ..find.found import Classes
+from ..find.found import Classes, check_names
 from ..find.pairs import Folders, Layout
 
 Size = tuple[int, int]
@@ -150,6 +150,7 @@ def classes_of_drawn(drawn: Drawn, names: Sequence[str] = ()) -> Classes:
     own, ignored = find_names(drawn)
     if names and len(names) != len(own):
         raise ValueError(f'{len(names)} names for the {len(own)} classes {own}')
+    check_names(names, '--classes')
     known = (*own, *([IGNORED] if ignored else []))
     unused = [n for n in drawn.names if n not in known and not is_background(n)]
     notes = [f'no object is of the class {", ".join(unused[:8])}: left out'] if unused else []

@@ -204,7 +204,9 @@ def test_photographs_are_turned_as_training_turns_them(folder):
     [text] = report.warnings['images that an EXIF tag turns']
     assert text.startswith('7 images, ') and 't1.jpg' not in text and 't2.jpg' in text
     _save(folder / 'masks/train/t6.png', np.zeros(SIZE))  # drawn on the pixels as stored
-    assert list(check_data(folder / 'mine.yml').errors) == ['size mismatches']
+    errors = check_data(folder / 'mine.yml').errors
+    assert list(errors) == ['size mismatches']
+    assert 'if an EXIF tag turns the image, turn the mask likewise' in errors['size mismatches'][0]
 
 
 def test_examples_show_rare_classes(folder):
