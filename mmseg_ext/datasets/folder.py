@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.g
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 _PROBED_MASKS = 20
 # Folders of copies and thumbnails that macOS, network drives and Windows leave behind.
-_SYSTEM = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information')
+_SYSTEM = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information', 'lost+found')
 
 
 @DATASETS.register_module()
@@ -244,9 +244,12 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
 
     Folders that operating systems make (``__MACOSX``, ``@eaDir``) are left out, too. A link to a
     folder that contains the link is not followed.
+
+    Raises:
+        PermissionError: If a folder may not be read: its files would be missing without a word.
     """
     above: dict[str, frozenset] = {}  # folder -> real paths of it and its parents
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=_refuse_closed, followlinks=True):
         real = os.path.realpath(place)
         parents = above.pop(place, frozenset()) | {real}
         folders[:] = sorted(f for f in folders if not f.startswith('.') and f not in _SYSTEM)
@@ -257,6 +260,13 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
             else:
                 above[inner] = parents
         yield from (Path(place, name) for name in sorted(names))
+
+
+def _refuse_closed(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise PermissionError(
+            f'{error.filename}: this folder may not be read: allow it, or move it away'
+        ) from error
 
 
 def files_by_stem(folder: str, suffixes: Sequence[str]) -> dict[str, str]:

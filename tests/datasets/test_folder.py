@@ -257,3 +257,21 @@ def test_a_list_that_is_no_text_is_named(tmp_path):
     (tmp_path / 'train.txt').write_bytes(b'\xff\xfea')
     with pytest.raises(ValueError, match=r'train\.txt begins as UTF-16'):
         read_list(tmp_path / 'train.txt')
+
+
+def test_a_folder_that_may_not_be_read_is_named_as_its_files_would_be_missing(
+    tmp_path, monkeypatch
+):
+    make_pairs(tmp_path, ['a', 'closed/b'])
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith('closed'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.raises(PermissionError, match='closed: this folder may not be read: allow it'):
+        build(tmp_path)
+    monkeypatch.undo()
+    assert len(build(tmp_path)) == 2

@@ -198,17 +198,23 @@ def check_sizes(drawn: Drawn, root: Path) -> None:
     Raises:
         ValueError: If an image cannot be read, or its size differs from its annotation.
     """
-    wrong = []
+    wrong, turned = [], False
     for drawing in drawn.drawings:
         size = shown_size(root / drawing.image)
         if drawing.size is not None and drawing.size != size:
+            turned |= drawing.size == size[::-1]
             wrong.append(
                 f'{root / drawing.image} is {size[1]}x{size[0]} (width x height), and its '
                 f'annotation says {drawing.size[1]}x{drawing.size[0]}'
             )
     if wrong:
         more = f' ({len(wrong) - 1} more differ)' if len(wrong) > 1 else ''
-        raise ValueError(f'{wrong[0]}{more}: the outlines would not fit; scale one of them')
+        remedy = 'scale one of them'
+        if turned:
+            remedy = (
+                'if an EXIF tag turns images, and outlines were drawn without it, remove the tag'
+            )
+        raise ValueError(f'{wrong[0]}{more}: the outlines would not fit; {remedy}')
 
 
 def split_of(path: str) -> str:

@@ -168,6 +168,26 @@ def test_a_coco_object_without_an_outline_is_ignored_in_its_box(tmp_path):
         _labels(root, force=True)
 
 
+def test_outlines_drawn_on_photographs_as_stored_are_refused_with_what_turns_them(tmp_path):
+    root = tmp_path / 'set'
+    names = ['a.jpg', 'b.jpg']
+    for name in names:
+        _image(root / name)
+        with Image.open(root / name) as image:
+            exif = image.getexif()
+            exif[0x0112] = 6  # shown with height and width swapped
+            image.save(root / name, exif=exif)
+    shapes = [(0, 7, [_box(2, 2, 9, 5)]), (1, 7, [_box(2, 2, 9, 5)])]
+    _coco(root / 'coco.json', names, shapes)
+    with pytest.raises(ValueError, match=r'annotation says 60x40 \(1 more differ\): .*EXIF tag'):
+        init_data_file(root, tmp_path / 'my_data.yml')
+    _coco(root / 'coco.json', names, shapes, size=SIZE[::-1])
+    _, labels, _, _ = _labels(root)
+    wanted = np.zeros(SIZE[::-1], int)
+    wanted[2:5, 2:9] = 1
+    assert len(labels) == 2 and all((mask == wanted).all() for mask in labels.values())
+
+
 def test_cocos_own_layout(tmp_path):
     root = tmp_path / 'coco'
     for split in ('train2017', 'val2017'):
