@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Optional
 import torch
 from torch import Tensor
 
+from ...models.layers.highest import highest
 from ..predict.scores import entropy
 from ..predict.strips import Strip, predict_strips
 from ..predict.windows import Read, Windows
@@ -75,5 +76,5 @@ def _prob_of(strip: Strip) -> Tensor:
 
 def _sums(prob_KHW: Tensor, score_HW: Tensor) -> Totals:
     weighted = (prob_KHW * entropy(prob_KHW)).double().sum((1, 2))
-    pixels = torch.bincount(prob_KHW.argmax(0).ravel(), minlength=len(prob_KHW))
+    pixels = torch.bincount(highest(prob_KHW, 0).ravel(), minlength=len(prob_KHW))
     return Totals(score_HW.double().sum(), pixels, weighted)

@@ -172,14 +172,17 @@ def test_probabilities_are_of_images_and_videos_beside_them_are_named(
 
 def test_what_a_killed_call_left_is_removed_by_the_next(predictor, clip, tmp_path, tiny_data):
     out, dead = tmp_path / 'out', 99999999
-    left = [f'overlays/.{clip.stem}.mp4.{dead}.part.mp4', f'areas/.{clip.stem}.csv.{dead}.part',
+    film, image = tmp_path / 'film.avi', tmp_path / '0.png'
+    shutil.copy(clip, film)
+    shutil.copy(tiny_data / 'img/0.png', image)
+    left = [f'overlays/.film.mp4.{dead}.part.mp4', f'areas/.film.csv.{dead}.part',
             f'masks/.0.png.{dead}.part', f'.predictions.json.{dead}.part']  # fmt: skip
     other = out / f'masks/.other.png.{dead}.part'
     for path in [*(out / name for name in left), other]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'half')
-    (out / f'masks/.{clip.stem}.{dead}.part').mkdir()
-    assert predictor.to_folder([clip, tiny_data / 'img/0.png'], out, frame_masks=True) == []
+    (out / f'masks/.film.{dead}.part').mkdir()
+    assert predictor.to_folder([film, image], out, frame_masks=True) == []
     hidden = [path for path in out.rglob('.*')]
     assert hidden == [other]
 
