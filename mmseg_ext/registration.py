@@ -8,6 +8,7 @@ import importlib
 
 from . import compat
 from .core.deferred import once_loaded
+from .first_use import imported_later
 
 PARTS = ('datasets', 'engine', 'evaluation', 'models')
 
@@ -29,9 +30,10 @@ def register() -> None:
         ImportError: If a torchvision is installed that does not fit torch.
     """
     try:
-        compat.apply()  # before anything else imports mmseg.utils, which needs mmcv.ops
-        for part in PARTS:
-            importlib.import_module(f'{__package__}.{part}')
+        with imported_later():
+            compat.apply()  # before anything else imports mmseg.utils, which needs mmcv.ops
+            for part in PARTS:
+                importlib.import_module(f'{__package__}.{part}')
     except RuntimeError as error:  # mmseg imports an installed timm, and that torchvision
         if 'torchvision' not in str(error):
             raise

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from ..core.labels import Color
 from ..core.masks import read_stored_mask
@@ -127,6 +126,8 @@ def _blended_in_rows(channels_HWC: np.ndarray, places_HW: np.ndarray) -> np.ndar
 
 def _in_one_piece(places: np.ndarray) -> list[int]:
     """Return the values whose pixels form one connected component."""
+    from scipy import ndimage  # a slow import, which no training needs
+
     found = ndimage.find_objects(places + 1)
     return [k for k, box in enumerate(found) if box is not None and _pieces(places[box] == k) == 1]
 

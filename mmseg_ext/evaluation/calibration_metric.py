@@ -16,7 +16,6 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from mmseg.registry import METRICS
-from scipy.special import stdtrit
 from torch import Tensor
 
 from ..core.files import replacing
@@ -100,6 +99,8 @@ def calibration_interval(histograms: np.ndarray, groups: Optional[Groups] = None
     n, gap = len(count), right - confidence
     if n < MIN_UNITS:
         return NONE
+    from scipy.special import stdtrit  # a slow import, needed in tests only
+
     total = gap.sum(0)
     error = np.sqrt(n / (n - 1) * ((gap - total / n) ** 2).sum(0))
     filled = max(1, int(count.any(0).sum()))  # Bonferroni: no bin is significant by chance

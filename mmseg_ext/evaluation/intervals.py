@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
 
 from .confusion import PER_CLASS, metrics_from_counts
 from .influence import (
@@ -69,6 +68,8 @@ def t_interval(value: float, error: float, units: int, *, level: float = LEVEL) 
 
 def logit_interval(score: float, error: float, units: int, *, level: float = LEVEL) -> Interval:
     """Return a Student's t interval around the logit of a score in (0, 1), transformed back."""
+    from scipy.special import expit, logit  # a slow import, needed in tests only
+
     reach = _reach(score, error, units, level)
     if reach is None or not 0 < score < 1:
         return NONE
@@ -81,6 +82,8 @@ def _reach(value: float, error: float, units: int, level: float) -> Optional[flo
         raise ValueError(f'level must lie in (0, 1), got {level}')
     if units < MIN_UNITS or not np.isfinite([value, error]).all() or error < _NOTHING:
         return None
+    from scipy.special import stdtrit
+
     return float(stdtrit(units - 1, (1 + level) / 2) * error)
 
 

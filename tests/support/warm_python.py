@@ -24,6 +24,8 @@ from types import CodeType
 import jinja2  # noqa: F401  what follows is the work that all tools share
 import matplotlib.pyplot  # noqa: F401
 import numpy as np
+import scipy.ndimage  # noqa: F401  by checks of data
+import scipy.special  # noqa: F401  by tests
 import torch._dynamo  # noqa: F401  by the first step of an optimiser
 
 import mmseg_ext
