@@ -191,9 +191,9 @@ def read_json(path: PathLike) -> Any:
 
 
 def read_foreign_json(path: PathLike) -> Any:
-    """Read a JSON file that we did not write; ``None`` if it cannot be read as JSON."""
+    """Read a JSON file that we did not write, in UTF-8 or 16; ``None`` if it is no JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding='utf-8-sig'))
+        return json.loads(Path(path).read_bytes())
     except (ValueError, OSError, RecursionError):
         return None
 

@@ -43,6 +43,8 @@ def unread_format(root: Path, own: Sequence[Path] = ()) -> Optional[str]:
     for end, read, kinds in (('.json', read_foreign_json, _JSON), ('.xml', read_xml, _XML)):
         for path in (path for path in paths if path.suffix.lower() == end):
             content: Any = read(path)
+            if content is None and end == '.json':
+                return f'{path}: cannot be read as JSON: export it anew, or take it away'
             for is_kind, name, remedy in kinds:
                 if content is not None and is_kind(content):
                     return f'{path}: {name} is not read: {remedy}'

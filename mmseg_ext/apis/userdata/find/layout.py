@@ -98,7 +98,21 @@ def has_masks(root: Path, own: Sequence[Path] = ()) -> bool:
         return False
     names = [name for names in tree.files.values() for name in names]
     named = any(kind_of(folder).role == 'mask' for folder in tree.files)
-    return named or bool(paired_endings(names))
+    found = paired_endings(names)
+    return named or any(_are_masks(tree, pair) for pair in found)
+
+
+def _are_masks(tree: Tree, pair: tuple[str, str]) -> bool:
+    """Tell whether files that a pair of endings takes for masks are some: not copies as PNG."""
+    image, end = pair
+    if not end.startswith('.'):
+        return True  # the ending says so: a_mask.png
+    paths = []
+    for folder, names in tree.files.items():
+        known = {name.lower() for name in names}
+        own = [name for name in names if name.lower().endswith(end)]
+        paths += [tree.root / folder / n for n in own if n.lower()[: -len(end)] + image in known]
+    return any(_is_flat(path) for path in evenly(paths, _LOOKED))
 
 
 def _by_role(kinds: Kinds) -> tuple[Kinds, Kinds]:

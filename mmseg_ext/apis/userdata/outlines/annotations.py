@@ -7,7 +7,7 @@ from typing import Any, Optional
 from ....core.files import path_below, read_foreign_json
 from ....datasets.folder import IMAGE_SUFFIXES
 from ..find.folders import data_files
-from .coco import is_coco, read_coco
+from .coco import is_coco, read_coco, with_outlines
 from .cvat import is_cvat, read_cvat, read_xml
 from .drawn import Drawn, check_sizes, layers_of
 from .label_studio import is_label_studio, read_label_studio
@@ -49,6 +49,8 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
     for is_kind, read in _KINDS:
         files = {path: content for path, content in contents.items() if is_kind(content)}
         if files:
+            _refuse_broken(root, contents)
+            files, left = with_outlines(files) if read is read_coco else (files, [])
             try:
                 drawn = read(files, images)
             except ValueError as error:
@@ -64,8 +66,22 @@ def find_annotations(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
                 f'masks are painted from {shown}; where objects overlap, {top} is on '
                 'top, and what none covers is background'
             )
-            return drawn._replace(notes=[text, *drawn.notes])
+            return drawn._replace(notes=[text, *left, *drawn.notes])
     return None
+
+
+def _refuse_broken(root: Path, contents: dict[str, Any]) -> None:
+    """Refuse JSON files that are none: objects would be missing without a word.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    broken = [p for p, known in contents.items() if known is None and p.lower().endswith('.json')]
+    if broken:
+        more = f' and {len(broken) - 1} more' if len(broken) > 1 else ''
+        raise ValueError(
+            f'{root / broken[0]}{more}: cannot be read as JSON: export it anew, or take it away'
+        )
 
 
 def _content(path: Path) -> Any:

@@ -26,6 +26,28 @@ def is_coco(content: Any) -> bool:
     return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
 
 
+def with_outlines(files: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Leave files of captions and of points of poses out, if there are others.
+
+    Args:
+        files: Path of each of COCO's files below the root -> its content.
+
+    Returns:
+        The files that are left, and notes on the others.
+    """
+    others = {path for path, content in files.items() if _is_of_something_else(content)}
+    if len(others) == len(files):
+        return files, []
+    kept = {path: content for path, content in files.items() if path not in others}
+    return kept, [f'{path}: captions or points of poses, not read' for path in sorted(others)]
+
+
+def _is_of_something_else(content: dict) -> bool:
+    items = [item for item in content['annotations'] if isinstance(item, dict)]
+    posed = any(isinstance(c, dict) and 'keypoints' in c for c in content['categories'])
+    return posed or (bool(items) and all('caption' in item for item in items))
+
+
 def read_coco(files: dict[str, Any], images: list[str]) -> Drawn:
     """Read the objects of COCO's JSON files.
 
@@ -49,11 +71,31 @@ def read_coco(files: dict[str, Any], images: list[str]) -> Drawn:
             _add_file(path, content, images, names, drawings, notes)
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise ValueError(f'{path}: no valid COCO file ({error!r})') from error
+    _refuse_two_files(files, drawings, images)
     known = {drawing.image for drawing in drawings}
     rest = [image for image in images if image not in known]
     if rest:
         notes.append(f'{len(rest)} images have no entry, such as {rest[0]}: left out')
     return Drawn(drawings, list(names), notes)
+
+
+def _refuse_two_files(files: dict[str, Any], drawings: list[Drawing], images: list[str]) -> None:
+    """Refuse an image that two files describe.
+
+    Raises:
+        ValueError: If there is one, naming the files.
+    """
+    twice = [image for image, n in Counter(d.image for d in drawings).items() if n > 1]
+    if twice:
+        own = [
+            path for path, content in files.items()
+            if any(find_image(str(e['file_name']), path, images) == twice[0]
+                   for e in content['images'])
+        ]  # fmt: skip
+        raise ValueError(
+            f'{" and ".join(own)}: {twice[0]} has several entries ({len(twice)} images): keep one '
+            'of the files, or of the entries'
+        )
 
 
 def _add_file(

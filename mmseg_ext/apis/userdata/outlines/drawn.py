@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -123,7 +124,8 @@ def find_names(drawn: Drawn) -> tuple[list[str], bool]:
     own = [n for n in drawn.names if seen[n] and n != IGNORED]
     used = own if drawn.whole else [n for n in own if not is_background(n)]
     if not used:
-        raise ValueError('no annotation outlines an object: nothing to tell apart')
+        shown = ', '.join(drawing.image for drawing in drawn.drawings[:2])
+        raise ValueError(f'no annotation of {shown}, ... outlines an object: nothing to tell apart')
     if drawn.whole and len(used) < 2:
         raise ValueError(f'every pixel is of the class {used[0]}: nothing to tell apart')
     if len(used) > _MOST:
@@ -225,6 +227,8 @@ def split_of(path: str) -> str:
 
 def find_image(name: str, path: str, images: list[str]) -> Optional[str]:
     """Find the image that an entry names: beside the file, below the root, or anywhere."""
+    if '://' in name:
+        name = unquote(urlsplit(name).path)
     name = Path(name.replace('\\', '/')).as_posix()
     known = set(images)
     for folder in (PurePosixPath(path).parent, PurePosixPath('.')):

@@ -188,6 +188,74 @@ def test_outlines_drawn_on_photographs_as_stored_are_refused_with_what_turns_the
     assert len(labels) == 2 and all((mask == wanted).all() for mask in labels.values())
 
 
+def test_files_of_captions_and_poses_beside_those_of_outlines_are_left_out(tmp_path):
+    """COCO's own annotations folder holds all three for the same images."""
+    root = tmp_path / 'set'
+    names = ['a.png', 'b.png']
+    for name in names:
+        _image(root / f'images/{name}')
+    shapes = [(i, 7, [_box(2, 2, 9, 5)]) for i in range(2)]
+    _coco(root / 'annotations/instances.json', names, shapes)
+    content = json.loads((root / 'annotations/instances.json').read_text())
+    people = [dict(id=1, name='person', keypoints=['nose'], skeleton=[])]
+    posed = [dict(i, category_id=1, keypoints=[1, 2, 2]) for i in content['annotations']]
+    said = [dict(id=1, image_id=100, caption='a cell')]
+    for name, more in (
+        ('captions', dict(annotations=said, categories=[])),
+        ('person_keypoints', dict(annotations=posed, categories=people)),
+    ):
+        (root / f'annotations/{name}.json').write_text(json.dumps({**content, **more}))
+    data, labels, _, notes = _labels(root)
+    assert data.classes == ('background', 'cell') and len(labels) == 2
+    assert all(mask.sum() == 21 for mask in labels.values())
+    assert 'annotations/captions.json: captions or points of poses, not read' in notes
+    assert notes[1].startswith('masks are painted from annotations/instances.json; where')
+    (root / 'annotations/more.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'instances.json and annotations/more.json: images/a.png'):
+        _labels(root, force=True)
+
+
+def test_an_annotation_that_is_no_json_is_named_as_its_objects_would_be_missing(tmp_path):
+    root = tmp_path / 'lab'
+    for index in range(3):
+        _image(root / f'{index}.jpg', index)
+        _labelme(root / f'{index}.json', [('leaf', 'rectangle', [[1, 1], [5, 5]], {})], 'x')
+    whole = (root / '0.json').read_text()
+    (root / '0.json').write_text(whole[:-9])
+    with pytest.raises(ValueError, match='lab/0.json: cannot be read as JSON: export it anew'):
+        _labels(root)
+    (root / '0.json').write_bytes(whole.encode('utf-16'))
+    (root / '1.json').write_bytes(b'\xef\xbb\xbf' + whole.replace(',', ',\r\n').encode())
+    assert len(_labels(root)[1]) == 3
+    for path in root.glob('*.json'):
+        path.write_bytes(b'{')
+    with pytest.raises(ValueError, match='lab/0.json: cannot be read as JSON'):
+        _labels(root, force=True)
+
+
+def test_photographs_in_jpeg_and_png_are_no_masks_of_each_other(tmp_path):
+    root = tmp_path / 'lab'
+    for index in range(3):
+        _image(root / f'{index}.jpg', index)
+        _labelme(
+            root / f'{index}.json', [('leaf', 'rectangle', [[1, 1], [5, 5]], {})], f'{index}.jpg'
+        )
+        _image(root / f'{index}.png', index)
+    _, labels, _, notes = _labels(root)
+    assert sorted(labels) == ['0.jpg', '1.jpg', '2.jpg']
+    assert all(mask.sum() == 16 for mask in labels.values())
+    assert "3 images without an annotation, such as ['0.png']: left out" in notes
+
+
+def test_images_that_are_named_by_an_address_are_found(tmp_path):
+    root = tmp_path / 'set'
+    for name in ('a b.png', 'c.png'):
+        _image(root / name)
+    names = ['https://host.example/x/a%20b.png?key=1', 'C:\\data\\c.png']
+    _coco(root / 'coco.json', names, [(i, 7, [_box(2, 2, 9, 5)]) for i in range(2)])
+    assert sorted(_labels(root)[1]) == ['a b.png', 'c.png']
+
+
 def test_cocos_own_layout(tmp_path):
     root = tmp_path / 'coco'
     for split in ('train2017', 'val2017'):
