@@ -37,6 +37,14 @@ def parse_args() -> argparse.Namespace:
         'windows prob/*.npy, the array itself',
     )
     parser.add_argument(
+        '--fast', action='store_true', help='in fast form: the same masks up to rounding'
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='in fast form and half precision: float16 on CUDA, bfloat16 on a CPU',
+    )
+    parser.add_argument(
         '--tta',
         action='store_true',
         help='average over the flips and scales of the tta_pipeline of the config; without one, '
@@ -84,7 +92,13 @@ def main() -> int:
     images = use.find_inputs(given.inputs, out=args.out)
     model = given.load(device=args.device, cfg_options=args.cfg_options, dataset=args.dataset)
     predictor = use.Predictor(
-        model, tta=args.tta, passes=args.uncertainty, crf=args.crf, batch=args.batch
+        model,
+        tta=args.tta,
+        passes=args.uncertainty,
+        crf=args.crf,
+        batch=args.batch,
+        fast=args.fast,
+        amp=args.amp,
     )
     source = dict(config=given.config, checkpoint=given.checkpoint)
     failures = predictor.to_folder(

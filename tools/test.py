@@ -30,6 +30,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
+        '--fast', action='store_true', help='in fast form: the same scores up to rounding'
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='in fast form and half precision: float16 on CUDA, bfloat16 on a CPU',
+    )
+    parser.add_argument(
         '--surfaces', action='store_true', help='also report HD95 and surface Dice (needs MONAI)'
     )
     parser.add_argument(
@@ -79,6 +87,8 @@ def main() -> None:
         run.use_drawing(cfg, show=args.show, show_dir=args.show_dir, wait_time=args.wait_time)
     if args.tta:
         run.use_tta(cfg)
+    if args.fast or args.amp:
+        run.use_fast(cfg, amp=args.amp)
     if args.out:
         run.use_output(cfg, args.out)
     if args.surfaces:

@@ -20,10 +20,10 @@ __getattr__, __dir__, __all__ = door(
     **{
         'folds.fold': 'use_fold',
         'pages.report': 'write_report',
-        'predict.fast': 'fast_form',
         'predict.output': 'predict_to_folder',
         'run.config': 'load_config',
         'run.folder': 'RunFolder',
+        'run.network.fast': 'fast_form',
         'run.load': 'load_model load_tested',
         'run.outcome.results': 'RunResults',
         'run.testing': 'test',

@@ -10,9 +10,9 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...models.layers.upsampler import build_upsampler
-from ..predict.fast import fast_form
 from ..run.config import load_config
 from ..run.network.build import build, channels_of, count_flops, sizes_of
+from ..run.network.fast import fast_form
 from .timing import Case, compare, register
 
 ATTENTIONS = (

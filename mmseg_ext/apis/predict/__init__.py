@@ -8,7 +8,6 @@ from ...core.exports import door
 __getattr__, __dir__, __all__ = door(
     __name__,
     average='load_average run_average',
-    fast='fast_form',
     found='find_images',
     output='predict_to_folder',
     scores='bald entropy flip_disagreement least_confidence variance',

@@ -10,7 +10,6 @@ Shape letters: H row, W column, K class.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -22,8 +21,8 @@ from mmengine.logging import print_log
 
 from ...core.probabilities import as_probabilities
 from ...env import first_line
-from ...models.segmentors.label_only import labels_only
 from ..draw.pixels import to_display
+from ..run.quick import quick
 from .areas import Area, areas_of
 from .arrays import AnyImage, load_array, path_of
 from .groups import in_groups
@@ -194,7 +193,7 @@ class _Run:
             return [self._in_windows(first, first.windows)]
         inputs = [item.data['inputs'] for item in items]
         samples = [item.data['data_samples'].clone() for item in items]
-        with labels_only(self.model) if self.labels_suffice else nullcontext():
+        with quick(self.model, labels=self.labels_suffice):
             results = self.model.test_step(dict(inputs=inputs, data_samples=samples))
         return [self._collected(item, result) for item, result in zip(items, results)]
 

@@ -12,13 +12,13 @@ __getattr__, __dir__, __all__ = door(
     folder='RunFolder',
     launch='Launch option_arguments',
     load='load_model load_tested',
-    options='use_amp use_calibration use_details use_drawing use_launcher use_nan use_output '
-    'use_seed use_surfaces use_tta use_voxel',
+    options='use_amp use_calibration use_details use_drawing use_fast use_launcher use_nan '
+    'use_output use_seed use_surfaces use_tta use_voxel',
     rates='find_rate write_rates',
     semi='leave_out_labelled use_semi use_semi_data',
     switch_arguments='add_switches switch_words',
     switches='use_switches',
     testing='test',
     training='build_runner train',
-    **{'outcome.results': 'RunResults'},
+    **{'network.fast': 'fast_form', 'outcome.results': 'RunResults'},
 )

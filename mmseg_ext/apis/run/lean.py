@@ -1,35 +1,29 @@
-"""A test without maps of logits, where nothing that takes part in it reads them."""
+"""A test in another form of its model, and without maps of logits where nothing reads them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.evaluation import IoUMetric
 
 from ...evaluation.label_map_metric import LabelMapMetric
-from ...models.segmentors.label_only import labels_only
+from .quick import quick
 
 _READS = ('after_test_iter', '_after_iter')  # the methods that see a model's outputs
 _KNOWN = ('mmengine.', 'mmseg.', 'mmseg_ext.')  # these read labels alone
 
 
-@contextmanager
-def lean(runner: Runner) -> Iterator[bool]:
-    """Let the model of a test give labels alone, if no metric and no hook reads logits.
+def lean(runner: Runner, cfg: Config) -> AbstractContextManager[bool]:
+    """Let the model of a test run as the config's ``inference`` says, see :func:`.use_fast`.
 
-    A metric or hook of the user's own is taken to read them.
-
-    Yields:
-        Whether it does.
+    It gives labels alone, if no metric and no hook reads logits. A metric or hook of the user's own
+    is taken to read them.
     """
-    if logits_are_read(runner.test_evaluator, runner.hooks):
-        yield False
-        return
-    with labels_only(runner.model) as able:
-        yield able
+    labels = not logits_are_read(runner.test_evaluator, runner.hooks)
+    return quick(runner.model, labels=labels, **(cfg.get('inference') or {}))
 
 
 def logits_are_read(evaluator: Any, hooks: list[Hook]) -> bool:

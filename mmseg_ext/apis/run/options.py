@@ -85,6 +85,16 @@ def _use_amp(wrapper: dict) -> None:
         wrapper.update(type='Bf16OptimWrapper')
 
 
+def use_fast(cfg: Config, *, amp: bool = False) -> None:
+    """Test in the model's fast form.
+
+    Args:
+        cfg: Changed in place; ``inference`` of the results names the form.
+        amp: In bfloat16, on CUDA in float16.
+    """
+    cfg.inference = dict(fast=True, amp=amp)
+
+
 def use_nan(cfg: Config, action: str = 'stop') -> None:
     """Choose whether a loss or gradient that is not finite stops the run or skips the step.
 

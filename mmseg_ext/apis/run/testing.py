@@ -79,7 +79,7 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         pack_groups(runner.test_dataloader.dataset)
         _name_outputs(runner)
         with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
-            with results_shown(), lean(runner):
+            with results_shown(), lean(runner, cfg):
                 metrics = runner.test()
         if is_main_process():
             _print_means(metrics)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Optional, Union, overload
 
 from mmengine.logging import print_log
+from mmseg.models.segmentors import EncoderDecoder
 from torch import nn
 
 from ...core.files import PathLike
@@ -21,6 +22,7 @@ from ..predict.output import predict_to_folder
 from ..predict.predictor import CRF_NEEDS, Failure, Prediction, predict
 from ..predict.refinement import Setting
 from ..predict.video import is_video
+from ..run.network.fast import fast_form
 from .given import find_model
 
 Result = Union[Prediction, Failure]
@@ -54,6 +56,9 @@ class Predictor:
         crf: Refine with a dense CRF: the name of a setting (``SETTINGS`` of ``dense_crf``), or
             arguments of ``DenseCRF``.
         batch: How many images of one size go through the network together.
+        fast: Use the model's fast form, see :func:`~..run.network.fast.fast_form`; the predictions
+            are the same up to rounding.
+        amp: Use it in bfloat16, on CUDA in float16: about 1 pixel of 100 may change.
 
     Attributes:
         model: The network, with ``cfg`` and ``dataset_meta``; with ``tta`` or ``passes``, what runs
@@ -79,6 +84,8 @@ class Predictor:
         passes: int = 0,
         crf: Union[str, Setting, None] = None,
         batch: int = 1,
+        fast: bool = False,
+        amp: bool = False,
     ) -> None:
         if isinstance(model, nn.Module):
             self.model: Any = model
@@ -86,6 +93,8 @@ class Predictor:
             words = [str(word) for word in (model, checkpoint) if word is not None]
             given = find_model(words, dataset=dataset)
             self.model = given.load(device=device, dataset=dataset, cfg_options=cfg_options)
+        if fast or amp:
+            self.model = _fast(self.model, amp)
         self.crf, self.batch = _setting(crf, self.model), batch
         if tta:
             self.model = Augmented(self.model).eval()
@@ -167,6 +176,15 @@ class Predictor:
         return predict_to_folder(
             self.model, images, out, prob=keep_prob, batch=self.batch, crf=self.crf,
             frame_masks=frame_masks, source=source)  # fmt: skip
+
+
+def _fast(model: Any, amp: bool) -> Any:
+    if not isinstance(model, EncoderDecoder) or next(model.parameters(), None) is None:
+        raise ValueError(
+            f'{type(model).__name__} has no fast form: leave out fast and amp; an exported file is '
+            'in one already'
+        )
+    return fast_form(model, amp=amp)
 
 
 def _check_videos(paths: Sequence[Path]) -> None:

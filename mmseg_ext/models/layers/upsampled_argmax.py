@@ -52,10 +52,15 @@ def upsampled_argmax(
     """
     if logits_NKhw.shape[1] < 2:
         raise ValueError('a single logit has no highest class: compare it with a threshold')
-    logits_NKhw = logits_NKhw.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(logits_NKhw.device.type, enabled=False):
+        last = logits_NKhw.contiguous(memory_format=torch.channels_last)
+        return _labels(last, tuple(size), align_corners)
+
+
+def _labels(logits_NKhw: Tensor, size: tuple, align_corners: bool) -> Tensor:
     best_Nhw = highest(logits_NKhw, 1)
     h, w = best_Nhw.shape[1:]
-    if (h, w) == tuple(size):
+    if (h, w) == size:
         return best_Nhw
     scale = _whole_scale((h, w), size, align_corners)
     if scale is not None:

@@ -67,7 +67,11 @@ class WinogradConv2d(nn.Module):
 
     @torch.no_grad()
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the convolved map."""
+        """Return the convolved map, in the type of the weight: its sums need float32."""
+        with torch.autocast(x_NCHW.device.type, enabled=False):
+            return self._convolved(x_NCHW.to(self.weight.dtype))
+
+    def _convolved(self, x_NCHW: Tensor) -> Tensor:
         n, _, h, w = x_NCHW.shape
         rows, columns = -(-h // _TILE), -(-w // _TILE)
         step = min(rows, max(1, _BLOCK // columns))

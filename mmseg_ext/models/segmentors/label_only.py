@@ -6,9 +6,6 @@ many networks. See :mod:`..layers.upsampled_argmax`, whose labels are the same.
 Shape letters: N image, K class, h w of the head, H W of the image.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from mmengine.structures import PixelData
@@ -41,29 +38,6 @@ def can_give_labels_alone(model: Any) -> bool:
         and head.out_channels > 1
         and model.test_cfg.get('mode', 'whole') == 'whole'
     )
-
-
-@contextmanager
-def labels_only(model: Any) -> Iterator[bool]:
-    """Let a model's predictions have ``pred_sem_seg`` and no ``seg_logits``, where it can.
-
-    Labels are those of mmseg up to ties of rounding.
-
-    Args:
-        model: Any segmentor, or one in a wrapper such as ``DistributedDataParallel``.
-
-    Yields:
-        Whether the model can; if not, it predicts as before.
-    """
-    inner = getattr(model, 'module', model)
-    able = can_give_labels_alone(inner)
-    if able:
-        inner.predict = partial(predict_labels, inner)
-    try:
-        yield able
-    finally:
-        if able:
-            del inner.predict
 
 
 def predict_labels(

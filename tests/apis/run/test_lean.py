@@ -76,9 +76,9 @@ def test_scores_are_those_of_a_test_with_logits(tiny_config, tmp_path, monkeypat
             monkeypatch.setattr('mmseg_ext.apis.run.lean.logits_are_read', lambda *_: True)
         seen = []
 
-        def watched(runner, seen=seen, before=testing.lean):
+        def watched(runner, cfg, seen=seen, before=testing.lean):
             seen.append(runner)
-            return before(runner)
+            return before(runner, cfg)
 
         monkeypatch.setattr(testing, 'lean', watched)
         scores = testing.test(load_config(tiny_config, work_dir=tmp_path / 'run'))

@@ -105,6 +105,15 @@ def _meta(checkpoint: PathLike) -> dict:
     return read_checkpoint(checkpoint).get('meta') or {}
 
 
+def _form(cfg: Config) -> str:
+    """Name the form that a model was tested in, if it was not the plain one."""
+    form = cfg.get('inference')
+    if not form:
+        return ''
+    half = 'float16' if torch.cuda.is_available() else 'bfloat16'
+    return f', fast form in {half}' if form.get('amp') else ', fast form'
+
+
 def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
     """Collect the facts about a run, other than its metrics.
 
@@ -130,7 +139,7 @@ def run_facts(cfg: Config, checkpoint: PathLike) -> dict:
         'iterations': meta.get('iter'),
         'commit': git('rev-parse', 'HEAD'),
         'dirty': None if status is None else bool(status),
-        'hardware': hardware(),
+        'hardware': hardware() + _form(cfg),
         'torch': torch.__version__,
         'stack': describe_stack(),
         'date': datetime.datetime.now(datetime.timezone.utc).date().isoformat(),

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_ext.apis.predict.fast import fast_form
+from mmseg_ext.apis.run.network.fast import fast_form
 from mmseg_ext.models.layers.winograd import WinogradConv2d, is_suited
 
 
@@ -31,6 +31,17 @@ def test_winograd_in_float32_and_channels_last():
     with torch.no_grad():
         ours, theirs = WinogradConv2d(conv)(x), conv(x)
     assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+
+
+def test_winograd_stays_in_float32_within_autocast():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(8, 8, 3, padding=1)
+    x = torch.randn(1, 8, 9, 10)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        assert conv(x).dtype == torch.bfloat16
+        found = WinogradConv2d(conv)(x)
+    with torch.no_grad():
+        torch.testing.assert_close(found, conv(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +137,21 @@ def test_transposed_convolutions_and_conv_modules_are_folded():
     assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
     x = torch.randn(1, 3, 8, 6)
     torch.testing.assert_close(fast(x, ''), net(x, ''), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_half_precision_gives_float32_logits_near_the_plain_ones(monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    model = _trained_like('configs/fmsi/deeplabv3plus_mobilenetv2_camvid.py')
+    fast, x = fast_form(model, amp=True), torch.randn(1, 3, 64, 64)
+    expected, found = model(x, mode='tensor'), fast(x, mode='tensor')
+    assert found.dtype == torch.float32 and not any(
+        isinstance(m, WinogradConv2d) for m in fast.modules()
+    )
+    difference = (found - expected).abs().max()
+    assert 0 < difference < 0.1 * expected.abs().max()
+
+
+def test_half_precision_of_a_model_without_a_head_is_refused():
+    with pytest.raises(ValueError, match='no backbone and head'):
+        fast_form(nn.Sequential(nn.Conv2d(3, 4, 3)), amp=True)

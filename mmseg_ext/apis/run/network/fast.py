@@ -2,11 +2,14 @@
 
 Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
 before it upsamples. On a CPU, 3x3 convolutions use Winograd's algorithm. Memory is channels_last.
-Outputs agree up to rounding, which is checked. For inference only.
+Outputs agree up to rounding, which is checked. For inference only. In half precision there is no
+Winograd, whose sums need float32.
 """
 
 import copy
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -14,14 +17,15 @@ from mmengine.logging import print_log
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from ...models.layers.winograd import WinogradConv2d, is_suited
+from ....models.layers.winograd import WinogradConv2d, is_suited
 
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
+_TOLERANCE_HALF = 0.3  # bfloat16 has 8 bits: 1e-2, in deep networks with random weights 1e-1
 _TORCH = nn.Conv2d.__module__  # a subclass may compute something else
 _MIN_CHANNELS = 64  # with fewer, transforming tiles costs more than it saves
 
 
-def fast_form(model: nn.Module, *, size: int = 64) -> nn.Module:
+def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Module:
     """Return a copy of a segmentor, in evaluation mode, that gives the same outputs with less work.
 
     Example::
@@ -31,20 +35,52 @@ def fast_form(model: nn.Module, *, size: int = 64) -> nn.Module:
     Args:
         model: A segmentor with trained weights; it is not changed.
         size: Side in pixels of the noise image on which both are compared.
+        amp: Also compute in bfloat16, on CUDA in float16; a head's logits are float32 again.
 
     Raises:
-        ValueError: If the outputs differ, because the model does not run its layers in sequence.
+        ValueError: If the outputs differ, because the model does not run its layers in sequence, or
+            with ``amp`` if it has no backbone and head.
     """
     fast = copy.deepcopy(model).eval()
     _fold_norms(fast)
     mixing = [module for module in fast.modules() if hasattr(module, 'mix_first')]
     for module in mixing:
         module.mix_first = True  # type: ignore[assignment]
-    if next(model.parameters()).device.type == 'cpu':
+    kind = next(model.parameters()).device.type
+    if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _compare(model, fast, size)
+    if amp:
+        _use_half(fast, kind)
+    _compare(model, fast, size, _TOLERANCE_HALF if amp else _TOLERANCE)
     return fast
+
+
+def _use_half(fast: Any, kind: str) -> None:
+    """Compute features and logits in half precision; the resizing after them is in float32."""
+    head = getattr(fast, 'decode_head', None)
+    if not isinstance(head, nn.Module) or not hasattr(fast, 'extract_feat'):
+        raise ValueError(f'{type(fast).__name__} has no backbone and head to run in half precision')
+    dtype = torch.float16 if kind == 'cuda' else torch.bfloat16
+    fast.extract_feat = _in_half(fast.extract_feat, kind, dtype)
+    forward = _in_half(head.forward, kind, dtype)
+    head.forward = lambda *inputs: _as_float(forward(*inputs))
+
+
+def _in_half(function: Callable, kind: str, dtype: torch.dtype) -> Callable:
+    def run(*inputs: Any) -> Any:
+        with torch.autocast(kind, dtype):
+            return function(*inputs)
+
+    return run
+
+
+def _as_float(output: Any) -> Any:
+    if isinstance(output, torch.Tensor):
+        return output.float()
+    if isinstance(output, (list, tuple)):
+        return type(output)(map(_as_float, output))
+    return output
 
 
 def _fold_norms(module: nn.Module) -> None:
@@ -81,7 +117,7 @@ def _use_winograd(module: nn.Module, keep: list) -> None:
 
 
 @torch.no_grad()
-def _compare(model: nn.Module, fast: nn.Module, size: int) -> None:
+def _compare(model: nn.Module, fast: nn.Module, size: int, tolerance: float) -> None:
     first = next(p for p in model.parameters() if p.dim() == 4)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1, first.shape[1], size, size, generator=generator)
@@ -91,7 +127,7 @@ def _compare(model: nn.Module, fast: nn.Module, size: int) -> None:
     model.train(training)
     difference = float((fast(noise, mode='tensor') - expected).abs().max())
     scale = float(expected.abs().max())
-    if not difference <= _TOLERANCE * max(scale, 1e-6):
+    if not difference <= tolerance * max(scale, 1e-6):
         raise ValueError(
             f'the fast form differs by {difference:.3g} where outputs reach {scale:.3g}: this '
             'model calls the parts of a sequence in another order, use its plain form'

@@ -1,0 +1,117 @@
+"""Other forms of a model: each predicts as the plain one, for a while, and leaves it as it was."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_ext  # noqa: F401
+from mmseg_ext.apis.run import testing
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.folder import RunFolder
+from mmseg_ext.apis.run.options import use_fast, use_tta
+from mmseg_ext.apis.run.quick import quick
+from mmseg_ext.apis.run.training import train
+
+
+def network(**changes):
+    """A network whose batch norms do something, and whose classes alternate."""
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    backbone = dict(
+        type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
+        strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1),
+    )  # fmt: skip
+    head = dict(type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, num_classes=5)
+    model = dict(
+        type='EncoderDecoder', backbone=backbone, decode_head=head, train_cfg=dict(),
+        test_cfg=dict(mode='whole'),
+    )  # fmt: skip
+    model.update(changes)
+    built = MODELS.build(ConfigDict(model)).train()
+    with torch.no_grad():
+        built(torch.randn(4, 3, 64, 64), mode='tensor')  # statistics of batch norm
+        built.decode_head.conv_seg.weight.normal_()
+        features = built.eval()(torch.randn(4, 3, 64, 64), mode='tensor')
+        built.decode_head.conv_seg.bias -= features.mean((0, 2, 3))
+    return built
+
+
+def sample():
+    size = (64, 64)
+    facts = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+    return [SegDataSample(metainfo=facts)]
+
+
+FORMS = dict(
+    labels=(dict(labels=True), 1.0), fast=(dict(fast=True), 0.999),
+    fast_labels=(dict(fast=True, labels=True), 0.999), half=(dict(amp=True), 0.9),
+    half_labels=(dict(amp=True, labels=True), 0.9),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('form, agreement', FORMS.values(), ids=FORMS)
+@torch.no_grad()
+def test_a_form_predicts_as_the_plain_model_and_only_for_a_while(form, agreement):
+    model = network()
+    image = torch.randn(1, 3, 64, 64)
+    plain = model.predict(image, sample())[0]
+    with quick(model, **form) as alone:
+        model.decode_head.conv_seg.bias += 0  # weights may still change until the first prediction
+        found = model.predict(image, sample())[0]
+    assert alone == ('seg_logits' not in found) == form.get('labels', False)
+    label, expected = found.pred_sem_seg.data, plain.pred_sem_seg.data
+    assert len(expected.unique()) > 2 and label.dtype == expected.dtype
+    assert (label == expected).float().mean() >= agreement
+    if not alone:
+        assert found.seg_logits.data.dtype == torch.float32
+    again = model.predict(image, sample())[0]
+    assert torch.equal(again.seg_logits.data, plain.seg_logits.data)
+    assert 'predict' not in vars(model)
+
+
+@torch.no_grad()
+def test_the_form_is_that_of_the_weights_at_the_first_prediction():
+    model, image = network(), torch.randn(1, 3, 64, 64)
+    other = copy.deepcopy(model.state_dict())
+    other['decode_head.conv_seg.bias'] += torch.tensor([0, 0, 0, 0, 100.0])
+    with quick(model, fast=True, labels=True):
+        model.load_state_dict(other)
+        assert (model.predict(image, sample())[0].pred_sem_seg.data == 4).all()
+
+
+def test_an_error_leaves_nothing_and_other_models_are_left_alone_or_refused():
+    model = network()
+    with pytest.raises(RuntimeError), quick(torch.nn.DataParallel(model), labels=True) as alone:
+        assert alone and 'predict' in vars(model)
+        raise RuntimeError
+    assert 'predict' not in vars(model)
+    windows = network(test_cfg=dict(mode='slide', crop_size=(32, 32), stride=(16, 16)))
+    with quick(windows, labels=True) as alone:
+        assert not alone and 'predict' not in vars(windows)
+    with pytest.raises(ValueError, match='no fast form'), quick(torch.nn.Identity(), fast=True):
+        pass
+
+
+@pytest.mark.parametrize('tta', [False, True])
+def test_scores_of_a_test_in_other_forms(tta, tiny_config, tmp_path):
+    cfg = load_config(tiny_config, work_dir=tmp_path, options=dict(max_iters=2))
+    train(cfg)
+    found, hardware = {}, {}
+    for name, form in dict(plain=None, fast=dict(), half=dict(amp=True)).items():
+        cfg = load_config(tiny_config, work_dir=tmp_path)
+        if tta:
+            use_tta(cfg)
+        if form is not None:
+            use_fast(cfg, **form)
+        found[name] = testing.test(cfg)['mIoU']
+        hardware[name] = RunFolder(tmp_path).results().hardware
+    assert found['plain'] > 0
+    assert found['fast'] == pytest.approx(found['plain'], abs=0.05)
+    assert found['half'] == pytest.approx(found['plain'], abs=3)
+    assert hardware['fast'] == hardware['plain'] + ', fast form'
+    assert 'float16' in hardware['half']
