@@ -147,6 +147,24 @@ def test_the_tool_and_python_write_the_same_bytes(
             np.testing.assert_array_equal(values, result.maps[kind])
 
 
+@pytest.mark.parametrize('form', [dict(fast=True), dict(amp=True)], ids=['fast', 'half'])
+def test_other_forms_predict_as_the_plain_model(form, tiny_config, checkpoint, photo):
+    plain = apis.Predictor(tiny_config, checkpoint, device='cpu')(photo, keep_prob=True)
+    model = apis.Predictor(tiny_config, checkpoint, device='cpu', **form)
+    found, alone = model(photo, keep_prob=True), model(photo)
+    near = 1e-3 if 'fast' in form else 0.1
+    assert np.abs(found.prob.astype(float) - plain.prob.astype(float)).max() < near
+    np.testing.assert_array_equal(found.label, found.prob.argmax(0))
+    assert (alone.label == found.label).mean() > 0.99 and alone.prob is None
+    assert model.classes == ['sky', 'tree', 'road']
+
+
+def test_a_model_without_a_fast_form_is_refused(tiny_config, checkpoint):
+    model = apis.Predictor(tiny_config, checkpoint, device='cpu', tta=True).model
+    with pytest.raises(ValueError, match='no fast form: leave out fast'):
+        apis.Predictor(model, fast=True)
+
+
 def test_the_crf_is_that_of_the_tool_and_of_the_test(
     tiny_config, checkpoint, predictor, photo, tmp_path
 ):
