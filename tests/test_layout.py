@@ -60,7 +60,7 @@ ELSEWHERE = {
     'apis/pages/test_run_report.py': 'apis.draw.curves',
     'apis/predict/test_augmented.py': 'models.segmentors.averaged',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture apis.predict.refinement',
-    'apis/predict/test_fast.py': 'models.layers.winograd',
+    'apis/run/network/test_fast.py': 'models.layers.winograd',
     'apis/predict/test_large.py': 'apis.predict.geotiff apis.predict.large_output',
     'apis/predict/test_predictor.py': (
         'apis.config.pipelines apis.draw.pixels apis.predict.found apis.predict.mask_file '
