@@ -15,8 +15,9 @@
    them, and writes them in place: it reads and writes through :mod:`mmseg_ext.core.checkpoints`.
 7. mmengine reads ``.yml``, a base of a config, say, with a loader that runs tags: it gets the safe
    one.
-8. mmseg's ``resize`` reads sizes as numbers to warn about them, which would fix the size of images
-   in an exported graph; :func:`any_size_in_resize` switches that off where graphs are recorded.
+8. mmseg's ``resize`` reads sizes as numbers to warn about them, ``Upsample`` to multiply them and
+   ``AdaptivePadding`` to round them, which fixes the size of images in a recorded graph;
+   :func:`any_size_in_mmseg` computes with sizes where graphs are recorded.
 9. The stacks differ in four places, which :mod:`mmseg_ext.agreement` makes agree.
 10. mmengine lays a config out anew for its log, its copy and each checkpoint, a second each for a
     long one: a text that was laid out is kept.
@@ -199,16 +200,51 @@ def lay_out_configs_once() -> None:
 
 
 @contextmanager
-def any_size_in_resize() -> Iterator[None]:
-    """Let ``resize`` of mmseg look at no size, wherever it was imported."""
-    from mmseg.models.utils import resize
+def any_size_in_mmseg() -> Iterator[None]:
+    """Let ``resize``, ``Upsample`` and ``AdaptivePadding`` of mmseg make no number of a size."""
+    from mmseg.models.utils import Upsample, resize
+    from mmseg.models.utils.embed import AdaptivePadding
 
-    kept = resize.__defaults__
-    resize.__defaults__ = (*kept[:-1], False)  # warning=False
+    kept = resize.__defaults__, Upsample.forward, AdaptivePadding.forward
+    resize.__defaults__ = (*kept[0][:-1], False)  # warning=False
+    Upsample.forward = _upsample_by_integers(Upsample.forward)
+    AdaptivePadding.forward = _pad_by_integers(AdaptivePadding.forward)
     try:
         yield
     finally:
-        resize.__defaults__ = kept
+        resize.__defaults__, Upsample.forward, AdaptivePadding.forward = kept
+
+
+def _upsample_by_integers(forward: Callable) -> Callable:
+    """Make ``Upsample.forward`` that multiplies sides by its factor, if that is an integer."""
+    from mmseg.models.utils import resize
+
+    def upsample(self: Any, x: Any) -> Any:
+        factor = self.scale_factor
+        if self.size or not isinstance(factor, float) or not factor.is_integer():
+            return forward(self, x)
+        size = [side * int(factor) for side in x.shape[-2:]]
+        return resize(x, size, None, self.mode, self.align_corners)
+
+    return upsample
+
+
+def _pad_by_integers(forward: Callable) -> Callable:
+    """Make ``AdaptivePadding.forward`` that always pads, also by nothing, if it skips no pixel."""
+    import torch.nn.functional as F
+
+    def pad(self: Any, x: Any) -> Any:
+        extents = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation)]
+        if any(extent < step for extent, step in zip(extents, self.stride)):
+            return forward(self, x)
+        below, right = (
+            (side + step - 1) // step * step - step + extent - side
+            for side, step, extent in zip(x.shape[-2:], self.stride, extents)
+        )
+        above, left = (0, 0) if self.padding == 'corner' else (below // 2, right // 2)
+        return F.pad(x, [left, right - left, above, below - above])
+
+    return pad
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
-from ...compat import any_size_in_pooling, any_size_in_resize
+from ...compat import any_size_in_mmseg, any_size_in_pooling
 from ...models.segmentors import (
     CRFRefined,
     LetterboxEncoderDecoder,
@@ -87,5 +87,5 @@ def check_exportable(model: Any) -> None:
 @contextmanager
 def recording() -> Iterator[None]:
     """Record graphs in here: nothing of them is trained, and sizes stay open."""
-    with torch.no_grad(), any_size_in_resize(), any_size_in_pooling(adaptive_mean):
+    with torch.no_grad(), any_size_in_mmseg(), any_size_in_pooling(adaptive_mean):
         yield

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmseg.models.utils import Upsample
+from mmseg.models.utils.embed import AdaptivePadding
 from PIL import Image
 from torch import nn
 
@@ -16,7 +18,7 @@ from mmseg_ext.apis.deploy.choose import load_trained
 from mmseg_ext.apis.deploy.export import export_model
 from mmseg_ext.apis.deploy.exported import ExportedNetwork, is_exported, load_exported
 from mmseg_ext.apis.deploy.facts import check_facts, facts_of
-from mmseg_ext.apis.deploy.graph import LogitsGraph, check_exportable
+from mmseg_ext.apis.deploy.graph import LogitsGraph, check_exportable, recording
 from mmseg_ext.apis.predict.memory import Memory
 from mmseg_ext.apis.predict.predictor import Prediction, predict
 from mmseg_ext.apis.run.load import load_model
@@ -141,6 +143,29 @@ def test_a_graph_holds_for_one_window_and_for_several() -> None:
         with torch.no_grad():
             torch.testing.assert_close(graph(x), net(x), rtol=1e-5, atol=1e-6)
     assert verify.choose_shapes(net)[-1] == (1, 267, 245)
+
+
+@pytest.mark.parametrize('part, sizes', [
+    (Upsample(scale_factor=2, mode='bilinear', align_corners=True), [(5, 9), (8, 6)]),
+    (Upsample(scale_factor=1.5, mode='nearest'), [(7, 10)]),  # left alone: its sizes are fixed
+    (AdaptivePadding(4, 4), [(8, 8), (5, 11), (9, 4)]),
+    (AdaptivePadding(3, 2, padding='same'), [(8, 8), (5, 11), (9, 4)]),
+    (AdaptivePadding(2, 1, dilation=3), [(8, 8), (5, 11)]),
+    (AdaptivePadding(2, 4), [(7, 10)]),  # left alone: it skips pixels
+])  # fmt: skip
+@pytest.mark.parametrize('recorder', ['export', 'trace'])
+def test_parts_of_mmseg_are_recorded_for_any_size(part, sizes, recorder) -> None:
+    """mmseg's own answer is the right one; after recording, its parts are its own again."""
+    image, kept = torch.randn(2, 3, 7, 10), type(part).forward
+    if recorder == 'export' and sizes != [(7, 10)]:
+        graph = formats.record(part, image).module()
+    else:
+        with recording():
+            graph = torch.jit.trace(part, (image,), check_trace=False)
+    assert type(part).forward is kept
+    for size in sizes:
+        x = torch.randn(1, 3, *size)
+        torch.testing.assert_close(graph(x), part(x))
 
 
 # --- what is refused --------------------------------------------------------------------------
