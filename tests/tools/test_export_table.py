@@ -28,13 +28,14 @@ def test_a_line_for_what_exports_and_one_for_what_is_refused() -> None:
     lines = export_table.table(
         dict(
             a=dict(network='1', configs=['a', 'd', 'e'], openvino=dict(refused='why'), onnx=GOOD),
-            b=dict(network='2', configs=['b']),
+            b=dict(network='2', configs=['b'], onnx=dict(untried='no torchvision')),
         )
     ).splitlines()
     cells = [cell.strip() for cell in lines[2].split('|')[1:-1]]
     assert cells == ['a', 'onnx', '1.2', '2e-06', '99.995 %', '0.0 %', '30', '10']
     assert lines[3:] == [
         '', 'Refused:', '', '- a, openvino: why',
+        '', 'Not tried:', '', '- b, onnx: no torchvision',
         '', 'Configs with the same network:', '', '- a: d, e',
     ]  # fmt: skip
 

@@ -30,6 +30,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_ext.apis import cli, deploy
+from mmseg_ext.apis.config.packages import check_packages
 from mmseg_ext.apis.config.pipelines import test_steps
 from mmseg_ext.apis.config.semi import plain_model
 from mmseg_ext.apis.draw import markdown_table
@@ -82,8 +83,8 @@ def export_all(args: argparse.Namespace) -> None:
     found, records = networks((ROOT / 'configs').glob('*/*.py')), read_records()
     write_json(RECORDS, {names[0]: known(records, key, names) for key, names, _ in found})
     for _, names, cfg in found:
-        recorded = args.format in read_records()[names[0]] and not args.again
-        if recorded or asked.isdisjoint(names):
+        kept = read_records()[names[0]].get(args.format, dict(untried=''))
+        if asked.isdisjoint(names) or not (args.again or 'untried' in kept):
             continue
         with time_limit(args.minutes):
             result = export_one(cfg, args.format)
@@ -145,7 +146,9 @@ def build_random(cfg: Config) -> Any:
     """Build a network with random weights that a trained one could have."""
     init_default_scope('mmseg')
     torch.manual_seed(0)
-    model = MODELS.build({**plain_model(cfg.model), 'train_cfg': None, 'pretrained': None})
+    settings = plain_model(cfg.model)
+    untrained = {key: None for key in ('train_cfg', 'pretrained') if key in settings}
+    model = MODELS.build({**settings, **untrained})
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             statistics: Any = module
@@ -162,6 +165,10 @@ def build_random(cfg: Config) -> Any:
 
 def export_one(cfg: Config, kind: str) -> dict:
     """Export a network into a folder that is thrown away; say what came of it."""
+    try:
+        check_packages(cfg.model)
+    except ImportError as error:
+        return dict(untried=message_of(error))
     try:
         model = build_random(cfg)
         with tempfile.TemporaryDirectory() as folder:
@@ -187,21 +194,23 @@ def table(records: dict) -> str:
         records: By the name of a network's first config: ``network``, ``configs``, and by format
             what :func:`export_one` returned.
     """
-    rows, refused, shared = [], [], []
+    rows: list[list[str]] = []
+    refused, untried, shared = [], [], []
     for name, record in sorted(records.items()):
         for kind in (kind for kind in deploy.FORMATS if kind in record):
             one = record[kind]
             if 'refused' in one:
                 refused.append(f'- {name}, {kind}: {one["refused"]}')
+            elif 'untried' in one:
+                untried.append(f'- {name}, {kind}: {one["untried"]}')
             else:
                 rows.append(_row(name, kind, one))
         if len(record['configs']) > 1:
             shared.append(f'- {name}: {", ".join(record["configs"][1:])}')
     parts = ['\n'.join(markdown_table(_HEAD, rows))]
-    if refused:
-        parts += ['Refused:', '\n'.join(refused)]
-    if shared:
-        parts += ['Configs with the same network:', '\n'.join(shared)]
+    lists = {'Refused:': refused, 'Not tried:': untried, 'Configs with the same network:': shared}
+    for title, lines in lists.items():
+        parts += [title, '\n'.join(lines)] if lines else []
     return '\n\n'.join(parts)
 
 
