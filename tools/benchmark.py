@@ -6,6 +6,8 @@ python tools/benchmark.py crf --threads 1              against pydensecrf2, with
 python tools/benchmark.py attentions                   against a copy of the map
 python tools/benchmark.py upsamplers                   against bilinear interpolation
 python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
+python tools/benchmark.py forms --configs A.py RUN     the fast form and bfloat16, against mmseg
+python tools/benchmark.py evaluation --configs A.py    a test, against mmengine's and mmseg's
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
 python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
 python tools/benchmark.py few_labels --threads 2       UniMatch's step, scores, k-centre, export
@@ -35,10 +37,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--configs',
         nargs='+',
-        help='configs for model, inference (the last is the reference), memory, few_labels, start',
+        help='configs for model, inference (the last is the reference), memory, few_labels, start, '
+        'evaluation and forms, which also takes folders of tested runs',
     )
-    parser.add_argument('--images', nargs='+', help='crf: image files; default: a synthetic image')
-    parser.add_argument('--amp', action='store_true', default=None, help='model: use bfloat16')
+    parser.add_argument(
+        '--images', nargs='+', help='crf, forms: image files; default: a synthetic image'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', default=None, help='model, evaluation: bfloat16'
+    )
     return cli.parse_args(parser)
 
 
@@ -89,7 +96,7 @@ def show_start(case: dict) -> None:
 
 def main() -> None:
     args = parse_args()
-    from mmseg_ext.apis.bench import crf, few_labels, memory, parts, start, timing  # noqa: F401, they register
+    from mmseg_ext.apis.bench import crf, few_labels, forms, memory, parts, start, timing  # noqa: F401, they register
 
     settings = {
         name: getattr(args, name)
@@ -97,9 +104,9 @@ def main() -> None:
         if getattr(args, name) is not None
     }
     owned = dict(
-        configs=('model', 'inference', 'memory', 'few_labels', 'start'),
-        amp=('model',),
-        images=('crf',),
+        configs=('model', 'inference', 'memory', 'few_labels', 'start', 'forms', 'evaluation'),
+        amp=('model', 'evaluation'),
+        images=('crf', 'forms'),
     )
     for name, owners in owned.items():
         if name in settings and args.name not in owners:

@@ -1,0 +1,48 @@
+"""The benchmarks of forms and of a test: both sides do what they say, and agree."""
+
+import pytest
+import torch
+
+from mmseg_ext.apis.bench import forms, timing
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.testing import test as run_test
+from mmseg_ext.apis.run.training import train
+
+
+def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path):
+    cfg = load_config(tiny_config, work_dir=tmp_path, options=dict(max_iters=2))
+    train(cfg)
+    run_test(load_config(tiny_config, work_dir=tmp_path))
+    image = str(tiny_data / 'img/0.png')
+    sources = [str(tiny_config), str(tmp_path)]
+    record = timing.run('forms', repeats=1, configs=sources, images=[image], size=32, batch=2)
+    assert len(record['cases']) == 2 * len(forms.FORMS) == 6
+    for case in record['cases']:
+        exact = 'bfloat16' not in case['case']
+        assert case['case'].endswith('2x32x32') and case['flops'] > 0
+        assert case['label_agreement'] > (0.999 if exact else 0.8)
+        assert case['ours_ms'] > 0 and case['reference_ms'] > 0
+
+
+def test_images_are_prepared_as_in_a_test(tiny_config, tiny_data):
+    network = forms._network(str(tiny_config))
+    files = [str(path) for path in sorted((tiny_data / 'img').iterdir())[:2]]
+    found = forms._inputs(network, files, 40, 3)
+    expected = next(iter(forms._runner(str(tiny_config), 1, 'SegMetric').test_dataloader))
+    expected = network.data_preprocessor(expected, False)['inputs']
+    assert found.shape == (3, 3, 40, 40) and torch.equal(found[0], found[2])
+    torch.testing.assert_close(found[:1], expected)
+    assert forms._inputs(network, (), 32, 2).shape == (2, 3, 32, 32)
+
+
+@pytest.mark.parametrize('amp', [False, True])
+def test_a_test_scores_as_that_of_mmseg(amp, tiny_config):
+    record = timing.run('evaluation', repeats=1, configs=[str(tiny_config)], amp=amp)
+    (case,) = record['cases']
+    assert case['max_difference'] < (5 if amp else 0.05) and '6 images' in case['case']
+
+
+@pytest.mark.parametrize('name', ['forms', 'evaluation'])
+def test_configs_are_needed(name):
+    with pytest.raises(ValueError, match='--configs'):
+        timing.run(name, repeats=1)
