@@ -139,13 +139,20 @@ def _views(samples: Sequence[Seen]) -> Section:
     )
     shown = []
     for sample in samples:
-        weak = Pair('weak', [_photo(sample), _labels(sample, [], [])])
-        strong = [
-            Pair(f'strong {place}', [_picture(view, f'strong view {place} of {sample.name}')])
-            for place, view in enumerate(sample.strong, start=1)
+        views = {'weak': sample.picture}
+        views |= {f'strong {place}': view for place, view in enumerate(sample.strong, start=1)}
+        pairs = [
+            Pair(kind, [_striped(view, sample.label < 0, f'{kind} view of {sample.name}')])
+            for kind, view in views.items()
         ]
-        shown.append(Example(sample.name, [weak, *strong]))
-    return section(f'{len(samples)} unlabelled samples', note, Examples(shown, over=True))
+        shown.append(Example(sample.name, pairs))
+    return section(f'{len(samples)} unlabelled samples', note, Examples(shown))
+
+
+def _striped(pixels: np.ndarray, padding: np.ndarray, alt: str) -> Picture:
+    small = np.array(shrink(pixels, _WIDEST, smooth=True))  # its own, to be drawn on
+    _stripe(small, shrink(padding.astype(np.int32), _WIDEST, smooth=False) != 0)
+    return Picture(encode(small), 'png', alt, 'photo')
 
 
 def _photo(sample: Seen) -> Picture:
@@ -169,12 +176,16 @@ def label_picture(label: np.ndarray, names: Sequence[str], palette: Any, *, alt:
     clear = background_of(names) if names else 0
     ignored = (small < 0) | (small >= max(1, len(names)))
     shown = colorize(np.where(ignored, 0, small), palette)
-    row, column = np.indices(small.shape)
-    stripe = (row + column) // _STRIPE % 2 == 1
-    shown[ignored & stripe], shown[ignored & ~stripe] = _DARK, VOID
+    _stripe(shown, ignored)
     content = encode_flat(shown, None if clear is None else (small == clear) & ~ignored)
     ground = None if clear is None or not names else palette[clear]
     return Picture(content, 'png', alt, 'labels', ground)
+
+
+def _stripe(pixels: np.ndarray, where: np.ndarray) -> None:
+    row, column = np.indices(where.shape)
+    dark = (row + column) // _STRIPE % 2 == 1
+    pixels[where & dark], pixels[where & ~dark] = _DARK, VOID
 
 
 def _frequencies(splits: dict[str, Union[SplitMasks, str]]) -> Section:

@@ -15,11 +15,12 @@ from support.paths import ROOT
 from support.user_folder import write_folder_with_unlabelled
 
 from mmseg_ext.apis import run
+from mmseg_ext.apis.draw.blocks import Examples
 from mmseg_ext.apis.pages.look import geometry
 from mmseg_ext.apis.pages.look.geometry import Draw, measure
 from mmseg_ext.apis.pages.look.masks import count_masks, images_with, rarest_class
-from mmseg_ext.apis.pages.look.page import label_picture, write_look
-from mmseg_ext.apis.pages.look.samples import first_samples, picture_of
+from mmseg_ext.apis.pages.look.page import _views, label_picture, write_look
+from mmseg_ext.apis.pages.look.samples import Seen, first_samples, picture_of
 from mmseg_ext.apis.pages.look.words import objects_in_words, size_in_words, steps_in_words
 
 MEAN, STD = [100.0, 110.0, 120.0], [50.0, 60.0, 70.0]
@@ -222,6 +223,23 @@ def test_weak_and_strong_views(semi, tmp_path):
         assert set(np.unique(sample.label)) <= {-1, 0} and (sample.label == 0).any()
     page = write_look(semi, tmp_path / 'page.html', number=2).read_text()
     assert page.count('>strong 2<') == 2 and '6 training images with masks' in page
+
+
+def test_views_are_a_picture_each_and_striped_where_there_is_no_image():
+    """Without a map of labels over them: they have none."""
+    grey, padding = np.full((8, 8, 3), 90, np.uint8), np.zeros((8, 8), int)
+    padding[:, 6:] = -1
+    views = _views([Seen('a.png', grey, padding, (grey, grey), labelled=False)])
+    (examples,) = [part for part in views.blocks if isinstance(part, Examples)]
+    (example,) = examples.examples
+    assert not examples.over
+    assert [pair.title for pair in example.pairs] == ['weak', 'strong 1', 'strong 2']
+    for pair in example.pairs:
+        (picture,) = pair.pictures
+        pixels = np.asarray(Image.open(io.BytesIO(picture.content)))
+        assert picture.role == 'photo' and (pixels[:, :6] == 90).all()
+        assert {tuple(pixel) for pixel in pixels[:, 6:].reshape(-1, 3)} == {(64,) * 3, (224,) * 3}
+    assert (grey == 90).all()  # drawn on a copy
 
 
 def test_a_step_that_refuses_the_map_is_told_and_the_page_is_written(folder, tmp_path, monkeypatch):
