@@ -105,7 +105,7 @@ _JSON: Kinds = (
     (
         _is_datumaro,
         "datumaro's own JSON",
-        'export COCO 1.0 in its place, or run datum convert -if datumaro -f coco_instances -- '
+        'export COCO 1.0, or run datum convert -i FOLDER -if datumaro -f coco_instances -- '
         '--save-media',
     ),
     (
@@ -135,7 +135,7 @@ _XML: Kinds = (
     (
         _holds('annotation', 'object/polygon'),
         'XML of the first LabelMe',
-        'run datum convert -if label_me -f coco_instances -- --save-media',
+        'run datum convert -i FOLDER -if label_me -f coco_instances -- --save-media',
     ),
     (
         _holds('annotation', 'object/bndbox'),

@@ -24,7 +24,9 @@ IMAGE_WORDS = {
     'image', 'img', 'jpegimage', 'leftimg8bit', 'photo', 'picture', 'input', 'rgb', 'original',
     'frame', 'scan',
 }  # fmt: skip
-_OTHER_WORDS = {'segmentationobject', 'instance', 'depth', 'prediction', 'overlay', 'thumbnail'}
+_OTHER_WORDS = {
+    'segmentationobject', 'instance', 'panoptic', 'depth', 'prediction', 'overlay', 'thumbnail',
+}  # fmt: skip
 _FILLERS = {'dir', 'set', 'folder', 'data'}  # img_dir, train_set
 MADE = '.made_by_init'  # marks a folder of lists or masks that init wrote
 

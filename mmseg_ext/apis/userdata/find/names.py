@@ -11,8 +11,9 @@ from .folders import data_files
 
 _TEXTS = (
     'classes.txt', 'class_names.txt', 'classnames.txt', 'names.txt', 'labels.txt', 'labelmap.txt',
-    'label_colors.txt', 'class_dict.csv', 'classes.csv', '_classes.csv',
+    'label_colors.txt', 'class_dict.csv', 'classes.csv', '_classes.csv', 'label_names.txt',
 )  # fmt: skip
+_PER_FOLDER = ('label_names.txt', '_classes.csv')  # of labelme_json_to_dataset, and Roboflow
 _JSONS = (
     'classes.json', 'class_names.json', 'dataset.json', 'labels.json', 'names.json',
     'categories.json', 'label_map.json', 'labelmap.json', 'meta.json',
@@ -62,6 +63,8 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
     for path in data_files(folder, own):
         found.setdefault(path.name.lower(), []).append(path)
     unread = ''
+    for name in _PER_FOLDER:
+        _refuse_several(found.get(name, []))
     for name in (*_TEXTS, *_JSONS):
         for path in sorted(found.get(name, [])):
             source = path.relative_to(folder).as_posix()
@@ -74,6 +77,21 @@ def names_in(folder: Optional[Path], own: Sequence[Path] = ()) -> Listed:
                 return Listed(names, source, note and f'{source} {note}')
             unread = unread or source
     return Listed([], unread)
+
+
+def _refuse_several(paths: Sequence[Path]) -> None:
+    """Refuse files that number the classes of their own folder, if they differ.
+
+    Raises:
+        ValueError: If they do.
+    """
+    read = [_from_text(path)[0] for path in sorted(paths)]
+    other = next((path for path, names in zip(sorted(paths), read) if names != read[0]), None)
+    if other is not None:
+        raise ValueError(
+            f'{min(paths)} and {other} number the classes differently, each for the masks of its '
+            'own folder: make masks that agree, or take the JSON files of LabelMe themselves'
+        )
 
 
 def _decoded(path: Path) -> tuple[str, str]:

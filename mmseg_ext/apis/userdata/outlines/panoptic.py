@@ -17,7 +17,7 @@ import numpy as np
 from ....core.files import path_below, read_foreign_json
 from ....core.masks import read_mask
 from ....datasets.folder import IMAGE_SUFFIXES
-from ..find.folders import data_files
+from ..find.folders import data_files, kind_of
 from .coco import is_coco
 from .drawn import IGNORED, Drawing, Drawn, Region, Size, check_sizes, find_image, split_of
 
@@ -25,7 +25,7 @@ _VOID = 0
 
 
 def find_panoptic(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
-    """Read the segments of COCO's panoptic files; ``None`` if there is none.
+    """Read the segments of COCO's panoptic files; ``None`` if there is none, or there are masks.
 
     Args:
         root: The folder.
@@ -41,6 +41,8 @@ def find_panoptic(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
     if not files:
         return None
     pictures = [path for path in paths if path.lower().endswith(IMAGE_SUFFIXES)]
+    if _has_other_masks(files, pictures):
+        return None
     drawn = _read(root, files, pictures)
     check_sizes(drawn, root)
     others = sorted(p for p in jsons if p not in files and _names(root / p, b'"annotations"'))
@@ -50,6 +52,13 @@ def find_panoptic(root: Path, own: Sequence[Path] = ()) -> Optional[Drawn]:
     )
     left = [f'{", ".join(others[:3])}: not read, as the segments cover the image'] * bool(others)
     return drawn._replace(notes=[text, *left, *drawn.notes])
+
+
+def _has_other_masks(files: dict[str, Any], pictures: list[str]) -> bool:
+    """Tell whether there are masks of classes, too, as in Cityscapes: these need no segments."""
+    own = {mask for path in files for mask in _masks_of(path, pictures)}
+    rest = {str(PurePosixPath(picture).parent) for picture in pictures if picture not in own}
+    return any(kind_of(folder).role == 'mask' for folder in rest)
 
 
 def _names(path: Path, word: bytes) -> bool:

@@ -51,6 +51,18 @@ def test_guesses_are_said(tmp_path):
     )
 
 
+@pytest.mark.parametrize('name', ['label_names.txt', '_classes.csv'])
+def test_files_that_number_the_classes_of_their_own_folder_must_agree(tmp_path, name):
+    """LabelMe 5's json_to_dataset numbers the classes of each image by itself."""
+    for case, text in (('a', 'background\ncat\ndog\n'), ('b', 'background\ncat\ndog\n')):
+        (tmp_path / case).mkdir()
+        (tmp_path / case / name).write_text(text)
+    assert [entry.name for entry in names_in(tmp_path).names] == ['background', 'cat', 'dog']
+    (tmp_path / 'b' / name).write_text('background\ndog\n')
+    with pytest.raises(ValueError, match=f'a/{name} and .*b/{name} number the classes differently'):
+        names_in(tmp_path)
+
+
 def _write(root, palettes):
     """Masks of 0, 1 and 2 with palettes of their own; returns their colors."""
     shown = {}

@@ -82,6 +82,21 @@ def test_an_image_without_void_has_no_ignored_pixel(tmp_path):
     assert labels and all(set(np.unique(mask)) == {0, 1, 2} for mask in labels.values())
 
 
+def test_masks_of_classes_count_more_than_segments(tmp_path):
+    """Cityscapes' createPanopticImgs writes its files into the folder of the masks."""
+    root = write(tmp_path / 'set', 'gtFine')
+    for path in (root / 'images').rglob('*.jpg'):
+        mask = np.full(SIZE, int(path.stem), np.uint8)
+        mask[:9] = 5
+        place = root / 'gtFine' / path.parent.name / f'{path.stem}.png'
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(mask).save(place)
+    data, labels, _ = read_labels(root)
+    assert len(data.classes) == 4 and len(labels) == 3
+    for stem, mask in labels.items():
+        assert (mask[:9] == 3).all() and (mask[9:] == int(stem)).all()
+
+
 def _unnamed(root):
     Image.new('RGB', SIZE[::-1], (9, 9, 9)).save(root / 'annotations/panoptic_train/000001.png')
 
