@@ -3,12 +3,15 @@
 1. mmengine imports torch's FSDP, and with it DTensor and sympy, for three classes. They are in
    their registries and in their packages as before, and imported when they are asked for.
 2. mmseg imports parts of scipy for one function in each of four modules, which calls it later.
+3. mmengine's visualizer, which every run has, makes a figure of matplotlib when it is built. It
+   makes it when something is drawn.
 
-Together they are a third of the import of everything. Nothing is changed in a process in which
+Together they are half of what is imported beside torch. Nothing is changed in a process in which
 another has imported these modules before.
 """
 
 import builtins
+import functools
 import importlib
 import pkgutil
 import sys
@@ -59,6 +62,7 @@ _WITH_SCIPY = (
     'mmseg.models.backbones.beit',
     'mmseg.models.losses.huasdorff_distance_loss',
 )
+_FIGURE = ('fig_save_canvas', 'fig_save', 'ax_save', 'dpi')  # what a visualizer draws on
 _ABSENT = object()  # stands for a class while its package is imported
 
 
@@ -162,3 +166,38 @@ def _getter(package: str, name: str, module: str) -> Any:
         return getattr(importlib.import_module(module), name)
 
     return get
+
+
+class _NoFigure:
+    """Stands for a figure while a visualizer is built."""
+
+    def get_dpi(self) -> None:
+        return None
+
+
+def make_figures_later() -> None:
+    """Let a visualizer make its figure when one of its parts is asked for."""
+    from mmengine.visualization import Visualizer
+
+    build = Visualizer.__init__
+    if hasattr(build, '__wrapped__') or hasattr(Visualizer, '__getattr__'):
+        return
+
+    @functools.wraps(build)
+    def build_without(self: Any, name: str = 'visualizer', *args: Any, **kwargs: Any) -> None:
+        if (args[0] if args else kwargs.get('image')) is not None:  # is drawn at once
+            build(self, name, *args, **kwargs)
+            return
+        self._initialize_fig = lambda settings: (_NoFigure(),) * 3
+        build(self, name, *args, **kwargs)
+        for part in ('_initialize_fig', *_FIGURE):
+            delattr(self, part)
+
+    def make(self: Any, name: str) -> Any:
+        if name not in _FIGURE or 'fig_save_cfg' not in self.__dict__:
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+        parts = self._initialize_fig(self.fig_save_cfg)
+        self.__dict__.update(zip(_FIGURE, (*parts, parts[1].get_dpi())))
+        return self.__dict__[name]
+
+    Visualizer.__init__, Visualizer.__getattr__ = build_without, make

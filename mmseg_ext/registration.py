@@ -8,7 +8,7 @@ import importlib
 
 from . import compat
 from .core.deferred import once_loaded
-from .first_use import imported_later
+from .first_use import imported_later, make_figures_later
 
 PARTS = ('datasets', 'engine', 'evaluation', 'models')
 
@@ -32,6 +32,7 @@ def register() -> None:
     try:
         with imported_later():
             compat.apply()  # before anything else imports mmseg.utils, which needs mmcv.ops
+            make_figures_later()
             for part in PARTS:
                 importlib.import_module(f'{__package__}.{part}')
     except RuntimeError as error:  # mmseg imports an installed timm, and that torchvision

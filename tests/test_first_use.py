@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from mmengine import registry as registries
 from mmengine.registry import Registry
+from mmengine.visualization import Visualizer
+from mmseg.visualization import SegLocalVisualizer
 from scipy import ndimage
 from support.paths import ROOT
 
@@ -166,6 +168,60 @@ print(model.MMFullyShardedDataParallel is MODEL_WRAPPERS.get('MMFullyShardedData
 print(STRATEGIES.get('FSDPStrategy').__name__)
 """
     assert python_tool('-c', code).stdout.split() == ['True', 'True', 'True', 'FSDPStrategy']
+
+
+def _visualizer(kind, **settings):
+    return kind(f'visualizer {len(kind._instance_dict)} {id(settings)}', **settings)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The settings of each figure that is made."""
+    settings, make = [], Visualizer._initialize_fig
+    monkeypatch.setattr(Visualizer, '_initialize_fig',
+                        lambda self, cfg: settings.append(cfg) or make(self, cfg))  # fmt: skip
+    return settings
+
+
+@pytest.mark.parametrize('kind', [Visualizer, SegLocalVisualizer])
+def test_a_figure_is_made_when_something_is_drawn(made, kind):
+    drawing = _visualizer(kind, fig_save_cfg=dict(frameon=False, dpi=50))
+    assert made == []
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    drawing.set_image(image)
+    assert made == [dict(frameon=False, dpi=50)] and drawing.dpi == 50
+    drawing.draw_bboxes(np.array([[2, 2, 25, 15]]), edge_colors='r')
+    assert drawing.get_image().shape == (20, 30, 3) and len(made) == 1
+    assert (drawing.get_image() != image).any(-1).sum() > 20  # the box
+
+
+@pytest.mark.parametrize('part, kind', [('ax_save', 'Axes'), ('fig_save', 'Figure'),
+                                        ('fig_save_canvas', 'FigureCanvasAgg')])  # fmt: skip
+def test_whichever_part_is_asked_for_first_all_belong_together(made, part, kind):
+    drawing = _visualizer(Visualizer)
+    assert type(getattr(drawing, part)).__name__ == kind and len(made) == 1
+    assert drawing.ax_save.figure is drawing.fig_save is drawing.fig_save_canvas.figure
+    assert drawing.dpi == drawing.fig_save.get_dpi() and len(made) == 1
+    with pytest.raises(AttributeError, match="'Visualizer' object has no attribute 'axes'"):
+        drawing.axes  # noqa: B018
+
+
+@pytest.mark.parametrize('place', ['named', 'second'])
+def test_an_image_that_is_given_is_drawn_at_once(made, place):
+    image = np.zeros((4, 5, 3), np.uint8)
+    if place == 'named':
+        drawing = _visualizer(Visualizer, image=image)
+    else:
+        drawing = Visualizer('with an image', image)
+    assert len(made) == 1 and drawing.get_image().shape == image.shape
+
+
+def test_visualizers_may_be_inherited(made):
+    class Own(Visualizer):
+        def _initialize_fig(self, cfg):
+            return super()._initialize_fig(dict(cfg, dpi=77))
+
+    assert _visualizer(Own).dpi == 77 and len(made) == 1
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import mmseg
 import numpy as np
+import torch
 from PIL import Image
 
 from ...core.stack import describe_stack
@@ -87,10 +88,10 @@ def start(repeats: int, *, configs: Sequence[str] = ()) -> Iterator[Case]:
         bare = home / 'bare.py'
         bare.write_text('import torch\n')
         helps = [[str(tool), '--help'] for tool in tools]
-        *ours, torch = _by_turns([*helps, [str(bare)]], repeats, home)
+        *ours, bare_torch = _by_turns([*helps, [str(bare)]], repeats, home)
         for tool, samples in zip(tools, ours):
             label = f'{tool.relative_to(folder.parent)} --help'
-            yield _case(label, samples, 'import torch', torch)
+            yield _case(label, samples, 'import torch', bare_torch)
         stock = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
         for path in configs or [str(_small_config(home))]:
             words = [
@@ -136,7 +137,11 @@ def _run(words: list[str], home: Path) -> Sample:
         stderr=subprocess.PIPE,
         text=True,
         cwd=home,
-        env={**os.environ, 'MMSEG_EXT_PROGRESS': '0'},
+        env={
+            **os.environ,
+            'MMSEG_EXT_PROGRESS': '0',
+            'OMP_NUM_THREADS': str(torch.get_num_threads()),
+        },
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
