@@ -12,23 +12,31 @@ python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batc
 python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
 python tools/benchmark.py few_labels --threads 2       UniMatch's step, scores, k-centre, export
 python tools/benchmark.py start                        --help of all tools, a training's first step
+python tools/benchmark.py all                          all that docs/results shows, anew
+python tools/benchmark.py --peers                      which peers are installed
 """
 
 import argparse
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 from mmseg_ext.apis import cli
 from mmseg_ext.core.choices import BENCHMARKS
-from mmseg_ext.core.files import write_json
+from mmseg_ext.core.files import read_json, write_json
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('name', choices=BENCHMARKS)
+    parser.add_argument('name', nargs='?', choices=(*BENCHMARKS, 'all'))
+    parser.add_argument(
+        '--peers',
+        action='store_true',
+        help='list the packages to compare with, and how to get them',
+    )
     parser.add_argument('--threads', type=int, help='number of torch threads; default: unchanged')
     parser.add_argument('--repeats', type=int, default=7, help='number of timed calls of each side')
     parser.add_argument('--out', type=Path, help='JSON file')
@@ -94,8 +102,40 @@ def show_start(case: dict) -> None:
     print(f'  processor time {ours} against {theirs}: ratio {case["ratio_cpu"]:.2f}')
 
 
+def show_peers() -> None:
+    from mmseg_ext.apis.bench.peers import peers
+
+    for peer in peers():
+        state = peer.version or f'not installed: {peer.install}'
+        print(f'{peer.package:<16} {state:<40} for {peer.of}')
+
+
+def run_all() -> None:
+    """Run the command of each file that the pages of speed are written from, again."""
+    from mmseg_ext.apis.config.written import configs_folder
+
+    root = configs_folder().parent
+    files = sorted(configs_folder().glob('*/results/benchmark_*.json'))
+    if not files:
+        raise ValueError(
+            f'{configs_folder()} holds no results/benchmark_*.json: run one with --out'
+        )
+    for number, path in enumerate(files, 1):
+        words = shlex.split(read_json(path)['command'])
+        print(f'[{number}/{len(files)}] {shlex.join(words)}', flush=True)
+        subprocess.run([sys.executable, *words[1:]], cwd=root, check=True)
+
+
 def main() -> None:
     args = parse_args()
+    if args.peers:
+        show_peers()
+        return
+    if args.name is None:
+        raise ValueError(f'which benchmark? One of {", ".join(BENCHMARKS)} and all')
+    if args.name == 'all':
+        run_all()
+        return
     from mmseg_ext.apis.bench import crf, few_labels, forms, memory, parts, start, timing  # noqa: F401, they register
 
     settings = {

@@ -71,6 +71,8 @@ def forms(
                     case=f'{path}, {name}, {len(inputs)}x{size}x{size}',
                     reference="mmseg's prediction",
                     label_agreement=agreement,
+                    images=len(inputs),
+                    product='bfloat16' if form.get('amp') else 'float32',
                     **facts,
                     **compare(ours, plain, repeats=repeats),
                 )

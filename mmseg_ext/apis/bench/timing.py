@@ -28,6 +28,7 @@ from ...models.layers import deform_conv2d
 from ..run.config import load_config
 from ..run.network.build import build, channels_of, sizes_of
 from ..run.outcome.facts import git, hardware
+from .peaks import peaks
 
 Case = dict[str, Any]
 BENCHMARKS: dict[str, Callable[..., Iterator[Case]]] = {}
@@ -49,7 +50,8 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
         settings: Passed on to the benchmark.
 
     Returns:
-        The machine, the versions, the commit, and one dict per case under ``cases``.
+        The machine, the versions, the commit, the rates of :func:`.peaks.peaks`, and one dict per
+        case under ``cases``.
 
     Raises:
         ValueError: If the name is unknown or ``threads`` or ``repeats`` are below 1.
@@ -62,7 +64,8 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        return dict(_facts(name, repeats), cases=list(BENCHMARKS[name](repeats, **settings)))
+        cases = list(BENCHMARKS[name](repeats, **settings))
+        return dict(_facts(name, repeats), peaks=peaks(), cases=cases)
     finally:
         torch.set_num_threads(before)
 

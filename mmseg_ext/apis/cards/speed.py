@@ -27,6 +27,14 @@ def _count(case: Case, side: str = '') -> str:
     return '–' if parameters is None else f'{parameters:,}'
 
 
+def _share(case: Case) -> str:
+    """Share of the rate of a matrix product that the machine reached in the same run."""
+    if not case.get('peak_flops'):
+        return '–'
+    rate = case['flops'] * case['images'] / case['ours_ms'] * 1e3
+    return f'{100 * rate / case["peak_flops"]:.0f}'
+
+
 def _times(case: Case) -> str:
     ratios = [1 / case[key] for key in ('ratio', 'ratio_highest', 'ratio_lowest')]
     middle, low, high = (f'{ratio:.2f}' if ratio < 10 else f'{ratio:.0f}' for ratio in ratios)
@@ -50,6 +58,7 @@ _TIME: Columns = (
     ('ms', lambda c: f'{c["ours_ms"]:.3g}'),
     ('ms of the other', lambda c: f'{c["reference_ms"]:.3g}'),
     ('times as long', _times),
+    ('% of a matrix product', _share),
     ('memory of the process, GB', lambda c: _giga(c.get('process_peak'))),
     ('equal labels, %', lambda c: _percent(c.get('label_agreement'))),
 )
@@ -109,9 +118,25 @@ def _files(folder: Union[str, Path]) -> list[Path]:
     return sorted((Path(folder) / 'results').glob(SPEED_FILES))
 
 
+def _with_peak(case: Case, peaks: dict[str, float]) -> Case:
+    known = {'flops', 'images', 'product'} <= case.keys()
+    return dict(case, peak_flops=peaks.get(f'matmul_{case["product"]}') if known else None)
+
+
+def _machine(peaks: dict[str, float]) -> str:
+    if not peaks:
+        return ''
+    single, half = (peaks[f'matmul_{name}'] / 1e9 for name in ('float32', 'bfloat16'))
+    return (
+        f' Matrix products reach {single:.0f} GFLOP/s in float32 and {half:.0f} in bfloat16, '
+        f'copies {peaks["copy"] / 1e9:.1f} GB/s.'
+    )
+
+
 def _table(record: dict) -> list[str]:
     columns = _MEMORY if 'peak' in record['cases'][0] else _TIME
-    rows = [[write(case) for _, write in columns] for case in record['cases']]
+    cases = [_with_peak(case, record.get('peaks') or {}) for case in record['cases']]
+    rows = [[write(case) for _, write in columns] for case in cases]
     kept = [i for i in range(len(columns)) if any(row[i] != '–' for row in rows)]
     titles = [columns[i][0] for i in kept]
     commit = (record.get('commit') or 'unknown')[:7] + ('+' if record.get('dirty') else '')
@@ -122,6 +147,6 @@ def _table(record: dict) -> list[str]:
         '',
         f'{record["hardware"]}, {record["threads"]} threads of torch '
         f'{record["versions"]["torch"]}, {record["date"]}, commit {commit}; medians of '
-        f'{record["repeats"]} calls, both sides by turns.',
+        f'{record["repeats"]} calls, both sides by turns.' + _machine(record.get('peaks') or {}),
         '',
     ]

@@ -106,7 +106,7 @@ def test_flops_of_a_deformable_convolution_do_not_depend_on_offsets():
 
 def test_wrong_arguments_end_with_one_line(python_tool):
     done = python_tool(TOOL, 'metric', '--amp', check=False)
-    assert done.returncode == 1 and 'belongs to model, not to metric' in done.stderr
+    assert done.returncode == 1 and 'belongs to model, evaluation, not to metric' in done.stderr
     assert 'Traceback' not in done.stderr
 
 
