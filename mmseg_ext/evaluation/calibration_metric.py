@@ -124,7 +124,7 @@ class CalibrationMetric(LabelMapMetric):
     :attr:`calibration` to ``results.json`` as ``calibration``.
 
     Args:
-        num_bins: M.
+        num_bins: Number of bins of confidence, M.
         ignore_index: Label of ignored pixels; None takes ``ignore_index`` of the data set's meta
             information, or 255 if it has none.
         per_image_file: File (``.npz``) for the histogram of each image: ``count``, ``right`` and

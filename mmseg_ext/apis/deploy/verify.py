@@ -115,8 +115,9 @@ def compare(graph: LogitsGraph, run: Run, shapes: Sequence[Shape], *, repeats: i
         repeats: Number of timed calls.
 
     Returns:
-        A :class:`Comparison`; a shape that differs counts as no agreement at all. Of logits that
-        differ by too much, those are left out that hang on rounding in the network itself.
+        How they differ, a :class:`Comparison`; a shape that differs counts as no agreement at all.
+        Of logits that differ by too much, those are left out that hang on rounding in the network
+        itself.
     """
     differences, same, pixels, undecided = [], 0, 0, 0
     for seed, shape in enumerate(shapes, start=1):

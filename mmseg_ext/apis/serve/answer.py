@@ -58,7 +58,7 @@ class Answerer:
         """Predict an image.
 
         Returns:
-            What :mod:`.openapi` describes as ``Prediction``.
+            An answer as :mod:`.openapi` describes it under ``Prediction``.
 
         Raises:
             RequestError: If it cannot be predicted.

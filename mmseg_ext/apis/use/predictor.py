@@ -120,10 +120,10 @@ class Predictor:
             keep_prob: Also return the probability of each class.
 
         Returns:
-            A :class:`~..predict.predictor.Prediction`; for a list, one of them or a ``Failure`` for
-            each image. ``label`` is ``(H, W)``, uint8 or, above 255 classes, uint16; ``prob`` is
-            ``(K, H, W)`` float16 or ``None``; ``areas`` are pixels and share of each class by name;
-            ``picture`` is the image, RGB ``(H, W, 3)`` uint8.
+            Of one image a :class:`~..predict.predictor.Prediction`; of a list, one of them or a
+            ``Failure`` for each image. ``label`` is ``(H, W)``, uint8 or, above 255 classes,
+            uint16; ``prob`` is ``(K, H, W)`` float16 or ``None``; ``areas`` are pixels and share of
+            each class by name; ``picture`` is the image, RGB ``(H, W, 3)`` uint8.
 
         Raises:
             TypeError: If one of them is no image of any kind.

@@ -21,7 +21,7 @@ NO_MASK = -1  # in ``reserve``
 class Unlabelled(NamedTuple):
     """Unlabelled images of a batch, normalised and padded.
 
-    Args:
+    Attributes:
         weak: As the row's own augmentation leaves them, ``(M, 3, H, W)``.
         strong: The same crops in other colors, each like ``weak``.
         ignore: True in the padding, ``(M, H, W)``.
