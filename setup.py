@@ -141,6 +141,7 @@ if __name__ == '__main__':
                 'mkdocs-material>=9.6,<10',
                 'mkdocstrings[python]>=1,<2',
                 'pymdown-extensions>=10.14,<14',
+                'black>=25,<27',  # for signatures; ruff would be a process for each
             ],
             'lint': ['ruff>=0.17,<0.18', 'mypy>=2.4,<3', 'pre-commit>=4.6,<5'],
             # other people's code to compare with, see "make test-full"

@@ -52,6 +52,7 @@ NOT_IMPORTED = {
     'onnxruntime': 'runs exported files',
     'openvino': 'runs exported files',
     'mkdocs-material': 'mkdocs.yml names it',
+    'black': 'mkdocstrings breaks signatures into lines with it, if it is there',
     'mkdocstrings': 'mkdocs.yml names it',
     'tensorboard': "mmengine's backend of curves imports it",
     'wandb': "mmengine's backend of curves imports it",

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from support.paths import ROOT
 
 sys.path.insert(0, str(ROOT / 'tools/dev'))
 
+import docs_refs
 import docs_site as site
 
 import mmseg_ext
@@ -97,9 +99,64 @@ def test_all_rooms_have_a_page_and_nothing_is_described_twice():
     assert len(set(described)) == len(described)
 
 
-def test_marks_of_sphinx_go():
-    html = '<p>See :func:<code>~..run.load.load_model</code>, :mod:<code>.x</code>::</p>'
-    assert site.on_page_content(html) == '<p>See <code>load_model</code>, <code>x</code>:</p>'
+def _turned(html, page):
+    return site.on_page_content(html, page=SimpleNamespace(file=SimpleNamespace(url=page)))
+
+
+def test_marks_of_sphinx_become_links():
+    """To what is described on this page, on another, or nowhere."""
+    loss, other = 'mmseg_ext.models.losses.soft_dice', 'mmseg_ext.apis.run.load.load_model'
+    html = (
+        f'<h2 id="mmseg_extmodelslosses"></h2><h3 id="{loss}.SoftDiceLoss"></h3>'
+        '<p>See :func:<code>soft_dice_loss</code>, '
+        ':func:<code>~mmseg_ext.apis.run.load.load_model</code>, :meth:<code>forward</code>, '
+        ':class:<code>torch.nn.Conv2d</code>::</p>'
+    )
+    assert _turned(html, 'reference/losses.html') == (
+        f'<h2 id="mmseg_extmodelslosses"></h2><h3 id="{loss}.SoftDiceLoss"></h3><p>See '
+        f'<a href="losses.html#{loss}.soft_dice_loss"><code>soft_dice_loss</code></a>, '
+        f'<a href="python.html#{other}"><code>load_model</code></a>, <code>forward</code>, '
+        '<code>Conv2d</code>:</p>'
+    )
+
+
+def test_what_docstrings_point_at_is_found_as_their_module_names_it():
+    resolve, use = docs_refs.resolve, 'mmseg_ext.apis.use.predictor'
+    assert resolve('~..predict.predictor.Prediction', use) == (
+        'mmseg_ext.apis.predict.predictor.Prediction'
+    )
+    assert resolve('find_model', use) == 'mmseg_ext.apis.use.given.find_model'
+    assert resolve('Predictor', use) == f'{use}.Predictor'
+    assert resolve('class_weights', 'mmseg_ext.models.losses.balanced_ce') == (
+        'mmseg_ext.models.losses.class_weights.class_weights'  # of a module beside it
+    )
+    for nothing in ('_hidden', 'torch.nn.Conv2d', 'no_such', '~..predict.predictor.no_such'):
+        assert resolve(nothing, use) is None
+    assert docs_refs.module_of(f'{use}.Predictor.to_folder') == use
+    assert docs_refs.module_of('mmseg_ext.no_such') == 'mmseg_ext'
+    assert docs_refs.module_of('elsewhere') == ''
+    assert docs_refs.pointed_at('mmseg_ext.models.losses.soft_dice.SoftDiceLoss') == [
+        'mmseg_ext.models.losses.soft_dice.soft_dice_loss'
+    ]
+
+
+def test_what_docstrings_point_at_is_described():
+    """A shape that stands in another docstring is a shape that the reader finds."""
+    losses = site.reference_pages()['reference/losses.md']
+    assert losses.index('::: mmseg_ext.models.losses.soft_dice.soft_dice_loss') > losses.index(
+        '## What these refer to'
+    )
+    described = re.findall(r'^::: (.+)$', '\n'.join(site.reference_pages().values()), re.MULTILINE)
+    pointed = {other for name in described for other in docs_refs.pointed_at(name)}
+    assert len(pointed) > 40 and sorted(pointed - {*described}) == []
+
+
+def test_a_text_of_returns_does_not_begin_as_a_named_value():
+    """``A :class:`X```: mkdocstrings would take the word before the colon for a name."""
+    files = sorted((ROOT / 'mmseg_ext').rglob('*.py'))
+    begun = re.compile(r'^ *(?:Returns|Yields):\n +\w+ :\w+:`', re.MULTILINE)
+    assert begun.search('    Returns:\n        A :class:`X`.') and len(files) > 250
+    assert [str(file) for file in files if begun.search(file.read_text())] == []
 
 
 class _Loads(HTMLParser):

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from docs_refs import pointed_at, with_links
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = 'docs/'
 # file of the repository -> page of the site, beside the cards
@@ -39,8 +41,6 @@ REFERENCE = {
 }  # fmt: skip
 LINK = re.compile(r'(\]\()((?!https?:|mailto:|#)[^)\s]+)(\))')
 FENCE = re.compile(r'^( *```.*?^ *```)', re.MULTILINE | re.DOTALL)
-# what docstrings say in Sphinx's way; ~ asks for the last name only
-ROLE = re.compile(r':(?:class|func|meth|mod|attr):<code>(~[\w.]*\.|\.*)')
 
 
 def cards() -> dict[str, str]:
@@ -157,37 +157,81 @@ def rooms() -> list[str]:
     return [f'mmseg_ext.apis.{path.parent.name}' for path in found]
 
 
-def reference_page(heading: str, packages: list[str], seen: set[str]) -> str:
-    """A page that has mkdocstrings describe each export, or links where it was described.
+def full_names(package: str) -> dict[str, str]:
+    """Module and name of each export of a package, by the name; a module's is its own."""
+    found = exports(package).items()
+    return {n: module if module == f'{package}.{n}' else f'{module}.{n}' for n, module in found}
 
-    Args:
-        heading: Of the page.
-        packages: Their exports are listed.
-        seen: What other pages describe; it gets what this one does.
+
+@cache
+def contents() -> dict[str, list[tuple[str, list[str]]]]:
+    """For each page of the reference its sections: a package, and the full names of its exports."""
+    pages = {f'reference/{name}.md': packages for name, (_, packages) in REFERENCE.items()}
+    for room in rooms():
+        pages[f'reference/apis/{room.rpartition(".")[2]}.md'] = [room]
+    return {
+        page: [(package, list(full_names(package).values())) for package in packages]
+        for page, packages in pages.items()
+    }
+
+
+@cache
+def places() -> dict[str, str]:
+    """The page that describes something, by its full name.
+
+    What several packages export is described where it comes first; what docstrings point at and
+    nothing exports, at the end of the page that has the first of them.
     """
-    lines = [f'# {heading}', '']
-    for package in packages:
+    found: dict[str, str] = {}
+    for page, sections in contents().items():
+        for name in (name for _, names in sections for name in names):
+            found.setdefault(name, page)
+    waiting = list(found)
+    while waiting:
+        first = waiting.pop(0)
+        new = [name for name in pointed_at(first) if name not in found]
+        found |= dict.fromkeys(new, found[first])
+        waiting += new
+    return found
+
+
+def entry(whole: str) -> list[str]:
+    """The lines that have mkdocstrings describe something."""
+    name = whole.rpartition('.')[2]
+    return [
+        f'::: {whole}',
+        '    options:',
+        f'      heading: {name}',
+        f'      toc_label: {name}',
+        '',
+    ]
+
+
+def reference_page(heading: str, page: str) -> str:
+    """A page that has mkdocstrings describe each export, or links where it is described."""
+    lines, described = [f'# {heading}', ''], set()
+    for package, names in contents()[page]:
+        own = [n for n in names if places()[n] == page and n not in described]
+        links = [f'[{n.rpartition(".")[2]}][{n}]' for n in names if n not in own]
         lines += [f'## {package}', '', first_line(package), '']
-        for name, module in exports(package).items():
-            whole = module if module == f'{package}.{name}' else f'{module}.{name}'
-            if whole in seen:
-                lines += [f'[{name}][{whole}] is `{whole}`.', '']
-            else:
-                lines += [f'::: {whole}', '    options:', f'      heading: {name}',
-                          f'      toc_label: {name}', '']  # fmt: skip
-            seen.add(whole)
+        lines += [f'Described elsewhere: {", ".join(links)}.', ''] if links else []
+        lines += [line for name in own for line in entry(name)]
+        described |= {*own}
+    others = [name for name, where in places().items() if where == page and name not in described]
+    if others:
+        lines += ['## What these refer to', '']
+        lines += [line for name in others for line in entry(name)]
     return '\n'.join(lines)
 
 
 @cache
 def reference_pages() -> dict[str, str]:
     """The text of each page of the reference."""
-    pages = {f'reference/{name}.md': page for name, page in REFERENCE.items()}
-    for room in rooms():
-        name = room.rpartition('.')[2]
-        pages[f'reference/apis/{name}.md'] = (f'apis.{name}', [room])
-    seen: set[str] = set()
-    return {page: reference_page(*what, seen) for page, what in pages.items()}
+    headings = {f'reference/{name}.md': heading for name, (heading, _) in REFERENCE.items()}
+    return {
+        page: reference_page(headings.get(page) or f'apis.{Path(page).stem}', page)
+        for page in contents()
+    }
 
 
 # --- hooks of mkdocs ------------------------------------------------------------------------------
@@ -227,6 +271,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return turn_links(markdown, file_of(page.file.src_uri))
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """Take the marks of Sphinx out of what docstrings say."""
-    return ROLE.sub('<code>', html).replace('::</p>', ':</p>')
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Make links of the marks of Sphinx in what docstrings say."""
+    addresses = {name: f'{where.removesuffix(".md")}.html' for name, where in places().items()}
+    return with_links(html, page.file.url, addresses).replace('::</p>', ':</p>')

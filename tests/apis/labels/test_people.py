@@ -19,7 +19,6 @@ from mmseg_ext.apis.labels.exchange import Predicted
 from mmseg_ext.apis.labels.people import PeopleLoop
 from mmseg_ext.apis.labels.people_round import people_rounds
 from mmseg_ext.apis.labels.steps import Steps
-from mmseg_ext.apis.pages import write_people_report
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.signals import Stopped
 from mmseg_ext.datasets.folder import read_list
@@ -255,7 +254,8 @@ def test_a_round_notes_what_its_page_says_and_a_page_is_written_at_any_time(loop
         images=str(loop.images), tool='label-studio', seed=0, options=['max_iters=3'],
     )  # fmt: skip
     assert second.asked()['seed'] == 1
-    load_tool('active_learning').refresh(setup.work, write_people_report)
+    tool = load_tool('active_learning')
+    tool.refresh(setup.work, tool.write_people_report)
     page = ElementTree.fromstring((setup.work / 'active_learning.html').read_text())
     said = ''.join(page.itertext())
     assert '2 rounds tested; round 2 waits for the masks of 3 images' in said
