@@ -2,7 +2,7 @@
 # make test        install into .venv, run the tests
 # make test-fast   only the mathematics: models, losses and metrics, without a process or a training
 # make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, a server of
-#                  Label Studio, datumaro, minutes; and the mathematics on the OneDL fork's packages
+#                  Label Studio, datumaro, minutes; and the mathematics, trainings and predictions on the OneDL fork's packages
 # make docs        the site of README, docs and cards with a reference, into site/; links are checked
 # make lint        ruff and mypy
 # PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
@@ -18,7 +18,8 @@ PYTEST_ARGS ?=
 # makes their fixtures once, until the other has none left.
 WORKERS ?= 2
 MATHS := tests/models tests/evaluation
-ON_THE_FORK := $(MATHS) tests/core tests/configs tests/test_agreement.py tests/test_compat.py tests/test_env.py
+ON_THE_FORK := $(MATHS) tests/core tests/configs tests/test_agreement.py tests/test_compat.py tests/test_env.py \
+    $(addprefix tests/apis/,config labels predict run use userdata)
 
 BUILD := "setuptools<82" wheel
 METADATA := setup.py mmseg_ext/version.py

@@ -52,6 +52,7 @@ def open_preprocessor() -> None:
         return
     build = SegDataPreProcessor.__init__
 
+    @functools.wraps(build)  # whoever checks a config asks for the names of its arguments
     def build_open(self: Any, mean: Any = None, std: Any = None, *args: Any, **kwargs: Any) -> None:
         build(self, None, None, *args, **kwargs)
         assert (mean is None) == (std is None), 'give both mean and std, or neither'

@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch.utils.data import DataLoader
 
 from mmseg_ext import agreement
+from mmseg_ext.apis.config.signatures import arguments_of
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,7 @@ def test_the_preprocessor_of_the_fork_is_opened(monkeypatch):
     assert pre.mean.flatten().tolist() == [1, 2] and pre.std.flatten().tolist() == [3, 4]
     assert pre.size == (8, 8) and pre.channel_conversion is True and pre._enable_normalize is True
     assert _OfTheFork()._enable_normalize is False and list(pre.state_dict()) == []
+    assert {'mean', 'std', 'size', 'bgr_to_rgb'} <= arguments_of(_OfTheFork)[0]  # a config's check
 
 
 def test_a_preprocessor_of_upstream_is_left_alone(monkeypatch):
