@@ -21,6 +21,27 @@ def test_the_page_is_current() -> None:
     assert between.strip() == export_table.table(records)
 
 
+CONFIGS = [p for p in (ROOT / 'configs').glob('*/*.py')
+           if not p.name.startswith('_') and p.parent.name != '_base_']  # fmt: skip
+AGAIN = 'run python tools/dev/export_table.py configs/*'
+
+
+def test_every_config_has_a_line_of_its_network() -> None:
+    records = export_table.read_records()
+    named = [name for record in records.values() for name in record['configs']]
+    assert len(named) >= 145 and len(records) >= 84
+    assert sorted(named) == sorted(path.stem for path in CONFIGS), AGAIN
+    assert all(name == record['configs'][0] for name, record in records.items())
+
+
+@pytest.mark.slow
+def test_the_networks_that_were_exported_are_those_of_the_configs() -> None:
+    found = {names[0]: (key, names) for key, names, _ in export_table.networks(CONFIGS)}
+    records = export_table.read_records()
+    recorded = {name: (one['network'], one['configs']) for name, one in records.items()}
+    assert recorded == found, AGAIN
+
+
 GOOD = dict(megabytes=1.25, difference=2e-6, agreement=0.99995, eager_ms=30.2, file_ms=9.9)
 
 
@@ -29,13 +50,14 @@ def test_a_line_for_what_exports_and_one_for_what_is_refused() -> None:
         dict(
             a=dict(network='1', configs=['a', 'd', 'e'], openvino=dict(refused='why'), onnx=GOOD),
             b=dict(network='2', configs=['b'], onnx=dict(untried='no torchvision')),
+            c=dict(network='3', configs=['c']),
         )
     ).splitlines()
     cells = [cell.strip() for cell in lines[2].split('|')[1:-1]]
     assert cells == ['a', 'onnx', '1.2', '2e-06', '99.995 %', '0.0 %', '30', '10']
     assert lines[3:] == [
         '', 'Refused:', '', '- a, openvino: why',
-        '', 'Not tried:', '', '- b, onnx: no torchvision',
+        '', 'Not tried:', '', '- b, onnx: no torchvision', '- c, onnx: not yet',
         '', 'Configs with the same network:', '', '- a: d, e',
     ]  # fmt: skip
 

@@ -197,8 +197,8 @@ def table(records: dict) -> str:
     rows: list[list[str]] = []
     refused, untried, shared = [], [], []
     for name, record in sorted(records.items()):
-        for kind in (kind for kind in deploy.FORMATS if kind in record):
-            one = record[kind]
+        for kind in (kind for kind in deploy.FORMATS if kind in record or kind == 'onnx'):
+            one = record.get(kind, dict(untried='not yet'))
             if 'refused' in one:
                 refused.append(f'- {name}, {kind}: {one["refused"]}')
             elif 'untried' in one:
