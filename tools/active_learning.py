@@ -158,10 +158,10 @@ def typed_again(finished: Optional[str]) -> str:
     return f'{command("active_learning")} {shlex.join(words)}'
 
 
-def refresh(work_dir: Path, write: Callable[[Path], Path]) -> None:
+def refresh(work_dir: Path, write: Optional[Callable[[Path], Path]] = None) -> None:
     """Sum up the rounds so far; what keeps the page from being written stops no round."""
     try:
-        write(work_dir)
+        (write or pages.write_active_report)(work_dir)
     except USER_ERRORS as error:
         print(f'warning: no page: {message_of(error)}', file=sys.stderr, flush=True)
 
@@ -184,7 +184,7 @@ def main() -> int:
     failed = []
     if not args.report:
         pool = labels.Pool.of(userdata.read_data_file(args.dataset), args.regions, args.size)
-        after = partial(refresh, work_dir, pages.write_active_report)
+        after = partial(refresh, work_dir)
         failed = labels.Rounds(plan, work_dir, pool, run.Launch(TOOLS), options, after).run()
     print(labels.as_text(labels.summarise(labels.read_plan(work_dir), work_dir)))
     for failure in failed:

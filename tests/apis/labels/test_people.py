@@ -255,7 +255,7 @@ def test_a_round_notes_what_its_page_says_and_a_page_is_written_at_any_time(loop
     )  # fmt: skip
     assert second.asked()['seed'] == 1
     tool = load_tool('active_learning')
-    tool.refresh(setup.work, tool.write_people_report)
+    tool.refresh(setup.work, tool.pages.write_people_report)
     page = ElementTree.fromstring((setup.work / 'active_learning.html').read_text())
     said = ''.join(page.itertext())
     assert '2 rounds tested; round 2 waits for the masks of 3 images' in said
