@@ -22,7 +22,8 @@ def compiler_problem() -> Optional[str]:
     default = 'clang++' if sys.platform == 'darwin' else 'g++'
     name = os.environ.get('CXX', default)
     if shutil.which(name) is None:
-        return f'torch.compile needs a C++ compiler, and there is no {name}: apt install g++'
+        remedy = 'correct or unset CXX' if 'CXX' in os.environ else 'apt install g++'
+        return f'torch.compile needs a C++ compiler, and there is no {name}: {remedy}'
     if not Path(sysconfig.get_paths()['include'], 'Python.h').is_file():
         return "torch.compile needs Python's headers (Python.h): apt install python3-dev"
     return None

@@ -15,7 +15,10 @@ def no_gpu(monkeypatch):
 
 def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setenv('CXX', 'no-such-compiler')
-    assert 'there is no no-such-compiler: apt install g++' in compiler.compiler_problem()
+    assert 'there is no no-such-compiler: correct or unset CXX' in compiler.compiler_problem()
+    monkeypatch.delenv('CXX')
+    monkeypatch.setattr(compiler.shutil, 'which', lambda name: None)
+    assert compiler.compiler_problem().endswith('+: apt install g++')
 
 
 def test_missing_headers_are_named(monkeypatch, tmp_path):
