@@ -116,11 +116,19 @@ def test_an_error_that_is_not_the_files_stays_as_it_is(voc):
         dataset[0]
 
 
-def test_mask_of_another_size(voc):
-    cv2.imwrite(str(voc / 'SegmentationClass/a.png'), np.ones((40, 30), np.uint8))
-    with pytest.raises(
-        ValueError, match=r'a\.png: the mask is 30x40 .*a\.jpg is 40x30: pair.*nearest'
-    ):
+@pytest.mark.parametrize(
+    'shape, remedy',
+    [
+        ((40, 30), 'if an EXIF tag turns the image'),
+        ((20, 30), 'resize the mask with nearest'),
+    ],
+    ids=['turned', 'other'],
+)
+def test_mask_of_another_size(voc, shape, remedy):
+    cv2.imwrite(str(voc / 'SegmentationClass/a.png'), np.ones(shape, np.uint8))
+    size = f'{shape[1]}x{shape[0]}'
+    message = rf'a\.png: the mask is {size} .*a\.jpg is 40x30: pair the right files, or {remedy}'
+    with pytest.raises(ValueError, match=message):
         build(voc)[0]
 
 
