@@ -28,7 +28,7 @@ def _count(case: Case, side: str = '') -> str:
 
 
 def _share(case: Case) -> str:
-    """Share of the rate of a matrix product that the machine reached in the same run."""
+    """Share of the rate that the machine reached in products, in the same run."""
     if not case.get('peak_flops'):
         return '–'
     rate = case['flops'] * case['images'] / case['ours_ms'] * 1e3
@@ -58,7 +58,7 @@ _TIME: Columns = (
     ('ms', lambda c: f'{c["ours_ms"]:.3g}'),
     ('ms of the other', lambda c: f'{c["reference_ms"]:.3g}'),
     ('times as long', _times),
-    ('% of a matrix product', _share),
+    ('% of the best rate', _share),
     ('memory of the process, GB', lambda c: _giga(c.get('process_peak'))),
     ('equal labels, %', lambda c: _percent(c.get('label_agreement'))),
 )
@@ -120,15 +120,15 @@ def _files(folder: Union[str, Path]) -> list[Path]:
 
 def _with_peak(case: Case, peaks: dict[str, float]) -> Case:
     known = {'flops', 'images', 'product'} <= case.keys()
-    return dict(case, peak_flops=peaks.get(f'matmul_{case["product"]}') if known else None)
+    return dict(case, peak_flops=peaks.get(case['product']) if known else None)
 
 
 def _machine(peaks: dict[str, float]) -> str:
     if not peaks:
         return ''
-    single, half = (peaks[f'matmul_{name}'] / 1e9 for name in ('float32', 'bfloat16'))
+    single, half = (peaks[name] / 1e9 for name in ('float32', 'bfloat16'))
     return (
-        f' Matrix products reach {single:.0f} GFLOP/s in float32 and {half:.0f} in bfloat16, '
+        f' Products reach {single:.0f} GFLOP/s in float32 and {half:.0f} in bfloat16, '
         f'copies {peaks["copy"] / 1e9:.1f} GB/s.'
     )
 
