@@ -159,6 +159,20 @@ def test_half_precision_gives_float32_logits_near_the_plain_ones(monkeypatch, re
     assert 0 < difference < 0.1 * expected.abs().max()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('amp', [False, True])
+def test_a_copy_of_a_fast_form_computes_with_its_own_weights(amp, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    fast = fast_form(_trained_like('configs/fmsi/deeplabv3plus_mobilenetv2_camvid.py'), amp=amp)
+    x = torch.randn(1, 3, 64, 64)
+    before, copied = fast(x, mode='tensor'), copy.deepcopy(fast)
+    assert torch.equal(copied(x, mode='tensor'), before)
+    for parameter in copied.parameters():
+        parameter.zero_()
+    assert copied(x, mode='tensor').abs().max() == 0
+    assert torch.equal(fast(x, mode='tensor'), before)
+
+
 def test_half_precision_of_a_model_without_a_head_is_refused():
     with pytest.raises(ValueError, match='no backbone and head'):
         fast_form(nn.Sequential(nn.Conv2d(3, 4, 3)), amp=True)
