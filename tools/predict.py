@@ -9,7 +9,7 @@ Example:
 import argparse
 import sys
 
-from mmseg_ext.apis import cli, predict, use
+from mmseg_ext.apis import cli, predict, run, use
 from mmseg_ext.core.choices import CRF_SETTINGS, DROPOUT_PASSES
 
 
@@ -36,14 +36,7 @@ def parse_args() -> argparse.Namespace:
         help='also write prob/*.npz: "prob", (classes, height, width), float16; of images in '
         'windows prob/*.npy, the array itself',
     )
-    parser.add_argument(
-        '--fast', action='store_true', help='in fast form: the same masks up to rounding'
-    )
-    parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='in fast form and half precision: float16 on CUDA, bfloat16 on a CPU',
-    )
+    run.add_form_arguments(parser, 'masks')
     parser.add_argument(
         '--tta',
         action='store_true',

@@ -29,14 +29,7 @@ def parse_args() -> argparse.Namespace:
         '--wait-time', type=float, default=2, help='seconds between images of --show'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    parser.add_argument(
-        '--fast', action='store_true', help='in fast form: the same scores up to rounding'
-    )
-    parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='in fast form and half precision: float16 on CUDA, bfloat16 on a CPU',
-    )
+    run.add_form_arguments(parser, 'scores')
     parser.add_argument(
         '--surfaces', action='store_true', help='also report HD95 and surface Dice (needs MONAI)'
     )

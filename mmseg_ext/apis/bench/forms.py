@@ -18,6 +18,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from torch import Tensor, nn
 
+from ...core.files import PathLike
 from ...core.reading import read_shown
 from ..run.config import load_config
 from ..run.lean import lean
@@ -128,26 +129,34 @@ def evaluation(
     if not configs:
         raise ValueError('the benchmark evaluation needs --configs, with their test images')
     for path in configs:
-        ours, theirs = (_runner(path, batch, metric) for metric in ('SegMetric', 'IoUMetric'))
-        theirs.model.load_state_dict(ours.model.state_dict())
-        cfg = Config(dict(inference=dict(fast=True, amp=amp)))
-
-        def test(ours: Runner = ours, cfg: Config = cfg) -> Any:
-            with lean(ours, cfg):
-                return ours.test_loop.run()
-
-        yield dict(
-            case=f'test of {path}, {len(ours.test_dataloader.dataset)} images, '  # type: ignore
-            f'{"bfloat16" if amp else "fast form"}',
-            reference="mmengine's runner with mmseg's IoUMetric",
-            max_difference=abs(test()['mIoU'] - theirs.test_loop.run()['mIoU']),  # type: ignore
-            **compare(test, theirs.test_loop.run, repeats=repeats),  # type: ignore[union-attr]
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            yield _test(path, repeats, amp, batch, folder)
 
 
-def _runner(path: str, batch: int, metric: str) -> Runner:
+def _test(path: str, repeats: int, amp: bool, batch: int, folder: str) -> Case:
+    ours, theirs = (_runner(path, batch, metric, folder) for metric in ('SegMetric', 'IoUMetric'))
+    theirs.model.load_state_dict(ours.model.state_dict())
+    cfg, loops = (
+        Config(dict(inference=dict(fast=True, amp=amp))),
+        (ours.test_loop, theirs.test_loop),
+    )
+
+    def test() -> Any:
+        with lean(ours, cfg):
+            return loops[0].run()  # type: ignore[union-attr]
+
+    images = len(ours.test_dataloader.dataset)  # type: ignore[arg-type]
+    return dict(
+        case=f'test of {path}, {images} images, {"bfloat16" if amp else "fast form"}',
+        reference="mmengine's runner with mmseg's IoUMetric",
+        max_difference=abs(test()['mIoU'] - loops[1].run()['mIoU']),  # type: ignore
+        **compare(test, loops[1].run, repeats=repeats),  # type: ignore[union-attr]
+    )
+
+
+def _runner(path: str, batch: int, metric: str, work_dir: PathLike) -> Runner:
     """A runner ready to test."""
-    cfg = load_config(path, work_dir=tempfile.mkdtemp())
+    cfg = load_config(path, work_dir=work_dir)
     cfg.test_evaluator = dict(type=metric)
     cfg.test_dataloader.update(batch_size=batch, num_workers=0, persistent_workers=False)
     runner = build_runner(cfg)

@@ -4,11 +4,12 @@ It can be written at any time: rounds that are not finished are left out. Pictur
 are left out, with the reason, if the images have moved.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
 from ...core.files import PathLike, write_bytes
-from ..draw.blocks import Page
+from ..draw.blocks import Page, Section
 from ..draw.html import render
 from ..labels.plan import read_plan
 from ..labels.summary import summarise
@@ -48,9 +49,22 @@ def write_active_report(
         choices(data),
         active_sections.facts(data),
     ]
+    name = f'Active learning: {Path(plan.config).stem} on {Path(plan.dataset).stem}'
+    return write_rounds_page(folder, out, title=title or name, lead=data.progress(), found=found)
+
+
+def write_rounds_page(
+    folder: Path,
+    out: Optional[PathLike],
+    *,
+    title: str,
+    lead: str,
+    found: Iterable[Optional[Section]],
+) -> Path:
+    """Write those sections that there are as the page about the rounds of a folder."""
     page = Page(
-        title=title or f'Active learning: {Path(plan.config).stem} on {Path(plan.dataset).stem}',
-        lead=data.progress(),
+        title=title,
+        lead=lead,
         sections=[part for part in found if part is not None],
         footer=f'Written by mmseg_ext from {folder}.',
     )

@@ -8,7 +8,7 @@ round, so there are no areas, tests or means over seeds.
 from pathlib import Path
 from typing import Any, Optional
 
-from ...core.files import PathLike, write_bytes
+from ...core.files import PathLike
 from ...core.labels import evenly
 from ..draw.blocks import (
     Cell,
@@ -20,7 +20,6 @@ from ..draw.blocks import (
     Line,
     Listing,
     Note,
-    Page,
     Pair,
     Section,
     Table,
@@ -28,9 +27,8 @@ from ..draw.blocks import (
     section,
 )
 from ..draw.figures import draw_budget
-from ..draw.html import render
 from ..labels.people_round import PeopleRound, people_rounds
-from .active import ACTIVE_PAGE
+from .active import write_rounds_page
 from .active_changes import list_changes
 from .active_choices import THUMBNAILS, thumbnail
 from .numbers import NONE, between
@@ -71,13 +69,8 @@ def write_people_report(
         raise FileNotFoundError(f'{folder} holds no rounds with people')
     data = PeopleData(folder, rounds)
     found = [_scores(data), _changes(data), _choices(data), _facts(data)]
-    page = Page(
-        title=title or _title(rounds[-1].asked()),
-        lead=data.state(),
-        sections=[part for part in found if part is not None],
-        footer=f'Written by mmseg_ext from {folder}.',
-    )
-    return write_bytes(folder / ACTIVE_PAGE if out is None else out, render(page))
+    name = title or _title(rounds[-1].asked())
+    return write_rounds_page(folder, out, title=name, lead=data.state(), found=found)
 
 
 def _title(asked: dict[str, Any]) -> str:

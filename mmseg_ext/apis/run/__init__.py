@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = door(
     'use_output use_seed use_surfaces use_tta use_voxel',
     rates='find_rate write_rates',
     semi='leave_out_labelled use_semi use_semi_data',
-    switch_arguments='add_switches switch_words',
+    switch_arguments='add_form_arguments add_switches switch_words',
     switches='use_switches',
     testing='test',
     training='build_runner train',

@@ -1,7 +1,7 @@
-"""The switches of a training as arguments of tools, parsed before anything heavy is imported.
+"""Switches as arguments of tools, parsed before anything heavy is imported.
 
 ``tools/train.py``, ``tools/kfold.py`` and ``tools/table.py`` take them; :mod:`.switches` applies
-them to a config.
+them to a config. ``tools/predict.py`` and ``tools/test.py`` choose the form of the network.
 """
 
 import argparse
@@ -11,6 +11,23 @@ from ...core.choices import TRACKERS
 
 EMA_MOMENTUM = 0.0002  # of mmengine's ExponentialMovingAverage
 MEDIAN = 'median'  # of the classes' shares of images
+
+
+def add_form_arguments(parser: argparse.ArgumentParser, results: str) -> None:
+    """Add ``--fast`` and ``--amp`` of a prediction or test to a tool's arguments.
+
+    Args:
+        parser: Of the tool.
+        results: What the tool makes, for its help: ``'masks'``.
+    """
+    parser.add_argument(
+        '--fast', action='store_true', help=f'in fast form: the same {results} up to rounding'
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='in fast form and half precision: float16 on CUDA, bfloat16 on a CPU',
+    )
 
 
 def add_switches(parser: argparse.ArgumentParser) -> None:

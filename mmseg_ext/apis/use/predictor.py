@@ -58,7 +58,7 @@ class Predictor:
         batch: How many images of one size go through the network together.
         fast: Use the model's fast form, see :func:`~..run.network.fast.fast_form`; the predictions
             are the same up to rounding.
-        amp: Use it in bfloat16, on CUDA in float16: about 1 pixel of 100 may change.
+        amp: Use it in bfloat16, on CUDA in float16: a few labels may change.
 
     Attributes:
         model: The network, with ``cfg`` and ``dataset_meta``; with ``tta`` or ``passes``, what runs

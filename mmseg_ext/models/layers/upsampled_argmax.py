@@ -15,7 +15,6 @@ from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from .highest import highest
 
@@ -88,8 +87,10 @@ def _whole_scale(
 def _by_squares(logits_NKhw: Tensor, best_Nhw: Tensor, scale: tuple[int, int]) -> Tensor:
     """Interpolate the squares of four neighbours that differ; the border repeats itself once."""
     num, num_classes, h, w = logits_NKhw.shape
-    wide_Nhw = functional.pad(best_Nhw.unsqueeze(1).double(), (1, 1, 1, 1), 'replicate')
-    wide_Nhw = wide_Nhw.squeeze(1).to(best_Nhw.dtype)
+    rows, columns = (
+        torch.arange(-1, n + 1, device=best_Nhw.device).clamp(0, n - 1) for n in (h, w)
+    )
+    wide_Nhw = best_Nhw[:, rows][:, :, columns]
     squares = wide_Nhw[:, :-1, None, :-1, None].repeat(1, 1, scale[0], 1, scale[1])
     image_M, row_M, column_M = _mixed(wide_Nhw)[:, :-1, :-1].nonzero(as_tuple=True)
     vectors = logits_NKhw.permute(0, 2, 3, 1).reshape(-1, num_classes)

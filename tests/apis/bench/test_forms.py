@@ -24,11 +24,11 @@ def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path)
         assert case['ours_ms'] > 0 and case['reference_ms'] > 0
 
 
-def test_images_are_prepared_as_in_a_test(tiny_config, tiny_data):
+def test_images_are_prepared_as_in_a_test(tiny_config, tiny_data, tmp_path):
     network = forms._network(str(tiny_config))
     files = [str(path) for path in sorted((tiny_data / 'img').iterdir())[:2]]
     found = forms._inputs(network, files, 40, 3)
-    expected = next(iter(forms._runner(str(tiny_config), 1, 'SegMetric').test_dataloader))
+    expected = next(iter(forms._runner(str(tiny_config), 1, 'SegMetric', tmp_path).test_dataloader))
     expected = network.data_preprocessor(expected, False)['inputs']
     assert found.shape == (3, 3, 40, 40) and torch.equal(found[0], found[2])
     torch.testing.assert_close(found[:1], expected)

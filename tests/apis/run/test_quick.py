@@ -4,12 +4,9 @@ import copy
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from support.small_network import small_network
 
-import mmseg_ext  # noqa: F401
 from mmseg_ext.apis.run import testing
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.folder import RunFolder
@@ -20,19 +17,7 @@ from mmseg_ext.apis.run.training import train
 
 def network(**changes):
     """A network whose batch norms do something, and whose classes alternate."""
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    backbone = dict(
-        type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
-        strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1),
-    )  # fmt: skip
-    head = dict(type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, num_classes=5)
-    model = dict(
-        type='EncoderDecoder', backbone=backbone, decode_head=head, train_cfg=dict(),
-        test_cfg=dict(mode='whole'),
-    )  # fmt: skip
-    model.update(changes)
-    built = MODELS.build(ConfigDict(model)).train()
+    built = small_network(**changes).train()
     with torch.no_grad():
         built(torch.randn(4, 3, 64, 64), mode='tensor')  # statistics of batch norm
         built.decode_head.conv_seg.weight.normal_()

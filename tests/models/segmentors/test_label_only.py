@@ -2,33 +2,15 @@
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from support.small_network import small_network
 
-import mmseg_ext  # noqa: F401
 from mmseg_ext.models.segmentors.label_only import can_give_labels_alone, predict_labels
 
 
-def network(*, head=None, **changes):
+def network(**changes):
     """A network of stride 8 with logits that have areas, as those of a trained one."""
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    backbone = dict(
-        type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
-        strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1),
-    )  # fmt: skip
-    decode_head = dict(
-        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, num_classes=5
-    )
-    decode_head.update(head or {})
-    model = dict(
-        type='EncoderDecoder', backbone=backbone, decode_head=decode_head, train_cfg=dict(),
-        test_cfg=dict(mode='whole'),
-    )  # fmt: skip
-    model.update(changes)
-    built = MODELS.build(ConfigDict(model)).eval()
+    built = small_network(**changes).eval()
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 5, 5, 6, generator=generator)
     built.decode_head.forward = lambda _: logits  # untrained ones would be those of one class
