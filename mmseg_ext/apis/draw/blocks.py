@@ -227,6 +227,11 @@ class Examples(Block):
         """Layout of the page for examples of one or of two pairs; empty for more pairs."""
         return {1: 'one', 2: 'few'}.get(max(len(example.pairs) for example in self.examples), '')
 
+    def columns(self, example: Example) -> int:
+        """Number of pairs of an example side by side; single pictures have one size in all."""
+        alike = self.examples if example.bare else (example,)
+        return max(one.columns for one in alike)
+
 
 @dataclass(frozen=True)
 class Legend(Block):

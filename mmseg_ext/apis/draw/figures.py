@@ -198,6 +198,7 @@ def draw_budget(
         for row, points in means.items():
             style: dict[str, Any] = dict(color=color(row), linestyle=_line(row), linewidth=1.5)
             axes.plot(*zip(*points), marker='o', markersize=3.5, label=letter(row), **style)
+        axes.xaxis.get_major_locator().set_params(integer=True)  # labels are counted
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.margins(y=0.1)

@@ -49,7 +49,7 @@ def find_samples(cfg: Any, limits: Limits, count: int = COUNT) -> Samples:
     """
     images = _of_test(cfg, limits, count)
     if images:
-        return Samples('from the test images of the model’s data set', images)
+        return Samples('from the images that the model is tested on', images)
     if test_steps(cfg)[0].get('channels') not in (None, 3):  # no drawing has these
         return Samples('', [])
     drawn = [_drawn(index) for index in range(count)]

@@ -21,6 +21,7 @@ from mmseg_ext.apis.draw.blocks import (
     Block,
     Cell,
     Example,
+    Examples,
     Line,
     Note,
     Page,
@@ -189,6 +190,14 @@ def test_characters_without_a_place_in_xml_are_written_by_their_number():
 def test_the_rows_of_a_figure_are_equally_full(pairs, columns):
     example = Example('x', [Pair('p', [])] * pairs)
     assert example.columns == columns
+
+
+def test_single_pictures_have_one_size_in_rows_of_unlike_length():
+    picture = Picture(b'', 'png', 'p')
+    single, double = (Example('x', [Pair('p', [picture] * count)]) for count in (1, 2))
+    three = Example('x', [*single.pairs * 3])
+    block = Examples([single, three, double])
+    assert [block.columns(one) for one in block.examples] == [3, 3, 1]
 
 
 def test_a_picture_of_few_colors_is_kept_exactly_and_small():
