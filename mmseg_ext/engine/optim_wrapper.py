@@ -2,17 +2,21 @@
 
 Source: torch.autocast; mmengine's ``OptimWrapper`` and ``AmpOptimWrapper``.
 Differs from ``AmpOptimWrapper``: it works on the CPU and uses only bfloat16, which needs no loss
-scale because it has float32's range.
+scale because it has float32's range; and it mends gradients that torch computes wrongly there, see
+``engine/depthwise.py``.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
+
+from .depthwise import mend_depthwise
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -28,10 +32,14 @@ class Bf16OptimWrapper(OptimWrapper):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._mended: Optional[weakref.ref] = None
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Use autocast on the device of the model's parameters."""
         device = next(model.parameters()).device.type
+        if device == 'cpu' and (self._mended is None or self._mended() is not model):
+            mend_depthwise(model)
+            self._mended = weakref.ref(model)
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield

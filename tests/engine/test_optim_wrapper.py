@@ -71,3 +71,16 @@ def test_bf16_on_cuda(model):
     model = model.cuda()
     with build(model).optim_context(model):
         assert model(torch.ones(1, 8, device='cuda')).dtype == torch.bfloat16
+
+
+def test_dilated_depthwise_weights_get_their_gradient():
+    """torch's own is wrong by more than its size in this layout."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(32, 32, 3, padding=2, dilation=2, groups=32, bias=False)
+    x = torch.randn(2, 32, 32, 32).bfloat16().float().contiguous(memory_format=torch.channels_last)
+    expected = torch.autograd.grad(conv(x).pow(2).sum(), conv.weight)[0]
+    wrapper = build(conv)
+    with wrapper.optim_context(conv):
+        loss = conv(x).float().pow(2).sum()
+    wrapper.backward(loss)
+    assert (conv.weight.grad - expected).abs().max() < 0.02 * expected.abs().max()

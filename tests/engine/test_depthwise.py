@@ -1,0 +1,86 @@
+"""Depthwise convolutions in bfloat16: their gradients are those of float64, to rounding."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_conv_layer
+from torch import nn
+
+import mmseg_ext  # noqa: F401
+from mmseg_ext.engine.depthwise import mend_depthwise
+
+ROUNDING = 2**-7  # of bfloat16, of the largest value
+CASES = (  # kernel, stride, dilation, padding, size
+    (3, 1, 2, 2, 32), (3, 1, 4, 4, 33), (3, 2, 1, 1, 32), (5, 1, 1, 2, 20), (3, 2, 2, 2, 31),
+    (3, 1, 2, 0, 32), ((3, 5), 1, 2, (2, 4), 24),
+)  # fmt: skip
+
+
+def gradients(conv: nn.Module, x: torch.Tensor, seed: int = 1) -> list[torch.Tensor]:
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    with torch.autocast('cpu', torch.bfloat16, enabled=x.dtype == torch.float32):
+        out = conv(x)
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(seed))
+    leaves = [x, *conv.parameters()]
+    found = torch.autograd.grad(out, leaves, weights.bfloat16().to(out.dtype))
+    return [out.detach(), *found]
+
+
+@pytest.mark.parametrize('layout', [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(('kernel', 'stride', 'dilation', 'padding', 'size'), CASES)
+def test_gradients_are_those_of_float64(kernel, stride, dilation, padding, size, layout):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(16, 16, kernel, stride, padding, dilation, groups=16)
+    with torch.no_grad():
+        for parameter in conv.parameters():
+            parameter.copy_(parameter.bfloat16())
+    x = torch.randn(2, 16, size, size).bfloat16().float().contiguous(memory_format=layout)
+    exact = gradients(copy.deepcopy(conv).double(), x.double())
+    with torch.autocast('cpu', torch.bfloat16):
+        plain = conv(x)
+    assert mend_depthwise(conv) == 1
+    found = gradients(conv, x)
+    assert torch.equal(found[0], plain)
+    assert len(found) == len(exact) == 4
+    for ours, right in zip(found, exact):
+        assert float((ours.double() - right).abs().max() / right.abs().max()) < ROUNDING
+
+
+def test_float32_is_torchs_own_and_names_stay():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        build_conv_layer(None, 8, 8, 3, padding=2, dilation=2, groups=8, bias=False),
+        build_conv_layer(None, 8, 8, 3, padding=1, groups=8),  # plain: torch's is right
+        build_conv_layer(None, 8, 4, 3, padding=2, dilation=2),  # dense: likewise
+    )
+    names, x = list(model.state_dict()), torch.randn(1, 8, 9, 9)
+    before = torch.autograd.grad(model(x).sum(), list(model.parameters()))
+    assert mend_depthwise(model) == 1 and mend_depthwise(model) == 0
+    after = torch.autograd.grad(model(x).sum(), list(model.parameters()))
+    assert len(before) == 5 and all(map(torch.equal, before, after))
+    assert list(model.state_dict()) == names and isinstance(model[0], nn.Conv2d)
+
+
+def test_a_copy_computes_with_its_own_weights():
+    conv = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4, bias=False)
+    mend_depthwise(conv)
+    other = copy.deepcopy(conv)
+    nn.init.zeros_(other.weight)
+    x = torch.ones(1, 4, 5, 5, requires_grad=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert not other(x).any() and conv(x).any()
+
+
+def test_frozen_parts_get_no_gradient():
+    conv = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4).requires_grad_(False)
+    mend_depthwise(conv)
+    x = torch.randn(1, 4, 6, 6, requires_grad=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        conv(x).sum().backward()
+    expected = F.conv_transpose2d(
+        torch.ones(1, 4, 6, 6), conv.weight.bfloat16().float(), padding=2, dilation=2, groups=4
+    )
+    torch.testing.assert_close(x.grad, expected, rtol=1e-2, atol=1e-2)
+    assert conv.weight.grad is None
