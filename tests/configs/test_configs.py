@@ -510,6 +510,10 @@ UNET_CHANNELS = 2 * (64 + 128 + 256 + 512 + 1024) + 2 * (64 + 128 + 256 + 512)
     ('setr_mla_vitl16_voc12aug', SETR_VITL + 4 * (2 * 1024 + 1024 * 256 + 9 * 256**2 + 4 * 256)
      + 4 * (9 * 256 * 128 + 9 * 128**2 + 4 * 128) + 513 * 21),
     ('hrnet_w18_bmseg', 9_641_391 - 19 * (270 + 1)),
+    ('hrnet_w18_camvid180', 9_641_391 - 10 * (270 + 1)),
+    ('pspnet_mobilenetv2_camvid180', 2_377_413 - 10 * (80 + 1)),
+    ('swinunet_camvid180', 27_170_052 - 10 * 96),
+    ('transunet_camvid180', 105_278_821 + (8**2 - 14**2) * 768 - 10 * (9 * 16 + 1)),
     ('unet_s5d16_bmseg', 28_987_925 - 19 * (64 + 1)),
 ])  # fmt: skip
 def test_parameter_integers_that_are_stated(name, expected, monkeypatch):
@@ -529,6 +533,7 @@ def test_parameter_integers_that_are_stated(name, expected, monkeypatch):
     ('nonlocal_r50_bmseg', 47_650_402),
     ('segformer_b0_voc12aug', 3_720_565),
     ('segformer_b0_bmseg', 3_715_682),
+    ('segformer_b0_camvid180', 3_717_995),
     ('segmenter_vitb16_voc12aug', 101_918_250),
     ('setr_pup_vitl16_voc12aug', 307_645_717),
     ('setr_naive_vitb16_camvid180', 85_896_459),
