@@ -3,7 +3,7 @@
 Source: torch.autocast; mmengine's ``OptimWrapper`` and ``AmpOptimWrapper``.
 Differs from ``AmpOptimWrapper``: it works on the CPU and uses only bfloat16, which needs no loss
 scale because it has float32's range; and it mends gradients that torch computes wrongly there, see
-``engine/depthwise.py``.
+``engine/grouped.py``.
 """
 
 import weakref
@@ -16,7 +16,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from .depthwise import mend_depthwise
+from .grouped import mend_grouped
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -39,7 +39,7 @@ class Bf16OptimWrapper(OptimWrapper):
         """Use autocast on the device of the model's parameters."""
         device = next(model.parameters()).device.type
         if device == 'cpu' and (self._mended is None or self._mended() is not model):
-            mend_depthwise(model)
+            mend_grouped(model)
             self._mended = weakref.ref(model)
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield

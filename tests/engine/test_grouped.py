@@ -1,4 +1,4 @@
-"""Depthwise convolutions in bfloat16: their gradients are those of float64, to rounding."""
+"""Convolutions in groups, in bfloat16: their gradients are those of float64, to rounding."""
 
 import copy
 
@@ -9,7 +9,7 @@ from mmcv.cnn import build_conv_layer
 from torch import nn
 
 import mmseg_ext  # noqa: F401
-from mmseg_ext.engine.depthwise import mend_depthwise
+from mmseg_ext.engine.grouped import mend_grouped
 
 ROUNDING = 2**-7  # of bfloat16, of the largest value
 CASES = (  # kernel, stride, dilation, padding, size
@@ -40,9 +40,23 @@ def test_gradients_are_those_of_float64(kernel, stride, dilation, padding, size,
     exact = gradients(copy.deepcopy(conv).double(), x.double())
     with torch.autocast('cpu', torch.bfloat16):
         plain = conv(x)
-    assert mend_depthwise(conv) == 1
+    assert mend_grouped(conv) == 1
     found = gradients(conv, x)
     assert torch.equal(found[0], plain)
+    assert len(found) == len(exact) == 4
+    for ours, right in zip(found, exact):
+        assert float((ours.double() - right).abs().max() / right.abs().max()) < ROUNDING
+
+
+@pytest.mark.parametrize(('channels', 'out', 'groups', 'stride'), [(16, 16, 4, 1), (8, 16, 8, 2)])
+def test_gradients_of_larger_groups_are_those_of_float64(channels, out, groups, stride):
+    """Torch's own are NaN, or off by their size, in channels_last."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(channels, out, 3, stride, 2, dilation=2, groups=groups).bfloat16().float()
+    x = torch.randn(2, channels, 32, 32).bfloat16().float()
+    exact = gradients(copy.deepcopy(conv).double(), x.double())
+    assert mend_grouped(conv) == 1
+    found = gradients(conv, x.contiguous(memory_format=torch.channels_last))
     assert len(found) == len(exact) == 4
     for ours, right in zip(found, exact):
         assert float((ours.double() - right).abs().max() / right.abs().max()) < ROUNDING
@@ -57,7 +71,7 @@ def test_float32_is_torchs_own_and_names_stay():
     )
     names, x = list(model.state_dict()), torch.randn(1, 8, 9, 9)
     before = torch.autograd.grad(model(x).sum(), list(model.parameters()))
-    assert mend_depthwise(model) == 1 and mend_depthwise(model) == 0
+    assert mend_grouped(model) == 1 and mend_grouped(model) == 0
     after = torch.autograd.grad(model(x).sum(), list(model.parameters()))
     assert len(before) == 5 and all(map(torch.equal, before, after))
     assert list(model.state_dict()) == names and isinstance(model[0], nn.Conv2d)
@@ -65,7 +79,7 @@ def test_float32_is_torchs_own_and_names_stay():
 
 def test_a_copy_computes_with_its_own_weights():
     conv = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4, bias=False)
-    mend_depthwise(conv)
+    mend_grouped(conv)
     other = copy.deepcopy(conv)
     nn.init.zeros_(other.weight)
     x = torch.ones(1, 4, 5, 5, requires_grad=True)
@@ -75,7 +89,7 @@ def test_a_copy_computes_with_its_own_weights():
 
 def test_frozen_parts_get_no_gradient():
     conv = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4).requires_grad_(False)
-    mend_depthwise(conv)
+    mend_grouped(conv)
     x = torch.randn(1, 4, 6, 6, requires_grad=True)
     with torch.autocast('cpu', torch.bfloat16):
         conv(x).sum().backward()

@@ -1,8 +1,9 @@
-"""Depthwise convolutions whose gradients in bfloat16 are right, and fast, on a CPU.
+"""Convolutions in groups whose gradients in bfloat16 are right, and fast, on a CPU.
 
 Source: torch 2.13's ``conv2d`` with oneDNN 3.12. In bfloat16 its gradient of the weights of a
-dilated depthwise kernel is wrong in channels_last, by more than their size, and those with stride
-or dilation take many times as long as the forward pass. Here a dilated kernel is a plain one on
+dilated kernel in groups is wrong in channels_last, by more than their size or NaN, on maps of more
+than about 600 pixels; depthwise ones with stride or dilation take many times as long as the forward
+pass. Here a dilated kernel is a plain one on
 each phase of the map, and a strided one has its gradients computed in float32.
 Differs from it: nothing in the forward pass, nor in float32.
 Shape letters: N image, C channel, D dilation, H row, W column, K tap.
@@ -20,25 +21,24 @@ _LAST = torch.channels_last
 Grads = tuple[Optional[Tensor], Optional[Tensor]]
 
 
-class _Depthwise(torch.autograd.Function):
+class _Grouped(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Optional[Tensor], setting: tuple
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.setting = setting
-        stride, padding, dilation = setting
-        return F.conv2d(x, weight, bias, stride, padding, dilation, len(weight))
+        return F.conv2d(x, weight, bias, *setting)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Optional[Tensor], ...]:  # type: ignore[override]
         x, weight = ctx.saved_tensors
-        stride, padding, dilation = ctx.setting
+        stride, padding, dilation, groups = ctx.setting
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
         same = tuple(d * (k // 2) for d, k in zip(dilation, weight.shape[2:]))
         odd = all(k % 2 for k in weight.shape[2:])
         if odd and stride == (1, 1) and padding == same and dilation[0] == dilation[1] > 1:
-            found = _by_phases(grad, x, weight, dilation[0], (needs_x, needs_weight))
+            found = _by_phases(grad, x, weight, dilation[0], groups, (needs_x, needs_weight))
         else:
             single = [t.float().contiguous(memory_format=_LAST) for t in (grad, x, weight)]
             found = _gradients(single, ctx.setting, (needs_x, needs_weight))
@@ -48,18 +48,18 @@ class _Depthwise(torch.autograd.Function):
 
 def _gradients(tensors: Sequence[Tensor], setting: tuple, wanted: tuple[bool, bool]) -> Grads:
     """Torch's own; the tensors are the output's gradient, the input and the weight."""
-    groups = len(tensors[2])
+    *geometry, groups = setting
     return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
-        *tensors, None, *setting, False, [0, 0], groups, [*wanted, False]
+        *tensors, None, *geometry, False, [0, 0], groups, [*wanted, False]
     )[:2]
 
 
 def _by_phases(
-    grad: Tensor, x: Tensor, weight: Tensor, dilation: int, wanted: tuple[bool, bool]
+    grad: Tensor, x: Tensor, weight: Tensor, dilation: int, groups: int, wanted: tuple[bool, bool]
 ) -> Grads:
     """Gradients of a kernel with stride 1 whose output has the size of its input."""
     padding = tuple(k // 2 for k in weight.shape[2:])
-    setting = ((1, 1), padding, (1, 1))
+    setting = ((1, 1), padding, (1, 1), groups)
     parts = [_phases(t, dilation) for t in (grad, x)]
     by_x, by_weight = _gradients([*parts, weight], setting, wanted)
     return None if by_x is None else _joined(by_x, dilation, x), by_weight
@@ -81,9 +81,12 @@ def _joined(phases: Tensor, dilation: int, like: Tensor) -> Tensor:
 
 
 def _is_concerned(conv: nn.Conv2d) -> bool:
+    dilated = max(conv.dilation) > 1
+    depthwise = conv.groups == conv.in_channels == conv.out_channels
+    slow = depthwise and (max(conv.stride) > 1 or max(conv.kernel_size) > 3)
     return (
-        1 < conv.groups == conv.in_channels == conv.out_channels
-        and (max(*conv.stride, *conv.dilation) > 1 or max(conv.kernel_size) > 3)
+        conv.groups > 1
+        and (dilated or slow)
         and conv.padding_mode == 'zeros'
         and not isinstance(conv.padding, str)
     )
@@ -100,8 +103,8 @@ class _Gradients:
         wanted = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
         if not wanted or x.dtype != half or x.device.type != 'cpu' or x.dim() != 4:
             return super()._conv_forward(x, weight, bias)  # type: ignore[misc, no-any-return]
-        setting = (self.stride, self.padding, self.dilation)  # type: ignore[attr-defined]
-        return _Depthwise.apply(x, weight, bias, setting)  # type: ignore[no-any-return]
+        setting = (self.stride, self.padding, self.dilation, self.groups)  # type: ignore[attr-defined]
+        return _Grouped.apply(x, weight, bias, setting)  # type: ignore[no-any-return]
 
 
 class _Conv2d(_Gradients, nn.Conv2d):
@@ -115,8 +118,8 @@ class _GuardedConv2d(_Gradients, GuardedConv2d):
 _OURS: dict[type, type] = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
 
 
-def mend_depthwise(model: nn.Module) -> int:
-    """Give the depthwise convolutions of a model right gradients in bfloat16.
+def mend_grouped(model: nn.Module) -> int:
+    """Give a model's convolutions in groups right gradients in bfloat16.
 
     They become another class; parameters, names and results stay.
 
