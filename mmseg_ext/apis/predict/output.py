@@ -23,6 +23,7 @@ from .predictor import Failure, Prediction, failed, predict_each
 from .refinement import Setting
 from .video import is_video, video_to_folder
 
+_LEVEL = 1  # of the compression of pictures: higher ones cost more time than many networks
 _EVERY_S = 5.0  # interval in seconds at which the listing is written
 # Errors of the file system about one file name; others, such as a full disk, stop all images.
 _OF_ONE_NAME = (
@@ -64,7 +65,7 @@ def write_prediction(
     write_bytes(out / entry['mask'], content)
     clear = background_of(classes)
     painted = overlay(prediction.picture, label, palette, clear=clear)
-    write_bytes(out / entry['overlay'], encode(painted))
+    write_bytes(out / entry['overlay'], encode(painted, level=_LEVEL))
     entry.update(area_of(count_pixels(label, len(classes)), tags))
     if prediction.prob is not None:
         entry['prob'] = f'prob/{name}.npz'
@@ -83,7 +84,7 @@ def _write_map(kind: str, values: np.ndarray, out: Path, name: PathLike) -> dict
     np.savez_compressed(buffer, **{kind: values})  # type: ignore[arg-type]
     file = f'{kind}/{name}.npz'
     write_bytes(out / file, buffer.getvalue())
-    write_bytes(out / f'{kind}/{name}.png', encode(np.repeat(grey[..., None], 3, 2)))
+    write_bytes(out / f'{kind}/{name}.png', encode(np.repeat(grey[..., None], 3, 2), level=_LEVEL))
     return {kind: file, f'highest_{kind}': highest}
 
 

@@ -136,6 +136,21 @@ def test_background_stays_clear_in_the_overlay() -> None:
     assert painted.tolist() == [[[100, 100, 100], [150, 50, 50]]]
 
 
+def test_an_overlay_is_the_weighted_mean_of_pixel_and_color() -> None:
+    """By the definition, for all values, labels without a color and more rows than a strip has."""
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (3, 1 << 19, 3), np.uint8)
+    label = random.choice(np.array([0, 1, 2, 7, 255], np.uint8), image.shape[:2])
+    colors = {0: (9, 8, 7), 1: (255, 0, 33), 2: (1, 2, 3)}
+    painted = pictures.overlay(image, label, list(colors.values()), clear=1)
+    for index in (0, 1, 2, 7, 255):
+        weight = 0 if index == 1 else 0.55
+        color = np.array(colors.get(index, pictures.VOID))
+        expected = (image[label == index] * (1 - weight) + color * weight).round()
+        assert len(expected) > 1000
+        np.testing.assert_array_equal(painted[label == index], expected)
+
+
 def test_error_picture_marks_wrong_and_ignored_pixels() -> None:
     image = np.zeros((1, 3, 3), np.uint8)
     shown = pictures.error_picture(image, np.array([[1, 1, 1]]), np.array([[1, 0, 255]]))
