@@ -173,6 +173,28 @@ def test_a_copy_of_a_fast_form_computes_with_its_own_weights(amp, monkeypatch, r
     assert torch.equal(fast(x, mode='tensor'), before)
 
 
+@torch.no_grad()
+def test_the_first_convolution_need_not_see_the_image():
+    """A stem that is made after a projection of its maps, as TransUNet's is."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.data_preprocessor = nn.Module()
+            self.data_preprocessor.mean = torch.zeros(2, 1, 1)
+            self.project = nn.Conv2d(6, 4, 1)
+            self.stem = nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6))
+
+        def forward(self, x, mode):
+            return self.project(self.stem(x))
+
+    torch.manual_seed(0)
+    net = _with_statistics(Net())
+    fast, x = fast_form(net), torch.randn(1, 2, 8, 6)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
+    torch.testing.assert_close(fast(x, ''), net(x, ''), rtol=1e-5, atol=1e-5)
+
+
 def test_half_precision_of_a_model_without_a_head_is_refused():
     with pytest.raises(ValueError, match='no backbone and head'):
         fast_form(nn.Sequential(nn.Conv2d(3, 4, 3)), amp=True)
