@@ -96,6 +96,13 @@ def _as_float(output: Any) -> Any:
     return output
 
 
+def _tensors(output: Any) -> list[torch.Tensor]:
+    """All outputs of a network; some heads give more than logits."""
+    if isinstance(output, torch.Tensor):
+        return [output]
+    return [tensor for part in output for tensor in _tensors(part)]
+
+
 def _fold_norms(module: nn.Module) -> None:
     """Fold batch norms where the order is certain; mmcv's ``fuse_conv_bn`` only guesses it."""
     for child in module.children():
@@ -138,10 +145,14 @@ def _compare(model: nn.Module, fast: nn.Module, size: int, tolerance: float) -> 
     noise = torch.randn(1, channels, size, size, generator=generator)
     noise = noise.to(first.device, first.dtype)
     training = model.training
-    expected = model.eval()(noise, mode='tensor')
+    expected = _tensors(model.eval()(noise, mode='tensor'))
     model.train(training)
-    difference = float((fast(noise, mode='tensor') - expected).abs().max())
-    scale = float(expected.abs().max())
+    for one, other in zip(_tensors(fast(noise, mode='tensor')), expected):
+        _check(one, other, tolerance)
+
+
+def _check(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
     if not difference <= tolerance * max(scale, 1e-6):
         raise ValueError(
             f'the fast form differs by {difference:.3g} where outputs reach {scale:.3g}: this '

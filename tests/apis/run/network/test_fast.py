@@ -120,6 +120,26 @@ def test_a_model_that_takes_a_sequence_apart_is_refused():
 
 
 @torch.no_grad()
+def test_every_output_is_compared():
+    """Some heads give more than logits, as EncNet's does."""
+
+    class Two(_TakenApart):
+        apart = False
+
+        def forward(self, x, mode):
+            wrong = super().forward(x, mode) if self.apart else x
+            return self.body(x), [wrong]
+
+    net, x = Two(), torch.randn(1, 3, 8, 6)
+    (logits, (same,)), expected = fast_form(net)(x, ''), net.eval().body(x)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(same, x)
+    net.apart = True
+    with pytest.raises(ValueError, match='parts of a sequence in another order'):
+        fast_form(net)
+
+
+@torch.no_grad()
 def test_transposed_convolutions_and_conv_modules_are_folded():
     torch.manual_seed(0)
 
