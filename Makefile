@@ -60,7 +60,7 @@ test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stam
 	OMP_NUM_THREADS=1 .venv-onedl/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ON_THE_FORK)
 
 clean:
-	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-onedl .venv-labelstudio .venv-datumaro .venv-docs site build *.egg-info mmseg_ext/.mim
+	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-onedl .venv-labelstudio .venv-datumaro .venv-docs .venv-peers site build *.egg-info mmseg_ext/.mim
 
 # A folder without our stamp is an environment that somebody made: it is used as it is.
 %/bin/python:
@@ -111,6 +111,12 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 	.venv-docs/bin/pip install $(PIP_FLAGS) $(BUILD)
 	.venv-docs/bin/python -c '$(PRINT_DOCS)' > .venv-docs/requirements.txt
 	.venv-docs/bin/pip install $(PIP_FLAGS) -r .venv-docs/requirements.txt
+	touch $@
+
+# (f) What benchmarks compare with, none of which tests need: .venv-peers/bin/python tools/benchmark.py --peers
+.venv-peers/.stamp-install: $(METADATA) | .venv-peers/bin/python
+	.venv-peers/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 $(BUILD)
+	.venv-peers/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,peers]'
 	touch $@
 
 # (e) Labelling tools, each alone because they pin much: tests start them in processes of their own.

@@ -129,6 +129,12 @@ if __name__ == '__main__':
                 'onnxruntime>=1.20,<2',
                 'openvino>=2026.4,<2027',
             ],
+            # what tools/benchmark.py throughput compares with, as in the Makefile's .venv-peers
+            'peers': [
+                'segmentation-models-pytorch>=0.6,<0.7',
+                'transformers>=5.24,<6',
+                'ultralytics>=8.4,<9',
+            ],
             # programs that show curves
             'track': ['tensorboard>=2.18,<3', 'wandb>=0.19,<1', 'mlflow-skinny>=2.19,<4'],
             'crf': ['pydensecrf2>=1.1,<2'],

@@ -37,9 +37,9 @@ FLOORS = (
     {'run'},
     {'predict', 'folds', 'convert'},
     {'labels'},
-    {'pages', 'bench', 'cli', 'demo', 'deploy'},
+    {'pages', 'cli', 'demo', 'deploy'},
     {'tables', 'use'},
-    {'cards', 'serve'},
+    {'cards', 'serve', 'bench'},
 )
 HEAVY = ('torchvision', 'mmpretrain', 'mmdet', 'timm')
 

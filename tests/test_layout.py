@@ -9,6 +9,7 @@ from support.paths import ROOT
 # test file -> modules that it tests beside the one that it is called after
 ELSEWHERE = {
     'apis/bench/test_peaks.py': 'apis.bench.peers',
+    'apis/bench/test_throughput.py': 'apis.bench.programs',
     'apis/bench/test_timing.py': (
         'apis.bench.crf apis.bench.few_labels apis.bench.memory apis.bench.parts '
         'apis.run.network.live_bytes'

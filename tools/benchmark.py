@@ -7,6 +7,7 @@ python tools/benchmark.py attentions                   against a copy of the map
 python tools/benchmark.py upsamplers                   against bilinear interpolation
 python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
 python tools/benchmark.py forms --configs A.py RUN     the fast form and bfloat16, against mmseg
+python tools/benchmark.py throughput --configs A.py    from files to masks, against other packages
 python tools/benchmark.py evaluation --configs A.py    a test, against mmengine's and mmseg's
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
 python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
@@ -17,6 +18,7 @@ python tools/benchmark.py --peers                      which peers are installed
 """
 
 import argparse
+import importlib
 import shlex
 import subprocess
 import sys
@@ -25,6 +27,8 @@ from pathlib import Path
 from mmseg_ext.apis import cli
 from mmseg_ext.core.choices import BENCHMARKS
 from mmseg_ext.core.files import read_json, write_json
+
+MODULES = ('crf', 'few_labels', 'forms', 'memory', 'parts', 'start', 'throughput', 'timing')
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,10 +50,13 @@ def parse_args() -> argparse.Namespace:
         '--configs',
         nargs='+',
         help='configs for model, inference (the last is the reference), memory, few_labels, start, '
-        'evaluation and forms, which also takes folders of tested runs',
+        'evaluation, throughput and forms, which also takes folders of tested runs',
     )
     parser.add_argument(
-        '--images', nargs='+', help='crf, forms: image files; default: a synthetic image'
+        '--images', nargs='+', help='crf, forms, throughput: image files; default: synthetic images'
+    )
+    parser.add_argument(
+        '--compile', action='store_true', default=None, help='forms: torch.compile, too; minutes'
     )
     parser.add_argument(
         '--amp', action='store_true', default=None, help='model, evaluation: bfloat16'
@@ -63,33 +70,48 @@ def show(record: dict) -> None:
     print(f'{record["hardware"]}; {record["threads"]} threads; Python {record["python"]}')
     print(f'{versions}; commit {(record["commit"] or "unknown")[:12]}{dirty}')
     print(f'medians of {record["repeats"]}; ratio = reference / ours, lowest..highest pair\n')
+    kinds = {'cpu_s': show_start, 'images_per_second': show_throughput, 'peak': show_memory}
     for case in record['cases']:
-        if 'cpu_s' in case:
-            show_start(case)
-            continue
-        if 'peak' in case:
-            print(
-                f'{case["case"]}  on  {case["device"]}\n'
-                f'  activations {case["activations"] / 1e9:.2f} GB, peak {case["peak"] / 1e9:.2f} '
-                f'GB, {case["seconds_per_image"]:.3f} s an image'
-            )
-            continue
-        print(f'{case["case"]}  against  {case["reference"]}')
-        print(
-            f'  {case["ours_ms"]:.2f} ms against {case["reference_ms"]:.2f} ms: '
-            f'ratio {case["ratio"]:.2f} ({case["ratio_lowest"]:.2f}..{case["ratio_highest"]:.2f}), '
-            f'of processor time {case["ratio_cpu"]:.2f}'
-        )
-        if 'max_difference' in case:
-            print(f'  largest difference {case["max_difference"]:.2g}')
-        if 'equal_choice' in case:
-            print(f'  the same choice: {case["equal_choice"]}')
-        if 'label_agreement' in case:
-            print(f'  equal labels {100 * case["label_agreement"]:.3f} %')
-        for side, prefix in (('ours', ''), ('reference', 'reference_')):
-            if f'{prefix}parameters' in case:
-                parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
-                print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.4g} GFLOPs an image')
+        next((kinds[key] for key in kinds if key in case), show_times)(case)
+    for note in record['notes']:
+        print(note)
+
+
+def show_times(case: dict) -> None:
+    print(f'{case["case"]}  against  {case["reference"]}')
+    print(
+        f'  {case["ours_ms"]:.2f} ms against {case["reference_ms"]:.2f} ms: '
+        f'ratio {case["ratio"]:.2f} ({case["ratio_lowest"]:.2f}..{case["ratio_highest"]:.2f}), '
+        f'of processor time {case["ratio_cpu"]:.2f}'
+    )
+    if 'max_difference' in case:
+        print(f'  largest difference {case["max_difference"]:.2g}')
+    if 'equal_choice' in case:
+        print(f'  the same choice: {case["equal_choice"]}')
+    if 'label_agreement' in case:
+        print(f'  equal labels {100 * case["label_agreement"]:.3f} %')
+    for side, prefix in (('ours', ''), ('reference', 'reference_')):
+        if f'{prefix}flops' in case:
+            parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
+            print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.4g} GFLOPs an image')
+
+
+def show_memory(case: dict) -> None:
+    print(
+        f'{case["case"]}  on  {case["device"]}\n'
+        f'  activations {case["activations"] / 1e9:.2f} GB, peak {case["peak"] / 1e9:.2f} '
+        f'GB, {case["seconds_per_image"]:.3f} s an image'
+    )
+
+
+def show_throughput(case: dict) -> None:
+    print(
+        f'{case["case"]}, {case["network"]}\n  {case["images_per_second"]:.3g} images a second '
+        f'({case["lowest"]:.3g}..{case["highest"]:.3g}); {case["parameters"]:,} parameters, '
+        f'{case["flops"] / 1e9:.4g} GFLOPs an image'
+    )
+    if 'label_agreement' in case:
+        print(f'  labels equal to those of mmseg {100 * case["label_agreement"]:.3f} %')
 
 
 def show_start(case: dict) -> None:
@@ -136,17 +158,29 @@ def main() -> None:
     if args.name == 'all':
         run_all()
         return
-    from mmseg_ext.apis.bench import crf, few_labels, forms, memory, parts, start, timing  # noqa: F401, they register
+    for module in MODULES:  # each registers its own
+        importlib.import_module(f'mmseg_ext.apis.bench.{module}')
+    from mmseg_ext.apis.bench import timing
 
     settings = {
         name: getattr(args, name)
-        for name in ('size', 'batch', 'configs', 'amp', 'images')
+        for name in ('size', 'batch', 'configs', 'amp', 'images', 'compile')
         if getattr(args, name) is not None
     }
     owned = dict(
-        configs=('model', 'inference', 'memory', 'few_labels', 'start', 'forms', 'evaluation'),
+        configs=(
+            'model',
+            'inference',
+            'memory',
+            'few_labels',
+            'start',
+            'forms',
+            'evaluation',
+            'throughput',
+        ),
         amp=('model', 'evaluation'),
-        images=('crf', 'forms'),
+        images=('crf', 'forms', 'throughput'),
+        compile=('forms',),
     )
     for name, owners in owned.items():
         if name in settings and args.name not in owners:

@@ -6,8 +6,10 @@ Shape letters: N image, C channel, H row, W column.
 import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 import torch
@@ -20,19 +22,29 @@ from torch import Tensor, nn
 
 from ...core.files import PathLike
 from ...core.reading import read_shown
+from ...env import first_line
 from ..run.config import load_config
 from ..run.lean import lean
 from ..run.load import load_tested
-from ..run.network.build import build, channels_of, sizes_of
+from ..run.network.build import build, channels_of, flops_of_image
 from ..run.quick import quick
 from ..run.training import build_runner
-from .timing import Case, compare, register
+from .backends import Logits, backends, missing_programs
+from .timing import Case, compare, compare_all, register
 
 FORMS: dict[str, dict] = {
     'labels alone': {},
     'fast form': dict(fast=True),
     'fast form in bfloat16': dict(amp=True),
 }
+
+
+class _Side(NamedTuple):
+    """One way to predict: its name, the type of its products, and the call."""
+
+    name: str
+    product: str
+    labels: Callable[[], Tensor]
 
 
 @register
@@ -43,10 +55,13 @@ def forms(
     images: Sequence[str] = (),
     size: int = 512,
     batch: int = 1,
+    compile: bool = False,
 ) -> Iterator[Case]:
-    """Compare the prediction of labels in each form with mmseg's, of the same network.
+    """Compare the prediction of labels in each form and each program with mmseg's.
 
-    mmseg's is eager, in NCHW, with batch norms apart and logits of the full size in float32.
+    All are of the same network. mmseg's is eager, in NCHW, with batch norms apart and logits of the
+    full size in float32. Programs are those of :func:`.backends.backends`; their logits have the
+    full size, too.
 
     Args:
         repeats: Timed calls of each side.
@@ -55,28 +70,74 @@ def forms(
         images: Files to predict, resized to ``size``; noise without them.
         size: Height and width of the images.
         batch: Images at once.
+        compile: Also compile the network with torch, which takes minutes.
     """
     if not configs:
         raise ValueError('the benchmark forms needs --configs: configs or folders of tested runs')
+    yield from (dict(note=reason) for reason in missing_programs().values())
     for path in configs:
         network = _network(path)
         inputs = _inputs(network, images, size, batch)
         plain = _predict(network, inputs)
-        facts = sizes_of(network, size)
-        for name, form in FORMS.items():
-            other = copy.deepcopy(network)
-            with quick(other, labels=True, **form):
-                ours = _predict(other, inputs)
-                agreement = float((ours() == plain()).float().mean())
-                yield dict(
-                    case=f'{path}, {name}, {len(inputs)}x{size}x{size}',
-                    reference="mmseg's prediction",
-                    label_agreement=agreement,
-                    images=len(inputs),
-                    product='bfloat16' if form.get('amp') else 'float32',
-                    **facts,
-                    **compare(ours, plain, repeats=repeats),
-                )
+        expected, sizes = plain(), _sizes(network, size)
+        with ExitStack() as stack:
+            agreements: dict[_Side, float] = {}
+            for side in _sides(network, inputs, stack, compile):
+                found = side if isinstance(side, str) else _agreement(side, expected)
+                if isinstance(side, str) or isinstance(found, str):
+                    yield dict(note=f'{path}: {found}')
+                else:
+                    agreements[side] = found
+            times = compare_all([side.labels for side in agreements], plain, repeats=repeats)
+        for (side, agreement), time in zip(agreements.items(), times):
+            yield dict(
+                case=f'{path}, {side.name}, {len(inputs)}x{size}x{size}',
+                reference="mmseg's prediction",
+                label_agreement=agreement,
+                images=len(inputs),
+                product=side.product,
+                **sizes,
+                **time,
+            )
+
+
+def _agreement(side: _Side, expected: Tensor) -> Union[float, str]:
+    """The share of equal labels, or why there are none: a form may be refused, a program fail."""
+    try:
+        return float((side.labels() == expected).float().mean())
+    except Exception as error:  # programs raise types of their own
+        if side.name in FORMS and not isinstance(error, ValueError):
+            raise
+        return f'no {side.name}: {type(error).__name__}: {first_line(error)}'
+
+
+def _sides(
+    network: Any, inputs: Tensor, stack: ExitStack, compiled: bool
+) -> Iterator[Union[_Side, str]]:
+    """Each form and each program; a text says why one is left out."""
+    for name, form in FORMS.items():
+        other = copy.copy(network)  # with the same weights
+        stack.enter_context(quick(other, labels=True, **form))
+        product = 'bfloat16' if form.get('amp') else 'float32'
+        yield _Side(name, product, _predict(other, inputs))
+    for found in backends(network, compiled=compiled):
+        if isinstance(found, str):
+            yield found
+            continue
+        other = copy.copy(network)
+        other.encode_decode = partial(_given, found.logits)
+        yield _Side(found.name, found.product, _predict(other, inputs))
+
+
+def _given(logits: Logits, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+    return logits(inputs)
+
+
+def _sizes(network: Any, size: int) -> dict:
+    """Parameters and, where they can be counted, FLOPs of an image."""
+    flops, _ = flops_of_image(network, (size, size))
+    parameters = sum(p.numel() for p in network.parameters())
+    return dict(parameters=parameters, **({} if flops is None else dict(flops=flops)))
 
 
 def _network(path: str) -> nn.Module:

@@ -21,18 +21,27 @@ class Peer(NamedTuple):
 
 
 _PEERS = (
-    ('mmsegmentation', 'forms, evaluation, metric', 'pip install .'),
+    ('mmsegmentation', 'forms, throughput, evaluation, metric', 'pip install .'),
     ('mmengine', 'evaluation, start', 'pip install .'),
     ('mmcv', 'deform_conv: the compiled operator', 'pip install mmcv==2.1.0, with a compiler'),
     ('pydensecrf2', 'crf', 'pip install pydensecrf2'),
-    ('onnxruntime', 'times of tools/export.py', 'pip install .[export]'),
-    ('openvino', 'times of tools/export.py', 'pip install .[export]'),
+    ('onnxruntime', 'forms, times of tools/export.py', 'pip install .[export]'),
+    ('openvino', 'forms, times of tools/export.py', 'pip install .[export]'),
+    ('segmentation-models-pytorch', 'throughput', 'make .venv-peers/.stamp-install'),
+    ('transformers', 'throughput', 'make .venv-peers/.stamp-install'),
+    ('ultralytics', 'throughput', 'make .venv-peers/.stamp-install'),
 )
 
 
 def peers() -> list[Peer]:
     """List the peers with their versions."""
     return [Peer(name, of, install, _version(name)) for name, of, install in _PEERS]
+
+
+def versions_for(benchmark: str) -> dict[str, str]:
+    """Versions of the installed peers that a benchmark compares with."""
+    named = [peer for peer in peers() if benchmark in peer.of.replace(':', ',').split(', ')]
+    return {peer.package: peer.version for peer in named if peer.version is not None}
 
 
 def _version(name: str) -> Optional[str]:

@@ -29,6 +29,7 @@ from ..run.config import load_config
 from ..run.network.build import build, channels_of, sizes_of
 from ..run.outcome.facts import git, hardware
 from .peaks import peaks
+from .peers import versions_for
 
 Case = dict[str, Any]
 BENCHMARKS: dict[str, Callable[..., Iterator[Case]]] = {}
@@ -50,8 +51,8 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
         settings: Passed on to the benchmark.
 
     Returns:
-        The machine, the versions, the commit, the rates of :func:`.peaks.peaks`, and one dict per
-        case under ``cases``.
+        The machine, the versions, the commit, the rates of :func:`.peaks.peaks`, one dict per case
+        under ``cases``, and lines on what could not be measured under ``notes``.
 
     Raises:
         ValueError: If the name is unknown or ``threads`` or ``repeats`` are below 1.
@@ -64,8 +65,10 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        cases = list(BENCHMARKS[name](repeats, **settings))
-        return dict(_facts(name, repeats), peaks=peaks(), cases=cases)
+        told = list(BENCHMARKS[name](repeats, **settings))
+        cases = [case for case in told if 'note' not in case]
+        notes = list(dict.fromkeys(case['note'] for case in told if 'note' in case))
+        return dict(_facts(name, repeats), peaks=peaks(), cases=cases, notes=notes)
     finally:
         torch.set_num_threads(before)
 
@@ -85,6 +88,7 @@ def _facts(name: str, repeats: int) -> dict:
             'torch': importlib.metadata.version('torch'),
             **stack_facts(),
             'numpy': np.__version__,
+            **versions_for(name),
         },
     )
 
@@ -97,24 +101,51 @@ def compare(ours: Callable[[], Any], reference: Callable[[], Any], *, repeats: i
         lowest and highest ratio of neighbouring calls; and ``ratio_cpu``, the ratio of processor
         times, which other programs disturb less but which counts waiting threads.
     """
-    sides, samples = (ours, reference), np.empty((repeats + 1, 2, 2))
-    for repeat, side in ((r, (r + i) % 2) for r in range(repeats + 1) for i in range(2)):
+    return compare_all([ours], reference, repeats=repeats)[0]
+
+
+def compare_all(
+    sides: Sequence[Callable[[], Any]], reference: Callable[[], Any], *, repeats: int
+) -> list[Case]:
+    """Time several functions and one reference by turns.
+
+    Returns:
+        What :func:`compare` gives, of each side; a ratio is that of two calls of one round.
+    """
+    wall, processor = sampled([*sides, reference], repeats=repeats)
+    pairs = wall[:, -1:] / wall[:, :-1]
+    (*ours_s, reference_s), (*ours_cpu, reference_cpu) = (
+        np.median(samples, 0).tolist() for samples in (wall, processor)
+    )
+    return [
+        dict(
+            ours_ms=ours_s[i] * 1e3,
+            reference_ms=reference_s * 1e3,
+            ratio=reference_s / ours_s[i],
+            ratio_lowest=float(pairs[:, i].min()),
+            ratio_highest=float(pairs[:, i].max()),
+            ratio_cpu=reference_cpu / ours_cpu[i],
+        )
+        for i in range(len(sides))
+    ]
+
+
+def sampled(sides: Sequence[Callable[[], Any]], *, repeats: int) -> tuple[np.ndarray, np.ndarray]:
+    """Time functions by turns, each round from another one on.
+
+    Returns:
+        Seconds that passed and seconds of processor time, both ``(repeats, sides)``.
+    """
+    samples = np.empty((repeats + 1, len(sides), 2))
+    for repeat, step in np.ndindex(*samples.shape[:2]):
+        side = (repeat + step) % len(sides)
         start, start_cpu = time.perf_counter(), time.process_time()
         sides[side]()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         samples[repeat, side] = time.perf_counter() - start, time.process_time() - start_cpu
     samples = samples[1:]  # the first call of each allocates memory and warms up
-    (ours_s, ours_cpu), (reference_s, reference_cpu) = np.median(samples, 0).tolist()
-    pairs = samples[:, 1, 0] / samples[:, 0, 0]
-    return dict(
-        ours_ms=ours_s * 1e3,
-        reference_ms=reference_s * 1e3,
-        ratio=reference_s / ours_s,
-        ratio_lowest=float(pairs.min()),
-        ratio_highest=float(pairs.max()),
-        ratio_cpu=reference_cpu / ours_cpu,
-    )
+    return samples[..., 0], samples[..., 1]
 
 
 # --- deformable convolution -----------------------------------------------------------------------

@@ -69,6 +69,21 @@ _MEMORY: Columns = (
     ('peak, GB', lambda c: f'{c["peak"] / 1e9:.2f}'),
     ('s an image', lambda c: f'{c["seconds_per_image"]:.3f}'),
 )
+_NAMED = {
+    'onnxruntime', 'openvino', 'segmentation-models-pytorch', 'transformers', 'ultralytics',
+}  # fmt: skip
+_THROUGHPUT: Columns = (
+    ('program', lambda c: c['case']),
+    ('network', lambda c: c['network']),
+    ('parameters', _count),
+    ('GFLOPs', _gflops),
+    (
+        'images a second',
+        lambda c: f'{c["images_per_second"]:.3g} ({c["lowest"]:.3g} to {c["highest"]:.3g})',
+    ),
+    ("labels equal to mmseg's, %", lambda c: _percent(c.get('label_agreement'))),
+)
+_KINDS = (('peak', _MEMORY), ('images_per_second', _THROUGHPUT), ('case', _TIME))  # first key
 
 
 def speed_section(folder: Union[str, Path]) -> list[str]:
@@ -133,8 +148,18 @@ def _machine(peaks: dict[str, float]) -> str:
     )
 
 
+def _notes(notes: Sequence[str]) -> list[str]:
+    """What could not be measured, and why."""
+    return ['Left out:', '', *(f'- {note}' for note in notes), ''] if notes else []
+
+
+def _versions(versions: dict[str, str]) -> str:
+    names = ['torch', *sorted(versions.keys() & _NAMED)]
+    return ', '.join(f'{name} {versions[name]}' for name in names)
+
+
 def _table(record: dict) -> list[str]:
-    columns = _MEMORY if 'peak' in record['cases'][0] else _TIME
+    columns = next(columns for key, columns in _KINDS if key in record['cases'][0])
     cases = [_with_peak(case, record.get('peaks') or {}) for case in record['cases']]
     rows = [[write(case) for _, write in columns] for case in cases]
     kept = [i for i in range(len(columns)) if any(row[i] != '–' for row in rows)]
@@ -145,8 +170,9 @@ def _table(record: dict) -> list[str]:
         '',
         *markdown_table(titles, [[row[i] for i in kept] for row in rows]),
         '',
-        f'{record["hardware"]}, {record["threads"]} threads of torch '
-        f'{record["versions"]["torch"]}, {record["date"]}, commit {commit}; medians of '
-        f'{record["repeats"]} calls, both sides by turns.' + _machine(record.get('peaks') or {}),
+        *_notes(record.get('notes') or []),
+        f'{record["hardware"]}, {record["threads"]} threads of {_versions(record["versions"])}, '
+        f'{record["date"]}, commit {commit}; medians of {record["repeats"]} calls, all sides by '
+        'turns.' + _machine(record.get('peaks') or {}),
         '',
     ]

@@ -163,38 +163,54 @@ class TorchScript(Format):
 
 
 class OpenVINO(Format):
-    """OpenVINO's .xml, with its weights in the .bin beside it; converted from ONNX."""
+    """OpenVINO's .xml, with its weights in the .bin beside it; converted from ONNX.
+
+    Args:
+        precision: Of what it computes, ``'f32'`` or ``'bf16'``; weights are kept in single.
+    """
 
     suffix = '.xml'
     packages = ('onnx', 'onnxscript', 'openvino')
+
+    def __init__(self, precision: str = 'f32') -> None:
+        self.precision = precision
 
     def files(self, path: Path) -> list[Path]:
         """See :meth:`Format.files`."""
         return [path, path.with_suffix('.bin')]
 
     def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
-        """See :meth:`Format.write`; weights stay in single precision."""
-        openvino = importlib.import_module('openvino')
+        """See :meth:`Format.write`."""
         with tempfile.TemporaryDirectory(dir=paths[0].parent, prefix='.openvino-') as name:
             folder = Path(name)
             ONNX().write(graph, example, facts, folder / 'net.onnx')
-            model = openvino.convert_model(str(folder / 'net.onnx'))
-            model.set_rt_info(json.dumps(facts), [_KEY])
-            openvino.save_model(model, str(folder / 'net.xml'), compress_to_fp16=False)
+            self.convert(folder / 'net.onnx', facts, folder / 'net.xml')
             for path in paths:
                 (folder / ('net.bin' if path is paths[1] else 'net.xml')).replace(path)
+
+    def convert(self, onnx: Path, facts: dict, path: Path) -> None:
+        """Write an ONNX file as .xml and .bin."""
+        openvino = importlib.import_module('openvino')
+        model = openvino.convert_model(str(onnx))
+        model.set_rt_info(json.dumps(facts), [_KEY])
+        openvino.save_model(model, str(path), compress_to_fp16=False)
 
     def open(self, *paths: Path) -> tuple[Run, dict]:
         """See :meth:`Format.open`; on the CPU, with as many threads as torch."""
         core = importlib.import_module('openvino').Core()
         model = core.read_model(*(path.read_bytes() for path in paths))
         facts = _loads(model.get_rt_info([_KEY]).value) if model.has_rt_info([_KEY]) else {}
-        # processors with bfloat16 would use it
-        settings = dict(
-            INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=torch.get_num_threads()
+        settings = dict(  # processors with bfloat16 would use it by themselves
+            INFERENCE_PRECISION_HINT=self.precision, INFERENCE_NUM_THREADS=torch.get_num_threads()
         )
         compiled = core.compile_model(model, 'CPU', settings)
         return lambda image: np.array(compiled({IMAGE: image})[LOGITS]), facts
+
+    @staticmethod
+    def computes_in_half() -> bool:
+        """Whether OpenVINO runs bfloat16 on this processor."""
+        core = importlib.import_module('openvino').Core()
+        return 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 
 FORMATS: dict[str, Format] = dict(

@@ -1,20 +1,26 @@
 """The benchmarks of forms and of a test: both sides do what they say, and agree."""
 
+import functools
+
 import pytest
 import torch
 
-from mmseg_ext.apis.bench import forms, timing
+from mmseg_ext.apis.bench import forms, throughput, timing  # noqa: F401, it registers
+from mmseg_ext.apis.bench.backends import Backend
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.testing import test as run_test
 from mmseg_ext.apis.run.training import train
 
+_META = dict(ori_shape=(32, 32), img_shape=(32, 32), pad_shape=(32, 32), padding_size=[0] * 4)
 
-def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path):
+
+def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path, monkeypatch):
     cfg = load_config(tiny_config, work_dir=tmp_path, options=dict(max_iters=2))
     train(cfg)
     run_test(load_config(tiny_config, work_dir=tmp_path))
     image = str(tiny_data / 'img/0.png')
     sources = [str(tiny_config), str(tmp_path)]
+    monkeypatch.setattr(forms, 'backends', lambda network, compiled: iter(()))
     record = timing.run('forms', repeats=1, configs=sources, images=[image], size=32, batch=2)
     assert len(record['cases']) == 2 * len(forms.FORMS) == 6
     for case in record['cases']:
@@ -22,6 +28,44 @@ def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path)
         assert case['case'].endswith('2x32x32') and case['flops'] > 0
         assert case['label_agreement'] > (0.999 if exact else 0.8)
         assert case['ours_ms'] > 0 and case['reference_ms'] > 0
+
+
+def test_a_program_answers_with_its_logits_and_a_failing_one_is_noted(tiny_config, monkeypatch):
+    """In the places of other programs: the network itself, its negative, and one that fails."""
+
+    def programs(network, compiled):
+        logits = functools.partial(network.encode_decode, batch_img_metas=[_META])
+        yield Backend('same', 'float32', logits)
+        yield Backend('negative', 'bfloat16', lambda x: -logits(x))
+        yield Backend('broken', 'float32', lambda x: 1 / 0)
+        yield 'no fifth: why'
+
+    monkeypatch.setattr(forms, 'backends', programs)
+    record = timing.run('forms', repeats=1, configs=[str(tiny_config)], size=32)
+    cases = {case['case'].split(', ')[1]: case for case in record['cases']}
+    assert [*cases] == [*forms.FORMS, 'same', 'negative']
+    assert cases['same']['label_agreement'] == 1 and cases['negative']['label_agreement'] < 0.5
+    assert [cases[name]['product'] for name in ('same', 'negative')] == ['float32', 'bfloat16']
+    notes = [note for note in record['notes'] if note.startswith(str(tiny_config))]
+    assert notes == [
+        f'{tiny_config}: no broken: ZeroDivisionError: division by zero',
+        f'{tiny_config}: no fifth: why',
+    ]
+
+
+def test_a_form_that_is_refused_is_noted_and_other_errors_are_not(tiny_config, monkeypatch):
+    monkeypatch.setattr(forms, 'backends', lambda network, compiled: iter(()))
+    monkeypatch.setattr('mmseg_ext.apis.run.quick.fast_form', _refuse)
+    record = timing.run('forms', repeats=1, configs=[str(tiny_config)], size=32)
+    assert len(record['cases']) == 1
+    assert f'{tiny_config}: no fast form: ValueError: differs' in record['notes']
+    monkeypatch.setattr('mmseg_ext.apis.run.quick.fast_form', lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        timing.run('forms', repeats=1, configs=[str(tiny_config)], size=32)
+
+
+def _refuse(*_, **__):
+    raise ValueError('differs')
 
 
 def test_images_are_prepared_as_in_a_test(tiny_config, tiny_data, tmp_path):
@@ -42,7 +86,7 @@ def test_a_test_scores_as_that_of_mmseg(amp, tiny_config):
     assert case['max_difference'] < (5 if amp else 0.05) and '6 images' in case['case']
 
 
-@pytest.mark.parametrize('name', ['forms', 'evaluation'])
+@pytest.mark.parametrize('name', ['forms', 'evaluation', 'throughput'])
 def test_configs_are_needed(name):
     with pytest.raises(ValueError, match='--configs'):
         timing.run(name, repeats=1)

@@ -50,5 +50,15 @@ def test_peers_say_what_is_installed(name):
 
     found = {peer.package: peer for peer in peers()}
     assert found[name].version or _version(f'onedl-{name}')
-    assert all(peer.install.startswith('pip install') and peer.of for peer in found.values())
+    install = ('pip install ', 'make ')
+    assert all(peer.install.startswith(install) and peer.of for peer in found.values())
     assert _version('no-such-package') is None
+
+
+def test_a_record_names_the_versions_of_its_peers(monkeypatch):
+    from mmseg_ext.apis.bench import peers
+
+    monkeypatch.setattr(peers, '_version', lambda name: None if name == 'openvino' else '1.0')
+    assert peers.versions_for('forms') == dict(mmsegmentation='1.0', onnxruntime='1.0')
+    assert peers.versions_for('deform_conv') == dict(mmcv='1.0')
+    assert peers.versions_for('parts') == {}

@@ -45,6 +45,36 @@ def test_compare_takes_medians_after_a_warm_up(monkeypatch):
     )
 
 
+def test_compare_all_takes_ratios_of_one_round(monkeypatch):
+    clock = FakeClock(monkeypatch)
+    sides = [clock.takes(99, 1, 2, 9), clock.takes(99, 6, 6, 6)]
+    first, second = benchmark.compare_all(sides, clock.takes(99, 3, 6, 18), repeats=3)
+    assert first == pytest.approx(
+        dict(ours_ms=2000, reference_ms=6000, ratio=3, ratio_lowest=2, ratio_highest=3, ratio_cpu=3)
+    )
+    assert second == pytest.approx(
+        dict(ours_ms=6000, reference_ms=6000, ratio=1, ratio_lowest=0.5, ratio_highest=3,
+             ratio_cpu=1)
+    )  # fmt: skip
+
+
+def test_each_round_begins_with_another_side():
+    order = []
+    sides = [lambda name=name: order.append(name) for name in 'abc']
+    wall, processor = benchmark.sampled(sides, repeats=2)
+    assert ''.join(order) == 'abcbcacab' and wall.shape == processor.shape == (2, 3)
+
+
+def test_what_cannot_be_measured_is_noted_once(monkeypatch):
+    def told(repeats):
+        yield from (dict(note='no x'), dict(case='a'), dict(note='no x'), dict(note='no y'))
+
+    monkeypatch.setitem(benchmark.BENCHMARKS, 'told', told)
+    monkeypatch.setattr(benchmark, 'peaks', dict)
+    record = benchmark.run('told', repeats=1)
+    assert record['cases'] == [dict(case='a')] and record['notes'] == ['no x', 'no y']
+
+
 def test_compare_alternates():
     order = []
     benchmark.compare(lambda: order.append('a'), lambda: order.append('b'), repeats=2)

@@ -526,6 +526,16 @@ def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
     held = dict(case='ours', device='cpu', activations=2.5e9, peak=3e9, seconds_per_image=1.25)
     path.write_text(json.dumps(dict(record, cases=[held])))
     assert ['ours', 'cpu', '2.50', '3.00', '1.250'] in _rows(speed_page(folder))
+    rate = dict(case='x', network='net', parameters=1234, flops=3 * 10**9, lowest=2, highest=4.5,
+                images_per_second=3.14159)  # fmt: skip
+    equal = dict(rate, case='y', label_agreement=0.5)
+    versions = dict(torch='2.0', openvino='3.0', numpy='9.9')
+    told = dict(record, cases=[rate, equal], notes=['no z: why'], versions=versions)
+    path.write_text(json.dumps(told))
+    text = speed_page(folder)
+    assert ['x', 'net', '1,234', '3', '3.14 (2 to 4.5)', '–'] in _rows(text)
+    assert ['y', 'net', '1,234', '3', '3.14 (2 to 4.5)', '50.000'] in _rows(text)
+    assert '- no z: why\n' in text and 'torch 2.0, openvino 3.0, 2026-01-01' in text
     path.write_text(json.dumps(dict(cases=[])))
     with pytest.raises(ValueError, match='benchmark_parts.json lacks command, hardware, versions'):
         speed_page(folder)
