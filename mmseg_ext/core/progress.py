@@ -20,6 +20,12 @@ from .deferred import once_loaded
 
 T = TypeVar('T')
 VARIABLE, QUIET = 'MMSEG_EXT_PROGRESS', 'MMSEG_EXT_QUIET'
+# Of each training, by mmengine of itself: nothing for the user to do.
+_NOTICES = (
+    'The prefix is not set in metric class',
+    '"FileClient" will be deprecated in future',
+    '"HardDiskBackend" is the alias of',
+)
 _REDRAW, _REPEAT = 0.1, 10.0  # seconds between two pictures of a line, and two lines of text
 
 
@@ -85,7 +91,11 @@ def hushed() -> Iterator[None]:
         for logger in _loggers():
             _hush(logger, kept)
         told = kept.getvalue().splitlines(keepends=True)
-        sys.stdout.writelines(line for line in told if ' - WARNING - ' in line)
+        sys.stdout.writelines(
+            line
+            for line in told
+            if ' - WARNING - ' in line and not any(notice in line for notice in _NOTICES)
+        )
 
 
 _shows_results = False
@@ -121,6 +131,11 @@ def _hush(logger: logging.Logger, stream: Any) -> None:
         if type(handler) is logging.StreamHandler and handler.stream is stream:
             handler.setStream(sys.stdout)
             handler.setLevel(logging.WARNING)
+            handler.addFilter(_asks_something)
+
+
+def _asks_something(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NOTICES)
 
 
 class Line:
