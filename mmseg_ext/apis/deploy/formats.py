@@ -23,6 +23,7 @@ from ...core.files import PathLike
 from ...core.words import check_choice
 from ...env import first_line
 from .graph import LogitsGraph, recording
+from .reducing import reduce_four_axes
 
 Run = Callable[[np.ndarray], np.ndarray]
 IMAGE, LOGITS = 'image', 'logits'  # names of what goes in and comes out
@@ -192,6 +193,7 @@ class OpenVINO(Format):
         """Write an ONNX file as .xml and .bin."""
         openvino = importlib.import_module('openvino')
         model = openvino.convert_model(str(onnx))
+        reduce_four_axes(model)
         model.set_rt_info(json.dumps(facts), [_KEY])
         openvino.save_model(model, str(path), compress_to_fp16=False)
 
