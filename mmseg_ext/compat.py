@@ -15,9 +15,10 @@
    them, and writes them in place: it reads and writes through :mod:`mmseg_ext.core.checkpoints`.
 7. mmengine reads ``.yml``, a base of a config, say, with a loader that runs tags: it gets the safe
    one.
-8. mmseg's ``resize`` reads sizes as numbers to warn about them, ``Upsample`` to multiply them and
-   ``AdaptivePadding`` to round them, which fixes the size of images in a recorded graph;
-   :func:`any_size_in_mmseg` computes with sizes where graphs are recorded.
+8. mmseg's ``resize`` reads sizes as numbers to warn about them, ``Upsample`` to multiply them,
+   ``AdaptivePadding`` to round them and ``VisionTransformer`` to compare them with the training's,
+   which fixes the size of images in a recorded graph; :func:`any_size_in_mmseg` computes with sizes
+   where graphs are recorded.
 9. The stacks differ in four places, which :mod:`mmseg_ext.agreement` makes agree.
 10. mmengine lays a config out anew for its log, its copy and each checkpoint, a second each for a
     long one: a text that was laid out is kept.
@@ -201,18 +202,25 @@ def lay_out_configs_once() -> None:
 
 @contextmanager
 def any_size_in_mmseg() -> Iterator[None]:
-    """Let ``resize``, ``Upsample`` and ``AdaptivePadding`` of mmseg make no number of a size."""
+    """Let parts of mmseg make no number of a size, nor ask whether it is the training's.
+
+    These are ``resize``, ``Upsample``, ``AdaptivePadding`` and ``VisionTransformer``.
+    """
+    from mmseg.models.backbones import VisionTransformer
     from mmseg.models.utils import Upsample, resize
     from mmseg.models.utils.embed import AdaptivePadding
 
     kept = resize.__defaults__, Upsample.forward, AdaptivePadding.forward
+    embed = VisionTransformer._pos_embeding
     resize.__defaults__ = (*kept[0][:-1], False)  # warning=False
     Upsample.forward = _upsample_by_integers(Upsample.forward)
     AdaptivePadding.forward = _pad_by_integers(AdaptivePadding.forward)
+    VisionTransformer._pos_embeding = _always_resize_positions(embed)
     try:
         yield
     finally:
         resize.__defaults__, Upsample.forward, AdaptivePadding.forward = kept
+        VisionTransformer._pos_embeding = embed
 
 
 def _upsample_by_integers(forward: Callable) -> Callable:
@@ -245,6 +253,23 @@ def _pad_by_integers(forward: Callable) -> Callable:
         return F.pad(x, [left, right - left, above, below - above])
 
     return pad
+
+
+def _always_resize_positions(embed: Callable) -> Callable:
+    """Make ``VisionTransformer._pos_embeding`` that resizes, also to the size that there is.
+
+    mmseg does not if there are as many patches as in training, in whatever rows and columns. As
+    recorded, an image of another shape has its own positions, too.
+    """
+
+    def added(self: Any, patches: Any, hw_shape: Any, pos_embed: Any) -> Any:
+        rows, columns = (side // self.patch_size for side in self.img_size)
+        if pos_embed.shape[1] != rows * columns + 1:
+            return embed(self, patches, hw_shape, pos_embed)
+        resized = self.resize_pos_embed(pos_embed, hw_shape, (rows, columns), self.interpolate_mode)
+        return self.drop_after_pos(patches + resized)
+
+    return added
 
 
 @contextmanager

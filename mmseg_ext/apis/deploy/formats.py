@@ -22,6 +22,7 @@ from torch import Tensor
 from ...core.files import PathLike
 from ...core.words import check_choice
 from ...env import first_line
+from .batches import take_one_image
 from .graph import LogitsGraph, recording
 from .reducing import reduce_four_axes
 
@@ -134,6 +135,7 @@ class TorchExport(Format):
     def write(self, graph: LogitsGraph, example: Tensor, facts: dict, *paths: Path) -> None:
         """See :meth:`Format.write`."""
         program = record(graph, example)
+        take_one_image(program, example)
         with paths[0].open('wb') as file:
             torch.export.save(program, file, extra_files={_KEY: json.dumps(facts)})
 
