@@ -76,7 +76,11 @@ def forms(
         raise ValueError('the benchmark forms needs --configs: configs or folders of tested runs')
     yield from (dict(note=reason) for reason in missing_programs().values())
     for path in configs:
-        network = _network(path)
+        try:
+            network = _network(path)
+        except ImportError as error:  # of a package that this network alone needs
+            yield dict(note=f'{path}: {error}')
+            continue
         inputs = _inputs(network, images, size, batch)
         plain = _predict(network, inputs)
         expected, sizes = plain(), _sizes(network, size)

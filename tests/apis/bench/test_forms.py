@@ -11,6 +11,7 @@ from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.testing import test as run_test
 from mmseg_ext.apis.run.training import train
 
+LOAD = load_config
 _META = dict(ori_shape=(32, 32), img_shape=(32, 32), pad_shape=(32, 32), padding_size=[0] * 4)
 
 
@@ -62,6 +63,21 @@ def test_a_form_that_is_refused_is_noted_and_other_errors_are_not(tiny_config, m
     monkeypatch.setattr('mmseg_ext.apis.run.quick.fast_form', lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         timing.run('forms', repeats=1, configs=[str(tiny_config)], size=32)
+
+
+def test_a_network_whose_package_is_missing_stops_no_other(tiny_config, monkeypatch):
+    monkeypatch.setattr(forms, 'backends', lambda network, compiled: iter(()))
+    build = forms.build
+
+    def built(cfg):
+        if 'a.py' in cfg:
+            raise ImportError('it needs timm')
+        return build(cfg)
+
+    monkeypatch.setattr(forms, 'build', built)
+    monkeypatch.setattr(forms, 'load_config', lambda path: path if path == 'a.py' else LOAD(path))
+    record = timing.run('forms', repeats=1, configs=['a.py', str(tiny_config)], size=32)
+    assert 'a.py: it needs timm' in record['notes'] and len(record['cases']) == len(forms.FORMS)
 
 
 def _refuse(*_, **__):
