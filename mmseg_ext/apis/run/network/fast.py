@@ -2,6 +2,7 @@
 
 Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
 before it upsamples. On a CPU, 3x3 convolutions use Winograd's algorithm. Memory is channels_last.
+torch's attention gives no weights beside its result, and so need not hold them as a map.
 Outputs agree up to rounding, which is checked. For inference only. In half precision there is no
 Winograd, whose sums need float32.
 """
@@ -50,6 +51,7 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     kind = next(model.parameters()).device.type
     if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
+    _drop_attention_weights(fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
         _use_half(fast, kind)
@@ -101,6 +103,13 @@ def _tensors(output: Any) -> list[torch.Tensor]:
     if isinstance(output, torch.Tensor):
         return [output]
     return [tensor for part in output for tensor in _tensors(part)]
+
+
+def _drop_attention_weights(fast: nn.Module) -> None:
+    """Layers of mmcv and mmseg ask for them, and leave them."""
+    for module in fast.modules():
+        if type(module) is nn.MultiheadAttention:
+            module.forward = partial(module.forward, need_weights=False)  # type: ignore[method-assign]
 
 
 def _fold_norms(module: nn.Module) -> None:

@@ -194,6 +194,34 @@ def test_a_copy_of_a_fast_form_computes_with_its_own_weights(amp, monkeypatch, r
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('batch_first', [False, True])
+def test_attention_gives_the_same_without_its_weights(batch_first):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 4, 4)
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+            self.reduced = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+
+        def forward(self, x, mode):
+            x = self.stem(x).flatten(2)
+            x = x.transpose(1, 2) if batch_first else x.permute(2, 0, 1)
+            x, self.weights = self.attention(x, x, x)
+            few = x[:, ::2] if batch_first else x[::2]
+            return self.reduced(x, few, few)[0]
+
+    torch.manual_seed(0)
+    net, x = Net().eval(), torch.randn(2, 3, 12, 20)
+    fast = fast_form(net)
+    torch.testing.assert_close(fast(x, ''), net(x, ''), rtol=1e-5, atol=1e-6)
+    assert fast.weights is None and net.weights.shape == (2, 15, 15)
+    copied, before = copy.deepcopy(fast), fast(x, '')
+    for parameter in copied.parameters():
+        parameter.zero_()
+    assert copied(x, '').abs().max() == 0 and torch.equal(fast(x, ''), before)
+
+
+@torch.no_grad()
 def test_the_first_convolution_need_not_see_the_image():
     """A stem that is made after a projection of its maps, as TransUNet's is."""
 
