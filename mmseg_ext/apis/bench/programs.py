@@ -45,9 +45,10 @@ class Program(NamedTuple):
     network_name: str = ''
 
 
-def mmseg_inferencer(cfg: Config, checkpoint: Path, batch: int) -> Program:
-    """Mmseg's inferencer. Beside masks, it writes the classes painted over each image.
+def mmseg_inferencer(cfg: Config, checkpoint: Path, batch: int) -> list[Program]:
+    """The inferencer of mmseg, asked for a folder, and for arrays, which Pillow writes.
 
+    In a folder, it also paints the classes over each image.
     Source: mmseg's docs/en/user_guides/3_inference.md. Differs from it: the pipeline is the test's
     without all that loads labels, of which the inferencer knows its own class alone.
 
@@ -65,7 +66,16 @@ def mmseg_inferencer(cfg: Config, checkpoint: Path, batch: int) -> Program:
         inferencer.num_pred_imgs = 0
         inferencer([str(file) for file in files], batch_size=batch, out_dir=str(out))
 
-    return Program("mmseg's MMSegInferencer", inferencer.model, predict, 'pred/*.png')
+    def predict_arrays(files: Sequence[Path], out: Path) -> None:
+        found = inferencer([str(file) for file in files], batch_size=batch)['predictions']
+        for file, mask in zip(files, [found] if len(files) == 1 else found):
+            _write(mask, file, out)
+
+    name = "mmseg's MMSegInferencer"
+    return [
+        Program(f'{name}, masks and pictures', inferencer.model, predict, 'pred/*.png'),
+        Program(f'{name}, masks alone', inferencer.model, predict_arrays),
+    ]
 
 
 def smp_deeplab(size: int, classes: int, batch: int) -> Program:

@@ -42,7 +42,7 @@ def throughput(
     """Count the images per second that each program predicts, from files to written masks.
 
     Loading a network is not counted. Ours also writes overlays and areas, as ``tools/predict.py``
-    does, and mmseg's inferencer pictures; the others write masks alone.
+    does, and mmseg's inferencer pictures where it is asked for a folder; others write masks alone.
 
     Args:
         repeats: Timed calls of each program, of all images each.
@@ -99,7 +99,8 @@ def _of_config(path: str, checkpoint: Path, batch: int) -> Iterator[Program]:
         predictor = Predictor(model, batch=batch, **form)
         predict = partial(_to_folder, predictor)
         yield Program(f'tools/predict.py{switch}', model, predict, 'masks/*.png', path)
-    yield mmseg_inferencer(model.cfg, checkpoint, batch)._replace(config=path)
+    for program in mmseg_inferencer(model.cfg, checkpoint, batch):
+        yield program._replace(config=path)
 
 
 def _to_folder(predictor: Predictor, files: Sequence[Path], out: Path) -> None:

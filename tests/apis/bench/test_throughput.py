@@ -32,12 +32,14 @@ def test_ours_and_mmsegs_inferencer_predict_the_same_files(tiny_config, tiny_dat
         'throughput', repeats=1, configs=[str(tiny_config)], images=images, size=32, batch=2
     )
     assert record['notes'] == ['no other: absent'] and torch.get_num_threads() == threads
-    *ours, stock, other = record['cases']
+    *ours, drawn, stock, other = record['cases']
     switches = ['', ' --fast', ' --amp']
     assert [case['case'] for case in ours] == [f'tools/predict.py{word}' for word in switches]
-    assert stock['case'] == "mmseg's MMSegInferencer" and stock['label_agreement'] == 1
+    assert drawn['case'] == "mmseg's MMSegInferencer, masks and pictures"
+    assert stock['case'] == "mmseg's MMSegInferencer, masks alone"
+    assert drawn['label_agreement'] == stock['label_agreement'] == 1
     assert ours[0]['label_agreement'] > 0.999 and ours[2]['label_agreement'] > 0.8
-    assert {case['network'] for case in (*ours, stock)} == {str(tiny_config)}
+    assert {case['network'] for case in (*ours, drawn, stock)} == {str(tiny_config)}
     assert 'label_agreement' not in other and other['flops'] == 2 * 32 * 32 * 3 * 2
     for case in record['cases']:
         assert 0 < case['lowest'] <= case['images_per_second'] <= case['highest']
