@@ -33,6 +33,7 @@ from mmseg_ext.apis import cli, deploy
 from mmseg_ext.apis.config.packages import check_packages
 from mmseg_ext.apis.config.pipelines import test_steps
 from mmseg_ext.apis.config.semi import plain_model
+from mmseg_ext.apis.config.untrained import untrained
 from mmseg_ext.apis.draw import markdown_table
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.outcome.facts import git, hardware
@@ -146,9 +147,10 @@ def build_random(cfg: Config) -> Any:
     """Build a network with random weights that a trained one could have."""
     init_default_scope('mmseg')
     torch.manual_seed(0)
-    settings = plain_model(cfg.model)
-    untrained = {key: None for key in ('train_cfg', 'pretrained') if key in settings}
-    model = MODELS.build({**settings, **untrained})
+    settings = untrained(plain_model(cfg.model))
+    settings.update({key: None for key in ('train_cfg', 'pretrained') if key in settings})
+    settings.get('detector', {}).update(weights_backbone=None)  # torchvision's
+    model = MODELS.build(settings)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             statistics: Any = module

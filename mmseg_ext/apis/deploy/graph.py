@@ -15,6 +15,7 @@ from ...compat import any_size_in_mmseg, any_size_in_pooling
 from ...models.segmentors import (
     CRFRefined,
     LetterboxEncoderDecoder,
+    MaskRCNNSegmentor,
     MonteCarloEncoderDecoder,
     MultiScaleEncoderDecoder,
 )
@@ -77,6 +78,11 @@ def check_exportable(model: Any) -> None:
         raise ValueError(
             'its answer is refined by a dense CRF, which is no network: export the config without '
             'the CRF, and refine with tools/crf.py'
+        )
+    if isinstance(model, MaskRCNNSegmentor):
+        raise ValueError(
+            'its answer is painted from the instances that it finds, whose number differs: predict '
+            'with its checkpoint, or export another network'
         )
     if not isinstance(model, _PLAIN):
         raise ValueError(f'{type(model).__name__} is no kind of EncoderDecoder')

@@ -23,6 +23,7 @@ from ..config.own import own_config
 from ..config.packages import check_packages
 from ..config.pipelines import test_steps
 from ..config.semi import use_plain
+from ..config.untrained import untrained
 from .checkpoints import check_classes, check_weights, read_checkpoint, weights_of
 from .config import explained, load_config, override
 from .folder import RunFolder
@@ -136,7 +137,7 @@ def _build(cfg: Config, content: dict, checkpoint: PathLike) -> nn.Module:
     check_packages(cfg.model)
     check_classes(content.get('meta'), known_classes(cfg), checkpoint)
     with explained(cfg, 'its model cannot be built'):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(untrained(cfg.model))
     state = weights_of_network(weights_of(content, checkpoint), checkpoint)
     check_weights(model, checkpoint, complete=True, state=state)
     check_settings(cfg.model, content.get('meta'), checkpoint)

@@ -25,6 +25,7 @@ from mmseg_ext.apis.run.load import load_model
 from mmseg_ext.apis.use import Predictor
 from mmseg_ext.core.words import message_of
 from mmseg_ext.models.layers.swin import ShiftedWindowAttention
+from mmseg_ext.models.segmentors import MaskRCNNSegmentor
 
 SOURCE = dict(config='tiny.py', checkpoint='tiny.pth')
 CLASSES = ('sky', 'tree', 'road')
@@ -332,6 +333,12 @@ def test_answers_of_more_than_one_pass_are_refused(name, words) -> None:
     with torch.device('meta'):
         net = build(load_config(ROOT / 'configs' / name))
     with pytest.raises(ValueError, match=words):
+        check_exportable(net)
+
+
+def test_instances_are_refused() -> None:
+    net = MaskRCNNSegmentor.__new__(MaskRCNNSegmentor)  # torchvision need not be there
+    with pytest.raises(ValueError, match='painted from the instances .* export another network'):
         check_exportable(net)
 
 

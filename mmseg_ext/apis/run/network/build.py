@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ....core.words import message_of
 from ...config.semi import plain_model
+from ...config.untrained import untrained
 
 
 def build(cfg: Config) -> BaseSegmentor:
     """Build a config's model with random weights; if it is semi-supervised, its plain segmentor."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    return MODELS.build(plain_model(cfg.model))
+    return MODELS.build(untrained(plain_model(cfg.model)))
 
 
 def channels_of(network: BaseSegmentor) -> int:
