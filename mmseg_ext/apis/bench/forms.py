@@ -78,12 +78,12 @@ def forms(
     for path in configs:
         try:
             network = _network(path)
-        except ImportError as error:  # of a package that this network alone needs
-            yield dict(note=f'{path}: {error}')
+            inputs = _inputs(network, images, size, batch)
+            plain = _predict(network, inputs)
+            expected, sizes = plain(), _sizes(network, size)
+        except Exception as error:  # a package is missing, or the size is refused
+            yield dict(note=f'{path}: {type(error).__name__}: {first_line(error)}')
             continue
-        inputs = _inputs(network, images, size, batch)
-        plain = _predict(network, inputs)
-        expected, sizes = plain(), _sizes(network, size)
         with ExitStack() as stack:
             agreements: dict[_Side, float] = {}
             for side in _sides(network, inputs, stack, compile):

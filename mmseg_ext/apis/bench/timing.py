@@ -55,7 +55,8 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
         under ``cases``, and lines on what could not be measured under ``notes``.
 
     Raises:
-        ValueError: If the name is unknown or ``threads`` or ``repeats`` are below 1.
+        ValueError: If the name is unknown, ``threads`` or ``repeats`` are below 1, or nothing could
+            be measured.
     """
     if name not in BENCHMARKS:
         raise ValueError(unknown('benchmark', name, BENCHMARKS))
@@ -68,6 +69,8 @@ def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **setting
         told = list(BENCHMARKS[name](repeats, **settings))
         cases = [case for case in told if 'note' not in case]
         notes = list(dict.fromkeys(case['note'] for case in told if 'note' in case))
+        if not cases:
+            raise ValueError(f'nothing was measured: {"; ".join(notes)}')
         return dict(_facts(name, repeats), peaks=peaks(), cases=cases, notes=notes)
     finally:
         torch.set_num_threads(before)

@@ -65,7 +65,7 @@ def test_a_form_that_is_refused_is_noted_and_other_errors_are_not(tiny_config, m
         timing.run('forms', repeats=1, configs=[str(tiny_config)], size=32)
 
 
-def test_a_network_whose_package_is_missing_stops_no_other(tiny_config, monkeypatch):
+def test_a_network_that_cannot_predict_stops_no_other(tiny_config, monkeypatch):
     monkeypatch.setattr(forms, 'backends', lambda network, compiled: iter(()))
     build = forms.build
 
@@ -77,7 +77,12 @@ def test_a_network_whose_package_is_missing_stops_no_other(tiny_config, monkeypa
     monkeypatch.setattr(forms, 'build', built)
     monkeypatch.setattr(forms, 'load_config', lambda path: path if path == 'a.py' else LOAD(path))
     record = timing.run('forms', repeats=1, configs=['a.py', str(tiny_config)], size=32)
-    assert 'a.py: it needs timm' in record['notes'] and len(record['cases']) == len(forms.FORMS)
+    assert 'a.py: ImportError: it needs timm' in record['notes']
+    assert len(record['cases']) == len(forms.FORMS)
+    with pytest.raises(
+        ValueError, match='nothing was measured: .*a.py: ImportError: it needs timm'
+    ):
+        timing.run('forms', repeats=1, configs=['a.py'])
 
 
 def _refuse(*_, **__):
