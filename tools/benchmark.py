@@ -12,13 +12,19 @@ python tools/benchmark.py evaluation --configs A.py    a test, against mmengine'
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
 python tools/benchmark.py memory --configs A.py B.py   of a training step, with and without AMP
 python tools/benchmark.py few_labels --threads 2       UniMatch's step, scores, k-centre, export
+python tools/benchmark.py growth                       labels against pixels, batch and classes
+python tools/benchmark.py growth_data --count 100000   lists, folds, counts, check against images
+python tools/benchmark.py training --repeats 3         images a second, against mmseg's form
+python tools/benchmark.py losses --count 200           that training's losses, against its noise
+python tools/benchmark.py operations                   losses, unpooling and others, against peers
+python tools/benchmark.py ranks                        1 and 2 processes, and an estimate for more
+python tools/benchmark.py report                       a table of 30 runs and its page
 python tools/benchmark.py start                        --help of all tools, a training's first step
 python tools/benchmark.py all                          all that docs/results shows, anew
 python tools/benchmark.py --peers                      which peers are installed
 """
 
 import argparse
-import importlib
 import shlex
 import subprocess
 import sys
@@ -27,8 +33,6 @@ from pathlib import Path
 from mmseg_ext.apis import cli
 from mmseg_ext.core.choices import BENCHMARKS
 from mmseg_ext.core.files import read_json, write_json
-
-MODULES = ('crf', 'few_labels', 'forms', 'memory', 'parts', 'start', 'throughput', 'timing')
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,6 +47,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--threads', type=int, help='number of torch threads; default: unchanged')
     parser.add_argument('--repeats', type=int, default=7, help='number of timed calls of each side')
+    parser.add_argument(
+        '--count',
+        type=int,
+        help='growth_data: most images; training, losses, ranks: steps; report: runs',
+    )
     parser.add_argument('--out', type=Path, help='JSON file')
     parser.add_argument('--size', type=int, help='height and width in pixels')
     parser.add_argument('--batch', type=int, help='images per batch')
@@ -50,7 +59,8 @@ def parse_args() -> argparse.Namespace:
         '--configs',
         nargs='+',
         help='configs for model, inference (the last is the reference), memory, few_labels, start, '
-        'evaluation, throughput and forms, which also takes folders of tested runs',
+        'evaluation, throughput, growth, training, losses, ranks and forms, which also takes folders '
+        'of tested runs',
     )
     parser.add_argument(
         '--images', nargs='+', help='crf, forms, throughput: image files; default: synthetic images'
@@ -65,63 +75,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def show(record: dict) -> None:
+    from mmseg_ext.apis.bench.words import lines_of
+
     versions = ', '.join(f'{name} {version}' for name, version in record['versions'].items())
     dirty = ' with uncommitted changes' if record['dirty'] else ''
     print(f'{record["hardware"]}; {record["threads"]} threads; Python {record["python"]}')
     print(f'{versions}; commit {(record["commit"] or "unknown")[:12]}{dirty}')
     print(f'medians of {record["repeats"]}; ratio = reference / ours, lowest..highest pair\n')
-    kinds = {'cpu_s': show_start, 'images_per_second': show_throughput, 'peak': show_memory}
     for case in record['cases']:
-        next((kinds[key] for key in kinds if key in case), show_times)(case)
+        print('\n'.join(lines_of(case)))
     for note in record['notes']:
         print(note)
-
-
-def show_times(case: dict) -> None:
-    print(f'{case["case"]}  against  {case["reference"]}')
-    print(
-        f'  {case["ours_ms"]:.2f} ms against {case["reference_ms"]:.2f} ms: '
-        f'ratio {case["ratio"]:.2f} ({case["ratio_lowest"]:.2f}..{case["ratio_highest"]:.2f}), '
-        f'of processor time {case["ratio_cpu"]:.2f}'
-    )
-    if 'max_difference' in case:
-        print(f'  largest difference {case["max_difference"]:.2g}')
-    if 'equal_choice' in case:
-        print(f'  the same choice: {case["equal_choice"]}')
-    if 'label_agreement' in case:
-        print(f'  equal labels {100 * case["label_agreement"]:.3f} %')
-    for side, prefix in (('ours', ''), ('reference', 'reference_')):
-        if f'{prefix}flops' in case:
-            parameters, flops = case[f'{prefix}parameters'], case[f'{prefix}flops']
-            print(f'  {side}: {parameters:,} parameters, {flops / 1e9:.4g} GFLOPs an image')
-
-
-def show_memory(case: dict) -> None:
-    print(
-        f'{case["case"]}  on  {case["device"]}\n'
-        f'  activations {case["activations"] / 1e9:.2f} GB, peak {case["peak"] / 1e9:.2f} '
-        f'GB, {case["seconds_per_image"]:.3f} s an image'
-    )
-
-
-def show_throughput(case: dict) -> None:
-    print(
-        f'{case["case"]}, {case["network"]}\n  {case["images_per_second"]:.3g} images a second '
-        f'({case["lowest"]:.3g}..{case["highest"]:.3g}); {case["parameters"]:,} parameters, '
-        f'{case["flops"] / 1e9:.4g} GFLOPs an image'
-    )
-    if 'label_agreement' in case:
-        print(f'  labels equal to those of mmseg {100 * case["label_agreement"]:.3f} %')
-
-
-def show_start(case: dict) -> None:
-    ours, theirs = (
-        f'{case[f"{side}cpu_s"]:.2f} s ({case[f"{side}cpu_s_lowest"]:.2f}..'
-        f'{case[f"{side}cpu_s_highest"]:.2f}), {case[f"{side}modules"]} modules'
-        for side in ('', 'reference_')
-    )
-    print(f'{case["case"]}  against  {case["reference"]}')
-    print(f'  processor time {ours} against {theirs}: ratio {case["ratio_cpu"]:.2f}')
 
 
 def show_peers() -> None:
@@ -158,33 +122,18 @@ def main() -> None:
     if args.name == 'all':
         run_all()
         return
-    for module in MODULES:  # each registers its own
-        importlib.import_module(f'mmseg_ext.apis.bench.{module}')
     from mmseg_ext.apis.bench import timing
 
     settings = {
         name: getattr(args, name)
-        for name in ('size', 'batch', 'configs', 'amp', 'images', 'compile')
+        for name in ('size', 'batch', 'configs', 'amp', 'images', 'compile', 'count')
         if getattr(args, name) is not None
     }
-    owned = dict(
-        configs=(
-            'model',
-            'inference',
-            'memory',
-            'few_labels',
-            'start',
-            'forms',
-            'evaluation',
-            'throughput',
-        ),
-        amp=('model', 'evaluation'),
-        images=('crf', 'forms', 'throughput'),
-        compile=('forms',),
-    )
-    for name, owners in owned.items():
-        if name in settings and args.name not in owners:
-            raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')
+    timing.load_all()
+    refused = timing.foreign(args.name, settings)
+    if refused:
+        name, owners = refused
+        raise ValueError(f'--{name} belongs to {", ".join(owners)}, not to {args.name}')
     record = timing.run(args.name, threads=args.threads, repeats=args.repeats, **settings)
     record['command'] = f'python tools/benchmark.py {shlex.join(sys.argv[1:])}'
     show(record)

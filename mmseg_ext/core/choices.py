@@ -18,7 +18,8 @@ ARCHIVES = ('voc2012',)
 AXES = ('axial', 'coronal', 'sagittal')
 BENCHMARKS = (
     'deform_conv', 'metric', 'model', 'crf', 'few_labels', 'memory', 'inference', 'attentions',
-    'upsamplers', 'start', 'forms', 'evaluation', 'throughput',
+    'upsamplers', 'start', 'forms', 'evaluation', 'throughput', 'growth', 'growth_data', 'training',
+    'losses', 'operations', 'ranks', 'report',
 )  # fmt: skip
 CRF_SETTINGS = (
     'deeplabv2_resnet101', 'deeplabv2_vgg16', 'deeplab_caffe', 'deeplabv1', 'deeplabv1_msc',

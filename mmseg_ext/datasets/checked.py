@@ -82,16 +82,18 @@ class CheckedSegDataset(BaseSegDataset):
         return super().load_data_list()
 
     def _add_groups(self, samples: list[dict]) -> None:
-        groups: dict = {}
+        if not self.group_file:
+            for sample in samples:
+                sample['group'] = None
+            return
+        path = os.path.join(self.data_root or '', self.group_file)
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f'{path}: no such group file; {self._advice()}')
         stems = [self.stem_of(sample['img_path']) for sample in samples]
-        if self.group_file:
-            path = os.path.join(self.data_root or '', self.group_file)
-            if not os.path.isfile(path):
-                raise FileNotFoundError(f'{path}: no such group file; {self._advice()}')
-            groups = groups_of(stems, read_groups(path), source=path)
-            self._metainfo['group_unit'] = group_unit(path)
+        groups = groups_of(stems, read_groups(path), source=path)
+        self._metainfo['group_unit'] = group_unit(path)
         for sample, stem in zip(samples, stems):
-            sample['group'] = groups.get(stem)
+            sample['group'] = groups[stem]
 
     def stem_of(self, img_path: str) -> str:
         """Return the stem as in split and group files: the path below the folder, no suffix."""

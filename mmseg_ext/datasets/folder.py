@@ -248,6 +248,11 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
     Raises:
         PermissionError: If a folder may not be read: its files would be missing without a word.
     """
+    yield from (Path(place, name) for place, names in _walk(folder) for name in names)
+
+
+def _walk(folder: Union[str, Path]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder with the names of its files, sorted; see :func:`walk_files`."""
     above: dict[str, frozenset] = {}  # folder -> real paths of it and its parents
     for place, folders, names in os.walk(folder, onerror=_refuse_closed, followlinks=True):
         real = os.path.realpath(place)
@@ -259,7 +264,7 @@ def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
                 folders.remove(name)
             else:
                 above[inner] = parents
-        yield from (Path(place, name) for name in sorted(names))
+        yield place, sorted(names)
 
 
 def _refuse_closed(error: OSError) -> None:
@@ -281,15 +286,25 @@ def files_by_stem(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
     Raises:
         ValueError: If two files have the same stem.
     """
+    home = str(Path(folder))
+    start = len(os.path.join(home, ''))
     found: dict[str, str] = {}
-    for path in sorted(walk_files(folder)):
-        ending = next((s for s in suffixes if path.name.lower().endswith(s)), None)
-        if ending is None or path.name.startswith('.'):
+    for path in sorted(_visible(home), key=lambda path: path[start:].split(os.sep)):
+        low = path.lower()
+        ending = next((s for s in suffixes if low.endswith(s)), None)
+        if ending is None:
             continue
-        stem = path.relative_to(folder).as_posix()[: -len(ending)]
+        below = path[start:]
+        stem = below[: -len(ending)].replace(os.sep, '/')
         if stem in found:
             raise ValueError(
                 f'{found[stem]} and {path} have the same stem: remove one, or narrow the suffixes'
             )
-        found[stem] = str(path)
+        found[stem] = below if home == os.curdir else path
     return found
+
+
+def _visible(folder: str) -> Iterator[str]:
+    """Paths as text: a :class:`Path` for each of a million files would take most of the time."""
+    for place, names in _walk(folder):
+        yield from (os.path.join(place, name) for name in names if not name.startswith('.'))

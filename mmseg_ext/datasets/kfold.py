@@ -115,8 +115,8 @@ def _check(
 
 def _codes(labels: Sequence[Hashable]) -> np.ndarray:
     """Number the labels in the order of their text, independent of the order of ids."""
-    known = sorted(set(labels), key=repr)
-    return np.array([known.index(label) for label in labels])
+    known = {label: code for code, label in enumerate(sorted(set(labels), key=repr))}
+    return np.array([known[label] for label in labels])
 
 
 def _check_labels(codes: np.ndarray, num_folds: int) -> None:

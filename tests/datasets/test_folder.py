@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from support.paths import ROOT
 
+from mmseg_ext.datasets.folder import files_by_stem
 from mmseg_ext.datasets.loading import LoadLabels
 
 
@@ -275,3 +276,18 @@ def test_a_folder_that_may_not_be_read_is_named_as_its_files_would_be_missing(
         build(tmp_path)
     monkeypatch.undo()
     assert len(build(tmp_path)) == 2
+
+
+def test_files_are_named_as_pathlib_does_and_in_its_order(tmp_path, monkeypatch):
+    names = ['b-1/x.png', 'b/y.JPG', 'b/.z.png', 'a.png', 'b.png', 'b/n.txt', '.h/q.png']
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    expected = sorted(Path(tmp_path, name) for name in ('a.png', 'b.png', 'b/y.JPG', 'b-1/x.png'))
+    found = files_by_stem(f'{tmp_path}/', ('.png', '.jpg'))
+    assert found == {
+        path.relative_to(tmp_path).with_suffix('').as_posix(): str(path) for path in expected
+    }
+    assert list(found.values()) == [str(path) for path in expected] and len(found) == 4
+    monkeypatch.chdir(tmp_path)
+    assert files_by_stem('.', ('.png',))['b-1/x'] == 'b-1/x.png'

@@ -5,11 +5,15 @@ milliseconds. Every case also gives the difference of the two results.
 """
 
 import datetime
+import importlib
 import importlib.metadata
+import inspect
+import pkgutil
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -39,6 +43,29 @@ def register(function: Callable[..., Iterator[Case]]) -> Callable[..., Iterator[
     """Register a generator of cases under its name."""
     BENCHMARKS[function.__name__] = function
     return function
+
+
+def load_all() -> None:
+    """Import all modules of this folder, which register their benchmarks."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f'{__package__}.{module.name}')
+
+
+def foreign(name: str, settings: Iterable[str]) -> Optional[tuple[str, list[str]]]:
+    """Find a setting that a benchmark does not take.
+
+    Returns:
+        The first such setting with the benchmarks that take it, or ``None``.
+    """
+    for setting in settings:
+        owners = [
+            key
+            for key, function in BENCHMARKS.items()
+            if setting in inspect.signature(function).parameters
+        ]
+        if name not in owners:
+            return setting, owners
+    return None
 
 
 def run(name: str, *, threads: Optional[int] = None, repeats: int = 7, **settings: Any) -> dict:

@@ -49,6 +49,27 @@ def _percent(value: Optional[float]) -> str:
     return '–' if value is None else f'{100 * value:.3f}'
 
 
+def _span(values: Sequence[float]) -> str:
+    return f'{values[0]:.3g} to {values[-1]:.3g}'
+
+
+def _slopes(case: Case, key: str) -> str:
+    """The exponent in all, and between the two largest sizes."""
+    both = (case[f'{key}_exponent'], case[f'{key}_last_exponent'])
+    return '–' if both[0] is None else '{:.2f} ({:.2f} at last)'.format(*both)
+
+
+def _rate(case: Case, side: str = '') -> str:
+    rate = case.get(f'{side}rate')
+    return '–' if rate is None else f'{rate:.3g}'
+
+
+def _difference(case: Case) -> str:
+    """Where no labels are compared, which say more."""
+    value = None if 'label_agreement' in case else case.get('max_difference')
+    return '–' if value is None else f'{value:.1g}'
+
+
 _TIME: Columns = (
     ('case', lambda c: c['case']),
     ('against', lambda c: c['reference']),
@@ -58,9 +79,41 @@ _TIME: Columns = (
     ('ms', lambda c: f'{c["ours_ms"]:.3g}'),
     ('ms of the other', lambda c: f'{c["reference_ms"]:.3g}'),
     ('times as long', _times),
+    ('images a second', _rate),
+    ('images a second of the other', lambda c: _rate(c, 'reference_')),
+    ('largest difference', _difference),
     ('% of the best rate', _share),
     ('memory of the process, GB', lambda c: _giga(c.get('process_peak'))),
     ('equal labels, %', lambda c: _percent(c.get('label_agreement'))),
+)
+_GROWTH: Columns = (
+    ('cost', lambda c: c['case']),
+    ('against', lambda c: c['axis']),
+    ('from, to', lambda c: f'{c["sizes"][0]:,} to {c["sizes"][-1]:,}'),
+    ('s', lambda c: _span(c['seconds'])),
+    ('exponent of time', lambda c: _slopes(c, 'seconds')),
+    ('MB', lambda c: _span([held / 1e6 for held in c['bytes']])),
+    ('exponent of memory', lambda c: _slopes(c, 'bytes')),
+)
+_LOSSES: Columns = (
+    ('case', lambda c: c['case']),
+    ('against', lambda c: c['reference']),
+    ('loss of the last quarter', lambda c: f'{c["loss"]:.4f}'),
+    ('loss of the other', lambda c: f'{c["reference_loss"]:.4f}'),
+    ('difference of a step', lambda c: f'{c["mean_difference"]:.4f}'),
+    ('noise of a step', lambda c: f'{c["noise"]:.4f}'),
+)
+_RANKS: Columns = (
+    ('case', lambda c: c['case']),
+    ('processes', lambda c: f'{c["ranks"]}'),
+    ('s a step', lambda c: f'{c["seconds"]:.3g}'),
+    ('MB sent by each', lambda c: f'{c["bytes"] / 1e6:.3g}'),
+    ('% of linear', lambda c: f'{100 * c["efficiency"]:.0f}'),
+)
+_LIMITS: Columns = (
+    ('case', lambda c: c['case']),
+    ('s', lambda c: f'{c["seconds"]:.2f}'),
+    ('s wanted at most', lambda c: f'{c["limit_s"]:g}'),
 )
 _MEMORY: Columns = (
     ('case', lambda c: c['case']),
@@ -83,7 +136,10 @@ _THROUGHPUT: Columns = (
     ),
     ("labels equal to mmseg's, %", lambda c: _percent(c.get('label_agreement'))),
 )
-_KINDS = (('peak', _MEMORY), ('images_per_second', _THROUGHPUT), ('case', _TIME))  # first key
+_KINDS = (  # the first key that a case has says its columns
+    ('peak', _MEMORY), ('images_per_second', _THROUGHPUT), ('sizes', _GROWTH), ('noise', _LOSSES),
+    ('ranks', _RANKS), ('limit_s', _LIMITS), ('case', _TIME),
+)  # fmt: skip
 
 
 def speed_section(folder: Union[str, Path]) -> list[str]:

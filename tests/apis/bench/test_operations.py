@@ -1,0 +1,20 @@
+"""The benchmarks of operations: equality is asserted, and a wrong result is refused."""
+
+import pytest
+
+from mmseg_ext.apis.bench import operations, timing
+
+
+def test_all_are_equal_to_their_peers():
+    cases = timing.run('operations', repeats=1, size=64, batch=1)['cases']
+    names = ' '.join(case['case'] for case in cases)
+    assert len(cases) == 8
+    for what in ('focal', 'Dice', 'unpooling', 'CARAFE', 'ASPP', 'boundary F1', 'HD95'):
+        assert what in names
+    assert all(case['max_difference'] < 1e-4 for case in cases)
+
+
+def test_a_difference_is_refused(monkeypatch):
+    monkeypatch.setattr(operations, 'boundary_f1', lambda *args: operations.np.zeros(21))
+    with pytest.raises(ValueError, match='boundary F1'):
+        timing.run('operations', repeats=1, size=64, batch=1)
