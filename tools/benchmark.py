@@ -59,8 +59,8 @@ def parse_args() -> argparse.Namespace:
         '--configs',
         nargs='+',
         help='configs for model, inference (the last is the reference), memory, few_labels, start, '
-        'evaluation, throughput, growth, training, losses, ranks and forms, which also takes folders '
-        'of tested runs',
+        'evaluation, throughput, growth, training, losses, ranks and forms, which also takes '
+        'folders of tested runs',
     )
     parser.add_argument(
         '--images', nargs='+', help='crf, forms, throughput: image files; default: synthetic images'

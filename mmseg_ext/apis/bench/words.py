@@ -8,8 +8,8 @@ Case = dict[str, Any]
 def lines_of(case: Case) -> list[str]:
     """Write a case as lines of text."""
     for key, write in (
-        ('cpu_s', _start), ('images_per_second', _throughput), ('peak', _memory), ('sizes', _growth), ('noise', _losses),
-        ('ranks', _ranks), ('limit_s', _limit),
+        ('cpu_s', _start), ('images_per_second', _throughput), ('peak', _memory),
+        ('sizes', _growth), ('noise', _losses), ('ranks', _ranks), ('limit_s', _limit),
     ):  # fmt: skip
         if key in case:
             return write(case)
