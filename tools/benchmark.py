@@ -6,7 +6,7 @@ python tools/benchmark.py crf --threads 1              against pydensecrf2, with
 python tools/benchmark.py attentions                   against a copy of the map
 python tools/benchmark.py upsamplers                   against bilinear interpolation
 python tools/benchmark.py inference --configs OURS.py REFERENCE.py   plain and fast forms
-python tools/benchmark.py forms --configs A.py RUN     the fast form and bfloat16, against mmseg
+python tools/benchmark.py forms --configs A.py RUN     our forms and other programs, against mmseg
 python tools/benchmark.py throughput --configs A.py    from files to masks, against other packages
 python tools/benchmark.py evaluation --configs A.py    a test, against mmengine's and mmseg's
 python tools/benchmark.py model --configs OURS.py REFERENCE.py --size 128 --batch 2
@@ -93,7 +93,7 @@ def show_peers() -> None:
 
     for peer in peers():
         state = peer.version or f'not installed: {peer.install}'
-        print(f'{peer.package:<16} {state:<40} for {peer.of}')
+        print(f'{peer.package:<28} {state:<40} for {peer.of}')
 
 
 def run_all() -> None:
