@@ -214,6 +214,15 @@ def _versions(versions: dict[str, str]) -> str:
     return ', '.join(f'{name} {versions[name]}' for name in names)
 
 
+def _how(columns: Columns, repeats: int) -> str:
+    if columns is _LOSSES:
+        return 'one training of each kind'
+    alone = columns in (_GROWTH, _RANKS, _LIMITS)
+    return (
+        f'{repeats} calls of each' if alone else f'medians of {repeats} calls, all sides by turns'
+    )
+
+
 def _table(record: dict) -> list[str]:
     columns = next(columns for key, columns in _KINDS if key in record['cases'][0])
     cases = [_with_peak(case, record.get('peaks') or {}) for case in record['cases']]
@@ -228,7 +237,7 @@ def _table(record: dict) -> list[str]:
         '',
         *_notes(record.get('notes') or []),
         f'{record["hardware"]}, {record["threads"]} threads of {_versions(record["versions"])}, '
-        f'{record["date"]}, commit {commit}; medians of {record["repeats"]} calls, all sides by '
-        'turns.' + _machine(record.get('peaks') or {}),
+        f'{record["date"]}, commit {commit}; {_how(columns, record["repeats"])}.'
+        + _machine(record.get('peaks') or {}),
         '',
     ]

@@ -539,3 +539,31 @@ def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
     path.write_text(json.dumps(dict(cases=[])))
     with pytest.raises(ValueError, match='benchmark_parts.json lacks command, hardware, versions'):
         speed_page(folder)
+
+
+def test_growth_losses_processes_and_limits_have_tables(tmp_path):
+    growth = dict(
+        case='labels', axis='pixels', sizes=[100, 40000], seconds=[0.01, 2.0], bytes=[1e6, 3e7],
+        seconds_exponent=0.884, seconds_last_exponent=0.884, bytes_exponent=None,
+        bytes_last_exponent=None,
+    )  # fmt: skip
+    losses = dict(
+        case='ours', reference='theirs', loss=0.5, reference_loss=0.6, mean_difference=0.02,
+        noise=0.03,
+    )  # fmt: skip
+    ranks = dict(case='net', ranks=2, seconds=0.5, bytes=4e6, efficiency=0.8)
+    limit = dict(case='a table', seconds=3.21, limit_s=10)
+    folder = tmp_path / 'configs/made'
+    (folder / 'results').mkdir(parents=True)
+    shared = dict(command='run', hardware='cpu', threads=1, date='today', repeats=1)
+    for name, case in dict(a=growth, b=losses, c=ranks, d=limit).items():
+        record = dict(shared, versions=dict(torch='2'), cases=[case])
+        (folder / f'results/benchmark_{name}.json').write_text(json.dumps(record))
+    page = speed_page(folder)
+    assert page.count('1 calls of each') == 3 and 'one training of each kind' in page
+    rows = _rows(page)
+    expected = ['labels', 'pixels', '100 to 40,000', '0.01 to 2', '0.88 (0.88 at last)', '1 to 30']
+    assert expected in rows
+    assert ['ours', 'theirs', '0.5000', '0.6000', '0.0200', '0.0300'] in rows
+    assert ['net', '2', '0.5', '4', '80'] in rows
+    assert ['a table', '3.21', '10'] in rows
