@@ -67,7 +67,7 @@ class _Logits(torch.nn.Module):
     ('fmsi_timm_xception65_voc12aug', [4, 16, 16]),
 ])  # fmt: skip
 def test_config_is_built_trained_one_step_and_exported(name, strides, onnx_export):
-    cfg = Config.fromfile(ROOT / 'configs' / 'survey' / f'{name}.py')
+    cfg = Config.fromfile(ROOT / 'configs' / 'fmsi' / f'{name}.py')
     model = cfg.model
     _need(model)
     init_default_scope('mmseg')
