@@ -140,7 +140,7 @@ def compare_all(
     """Time several functions and one reference by turns.
 
     Returns:
-        What :func:`compare` gives, of each side; a ratio is that of two calls of one round.
+        For each side, what :func:`compare` gives; a ratio is that of two calls of one round.
     """
     wall, processor = sampled([*sides, reference], repeats=repeats)
     pairs = wall[:, -1:] / wall[:, :-1]

@@ -14,7 +14,7 @@ from mmseg_ext.datasets.shapes import draw_image
 
 def test_they_are_of_the_test_data(tiny_config, tiny_data):
     found = find_samples(Config.fromfile(tiny_config), Limits(), count=3)
-    assert 'test images' in found.origin
+    assert 'tested on' in found.origin
     assert [sample.name for sample in found.images] == ['0.png', '2.png', '4.png']
     for sample in found.images:
         assert sample.data == (tiny_data / 'img' / sample.name).read_bytes()
