@@ -2,7 +2,7 @@
 # make test        install into .venv, run the tests
 # make test-fast   only the mathematics: models, losses and metrics, without a process or a training
 # make test-full   also the tests that need compiled mmcv, torchvision, mmpretrain, timm, a server of
-#                  Label Studio, datumaro, minutes; and the mathematics, trainings and predictions on the OneDL fork's packages
+#                  Label Studio, datumaro, minutes; and the whole suite on the OneDL fork's packages
 # make docs        the site of README, docs and cards with a reference, into site/; links are checked
 # make lint        ruff and mypy
 # PYTHON=python3.12 and TORCH=torch==2.14.1 may be given; both orders of demo and test work.
@@ -18,8 +18,6 @@ PYTEST_ARGS ?=
 # makes their fixtures once, until the other has none left.
 WORKERS ?= 2
 MATHS := tests/models tests/evaluation
-ON_THE_FORK := $(MATHS) tests/core tests/configs tests/test_agreement.py tests/test_compat.py tests/test_env.py \
-    $(addprefix tests/apis/,config labels predict run use userdata)
 
 BUILD := "setuptools<82" wheel
 METADATA := setup.py mmseg_ext/version.py
@@ -57,7 +55,7 @@ test-full: $(VENV)/.stamp-install .venv-mmcv/.stamp-install .venv-torch214/.stam
     .venv-onedl/.stamp-install .venv-labelstudio/.stamp-install .venv-datumaro/.stamp-install .venv-docs/.stamp-install
 	$(VENV)/bin/python .ci/test_full.py --workers $(WORKERS) \
 	    default=$(VENV) mmcv=.venv-mmcv torch214=.venv-torch214
-	OMP_NUM_THREADS=1 .venv-onedl/bin/python -m pytest -q -n $(WORKERS) --dist worksteal $(ON_THE_FORK)
+	OMP_NUM_THREADS=1 .venv-onedl/bin/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 clean:
 	rm -rf $(VENV) .venv-mmcv .venv-torch214 .venv-onedl .venv-labelstudio .venv-datumaro .venv-docs .venv-peers site build *.egg-info mmseg_ext/.mim
