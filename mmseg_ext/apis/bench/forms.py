@@ -214,7 +214,7 @@ def _test(path: str, repeats: int, amp: bool, batch: int, folder: str) -> Case:
     return dict(
         case=f'test of {path}, {images} images, {"bfloat16" if amp else "fast form"}',
         reference="mmengine's runner with mmseg's IoUMetric",
-        max_difference=abs(test()['mIoU'] - loops[1].run()['mIoU']),  # type: ignore
+        max_difference=float(abs(test()['mIoU'] - loops[1].run()['mIoU'])),  # type: ignore
         **compare(test, loops[1].run, repeats=repeats),  # type: ignore[union-attr]
     )
 

@@ -10,7 +10,7 @@ from ...core.files import PathLike
 from . import convergence, figure
 from .results_csv import is_folds, read_records
 from .results_table import group, results_section
-from .speed import page_name, speed_lines, speed_page
+from .speed import page_name, speed_lines, speed_page, speed_pictures
 from .tables import tables_section
 
 START, END = '<!-- results:start -->', '<!-- results:end -->'
@@ -65,4 +65,5 @@ def pictures(folder: PathLike) -> Mapping[str, bytes]:
     rows = group(runs)
     found = {**convergence.pictures(rows, paper), **figure.pictures(rows, paper)}
     page = speed_page(folder)
+    found.update(speed_pictures(folder))
     return {**found, page_name(folder): page.encode()} if page else found

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from ..draw.curves import COLORS, STYLE, save_figure
+from ..draw.curves import COLORS, save_figure
+from ..draw.figures import open_axes
 from .results_csv import Record
 
 Rows = Sequence[Sequence[Record]]
@@ -50,12 +51,8 @@ def draw(rows: Rows) -> bytes:
     Returns:
         An SVG file.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     rows = rows[:_MOST]
-    with rc_context(STYLE):
-        axes = Figure(figsize=(7.2, 0.7 + 0.27 * len(rows)), layout='constrained').add_subplot()
+    with open_axes((7.2, 0.7 + 0.27 * len(rows))) as axes:
         for place, runs in enumerate(rows):
             scores = _scores(runs)
             axes.plot(scores, [place] * len(scores), 'o', color=COLORS[0], markersize=4, mfc='none')

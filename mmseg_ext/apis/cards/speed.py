@@ -6,6 +6,7 @@ from typing import Any, Optional, Union
 
 from ...core.files import read_json
 from ..draw.markdown import markdown_table
+from .speed_figure import draw, figure_name, has_figure
 
 Case = dict[str, Any]
 Columns = Sequence[tuple[str, Callable[[Case], str]]]
@@ -161,8 +162,24 @@ def speed_section(folder: Union[str, Path]) -> list[str]:
                 f'{path} lacks {", ".join(absent) or "cases"}: write it with '
                 'tools/benchmark.py --out'
             )
-        lines += _table(record)
+        lines += _table(record, _picture(path, record, folder))
     return lines
+
+
+def _picture(path: Path, record: dict, folder: Union[str, Path]) -> list[str]:
+    if not has_figure(record['cases']):
+        return []
+    name = figure_name(path, Path(folder).resolve().name)
+    return [f'![The same, drawn: {path.stem}]({name})', '']
+
+
+def speed_pictures(folder: Union[str, Path]) -> dict[str, bytes]:
+    """Draw the figures of the page: file name to content."""
+    paper = Path(folder).resolve().name
+    found = {path: read_json(path)['cases'] for path in _files(folder)}
+    return {
+        figure_name(path, paper): draw(cases) for path, cases in found.items() if has_figure(cases)
+    }
 
 
 def speed_lines(folder: Union[str, Path]) -> list[str]:
@@ -223,7 +240,7 @@ def _how(columns: Columns, repeats: int) -> str:
     )
 
 
-def _table(record: dict) -> list[str]:
+def _table(record: dict, picture: Sequence[str] = ()) -> list[str]:
     columns = next(columns for key, columns in _KINDS if key in record['cases'][0])
     cases = [_with_peak(case, record.get('peaks') or {}) for case in record['cases']]
     rows = [[write(case) for _, write in columns] for case in cases]
@@ -233,6 +250,7 @@ def _table(record: dict) -> list[str]:
     return [
         f'`{record["command"]}`',
         '',
+        *picture,
         *markdown_table(titles, [[row[i] for i in kept] for row in rows]),
         '',
         *_notes(record.get('notes') or []),

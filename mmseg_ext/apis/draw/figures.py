@@ -37,7 +37,8 @@ def _line(index: int) -> str:
 
 
 @contextmanager
-def _axes(size: tuple[float, float] = _SIZE) -> Iterator[Any]:
+def open_axes(size: tuple[float, float] = _SIZE) -> Iterator[Any]:
+    """Axes of a new figure, width and height in inches, in the style of all figures."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure  # pyplot would choose a window system
 
@@ -56,7 +57,7 @@ def draw_intervals(points: Marked, *, xlabel: str, zero: bool = False) -> bytes:
     Returns:
         An SVG file.
     """
-    with _axes((4.0, 0.9 + 0.27 * len(points))) as axes:
+    with open_axes((4.0, 0.9 + 0.27 * len(points))) as axes:
         for place, (row, value, low, high) in enumerate(points):
             if low is not None and high is not None:
                 axes.plot([low, high], [place, place], color=color(row), linewidth=2)
@@ -87,7 +88,7 @@ def draw_tradeoff(
     Returns:
         An SVG file.
     """
-    with _axes() as axes:
+    with open_axes() as axes:
         for row, cost, value, low, high in points:
             if low is not None and high is not None:
                 axes.plot([cost, cost], [low, high], color=color(row), linewidth=1.2, alpha=0.6)
@@ -95,7 +96,7 @@ def draw_tradeoff(
             axes.annotate(letter(row), (cost, value), (5, 4), textcoords='offset points')
         costs = [cost for _, cost, *_ in points]
         if min(costs) > 0 and max(costs) > 10 * min(costs):
-            _use_log(axes, max(costs) / min(costs))
+            use_log(axes.xaxis, max(costs) / min(costs))
         else:
             axes.set_xlim(left=0, right=1.12 * max(costs))
         axes.margins(y=0.12)
@@ -104,14 +105,19 @@ def draw_tradeoff(
         return save_figure(axes.figure)
 
 
-def _use_log(axes: Any, span: float) -> None:
-    """Make the horizontal axis logarithmic, with plain numbers as ticks that do not overlap."""
+def use_log(axis: Any, span: float) -> None:
+    """Make an axis logarithmic, with plain numbers as ticks that do not overlap.
+
+    Args:
+        axis: Horizontal or vertical.
+        span: Largest value over the smallest.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axes.set_xscale('log')
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 1000 else (1,)))
-    axes.xaxis.set_major_formatter(lambda value, _: f'{value:,.10g}')
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axis.axes.set(**{f'{axis.axis_name}scale': 'log'})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 1000 else (1,)))
+    axis.set_major_formatter(lambda value, _: f'{value:,.10g}')
+    axis.set_minor_formatter(NullFormatter())
 
 
 def draw_row_curves(
@@ -132,7 +138,7 @@ def draw_row_curves(
     Returns:
         An SVG file.
     """
-    with _axes() as axes:
+    with open_axes() as axes:
         for row, runs in pale.items():
             _plot_runs(axes, row, runs, alpha=0.45, label=None if row in curves else letter(row))
         for row, runs in curves.items():
@@ -191,7 +197,7 @@ def draw_budget(
     Returns:
         An SVG file.
     """
-    with _axes() as axes:
+    with open_axes() as axes:
         for row, curves in seeds.items():
             for points in curves if len(curves) > 1 else ():
                 axes.plot(*zip(*points), color=color(row), linewidth=0.8, alpha=0.4)
@@ -218,7 +224,7 @@ def draw_rates(losses: Points, smoothed: Points, suggested: float) -> bytes:
     Returns:
         An SVG file.
     """
-    with _axes() as axes:
+    with open_axes() as axes:
         axes.plot(*zip(*losses), color=color(0), linewidth=0.8, alpha=0.4)
         axes.plot(*zip(*smoothed), color=color(0), linewidth=1.5)
         axes.axvline(suggested, color=color(1), linestyle='--', linewidth=1)
@@ -242,7 +248,7 @@ def draw_points(
     Returns:
         An SVG file.
     """
-    with _axes((4.0, 3.4) if square else _SIZE) as axes:
+    with open_axes((4.0, 3.4) if square else _SIZE) as axes:
         for place, (name, points) in enumerate(curves.items()):
             marker = 'o' if len(points) < 12 else None
             style: dict[str, Any] = dict(color=color(place), marker=marker, markersize=3)
@@ -274,7 +280,7 @@ def draw_agreement(
     Returns:
         An SVG file.
     """
-    with _axes() as axes:
+    with open_axes() as axes:
         axes.plot(*zip(*points), 'o', color=color(0), markersize=4)
         for place, height in enumerate(lines):
             if height is not None:
@@ -298,7 +304,7 @@ def draw_reliability(histograms: Mapping[int, np.ndarray]) -> bytes:
     Returns:
         An SVG file.
     """
-    with _axes((4.0, 3.4)) as axes:
+    with open_axes((4.0, 3.4)) as axes:
         axes.plot([0, 100], [0, 100], color='#777777', linewidth=1, linestyle='--')
         for row, (count, right, confidence) in histograms.items():
             filled = count > 0

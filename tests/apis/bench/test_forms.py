@@ -1,6 +1,7 @@
 """The benchmarks of forms and of a test: both sides do what they say, and agree."""
 
 import functools
+import json
 
 import pytest
 import torch
@@ -103,6 +104,7 @@ def test_images_are_prepared_as_in_a_test(tiny_config, tiny_data, tmp_path):
 @pytest.mark.parametrize('amp', [False, True])
 def test_a_test_scores_as_that_of_mmseg(amp, tiny_config):
     record = timing.run('evaluation', repeats=1, configs=[str(tiny_config)], amp=amp)
+    json.dumps(record)  # it is written
     (case,) = record['cases']
     assert case['max_difference'] < (5 if amp else 0.05) and '6 images' in case['case']
 

@@ -17,7 +17,7 @@ from mmseg_ext.apis.cards.fold_record import collect_all
 from mmseg_ext.apis.cards.record import changed_settings, collect, command, network_counts
 from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
 from mmseg_ext.apis.cards.results_table import group, results_section
-from mmseg_ext.apis.cards.speed import speed_page
+from mmseg_ext.apis.cards.speed import speed_page, speed_pictures
 from mmseg_ext.apis.draw.pixels import encode_below, picture_grid
 from mmseg_ext.apis.folds.summary import write_summary
 
@@ -539,6 +539,26 @@ def test_benchmarks_become_tables(folder, monkeypatch, capsys) -> None:
     path.write_text(json.dumps(dict(cases=[])))
     with pytest.raises(ValueError, match='benchmark_parts.json lacks command, hardware, versions'):
         speed_page(folder)
+
+
+def test_several_networks_and_growth_are_drawn(tmp_path):
+    """A row for each network and a mark for each form; an SVG's texts are those of the axes."""
+    times = dict(ours_ms=2.0, reference_ms=4.0, reference='theirs', ratio=2.0, ratio_lowest=1.6,
+                 ratio_highest=2.5)  # fmt: skip
+    forms = [
+        dict(times, case=f'configs/a/{net}.py, {form}, 1x8x8')
+        for net in ('net1', 'net2') for form in ('fast', 'half')
+    ]  # fmt: skip
+    grown = dict(case='labels', axis='pixels', sizes=[1, 100], seconds=[1.0, 90.0])
+    folder = tmp_path / 'configs/made'
+    (folder / 'results').mkdir(parents=True)
+    for name, cases in dict(forms=forms, one=forms[:2], growth=[grown]).items():
+        (folder / f'results/benchmark_{name}.json').write_text(json.dumps(dict(cases=cases)))
+    drawn = speed_pictures(folder)
+    assert sorted(drawn) == ['made_speed_forms.svg', 'made_speed_growth.svg']
+    texts = {k: set(re.findall('<!-- (.+?) -->', v.decode())) for k, v in drawn.items()}
+    assert {'net1', 'net2', 'fast', 'half', '0.5', '1'} <= texts['made_speed_forms.svg']
+    assert {'labels: pixels', 'in proportion', '100'} <= texts['made_speed_growth.svg']
 
 
 def test_growth_losses_processes_and_limits_have_tables(tmp_path):
