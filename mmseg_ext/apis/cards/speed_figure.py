@@ -21,9 +21,11 @@ def figure_name(path: Path, paper: str) -> str:
 
 
 def has_figure(cases: Sequence[Case]) -> bool:
-    """Whether the cases of a benchmark are of a kind that is drawn, and more than one row."""
-    rows = {_ratio(case)[0] for case in cases if 'ratio' in case}
-    return len(rows) > 1 or all('sizes' in case for case in cases)
+    """Whether the cases of a benchmark are drawn: networks in several forms, or growth."""
+    if all('sizes' in case for case in cases):
+        return True
+    forms = all('ratio' in case and case['case'].split(', ')[0].endswith('.py') for case in cases)
+    return forms and len({_ratio(case)[0] for case in cases}) > 1
 
 
 def draw(cases: Sequence[Case]) -> bytes:
@@ -37,15 +39,14 @@ def draw(cases: Sequence[Case]) -> bytes:
     """
     if all('sizes' in case for case in cases):
         return _draw_growth(cases)
-    return _draw_ratios([_ratio(case) for case in cases if 'ratio' in case])
+    return _draw_ratios([_ratio(case) for case in cases])
 
 
 def _ratio(case: Case) -> Ratio:
-    """A case is named ``network, form, shape``, or by one name alone."""
-    row, *rest = case['case'].split(', ')
-    row = Path(row).stem if row.endswith('.py') else row
+    """A case is named ``network, form, shape``."""
+    row, form, *_ = case['case'].split(', ')
     ends = sorted(1 / case[key] for key in ('ratio_lowest', 'ratio_highest'))
-    return row, rest[0] if len(rest) > 1 else '', 1 / case['ratio'], ends[0], ends[1]
+    return Path(row).stem, form, 1 / case['ratio'], ends[0], ends[1]
 
 
 def _draw_ratios(ratios: Sequence[Ratio]) -> bytes:
