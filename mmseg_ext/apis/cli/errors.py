@@ -1,11 +1,13 @@
 """How a tool ends: one line for a user's mistake, a traceback for a bug of ours."""
 
+import atexit
 import contextlib
 import gc
 import io
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable
@@ -51,7 +53,24 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
         status = stopped.code  # type: ignore[assignment]
     signals.end_workers()
     _flush_output()
-    sys.exit(status)
+    _leave(status)
+
+
+def _leave(status: int) -> None:
+    """Exit; in a process of a group, without the interpreter's end.
+
+    Threads of such a process, which torch started, abort it there now and then, after all is done:
+    a training that was finished ended with status 134.
+    """
+    group = sys.modules.get('torch.distributed')
+    if group is None or not group.is_available() or not group.is_initialized():
+        sys.exit(status)
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for those of Python, as at the end
+    atexit._run_exitfuncs()
+    _flush_output()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def _run(main: Callable[[], Optional[int]]) -> int:

@@ -1,6 +1,10 @@
-"""Every tool is a command, and nothing else is."""
+"""Every tool is a command, and nothing else is; how one ends in a group of processes."""
+
+import subprocess
+import sys
 
 import pytest
+from support.paths import ROOT
 
 from mmseg_ext.apis.cli import console
 
@@ -30,3 +34,30 @@ def test_it_answers_to_the_names_of_tools_only():
     with pytest.raises(AttributeError, match='no tool gret in .*: install mmsegmentation-ext'):
         console.gret  # noqa: B018
     assert not hasattr(console, '__wrapped__')
+
+
+_GROUP = """
+import atexit, sys
+import torch.distributed as distributed
+from mmseg_ext.apis.cli import run_tool
+
+class Late:
+    def __del__(self):
+        print('the end of the interpreter')
+
+def main():
+    distributed.init_process_group('gloo', init_method='file://' + sys.argv[1], rank=0, world_size=1)
+    print('done')
+    return 3
+
+late = Late()
+atexit.register(print, 'at exit')
+run_tool(main)
+"""
+
+
+def test_a_process_of_a_group_ends_without_the_interpreters_end(tmp_path):
+    """There torch's threads abort it now and then; status and output are those of the tool."""
+    command = [sys.executable, '-c', _GROUP, str(tmp_path / 'meeting')]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (3, 'done\nat exit\n'), done.stderr
