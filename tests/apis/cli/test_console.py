@@ -46,7 +46,8 @@ class Late:
         print('the end of the interpreter')
 
 def main():
-    distributed.init_process_group('gloo', init_method='file://' + sys.argv[1], rank=0, world_size=1)
+    meeting = 'file://' + sys.argv[1]
+    distributed.init_process_group('gloo', init_method=meeting, rank=0, world_size=1)
     print('done')
     return 3
 
