@@ -7,7 +7,6 @@ arguments of the tool to it.
 import logging
 import os
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Optional
 
@@ -39,20 +38,25 @@ from .guard import guarded
 from .network.settings import check_settings, check_starts
 from .options import process_limit, use_nan, use_seed
 
-_RUNS: Counter[str] = Counter()  # number of runs that this process has built, by name
+_TAKEN: set[str] = set()  # names of the runs that this process has built
 
 
 def _named_apart(cfg: Config, dumped: Optional[str]) -> Config:
     """Give each further run of this process a name of its own, and set the name of its config file.
 
     mmengine keeps logs, history and curves under the run's name and the time in seconds. Two runs
-    of one name within a second would share them.
+    of one name within a second would share them. A run's folder has a config with the name that the
+    run was given here, which whoever reads it asks for again.
     """
-    name = cfg.get('experiment_name') or Path(cfg.filename or 'run').stem
-    _RUNS[name] += 1
-    if _RUNS[name] > 1 or dumped:
+    given = cfg.get('experiment_name') or Path(cfg.filename or 'run').stem
+    name, number = given, 1
+    while name in _TAKEN:
+        number += 1
+        name = f'{given}_{number}'
+    _TAKEN.add(name)
+    if name != given or dumped:
         cfg = cfg.copy()
-        cfg.experiment_name = f'{name}_{_RUNS[name]}' if _RUNS[name] > 1 else name
+        cfg.experiment_name = name
     if dumped:
         object.__setattr__(cfg, '_filename', dumped)
     return cfg

@@ -210,6 +210,22 @@ def test_two_runs_of_one_second_have_logs_of_their_own(tiny_config, tmp_path):
     ) == sorted(folders)
 
 
+def test_a_run_by_the_config_in_another_runs_folder_leaves_that_ones_config_alone(
+    tiny_config, tmp_path
+):
+    """Such a config has the name that its run was given, as the second of its file's name."""
+    time.sleep(1 - time.time() % 1)
+    names = [load_config(tiny_config, work_dir=tmp_path / name) for name in 'ab']
+    runs = [build_runner(cfg) for cfg in names]
+    again = build_runner(load_config(tmp_path / 'b' / tiny_config.name, work_dir=tmp_path / 'c'))
+    found = [run.experiment_name for run in (*runs, again)]
+    assert len(set(found)) == 3
+    texts = [(tmp_path / 'b').glob('*/vis_data/config.py'), (tmp_path / 'c').glob('*/*/config.py')]
+    for place, files in zip('bc', texts):
+        (file,) = files
+        assert repr(str(tmp_path / place)) in file.read_text()
+
+
 OWNERS = {'mmseg_ext/apis/run/folder.py', 'mmseg_ext/core/saved.py'}
 NAMES = (
     'results.json', 'per_image.npz', 'per_image_surface.npz', 'per_image_calibration.npz',
