@@ -201,10 +201,8 @@ def evaluation(
 def _test(path: str, repeats: int, amp: bool, batch: int, folder: str) -> Case:
     ours, theirs = (_runner(path, batch, metric, folder) for metric in ('SegMetric', 'IoUMetric'))
     theirs.model.load_state_dict(ours.model.state_dict())
-    cfg, loops = (
-        Config(dict(inference=dict(fast=True, amp=amp))),
-        (ours.test_loop, theirs.test_loop),
-    )
+    cfg = Config(dict(inference=dict(fast=True, amp=amp)))
+    loops = (ours.test_loop, theirs.test_loop)
 
     def test() -> Any:
         with lean(ours, cfg):

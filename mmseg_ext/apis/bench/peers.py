@@ -23,11 +23,7 @@ class Peer(NamedTuple):
 _PEERS = (
     ('mmsegmentation', 'forms, throughput, evaluation, metric, training, losses', 'pip install .'),
     ('mmengine', 'evaluation, start, training, losses', 'pip install .'),
-    (
-        'mmcv',
-        'deform_conv, operations: the compiled operators',
-        'pip install mmcv==2.1.0, with a compiler',
-    ),
+    ('mmcv', 'deform_conv: the compiled operator', 'pip install mmcv==2.1.0, with a compiler'),
     ('scipy', 'operations: boundary F1, HD95', 'pip install .'),
     ('pydensecrf2', 'crf', 'pip install pydensecrf2'),
     ('onnxruntime', 'forms, times of tools/export.py', 'pip install .[export]'),
