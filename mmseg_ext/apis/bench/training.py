@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...core.progress import hushed
+from ...evaluation.intervals import t_interval
 from ..config.written import configs_folder
 from ..run.config import load_config
 from ..run.options import use_amp
@@ -27,6 +28,7 @@ _WARM = 3  # steps that are not timed
 _IMAGES = 40  # that are made
 _MADE = (360, 480)  # their height and width
 _CLASSES = 5
+_AGAIN = "mmseg's with other dropout"
 _STOCK_HOOKS: dict[str, dict] = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
@@ -140,13 +142,14 @@ def losses(
     batch: int = 4,
     count: int = 200,
 ) -> Iterator[Case]:
-    """Compare the losses of a training with those of mmseg's form, and with that form's own noise.
+    """Compare the losses of trainings with those of mmseg's form, and with that form's own noise.
 
     The noise is that of dropout: a second training of that form draws other masks for the same
-    batches.
+    batches. All forms of one seed begin with the same weights and see the same batches, so that
+    their last losses are compared in pairs.
 
     Args:
-        repeats: Ignored: one training of each kind.
+        repeats: Trainings of each form, with the seeds 0, 1 and so on; an interval takes three.
         configs: As for :func:`training`.
         size: Height and width of the crops.
         batch: Images of a step.
@@ -156,31 +159,57 @@ def losses(
         with tempfile.TemporaryDirectory() as folder:
             made = None if configs else str(_make(Path(folder)))
             base = _config(path, made, Path(folder), size, batch, count - _WARM)
-            half, stock = copy.deepcopy(base), _stock(base)
-            use_amp(half)
-            found = _train(stock, stock=True).losses
-            del stock.default_hooks['iter_seed']
-            noise = _apart(found, _train(stock, stock=True).losses)
-            for name, cfg in (('exact', base), ('bfloat16', half)):
-                ours = _train(cfg, stock=False).losses
-                yield dict(
-                    case=f'losses of {Path(path).name}, {name}, {count} steps of {batch} images',
-                    reference="mmengine's runner and mmseg's transforms",
-                    loss=_end(ours),
-                    reference_loss=_end(found),
-                    mean_difference=_apart(ours, found),
-                    noise=noise,
-                )
+            found = _losses_by_form(base, repeats)
+        noise = _apart(found[_AGAIN], found['stock'])
+        for name in (_AGAIN, 'exact', 'bfloat16'):
+            yield dict(
+                case=f'losses of {Path(path).name}, {name}, {count} steps of {batch} images',
+                reference="mmengine's runner and mmseg's transforms",
+                **_paired(_ends(found[name]), _ends(found['stock'])),
+                mean_difference=_apart(found[name], found['stock']),
+                noise=noise,
+            )
 
 
-def _apart(a: Sequence[float], b: Sequence[float]) -> float:
+def _losses_by_form(base: Config, seeds: int) -> dict[str, np.ndarray]:
+    """Losses of each form's trainings, ``(seeds, steps)``."""
+    half, stock = copy.deepcopy(base), _stock(base)
+    use_amp(half)
+    again = copy.deepcopy(stock)
+    del again.default_hooks['iter_seed']
+    sides = {'stock': stock, _AGAIN: again, 'exact': base, 'bfloat16': half}
+    found: dict[str, list] = {name: [] for name in sides}
+    for seed in range(seeds):
+        for name, cfg in sides.items():
+            cfg.randomness = dict(seed=seed)
+            found[name].append(_train(cfg, stock=name in ('stock', _AGAIN)).losses)
+    return {name: np.array(losses) for name, losses in found.items()}
+
+
+def _paired(ours: np.ndarray, theirs: np.ndarray) -> Case:
+    """Means and standard deviations over seeds, and the mean difference of pairs."""
+    apart = ours - theirs
+    seeds = len(apart)
+    error = float(apart.std(ddof=1)) / seeds**0.5 if seeds > 1 else float('nan')
+    return dict(
+        loss=float(ours.mean()),
+        reference_loss=float(theirs.mean()),
+        difference=float(apart.mean()),
+        difference_interval=list(t_interval(float(apart.mean()), error, seeds)),
+        losses=ours.tolist(),
+        reference_losses=theirs.tolist(),
+    )
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
     """Mean difference of the losses of a step."""
-    return float(np.abs(np.subtract(a, b)).mean())
+    return float(np.abs(a - b).mean())
 
 
-def _end(values: Sequence[float]) -> float:
-    """Mean of the last quarter."""
-    return float(np.mean(values[-max(len(values) // 4, 1) :]))
+def _ends(losses: np.ndarray) -> np.ndarray:
+    """Mean of each training's last quarter, ``(seeds, steps)`` to ``(seeds,)``."""
+    last: np.ndarray = losses[:, -max(losses.shape[1] // 4, 1) :].mean(1)
+    return last
 
 
 def _config(

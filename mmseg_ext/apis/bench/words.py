@@ -2,6 +2,8 @@
 
 from typing import Any, Optional
 
+from ..draw.numbers import with_interval, with_spread
+
 Case = dict[str, Any]
 
 
@@ -92,10 +94,12 @@ def _growth(case: Case) -> list[str]:
 
 
 def _losses(case: Case) -> list[str]:
+    ours, theirs = (with_spread(case[f'{side}losses']) for side in ('', 'reference_'))
+    apart = with_interval(case['difference'], case['difference_interval'])
     return [
         f'{case["case"]}  against  {case["reference"]}',
-        f'  last quarter {case["loss"]:.4f} against {case["reference_loss"]:.4f}; a step differs '
-        f'by {case["mean_difference"]:.4f}, by noise {case["noise"]:.4f}',
+        f'  last quarter {ours} against {theirs}, in pairs {apart}',
+        f'  a step differs by {case["mean_difference"]:.4f}, by noise {case["noise"]:.4f}',
     ]
 
 

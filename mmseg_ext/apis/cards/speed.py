@@ -6,6 +6,7 @@ from typing import Any, Optional, Union
 
 from ...core.files import read_json
 from ..draw.markdown import markdown_table
+from ..draw.numbers import with_interval, with_spread
 from .speed_figure import draw, figure_name, has_figure
 
 Case = dict[str, Any]
@@ -71,6 +72,13 @@ def _difference(case: Case) -> str:
     return '–' if value is None else f'{value:.1g}'
 
 
+def _pairs(case: Case) -> str:
+    """The mean difference of a seed's two losses; files of one training have none."""
+    if 'difference' not in case:
+        return '–'
+    return with_interval(case['difference'], case['difference_interval'])
+
+
 _TIME: Columns = (
     ('case', lambda c: c['case']),
     ('against', lambda c: c['reference']),
@@ -99,8 +107,9 @@ _GROWTH: Columns = (
 _LOSSES: Columns = (
     ('case', lambda c: c['case']),
     ('against', lambda c: c['reference']),
-    ('loss of the last quarter', lambda c: f'{c["loss"]:.4f}'),
-    ('loss of the other', lambda c: f'{c["reference_loss"]:.4f}'),
+    ('loss of the last quarter', lambda c: with_spread(c.get('losses', [c['loss']]))),
+    ('loss of the other', lambda c: with_spread(c.get('reference_losses', [c['reference_loss']]))),
+    ('difference, of pairs (95 %)', _pairs),
     ('difference of a step', lambda c: f'{c["mean_difference"]:.4f}'),
     ('noise of a step', lambda c: f'{c["noise"]:.4f}'),
 )
@@ -233,7 +242,9 @@ def _versions(versions: dict[str, str]) -> str:
 
 def _how(columns: Columns, repeats: int) -> str:
     if columns is _LOSSES:
-        return 'one training of each kind'
+        if repeats == 1:
+            return 'one training of each kind'
+        return f'{repeats} trainings of each kind, mean ± standard deviation over seeds'
     alone = columns in (_GROWTH, _RANKS, _LIMITS)
     return (
         f'{repeats} calls of each' if alone else f'medians of {repeats} calls, all sides by turns'

@@ -1,6 +1,8 @@
 """The benchmark of a training: mmseg's form is mmseg's, and what is printed is what was timed."""
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from mmseg_ext.apis.bench import timing, training
 from mmseg_ext.apis.bench.words import lines_of
@@ -15,9 +17,34 @@ def test_steps_and_losses_of_both_forms(tiny_config):
     assert 'exact' in exact['case'] and 'bfloat16' in half['case']
     assert loader['reference_ms'] == exact['ours_ms']
     assert any('images a second' in line for line in lines_of(exact))
-    exact, half = timing.run('losses', count=4, **shared)['cases']
+
+
+def test_losses_of_seeds_are_compared_in_pairs(tiny_config):
+    shared = dict(repeats=2, configs=[str(tiny_config)], size=32, batch=2)
+    cases = timing.run('losses', count=4, **shared)['cases']
+    again, exact, half = cases
     assert exact['mean_difference'] < 1e-4 * exact['loss']
-    assert half['mean_difference'] < 0.05 * half['loss']
+    assert exact['mean_difference'] < half['mean_difference'] < 0.05 * half['loss']
+    assert again['mean_difference'] == again['noise'] == half['noise']
+    first, second = exact['reference_losses']
+    assert abs(first - second) > 100 * abs(exact['difference'])  # another seed is another training
+    for case in cases:
+        apart = np.subtract(case['losses'], case['reference_losses'])
+        assert case['difference'] == pytest.approx(apart.mean(), abs=1e-12)
+        assert case['difference_interval'] == [None, None]  # two seeds are too few
+        assert case['loss'] == pytest.approx(sum(case['losses']) / 2)
+        assert any('no interval' in line for line in lines_of(case))
+
+
+def test_the_interval_of_pairs_is_that_of_a_paired_test():
+    random = np.random.default_rng(0)
+    ours, theirs = random.normal(size=(2, 5))
+    found = training._paired(ours, theirs)
+    known = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert found['difference_interval'] == pytest.approx([known.low, known.high])
+    assert found['losses'] == ours.tolist()
+    quarters = training._ends(np.arange(16.0).reshape(2, 8))
+    assert quarters.tolist() == [6.5, 14.5]
 
 
 def test_mmsegs_form_has_nothing_of_ours(tmp_path):

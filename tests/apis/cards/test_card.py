@@ -573,13 +573,19 @@ def test_growth_losses_processes_and_limits_have_tables(tmp_path):
         case='ours', reference='theirs', loss=0.5, reference_loss=0.6, mean_difference=0.02,
         noise=0.03,
     )  # fmt: skip
+    seeds = dict(
+        case='of seeds', reference='theirs', losses=[0.5, 0.7, 0.9], reference_losses=[0.6] * 3,
+        loss=0.7, reference_loss=0.6, difference=0.1, difference_interval=[-0.397, 0.597],
+        mean_difference=0.02, noise=0.03,
+    )  # fmt: skip
     ranks = dict(case='net', ranks=2, seconds=0.5, bytes=4e6, efficiency=0.8)
     limit = dict(case='a table', seconds=3.21, limit_s=10)
     folder = tmp_path / 'configs/made'
     (folder / 'results').mkdir(parents=True)
     shared = dict(command='run', hardware='cpu', threads=1, date='today', repeats=1)
-    for name, case in dict(a=growth, b=losses, c=ranks, d=limit).items():
+    for name, case in dict(a=growth, b=losses, c=ranks, d=limit, e=seeds).items():
         record = dict(shared, versions=dict(torch='2'), cases=[case])
+        record['repeats'] = 3 if name == 'e' else 1
         (folder / f'results/benchmark_{name}.json').write_text(json.dumps(record))
     page = speed_page(folder)
     assert page.count('1 calls of each') == 3 and 'one training of each kind' in page
@@ -587,5 +593,8 @@ def test_growth_losses_processes_and_limits_have_tables(tmp_path):
     expected = ['labels', 'pixels', '100 to 40,000', '0.01 to 2', '0.88 (0.88 at last)', '1 to 30']
     assert expected in rows
     assert ['ours', 'theirs', '0.5000', '0.6000', '0.0200', '0.0300'] in rows
+    several = ['0.7000 ± 0.2000', '0.6000 ± 0.0000', '+0.1000 (-0.3970 to +0.5970)']
+    assert ['of seeds', 'theirs', *several, '0.0200', '0.0300'] in rows
+    assert '3 trainings of each kind' in page
     assert ['net', '2', '0.5', '4', '80'] in rows
     assert ['a table', '3.21', '10'] in rows
