@@ -20,9 +20,10 @@ from ..core.masks import read_mask
 from ..core.progress import track
 from ..core.reading import read_image
 from .bmseg import GROUPS, IMAGES, MASKS
-from .folder import IMAGE_SUFFIXES, files_by_stem
+from .folder import IMAGE_SUFFIXES
 from .groups import groups_of, read_groups, write_groups
 from .splits import split_ids, write_lists
+from .stem_files import files_by_stem
 
 DEFAULT_THRESHOLD = 127
 _NEAR = 64  # values below this, or above 255 minus this, count as soft black or white

@@ -6,16 +6,18 @@ the same samples; it only adds checks, whose messages name the file and the reme
 """
 
 import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Union
 
 import cv2
+from mmengine.dataset import force_full_init
 from mmseg.datasets import BaseSegDataset
 
 from ..core.files import stem_below
 from ..core.masks import read_mask
 from ..core.reading import read_image
 from .groups import group_unit, groups_of, read_groups
+from .sample_table import SampleTable
 
 
 class CheckedSegDataset(BaseSegDataset):
@@ -28,7 +30,8 @@ class CheckedSegDataset(BaseSegDataset):
             usually a patient. Every sample then has its ``group`` (``None`` without the file), and
             folds of a cross validation keep groups together. A first line of column names, such as
             ``stem,patient``, sets ``group_unit`` of the metainfo.
-        kwargs: As for ``BaseSegDataset``.
+        kwargs: As for ``BaseSegDataset``; ``serialize_data`` has no effect, as samples are stored
+            compactly in either case.
 
     Raises:
         FileNotFoundError: If a folder, the split file, the group file, or an image or mask listed
@@ -41,23 +44,30 @@ class CheckedSegDataset(BaseSegDataset):
     ) -> None:
         self.how_to_get = how_to_get
         self.group_file = group_file
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **dict(kwargs, serialize_data=False))  # see sample_table.py
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> SampleTable:
         """List the samples, after checking that there are any and that their files exist."""
         self._check_folders()
-        samples = self._list_samples()
+        samples = SampleTable(self._list_samples(), self._same_for_all())
         if not samples:
             where = self.ann_file or f'{self.data_prefix["img_path"]}/*{self.img_suffix}'
             raise ValueError(f'{where}: the split is empty, no image to read; {self._advice()}')
         for key in ('img_path', 'seg_map_path'):
-            self._check_files(sample[key] for sample in samples if key in sample)
-        for sample in samples:
-            sample.update(
-                num_classes=len(self._metainfo['classes']), ignore_index=self.ignore_index
-            )
+            self._check_files(samples.column(key))
         self._add_groups(samples)
         return samples
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict:
+        """Return a new dict of a sample, with its place as ``sample_idx``; ``idx`` may be < 0."""
+        return dict(self.data_list[idx], sample_idx=range(len(self))[idx])
+
+    def _get_unserialized_subset(self, indices: Union[Sequence[int], int]) -> SampleTable:
+        """Take the first samples, the last ones (for a number below 0), or those of a list."""
+        if isinstance(indices, int):
+            return self.data_list[:indices] if indices >= 0 else self.data_list[indices:]
+        return self.data_list.take(indices)
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline; an error names the image or mask that cannot be decoded."""
@@ -78,22 +88,25 @@ class CheckedSegDataset(BaseSegDataset):
                 'take it out of the split'
             ) from error
 
-    def _list_samples(self) -> list[dict]:
+    def _list_samples(self) -> Iterable[dict]:
         return super().load_data_list()
 
-    def _add_groups(self, samples: list[dict]) -> None:
+    def _same_for_all(self) -> dict:
+        classes = len(self._metainfo['classes'])
+        return dict(num_classes=classes, ignore_index=self.ignore_index, group=None)
+
+    def _add_groups(self, samples: SampleTable) -> None:
         if not self.group_file:
-            for sample in samples:
-                sample['group'] = None
             return
         path = os.path.join(self.data_root or '', self.group_file)
         if not os.path.isfile(path):
             raise FileNotFoundError(f'{path}: no such group file; {self._advice()}')
-        stems = [self.stem_of(sample['img_path']) for sample in samples]
-        groups = groups_of(stems, read_groups(path), source=path)
+        groups = read_groups(path)
+        stems = (self.stem_of(image) for image in samples.column('img_path'))
+        groups_of([stem for stem in stems if stem not in groups], groups, source=path)
         self._metainfo['group_unit'] = group_unit(path)
-        for sample, stem in zip(samples, stems):
-            sample['group'] = groups[stem]
+        stems = (self.stem_of(image) for image in samples.column('img_path'))
+        samples.add('group', (groups[stem] for stem in stems))
 
     def stem_of(self, img_path: str) -> str:
         """Return the stem as in split and group files: the path below the folder, no suffix."""

@@ -1,8 +1,8 @@
 """A data set from a folder of images and a folder of masks, without a new class."""
 
 import contextlib
-import os
 import posixpath
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -15,13 +15,14 @@ from ..core.masks import read_mask
 from ..core.words import check_choice
 from .checked import CheckedSegDataset
 from .mask_facts import facts_without, mask_facts
+from .sample_table import SampleTable
 from .signs import mask_signs
+from .stem_files import StemFiles
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp', '.gif')
 MASK_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp', '.gif')
 _PROBED_MASKS = 20
-# Folders of copies and thumbnails that macOS, network drives and Windows leave behind.
-_SYSTEM = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information', 'lost+found')
+_PIECE = 4096  # samples at a time
 
 
 @DATASETS.register_module()
@@ -114,54 +115,73 @@ class FolderDataset(CheckedSegDataset):
             **kwargs,
         )
 
-    def _list_samples(self) -> list[dict]:
-        images = files_by_stem(self.data_prefix['img_path'], self.img_suffix)
-        masks = None
+    def load_data_list(self) -> SampleTable:
+        """List the samples, and look at some of the masks."""
+        samples = super().load_data_list()
         if 'seg_map_path' in self.data_prefix:
-            masks = files_by_stem(self.data_prefix['seg_map_path'], self.seg_map_suffix)
-        samples = [
-            dict(
-                img_path=images[stem],
-                label_map=self.mask_label_map,
-                reduce_zero_label=self.reduce_zero_label,
-                seg_fields=[],
-                **({} if masks is None else dict(seg_map_path=self._mask_of(stem, masks))),
-                **self.mask_reading,
-            )
-            for stem in self._stems(images)
-            if stem not in self.left_out
-        ]
-        if masks is not None:
             # Spread over the list: the first masks of a medical series are often empty.
             some = [sample['seg_map_path'] for sample in evenly(samples, _PROBED_MASKS)]
             self._refuse_hidden_foreground(some)
             self._refuse_signs(some)
         return samples
 
-    def _stems(self, images: dict[str, str]) -> Iterable[str]:
-        if not self.ann_file:
-            return sorted(images)
-        stems = read_list(self.ann_file)
-        for stem in stems:
-            if stem not in images:
-                raise FileNotFoundError(
-                    f'{self.ann_file} names {stem!r}, but {self.data_prefix["img_path"]} has no '
-                    f'such file with one of the suffixes {self.img_suffix}'
-                )
-        return stems
+    def _list_samples(self) -> Iterator[dict]:
+        images = StemFiles(self.data_prefix['img_path'], self.img_suffix)
+        masks = None
+        if 'seg_map_path' in self.data_prefix:
+            masks = StemFiles(self.data_prefix['seg_map_path'], self.seg_map_suffix)
+        places = self._places(images)
+        for start in range(0, len(places), _PIECE):
+            some = {place: images.stem_at(place) for place in places[start : start + _PIECE]}
+            kept = {place: stem for place, stem in some.items() if stem not in self.left_out}
+            files = None if masks is None else self._masks_of(list(kept.values()), masks)
+            for place in kept:
+                sample = dict(img_path=images.file_at(place))
+                if files is not None:
+                    sample['seg_map_path'] = next(files)
+                yield sample
 
-    def _mask_of(self, stem: str, masks: dict[str, str]) -> str:
-        for images, folder in self.mask_folders.items():
-            if stem.startswith(f'{images}/'):
-                stem = posixpath.normpath(posixpath.join(folder, stem[len(images) + 1 :]))
-                break
-        if stem not in masks:
-            folder = self.data_prefix['seg_map_path']
+    def _same_for_all(self) -> dict:
+        return dict(
+            super()._same_for_all(),
+            label_map=self.mask_label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            seg_fields=[],
+            **self.mask_reading,
+        )
+
+    def _places(self, images: StemFiles) -> Sequence[int]:
+        if not self.ann_file:
+            return range(len(images))
+        stems = read_list(self.ann_file)
+        places = images.places(stems)
+        if (places < 0).any():
             raise FileNotFoundError(
-                f'{folder}/{stem}{{{",".join(self.seg_map_suffix)}}}: no mask for the image of '
+                f'{self.ann_file} names {stems[int((places < 0).argmax())]!r}, but '
+                f'{self.data_prefix["img_path"]} has no such file with one of the suffixes '
+                f'{self.img_suffix}'
+            )
+        return array('q', places.tobytes())
+
+    def _masks_of(self, stems: Sequence[str], masks: StemFiles) -> Iterator[str]:
+        wanted = [self._mask_stem(stem) for stem in stems]
+        places = masks.places(wanted)
+        if (places < 0).any():
+            folder, absent = self.data_prefix['seg_map_path'], wanted[int((places < 0).argmax())]
+            raise FileNotFoundError(
+                f'{folder}/{absent}{{{",".join(self.seg_map_suffix)}}}: no mask for the image of '
                 'this stem: add it, set seg_map_suffix, or list the wanted stems in ann_file'
             )
-        return masks[stem]
+        return map(masks.file_at, places.tolist())
+
+    def _mask_stem(self, stem: str) -> str:
+        for images, folder in self.mask_folders.items():
+            if stem.startswith(f'{images}/'):
+                return posixpath.normpath(posixpath.join(folder, stem[len(images) + 1 :]))
+        return stem
+
+    def _check_files(self, paths: Iterable[str]) -> None:
+        """Nothing to check: the files were found by listing their folders."""
 
     def _refuse_hidden_foreground(self, paths: list[str]) -> None:
         """Refuse masks whose foreground would be lost, so that only background were trained.
@@ -237,74 +257,3 @@ def read_list(path: Union[str, Path]) -> list[str]:
             f'{path} begins as UTF-16 and is none ({error}): save it as UTF-8'
         ) from error
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def walk_files(folder: Union[str, Path]) -> Iterator[Path]:
-    """Yield all files below a folder, also in linked folders but not in hidden ones.
-
-    Folders that operating systems make (``__MACOSX``, ``@eaDir``) are left out, too. A link to a
-    folder that contains the link is not followed.
-
-    Raises:
-        PermissionError: If a folder may not be read: its files would be missing without a word.
-    """
-    yield from (Path(place, name) for place, names in _walk(folder) for name in names)
-
-
-def _walk(folder: Union[str, Path]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder with the names of its files, sorted; see :func:`walk_files`."""
-    above: dict[str, frozenset] = {}  # folder -> real paths of it and its parents
-    for place, folders, names in os.walk(folder, onerror=_refuse_closed, followlinks=True):
-        real = os.path.realpath(place)
-        parents = above.pop(place, frozenset()) | {real}
-        folders[:] = sorted(f for f in folders if not f.startswith('.') and f not in _SYSTEM)
-        for name in list(folders):
-            inner = os.path.join(place, name)
-            if os.path.realpath(inner) in parents:
-                folders.remove(name)
-            else:
-                above[inner] = parents
-        yield place, sorted(names)
-
-
-def _refuse_closed(error: OSError) -> None:
-    if isinstance(error, PermissionError):
-        raise PermissionError(
-            f'{error.filename}: this folder may not be read: allow it, or move it away'
-        ) from error
-
-
-def files_by_stem(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
-    """Map stems to files: the path below ``folder`` without suffix. Hidden files are left out.
-
-    Broken links and pipes are included; reading them reports the error.
-
-    Args:
-        folder: Folder to search, including subfolders.
-        suffixes: Suffixes in lower case; files may also have them in upper case.
-
-    Raises:
-        ValueError: If two files have the same stem.
-    """
-    home = str(Path(folder))
-    start = len(os.path.join(home, ''))
-    found: dict[str, str] = {}
-    for path in sorted(_visible(home), key=lambda path: path[start:].split(os.sep)):
-        low = path.lower()
-        ending = next((s for s in suffixes if low.endswith(s)), None)
-        if ending is None:
-            continue
-        below = path[start:]
-        stem = below[: -len(ending)].replace(os.sep, '/')
-        if stem in found:
-            raise ValueError(
-                f'{found[stem]} and {path} have the same stem: remove one, or narrow the suffixes'
-            )
-        found[stem] = below if home == os.curdir else path
-    return found
-
-
-def _visible(folder: str) -> Iterator[str]:
-    """Paths as text: a :class:`Path` for each of a million files would take most of the time."""
-    for place, names in _walk(folder):
-        yield from (os.path.join(place, name) for name in names if not name.startswith('.'))

@@ -14,6 +14,7 @@ from ..core.files import read_json, replacing_folder, write_json
 from ..core.progress import track
 from ..core.words import command, unknown
 from .checked import CheckedSegDataset
+from .sample_table import SampleTable
 from .shapes import draw_image
 from .shapes_variants import SHAPES7, SHAPES21, VARIANTS, Variant
 
@@ -40,7 +41,7 @@ class ShapesDataset(CheckedSegDataset):
         kwargs.setdefault('how_to_get', f'make it: {_command(self.VARIANT)}')
         super().__init__(ann_file=ann_file, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> SampleTable:
         """List the samples of a folder that holds this variant."""
         self._check_folders()
         _check_variant(Path(self.data_root), self.VARIANT)

@@ -55,7 +55,8 @@ class VOCDataset(CheckedSegDataset):
 
     def _list_samples(self) -> list[dict]:
         masks = self.data_prefix.get('seg_map_path')
-        samples = self._list(self.ann_file, masks) if self.ann_file else super()._list_samples()
+        listed = self._list(self.ann_file, masks) if self.ann_file else super()._list_samples()
+        samples = list(listed)
         if not self.extra_ann_file:
             return self._find_masks(samples) if masks and self.extra_seg_map_path else samples
         extra = self._list_extra()

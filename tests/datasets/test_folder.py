@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from support.paths import ROOT
 
-from mmseg_ext.datasets.folder import files_by_stem
 from mmseg_ext.datasets.loading import LoadLabels
+from mmseg_ext.datasets.stem_files import files_by_stem
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,9 @@ from PIL import Image
 from ...core.files import PathLike, replacing, short_path, write_bytes, write_lines
 from ...core.headers import shown_size
 from ...core.masks import read_mask
-from ...datasets.folder import files_by_stem, read_list
+from ...datasets.folder import read_list
 from ...datasets.loading import size_mismatch
+from ...datasets.stem_files import files_by_stem
 from ..userdata.file import DataFile
 from ..userdata.pairing import image_files
 from .exchange import Finished, match_name

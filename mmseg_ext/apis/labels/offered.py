@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Optional
 
-from ...datasets.folder import files_by_stem, read_list
+from ...datasets.folder import read_list
+from ...datasets.stem_files import files_by_stem
 from ..userdata.file import DataFile
 from ..userdata.scan import in_threads
 from ..userdata.unlabelled import digest_of

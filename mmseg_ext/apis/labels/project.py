@@ -12,7 +12,8 @@ from ...core.choices import LABEL_FORMATS as FORMATS
 from ...core.files import PathLike, short_path, stem_below, write_bytes
 from ...core.headers import shown_size
 from ...core.words import check_choice, command, count_names
-from ...datasets.folder import files_by_stem, read_list
+from ...datasets.folder import read_list
+from ...datasets.stem_files import files_by_stem
 from ..userdata.file import DataFile
 from ..userdata.pairing import image_files
 from .cvat import read_images, write_images

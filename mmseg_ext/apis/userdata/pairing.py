@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...core.files import PathLike
-from ...datasets.folder import files_by_stem, read_list
+from ...datasets.folder import read_list
 from ...datasets.groups import read_groups
+from ...datasets.stem_files import files_by_stem
 from .file import DataFile
 
 

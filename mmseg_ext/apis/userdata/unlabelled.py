@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...core.files import stem_below
-from ...datasets.folder import files_by_stem, read_list
+from ...datasets.folder import read_list
+from ...datasets.stem_files import files_by_stem
 from .file import DataFile
 from .pairing import image_files, pair_files
 from .scan import in_threads, read_as_trained

@@ -22,7 +22,7 @@ from mmseg_ext.apis.userdata.unlabelled import (
     stems_to_leave_out,
     unlabelled_images,
 )
-from mmseg_ext.datasets.folder import files_by_stem
+from mmseg_ext.datasets.stem_files import files_by_stem
 
 SIZE = (40, 60)
 MASK = np.zeros(SIZE, np.uint8)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ....core.files import path_below
-from ....datasets.folder import IMAGE_SUFFIXES, walk_files
+from ....datasets.folder import IMAGE_SUFFIXES
+from ....datasets.stem_files import walk_files
 
 SPLITS = {
     'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
