@@ -68,12 +68,27 @@ def test_equals_a_loop_over_pixels(num_classes):
     assert np.array_equal(confusion_matrix(pred, label, num_classes), expected)
 
 
-def test_pieces_join_without_loss():
-    pred, label = draw((300, 301), 21)  # longer than one piece, and no multiple of it
-    expected = np.zeros((21, 21), np.int64)
-    kept = label != IGNORE
+def count_at_once(pred, label, num_classes):
+    expected, kept = np.zeros((num_classes, num_classes), np.int64), label != IGNORE
     np.add.at(expected, (label[kept], pred[kept]), 1)
-    assert np.array_equal(confusion_matrix(pred, label, 21), expected)
+    return expected
+
+
+def test_pieces_join_without_loss():
+    pred, label = draw((501, 603), 21)  # longer than two pieces, and no multiple of one
+    assert np.array_equal(confusion_matrix(pred, label, 21), count_at_once(pred, label, 21))
+
+
+@pytest.mark.parametrize('dtype', ['bool', 'uint8', 'int16', 'uint16', 'int32', 'int64'])
+@pytest.mark.parametrize('num_classes', [2, 40, 100, 150])
+def test_segments_are_counted_by_turns_without_loss(dtype, num_classes):
+    # many pixels a pair: four counters each with 2 classes, three with 40, one with 100 and 150
+    if dtype == 'bool' and num_classes > 2:
+        pytest.skip('a mask has two classes')
+    pred, label = (np.repeat(x, 37, 1) for x in draw((301, 7), num_classes))
+    label = np.where(label == IGNORE, 1, label) if dtype == 'bool' else label
+    got = confusion_matrix(pred.astype(dtype), label.astype(dtype), num_classes)
+    assert np.array_equal(got, count_at_once(pred, label, num_classes))
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'int16', 'uint16', 'int32', 'int64'])
@@ -251,11 +266,9 @@ def test_cuda_equals_cpu():
 @pytest.mark.parametrize('threads', [1, 2, 3])
 def test_parts_in_threads_add_up(threads):
     rng = np.random.default_rng(0)
-    pred, label = rng.integers(0, 21, (2, 1, 467, 512))
+    pred, label = rng.integers(0, 21, (2, 1, 1537, 512))  # enough for three threads
     label[:, :30] = 255
-    kept = label != 255
-    expected = np.zeros((21, 21), np.int64)
-    np.add.at(expected, (label[kept], pred[kept]), 1)
+    expected = count_at_once(pred, label, 21)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
