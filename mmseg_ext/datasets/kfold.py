@@ -7,14 +7,49 @@ text file has no influence on the folds.
 """
 
 import warnings
-from collections.abc import Hashable, Sequence
-from typing import Any, Optional
+from collections.abc import Callable, Hashable, Sequence
+from itertools import compress, pairwise
+from typing import Any, Optional, Union, overload
 
 import numpy as np
 
 Fold = tuple[list[str], list[str]]
 
 _MAX_SEED = 2**32 - 1  # limit of numpy
+
+
+class Folds(Sequence[Fold]):
+    """Folds by the number of the fold that holds out each id; the lists are made when asked for.
+
+    Args:
+        names: The ids, sorted; N texts, which the lists share.
+        held: int32 ``(N,)``.
+        num_folds: Number of folds.
+    """
+
+    def __init__(self, names: list[str], held: np.ndarray, num_folds: int) -> None:
+        self.names = names
+        self.held = held
+        self.num_folds = num_folds
+
+    def __len__(self) -> int:
+        return self.num_folds
+
+    @overload
+    def __getitem__(self, fold: int) -> Fold: ...
+    @overload
+    def __getitem__(self, fold: slice) -> list[Fold]: ...
+    def __getitem__(self, fold: Union[int, slice]) -> Union[Fold, list[Fold]]:
+        if isinstance(fold, slice):
+            return [self[number] for number in range(self.num_folds)[fold]]
+        out = (self.held == range(self.num_folds)[fold]).tolist()
+        val = list(compress(self.names, out))
+        return [name for name, is_out in zip(self.names, out) if not is_out], val
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folds) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def splitter_name(*, grouped: bool, stratified: bool) -> str:
@@ -43,7 +78,7 @@ def split_folds(
     split_seed: int = 0,
     groups: Optional[Sequence[str]] = None,
     labels: Optional[Sequence[Hashable]] = None,
-) -> list[Fold]:
+) -> Folds:
     """Split ids into folds.
 
     ``KFold`` makes folds of equal size, ``GroupKFold`` folds with equal numbers of groups. The
@@ -66,24 +101,30 @@ def split_folds(
     _check(ids, num_folds, groups, labels)
     if not 0 <= split_seed <= _MAX_SEED:
         raise ValueError(f'--split-seed (split_seed) must lie in 0..{_MAX_SEED}, got {split_seed}')
-    order = sorted(range(len(ids)), key=lambda index: ids[index])
-    names = np.array([ids[index] for index in order])
-    by_group = None if groups is None else np.array([groups[index] for index in order])
-    codes = None if labels is None else _codes([labels[index] for index in order])
+    order = _order(ids)
+    by_group = None if groups is None else _codes(groups, order)
+    codes = None if labels is None else _codes(labels, order, key=repr)
     if codes is not None:
         _check_labels(codes, num_folds)
     splitter = _splitter(groups is not None, labels is not None, num_folds, split_seed)
+    held = np.zeros(len(ids), np.int32)  # fold that holds out each id
     with warnings.catch_warnings():  # with groups, a rare label is allowed
         warnings.filterwarnings('ignore', message='The least populated class')
-        places = list(splitter.split(names, codes, by_group))
-    folds = [(names[train].tolist(), names[val].tolist()) for train, val in places]
-    empty = [number for number, (_, val) in enumerate(folds) if not val]
-    if empty:
-        raise ValueError(
-            f'fold {empty[0]} of {num_folds} would hold out nothing: stratifying leaves too few '
-            'groups for it; give fewer folds, another split_seed, or do not stratify'
-        )
-    return folds
+        for fold, (_, val) in enumerate(splitter.split(held, codes, by_group)):
+            held[val] = fold
+            if not len(val):
+                raise ValueError(
+                    f'fold {fold} of {num_folds} would hold out nothing: stratifying leaves too '
+                    'few groups for it; give fewer folds, another split_seed, or do not stratify'
+                )
+    return Folds([ids[place] for place in order], held, num_folds)
+
+
+def _order(ids: Sequence[str]) -> np.ndarray:
+    """Return the places of the ids in the order of their text, int32."""
+    if all(one < other for one, other in pairwise(ids)):  # as a listing is
+        return np.arange(len(ids), dtype=np.int32)
+    return np.fromiter(sorted(range(len(ids)), key=ids.__getitem__), np.int32, len(ids))
 
 
 def _check(
@@ -94,8 +135,7 @@ def _check(
 ) -> None:
     if num_folds < 2:
         raise ValueError(f'cross validation needs num_folds of at least 2, got {num_folds}')
-    names = sorted(ids)
-    twice = sorted({a for a, b in zip(names, names[1:]) if a == b})
+    twice = sorted({a for a, b in pairwise(sorted(ids)) if a == b})
     if twice:
         raise ValueError(f'{len(twice)} ids come twice, such as {twice[0]!r}: list each once')
     for what, given in (('groups', groups), ('labels', labels)):
@@ -113,10 +153,12 @@ def _check(
         )
 
 
-def _codes(labels: Sequence[Hashable]) -> np.ndarray:
-    """Number the labels in the order of their text, independent of the order of ids."""
-    known = {label: code for code, label in enumerate(sorted(set(labels), key=repr))}
-    return np.array([known[label] for label in labels])
+def _codes(
+    labels: Sequence[Hashable], order: np.ndarray, key: Optional[Callable] = None
+) -> np.ndarray:
+    """Number the labels in the order of their key, and return those of the ids in ``order``."""
+    known = {label: code for code, label in enumerate(sorted(set(labels), key=key))}  # type: ignore
+    return np.fromiter((known[labels[place]] for place in order), np.int32, len(order))
 
 
 def _check_labels(codes: np.ndarray, num_folds: int) -> None:

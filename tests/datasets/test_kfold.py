@@ -1,8 +1,11 @@
 """Folds: disjoint, complete, by patient, independent of the order, equal for equal seeds."""
 
 import random
+import tracemalloc
 
+import numpy as np
 import pytest
+from sklearn import model_selection
 from sklearn.model_selection import GroupKFold, KFold
 
 from mmseg_ext.datasets.kfold import check_fold, split_folds, splitter_name
@@ -43,6 +46,52 @@ def test_same_seed_same_folds_whatever_the_order(kind):
     assert shuffled == split_folds(IDS, num_folds=5, split_seed=0, **given)
     other = split_folds(IDS, num_folds=5, split_seed=1, **given)
     assert other != shuffled
+
+
+def by_texts(ids, num_folds, split_seed, groups=None, labels=None) -> list:
+    """The lists of scikit-learn's splitters, given the groups and sorted labels as texts."""
+    order = np.argsort(np.array(ids))
+    names = np.array(ids)[order]
+    groups = None if groups is None else np.array(groups)[order]
+    labels = None if labels is None else np.array([repr(label) for label in labels])[order]
+    kind = splitter_name(grouped=groups is not None, stratified=labels is not None)
+    splitter = getattr(model_selection, kind)(num_folds, shuffle=True, random_state=split_seed)
+    places = splitter.split(names, labels, groups)
+    return [(names[train].tolist(), names[val].tolist()) for train, val in places]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('seed', range(5))
+def test_folds_are_those_of_lists_of_texts(kind, seed):
+    """As they were recorded by earlier versions, which kept a list of texts for each fold."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(40, 90))
+    ids = rng.permutation([f'é{n}/slice_{n}' for n in range(count)]).tolist()
+    given = dict(
+        groups=[f'p{n}' for n in rng.integers(0, 20, count)],
+        labels=rng.choice(['a', 'bb', 'c'], count).tolist(),
+    )
+    given = {key: given[key] for key in KINDS[kind]}
+    folds = split_folds(ids, num_folds=4, split_seed=seed, **given)
+    assert list(folds) == by_texts(ids, 4, seed, **given)
+    assert folds[-1] == folds[3] and folds[1:3] == list(folds)[1:3]
+    with pytest.raises(IndexError):
+        folds[4]
+
+
+def test_folds_share_their_names():
+    """One number for each id, whatever the number of folds."""
+    held = []
+    for count in (10_000, 20_000):
+        ids = [f'{number:07d}' for number in range(count)]
+        split_folds(ids[:10], num_folds=5)
+        tracemalloc.start()
+        folds = split_folds(ids, num_folds=5)
+        held.append(tracemalloc.get_traced_memory())
+        tracemalloc.stop()
+        assert folds.names[0] is ids[0]
+    now, peak = np.subtract(held[1], held[0]) / 10_000
+    assert now < 16 and peak < 60  # a list of texts for each fold takes 400
 
 
 @pytest.mark.parametrize('kind', ['GroupKFold', 'StratifiedGroupKFold'])

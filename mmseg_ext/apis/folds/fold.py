@@ -121,7 +121,7 @@ def _check_lists(pool: Pool, lists: dict[str, list[str]]) -> dict[str, list[str]
 
 def _listed(pool: Pool, ann_file: str, ids: list[str]) -> list[str]:
     built = list_dataset(dict(pool.dataset, ann_file=ann_file))
-    infos = [built.get_data_info(index) for index in range(len(built))]
+    infos = map(built.get_data_info, range(len(built)))
     name_of = {_absolute(pool.pairs[name]): name for name in ids}
     pairs = [_absolute((info['img_path'], info.get('seg_map_path'))) for info in infos]
     order = [name_of[pair] for pair in pairs if pair in name_of]

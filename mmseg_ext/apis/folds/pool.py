@@ -19,7 +19,7 @@ from ...core.choices import FOLD_POOLS as POOLS
 from ...core.files import path_below, stem_below
 from ...core.labels import background_of
 from ...core.words import check_choice
-from ...datasets.kfold import Fold, split_folds
+from ...datasets.kfold import Folds, split_folds
 from ..config.pipelines import label_loader
 
 # Settings that say which files belong to a split, and how they are prepared.
@@ -49,7 +49,7 @@ class Pool:
     labels: Optional[dict[str, bool]] = None
     note: str = ''
 
-    def folds(self, num_folds: int, split_seed: int) -> list[Fold]:
+    def folds(self, num_folds: int, split_seed: int) -> Folds:
         """Cut the pool into folds; see :func:`mmseg_ext.datasets.kfold.split_folds`."""
         ids = list(self.pairs)
         return split_folds(
@@ -137,12 +137,12 @@ def _note(cfg: Config, pool: str, built: list[Any]) -> str:
 
 
 def _count_new(dataset: Any, seen: set[str], *, labelled: bool = False) -> int:
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    if labelled:
-        infos = [info for info in infos if os.path.isfile(info.get('seg_map_path') or '')]
-    new = {os.path.abspath(info['img_path']) for info in infos} - seen
-    seen |= new
-    return len(new)
+    before = len(seen)
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if not labelled or os.path.isfile(info.get('seg_map_path') or ''):
+            seen.add(os.path.abspath(info['img_path']))
+    return len(seen) - before
 
 
 def _counts(numbers: dict[str, int]) -> str:
