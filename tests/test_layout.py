@@ -9,6 +9,7 @@ from support.paths import ROOT
 # test file -> modules that it tests beside the one that it is called after
 ELSEWHERE = {
     'apis/bench/test_growth.py': 'apis.bench.fit apis.bench.growth_data apis.bench.words',
+    'apis/bench/test_operations.py': 'apis.bench.operations_losses',
     'apis/bench/test_peaks.py': 'apis.bench.peers',
     'apis/bench/test_throughput.py': 'apis.bench.programs',
     'apis/bench/test_timing.py': (

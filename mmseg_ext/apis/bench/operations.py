@@ -21,18 +21,17 @@ from ...evaluation.boundary_f1_metric import boundary_f1
 from ...evaluation.surface_metric import surface_scores
 from ...models.layers.carafe import CARAFE
 from ...models.layers.deform_conv import DCNTorch
+from ...models.layers.dysample import DySample
 from ...models.layers.max_unpool import max_pool, max_unpool
-from ...models.losses.focal import softmax_focal_loss
-from ...models.losses.soft_dice import soft_dice_loss
+from .operations_losses import CLASSES, label_maps, losses
 from .timing import Case, compare, register
 
-_CLASSES = 21
 Sides = tuple[str, str, Callable[[], Any], Callable[[], Any], float]  # case, peer, both, tolerance
 
 
 @register
 def operations(repeats: int, *, size: int = 256, batch: int = 2) -> Iterator[Case]:
-    """Compare losses, unpooling, CARAFE, deformable ASPP, boundary F1 and HD95 with peers.
+    """Compare losses, unpooling, upsamplers, deformable ASPP, boundary F1 and HD95 with peers.
 
     Each peer computes the same in the plain way, or is a library. Results must be equal up to
     rounding.
@@ -46,7 +45,7 @@ def operations(repeats: int, *, size: int = 256, batch: int = 2) -> Iterator[Cas
         ValueError: If a result differs from that of its peer.
     """
     torch.manual_seed(0)
-    for make in (_losses, _unpooling, _carafe, _aspp, _scores):
+    for make in (losses, _unpooling, _carafe, _dysample, _aspp, _scores):
         for case, peer, ours, theirs, tolerance in make(size, batch):
             difference = _difference(ours(), theirs())
             if not difference <= tolerance:
@@ -64,52 +63,6 @@ def _difference(ours: Any, theirs: Any) -> float:
     return max(
         float(np.nanmax(np.abs(np.subtract(*(np.asarray(x) for x in pair))))) for pair in pairs
     )
-
-
-def _with_gradient(loss: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], tuple]:
-    leaf = x.clone().requires_grad_()
-
-    def step() -> tuple:
-        value = loss(leaf)
-        return value.detach(), torch.autograd.grad(value, leaf)[0]
-
-    return step
-
-
-def _maps(size: int, batch: int) -> Tensor:
-    """Label maps with objects, ``(N, H, W)``; the first rows are ignored."""
-    coarse = torch.randint(_CLASSES, (batch, 1, 8, 8)).float()
-    labels = F.interpolate(coarse, size=(size, size))[:, 0].long()
-    labels[:, : size // 32] = IGNORE
-    return labels
-
-
-def _losses(size: int, batch: int) -> Iterator[Sides]:
-    logits, label = torch.randn(batch, _CLASSES, size, size), _maps(size, batch)
-    shape = f'{batch}x{_CLASSES}x{size}x{size}, with its gradient'
-    counted = (label != IGNORE).sum()
-
-    def focal(x: Tensor) -> Tensor:
-        return softmax_focal_loss(x, label).sum() / counted
-
-    def plain_focal(x: Tensor) -> Tensor:
-        known = label.where(label != IGNORE, 0)[:, None]
-        p = x.softmax(1).gather(1, known)[:, 0]
-        return (-((1 - p) ** 2) * p.log() * (label != IGNORE)).sum() / counted
-
-    def plain_dice(x: Tensor) -> Tensor:
-        valid = (label != IGNORE)[:, None]
-        truth = F.one_hot(label.where(label != IGNORE, 0), _CLASSES).permute(0, 3, 1, 2) * valid
-        prob = x.softmax(1) * valid
-        tp, both = (truth * prob).sum((0, 2, 3)), (truth + prob).sum((0, 2, 3))
-        return 1 - ((2 * tp + 1e-5) / (both + 1e-5)).mean()
-
-    for name, ours, theirs in (
-        ('focal loss', focal, plain_focal),
-        ('soft Dice loss', lambda x: soft_dice_loss(x, label, smooth=1e-5), plain_dice),
-    ):
-        sides = (_with_gradient(loss, logits) for loss in (ours, theirs))
-        yield (f'{name}, {shape}', "its formula in torch's operators", *sides, 1e-4)  # type: ignore[misc]
 
 
 def _unpooling(size: int, batch: int) -> Iterator[Sides]:
@@ -150,6 +103,38 @@ def _carafe_by_unfold(x: Tensor, masks: Tensor, kernel: int, scale: int) -> Tens
     return (fine * masks.unsqueeze(1)).sum(2)
 
 
+def _dysample(size: int, batch: int) -> Iterator[Sides]:
+    side = size // 8
+    layer = DySample(64).eval()
+    nn.init.normal_(layer.offset.weight, std=0.1)
+    x = torch.randn(batch, 64, side, side)
+    yield (
+        f'DySample, {batch}x64x{side}x{side}, scale 2',
+        "its paper's formula with F.grid_sample",
+        torch.inference_mode()(partial(layer, x)),
+        torch.inference_mode()(partial(_dysample_by_formula, layer, x)),
+        1e-4,
+    )
+
+
+def _dysample_by_formula(layer: DySample, x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    s, axis = layer.scale_factor, (torch.arange(layer.scale_factor) + 0.5) / layer.scale_factor
+    start = torch.stack(torch.meshgrid(axis - 0.5, axis - 0.5, indexing='xy'))  # of fine pixels
+    start = start.repeat_interleave(layer.groups, 0).reshape(1, -1, 1, 1)
+    move = (0.25 * layer.offset(x) + start).view(n, 2, -1, h, w)
+    centres = torch.stack(torch.meshgrid(torch.arange(w), torch.arange(h), indexing='xy')) + 0.5
+    grid = 2 * (centres[None, :, None] + move) / torch.tensor([w, h]).view(1, 2, 1, 1, 1) - 1
+    grid = F.pixel_shuffle(grid.view(n, -1, h, w), s).view(n, 2, layer.groups, s * h, s * w)
+    out = F.grid_sample(
+        x.reshape(n * layer.groups, -1, h, w),
+        grid.permute(0, 2, 3, 4, 1).flatten(0, 1),
+        padding_mode='border',
+        align_corners=False,
+    )
+    return out.view(n, c, s * h, s * w)
+
+
 def _aspp(size: int, batch: int) -> Iterator[Sides]:
     side = size // 8
     init_default_scope('mmseg')
@@ -172,13 +157,13 @@ def _aspp(size: int, batch: int) -> Iterator[Sides]:
 
 
 def _scores(size: int, batch: int) -> Iterator[Sides]:
-    truth = _maps(size, 1)[0].numpy()
+    truth = label_maps(size, 1)[0].numpy()
     guess = np.roll(truth, 2, 0)
-    shape = f'{size}x{size}, {_CLASSES} classes'
+    shape = f'{size}x{size}, {CLASSES} classes'
     yield (
         f'boundary F1, {shape}',
         "scipy's erosion and exact distances",
-        lambda: boundary_f1(guess, truth, _CLASSES),
+        lambda: boundary_f1(guess, truth, CLASSES),
         lambda: _plain_boundary_f1(guess, truth),
         1e-6,
     )
@@ -196,8 +181,8 @@ def _plain_boundary_f1(guess: np.ndarray, truth: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     valid, reach = truth != IGNORE, 0.0075 * np.hypot(*truth.shape) * (1 + 1e-6)
-    scores = np.full(_CLASSES, np.nan)
-    for label in range(_CLASSES):
+    scores = np.full(CLASSES, np.nan)
+    for label in range(CLASSES):
         lines = []
         for mask in (guess == label, truth == label):
             inside = ndimage.binary_erosion(mask | ~valid, border_value=1)

@@ -41,6 +41,7 @@ def soft_target_loss(
         ignore_NHW: Bool, true where a pixel does not count.
         threshold: As for :func:`hard_label_loss`; Mean Teacher has none.
     """
-    sure = (prob_NKHW.max(1)[0] >= threshold) & ~ignore_NHW
+    counted = ~ignore_NHW
+    sure = counted & (prob_NKHW.amax(1) >= threshold) if threshold > 0 else counted
     square = (logits_NKHW.float().softmax(1) - prob_NKHW).square().mean(1)
-    return (square * sure).sum() / (~ignore_NHW).sum().clamp(min=1)
+    return (square * sure).sum() / counted.sum().clamp(min=1)

@@ -42,6 +42,13 @@ def test_soft_targets_are_squares_over_classes_and_pixels():
     assert soft_target_loss(LOGITS, PROB, IGNORE).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_soft_targets_of_an_unsure_teacher_do_not_count():
+    p = torch.sigmoid(torch.tensor([1.0, -3.0])).tolist()
+    expected = ((p[0] - 0.9) ** 2 + (p[1] - 1.0) ** 2) / 3  # of 0.9, 0.8 and 1, two reach 0.85
+    found = soft_target_loss(LOGITS, PROB, IGNORE, threshold=0.85)
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize('loss', [hard_label_loss, soft_target_loss])
 def test_ignored_pixels_have_no_gradient_and_a_batch_of_them_no_loss(loss):
     logits = LOGITS.clone().requires_grad_(True)

@@ -102,6 +102,40 @@ def test_dice_equals_a_loop_over_pixels(count_ignored):
     assert float(got) == pytest.approx(expected, abs=1e-6)
 
 
+def dice_formula(logits, label, weight, *, count_ignored, squared):
+    """The definition with maps of labels in float64, for its gradient."""
+    valid = (label != 255)[:, None]
+    prob = logits.double().softmax(1)
+    prob = prob if count_ignored else prob * valid
+    truth = F.one_hot(label.where(label != 255, 0), K).permute(0, 3, 1, 2) * valid
+    weight = weight[:, None].double()
+    tp = (truth * prob * weight).sum((0, 2, 3))
+    both = ((truth + (prob**2 if squared else prob)) * weight).sum((0, 2, 3))
+    return 1 - ((2 * tp + 1e-5) / (both + 1e-5)).mean()
+
+
+@pytest.mark.parametrize('count_ignored', [False, True])
+@pytest.mark.parametrize('squared', [False, True])
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', 'float16'])
+@pytest.mark.parametrize('weighted', [False, True])
+def test_dice_and_its_gradient_equal_the_formula(count_ignored, squared, dtype, weighted):
+    logits, label = draw(3)
+    logits = logits.to(getattr(torch, dtype)).requires_grad_()
+    weight = torch.rand(label.shape, generator=torch.Generator().manual_seed(1)) + 0.1
+    settings = dict(count_ignored=count_ignored, squared=squared)
+    got = build('SoftDiceLoss', **settings)(logits, label, weight if weighted else None)
+    (got_grad,) = torch.autograd.grad(got, logits)
+    assert got_grad.dtype == logits.dtype
+    exact = logits.detach().double().requires_grad_()
+    expected = dice_formula(
+        exact, label, weight if weighted else torch.ones(label.shape), **settings
+    )
+    (expected_grad,) = torch.autograd.grad(expected, exact)
+    assert float(got.detach()) == pytest.approx(float(expected.detach()), abs=1e-6)
+    rounding = 1e-5 if dtype == 'float32' else float(torch.finfo(logits.dtype).eps)
+    assert torch.allclose(got_grad.double(), expected_grad, rtol=rounding, atol=1e-7)
+
+
 def test_dice_of_sure_predictions():
     _, label = draw(ignored=False)
     right = F.one_hot(label, K).permute(0, 3, 1, 2) * 100.0
