@@ -6,10 +6,13 @@ Differs from it: nothing. It equals the plain convolution up to rounding. Its fl
 some ten times as large, about 1e-5 of the output's scale. Half precision uses the plain
 convolution.
 
-It processes a few rows of tiles at a time and reuses the same memory, which is then still in the
-cache; new memory would cost more than the arithmetic.
-Shape letters: N image, C channel, D output channel, H, W size, R, S tile row and column of a block,
-a, b row and column in the transformed 6x6 tile, i, j row and column of a tile's 4x4 outputs.
+A dilated convolution is a plain one of every map that takes each ``dilation``-th row and column:
+such a part of an image is called a plane here.
+It processes a few tiles at a time, rows of one plane or some whole planes, and reuses the same
+memory, which is then still in the cache; new memory would cost more than the arithmetic.
+Shape letters: N image, C channel, D output channel, H, W size, P plane of a block, R, S tile row
+and column of a block, a, b row and column in the transformed 6x6 tile, i, j row and column of a
+tile's 4x4 outputs.
 """
 
 from collections.abc import Sequence
@@ -30,11 +33,12 @@ _KERNEL = (
 
 
 def is_suited(conv: nn.Module) -> bool:
-    """Tell whether :class:`WinogradConv2d` can replace ``conv``: 3x3, padding 1, no options."""
+    """Tell whether :class:`WinogradConv2d` can replace ``conv``: 3x3, padded by its dilation."""
     return (
         type(conv) is nn.Conv2d
-        and (conv.kernel_size, conv.stride, conv.dilation) == ((3, 3), (1, 1), (1, 1))
-        and (conv.padding, conv.padding_mode, conv.groups) == ((1, 1), 'zeros', 1)
+        and (conv.kernel_size, conv.stride, conv.groups) == ((3, 3), (1, 1), 1)
+        and conv.padding == conv.dilation == (conv.dilation[0],) * 2
+        and conv.padding_mode == 'zeros'
     )
 
 
@@ -58,12 +62,15 @@ class WinogradConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         if not is_suited(conv):
-            raise ValueError(f'only 3x3 convolutions with padding 1 can be replaced, got {conv}')
+            raise ValueError(
+                f'only 3x3 convolutions padded by their dilation can be replaced, got {conv}'
+            )
         g = torch.tensor(_KERNEL, dtype=torch.float64)
         weight = torch.einsum('ai,bj,dcij->bacd', g, g, conv.weight.detach().cpu().double())
         # Three dimensions, because Module.to(memory_format=...) reorders tensors of four.
         self.register_buffer('weight', weight.to(conv.weight).flatten(0, 1).contiguous())
         self.bias = conv.bias
+        self.dilation = conv.dilation[0]
 
     @torch.no_grad()
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -72,58 +79,74 @@ class WinogradConv2d(nn.Module):
             return self._convolved(x_NCHW.to(self.weight.dtype))
 
     def _convolved(self, x_NCHW: Tensor) -> Tensor:
-        n, _, h, w = x_NCHW.shape
-        rows, columns = -(-h // _TILE), -(-w // _TILE)
+        (n, _, h, w), d = x_NCHW.shape, self.dilation
+        rows, columns = (-(-side // (_TILE * d)) for side in (h, w))
+        y = x_NCHW.new_empty(n, rows * _TILE * d, columns * _TILE * d, self.weight.shape[2])
+        planes = [
+            (image[p::d, q::d], out[p::d, q::d])
+            for image, out in zip(x_NCHW.permute(0, 2, 3, 1), y)
+            for p in range(d)
+            for q in range(d)
+        ]
         step = min(rows, max(1, _BLOCK // columns))
-        y = x_NCHW.new_empty(n, rows * _TILE, columns * _TILE, self.weight.shape[2])
-        room = self._room(step, columns, x_NCHW)
-        for image, out in zip(x_NCHW.permute(0, 2, 3, 1), y):
-            for first in range(0, rows, step):
-                first = min(first, rows - step)  # blocks have one height; the last two may overlap
-                part = out[first * _TILE : (first + step) * _TILE]
-                self._block(image, first * _TILE, part, *room)
+        count = min(len(planes), max(1, _BLOCK // (rows * columns)))
+        room = self._room(count, step, columns, x_NCHW)
+        for block in _starts(len(planes), count):
+            for first in _starts(rows, step):
+                self._block(planes[block : block + count], first * _TILE, *room)
         return y[:, :h, :w].permute(0, 3, 1, 2)
 
-    def _room(self, r: int, s: int, like: Tensor) -> Sequence[Tensor]:
+    def _room(self, p: int, r: int, s: int, like: Tensor) -> Sequence[Tensor]:
         """Allocate the memory of a block; the position in a tile is the outermost dimension."""
         c, d = self.weight.shape[1:]
-        padded = like.new_zeros(r * _TILE + 2, s * _TILE + 2, c)
-        half = like.new_empty(6, r, s * _TILE + 2, c)  # a R W C
-        tiles = like.new_empty(6, 6, r, s, c)  # b a R S C
-        products = like.new_empty(36, r * s, d)  # ba RS D
-        sums = like.new_empty(_TILE, 6, r, s, d)  # j a R S D
+        padded = like.new_zeros(p, r * _TILE + 2, s * _TILE + 2, c)
+        half = like.new_empty(6, p, r, s * _TILE + 2, c)  # a P R W C
+        tiles = like.new_empty(6, 6, p, r, s, c)  # b a P R S C
+        products = like.new_empty(36, p * r * s, d)  # ba PRS D
+        sums = like.new_empty(_TILE, 6, p, r, s, d)  # j a P R S D
         return padded, half, tiles, products, sums
 
     def _block(
         self,
-        image_HWC: Tensor,
+        planes: Sequence[tuple[Tensor, Tensor]],
         top: int,
-        out: Tensor,
         padded: Tensor,
         half: Tensor,
         tiles: Tensor,
         products: Tensor,
         sums: Tensor,
     ) -> None:
-        """Compute the rows of outputs from ``top`` on."""
-        _, _, r, s, _ = tiles.shape
-        _copy_padded(image_HWC, top - 1, padded)
-        _transform_input([padded[a : a + 4 * r - 3 : 4] for a in range(6)], half.unbind(0))
-        _transform_input([half[:, :, b : b + 4 * s - 3 : 4] for b in range(6)], tiles.unbind(0))
-        torch.bmm(tiles.view(36, r * s, -1), self.weight, out=products)
-        _transform_output(products.view(6, 6, r, s, -1).unbind(0), sums.unbind(0))
-        out_ijRSD = out.view(r, _TILE, s, _TILE, -1).permute(1, 3, 0, 2, 4)
-        _transform_output(sums.unbind(1), out_ijRSD.unbind(0))
-        if self.bias is not None:
-            out += self.bias
+        """Compute the rows of outputs from ``top`` on, of each plane ``(H, W, C)``."""
+        _, _, p, r, s, _ = tiles.shape
+        for (plane_HWC, _), part in zip(planes, padded):
+            _copy_padded(plane_HWC, top - 1, part)
+        _transform_input([padded[:, a : a + 4 * r - 3 : 4] for a in range(6)], half.unbind(0))
+        _transform_input([half[:, :, :, b : b + 4 * s - 3 : 4] for b in range(6)], tiles.unbind(0))
+        torch.bmm(tiles.view(36, p * r * s, -1), self.weight, out=products)
+        _transform_output(products.view(6, 6, p, r, s, -1).unbind(0), sums.unbind(0))
+        for (_, y), part_jaRSD in zip(planes, sums.unbind(2)):
+            out = y[top : top + _TILE * r]
+            out_ijRSD = out.view(r, _TILE, s, _TILE, -1).permute(1, 3, 0, 2, 4)
+            _transform_output(part_jaRSD.unbind(1), out_ijRSD.unbind(0))
+            if self.bias is not None:
+                out += self.bias
+
+
+def _starts(length: int, step: int) -> list[int]:
+    """Where blocks of ``step`` begin; the last two may overlap, as all have one size."""
+    return [min(first, length - step) for first in range(0, length, step)]
 
 
 def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor) -> None:
-    """Copy rows from ``top`` on, zeros outside the image; the outer columns are zero already."""
+    """Copy rows from ``top`` on, zeros outside the image.
+
+    The outer columns are zero already, but for what a wider plane has left in the last ones.
+    """
     h, w, _ = image_HWC.shape
-    low, high = max(top, 0), min(top + padded.shape[0], h)
+    low, high = min(max(top, 0), h), min(top + padded.shape[0], h)
     padded[: low - top].zero_()
     padded[low - top : high - top, 1 : w + 1] = image_HWC[low:high]
+    padded[low - top : high - top, w + 1 :].zero_()
     padded[high - top :].zero_()
 
 

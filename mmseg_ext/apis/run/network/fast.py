@@ -1,7 +1,8 @@
 """The fast form of a trained model, which computes the same outputs with less work.
 
 Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
-before it upsamples. On a CPU, 3x3 convolutions use Winograd's algorithm. Memory is channels_last.
+before it upsamples. On a CPU, 3x3 convolutions, dilated ones too, use Winograd's algorithm. Memory
+is channels_last.
 torch's attention gives no weights beside its result, and so need not hold them as a map.
 Outputs agree up to rounding, which is checked. For inference only. In half precision there is no
 Winograd, whose sums need float32.
@@ -14,17 +15,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule
 from mmengine.logging import print_log
 from torch import nn
-from torch.nn.utils import fuse_conv_bn_eval
 
 from ....models.layers.winograd import WinogradConv2d, is_suited
+from .folding import fold_norms
 
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
 _TOLERANCE_HALF = 0.3  # bfloat16 has 8 bits: 1e-2, in deep networks with random weights 1e-1
-_TORCH = nn.Conv2d.__module__  # a subclass may compute something else
 _MIN_CHANNELS = 64  # with fewer, transforming tiles costs more than it saves
+_MAX_DILATION = 4  # with more, planes are small: most of their last tiles is outside the map
 
 
 def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Module:
@@ -40,11 +40,12 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
         amp: Also compute in bfloat16, on CUDA in float16; a head's logits are float32 again.
 
     Raises:
-        ValueError: If the outputs differ, because the model does not run its layers in sequence, or
-            with ``amp`` if it has no backbone and head.
+        ValueError: If the outputs differ, as those of a model do that computes something else each
+            time, or with ``amp`` if it has no backbone and head.
     """
-    fast = copy.deepcopy(model).eval()
-    _fold_norms(fast)
+    fast, noise = copy.deepcopy(model).eval(), _noise(model, size)
+    with torch.no_grad():
+        fold_norms(fast, lambda: fast(noise, mode='tensor'))
     mixing = [module for module in fast.modules() if hasattr(module, 'mix_first')]
     for module in mixing:
         module.mix_first = True  # type: ignore[assignment]
@@ -55,7 +56,7 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
         _use_half(fast, kind)
-    _compare(model, fast, size, _TOLERANCE_HALF if amp else _TOLERANCE)
+    _compare(model, fast, noise, _TOLERANCE_HALF if amp else _TOLERANCE)
     return fast
 
 
@@ -112,47 +113,30 @@ def _drop_attention_weights(fast: nn.Module) -> None:
             module.forward = partial(module.forward, need_weights=False)  # type: ignore[method-assign]
 
 
-def _fold_norms(module: nn.Module) -> None:
-    """Fold batch norms where the order is certain; mmcv's ``fuse_conv_bn`` only guesses it."""
-    for child in module.children():
-        _fold_norms(child)
-    if type(module).forward is nn.Sequential.forward:
-        names = list(module._modules)
-        for first, second in zip(names, names[1:]):
-            _fold_pair(module, first, second)
-    elif isinstance(module, ConvModule) and module.order[:2] == ('conv', 'norm'):
-        if module.with_norm:
-            _fold_pair(module, 'conv', module.norm_name)
-
-
-def _fold_pair(owner: nn.Module, first: str, second: str) -> None:
-    conv, norm = owner._modules[first], owner._modules[second]
-    plain = isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d)) and type(conv).__module__ == _TORCH
-    if plain and isinstance(norm, nn.BatchNorm2d):
-        transpose = isinstance(conv, nn.ConvTranspose2d)
-        owner._modules[first] = fuse_conv_bn_eval(conv, norm, transpose)  # type: ignore[type-var]
-        owner._modules[second] = nn.Identity()
-
-
 def _use_winograd(module: nn.Module, keep: list) -> None:
     for name, child in list(module.named_children()):
         if child in keep:  # needs its convolution unchanged
             continue
         if isinstance(child, nn.Conv2d) and is_suited(child):
-            if min(child.in_channels, child.out_channels) >= _MIN_CHANNELS:
+            wide = min(child.in_channels, child.out_channels) >= _MIN_CHANNELS
+            if wide and child.dilation[0] <= _MAX_DILATION:
                 setattr(module, name, WinogradConv2d(child))
         else:
             _use_winograd(child, keep)
 
 
-@torch.no_grad()
-def _compare(model: nn.Module, fast: nn.Module, size: int, tolerance: float) -> None:
+def _noise(model: nn.Module, size: int) -> torch.Tensor:
+    """An image for ``model``, ``(1, C, size, size)``."""
     first = next(p for p in model.parameters() if p.dim() == 4)
     mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
     channels = first.shape[1] if mean is None else len(mean)  # the first need not see the image
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(1, channels, size, size, generator=generator)
-    noise = noise.to(first.device, first.dtype)
+    return noise.to(first.device, first.dtype)
+
+
+@torch.no_grad()
+def _compare(model: nn.Module, fast: nn.Module, noise: torch.Tensor, tolerance: float) -> None:
     training = model.training
     expected = _tensors(model.eval()(noise, mode='tensor'))
     model.train(training)
@@ -164,8 +148,8 @@ def _check(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> Non
     difference, scale = float((found - expected).abs().max()), float(expected.abs().max())
     if not difference <= tolerance * max(scale, 1e-6):
         raise ValueError(
-            f'the fast form differs by {difference:.3g} where outputs reach {scale:.3g}: this '
-            'model calls the parts of a sequence in another order, use its plain form'
+            f'the fast form differs by {difference:.3g} where outputs reach {scale:.3g}: does this '
+            'model compute something else each time? Use its plain form'
         )
     print_log(f'fast form: largest difference {difference:.1e} of {scale:.1e}', 'current',
               logging.DEBUG)  # fmt: skip
