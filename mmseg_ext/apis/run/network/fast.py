@@ -43,6 +43,8 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
         ValueError: If the outputs differ, as those of a model do that computes something else each
             time, or with ``amp`` if it has no backbone and head.
     """
+    if amp:
+        _check_parts(model)
     fast, noise = copy.deepcopy(model).eval(), _noise(model, size)
     with torch.no_grad():
         fold_norms(fast, lambda: fast(noise, mode='tensor'))
@@ -60,15 +62,21 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     return fast
 
 
+def _check_parts(model: nn.Module) -> None:
+    head = getattr(model, 'decode_head', None)
+    if not isinstance(head, nn.Module) or not hasattr(model, 'extract_feat'):
+        raise ValueError(
+            f'{type(model).__name__} has no backbone and head to run in half precision'
+        )
+
+
 def _use_half(fast: Any, kind: str) -> None:
     """Compute features and logits in half precision; the resizing after them is in float32.
 
     So are depthwise convolutions: with folded norms, their weights differ most between channels,
     and their cost is small. Each part holds a bound method, which a copy of the model binds anew.
     """
-    head = getattr(fast, 'decode_head', None)
-    if not isinstance(head, nn.Module) or not hasattr(fast, 'extract_feat'):
-        raise ValueError(f'{type(fast).__name__} has no backbone and head to run in half precision')
+    head = fast.decode_head
     dtype = torch.float16 if kind == 'cuda' else torch.bfloat16
     for module in fast.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
