@@ -131,6 +131,7 @@ if __name__ == '__main__':
             ],
             # what tools/benchmark.py throughput compares with, as in the Makefile's .venv-peers
             'peers': [
+                'monai>=1.4,<2',
                 'segmentation-models-pytorch>=0.6,<0.7',
                 'transformers>=5.24,<6',
                 'ultralytics>=8.4,<9',
@@ -139,7 +140,6 @@ if __name__ == '__main__':
             'track': ['tensorboard>=2.18,<3', 'wandb>=0.19,<1', 'mlflow-skinny>=2.19,<4'],
             'crf': ['pydensecrf2>=1.1,<2'],
             'superpixels': ['scikit-image>=0.22,<0.27'],
-            'medical': ['monai>=1.4,<2'],
             'nifti': ['nibabel>=5.2,<6'],
             'test': ['pytest>=9,<10', 'pytest-xdist>=3.8,<4', 'monai>=1.4,<2'],
             'docs': [

@@ -285,9 +285,6 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     ),
     lambda: check_optional('cross validation', ('sklearn',), 'pip install "scikit-learn>=1.6,<2"'),
     lambda: check_optional(
-        'HD95 and surface Dice', ('monai',), 'pip install "mmsegmentation-ext[medical]"'
-    ),
-    lambda: check_optional(
         'NIfTI volumes', ('nibabel',), 'pip install "mmsegmentation-ext[nifti]"'
     ),
     lambda: check_folder('real data', 'MMSEG_EXT_DATA'),

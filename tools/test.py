@@ -30,9 +30,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     run.add_form_arguments(parser, 'scores')
-    parser.add_argument(
-        '--surfaces', action='store_true', help='also report HD95 and surface Dice (needs MONAI)'
-    )
+    parser.add_argument('--surfaces', action='store_true', help='also report HD95 and surface Dice')
     parser.add_argument(
         '--calibration', action='store_true', help='also report the calibration error (ECE)'
     )

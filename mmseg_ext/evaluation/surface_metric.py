@@ -6,19 +6,17 @@ percentile of the distances from each outline to the other, the larger of the tw
 other; Nikolov et al., https://arxiv.org/abs/1809.04430). The outline of a mask consists of its
 pixels with a neighbour above, below, left or right that is not in the mask; pixels outside of the
 image are not in it.
-Differs from it: :func:`surface_scores` defines the scores of empty masks, and unlabelled pixels are
-first removed from both masks.
+Differs from it: distances are float64; :func:`surface_scores` defines the scores of empty masks,
+and unlabelled pixels are first removed from both masks.
 Shape letters: N image, C scored class, H row, W column.
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
-import torch
 from mmseg.registry import METRICS
 
 from ..core.files import replacing
@@ -27,15 +25,7 @@ from ..core.progress import tell_result
 from .confusion import nanmean
 from .label_map_metric import LabelMapMetric
 
-MISSING = 'HD95 and surface Dice need MONAI: pip install "mmsegmentation-ext[medical]"'
-
-
-def _distances() -> tuple[Any, Any]:
-    try:
-        from monai.metrics import compute_hausdorff_distance, compute_surface_dice
-    except ImportError as error:
-        raise ImportError(f'{MISSING} ({error})') from error
-    return compute_hausdorff_distance, compute_surface_dice
+_PER_SEARCH = 8  # pixels of a distance transform that cost as much as a search
 
 
 def surface_scores(
@@ -69,7 +59,6 @@ def surface_scores(
 
     Raises:
         ValueError: If the sizes differ.
-        ImportError: If MONAI is not installed.
     """
     if pred_HW.shape != truth_HW.shape or pred_HW.ndim != 2:
         raise ValueError(
@@ -80,14 +69,57 @@ def surface_scores(
     if not pred_HW.any() or not truth_HW.any():
         sides = [(size - 1) * length for size, length in zip(pred_HW.shape, spacing)]
         return math.hypot(*sides), 0.0
-    hausdorff, surface_dice = _distances()
-    masks = [torch.from_numpy(mask.copy())[None, None] for mask in (pred_HW, truth_HW)]
-    shared: dict = dict(include_background=True, spacing=list(map(float, spacing)))
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning)  # MONAI warns about its own calls
-        distance = hausdorff(*masks, percentile=95, **shared)
-        share = surface_dice(*masks, class_thresholds=[float(tolerance)], **shared)
-    return float(distance), float(share)
+    there, back = _distances(_outline(pred_HW), _outline(truth_HW), spacing)
+    # in float32, as MONAI compares: three pixels of 0.1 are within 0.3
+    near = np.concatenate([there, back]).astype(np.float32) <= np.float32(tolerance)
+    return float(max(np.percentile(away, 95) for away in (there, back))), float(near.mean())
+
+
+def _outline(mask_HW: np.ndarray) -> np.ndarray:
+    """Mark the pixels with a neighbour that is not in the mask; bool (H, W)."""
+    inside = mask_HW[:-2, 1:-1] & mask_HW[2:, 1:-1]
+    inside &= mask_HW[1:-1, :-2]
+    inside &= mask_HW[1:-1, 2:]
+    outline = mask_HW.copy()
+    outline[1:-1, 1:-1] &= ~inside
+    return outline
+
+
+def _distances(
+    first_HW: np.ndarray, second_HW: np.ndarray, spacing: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measure from each pixel of an outline to the nearest of the other, both ways.
+
+    Most pixels of a good prediction lie on the true outline and need no search.
+    """
+    none = np.zeros(np.count_nonzero(first_HW & second_HW))
+    there, back = (
+        np.concatenate([none, _nearest(line & ~other, other, spacing)])
+        for line, other in ((first_HW, second_HW), (second_HW, first_HW))
+    )
+    return there, back
+
+
+def _nearest(
+    searched_HW: np.ndarray, others_HW: np.ndarray, spacing: Sequence[float]
+) -> np.ndarray:
+    """Measure from each searched pixel to the nearest of the others.
+
+    A tree of points takes a tenth of the time of the distances of all pixels, unless most pixels
+    are searched, as in noise.
+    """
+    from scipy import ndimage, spatial  # here, as it takes a while
+
+    if np.count_nonzero(searched_HW) * _PER_SEARCH > searched_HW.size:
+        return ndimage.distance_transform_edt(~others_HW, sampling=spacing)[searched_HW]
+    tree = spatial.KDTree(_points(others_HW, spacing))
+    return tree.query(_points(searched_HW, spacing))[0]  # type: ignore[no-any-return]
+
+
+def _points(mask_HW: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+    """List the marked pixels as ``(P, 2)``, faster than ``np.argwhere``."""
+    rows, columns = np.divmod(np.flatnonzero(mask_HW), mask_HW.shape[1])
+    return np.stack([rows * spacing[0], columns * spacing[1]], 1)
 
 
 @METRICS.register_module()
@@ -111,7 +143,6 @@ class SurfaceMetric(LabelMapMetric):
         prefix: Prefix of the score names.
 
     Raises:
-        ImportError: If MONAI is not installed.
         ValueError: If an argument is out of range.
     """
 
@@ -127,7 +158,6 @@ class SurfaceMetric(LabelMapMetric):
     ) -> None:
         super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         check_spacing(spacing, tolerance)
-        _distances()  # report missing packages at the start, not after the test
         self.spacing = [float(length) for length in spacing]
         self.tolerance = float(tolerance)
         self.per_image_file = per_image_file

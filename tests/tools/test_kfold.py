@@ -153,7 +153,6 @@ def test_it_is_collected_for_the_card(finished, tmp_path):
 
 
 def test_surfaces_are_in_the_table(finished):
-    pytest.importorskip('monai')
     result = json.loads((finished['work'] / 'kfold.json').read_text())
     assert (result['spacing'], result['tolerance']) == ([1, 1], 1)
     values = [row['HD95'] for row in result['units'] if row['HD95'] is not None]

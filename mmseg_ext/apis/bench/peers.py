@@ -25,6 +25,7 @@ _PEERS = (
     ('mmengine', 'evaluation, start, training, losses', 'pip install .'),
     ('mmcv', 'deform_conv: the compiled operator', 'pip install mmcv==2.1.0, with a compiler'),
     ('scipy', 'operations: boundary F1, HD95', 'pip install .'),
+    ('monai', 'operations: HD95', 'make .venv-peers/.stamp-install'),
     ('pydensecrf2', 'crf', 'pip install pydensecrf2'),
     ('onnxruntime', 'forms, times of tools/export.py', 'pip install .[export]'),
     ('openvino', 'forms, times of tools/export.py', 'pip install .[export]'),

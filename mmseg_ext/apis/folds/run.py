@@ -5,7 +5,6 @@ others still run, and the failed fold is listed at the end. The command can be r
 """
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -73,11 +72,6 @@ class Failed:
     fold: int
     step: str
     log: Path
-
-
-def has_surfaces() -> bool:
-    """Say whether MONAI, which measures HD95 and surface Dice, is installed."""
-    return importlib.util.find_spec('monai') is not None
 
 
 _DECISIVE = (
@@ -205,9 +199,7 @@ def _run_fold(
         return _failed(fold, 'train', folder)
     weights = folder.checkpoint(plan.checkpoint)
     command = launch.command('test', plan.config, weights, *shared)
-    if has_surfaces():
-        lengths = [*map(str, spacing), '--tolerance', str(tolerance)]
-        command += ['--surfaces', '--spacing', *lengths]
+    command += ['--surfaces', '--spacing', *map(str, spacing), '--tolerance', str(tolerance)]
     command += option_arguments(plan.options)
     if launch.run(command, f'fold {fold}: test', folder.log_file('test')) != 0:
         return _failed(fold, 'test', folder)
@@ -241,8 +233,6 @@ def is_finished(
         pass
     if tested is None or tested != wanted:
         return False
-    if not has_surfaces():
-        return True
     try:
         with np.load(folder.surface_file) as surfaces:
             same = surfaces['spacing'].tolist() == list(spacing)

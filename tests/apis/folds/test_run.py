@@ -9,7 +9,6 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ext.apis.folds import run as kfold_run
 from mmseg_ext.apis.folds.run import Plan, run_folds
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.core.locks import locked
@@ -18,6 +17,7 @@ from mmseg_ext.core.locks import locked
 FAKE = """
 import json, shutil, sys
 from pathlib import Path
+import numpy as np
 tool, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
 def value(name):
     return arguments[arguments.index(name) + 1]
@@ -34,7 +34,12 @@ if tool == 'train':
 else:
     name = Path(arguments[1]).name
     (folder / 'results.json').write_text(json.dumps(dict(checkpoint=name)))
+    place, tolerance = arguments.index('--spacing'), float(value('--tolerance'))
+    spacing = [float(length) for length in arguments[place + 1:place + 3]]
+    np.savez(folder / 'per_image_surface.npz', spacing=spacing, tolerance=tolerance)
 """
+
+LENGTHS = ['--surfaces', '--spacing', '1.0', '1.0', '--tolerance', '1.0']
 
 
 class Setup:
@@ -78,8 +83,7 @@ class Setup:
 
 
 @pytest.fixture
-def setup(tmp_path, monkeypatch):
-    monkeypatch.setattr(kfold_run, 'has_surfaces', lambda: False)
+def setup(tmp_path):
     return Setup(tmp_path)
 
 
@@ -92,7 +96,13 @@ def test_each_fold_is_trained_and_its_last_checkpoint_tested(setup):
               '--work-dir', str(setup.work)]  # fmt: skip
     options = ['--cfg-options', 'a.b=1', 'c=[1,2]']
     assert calls[2][2] == ['tiny.py', *shared, '--seed', '0', '--amp', *options]
-    assert calls[3][2] == ['tiny.py', str(setup.work / 'fold1/iter_9.pth'), *shared, *options]
+    assert calls[3][2] == [
+        'tiny.py',
+        str(setup.work / 'fold1/iter_9.pth'),
+        *shared,
+        *LENGTHS,
+        *options,
+    ]
     assert setup.run(seed=0, split_seed=4, amp=True, options=('a.b=1', 'c=[1,2]')) == []
     assert setup.calls() == []  # all finished
 
@@ -172,10 +182,10 @@ def test_deleted_weights_do_not_cost_the_result(setup):
     assert setup.calls() == []
 
 
-def test_surfaces_are_measured_again_with_other_lengths(setup, monkeypatch):
+def test_surfaces_are_measured_again_with_other_lengths(setup):
     setup.run(folds=[0])
     setup.calls()
-    monkeypatch.setattr(kfold_run, 'has_surfaces', lambda: True)
+    (setup.work / 'fold0/per_image_surface.npz').unlink()  # as of a test without them
     plan = Plan(config='tiny.py', num_folds=3)
     for spacing, again in (((1, 1), True), ((1, 1), False), ((0.5, 2), True)):
         run_folds(plan, setup.cfg, launch=Launch(setup.tools), folds=[0], spacing=spacing)
@@ -184,7 +194,6 @@ def test_surfaces_are_measured_again_with_other_lengths(setup, monkeypatch):
         if again:
             lengths = [str(float(length)) for length in spacing]
             assert calls[0][-6:] == ['--surfaces', '--spacing', *lengths, '--tolerance', '1.0']
-            np.savez(setup.work / 'fold0/per_image_surface.npz', spacing=spacing, tolerance=1.0)
 
 
 def test_other_settings_are_refused(setup):
