@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.labels import Color
 from ..core.masks import read_stored_mask
+from ..core.spool import Mapped
 
 _RUN = 3  # pixels: a blend at an edge is at most this wide, a class is usually wider
 _BEYOND = 0.3  # share of the step between neighbours; cubic interpolation overshoots by less
@@ -136,14 +137,18 @@ def _pieces(where: np.ndarray) -> int:
     return cv2.connectedComponents(where.astype(np.uint8), connectivity=8)[0] - 1
 
 
-def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> list[MaskFacts]:
-    """Return the facts without values that training ignores, which do no harm."""
-    return [
-        fact._replace(
+def facts_without(facts: Sequence[MaskFacts], ignored: Collection[Any]) -> Sequence[MaskFacts]:
+    """Return the facts without values that training ignores, which do no harm.
+
+    They are made at each access, since there may be a million.
+    """
+
+    def without(fact: MaskFacts) -> MaskFacts:
+        return fact._replace(
             values={v: n for v, n in fact.values.items() if v not in ignored},
             blends={v: n for v, n in fact.blends.items() if v not in ignored},
             whole=frozenset(v for v in fact.whole if v not in ignored),
             palette={v: c for v, c in fact.palette.items() if v not in ignored},
         )
-        for fact in facts
-    ]
+
+    return Mapped(facts, without) if ignored else facts

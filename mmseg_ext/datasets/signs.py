@@ -72,14 +72,16 @@ def palettes_disagree(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 def palette_beside_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     """Find masks with a palette mixed with masks in colors."""
-    palettes = [fact for fact in facts if fact.palette]
-    colored = [fact for fact in facts if _is_colored(fact)]
-    if not palettes or not colored:
+    with_palette = sum(bool(fact.palette) for fact in facts)
+    in_colors = sum(map(_is_colored, facts))
+    if not with_palette or not in_colors:
         return None
+    palette = next(fact.path for fact in facts if fact.palette)
+    color = next(fact.path for fact in facts if _is_colored(fact))
     return Sign(
         'masks with a palette beside masks in colors',
-        f'{len(palettes)} of {len(facts)} masks have a palette, such as {palettes[0].path}, and '
-        f'{len(colored)} hold colors, such as {colored[0].path}: read the colors of all '
+        f'{with_palette} of {len(facts)} masks have a palette, such as {palette}, and '
+        f'{in_colors} hold colors, such as {color}: read the colors of all '
         '(masks: colors), or save them in one way',
     )
 
@@ -187,13 +189,17 @@ def object_colors(facts: Sequence[MaskFacts]) -> Optional[Sign]:
 
 def lossy(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     """Find masks of more than two values in a lossy format."""
-    held = [fact for fact in facts if fact.path.lower().endswith(('.jpg', '.jpeg'))]
-    values = {value for fact in held for value in fact.values}
+    first, number = '', 0
+    values: set[Any] = set()
+    for fact in facts:
+        if fact.path.lower().endswith(('.jpg', '.jpeg')):
+            first, number = first or fact.path, number + 1
+            values.update(fact.values)
     if len(values) < 3:
         return None
     return Sign(
         'masks saved as JPEG',
-        f'{len(held)} of {len(facts)} masks are JPEG, such as {held[0].path}, which makes new '
+        f'{number} of {len(facts)} masks are JPEG, such as {first}, which makes new '
         f'values along edges ({len(values)} in all): some may be no classes; make them anew from '
         'the original masks as PNG',
         wrong=False,

@@ -113,6 +113,14 @@ class StemFiles(Mapping[str, str]):
             found[start : start + len(keys)][there] = at[there]
         return found
 
+    def absent_from(self, other: 'StemFiles') -> list[str]:
+        """Return the stems that others do not have, sorted."""
+        absent: list[str] = []
+        for start in range(0, len(self), _PIECE):
+            some = [self.stem_at(p) for p in range(start, min(start + _PIECE, len(self)))]
+            absent += itertools.compress(some, (other.places(some) < 0).tolist())
+        return absent
+
     def by_path(self) -> dict[str, str]:
         """Return a plain dict in the order of the paths, folder by folder."""
         return dict(sorted(self.items(), key=lambda pair: self._parts(pair[1])))

@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Union, overload
+
+import numpy as np
 
 from ...core.files import PathLike
 from ...datasets.folder import read_list
 from ...datasets.groups import read_groups
-from ...datasets.stem_files import files_by_stem
+from ...datasets.stem_files import StemFiles, files_by_stem
 from .file import DataFile
+
+_PIECE = 4096  # images at a time
 
 
 class Pair(NamedTuple):
@@ -19,10 +23,39 @@ class Pair(NamedTuple):
     mask: str
 
 
+class Pairs(Sequence[Pair]):
+    """Pairs of a split, each made when it is asked for: some 30 bytes each for short names.
+
+    Args:
+        images: Images by their stems.
+        masks: Masks by theirs.
+        places: Places of image and mask, ``(N, 2)``.
+    """
+
+    def __init__(self, images: StemFiles, masks: StemFiles, places: np.ndarray) -> None:
+        self._images = images
+        self._masks = masks
+        self._places = places.astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> 'Pairs': ...
+    def __getitem__(self, place: Union[int, slice]) -> Union[Pair, 'Pairs']:
+        if isinstance(place, slice):
+            return Pairs(self._images, self._masks, self._places[place])
+        image, mask = self._places[place].tolist()
+        files = self._images.file_at(image), self._masks.file_at(mask)
+        return Pair(self._images.stem_at(image), *files)
+
+
 class Paired(NamedTuple):
     """Files of a split: pairs, stems of images without a mask, and of masks without an image."""
 
-    pairs: list[Pair]
+    pairs: Pairs
     no_mask: list[str]
     no_image: list[str]
 
@@ -42,18 +75,28 @@ def pair_files(data: DataFile, part: str) -> Paired:
                 f'{folder}: no such folder, which {data.path} names as {part}.{key}: correct it, '
                 f'or root, which is {data.root}'
             )
-    images = files_by_stem(str(folders['images']), data.image_suffix)
-    masks = files_by_stem(str(folders['masks']), data.mask_suffix)
-    stems = _listed(data, part, images) if where.get('list') else sorted(images)
-    if not stems:
-        listed = where.get('list')
+    images = StemFiles(str(folders['images']), data.image_suffix)
+    masks = StemFiles(str(folders['masks']), data.mask_suffix)
+    listed = where.get('list')
+    places = _listed(data, part, images) if listed else np.arange(len(images))
+    if not len(places):
         found = f'{listed} names no image' if listed else (
             f'{folders["images"]} holds no file ending in {", ".join(data.image_suffix)}'
         )  # fmt: skip
         raise ValueError(f'{data.path}: the split {part} is empty: {found}')
-    pairs = [Pair(stem, images[stem], masks[stem]) for stem in stems if stem in masks]
-    spare = [] if where.get('list') else sorted(set(masks) - set(images))
-    return Paired(pairs, [stem for stem in stems if stem not in masks], spare)
+    own = _masks_of(images, places, masks)
+    pairs = Pairs(images, masks, np.stack([places, own], 1)[own >= 0])
+    no_mask = [images.stem_at(place) for place in places[own < 0].tolist()]
+    return Paired(pairs, no_mask, [] if listed else masks.absent_from(images))
+
+
+def _masks_of(images: StemFiles, places: np.ndarray, masks: StemFiles) -> np.ndarray:
+    """Return the place of the mask of each image, int64 ``(n,)``; -1 where there is none."""
+    found = [np.zeros(0, np.int64)]
+    for start in range(0, len(places), _PIECE):
+        stems = [images.stem_at(place) for place in places[start : start + _PIECE].tolist()]
+        found.append(masks.places(stems))
+    return np.concatenate(found)
 
 
 def image_files(data: DataFile, folder: PathLike) -> dict[str, str]:
@@ -75,7 +118,7 @@ def image_files(data: DataFile, folder: PathLike) -> dict[str, str]:
     }
 
 
-def _listed(data: DataFile, part: str, images: dict[str, str]) -> list[str]:
+def _listed(data: DataFile, part: str, images: StemFiles) -> np.ndarray:
     path = data.path.parent / data.part(part)['list']
     if not path.is_file():
         raise FileNotFoundError(
@@ -83,7 +126,8 @@ def _listed(data: DataFile, part: str, images: dict[str, str]) -> list[str]:
             'it out to take the whole folder'
         )
     stems = read_list(path)
-    absent = [stem for stem in stems if stem not in images]
+    places = images.places(stems)
+    absent = [stem for stem, place in zip(stems, places.tolist()) if place < 0]
     if absent:
         folder = data.root / data.part(part)['images']
         raise FileNotFoundError(
@@ -91,7 +135,7 @@ def _listed(data: DataFile, part: str, images: dict[str, str]) -> list[str]:
             f'has no such file ending in {", ".join(data.image_suffix)}: a line is the path below '
             'that folder without the ending'
         )
-    return stems
+    return places
 
 
 def read_group_file(data: DataFile) -> dict[str, str]:

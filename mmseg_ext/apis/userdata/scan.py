@@ -4,9 +4,9 @@ Shape letters: K class, H row, W column.
 """
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from .pairing import Pair, and_more, pair_files
 _SIGNED = 30  # masks per split to search for signs before a run
 _COMPARED = 20  # images to compare with their masks before a run
 _SIDE = 256  # rows and columns to compare
+_AHEAD = 4  # items per thread that wait for it
 _UNKNOWN = 100  # most values without a class to keep per mask
 
 T = TypeVar('T')
@@ -141,9 +142,30 @@ def in_threads(
     work: Callable[[T], R], items: Sequence[T], *, title: str = '', most: int = 8
 ) -> list[R]:
     """Map over items with one thread per core, at most ``most``; decoders release the GIL."""
-    with ThreadPoolExecutor(max_workers=min(most, os.cpu_count() or 1)) as pool:
-        results: Iterable[R] = pool.map(work, items)
-        return list(track(results, title, total=len(items), show=bool(title)))
+    return list(each_in_threads(work, items, len(items), title=title, most=most))
+
+
+def each_in_threads(
+    work: Callable[[T], R], items: Iterable[T], number: int, *, title: str = '', most: int = 8
+) -> Iterator[R]:
+    """Yield what :func:`in_threads` returns, in its order; few of the items are under way."""
+    results = _in_order(work, items, min(most, os.cpu_count() or 1))
+    yield from track(results, title, total=number, show=bool(title))
+
+
+def _in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > _AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # after an error
+            for future in waiting:
+                future.cancel()
 
 
 def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
@@ -177,7 +199,7 @@ def probe(data: DataFile, part: str, *, limit: int) -> list[MaskCount]:
     return counts
 
 
-def _refuse_signs(data: DataFile, part: str, pairs: list[Pair]) -> None:
+def _refuse_signs(data: DataFile, part: str, pairs: Sequence[Pair]) -> None:
     looks = in_threads(lambda pair: look_at_mask(data, pair.mask), pairs)
     facts = [look.facts for look in looks]
     compared = [
@@ -218,7 +240,7 @@ def shows_mask_of(data: DataFile, pair: Pair) -> bool:
         return False
 
 
-def signs_of(data: DataFile, facts: list[MaskFacts], same: list[bool]) -> list[Sign]:
+def signs_of(data: DataFile, facts: Sequence[MaskFacts], same: Sequence[bool]) -> list[Sign]:
     """Return the signs of masks, and of images that are pictures of them.
 
     Args:

@@ -164,7 +164,7 @@ def test_channels_in_several_files_are_joined_in_their_order(tmp_path):
     assert data.classes == tuple(NAMES) and data.image_channels == 2
     assert data.image_max_value is None
     assert 'the 2 channels of each image are joined from 2 files' in notes
-    pairs = pair_files(data, 'train').pairs + pair_files(data, 'val').pairs
+    pairs = [pair for part in ('train', 'val') for pair in pair_files(data, part).pairs]
     assert len(pairs) == NUMBER
     for pair in pairs:
         joined = read_image(pair.image)

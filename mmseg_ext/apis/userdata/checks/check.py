@@ -4,19 +4,21 @@ Shape letters: K class, H row, W column.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
 import numpy as np
 
 from ....core.files import PathLike
 from ....core.reading import Picture, UnfitImageError, read_picture
+from ....core.spool import Mapped
 from ....datasets.loading import size_mismatch
+from ....datasets.mask_facts import MaskFacts
 from ..file import PARTS, DataFile
 from ..pairing import Pair, Paired, pair_files, read_group_file
 from ..read import read_data_file
 from ..scan import (
-    in_threads,
+    each_in_threads,
     look_at_mask,
     read_as_trained,
     shows,
@@ -24,7 +26,8 @@ from ..scan import (
     unknown_text,
 )
 from ..unlabelled import also_labelled, pixels_of, shared_notes
-from .findings import UNKNOWN, DataReport, Sample
+from .findings import UNKNOWN, DataReport, First, Sample
+from .same import one_of_each_mask, same_images
 
 _SHOWN = 5  # most files that a message names
 _UNREADABLE, _UNFIT = 'unreadable files', 'images that the rows cannot read'
@@ -40,6 +43,7 @@ _OVER = 0.01  # share of an image's values; fewer are highlights, such as metal 
 def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     """Read all images and masks of a data set file and report what is wrong.
 
+    What is known of each file is kept in a temporary file, so memory hardly grows with them.
     Files are read, and refused, as in training (``core/reading.py``, ``core/masks.py``). Errors
     are: files that cannot be read, or not by the configs; masks whose size differs from their
     image; values without a class; images without a mask; images in two splits (also by content);
@@ -63,10 +67,12 @@ def check_data(path: PathLike, *, progress: bool = False) -> DataReport:
     """
     data = read_data_file(path)
     found = {part: pair_files(data, part) for part in PARTS if part in data.parts}
-    jobs = [(part, pair) for part in found for pair in found[part].pairs]
+    jobs = ((part, pair) for part in found for pair in found[part].pairs)
+    number = sum(len(paired.pairs) for paired in found.values())
     title = 'read images and masks' if progress else ''
-    samples = in_threads(lambda job: _look(data, *job), jobs, title=title)
-    report = DataReport(data, samples)
+    report = DataReport(data)
+    for sample in each_in_threads(lambda job: _look(data, *job), jobs, number, title=title):
+        report.append(sample)
     _add_problems(report)
     _add_unpaired(report, found)
     _add_shared(report)
@@ -144,14 +150,14 @@ def _add_problems(report: DataReport) -> None:
         for kind, text in sample.problems:
             _add(report.errors, kind, [text])
     pixels: Counter = Counter()
-    masks: dict[Any, list[str]] = defaultdict(list)
+    masks: dict[Any, First] = defaultdict(lambda: First(1))
     for sample in report.samples:
         for value, number in (sample.content.unknown if sample.content else {}).items():
             pixels[value] += number
-            masks[value].append(sample.pair.mask)
+            masks[value].add(sample.pair.mask)
     for value, number in pixels.most_common(20):
-        text = unknown_text(report.data, masks[value][0], {value: number})
-        others = f' ({number} pixels in {len(masks[value])} masks)'
+        text = unknown_text(report.data, masks[value].names[0], {value: number})
+        others = f' ({number} pixels in {masks[value].count} masks)'
         _add(report.errors, UNKNOWN, [text + others])
     if len(pixels) > 20:
         more = f'and {len(pixels) - 20} more values'
@@ -180,17 +186,19 @@ _EXPLAINED = {
 
 
 def _add_notes(report: DataReport) -> None:
-    for kind, why in _EXPLAINED.items():
-        names = [name for s in report.samples for own, name in s.notes if own == kind]
-        if names:
+    found = {kind: First(_SHOWN) for kind in _EXPLAINED}
+    for sample in report.samples:
+        for kind, name in sample.notes:
+            found[kind].add(name)
+    for kind, first in found.items():
+        if first.count:
             what = 'masks' if kind == _TURNED_MASKS else 'images'
-            _add(report.warnings, kind, [f'{len(names)} {what}, {_names(names)}: {why}'])
+            _add(report.warnings, kind, [f'{first.count} {what}, {first}: {_EXPLAINED[kind]}'])
 
 
 def _add_signs(report: DataReport) -> None:
-    # Two splits may contain the same files.
-    known = {s.pair.mask: s for s in report.samples if s.facts is not None}.values()
-    facts = [sample.facts for sample in known if sample.facts is not None]
+    known = one_of_each_mask(report.samples)
+    facts: Sequence[MaskFacts] = Mapped(known, lambda sample: sample.facts)
     for sign in signs_of(report.data, facts, [sample.same for sample in known]):
         place = report.errors if sign.wrong else report.warnings
         _add(place, sign.kind, [sign.text])
@@ -202,17 +210,9 @@ def _names(names: list[str]) -> str:
 
 def _add_shared(report: DataReport) -> None:
     """Report images that have the same pixels or are the same file."""
-    same: dict[str, list[Sample]] = defaultdict(list)
-    for sample in report.samples:
-        if sample.digest and not sample.blank:
-            same[sample.digest].append(sample)
     across, within = [], []
-    for group in same.values():
-        text = ' = '.join(f'{s.part}: {s.pair.image}' for s in group[:_SHOWN])
-        if len({sample.part for sample in group}) > 1:
-            across.append(text)
-        elif len(group) > 1:
-            within.append(text)
+    for group in same_images(report.samples):
+        (across if len(group.parts) > 1 else within).append(' = '.join(group.first.names))
     _add(report.errors, 'images in two splits', across)
     _add(report.warnings, 'images twice in one split', within)
 
@@ -228,14 +228,14 @@ def _add_groups(report: DataReport) -> None:
     if not report.data.group_file:
         return
     groups = read_group_file(report.data)
-    absent = [s.pair.image for s in report.samples if s.pair.stem not in groups]
-    if absent:
-        text = f'{len(absent)} images, {_names(absent)}'
-        _add(report.errors, 'images without a group', [text])
-    parts: dict[str, set] = defaultdict(set)
+    absent, parts = First(_SHOWN), defaultdict(set)
     for sample in report.samples:
         if sample.pair.stem in groups:
             parts[groups[sample.pair.stem]].add(sample.part)
+        else:
+            absent.add(sample.pair.image)
+    if absent.count:
+        _add(report.errors, 'images without a group', [f'{absent.count} images, {absent}'])
     shared = [f'{group}: {", ".join(sorted(p))}' for group, p in parts.items() if len(p) > 1]
     _add(report.warnings, 'groups in two splits', shared)
 
@@ -249,11 +249,12 @@ def _add_absent_classes(report: DataReport) -> None:
         if absent:
             text = f'{part}: {", ".join(absent)} ({why})'
             _add(report.warnings, 'classes without a pixel', [text])
-        empty = [
-            s.pair.mask for s in report.of(part) if s.content and not s.content.pixels[:-1].sum()
-        ]
-        if empty:
-            text = f'{part}: {len(empty)} masks, {_names(empty)}'
+        empty = First(_SHOWN)
+        for sample in report.of(part):
+            if sample.content and not sample.content.pixels[:-1].sum():
+                empty.add(sample.pair.mask)
+        if empty.count:
+            text = f'{part}: {empty.count} masks, {empty}'
             _add(report.warnings, 'masks without a labelled pixel', [text])
 
 

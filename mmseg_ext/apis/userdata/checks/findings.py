@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from ....core.spool import Spool, Stored
 from ....datasets.mask_facts import MaskFacts
 from ..file import DataFile
 from ..pairing import Pair
@@ -63,26 +64,66 @@ class DataReport:
 
     Args:
         data: The data set file.
-        samples: All images and masks.
+        spool: All images and masks, split by split; on disk, as there may be a million.
         errors: Kind -> messages on what must be corrected before training.
         warnings: Kind -> messages on what the user should know.
     """
 
     data: DataFile
-    samples: list[Sample]
+    spool: Spool[Sample] = field(default_factory=Spool)
     errors: dict[str, list[str]] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    _ranges: dict[str, range] = field(default_factory=dict)
 
-    def of(self, part: str) -> list[Sample]:
+    def append(self, sample: Sample) -> None:
+        """Add the next image; those of a split follow each other."""
+        place = len(self.spool)
+        self.spool.append(sample)
+        self._ranges[sample.part] = range(self._ranges.get(sample.part, [place])[0], place + 1)
+
+    @property
+    def samples(self) -> Stored[Sample]:
+        """All images and masks; each pass reads them anew."""
+        return self.spool.all()
+
+    def of(self, part: str) -> Stored[Sample]:
         """Return the samples of a split."""
-        return [sample for sample in self.samples if sample.part == part]
+        return Stored(self.spool, self._ranges.get(part, range(0)))
 
     def pixels(self, part: str) -> np.ndarray:
         """Count the pixels of each class in a split, with the ignored label last, ``(K + 1,)``."""
-        counts = [s.content.pixels for s in self.of(part) if s.content is not None]
-        return np.sum(counts, axis=0) if counts else np.zeros(len(self.data.classes) + 1, np.int64)
+        return self._sum(part)[0]
 
     def masks_with(self, part: str) -> np.ndarray:
         """Count the masks of a split with each class, with the ignored label last, ``(K + 1,)``."""
-        seen = [s.content.pixels > 0 for s in self.of(part) if s.content is not None]
-        return np.sum(seen, axis=0) if seen else np.zeros(len(self.data.classes) + 1, np.int64)
+        return self._sum(part)[1]
+
+    def _sum(self, part: str) -> np.ndarray:
+        sums = np.zeros((2, len(self.data.classes) + 1), np.int64)
+        for sample in self.of(part):
+            if sample.content is not None:
+                sums += sample.content.pixels, sample.content.pixels > 0
+        return sums
+
+
+class First:
+    """How many there are, and the first of them.
+
+    Args:
+        most: Number of those to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.count = 0
+        self.names: list[str] = []
+        self._most = most
+
+    def add(self, name: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.names) < self._most:
+            self.names.append(name)
+
+    def __str__(self) -> str:
+        """Name the first ones, after each other."""
+        return ', '.join(self.names) + (' and more' if self.count > len(self.names) else '')

@@ -100,10 +100,10 @@ def _legend(data: DataFile) -> Legend:
 
 
 def _problems(report: DataReport) -> Optional[Section]:
-    broken = [sample for sample in report.samples if sample.kind]
     kinds: dict[str, list[Sample]] = {}
-    for sample in broken:
-        kinds.setdefault(sample.kind, []).append(sample)
+    for sample in report.samples:
+        if sample.kind and len(kinds.setdefault(sample.kind, [])) < _BROKEN:
+            kinds[sample.kind].append(sample)
     shown = [s for samples in kinds.values() for s in samples[: _BROKEN // len(kinds)]]
     if not shown:
         return None
@@ -111,7 +111,8 @@ def _problems(report: DataReport) -> Optional[Section]:
 
 
 def _examples(report: DataReport, part: str) -> Optional[Section]:
-    good = [sample for sample in report.of(part) if sample.content is not None and not sample.kind]
+    own = report.of(part)
+    good = own.take(p for p, s in enumerate(own) if s.content is not None and not s.kind)
     chosen = choose_examples(good, len(report.data.classes), _EXAMPLES)
     if not chosen:
         return None
@@ -129,15 +130,22 @@ def choose_examples(samples: Sequence[Sample], num_classes: int, limit: int) -> 
     """
     if not samples:
         return []
-    pixels = np.array([sample.content.pixels[:num_classes] for sample in samples if sample.content])
-    chosen: list[int] = []
-    for label in np.argsort((pixels > 0).sum(axis=0), kind='stable'):
-        covered = any(pixels[index, label] for index in chosen)
-        if not covered and pixels[:, label].any() and len(chosen) < limit:
-            chosen.append(int(pixels[:, label].argmax()))
+    masks = np.zeros(num_classes, np.int64)  # with each class
+    best = np.zeros((num_classes, num_classes), np.int64)  # pixels of the mask with the most of it
+    places = [0] * num_classes
+    for place, sample in enumerate(samples):
+        pixels = sample.content.pixels[:num_classes] if sample.content else masks * 0
+        masks += pixels > 0
+        for label in np.flatnonzero(pixels > best.diagonal()).tolist():
+            best[label], places[label] = pixels, place
+    chosen: dict[int, np.ndarray] = {}
+    for label in np.argsort(masks, kind='stable').tolist():
+        covered = any(pixels[label] for pixels in chosen.values())
+        if not covered and masks[label] and len(chosen) < limit:
+            chosen[places[label]] = best[label]
     for place in evenly(range(len(samples)), limit):
         if place not in chosen and len(chosen) < limit:
-            chosen.append(place)
+            chosen[place] = masks
     return [samples[index] for index in sorted(chosen)]
 
 

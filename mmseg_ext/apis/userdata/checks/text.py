@@ -1,5 +1,7 @@
 """The outcome of a check as text and as rows of a table."""
 
+from collections.abc import Iterable
+
 from .findings import DataReport, Sample
 
 
@@ -18,7 +20,7 @@ def as_text(report: DataReport) -> str:
     return '\n'.join(lines)
 
 
-def size_text(samples: list[Sample]) -> str:
+def size_text(samples: Iterable[Sample]) -> str:
     """List image sizes as height x width: all, or if they are many the smallest and largest."""
     sizes = sorted({sample.size for sample in samples if sample.digest})
     if len(sizes) <= 3:

@@ -21,7 +21,7 @@ from mmseg_ext.apis.userdata.checks.check import check_data
 from mmseg_ext.apis.userdata.checks.page import choose_examples, labels_of, write_page
 from mmseg_ext.apis.userdata.checks.text import as_text, class_rows
 from mmseg_ext.apis.userdata.read import read_data_file
-from mmseg_ext.apis.userdata.scan import probe_images
+from mmseg_ext.apis.userdata.scan import each_in_threads, probe_images
 from mmseg_ext.core.masks import read_mask
 from mmseg_ext.core.reading import read_color as read_turned
 from mmseg_ext.datasets.folder import FolderDataset, read_list
@@ -207,6 +207,21 @@ def test_photographs_are_turned_as_training_turns_them(folder):
     errors = check_data(folder / 'mine.yml').errors
     assert list(errors) == ['size mismatches']
     assert 'if an EXIF tag turns the image, turn the mask likewise' in errors['size mismatches'][0]
+
+
+def test_few_items_wait_for_the_threads():
+    taken = []
+
+    def items():
+        for number in range(300):
+            taken.append(number)
+            yield number
+
+    results = each_in_threads(lambda number: number**2, items(), 300, most=1)
+    assert next(results) == 0 and len(taken) < 10
+    assert list(results) == [number**2 for number in range(1, 300)]
+    with pytest.raises(ZeroDivisionError):
+        list(each_in_threads(lambda number: 1 // (number - 5), range(300), 300))
 
 
 def test_examples_show_rare_classes(folder):
