@@ -199,6 +199,7 @@ TOKENS = {
     'vertebra': lambda c: c.data_root.endswith('vertebra_ct'),
     'brainmri': lambda c: c.data_root.endswith('brain_mri') and c.num_classes == 4,
     'pretrained': lambda c: c.model.backbone.init_cfg.type == 'Pretrained',
+    'batch4': lambda c: c.train_dataloader.batch_size == 4,
     'scratch': lambda c: c.init_note == 'random' and not c.model.backbone.get('init_cfg'),
     'segnet': lambda c: c.model.backbone.type == 'SegNet',
     'resegnet': lambda c: c.model.backbone.type == 'ResSegNet',

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...core.files import PathLike
-from . import convergence, figure
+from . import chart, convergence, figure
 from .results_csv import is_folds, read_records
 from .results_table import group, results_section
 from .speed import page_name, speed_lines, speed_page, speed_pictures
@@ -65,5 +65,6 @@ def pictures(folder: PathLike) -> Mapping[str, bytes]:
     rows = group(runs)
     found = {**convergence.pictures(rows, paper), **figure.pictures(rows, paper)}
     page = speed_page(folder)
+    found.update(chart.pictures(folder))
     found.update(speed_pictures(folder))
     return {**found, page_name(folder): page.encode()} if page else found

@@ -16,6 +16,7 @@ from ..tables.text import (
     title_text,
 )
 from ..tables.values import COUNTS
+from .chart import chart_line
 
 
 def tables_section(folder: PathLike) -> list[str]:
@@ -46,6 +47,7 @@ def table_lines(data: Mapping[str, Any]) -> list[str]:
         head += [f'{metric}, difference'] if scored else []
     cells = [_cells(row, metrics, shown) for row in data['rows']]
     lines = [f'### {title_text(data)}', '', *markdown_table([*head, 'runs', 'verdict'], cells), '']
+    lines += chart_line(data)
     said = [*remarks_lines(data), _shared(data)]
     said += [f'{row["label"]}: {row["note"]}' for row in data['rows'] if row['note']]
     for text in said:

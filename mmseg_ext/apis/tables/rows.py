@@ -95,6 +95,7 @@ class Table:
         metrics: Scores to show, in order; the first is the main one.
         baseline: Label of the row to compare with where there are no printed numbers; default: the
             first row.
+        chart: Score that the paper's card also shows as a chart of bars, if any.
         protocol: How the printed numbers were measured.
         dataset: Name of the user's data set, if the runs use one.
     """
@@ -105,6 +106,7 @@ class Table:
     rows: tuple[Row, ...]
     metrics: tuple[str, ...] = ('mIoU',)
     baseline: str = ''
+    chart: str = ''
     protocol: Protocol = Protocol()
     dataset: Optional[str] = None
 
@@ -174,11 +176,13 @@ def _table(paper: str, name: str, entry: dict, shared: dict, root: Path) -> Tabl
             raise ValueError(f'table {name}: {unknown("row", label, labels)}')
     entry['metrics'] = tuple(entry.get('metrics', ('mIoU',)))
     entry.setdefault('baseline', labels[0])
+    if entry.get('chart') and entry['chart'] not in entry['metrics']:
+        raise ValueError(f'table {name}: {unknown("metric", entry["chart"], entry["metrics"])}')
     return Table(paper, name, rows=rows, protocol=Protocol(**protocol), **entry)
 
 
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(('label', 'config', 'note', 'weights_of', 'caption', 'baseline'), str),
+    **dict.fromkeys(('label', 'config', 'note', 'weights_of', 'caption', 'baseline', 'chart'), str),
     **dict.fromkeys(('printed', 'best_epoch', 'unstated', 'options'), dict),
     **dict.fromkeys(('metrics', 'seeds'), (list, tuple)),
     'tolerance': (int, float),

@@ -74,6 +74,7 @@ def as_data(
         dataset=run.dataset,
         on_paper_data=values.on_paper_data,
         baseline=run.baseline,
+        chart=run.chart,
         note=run.protocol.note,
         command=command,
         rows=rows,

@@ -142,6 +142,7 @@ def test_names_that_do_not_exist_say_which_one_is_near(tmp_path):
         ('weights_of: Base', 'weights_of: Bose', "no row 'Bose': did you mean Base"),
         ('rows:\n', 'rows: [\n', 'tables.yml: while parsing'),
         ('    rows:', '    baseline: Bass\n    rows:', "no row 'Bass'"),
+        ('    rows:', '    chart: mIOU\n    rows:', "no metric 'mIOU': did you mean mIoU"),
     ],
 )
 def test_a_wrong_manifest_is_refused(tmp_path, old, new, message):
