@@ -21,6 +21,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .dense_gradient import use_products, use_torchs
 from .distributed import wrap_again
 
 
@@ -34,7 +35,9 @@ class ChannelsLastHook(Hook):
     """Store 4-D weights in channels_last; convolutions then give outputs of this layout.
 
     On a CPU with bfloat16 this nearly halves the time of a training step with separable
-    convolutions. Values do not change. The layout survives initialisation and loading a checkpoint.
+    convolutions; in float32 plain ones take their gradients as ``engine/dense_gradient.py`` says.
+    Values do not change, gradients by no more than rounding. The layout survives initialisation and
+    loading a checkpoint.
     """
 
     priority = 'VERY_HIGH'  # before other hooks copy the model, such as for a moving average
@@ -45,6 +48,14 @@ class ChannelsLastHook(Hook):
             if tensor.dim() == 4:
                 tensor.data = tensor.data.to(memory_format=torch.channels_last)
         wrap_again(runner)
+
+    def before_train(self, runner: Any) -> None:
+        """Choose how plain convolutions take their gradients."""
+        use_products(runner.model)
+
+    def after_train(self, runner: Any) -> None:
+        """Leave the convolutions as they were."""
+        use_torchs(runner.model)
 
 
 @HOOKS.register_module()

@@ -48,6 +48,20 @@ def test_channels_last_changes_the_layout_and_not_the_values():
     torch.testing.assert_close(net(x), before, rtol=1e-5, atol=1e-6)
 
 
+def test_convolutions_take_other_gradients_while_they_train():
+    net, hook = (
+        nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 3, 1)),
+        ChannelsLastHook(),
+    )
+    runner = runner_of(net)
+    hook.before_run(runner)
+    assert [type(conv) for conv in net] == [nn.Conv2d] * 2  # a test runs as it was
+    hook.before_train(runner)
+    assert [type(conv) is nn.Conv2d for conv in net] == [False, True]
+    hook.after_train(runner)
+    assert [type(conv) for conv in net] == [nn.Conv2d] * 2
+
+
 def test_freezing_stops_gradients_only():
     torch.manual_seed(0)
     net = Net()
