@@ -97,7 +97,11 @@ def show_peers() -> None:
 
 
 def run_all() -> None:
-    """Run the command of each file that the pages of speed are written from, again."""
+    """Run the command of each file that the pages of speed are written from, again.
+
+    A file whose peers are not all installed is left as it is: it would lose their rows.
+    """
+    from mmseg_ext.apis.bench.peers import lacking
     from mmseg_ext.apis.config.written import configs_folder
 
     root = configs_folder().parent
@@ -106,10 +110,18 @@ def run_all() -> None:
         raise ValueError(
             f'{configs_folder()} holds no results/benchmark_*.json: run one with --out'
         )
+    not_run = []
     for number, path in enumerate(files, 1):
-        words = shlex.split(read_json(path)['command'])
+        record = read_json(path)
+        words = shlex.split(record['command'])
         print(f'[{number}/{len(files)}] {shlex.join(words)}', flush=True)
-        subprocess.run([sys.executable, *words[1:]], cwd=root, check=True)
+        if missing := lacking(record):
+            needs = '; '.join(f'{peer.package}: {peer.install}' for peer in missing)
+            not_run.append(f'{path.name} (not run: it compares with {needs})')
+        elif subprocess.run([sys.executable, *words[1:]], cwd=root).returncode:
+            not_run.append(f'{path.name} (failed, see above)')
+    if not_run:
+        raise RuntimeError(f'{len(not_run)} of {len(files)} are as they were: {", ".join(not_run)}')
 
 
 def main() -> None:

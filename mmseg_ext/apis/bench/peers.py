@@ -1,7 +1,8 @@
 """The peers that benchmarks compare with: which are installed, and how to get the others."""
 
 import importlib.metadata
-from typing import NamedTuple, Optional
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Optional
 
 
 class Peer(NamedTuple):
@@ -20,11 +21,12 @@ class Peer(NamedTuple):
     version: Optional[str]
 
 
+_OURS = 'pip install .'
 _PEERS = (
-    ('mmsegmentation', 'forms, throughput, evaluation, metric, training, losses', 'pip install .'),
-    ('mmengine', 'evaluation, start, training, losses', 'pip install .'),
+    ('mmsegmentation', 'forms, throughput, evaluation, metric, training, losses', _OURS),
+    ('mmengine', 'evaluation, start, training, losses', _OURS),
     ('mmcv', 'deform_conv: the compiled operator', 'pip install mmcv==2.1.0, with a compiler'),
-    ('scipy', 'operations: boundary F1, HD95', 'pip install .'),
+    ('scipy', 'operations: boundary F1, HD95', _OURS),
     ('monai', 'operations: HD95', 'make .venv-peers/.stamp-install'),
     ('pydensecrf2', 'crf', 'pip install pydensecrf2'),
     ('onnxruntime', 'forms, times of tools/export.py', 'pip install .[export]'),
@@ -44,6 +46,18 @@ def versions_for(benchmark: str) -> dict[str, str]:
     """Versions of the installed peers that a benchmark compares with."""
     named = [peer for peer in peers() if benchmark in peer.of.replace(':', ',').split(', ')]
     return {peer.package: peer.version for peer in named if peer.version is not None}
+
+
+def lacking(record: Mapping[str, Any]) -> list[Peer]:
+    """Peers that a benchmark compared with, as its record says, and that are not installed.
+
+    What this package itself needs is not asked for: another stack has it under other names.
+    """
+    return [
+        peer
+        for peer in peers()
+        if peer.package in record['versions'] and not peer.version and peer.install != _OURS
+    ]
 
 
 def _version(name: str) -> Optional[str]:

@@ -62,3 +62,7 @@ def test_a_record_names_the_versions_of_its_peers(monkeypatch):
     assert peers.versions_for('forms') == dict(mmsegmentation='1.0', onnxruntime='1.0')
     assert peers.versions_for('deform_conv') == dict(mmcv='1.0')
     assert peers.versions_for('parts') == {}
+    record = dict(versions=dict(torch='2', mmsegmentation='1', onnxruntime='1', openvino='1'))
+    assert [peer.package for peer in peers.lacking(record)] == ['openvino']
+    monkeypatch.setattr(peers, '_version', lambda name: None)  # of this package's own, other names
+    assert [peer.package for peer in peers.lacking(record)] == ['onnxruntime', 'openvino']
