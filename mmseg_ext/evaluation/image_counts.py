@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
@@ -102,9 +102,9 @@ class ImageCounts:
         self._rows.flush()
         return np.memmap(self._rows, np.int64, 'r', shape=shape)
 
-    def names(self) -> Iterator[str]:
-        """Yield the image names in order."""
-        return (name for name, _ in self.members())
+    def names(self) -> 'Names':
+        """Return the image names in order; each pass reads them anew."""
+        return Names(self)
 
     def groups(self) -> Optional[list[str]]:
         """List the group of each image, or return ``None`` if some image has none."""
@@ -145,6 +145,26 @@ class ImageCounts:
         """Delete the temporary files."""
         self._rows.close()
         self._names.close()
+
+
+class Names(Collection[str]):
+    """The names of the images of a test, which are not in memory.
+
+    Args:
+        counts: The images.
+    """
+
+    def __init__(self, counts: ImageCounts) -> None:
+        self._counts = counts
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._counts.members())
+
+    def __contains__(self, name: object) -> bool:
+        return any(name == own for own in self)
 
 
 def _write_texts(

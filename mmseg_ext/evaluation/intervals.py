@@ -10,6 +10,7 @@ equal, because nothing then tells how far a further unit would differ.
 Shape letters: N image or unit, K class.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -33,6 +34,7 @@ LEVEL = 0.95
 METHOD = "infinitesimal jackknife, Student's t on the logit"
 MIN_UNITS = 3
 NONE: Interval = (None, None)
+_CHUNK = 4096  # units at a time
 _NOTHING = 1e-12  # a smaller standard error is only rounding
 
 
@@ -105,8 +107,21 @@ def unit_counts(rows: np.ndarray, groups: Optional[Groups] = None) -> np.ndarray
         raise ValueError(f'counts need the shape (N, C, K), got {rows.shape}')
     if groups is not None:
         rows = sum_by_group(rows, groups)
-    labelled = rows[:, 2].any(1)
-    return rows if labelled.all() else np.asarray(rows[labelled])
+    labelled = np.asarray(rows[:, 2].any(1))
+    return rows if labelled.all() else _kept(rows, labelled)
+
+
+def _kept(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return some of the rows; of a memory map as another one, whose file has no name."""
+    if not isinstance(rows, np.memmap) or not wanted.any():
+        return np.asarray(rows[wanted])
+    shape = (int(wanted.sum()), *rows.shape[1:])
+    with tempfile.TemporaryFile(prefix='mmseg_ext_units_') as file:
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            file.write(np.ascontiguousarray(rows[part][wanted[part]]).data)
+        file.flush()
+        return np.memmap(file, rows.dtype, 'r', shape=shape)
 
 
 def sum_by_group(values: np.ndarray, groups: Groups) -> np.ndarray:
@@ -146,7 +161,9 @@ def score_intervals(
     of_runs = [unit_counts(rows, groups) for rows in runs]
     units = of_runs[0] if len(runs) == 1 else np.concatenate(of_runs, 1)
     sums = [rows.sum(0, dtype=np.int64) for rows in of_runs]
-    labelled = np.count_nonzero(units[:, 2], axis=0)
+    labelled = np.zeros(units.shape[2], np.int64)
+    for start in range(0, len(units), _CHUNK):
+        labelled += np.count_nonzero(units[start : start + _CHUNK, 2], axis=0)
     every = [metrics_from_counts(*s, absent=absent, background=background) for s in sums]
     scores = {name: np.mean([found[name] for found in every], 0) for name in every[0]}
     gradients = _mean_gradients(sums, absent, background)

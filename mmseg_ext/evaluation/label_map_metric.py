@@ -1,6 +1,6 @@
 """Base class of the metrics that compare a predicted label map with the ground truth."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -60,7 +60,7 @@ class LabelMapMetric(BaseMetric):
             )
         return [str(name) for name in classes]
 
-    def units_of(self, names: Sequence[str], groups: Optional[Sequence[Optional[str]]]) -> Units:
+    def units_of(self, names: Collection[str], groups: Optional[Sequence[Optional[str]]]) -> Units:
         """Choose the units of confidence intervals, see :func:`choose_units`.
 
         Args:

@@ -256,7 +256,7 @@ class SegMetric(LabelMapMetric):
         """
         matrix, counts = results
         own = counts.groups()
-        units = self.units_of(list(counts.names()), own)
+        units = self.units_of(counts.names(), own)
         if self.unit and own:
             units = units._replace(unit=self.unit)
         policy: dict = dict(absent=self.absent, background=self.background_index)

@@ -6,7 +6,7 @@ Log, ``results.json``, cards and pages use the same words: :func:`describe_units
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from .intervals import LEVEL, METHOD, MIN_UNITS, Intervals
@@ -125,7 +125,7 @@ def group_in(name: str, pattern: str, setting: str) -> str:
 
 
 def choose_units(
-    names: Sequence[str],
+    names: Collection[str],
     groups: Optional[Sequence[str]],
     *,
     group_unit: str = 'group',

@@ -16,6 +16,7 @@ from mmseg_ext.evaluation.intervals import (
     ratio_interval,
     score_intervals,
     t_interval,
+    unit_counts,
 )
 
 
@@ -235,3 +236,16 @@ def test_bad_arguments_are_named():
         score_intervals(rows, groups=['a', 'b'])
     with pytest.raises(ValueError, match='got 95'):
         score_intervals(rows, level=95)
+
+
+@pytest.mark.parametrize('empty', [0, 3, 5000])
+def test_units_on_disk_are_those_in_memory(tmp_path, empty):
+    """Images without labels are left out of a memory map without a copy of it in memory."""
+    rows = np.random.default_rng(0).integers(1, 9, (5000, 3, 4))
+    rows[np.random.default_rng(1).permutation(5000)[:empty], 2] = 0
+    rows.tofile(tmp_path / 'rows')
+    mapped = np.memmap(tmp_path / 'rows', rows.dtype, 'r', shape=rows.shape)
+    found = unit_counts(mapped)
+    assert np.array_equal(found, rows[rows[:, 2].any(1)]) and len(found) == 5000 - empty
+    if 0 < empty < 5000:
+        assert isinstance(found, np.memmap) and score_intervals(mapped) == score_intervals(rows)

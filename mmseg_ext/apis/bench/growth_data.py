@@ -1,19 +1,23 @@
 """Benchmark of how the work on a data set grows with its images; see ``growth_data``."""
 
+import os
 import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from ...datasets.kfold import split_folds
+from ...evaluation.seg_metric import SegMetric
 from ..userdata.checks.check import check_data
 from ..userdata.read import read_data_file
 from ..userdata.weights import count_split
@@ -22,6 +26,7 @@ from .timing import Case, register
 
 _READ_ALL = 10_000  # most images that are read; beyond, files are only listed
 _SIDE = 32  # pixels
+_CLASSES = 21
 _TEXT = """name: made
 classes: [background, road, car]
 train: {images: images, masks: masks}
@@ -31,11 +36,12 @@ val: {images: few_images, masks: few_masks}
 
 @register
 def growth_data(repeats: int, *, count: int = 1_000_000) -> Iterator[Case]:
-    """Measure lists, folds, class counts and the check of a data set against its images.
+    """Measure lists, folds, class counts, the check and the scores of a test against images.
 
-    Images and masks are made, of 32x32 pixels; from the 10,000th on files are links to earlier
-    ones. Lists, folds and the data set's own start take all of them, class counts and the check up
-    to 10,000. Memory is the peak of Python's and numpy's allocations, in a second call.
+    Images and masks are made, of 32x32 pixels; from the 10,000th on files are hard links to earlier
+    ones. Folds and the data set's own start take all of them, class counts, the check and the
+    scores up to 10,000. Memory is the peak of Python's and numpy's allocations, in a second call;
+    that of folds is without the names that they are given.
 
     Args:
         repeats: Timed calls, of which the fastest counts.
@@ -52,6 +58,7 @@ def growth_data(repeats: int, *, count: int = 1_000_000) -> Iterator[Case]:
         ('5 folds by groups and classes', _grouped_folds, min(count, 10 * _READ_ALL)),
         ('class counts', _counts, _READ_ALL),
         ('the check of all files', check_data, _READ_ALL),
+        ('scores and intervals of a test', _scores, _READ_ALL),
     )
     with tempfile.TemporaryDirectory() as folder:
         files = [_make(Path(folder, str(size)), size) for size in sizes]
@@ -91,7 +98,7 @@ def _make(folder: Path, number: int) -> Path:
                     pixels = coarse.repeat(_SIDE // 4, 0).repeat(_SIDE // 4, 1)
                     path.write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
                 else:
-                    path.symlink_to(f'{index % _READ_ALL:07d}.png')
+                    os.link(home / f'{index % _READ_ALL:07d}.png', path)  # as quick as a file
     file = folder / 'made.yml'
     file.write_text(_TEXT)
     return file
@@ -106,8 +113,15 @@ def _listed(file: Path) -> Any:
     return DATASETS.build(_dataset(file))
 
 
+@lru_cache(maxsize=1)
 def _ids(file: Path) -> list[str]:
     return [f'{index:07d}' for index in range(int(file.parent.name))]
+
+
+@lru_cache(maxsize=1)
+def _groups(file: Path) -> tuple[list[str], list[bool]]:
+    """Groups of ten images, and labels."""
+    return [name[:-1] for name in _ids(file)], [int(name) % 7 == 0 for name in _ids(file)]
 
 
 def _folds(file: Path) -> Any:
@@ -115,10 +129,24 @@ def _folds(file: Path) -> Any:
 
 
 def _grouped_folds(file: Path) -> Any:
-    ids = _ids(file)
-    groups = [name[:-1] for name in ids]  # ten images each
-    labels = [int(name) % 7 == 0 for name in ids]
-    return split_folds(ids, num_folds=5, groups=groups, labels=labels)
+    groups, labels = _groups(file)
+    return split_folds(_ids(file), num_folds=5, groups=groups, labels=labels)
+
+
+def _scores(file: Path) -> dict:
+    """What a test does besides predicting: count each image, and write scores and tables."""
+    count = int(file.parent.name)
+    metric = SegMetric(
+        per_image_file=str(file.with_name('counts.npz')),
+        table_file=str(file.with_name('images.csv')),
+    )
+    metric.dataset_meta = dict(classes=[f'class{index}' for index in range(_CLASSES)])
+    random = torch.Generator().manual_seed(0)
+    for index in range(count):
+        labels = torch.randint(_CLASSES, (2, 1, _SIDE, _SIDE), generator=random)
+        fields = dict(pred_sem_seg=dict(data=labels[0]), gt_sem_seg=dict(data=labels[1]))
+        metric.process(None, [dict(fields, img_path=f'{index:07d}.png')])
+    return metric.evaluate(count)
 
 
 def _counts(file: Path) -> Any:

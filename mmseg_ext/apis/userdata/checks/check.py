@@ -210,7 +210,8 @@ def _names(names: list[str]) -> str:
 
 def _add_shared(report: DataReport) -> None:
     """Report images that have the same pixels or are the same file."""
-    across, within = [], []
+    across: list[str] = []
+    within: list[str] = []
     for group in same_images(report.samples):
         (across if len(group.parts) > 1 else within).append(' = '.join(group.first.names))
     _add(report.errors, 'images in two splits', across)
