@@ -129,7 +129,7 @@ if __name__ == '__main__':
                 'onnxruntime>=1.20,<2',
                 'openvino>=2026.4,<2027',
             ],
-            # what tools/benchmark.py throughput compares with, as in the Makefile's .venv-peers
+            # what tools/benchmark.py compares with, as in the Makefile's .venv-peers
             'peers': [
                 'monai>=1.4,<2',
                 'segmentation-models-pytorch>=0.6,<0.7',

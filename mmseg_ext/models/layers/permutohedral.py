@@ -20,6 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _MAX_KEY = 2**62
+_LANES = 8  # float32 values in a vector register of common CPUs
+# The C library returns larger arrays to the system at once: each new one then costs more to map
+# than to fill.
+_KEPT_BYTES = 2**25
 _FAR = 2.0**40  # beyond this, float64 cannot tell which simplex a point lies in
 _HASH = 0x9E3779B97F4A7C15  # its powers replace the place values where exact ones would overflow
 
@@ -112,6 +116,27 @@ class PermutohedralLattice:
         return _Filter.apply(values_NC, self, True)
 
     def _filter(self, values: Tensor, forward: bool) -> Tensor:
+        count = values.shape[1]
+        if values.device.type != 'cpu' or not count:
+            return self._filter_part(values, forward)
+        widest = max(_LANES, _KEPT_BYTES // (self.num_vertices * values.element_size()))
+        parts = values.tensor_split(-(-count // widest), 1)
+        if len(parts) == 1:
+            return self._filter_padded(values, forward)
+        out, start = values.new_empty(values.shape), 0
+        for part in parts:
+            out[:, start : start + part.shape[1]] = self._filter_padded(part, forward)
+            start += part.shape[1]
+        return out
+
+    def _filter_padded(self, values: Tensor, forward: bool) -> Tensor:
+        """Filter rows that fill a vector register; masked loads of shorter ones take longer."""
+        count = values.shape[1]
+        if not 1 < count < _LANES:
+            return self._filter_part(values, forward)
+        return self._filter_part(F.pad(values, (0, _LANES - count)), forward)[:, :count]
+
+    def _filter_part(self, values: Tensor, forward: bool) -> Tensor:
         splat, slice_ = self._there if forward else self._back
         values = splat.sum(values.contiguous())
         for axis in self._blur if forward else reversed(self._blur):

@@ -152,3 +152,17 @@ def test_equal_points_share_a_simplex():
 def test_bad_features(features, message):
     with pytest.raises(ValueError, match=message):
         PermutohedralLattice(features)
+
+
+@pytest.mark.parametrize('columns', [0, 1, 2, 7, 8, 9, 21])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_columns_are_filtered_on_their_own(columns, dtype, monkeypatch):
+    features = _features(3, 40)
+    values = torch.randn(40, columns, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    lattice = PermutohedralLattice(features, dtype=dtype).scaled(torch.rand(40, dtype=dtype), None)
+    expected = torch.cat([values.new_empty(40, 0), *map(lattice.filter, values.split(1, 1))], 1)
+    transposed = lattice.filter(values.t().contiguous().t())
+    for kept in (permutohedral._KEPT_BYTES, 1):  # in one part, and eight columns at a time
+        monkeypatch.setattr(permutohedral, '_KEPT_BYTES', kept)
+        torch.testing.assert_close(lattice.filter(values), expected)
+        torch.testing.assert_close(transposed, expected)
