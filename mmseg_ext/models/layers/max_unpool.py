@@ -77,8 +77,9 @@ def max_unpool(y_NChw: Tensor, switches: Switches, *, way: str = 'auto') -> Tens
     if way == 'index' or (way == 'auto' and not _scatters()):
         return F.max_unpool2d(y_NChw, indices, (2, 2), (2, 2), output_size=(height, width))
     zeros_NCL = y_NChw.new_zeros((*y_NChw.shape[:2], height * width))
-    filled_NCL = zeros_NCL.scatter(2, indices.flatten(2), y_NChw.flatten(2))
-    return filled_NCL.unflatten(2, (height, width))
+    # In place where no graph is written, as the other copies the zeros first.
+    scatter = zeros_NCL.scatter if traced() else zeros_NCL.scatter_
+    return scatter(2, indices.flatten(2), y_NChw.flatten(2)).unflatten(2, (height, width))
 
 
 def _scatters() -> bool:
