@@ -23,6 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .dense_gradient import use_products, use_torchs
 from .distributed import wrap_again
+from .thin_strided import take_pixels_first
 
 
 def _inner(model: Any) -> Any:
@@ -47,6 +48,7 @@ class ChannelsLastHook(Hook):
         for tensor in runner.model.parameters():
             if tensor.dim() == 4:
                 tensor.data = tensor.data.to(memory_format=torch.channels_last)
+        take_pixels_first(runner.model)
         wrap_again(runner)
 
     def before_train(self, runner: Any) -> None:
