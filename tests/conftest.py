@@ -12,6 +12,7 @@ from support.checkpoints import random_weights, whole_checkpoint
 from support.chromium import browser_page
 from support.distributions import installed_are
 from support.export import onnx_export
+from support.half import half
 from support.outcomes import Outcomes
 from support.ranks import free_port, two_ranks
 from support.tiny import tiny_config, tiny_data
@@ -25,6 +26,7 @@ __all__ = [
     'browser_page',
     'browser_view',
     'free_port',
+    'half',
     'installed_are',
     'onnx_export',
     'python_tool',

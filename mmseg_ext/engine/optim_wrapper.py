@@ -16,12 +16,15 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
+from .bfloat16 import is_imitated, warn_if_imitated
 from .grouped import mend_grouped
 
 
 @OPTIM_WRAPPERS.register_module()
 class Bf16OptimWrapper(OptimWrapper):
     """Run the forward pass and the loss under bfloat16 autocast, keep weights in float32.
+
+    On a CPU that has no products of bfloat16, all is in float32, and a warning says so.
 
     Gradient accumulation and clipping are those of :class:`mmengine.optim.OptimWrapper`; without a
     loss scale gradients have their true size.
@@ -39,7 +42,9 @@ class Bf16OptimWrapper(OptimWrapper):
         """Use autocast on the device of the model's parameters."""
         device = next(model.parameters()).device.type
         if device == 'cpu' and (self._mended is None or self._mended() is not model):
+            warn_if_imitated(device, 'float32 is used instead')
             mend_grouped(model)
             self._mended = weakref.ref(model)
-        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+        half = torch.autocast(device, dtype=torch.bfloat16, enabled=not is_imitated(device))
+        with super().optim_context(model), half:
             yield

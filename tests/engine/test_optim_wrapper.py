@@ -7,6 +7,7 @@ from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
 import mmseg_ext  # noqa: F401
+from mmseg_ext.engine import bfloat16
 
 
 def build(model: nn.Module, **kwargs) -> OptimWrapper:
@@ -20,6 +21,7 @@ def model() -> nn.Module:
     return nn.Linear(8, 3)
 
 
+@pytest.mark.usefixtures('half')
 def test_forward_is_bf16_and_weights_stay_float32(model):
     wrapper = build(model)
     x = torch.randn(4, 8)
@@ -32,6 +34,18 @@ def test_forward_is_bf16_and_weights_stay_float32(model):
     assert model.weight.grad.dtype == model.weight.dtype == torch.float32
     # outside the context nothing is cast
     assert model(x).dtype == torch.float32
+
+
+def test_without_products_of_bfloat16_all_is_float32_and_a_warning_says_so(model, monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: False)
+    said = []
+    monkeypatch.setattr(bfloat16, 'print_log', lambda text, *_: said.append(text))
+    wrapper, x = build(model), torch.randn(4, 8)
+    for _ in range(2):
+        with wrapper.optim_context(model):
+            assert torch.equal(model(x), x @ model.weight.T + model.bias)
+    (text,) = said
+    assert 'no products of bfloat16' in text and 'float32 is used instead' in text
 
 
 def test_gradients_are_not_scaled(model):

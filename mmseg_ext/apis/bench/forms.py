@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ...core.files import PathLike
 from ...core.reading import read_shown
+from ...engine.bfloat16 import is_imitated
 from ...env import first_line
 from ..run.config import load_config
 from ..run.lean import lean
@@ -120,6 +121,9 @@ def _sides(
 ) -> Iterator[Union[_Side, str]]:
     """Each form and each program; a text says why one is left out."""
     for name, form in FORMS.items():
+        if form.get('amp') and is_imitated('cpu'):
+            yield f'no {name}: this processor has no products of bfloat16'
+            continue
         other = copy.copy(network)  # with the same weights
         stack.enter_context(quick(other, labels=True, **form))
         product = 'bfloat16' if form.get('amp') else 'float32'

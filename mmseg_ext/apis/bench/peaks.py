@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from ...engine.bfloat16 import is_imitated
+
 _CHANNELS = 256
 _SIDE = 1024  # of the matrices: 12 MB in all, which fit into most last-level caches
 _VALUES = 1 << 24  # copied: 64 MB, which do not
@@ -23,11 +25,12 @@ def peaks(repeats: int = 5) -> dict[str, float]:
     """Measure the rates with torch's current number of threads.
 
     Returns:
-        ``float32`` and ``bfloat16``, in FLOP per second, a multiply-add being two;
+        ``float32`` and, where the processor has it, ``bfloat16``, in FLOP per second, a
+        multiply-add being two;
         ``copy``, in bytes read or written per second. Each is the best of the calls.
     """
     found = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32,) if is_imitated('cpu') else (torch.float32, torch.bfloat16):
         a, b = (torch.ones(_SIDE, _SIDE, dtype=dtype) for _ in range(2))
         image = torch.ones(1, _CHANNELS, _SIDE // 16, _SIDE // 16, dtype=dtype)
         image = image.contiguous(memory_format=torch.channels_last)

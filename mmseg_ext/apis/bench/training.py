@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ...core.progress import hushed
+from ...engine.bfloat16 import is_imitated
 from ...evaluation.intervals import t_interval
 from ..config.written import configs_folder
 from ..run.config import load_config
@@ -95,16 +96,22 @@ def training(
             yield from _cases(path, bases[0], repeats, batch)
 
 
-def _cases(path: str, base: Config, repeats: int, batch: int) -> Iterator[Case]:
+def _ours(base: Config) -> dict[str, Config]:
+    """Our forms by name: bfloat16 only where the processor has products of it."""
     half = copy.deepcopy(base)
     use_amp(half)
-    sides = dict(stock=_stock(base), exact=base, bfloat16=half)
+    return dict(exact=base) if is_imitated('cpu') else dict(exact=base, bfloat16=half)
+
+
+def _cases(path: str, base: Config, repeats: int, batch: int) -> Iterator[Case]:
+    forms = _ours(base)
+    sides = dict(stock=_stock(base), **forms)
     runs: dict[str, list[StepTimesHook]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, cfg in sides.items():
             runs[name].append(_train(cfg, stock=name == 'stock'))
     shape = f'{batch} images of {base.crop_size[0]}x{base.crop_size[1]}'
-    for name in ('exact', 'bfloat16'):
+    for name in forms:
         yield dict(
             case=f'training of {Path(path).name}, {name}, {shape}',
             reference="mmengine's runner and mmseg's transforms",
@@ -112,7 +119,7 @@ def _cases(path: str, base: Config, repeats: int, batch: int) -> Iterator[Case]:
             **_ratio([w.step for w in runs[name]], [w.step for w in runs['stock']], batch),
         )
     loads = [_load(base) for _ in range(repeats)]
-    for name in ('exact', 'bfloat16'):
+    for name in forms:
         yield dict(
             case=f'its loader alone, {base.train_dataloader.num_workers} workers',
             reference=f'a step, {name}',
@@ -161,7 +168,7 @@ def losses(
             base = _config(path, made, Path(folder), size, batch, count - _WARM)
             found = _losses_by_form(base, repeats)
         noise = _apart(found[_AGAIN], found['stock'])
-        for name in (_AGAIN, 'exact', 'bfloat16'):
+        for name in [name for name in found if name != 'stock']:
             yield dict(
                 case=f'losses of {Path(path).name}, {name}, {count} steps of {batch} images',
                 reference="mmengine's runner and mmseg's transforms",
@@ -173,11 +180,10 @@ def losses(
 
 def _losses_by_form(base: Config, seeds: int) -> dict[str, np.ndarray]:
     """Losses of each form's trainings, ``(seeds, steps)``."""
-    half, stock = copy.deepcopy(base), _stock(base)
-    use_amp(half)
+    stock = _stock(base)
     again = copy.deepcopy(stock)
     del again.default_hooks['iter_seed']
-    sides = {'stock': stock, _AGAIN: again, 'exact': base, 'bfloat16': half}
+    sides = {'stock': stock, _AGAIN: again, **_ours(base)}
     found: dict[str, list] = {name: [] for name in sides}
     for seed in range(seeds):
         for name, cfg in sides.items():

@@ -223,9 +223,9 @@ def _with_peak(case: Case, peaks: dict[str, float]) -> Case:
 def _machine(peaks: dict[str, float]) -> str:
     if not peaks:
         return ''
-    single, half = (peaks[name] / 1e9 for name in ('float32', 'bfloat16'))
+    half = f' and {peaks["bfloat16"] / 1e9:.0f} in bfloat16' if 'bfloat16' in peaks else ''
     return (
-        f' Products reach {single:.0f} GFLOP/s in float32 and {half:.0f} in bfloat16, '
+        f' Products reach {peaks["float32"] / 1e9:.0f} GFLOP/s in float32{half}, '
         f'copies {peaks["copy"] / 1e9:.1f} GB/s.'
     )
 

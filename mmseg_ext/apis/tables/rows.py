@@ -95,9 +95,9 @@ class Table:
         metrics: Scores to show, in order; the first is the main one.
         baseline: Label of the row to compare with where there are no printed numbers; default: the
             first row.
-        chart: Score that the paper's card also shows as a chart of bars, if any.
         protocol: How the printed numbers were measured.
         dataset: Name of the user's data set, if the runs use one.
+        chart: Score that the paper's card also shows as a chart of bars, if any.
     """
 
     paper: str
@@ -106,9 +106,9 @@ class Table:
     rows: tuple[Row, ...]
     metrics: tuple[str, ...] = ('mIoU',)
     baseline: str = ''
-    chart: str = ''
     protocol: Protocol = Protocol()
     dataset: Optional[str] = None
+    chart: str = ''
 
 
 def slug(label: str) -> str:

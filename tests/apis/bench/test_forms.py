@@ -16,6 +16,7 @@ LOAD = load_config
 _META = dict(ori_shape=(32, 32), img_shape=(32, 32), pad_shape=(32, 32), padding_size=[0] * 4)
 
 
+@pytest.mark.usefixtures('half')
 def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path, monkeypatch):
     cfg = load_config(tiny_config, work_dir=tmp_path, options=dict(max_iters=2))
     train(cfg)
@@ -32,6 +33,7 @@ def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path,
         assert case['ours_ms'] > 0 and case['reference_ms'] > 0
 
 
+@pytest.mark.usefixtures('half')
 def test_a_program_answers_with_its_logits_and_a_failing_one_is_noted(tiny_config, monkeypatch):
     """In the places of other programs: the network itself, its negative, and one that fails."""
 
@@ -66,6 +68,7 @@ def test_a_form_that_is_refused_is_noted_and_other_errors_are_not(tiny_config, m
         timing.run('forms', repeats=1, configs=[str(tiny_config)], size=32)
 
 
+@pytest.mark.usefixtures('half')
 def test_a_network_that_cannot_predict_stops_no_other(tiny_config, monkeypatch):
     monkeypatch.setattr(forms, 'backends', lambda network, compiled: iter(()))
     build = forms.build

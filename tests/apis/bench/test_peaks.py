@@ -14,13 +14,16 @@ def test_rates_are_work_over_the_best_time(monkeypatch):
     monkeypatch.setattr(peaks, '_SIDE', 16)
     monkeypatch.setattr(peaks, '_CHANNELS', 4)
     monkeypatch.setattr(peaks, '_VALUES', 1000)
+    monkeypatch.setattr(peaks, 'is_imitated', lambda device: False)
     found = peaks.peaks(2)  # each call takes half a second
     assert found == dict(float32=16384, bfloat16=16384, copy=16000)
+    monkeypatch.setattr(peaks, 'is_imitated', lambda device: True)
+    assert peaks.peaks(2) == dict(float32=16384, copy=16000)
 
 
 def test_they_are_measured():
     found = peaks.peaks(1)
-    assert set(found) == {'float32', 'bfloat16', 'copy'}
+    assert {'bfloat16', *found} == {'float32', 'bfloat16', 'copy'}
     assert all(value > 1e8 for value in found.values()) and torch.get_num_threads() >= 1
 
 

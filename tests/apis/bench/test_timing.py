@@ -234,9 +234,9 @@ def test_live_bytes_see_what_the_gradient_needs():
 
 
 def test_memory_falls_when_the_decoder_is_recomputed():
-    record = benchmark.run('memory', threads=1, repeats=1, configs=[str(CONFIG)], size=128, batch=2)
+    record = benchmark.run('memory', threads=1, repeats=1, configs=[str(CONFIG)], size=96, batch=2)
     names = [case['case'].split(', ', 1)[1] for case in record['cases']]
-    assert names == ['float32, 2x128x128', 'AMP, 2x128x128', 'AMP, decoder recomputed, 2x128x128']
+    assert names == ['float32, 2x96x96', 'AMP, 2x96x96', 'AMP, decoder recomputed, 2x96x96']
     full, half, again = (case['activations'] for case in record['cases'])
     assert 0 < again < half < full
     assert all(case['activations'] < case['peak'] for case in record['cases'])

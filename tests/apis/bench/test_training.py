@@ -8,6 +8,7 @@ from mmseg_ext.apis.bench import timing, training
 from mmseg_ext.apis.bench.words import lines_of
 
 
+@pytest.mark.usefixtures('half')
 def test_steps_and_losses_of_both_forms(tiny_config):
     shared = dict(repeats=1, configs=[str(tiny_config)], size=32, batch=2)
     exact, half, loader, _ = timing.run('training', count=2, **shared)['cases']
@@ -19,6 +20,7 @@ def test_steps_and_losses_of_both_forms(tiny_config):
     assert any('images a second' in line for line in lines_of(exact))
 
 
+@pytest.mark.usefixtures('half')
 def test_losses_of_seeds_are_compared_in_pairs(tiny_config):
     shared = dict(repeats=2, configs=[str(tiny_config)], size=32, batch=2)
     cases = timing.run('losses', count=4, **shared)['cases']

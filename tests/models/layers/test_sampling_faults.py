@@ -154,8 +154,9 @@ def test_sampling_at_finite_points_is_torchs_bit_for_bit(padding_mode):
 
 def test_nobody_else_calls_grid_sample():
     root = Path(dysample.__file__).parents[2]
-    callers = [p.name for p in root.rglob('*.py') if re.search(r'F\.grid_sample\(', p.read_text())]
-    assert callers == ['grid_sampling.py']
+    callers = [p for p in root.rglob('*.py') if re.search(r'F\.grid_sample\(', p.read_text())]
+    # a benchmark compares with it
+    assert [p.name for p in callers if p.parent.name != 'bench'] == ['grid_sampling.py']
 
 
 # --- deformable convolution -----------------------------------------------------------------------

@@ -260,6 +260,7 @@ def test_unlabelled_images_wait_until_they_have_a_weight():
 # --- precision, accumulation ----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures('half')
 def test_bfloat16_runs_and_the_losses_stay_float32():
     from mmseg_ext.engine.optim_wrapper import Bf16OptimWrapper
 
@@ -278,6 +279,7 @@ def test_bfloat16_runs_and_the_losses_stay_float32():
         assert losses[name].item() == pytest.approx(exact[name].item(), rel=0.02)
 
 
+@pytest.mark.usefixtures('half')
 def test_each_network_has_its_own_precision():
     from mmseg_ext.engine.optim_wrapper import Bf16OptimWrapper
 

@@ -18,6 +18,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
+from ....engine.bfloat16 import warn_if_imitated
 from ....models.layers.winograd import WinogradConv2d, is_suited
 from .folding import fold_norms
 
@@ -57,6 +58,7 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     _drop_attention_weights(fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
+        warn_if_imitated(kind, 'leave out --amp')
         _use_half(fast, kind)
     _compare(model, fast, noise, _TOLERANCE_HALF if amp else _TOLERANCE)
     return fast

@@ -38,10 +38,11 @@ def git(*arguments: str) -> Optional[str]:
 
 
 def hardware() -> str:
-    """Name the GPUs, or the processor with its cores and torch's threads."""
+    """Name the GPUs, or the processor with its instructions, its cores and torch's threads."""
     if torch.cuda.is_available():
         return f'{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}'
-    return f'{_cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads'
+    kind = torch.backends.cpu.get_cpu_capability()  # one name is given to processors that differ
+    return f'{_cpu_name()} ({kind}), {os.cpu_count()} cores, {torch.get_num_threads()} threads'
 
 
 def _cpu_name() -> str:

@@ -1,0 +1,31 @@
+"""Whether a processor computes in bfloat16, or torch imitates it there."""
+
+import logging
+
+import torch
+from mmengine.logging import print_log
+
+
+def is_imitated(device: str) -> bool:
+    """Whether products of bfloat16 take longer than those of float32, as on CPUs without AVX-512.
+
+    Args:
+        device: Type of the device, such as ``'cpu'``.
+    """
+    return device == 'cpu' and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def warn_if_imitated(device: str, remedy: str) -> None:
+    """Say that bfloat16 is slow here, and what to do.
+
+    Args:
+        device: Type of the device that computes.
+        remedy: Which setting to change.
+    """
+    if is_imitated(device):
+        print_log(
+            'this processor has no products of bfloat16: they take many times as long as those of '
+            f'float32; {remedy}',
+            'current',
+            logging.WARNING,
+        )
