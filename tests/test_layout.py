@@ -131,6 +131,7 @@ ELSEWHERE = {
     'engine/test_hooks.py': 'engine.progress',
     'engine/test_resume.py': 'apis.run.training engine.checkpoint_hook',
     'engine/test_stop_hook.py': 'engine.torchrun',
+    'engine/test_grouped.py': 'engine.conv_classes',
     'engine/test_optim_wrapper.py': 'engine.bfloat16',
     'evaluation/test_boundary_f1_metric.py': 'evaluation.label_map_metric evaluation.units',
     'evaluation/test_intervals.py': 'evaluation.influence',

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.wrappers import Conv2d as GuardedConv2d
 from torch import Tensor, nn
 
+from .conv_classes import Classes, use_classes
+
 _LAST = torch.channels_last
 _WIDE = 64  # channels on both sides; products of fewer are no faster
 _ROOM = 1.5  # largest size of a padded map, in those of the map
@@ -95,7 +97,7 @@ class _GuardedConv2d(_Products, GuardedConv2d):
     pass
 
 
-_OURS: dict[type, type] = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
+_OURS: Classes = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
 _THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 
 
@@ -123,14 +125,7 @@ def use_products(model: nn.Module) -> int:
     Returns:
         How many were changed.
     """
-    found = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d) and type(module) in _OURS and _is_concerned(module)
-    ]
-    for module in found:
-        module.__class__ = _OURS[type(module)]
-    return len(found)
+    return use_classes(model, _OURS, _is_concerned)
 
 
 def use_torchs(model: nn.Module) -> None:

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.wrappers import Conv2d as GuardedConv2d
 from torch import Tensor, nn
 
+from .conv_classes import Classes, use_classes
+
 _LAST = torch.channels_last
 Grads = tuple[Optional[Tensor], Optional[Tensor]]
 
@@ -115,7 +117,7 @@ class _GuardedConv2d(_Gradients, GuardedConv2d):
     pass
 
 
-_OURS: dict[type, type] = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
+_OURS: Classes = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
 
 
 def mend_grouped(model: nn.Module) -> int:
@@ -129,11 +131,4 @@ def mend_grouped(model: nn.Module) -> int:
     Returns:
         How many were changed.
     """
-    found = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d) and type(module) in _OURS and _is_concerned(module)
-    ]
-    for module in found:
-        module.__class__ = _OURS[type(module)]
-    return len(found)
+    return use_classes(model, _OURS, _is_concerned)

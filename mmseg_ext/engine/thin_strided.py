@@ -12,6 +12,8 @@ import torch
 from mmcv.cnn.bricks.wrappers import Conv2d as GuardedConv2d
 from torch import Tensor, nn
 
+from .conv_classes import Classes, use_classes
+
 _LAST = torch.channels_last
 _REGISTER = 8  # float32 numbers in one of AVX2
 
@@ -35,7 +37,7 @@ class _GuardedConv2d(_Thin, GuardedConv2d):
     pass
 
 
-_OURS: dict[type, type] = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
+_OURS: Classes = {nn.Conv2d: _Conv2d, GuardedConv2d: _GuardedConv2d}
 
 
 def take_pixels_first(model: nn.Module) -> int:
@@ -49,10 +51,7 @@ def take_pixels_first(model: nn.Module) -> int:
     Returns:
         How many were changed.
     """
-    found = [module for module in model.modules() if type(module) in _OURS and _is_thin(module)]
-    for module in found:
-        module.__class__ = _OURS[type(module)]
-    return len(found)
+    return use_classes(model, _OURS, _is_thin)
 
 
 def _is_thin(conv: Any) -> bool:
