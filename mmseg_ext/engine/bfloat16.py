@@ -12,7 +12,9 @@ def is_imitated(device: str) -> bool:
     Args:
         device: Type of the device, such as ``'cpu'``.
     """
-    return device == 'cpu' and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device != 'cpu' or not torch.backends.mkldnn.is_available():  # without it nothing is known
+        return False
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def warn_if_imitated(device: str, remedy: str) -> None:

@@ -48,6 +48,12 @@ def test_without_products_of_bfloat16_all_is_float32_and_a_warning_says_so(model
     assert 'no products of bfloat16' in text and 'float32 is used instead' in text
 
 
+def test_a_torch_without_onednn_is_asked_for_nothing(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.ops, 'mkldnn', object())  # which has no operators
+    assert not bfloat16.is_imitated('cpu') and not bfloat16.is_imitated('cuda')
+
+
 def test_gradients_are_not_scaled(model):
     wrapper = build(model)
     x = torch.ones(2, 8)  # exact in bf16, so the gradient of a sum is exactly the count
