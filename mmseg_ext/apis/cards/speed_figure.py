@@ -25,7 +25,8 @@ def has_figure(cases: Sequence[Case]) -> bool:
     if all('sizes' in case for case in cases):
         return True
     forms = all('ratio' in case and case['case'].split(', ')[0].endswith('.py') for case in cases)
-    return forms and len({_ratio(case)[0] for case in cases}) > 1
+    one_peer = len({case.get('reference') for case in cases}) == 1  # else a form has several marks
+    return forms and one_peer and len({_ratio(case)[0] for case in cases}) > 1
 
 
 def draw(cases: Sequence[Case]) -> bytes:

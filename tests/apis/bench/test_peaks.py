@@ -5,6 +5,7 @@ import torch
 
 from mmseg_ext.apis.bench import peaks
 from mmseg_ext.apis.cards.speed import speed_page
+from mmseg_ext.apis.cards.speed_figure import has_figure
 from mmseg_ext.core.files import write_json
 
 
@@ -45,6 +46,13 @@ def test_the_page_has_the_share_of_the_rate(tmp_path):
     del record['peaks']
     write_json(tmp_path / 'net/results/benchmark_forms.json', record)
     assert '% of the best rate' not in speed_page(tmp_path / 'net')
+
+
+def test_only_networks_against_one_peer_are_drawn():
+    shared = dict(ratio=2, ratio_lowest=1, ratio_highest=3)
+    cases = [dict(shared, case=f'{n}.py, fast, 1x8x8', reference='peer') for n in 'ab']
+    assert has_figure(cases) and not has_figure(cases[:1])
+    assert not has_figure([*cases, dict(cases[0], reference='another')])
 
 
 @pytest.mark.parametrize('name', ['mmsegmentation', 'mmengine'])
