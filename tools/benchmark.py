@@ -21,6 +21,7 @@ python tools/benchmark.py ranks                        1 and 2 processes, and an
 python tools/benchmark.py report                       a table of 30 runs and its page
 python tools/benchmark.py start                        --help of all tools, a training's first step
 python tools/benchmark.py all                          all that docs/results shows, anew
+python tools/benchmark.py all --out here/              the same into a folder; goes on where it was
 python tools/benchmark.py --peers                      which peers are installed
 """
 
@@ -29,6 +30,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Optional
 
 from mmseg_ext.apis import cli
 from mmseg_ext.core.choices import BENCHMARKS
@@ -52,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='growth_data: most images; training, losses, ranks: steps; report: runs',
     )
-    parser.add_argument('--out', type=Path, help='JSON file')
+    parser.add_argument('--out', type=Path, help='JSON file; all: folder')
     parser.add_argument('--size', type=int, help='height and width in pixels')
     parser.add_argument('--batch', type=int, help='images per batch')
     parser.add_argument(
@@ -96,12 +98,16 @@ def show_peers() -> None:
         print(f'{peer.package:<28} {state:<40} for {peer.of}')
 
 
-def run_all() -> None:
+def run_all(folder: Optional[Path] = None) -> None:
     """Run the command of each file that the pages of speed are written from, again.
 
-    A file whose peers are not all installed is left as it is: it would lose their rows.
+    A file that would lose rows here is left as it is.
+
+    Args:
+        folder: Where the new files go, in folders as under ``configs``; those that it holds are not
+            run again. None replaces the old ones.
     """
-    from mmseg_ext.apis.bench.peers import lacking
+    from mmseg_ext.apis.bench.peers import reasons_to_keep
     from mmseg_ext.apis.config.written import configs_folder
 
     root = configs_folder().parent
@@ -114,10 +120,15 @@ def run_all() -> None:
     for number, path in enumerate(files, 1):
         record = read_json(path)
         words = shlex.split(record['command'])
+        if folder is not None:
+            out = folder.resolve() / path.relative_to(configs_folder())
+            words[words.index('--out') + 1] = str(out)
+            if out.exists():
+                print(f'[{number}/{len(files)}] {out} is there', flush=True)
+                continue
         print(f'[{number}/{len(files)}] {shlex.join(words)}', flush=True)
-        if missing := lacking(record):
-            needs = '; '.join(f'{peer.package}: {peer.install}' for peer in missing)
-            not_run.append(f'{path.name} (not run: it compares with {needs})')
+        if folder is None and (reasons := reasons_to_keep(record)):
+            not_run.append(f'{path.name} (not run: {"; ".join(reasons)})')
         elif subprocess.run([sys.executable, *words[1:]], cwd=root).returncode:
             not_run.append(f'{path.name} (failed, see above)')
     if not_run:
@@ -132,7 +143,7 @@ def main() -> None:
     if args.name is None:
         raise ValueError(f'which benchmark? One of {", ".join(BENCHMARKS)} and all')
     if args.name == 'all':
-        run_all()
+        run_all(args.out)
         return
     from mmseg_ext.apis.bench import timing
 

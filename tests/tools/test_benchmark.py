@@ -20,10 +20,11 @@ def _tool():
     return module
 
 
-def _record(root, name, command, **versions):
+def _record(root, name, command, cases=(), **versions):
     path = root / 'configs/net/results' / f'benchmark_{name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(command=command, versions=dict(torch='2', **versions))))
+    record = dict(command=command, versions=dict(torch='2', **versions), cases=cases)
+    path.write_text(json.dumps(record))
 
 
 @pytest.fixture
@@ -52,6 +53,44 @@ def test_what_lacks_its_peers_or_fails_is_named_and_the_others_run(root, monkeyp
         error.value
     )
     assert not (root / 'a.txt').exists() and (root / 'c.txt').read_text() == '1'
+
+
+@pytest.mark.parametrize('imitated', [False, True])
+def test_rows_of_bfloat16_are_kept_where_torch_imitates_it(root, monkeypatch, imitated):
+    monkeypatch.setattr(peers, 'is_imitated', lambda device: imitated)
+    run = 'python write.py {} new'
+    rows = {
+        'form': dict(case='a network, OpenVINO', product='bfloat16'),
+        'memory': dict(case='a.py, AMP, 8x512x512'),
+        'training': dict(case='training of a.py, bfloat16, 8 images'),
+        'plain': dict(case='a network, fast form', product='float32'),
+    }
+    for name, row in rows.items():
+        _record(root, name, run.format(f'{name}.txt'), [row])
+    if imitated:
+        with pytest.raises(RuntimeError, match='3 of 4 are as they were: benchmark_form.json'):
+            _tool().run_all()
+    else:
+        _tool().run_all()
+    made = {path.stem for path in root.glob('*.txt')}
+    assert made == ({'plain'} if imitated else set(rows))
+
+
+def test_into_a_folder_the_old_records_stay_and_what_is_there_is_not_run_again(root, tmp_path):
+    _record(root, 'a', 'python write.py --out old.txt')
+    _record(root, 'b', 'python write.py --out old.txt')
+    (root / 'write.py').write_text(
+        'import sys, pathlib\npathlib.Path(sys.argv[2]).write_text("new")'
+    )
+    folder = tmp_path / 'anew'
+    (folder / 'net/results').mkdir(parents=True)
+    (folder / 'net/results/benchmark_a.json').write_text('kept')
+    before = (root / 'configs/net/results/benchmark_b.json').read_text()
+    _tool().run_all(folder)
+    assert (folder / 'net/results/benchmark_a.json').read_text() == 'kept'
+    assert (folder / 'net/results/benchmark_b.json').read_text() == 'new'
+    assert (root / 'configs/net/results/benchmark_b.json').read_text() == before
+    assert not (root / 'old.txt').exists()
 
 
 def test_without_records_it_says_how_to_make_one(root):

@@ -1,8 +1,11 @@
 """The peers that benchmarks compare with: which are installed, and how to get the others."""
 
 import importlib.metadata
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
+
+from ...engine.bfloat16 import is_imitated
 
 
 class Peer(NamedTuple):
@@ -58,6 +61,18 @@ def lacking(record: Mapping[str, Any]) -> list[Peer]:
         for peer in peers()
         if peer.package in record['versions'] and not peer.version and peer.install != _OURS
     ]
+
+
+def reasons_to_keep(record: Mapping[str, Any]) -> list[str]:
+    """What a record has rows of and this environment or processor has not, a text for each."""
+    reasons = [f'it compares with {peer.package}: {peer.install}' for peer in lacking(record)]
+    if is_imitated('cpu') and any(_is_half(case) for case in record['cases']):
+        reasons.append('it has rows in bfloat16, of which this processor has no products')
+    return reasons
+
+
+def _is_half(case: Mapping[str, Any]) -> bool:
+    return case.get('product') == 'bfloat16' or bool(re.search('bfloat16|AMP', case['case']))
 
 
 def _version(name: str) -> Optional[str]:

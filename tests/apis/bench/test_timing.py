@@ -10,7 +10,7 @@ import torch
 from support.paths import ROOT
 
 from mmseg_ext.apis.bench import crf as benchmark_crf
-from mmseg_ext.apis.bench import few_labels, memory  # noqa: F401, they register benchmarks
+from mmseg_ext.apis.bench import few_labels, memory  # noqa: F401, few_labels registers one
 from mmseg_ext.apis.bench import parts as benchmark_parts
 from mmseg_ext.apis.bench import timing as benchmark
 from mmseg_ext.apis.run.network.live_bytes import LiveBytes
@@ -233,7 +233,7 @@ def test_live_bytes_see_what_the_gradient_needs():
     assert held.peak == 4000 + 4 + 4 + 2 * 4000  # seed of the gradient, then sin's and x's
 
 
-def test_memory_falls_when_the_decoder_is_recomputed():
+def test_memory_falls_when_the_decoder_is_recomputed(half):
     record = benchmark.run('memory', threads=1, repeats=1, configs=[str(CONFIG)], size=96, batch=2)
     names = [case['case'].split(', ', 1)[1] for case in record['cases']]
     assert names == ['float32, 2x96x96', 'AMP, 2x96x96', 'AMP, decoder recomputed, 2x96x96']
@@ -243,6 +243,16 @@ def test_memory_falls_when_the_decoder_is_recomputed():
     assert finite(record)
     with pytest.raises(ValueError, match='memory needs a config'):
         benchmark.run('memory', repeats=1)
+
+
+def test_memory_leaves_out_amp_where_torch_imitates_it(monkeypatch):
+    monkeypatch.setattr(memory, 'is_imitated', lambda device: True)
+    record = benchmark.run('memory', threads=1, repeats=1, configs=[str(CONFIG)], size=96, batch=2)
+    assert [case['case'].split(', ', 1)[1] for case in record['cases']] == ['float32, 2x96x96']
+    assert record['notes'] == [
+        f'{CONFIG}: no {name}: this processor has no products of bfloat16'
+        for name in ('AMP', 'AMP, decoder recomputed')
+    ]
 
 
 def test_few_labels_times_what_it_names(tiny_config):
