@@ -18,7 +18,7 @@ ELSEWHERE = {
     ),
     'apis/cards/test_card.py': (
         'apis.cards.convergence apis.cards.fold_record apis.cards.record apis.cards.results_table '
-        'apis.cards.speed apis.cards.speed_figure'
+        'apis.cards.runs_page apis.cards.speed apis.cards.speed_figure'
     ),
     'apis/config/test_check.py': (
         'apis.config.numbers apis.config.signatures apis.run.guard utils'

@@ -56,9 +56,14 @@ def main() -> int:
             print(f'{folder / cards.RESULTS_FILE}: {record["config"]}, seed {record.get("seed")}')
     is_, should_be = cards.generate(folder)
     status = write_page(folder / 'README.md', is_, should_be, args.check, str(folder))
+    results = folder.resolve().parents[1] / 'docs' / 'results'
+    for name, text in cards.pages(folder).items():
+        page = results / name
+        is_ = page.read_text(encoding='utf-8') if page.is_file() else ''
+        status |= write_page(page, is_, text, args.check, str(folder))
     if not args.check:
         for name, content in cards.pictures(folder).items():
-            write_bytes(folder.resolve().parents[1] / 'docs' / 'results' / name, content)
+            write_bytes(results / name, content)
     return status
 
 

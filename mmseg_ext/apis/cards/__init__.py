@@ -7,7 +7,7 @@ from ...core.exports import door
 
 __getattr__, __dir__, __all__ = door(
     __name__,
-    card='generate pictures',
+    card='generate pages pictures',
     fold_record='collect_all',
     front='fill',
     record='collect',

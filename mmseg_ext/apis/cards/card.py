@@ -3,13 +3,13 @@
 Only our own numbers: a number printed in the paper has no place in the files this reads.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from ...core.files import PathLike
 from . import chart, convergence, figure
 from .results_csv import is_folds, read_records
-from .results_table import group, results_section
+from .results_table import figure_lines, group, results_section, warning_lines
+from .runs_page import has_runs_page, runs_link, runs_page, runs_page_name
 from .speed import page_name, speed_lines, speed_page, speed_pictures
 from .tables import tables_section
 
@@ -46,25 +46,40 @@ def generate(folder: PathLike) -> tuple[str, str]:
         raise ValueError(f'{path} must contain the lines {START} and {END} once, in this order')
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    section = '\n'.join(
-        [
-            results_section(read_records(folder), Path(folder).resolve().name),
-            '',
-            *_strips(folder),
-            *tables_section(folder),
-            *speed_lines(folder),
-        ]
-    ).rstrip()
+    lines = [*_runs(folder), '', *_strips(folder), *tables_section(folder), *speed_lines(folder)]
+    section = '\n'.join(lines).rstrip()
     return text, f'{before}{START}\n\n{section}\n\n{END}{after}'
 
 
-def pictures(folder: PathLike) -> Mapping[str, bytes]:
-    """Make what the section shows or leads to: name of the file in ``docs/results`` to content."""
+def _runs(folder: PathLike) -> list[str]:
+    """Show the runs: on a page of their own where tables say what was found."""
+    paper, records = Path(folder).resolve().name, read_records(folder)
+    if not has_runs_page(folder):
+        return [results_section(records, paper)]
+    return [
+        *runs_link(records, paper),
+        *warning_lines(records),
+        *figure_lines(records, paper),
+    ]
+
+
+def pages(folder: PathLike) -> dict[str, str]:
+    """Write the pages that the section leads to: name of the file in ``docs/results`` to text."""
+    paper, found = Path(folder).resolve().name, {}
+    if has_runs_page(folder):
+        found[runs_page_name(paper)] = runs_page(read_records(folder), paper)
+    if page := speed_page(folder):
+        found[page_name(folder)] = page
+    return found
+
+
+def pictures(folder: PathLike) -> dict[str, bytes]:
+    """Draw what the section or its pages show: name of the file in ``docs/results`` to content."""
     paper = Path(folder).resolve().name
-    runs = [record for record in read_records(folder) if not is_folds(record)]
-    rows = group(runs)
-    found = {**convergence.pictures(rows, paper), **figure.pictures(rows, paper)}
-    page = speed_page(folder)
-    found.update(chart.pictures(folder))
-    found.update(speed_pictures(folder))
-    return {**found, page_name(folder): page.encode()} if page else found
+    rows = group([record for record in read_records(folder) if not is_folds(record)])
+    return {
+        **convergence.pictures(rows, paper),
+        **figure.pictures(rows, paper),
+        **chart.pictures(folder),
+        **speed_pictures(folder),
+    }

@@ -63,7 +63,7 @@ _NOTE = (
     "Student's t]. Of two classes, the second one's "
     'Dice stands in brackets. "constant" is the mIoU of the most frequent class predicted '
     'everywhere. A commit with a plus had local changes. All else is in '
-    '[results.csv](results.csv); `tools/train.py CONFIG --seed SEED OPTIONS` and '
+    '[results.csv]({}); `tools/train.py CONFIG --seed SEED OPTIONS` and '
     '`tools/test.py CONFIG` repeat a row.'
 )
 _STAR = ' \\*'
@@ -251,6 +251,22 @@ def results_section(records: Sequence[Record], paper: str) -> str:
     """
     if not records:
         return 'Nothing has been run yet.'
+    return '\n'.join([*runs_lines(records), *figure_lines(records, paper)]).rstrip()
+
+
+def figure_lines(records: Sequence[Record], paper: str) -> list[str]:
+    """Show the figures that are drawn from the runs."""
+    rows = group([record for record in records if not is_folds(record)])
+    return convergence.section(rows, paper) + figure.section(rows, paper)
+
+
+def runs_lines(records: Sequence[Record], results: str = 'results.csv') -> list[str]:
+    """Write a row for each config, start and length, and one for each cross validation.
+
+    Args:
+        records: Runs and cross validations.
+        results: Where a link to all else leads.
+    """
     rows = group([record for record in records if not is_folds(record)])
     folds = [record for record in records if is_folds(record)]
     lines = []
@@ -260,13 +276,17 @@ def results_section(records: Sequence[Record], paper: str) -> str:
         ]
         head = [*_HEAD[:_BEFORE_EXTRA], *(title for _, title in extra), *_HEAD[_BEFORE_EXTRA:]]
         cells = [_row(runs, [name for name, _ in extra]) for runs in rows]
-        note = _NOTE + ''.join(f' {_NOTES[name]}' for name, _ in extra)
+        note = _NOTE.format(results) + ''.join(f' {_NOTES[name]}' for name, _ in extra)
         lines += _table(head, cells, note, sum(rows, []))
     if folds:
         lines += ['### Cross validation', '']
         lines += _table(_FOLDS_HEAD, [_folds_row(record) for record in folds], _FOLDS_NOTE, folds)
-    lines += convergence.section(rows, paper) + figure.section(rows, paper)
-    return '\n'.join(lines).rstrip()
+    return lines
+
+
+def warning_lines(records: Sequence[Record]) -> list[str]:
+    """Say what to beware of in the intervals, as below a table of the runs."""
+    return _interval_notes([], records)
 
 
 def _table(

@@ -48,16 +48,16 @@ def table_lines(data: Mapping[str, Any]) -> list[str]:
     cells = [_cells(row, metrics, shown) for row in data['rows']]
     lines = [f'### {title_text(data)}', '', *markdown_table([*head, 'runs', 'verdict'], cells), '']
     lines += chart_line(data)
-    said = [*remarks_lines(data), _shared(data)]
+    said = [*remarks_lines(data), _facts(data)]
     said += [f'{row["label"]}: {row["note"]}' for row in data['rows'] if row['note']]
     for text in said:
         lines += [text.replace('<', '&lt;'), ''] if text else []
     return [*lines, f'`{data["command"]}`', ''] if data['command'] else lines
 
 
-def _shared(data: Mapping[str, Any]) -> str:
-    """The facts that all rows share; what differs from run to run is in ``results.csv``."""
-    return '; '.join(facts_lines(data, shared_only=True))
+def _facts(data: Mapping[str, Any]) -> str:
+    """The facts of the runs; which run has which is in ``results.csv``."""
+    return '; '.join(facts_lines(data, brief=True))
 
 
 def _cells(row: Mapping[str, Any], metrics: list[str], shown: list[str]) -> list[str]:

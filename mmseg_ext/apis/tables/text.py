@@ -32,6 +32,7 @@ _FACTS = {
     'hardware': 'hardware',
     'date': 'date',
 }
+_OF_RUNS = ('seed', 'checkpoints', 'commit', 'hardware', 'date')
 _LEGEND = (
     'Scores in per cent. Ours: mean ± standard deviation (ddof=1) over the runs: seeds, or folds '
     'times seeds. {difference} Within: no further from the paper than the tolerance of the row or '
@@ -151,23 +152,34 @@ def _cells(data: Mapping[str, Any]) -> tuple[list[list[str]], list[str]]:
     return cells, notes
 
 
-def facts_lines(data: Mapping[str, Any], *, shared_only: bool = False) -> list[str]:
-    """Return the facts of the runs; a fact that all rows share appears once."""
+def facts_lines(data: Mapping[str, Any], *, brief: bool = False) -> list[str]:
+    """Return the facts of the runs; what several rows share appears once.
+
+    Args:
+        data: From :func:`as_data`.
+        brief: Of facts that differ from run to run, such as commits, give all and not whose.
+    """
     found = {row['label']: row['facts'] for row in data['rows'] if row['facts']}
     lines = []
     for key, name in _FACTS.items():
-        by_row = {label: _plain(facts.get(key)) for label, facts in found.items()}
-        if len(set(by_row.values())) == 1:
-            lines.append(f'{name}: {next(iter(by_row.values()))}')
-        elif by_row and not shared_only:
-            lines.append(
-                f'{name}: ' + '; '.join(f'{label}: {value}' for label, value in by_row.items())
-            )
+        by_row = {label: _values(facts.get(key), key) for label, facts in found.items()}
+        if brief and key in _OF_RUNS:
+            by_row = {'': list(dict.fromkeys(sum(by_row.values(), [])))} if by_row else {}
+        owners: dict[str, list[str]] = {}
+        for label, values in by_row.items():
+            between = ' and ' if key == 'hardware' else ', '  # its values have commas
+            owners.setdefault(between.join(values), []).append(label)
+        if len(owners) == 1:
+            lines.append(f'{name}: {next(iter(owners))}')
+        elif owners:
+            said = [f'{value} ({", ".join(labels)})' for value, labels in owners.items()]
+            lines.append(f'{name}: {"; ".join(said)}')
     return lines
 
 
-def _plain(value: Any) -> str:
-    return ', '.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def _values(value: Any, key: str) -> list[str]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [str(one)[:7] if key == 'commit' else str(one) for one in values]
 
 
 def remarks_lines(data: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from support.paths import ROOT
 from support.tools import load_tool
 
 from mmseg_ext.apis.cards import convergence
-from mmseg_ext.apis.cards.card import END, START, generate
+from mmseg_ext.apis.cards.card import END, START, generate, pages
 from mmseg_ext.apis.cards.fold_record import collect_all
 from mmseg_ext.apis.cards.record import changed_settings, collect, command, network_counts
 from mmseg_ext.apis.cards.results_csv import add_record, read_records, write_records
@@ -213,6 +213,31 @@ def test_check_fails_until_the_card_is_written(folder, monkeypatch, capsys) -> N
     assert _tool(monkeypatch, folder, '--check') == 1
 
 
+def test_beside_tables_the_runs_have_a_page_of_their_own(folder, monkeypatch, capsys) -> None:
+    frames = dict(intervals=dict(unit='frame', units=233, videos=dict(a=62, b=171)))
+    records = [
+        _record(0, 0.5, **frames),
+        _record(1, 0.6, **frames),
+        _record(0, 0.7, config='fmsi_y'),
+    ]
+    write_records(records, folder)
+    assert _tool(monkeypatch, folder) == 0 and not pages(folder), 'without tables on the card'
+    assert '`fmsi_x`' in (folder / 'README.md').read_text()
+    data = dict(paper='fmsi', table='1', caption='toys', dataset='', on_paper_data=True, note='',
+                baseline=None, command='', rows=[])  # fmt: skip
+    (folder / 'results/table_1.json').write_text(json.dumps(data))
+    capsys.readouterr()
+    assert _tool(monkeypatch, folder, '--check') == 1
+    assert 'fmsi_runs.md is stale' in capsys.readouterr().err
+    assert _tool(monkeypatch, folder) == 0 == _tool(monkeypatch, folder, '--check')
+    card = (folder / 'README.md').read_text()
+    page = (folder.parents[1] / 'docs/results/fmsi_runs.md').read_text()
+    assert '`fmsi_x`' not in card and '[2 rows](../../docs/results/fmsi_runs.md)' in card
+    assert '55.0 ± 7.1 [-8.5, 118.5]' in page and '](../../configs/fmsi/results.csv)' in page
+    assert all('are of 2 videos (a 62, b 171)' in text for text in (card, page))
+    assert '.svg)' in card and '.svg)' not in page
+
+
 CARDS = [path.parent for path in ROOT.glob('configs/*/README.md') if START in path.read_text()]
 
 
@@ -220,6 +245,8 @@ CARDS = [path.parent for path in ROOT.glob('configs/*/README.md') if START in pa
 def test_the_cards_of_this_repository_are_current(paper) -> None:
     is_, should_be = generate(paper)
     assert is_ == should_be, f'run: python tools/card.py {paper.relative_to(ROOT)}'
+    kept = {name: (ROOT / 'docs/results' / name).read_text() for name in pages(paper)}
+    assert kept == pages(paper), f'run: python tools/card.py {paper.relative_to(ROOT)}'
     pictures = re.findall(r'\]\((\.\./\.\./docs/results/[^)]+)\)', should_be)
     assert all((paper / name).stat().st_size < 100_000 for name in pictures)
 

@@ -3,6 +3,7 @@
 import json
 
 from mmseg_ext.apis.cards.tables import tables_section
+from mmseg_ext.apis.tables.text import facts_lines
 
 
 def _line(metric, mean, **others):
@@ -69,9 +70,35 @@ def test_what_holds_for_all_is_said_once(tmp_path):
     lines = tables_section(tmp_path)
     assert sum(line.startswith('Scores in per cent.') for line in lines) == 1
     shared = [line for line in lines if line.startswith('data: D; ')]
-    assert len(shared) == 1 and 'seeds: ' not in shared[0]  # the rows differ in them
+    assert len(shared) == 1 and '; seeds: 0, 1; ' in shared[0]
     assert sum(line.startswith('### ') for line in lines) == 2
     assert not any(one == other == '' for one, other in zip(lines, lines[1:]))
+
+
+def test_facts_that_differ_stand_with_their_rows_or_in_brief_together():
+    start = dict(dataset='D', images=3, iterations='400', checkpoints=['iter_400.pth'])
+    one = dict(start, init='random', seed='0', commit='a' * 40, hardware='X, 1', date='1')
+    two = dict(start, init='random', seed=['0', '1'], commit=['a' * 40, 'b' * 40], date=['1', '2'])
+    two['hardware'] = ['X, 1', 'Y, 2']
+    three = dict(one, init='ImageNet')
+    rows = [_row(name, facts=each) for name, each in zip('abc', (one, two, three))]
+    assert facts_lines(_table(rows), brief=True) == [
+        'data: D',
+        'test images: 3',
+        'start: random (a, b); ImageNet (c)',
+        'seeds: 0, 1',
+        'iterations: 400',
+        'checkpoints: iter_400.pth',
+        'commit: aaaaaaa, bbbbbbb',
+        'hardware: X, 1 and Y, 2',
+        'date: 1, 2',
+    ]
+    whole = facts_lines(_table(rows))
+    assert (
+        'seeds: 0 (a, c); 0, 1 (b)' in whole
+        and 'commit: aaaaaaa (a, c); aaaaaaa, bbbbbbb (b)' in whole
+    )
+    assert facts_lines(_table([_row('a')])) == []
 
 
 def test_no_file_is_no_table(tmp_path):

@@ -245,7 +245,7 @@ def test_the_printed_table(table) -> None:
         assert found[6] == ['Never', 'mIoU', '70.00', '', '', '', 'not run']
         assert found[8][-1] == 'not run [3]' and '[3] no config absent' in text
         assert '[1] of boxes' in text and 'hardware: CPU' in text and 'commit: abc' in text
-        assert 'seeds: Base: 0, 1, 2; Better: 0; Odd: 0' in text
+        assert 'seeds: 0, 1, 2 (Base); 0 (Better, Odd)' in text
     assert 'Protocol: three seeds' in format_text(dict(data, note='three seeds'))
     other = format_text(dict(data, note='three seeds', dataset='mine'))
     assert 'Protocol of the paper, not of these runs: three seeds' in other
