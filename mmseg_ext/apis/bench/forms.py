@@ -28,6 +28,7 @@ from ..run.config import load_config
 from ..run.lean import lean
 from ..run.load import load_tested
 from ..run.network.build import build, channels_of, flops_of_image
+from ..run.network.live_bytes import LiveBytes
 from ..run.quick import quick
 from ..run.training import build_runner
 from .backends import Logits, backends, missing_programs
@@ -62,7 +63,8 @@ def forms(
 
     All are of the same network. mmseg's is eager, in NCHW, with batch norms apart and logits of the
     full size in float32. Programs are those of :func:`.backends.backends`; their logits have the
-    full size, too.
+    full size, too. Memory is that of the tensors that operators return, without weights, and known
+    of our forms alone.
 
     Args:
         repeats: Timed calls of each side.
@@ -81,39 +83,52 @@ def forms(
             network = _network(path)
             inputs = _inputs(network, images, size, batch)
             plain = _predict(network, inputs)
-            expected, sizes = plain(), _sizes(network, size)
+            sizes = _sizes(network, size)
+            with LiveBytes() as held:
+                expected = plain()
         except Exception as error:  # a package is missing, or the size is refused
             yield dict(note=f'{path}: {type(error).__name__}: {first_line(error)}')
             continue
         with ExitStack() as stack:
-            agreements: dict[_Side, float] = {}
+            measured: dict[_Side, Case] = {}
             for side in _sides(network, inputs, stack, compile):
-                found = side if isinstance(side, str) else _agreement(side, expected)
+                found = side if isinstance(side, str) else _tried(side, expected)
                 if isinstance(side, str) or isinstance(found, str):
                     yield dict(note=f'{path}: {found}')
                 else:
-                    agreements[side] = found
-            times = compare_all([side.labels for side in agreements], plain, repeats=repeats)
-        for (side, agreement), time in zip(agreements.items(), times):
+                    measured[side] = found
+            times = compare_all([side.labels for side in measured], plain, repeats=repeats)
+        for (side, found), time in zip(measured.items(), times):
             yield dict(
                 case=f'{path}, {side.name}, {len(inputs)}x{size}x{size}',
                 reference="mmseg's prediction",
-                label_agreement=agreement,
+                reference_tensor_bytes=held.peak,
                 images=len(inputs),
                 product=side.product,
                 **sizes,
+                **found,
                 **time,
             )
 
 
-def _agreement(side: _Side, expected: Tensor) -> Union[float, str]:
-    """The share of equal labels, or why there are none: a form may be refused, a program fail."""
+def _tried(side: _Side, expected: Tensor) -> Union[Case, str]:
+    """Call a side once.
+
+    Returns:
+        The share of equal labels and, of our forms, the memory of the tensors that operators
+        return, at the most; or why there are none: a form may be refused, a program fail.
+    """
+    ours = side.name in FORMS
     try:
-        return float((side.labels() == expected).float().mean())
+        with LiveBytes() as held:
+            labels = side.labels()
     except Exception as error:  # programs raise types of their own
-        if side.name in FORMS and not isinstance(error, ValueError):
+        if ours and not isinstance(error, ValueError):
             raise
         return f'no {side.name}: {type(error).__name__}: {first_line(error)}'
+    agreement = float((labels == expected).float().mean())
+    memory = dict(tensor_bytes=held.peak) if ours else {}
+    return dict(label_agreement=agreement, **memory)
 
 
 def _sides(

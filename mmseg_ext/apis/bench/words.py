@@ -36,6 +36,9 @@ def _ratio(case: Case) -> list[str]:
         lines.append(f'  largest difference {case["max_difference"]:.2g}')
     if 'equal_choice' in case:
         lines.append(f'  the same choice: {case["equal_choice"]}')
+    if 'tensor_bytes' in case:
+        held = (case[f'{side}tensor_bytes'] / 1e6 for side in ('', 'reference_'))
+        lines.append('  {:.3g} MB of tensors at once against {:.3g}'.format(*held))
     if 'label_agreement' in case:
         lines.append(f'  equal labels {100 * case["label_agreement"]:.3f} %')
     for side, prefix in (('ours', ''), ('reference', 'reference_')):

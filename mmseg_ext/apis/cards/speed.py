@@ -47,6 +47,10 @@ def _giga(value: Optional[float]) -> str:
     return '–' if value is None else f'{value / 1e9:.2f}'
 
 
+def _mega(value: Optional[int]) -> str:
+    return '–' if value is None else f'{value / 1e6:.3g}'
+
+
 def _percent(value: Optional[float]) -> str:
     return '–' if value is None else f'{100 * value:.3f}'
 
@@ -92,6 +96,8 @@ _TIME: Columns = (
     ('images a second of the other', lambda c: _rate(c, 'reference_')),
     ('largest difference', _difference),
     ('% of the best rate', _share),
+    ('MB of tensors', lambda c: _mega(c.get('tensor_bytes'))),
+    ('MB of the other', lambda c: _mega(c.get('reference_tensor_bytes'))),
     ('memory of the process, GB', lambda c: _giga(c.get('process_peak'))),
     ('equal labels, %', lambda c: _percent(c.get('label_agreement'))),
 )

@@ -31,6 +31,11 @@ def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path,
         assert case['case'].endswith('2x32x32') and case['flops'] > 0
         assert case['label_agreement'] > (0.999 if exact else 0.8)
         assert case['ours_ms'] > 0 and case['reference_ms'] > 0
+        logits = 2 * cfg.model.decode_head.num_classes * 32 * 32 * 4
+        assert case['reference_tensor_bytes'] > logits and case['tensor_bytes'] > 0
+    held = {case['case'].split(', ')[1]: case['tensor_bytes'] for case in record['cases'][:3]}
+    assert held['fast form in bfloat16'] <= held['fast form']
+    assert held['labels alone'] < record['cases'][0]['reference_tensor_bytes']
 
 
 @pytest.mark.usefixtures('half')
@@ -49,6 +54,7 @@ def test_a_program_answers_with_its_logits_and_a_failing_one_is_noted(tiny_confi
     cases = {case['case'].split(', ')[1]: case for case in record['cases']}
     assert [*cases] == [*forms.FORMS, 'same', 'negative']
     assert cases['same']['label_agreement'] == 1 and cases['negative']['label_agreement'] < 0.5
+    assert 'tensor_bytes' not in cases['same'], 'its own memory is not seen'
     assert [cases[name]['product'] for name in ('same', 'negative')] == ['float32', 'bfloat16']
     notes = [note for note in record['notes'] if note.startswith(str(tiny_config))]
     assert notes == [
