@@ -26,6 +26,7 @@ python tools/benchmark.py --peers                      which peers are installed
 """
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -65,7 +66,10 @@ def parse_args() -> argparse.Namespace:
         'folders of tested runs',
     )
     parser.add_argument(
-        '--images', nargs='+', help='crf, forms, throughput: image files; default: synthetic images'
+        '--images',
+        nargs='+',
+        type=os.path.expandvars,  # so that a record names a file of any machine
+        help='crf, forms, throughput: image files; default: synthetic images',
     )
     parser.add_argument(
         '--compile', action='store_true', default=None, help='forms: torch.compile, too; minutes'

@@ -93,6 +93,13 @@ def test_into_a_folder_the_old_records_stay_and_what_is_there_is_not_run_again(r
     assert not (root / 'old.txt').exists()
 
 
+def test_an_image_may_be_named_by_a_variable(monkeypatch):
+    monkeypatch.setenv('SOME_DATA', '/data')
+    words = ['benchmark.py', 'crf', '--images', '${SOME_DATA}/a.jpg', '${NO_SUCH_FOLDER}/b.jpg']
+    monkeypatch.setattr('sys.argv', words)
+    assert _tool().parse_args().images == ['/data/a.jpg', '${NO_SUCH_FOLDER}/b.jpg']
+
+
 def test_without_records_it_says_how_to_make_one(root):
     (root / 'configs').mkdir()
     with pytest.raises(ValueError, match='run one with --out'):
