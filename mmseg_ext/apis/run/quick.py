@@ -9,6 +9,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...core.heap import keep_freed_memory
 from ...models.segmentors.label_only import can_give_labels_alone, predict_labels
 from .network.fast import fast_form
 
@@ -19,7 +20,9 @@ def quick(
 ) -> Iterator[bool]:
     """Let the predictions of a model cost less for a while.
 
-    The weights may still change until the first prediction, as a test loads them late.
+    On a CPU the process keeps the memory of freed tensors from then on, see
+    :func:`keep_freed_memory`. The weights may still change until the first prediction, as a test
+    loads them late.
 
     Args:
         model: A segmentor, or one in test-time augmentation or in a wrapper such as
@@ -37,6 +40,8 @@ def quick(
             form.
     """
     inner = model.module if is_model_wrapper(model) else model
+    if all(weight.device.type == 'cpu' for weight in inner.parameters()):
+        keep_freed_memory()
     alone = labels and can_give_labels_alone(inner)
     segmentor = _segmentor(inner) if fast or amp else inner
     if not (fast or amp or alone):

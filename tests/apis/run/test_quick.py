@@ -69,6 +69,15 @@ def test_the_form_is_that_of_the_weights_at_the_first_prediction():
         assert (model.predict(image, sample())[0].pred_sem_seg.data == 4).all()
 
 
+def test_memory_is_kept_on_a_cpu_alone(monkeypatch):
+    calls = []
+    monkeypatch.setattr('mmseg_ext.apis.run.quick.keep_freed_memory', lambda: calls.append(1))
+    with quick(network().to('meta')), quick(torch.nn.Linear(2, 2).to('meta')):
+        assert not calls
+    with quick(network()):
+        assert calls == [1]
+
+
 def test_an_error_leaves_nothing_and_other_models_are_left_alone_or_refused():
     model = network()
     with pytest.raises(RuntimeError), quick(torch.nn.DataParallel(model), labels=True) as alone:
