@@ -113,8 +113,8 @@ $(VENV)/.stamp-lint: $(VENV)/.stamp-install
 
 # (f) What benchmarks compare with, none of which tests need: .venv-peers/bin/python tools/benchmark.py --peers
 .venv-peers/.stamp-install: $(METADATA) | .venv-peers/bin/python
-	.venv-peers/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 $(BUILD)
-	.venv-peers/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,peers]'
+	.venv-peers/bin/pip install $(PIP_FLAGS) torch==2.14.1 torchvision==0.29.1 numpy cython $(BUILD)
+	.venv-peers/bin/pip install $(PIP_FLAGS) --no-build-isolation -e '.[lite,pretrain,export,peers,crf]'
 	touch $@
 
 # (e) Labelling tools, each alone because they pin much: tests start them in processes of their own.

@@ -31,7 +31,7 @@ _PEERS = (
     ('mmcv', 'deform_conv: the compiled operator', 'pip install mmcv==2.1.0, with a compiler'),
     ('scipy', 'operations: boundary F1, HD95', _OURS),
     ('monai', 'operations: HD95', 'make .venv-peers/.stamp-install'),
-    ('pydensecrf2', 'crf', 'pip install pydensecrf2'),
+    ('pydensecrf2', 'crf', 'pip install .[crf]'),
     ('onnxruntime', 'forms, times of tools/export.py', 'pip install .[export]'),
     ('openvino', 'forms, times of tools/export.py', 'pip install .[export]'),
     ('segmentation-models-pytorch', 'throughput', 'make .venv-peers/.stamp-install'),
