@@ -17,6 +17,7 @@ from ..tables.text import (
 )
 from ..tables.values import COUNTS
 from .chart import chart_line
+from .separation import separation_line
 
 
 def tables_section(folder: PathLike) -> list[str]:
@@ -48,7 +49,7 @@ def table_lines(data: Mapping[str, Any]) -> list[str]:
     cells = [_cells(row, metrics, shown) for row in data['rows']]
     lines = [f'### {title_text(data)}', '', *markdown_table([*head, 'runs', 'verdict'], cells), '']
     lines += chart_line(data)
-    said = [*remarks_lines(data), _facts(data)]
+    said = [separation_line(data), *remarks_lines(data), _facts(data)]
     said += [f'{row["label"]}: {row["note"]}' for row in data['rows'] if row['note']]
     for text in said:
         lines += [text.replace('<', '&lt;'), ''] if text else []
