@@ -8,7 +8,7 @@ from pathlib import Path
 from ...core.files import PathLike
 from . import chart, convergence, figure
 from .results_csv import is_folds, read_records
-from .results_table import figure_lines, group, results_section, warning_lines
+from .results_table import group, results_section, warning_lines
 from .runs_page import has_runs_page, runs_link, runs_page, runs_page_name
 from .speed import page_name, speed_lines, speed_page, speed_pictures
 from .tables import tables_section
@@ -56,10 +56,11 @@ def _runs(folder: PathLike) -> list[str]:
     paper, records = Path(folder).resolve().name, read_records(folder)
     if not has_runs_page(folder):
         return [results_section(records, paper)]
+    rows = group([record for record in records if not is_folds(record)])
     return [
         *runs_link(records, paper),
         *warning_lines(records),
-        *figure_lines(records, paper),
+        *figure.section(rows, paper),
     ]
 
 

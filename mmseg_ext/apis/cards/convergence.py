@@ -1,8 +1,8 @@
 """Compare how fast rows of a paper converge: validation mIoU over training, several seeds each.
 
 Reads records of ``tools/card.py --collect``. Only rows that ran with two seeds or more on one data
-set are compared, and only if there are two of them: one curve says nothing about convergence, and
-one seed little about a loss.
+set for one number of iterations are compared, and only if there are two of them: one curve says
+nothing about convergence, one seed little about a loss, and a schedule follows the length.
 """
 
 import io
@@ -28,14 +28,25 @@ def compared(rows: Sequence[Sequence[dict]]) -> dict[str, Rows]:
         rows: Records that differ in their seed only, row by row.
 
     Returns:
-        Data set to its rows, in the order given; each kept record has ``validation_miou``.
+        Data set, with the length where several are compared on it, to its rows, in the order given;
+        each kept record has ``validation_miou``.
     """
-    found: dict[str, Rows] = {}
+    found: dict[tuple[str, int], Rows] = {}
     for runs in rows:
         runs = [run for run in runs if len(run.get('validation_miou') or ()) > 1]
         if len(runs) > 1:
-            found.setdefault((runs[0].get('dataset') or {}).get('name') or '–', []).append(runs)
-    return {name: chosen for name, chosen in found.items() if len(chosen) > 1}
+            name = (runs[0].get('dataset') or {}).get('name') or '–'
+            found.setdefault((name, _length(runs[0])), []).append(runs)
+    kept = {key: chosen for key, chosen in found.items() if len(chosen) > 1}
+    names = [name for name, _ in kept]
+    return {
+        name if names.count(name) == 1 else f'{name}, {length} iterations': chosen
+        for (name, length), chosen in kept.items()
+    }
+
+
+def _length(run: dict) -> int:
+    return int(run.get('max_iters') or max(map(int, run['validation_miou'])))
 
 
 def picture_name(dataset: str, paper: str) -> str:
@@ -59,8 +70,16 @@ def _cell(values: Sequence[float]) -> str:
     return f'{middle:.1f}' if sd is None else f'{middle:.1f} ± {sd:.1f}'
 
 
-def section(rows: Sequence[Sequence[dict]], paper: str) -> list[str]:
-    """Write table and picture of each comparison, as lines of Markdown; none is an empty list."""
+def section(
+    rows: Sequence[Sequence[dict]], paper: str, place: str = '../../docs/results/'
+) -> list[str]:
+    """Write table and picture of each comparison, as lines of Markdown; none is an empty list.
+
+    Args:
+        rows: As for :func:`compared`.
+        paper: Name of the folder of its configs.
+        place: Where the pictures are, as seen from the page.
+    """
     lines: list[str] = []
     for dataset, chosen in compared(rows).items():
         scores = [at_iterations(runs) for runs in chosen]
@@ -74,7 +93,7 @@ def section(rows: Sequence[Sequence[dict]], paper: str) -> list[str]:
         lines += markdown_table(['config', 'seeds', *map(str, steps)], table)
         title = f'{dataset}: validation mIoU over training; band: lowest and highest seed'
         lines += ['', _NOTE, '']
-        lines += [f'![{title}](../../docs/results/{picture_name(dataset, paper)})', '']
+        lines += [f'![{title}]({place}{picture_name(dataset, paper)})', '']
     return lines
 
 

@@ -251,13 +251,9 @@ def results_section(records: Sequence[Record], paper: str) -> str:
     """
     if not records:
         return 'Nothing has been run yet.'
-    return '\n'.join([*runs_lines(records), *figure_lines(records, paper)]).rstrip()
-
-
-def figure_lines(records: Sequence[Record], paper: str) -> list[str]:
-    """Show the figures that are drawn from the runs."""
     rows = group([record for record in records if not is_folds(record)])
-    return convergence.section(rows, paper) + figure.section(rows, paper)
+    pictures = convergence.section(rows, paper) + figure.section(rows, paper)
+    return '\n'.join([*runs_lines(records), *pictures]).rstrip()
 
 
 def runs_lines(records: Sequence[Record], results: str = 'results.csv') -> list[str]:

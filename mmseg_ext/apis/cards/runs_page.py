@@ -1,6 +1,7 @@
 """A page with a row for each run, for papers whose card has a table for each printed one.
 
-Those tables say what was found; the page has intervals, starts, hardware and commits.
+Those tables say what was found; the page has intervals, starts, hardware and commits, and how fast
+rows of several seeds learned.
 """
 
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from ...core.files import PathLike
 from ..tables.text import TABLE_FILES
+from . import convergence
 from .results_csv import Record, is_folds, read_records
 from .results_table import group, runs_lines
 
@@ -38,7 +40,9 @@ def runs_page(records: Sequence[Record], paper: str) -> str:
         records: Runs and cross validations.
         paper: Name of the folder of its configs.
     """
+    rows = group([record for record in records if not is_folds(record)])
     lines = runs_lines(records, f'../../configs/{paper}/results.csv')
+    lines += convergence.section(rows, paper, place='')
     return '\n'.join([_HEAD.format(paper), *lines]).rstrip() + '\n'
 
 

@@ -170,6 +170,23 @@ def test_convergence_compares_rows_of_several_seeds() -> None:
     assert not convergence.section(group([_record(seed, 0.5) for seed in (0, 1)]), 'fmsi')
 
 
+def test_convergence_compares_trainings_of_one_length() -> None:
+    def rows(length: int, *names: str) -> list:
+        return [
+            dict(_converging(name, seed, 0.1, 0.2), max_iters=length)
+            for name in names
+            for seed in (0, 1)
+        ]
+
+    short, long = rows(100, 'a', 'b'), rows(900, 'c', 'd')
+    assert [*convergence.compared(group(short + long[:2]))] == ['CamVidDataset'], 'c is alone'
+    both = convergence.compared(group(short + long))
+    assert [*both] == ['CamVidDataset, 100 iterations', 'CamVidDataset, 900 iterations']
+    named = [[runs[0]['config'] for runs in chosen] for chosen in both.values()]
+    assert named == [['a', 'b'], ['c', 'd']]
+    assert len(convergence.pictures(group(short + long), 'fmsi')) == 2
+
+
 def test_convergence_picture_shows_the_seeds(folder, monkeypatch) -> None:
     for config in ('ce', 'bce'):
         for seed in (0, 1):
@@ -220,6 +237,7 @@ def test_beside_tables_the_runs_have_a_page_of_their_own(folder, monkeypatch, ca
         _record(1, 0.6, **frames),
         _record(0, 0.7, config='fmsi_y'),
     ]
+    records += [_converging(name, seed, 0.1, 0.2) for name in ('ce', 'bce') for seed in (0, 1)]
     write_records(records, folder)
     assert _tool(monkeypatch, folder) == 0 and not pages(folder), 'without tables on the card'
     assert '`fmsi_x`' in (folder / 'README.md').read_text()
@@ -232,10 +250,12 @@ def test_beside_tables_the_runs_have_a_page_of_their_own(folder, monkeypatch, ca
     assert _tool(monkeypatch, folder) == 0 == _tool(monkeypatch, folder, '--check')
     card = (folder / 'README.md').read_text()
     page = (folder.parents[1] / 'docs/results/fmsi_runs.md').read_text()
-    assert '`fmsi_x`' not in card and '[2 rows](../../docs/results/fmsi_runs.md)' in card
+    assert '`fmsi_x`' not in card and '[4 rows](../../docs/results/fmsi_runs.md)' in card
     assert '55.0 ± 7.1 [-8.5, 118.5]' in page and '](../../configs/fmsi/results.csv)' in page
     assert all('are of 2 videos (a 62, b 171)' in text for text in (card, page))
     assert '.svg)' in card and '.svg)' not in page
+    assert '### Convergence' in page and '](fmsi_convergence_camviddataset.png)' in page
+    assert 'Convergence' not in card
 
 
 CARDS = [path.parent for path in ROOT.glob('configs/*/README.md') if START in path.read_text()]
