@@ -112,7 +112,7 @@ def forms(
 
 
 def _tried(side: _Side, expected: Tensor) -> Union[Case, str]:
-    """Call a side once.
+    """Call a side, twice as the first call of a form builds it.
 
     Returns:
         The share of equal labels and, of our forms, the memory of the tensors that operators
@@ -120,6 +120,7 @@ def _tried(side: _Side, expected: Tensor) -> Union[Case, str]:
     """
     ours = side.name in FORMS
     try:
+        side.labels()
         with LiveBytes() as held:
             labels = side.labels()
     except Exception as error:  # programs raise types of their own

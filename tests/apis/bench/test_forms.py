@@ -36,6 +36,7 @@ def test_forms_of_a_config_and_of_a_tested_run(tiny_config, tiny_data, tmp_path,
     held = {case['case'].split(', ')[1]: case['tensor_bytes'] for case in record['cases'][:3]}
     assert held['fast form in bfloat16'] <= held['fast form']
     assert held['labels alone'] < record['cases'][0]['reference_tensor_bytes']
+    assert held['fast form'] < 1.5 * held['labels alone'], 'not what building it takes'
 
 
 @pytest.mark.usefixtures('half')
