@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...core.files import PathLike
 from . import chart, convergence, figure
-from .results_csv import is_folds, read_records
-from .results_table import group, results_section, warning_lines
+from .results_csv import read_records
+from .results_table import results_section, rows_of, warning_lines
 from .runs_page import has_runs_page, runs_link, runs_page, runs_page_name
 from .speed import page_name, speed_lines, speed_page, speed_pictures
 from .tables import tables_section
@@ -54,21 +54,20 @@ def generate(folder: PathLike) -> tuple[str, str]:
 def _runs(folder: PathLike) -> list[str]:
     """Show the runs: on a page of their own where tables say what was found."""
     paper, records = Path(folder).resolve().name, read_records(folder)
-    if not has_runs_page(folder):
+    if not has_runs_page(folder, records):
         return [results_section(records, paper)]
-    rows = group([record for record in records if not is_folds(record)])
     return [
         *runs_link(records, paper),
         *warning_lines(records),
-        *figure.section(rows, paper),
+        *figure.section(rows_of(records), paper),
     ]
 
 
 def pages(folder: PathLike) -> dict[str, str]:
     """Write the pages that the section leads to: name of the file in ``docs/results`` to text."""
-    paper, found = Path(folder).resolve().name, {}
-    if has_runs_page(folder):
-        found[runs_page_name(paper)] = runs_page(read_records(folder), paper)
+    paper, records, found = Path(folder).resolve().name, read_records(folder), {}
+    if has_runs_page(folder, records):
+        found[runs_page_name(paper)] = runs_page(records, paper)
     if page := speed_page(folder):
         found[page_name(folder)] = page
     return found
@@ -77,7 +76,7 @@ def pages(folder: PathLike) -> dict[str, str]:
 def pictures(folder: PathLike) -> dict[str, bytes]:
     """Draw what the section or its pages show: name of the file in ``docs/results`` to content."""
     paper = Path(folder).resolve().name
-    rows = group([record for record in read_records(folder) if not is_folds(record)])
+    rows = rows_of(read_records(folder))
     return {
         **convergence.pictures(rows, paper),
         **figure.pictures(rows, paper),

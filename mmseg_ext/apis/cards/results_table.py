@@ -93,6 +93,11 @@ def group(records: Sequence[Record]) -> list[list[Record]]:
     return [rows[key] for key in sorted(rows, key=lambda key: [str(part) for part in key])]
 
 
+def rows_of(records: Sequence[Record]) -> list[list[Record]]:
+    """Group the runs, without cross validations."""
+    return group([record for record in records if not is_folds(record)])
+
+
 def score(runs: Sequence[Record], name: str, *, interval: bool = False) -> str:
     """Write a metric: with its interval for one seed, with the spread of several."""
     entries = [run['metrics'].get(name) or {} for run in runs]
@@ -251,7 +256,7 @@ def results_section(records: Sequence[Record], paper: str) -> str:
     """
     if not records:
         return 'Nothing has been run yet.'
-    rows = group([record for record in records if not is_folds(record)])
+    rows = rows_of(records)
     pictures = convergence.section(rows, paper) + figure.section(rows, paper)
     return '\n'.join([*runs_lines(records), *pictures]).rstrip()
 
@@ -263,7 +268,7 @@ def runs_lines(records: Sequence[Record], results: str = 'results.csv') -> list[
         records: Runs and cross validations.
         results: Where a link to all else leads.
     """
-    rows = group([record for record in records if not is_folds(record)])
+    rows = rows_of(records)
     folds = [record for record in records if is_folds(record)]
     lines = []
     if rows:

@@ -10,8 +10,8 @@ from pathlib import Path
 from ...core.files import PathLike
 from ..tables.text import TABLE_FILES
 from . import convergence
-from .results_csv import Record, is_folds, read_records
-from .results_table import group, runs_lines
+from .results_csv import Record, is_folds
+from .results_table import rows_of, runs_lines
 
 _HEAD = """# Runs: configs/{0}
 
@@ -19,13 +19,14 @@ Every run of the tables on [its card](../../configs/{0}/README.md), and those of
 """
 
 
-def has_runs_page(folder: PathLike) -> bool:
+def has_runs_page(folder: PathLike, records: Sequence[Record]) -> bool:
     """Whether a paper has tables, so that its runs have a page of their own.
 
     Args:
         folder: ``configs/<paper>``.
+        records: Its runs and cross validations.
     """
-    return any((Path(folder) / 'results').glob(TABLE_FILES)) and bool(read_records(folder))
+    return bool(records) and any((Path(folder) / 'results').glob(TABLE_FILES))
 
 
 def runs_page_name(paper: str) -> str:
@@ -40,16 +41,14 @@ def runs_page(records: Sequence[Record], paper: str) -> str:
         records: Runs and cross validations.
         paper: Name of the folder of its configs.
     """
-    rows = group([record for record in records if not is_folds(record)])
     lines = runs_lines(records, f'../../configs/{paper}/results.csv')
-    lines += convergence.section(rows, paper, place='')
+    lines += convergence.section(rows_of(records), paper, place='')
     return '\n'.join([_HEAD.format(paper), *lines]).rstrip() + '\n'
 
 
 def runs_link(records: Sequence[Record], paper: str) -> list[str]:
     """Lead from a card to its page."""
-    runs = [record for record in records if not is_folds(record)]
-    count = len(group(runs)) + len(records) - len(runs)
+    count = len(rows_of(records)) + sum(map(is_folds, records))
     page = f'../../docs/results/{runs_page_name(paper)}'
     return [
         f'Each row of runs, with its interval, hardware and commit: [{count} rows]({page}).',

@@ -40,7 +40,7 @@ def quick(
             form.
     """
     inner = model.module if is_model_wrapper(model) else model
-    if all(weight.device.type == 'cpu' for weight in inner.parameters()):
+    if next((weight.device.type for weight in inner.parameters()), 'cpu') == 'cpu':
         keep_freed_memory()
     alone = labels and can_give_labels_alone(inner)
     segmentor = _segmentor(inner) if fast or amp else inner
