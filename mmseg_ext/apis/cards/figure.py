@@ -19,13 +19,14 @@ def by_data(rows: Rows) -> dict[str, list[Sequence[Record]]]:
     """Sort rows, each the runs that differ in their seed only, by what they were tested on.
 
     Returns:
-        Data set and split to its rows, best first; only those with two rows or more.
+        Data set and split to its rows, of the longest trainings first, and of one length the best
+        first; only those with two rows or more.
     """
     found: dict[str, list[Sequence[Record]]] = {}
     for runs in rows:
         data = runs[0].get('dataset') or {}
         found.setdefault(f'{data.get("name")} {data.get("split")}', []).append(runs)
-    ordered = {name: sorted(some, key=_mean, reverse=True) for name, some in found.items()}
+    ordered = {name: sorted(some, key=_place, reverse=True) for name, some in found.items()}
     return {name: some for name, some in ordered.items() if len(some) > 1}
 
 
@@ -33,8 +34,12 @@ def _scores(runs: Sequence[Record]) -> list[float]:
     return [100 * run['metrics']['mIoU']['value'] for run in runs]
 
 
-def _mean(runs: Sequence[Record]) -> float:
-    return mean(_scores(runs))
+def _place(runs: Sequence[Record]) -> tuple[int, float]:
+    return _iterations(runs[0]), mean(_scores(runs))
+
+
+def _iterations(run: Record) -> int:
+    return int(run.get('max_iters') or run.get('iterations') or 0)
 
 
 def figure_name(data: str, paper: str) -> str:
@@ -44,6 +49,8 @@ def figure_name(data: str, paper: str) -> str:
 
 def draw(rows: Rows) -> bytes:
     """Draw rows below each other: each seed a ring, the mean a point, an interval a line.
+
+    A line divides trainings of different lengths, whose scores do not compare.
 
     Args:
         rows: Of one data set; the interval is that of a single run, over its test images.
@@ -60,14 +67,13 @@ def draw(rows: Rows) -> bytes:
             ends = [runs[0]['metrics']['mIoU'].get(end) for end in ('low', 'high')]
             if len(runs) == 1 and None not in ends:
                 axes.plot([100 * end for end in ends], [place, place], color=COLORS[0])
-        axes.set_yticks(range(len(rows)), [f'{r[0]["config"]} ({_length(r[0])})' for r in rows])
+            if place and _iterations(runs[0]) != _iterations(rows[place - 1][0]):
+                axes.axhline(place - 0.5, color='0.6', linewidth=0.8)
+        names = [f'{runs[0]["config"]} ({_iterations(runs[0])} it.)' for runs in rows]
+        axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel('mIoU in %')
         return save_figure(axes.figure)
-
-
-def _length(run: Record) -> str:
-    return f'{run.get("max_iters") or run.get("iterations")} it.'
 
 
 def section(rows: Rows, paper: str) -> list[str]:

@@ -33,11 +33,15 @@ _KERNEL = (
 
 
 def is_suited(conv: nn.Module) -> bool:
-    """Tell whether :class:`WinogradConv2d` can replace ``conv``: 3x3, padded by its dilation."""
+    """Tell whether :class:`WinogradConv2d` can replace ``conv``.
+
+    It is 3x3, and padded by its dilation with zeros, or not at all.
+    """
     return (
         type(conv) is nn.Conv2d
         and (conv.kernel_size, conv.stride, conv.groups) == ((3, 3), (1, 1), 1)
-        and conv.padding == conv.dilation == (conv.dilation[0],) * 2
+        and conv.dilation == (conv.dilation[0],) * 2
+        and conv.padding in ((0, 0), conv.dilation)
         and conv.padding_mode == 'zeros'
     )
 
@@ -51,10 +55,11 @@ class WinogradConv2d(nn.Module):
         conv: The convolution to replace, see :func:`is_suited`.
 
     Shape:
-        ``(N, C, H, W)`` to ``(N, D, H, W)``.
+        ``(N, C, H, W)`` to ``(N, D, H, W)``, without padding to
+        ``(N, D, H - 2 dilation, W - 2 dilation)``.
 
     Raises:
-        ValueError: If the convolution is of another kind.
+        ValueError: If the convolution is of another kind, or a map is smaller than its kernel.
     """
 
     weight: Tensor
@@ -63,7 +68,8 @@ class WinogradConv2d(nn.Module):
         super().__init__()
         if not is_suited(conv):
             raise ValueError(
-                f'only 3x3 convolutions padded by their dilation can be replaced, got {conv}'
+                'only 3x3 convolutions padded by their dilation, or not at all, can be replaced, '
+                f'got {conv}'
             )
         g = torch.tensor(_KERNEL, dtype=torch.float64)
         weight = torch.einsum('ai,bj,dcij->bacd', g, g, conv.weight.detach().cpu().double())
@@ -71,6 +77,7 @@ class WinogradConv2d(nn.Module):
         self.register_buffer('weight', weight.to(conv.weight).flatten(0, 1).contiguous())
         self.bias = conv.bias
         self.dilation = conv.dilation[0]
+        self.margin = int(conv.padding[0] != 0)  # zeros around each plane
 
     @torch.no_grad()
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -79,7 +86,11 @@ class WinogradConv2d(nn.Module):
             return self._convolved(x_NCHW.to(self.weight.dtype))
 
     def _convolved(self, x_NCHW: Tensor) -> Tensor:
-        (n, _, h, w), d = x_NCHW.shape, self.dilation
+        n, _, *sides = x_NCHW.shape
+        d = self.dilation
+        h, w = (side - 2 * d * (1 - self.margin) for side in sides)
+        if min(h, w) < 1:
+            raise ValueError(f'{sides[0]}x{sides[1]} is smaller than a kernel of {2 * d + 1}')
         rows, columns = (-(-side // (_TILE * d)) for side in (h, w))
         y = x_NCHW.new_empty(n, rows * _TILE * d, columns * _TILE * d, self.weight.shape[2])
         planes = [
@@ -119,7 +130,7 @@ class WinogradConv2d(nn.Module):
         """Compute the rows of outputs from ``top`` on, of each plane ``(H, W, C)``."""
         _, _, p, r, s, _ = tiles.shape
         for (plane_HWC, _), part in zip(planes, padded):
-            _copy_padded(plane_HWC, top - 1, part)
+            _copy_padded(plane_HWC, top - self.margin, part, self.margin)
         _transform_input([padded[:, a : a + 4 * r - 3 : 4] for a in range(6)], half.unbind(0))
         _transform_input([half[:, :, :, b : b + 4 * s - 3 : 4] for b in range(6)], tiles.unbind(0))
         torch.bmm(tiles.view(36, p * r * s, -1), self.weight, out=products)
@@ -137,16 +148,16 @@ def _starts(length: int, step: int) -> list[int]:
     return [min(first, length - step) for first in range(0, length, step)]
 
 
-def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor) -> None:
-    """Copy rows from ``top`` on, zeros outside the image.
+def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor, left: int) -> None:
+    """Copy rows from ``top`` on behind ``left`` columns, zeros outside the image.
 
     The outer columns are zero already, but for what a wider plane has left in the last ones.
     """
     h, w, _ = image_HWC.shape
     low, high = min(max(top, 0), h), min(top + padded.shape[0], h)
     padded[: low - top].zero_()
-    padded[low - top : high - top, 1 : w + 1] = image_HWC[low:high]
-    padded[low - top : high - top, w + 1 :].zero_()
+    padded[low - top : high - top, left : left + w] = image_HWC[low:high]
+    padded[low - top : high - top, left + w :].zero_()
     padded[high - top :].zero_()
 
 

@@ -6,10 +6,10 @@ from mmseg_ext.apis.cards import figure
 from mmseg_ext.apis.cards.results_table import group, results_section
 
 
-def _run(seed, value, config='a'):
+def _run(seed, value, config='a', iterations=800):
     ends = dict(low=value - 0.1, high=value + 0.1)
     return dict(
-        config=config, seed=seed, iterations=800, parameters=1,
+        config=config, seed=seed, iterations=iterations, parameters=1,
         metrics=dict(mIoU=dict(value=value, **ends)),
         dataset=dict(name='CamVidDataset', split='test', num_images=9),
         intervals=dict(unit='image', units=30),
@@ -36,3 +36,16 @@ def test_a_figure_shows_each_seed_and_the_interval_of_a_single_one(monkeypatch) 
         (1, [50.0, 60.0]), (1, [55.0]),  # seeds and their mean: of several no interval of one
     ]  # fmt: skip
     assert b'<svg' in svg
+
+
+def test_trainings_of_different_lengths_stand_apart(monkeypatch) -> None:
+    short = [_run(0, 0.7, config='b'), _run(0, 0.6, config='a')]
+    rows = group([*short, _run(0, 0.5, config='a', iterations=2000)])
+    (found,) = figure.by_data(rows).values()
+    assert [(runs[0]['config'], runs[0]['iterations']) for runs in found] == [
+        ('a', 2000), ('b', 800), ('a', 800),
+    ]  # fmt: skip
+    lines = []
+    monkeypatch.setattr(Axes, 'axhline', lambda axes, y, **style: lines.append(y))
+    figure.draw(found)
+    assert lines == [0.5], 'between the longer one and the two others'

@@ -25,6 +25,20 @@ def test_winograd_equals_the_convolution(size, dilation, bias):
         torch.testing.assert_close(WinogradConv2d(conv)(x), conv(x), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize('size', [(3, 3), (6, 9), (18, 13), (46, 262)])
+@pytest.mark.parametrize('dilation', [1, 2, 4])
+def test_winograd_without_padding(size, dilation):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(5, 6, 3, dilation=dilation).double()
+    x = torch.randn(2, 5, *size, dtype=torch.float64)
+    with torch.no_grad():
+        if min(size) <= 2 * dilation:
+            with pytest.raises(ValueError, match=rf'{size[0]}x{size[1]} is smaller than a kernel'):
+                WinogradConv2d(conv)(x)
+        else:
+            torch.testing.assert_close(WinogradConv2d(conv)(x), conv(x), rtol=0, atol=1e-12)
+
+
 def test_winograd_in_float32_and_channels_last():
     torch.manual_seed(0)
     conv = nn.Conv2d(256, 64, 3, padding=1)
@@ -51,6 +65,8 @@ def test_winograd_stays_in_float32_within_autocast():
         nn.Conv2d(4, 4, 3, padding=2, dilation=1),
         nn.Conv2d(4, 4, 3, padding=2, dilation=(2, 1)),
         nn.Conv2d(4, 4, 3, padding=(2, 1), dilation=(2, 1)),
+        nn.Conv2d(4, 4, 3, padding=(0, 1)),
+        nn.Conv2d(4, 4, 3, dilation=(2, 1)),
         nn.Conv2d(4, 4, 3, padding='same'),
         nn.Conv2d(4, 4, 3, padding=1, stride=2),
         nn.Conv2d(4, 4, 3, padding=1, groups=2),
