@@ -105,13 +105,14 @@ def show_peers() -> None:
 def run_all(folder: Optional[Path] = None) -> None:
     """Run the command of each file that the pages of speed are written from, again.
 
-    A file that would lose rows here is left as it is.
+    A file that would lose rows here is left as it is, and so is one of other instructions than this
+    processor has where a second file has the same command for these.
 
     Args:
         folder: Where the new files go, in folders as under ``configs``; those that it holds are not
-            run again. None replaces the old ones.
+            run again, and a command of two files runs once. None replaces the old ones.
     """
-    from mmseg_ext.apis.bench.peers import reasons_to_keep
+    from mmseg_ext.apis.bench.peers import other_instructions, reasons_to_keep
     from mmseg_ext.apis.config.written import configs_folder
 
     root = configs_folder().parent
@@ -120,23 +121,35 @@ def run_all(folder: Optional[Path] = None) -> None:
         raise ValueError(
             f'{configs_folder()} holds no results/benchmark_*.json: run one with --out'
         )
+    records = [read_json(path) for path in files]
+    commands = [_without_out(record['command']) for record in records]
     not_run = []
-    for number, path in enumerate(files, 1):
-        record = read_json(path)
-        words = shlex.split(record['command'])
-        if folder is not None:
-            out = folder.resolve() / path.relative_to(configs_folder())
-            words[words.index('--out') + 1] = str(out)
-            if out.exists():
-                print(f'[{number}/{len(files)}] {out} is there', flush=True)
-                continue
-        print(f'[{number}/{len(files)}] {shlex.join(words)}', flush=True)
-        if folder is None and (reasons := reasons_to_keep(record)):
+    for number, (path, record, command) in enumerate(zip(files, records, commands)):
+        below = path.relative_to(root)  # the command that a file holds names no checkout
+        out = below if folder is None else folder.resolve().joinpath(*below.parts[1:])
+        reasons, seen = [], commands.index(command)
+        if folder is None:
+            reasons = reasons_to_keep(record)
+            if commands.count(command) > 1:
+                reasons += other_instructions(record)
+        elif out.exists() or seen < number:
+            why = f'its command is that of {files[seen].name}' if seen < number else 'is there'
+            print(f'[{number + 1}/{len(files)}] {out}: {why}', flush=True)
+            continue
+        words = [*command, '--out', str(out)]
+        print(f'[{number + 1}/{len(files)}] {shlex.join(words)}', flush=True)
+        if reasons:
             not_run.append(f'{path.name} (not run: {"; ".join(reasons)})')
         elif subprocess.run([sys.executable, *words[1:]], cwd=root).returncode:
             not_run.append(f'{path.name} (failed, see above)')
     if not_run:
         raise RuntimeError(f'{len(not_run)} of {len(files)} are as they were: {", ".join(not_run)}')
+
+
+def _without_out(command: str) -> list[str]:
+    words = shlex.split(command)
+    place = words.index('--out') if '--out' in words else len(words)
+    return words[:place] + words[place + 2 :]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmseg_ext.apis.bench import peers
 from mmseg_ext.apis.config import written
@@ -20,10 +21,12 @@ def _tool():
     return module
 
 
-def _record(root, name, command, cases=(), **versions):
+def _record(root, name, command, cases=(), hardware='A CPU, 2 cores, 2 threads', **versions):
     path = root / 'configs/net/results' / f'benchmark_{name}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = dict(command=command, versions=dict(torch='2', **versions), cases=cases)
+    record = dict(
+        command=command, versions=dict(torch='2', **versions), cases=cases, hardware=hardware
+    )
     path.write_text(json.dumps(record))
 
 
@@ -78,9 +81,9 @@ def test_rows_of_bfloat16_are_kept_where_torch_imitates_it(root, monkeypatch, im
 
 def test_into_a_folder_the_old_records_stay_and_what_is_there_is_not_run_again(root, tmp_path):
     _record(root, 'a', 'python write.py --out old.txt')
-    _record(root, 'b', 'python write.py --out old.txt')
+    _record(root, 'b', 'python write.py 2 --out old.txt')
     (root / 'write.py').write_text(
-        'import sys, pathlib\npathlib.Path(sys.argv[2]).write_text("new")'
+        'import sys, pathlib\npathlib.Path(sys.argv[-1]).write_text("new")'
     )
     folder = tmp_path / 'anew'
     (folder / 'net/results').mkdir(parents=True)
@@ -91,6 +94,29 @@ def test_into_a_folder_the_old_records_stay_and_what_is_there_is_not_run_again(r
     assert (folder / 'net/results/benchmark_b.json').read_text() == 'new'
     assert (root / 'configs/net/results/benchmark_b.json').read_text() == before
     assert not (root / 'old.txt').exists()
+
+
+def test_a_command_of_two_processors_runs_once_and_replaces_its_own(root, tmp_path, capsys):
+    (root / 'write.py').write_text(
+        'import sys, pathlib\npathlib.Path(sys.argv[3]).write_text(sys.argv[1])'
+    )
+    here = torch.backends.cpu.get_cpu_capability()
+    command = 'python write.py new --out configs/net/results/benchmark_{}.json'
+    _record(root, 'a', command.format('a'), hardware='A CPU (OTHER), 2 cores, 2 threads')
+    _record(root, 'b', command.format('b'), hardware=f'A CPU ({here}), 2 cores, 2 threads')
+    _record(root, 'c', 'python write.py newer --out x', hardware='A CPU (OTHER), 2 cores')
+    folder = tmp_path / 'anew'
+    (folder / 'net/results').mkdir(parents=True)
+    _tool().run_all(folder)
+    made = {path.name: path.read_text() for path in folder.glob('*/*/*.json')}
+    assert made == {'benchmark_a.json': 'new', 'benchmark_c.json': 'newer'}
+    assert 'benchmark_b.json: its command is that of benchmark_a.json' in capsys.readouterr().out
+    before = (root / 'configs/net/results/benchmark_a.json').read_text()
+    with pytest.raises(RuntimeError, match=f'1 of 3 .* with OTHER, this one has {here}'):
+        _tool().run_all()
+    files = [root / f'configs/net/results/benchmark_{name}.json' for name in 'abc']
+    assert [file.read_text() for file in files] == [before, 'new', 'newer']
+    assert '--out configs/net/results/benchmark_b.json' in capsys.readouterr().out
 
 
 def test_an_image_may_be_named_by_a_variable(monkeypatch):

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
+import torch
+
 from ...engine.bfloat16 import is_imitated
 
 
@@ -69,6 +71,15 @@ def reasons_to_keep(record: Mapping[str, Any]) -> list[str]:
     if is_imitated('cpu') and any(_is_half(case) for case in record['cases']):
         reasons.append('it has rows in bfloat16, of which this processor has no products')
     return reasons
+
+
+def other_instructions(record: Mapping[str, Any]) -> list[str]:
+    """Say, in a text or none, that a record names other instructions than this processor has."""
+    found = re.search(r'\((\w+)\), \d+ cores', record['hardware'])
+    here = torch.backends.cpu.get_cpu_capability()
+    if found is None or found[1] == here:  # older records name none
+        return []
+    return [f'it is of a processor with {found[1]}, this one has {here}']
 
 
 def _is_half(case: Mapping[str, Any]) -> bool:
