@@ -5,6 +5,8 @@ import logging
 import torch
 from mmengine.logging import print_log
 
+NO_PRODUCTS = 'this processor has no products of bfloat16'
+
 
 def is_imitated(device: str) -> bool:
     """Whether products of bfloat16 take longer than those of float32, as on CPUs without AVX-512.
@@ -26,8 +28,7 @@ def warn_if_imitated(device: str, remedy: str) -> None:
     """
     if is_imitated(device):
         print_log(
-            'this processor has no products of bfloat16: they take many times as long as those of '
-            f'float32; {remedy}',
+            f'{NO_PRODUCTS}: they take many times as long as those of float32; {remedy}',
             'current',
             logging.WARNING,
         )

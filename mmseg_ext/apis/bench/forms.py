@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ...core.files import PathLike
 from ...core.reading import read_shown
-from ...engine.bfloat16 import is_imitated
+from ...engine.bfloat16 import NO_PRODUCTS, is_imitated
 from ...env import first_line
 from ..run.config import load_config
 from ..run.lean import lean
@@ -138,7 +138,7 @@ def _sides(
     """Each form and each program; a text says why one is left out."""
     for name, form in FORMS.items():
         if form.get('amp') and is_imitated('cpu'):
-            yield f'no {name}: this processor has no products of bfloat16'
+            yield f'no {name}: {NO_PRODUCTS}'
             continue
         other = copy.copy(network)  # with the same weights
         stack.enter_context(quick(other, labels=True, **form))
@@ -210,9 +210,14 @@ def evaluation(
         configs: Configs whose test images are there, with random weights.
         amp: Use the fast form in bfloat16; otherwise the fast form.
         batch: Images per batch of both sides.
+
+    Raises:
+        ValueError: Without configs, or with ``amp`` where it would be float32.
     """
     if not configs:
         raise ValueError('the benchmark evaluation needs --configs, with their test images')
+    if amp and is_imitated('cpu'):
+        raise ValueError(f'{NO_PRODUCTS}: leave out --amp')
     for path in configs:
         with tempfile.TemporaryDirectory() as folder:
             yield _test(path, repeats, amp, batch, folder)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...engine.bfloat16 import is_imitated
+from ...engine.bfloat16 import NO_PRODUCTS, is_imitated
 from ..run.config import load_config
 from ..run.network.build import build
 from ..run.network.live_bytes import LiveBytes
@@ -41,7 +41,7 @@ def memory(
             if again and not hasattr(network.decode_head, 'with_cp'):
                 continue
             if amp and is_imitated(device):
-                yield dict(note=f'{path}: no {name}: this processor has no products of bfloat16')
+                yield dict(note=f'{path}: no {name}: {NO_PRODUCTS}')
                 continue
             network.decode_head.with_cp = again
             compute_loss = training_loss(network, size, batch, amp, device)

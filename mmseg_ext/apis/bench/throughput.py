@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from ...core.progress import VARIABLE
+from ...engine.bfloat16 import NO_PRODUCTS, is_imitated
 from ..draw.pixels import read_rgb
 from ..predict.found import find_images
 from ..run.config import load_config
@@ -53,6 +54,8 @@ def throughput(
     """
     if not configs:
         raise ValueError('the benchmark throughput needs --configs')
+    if is_imitated('cpu'):
+        yield dict(note=f'no tools/predict.py --amp: {NO_PRODUCTS}')
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         files = _files(images, size, home / 'images')
@@ -95,6 +98,8 @@ def _of_config(path: str, checkpoint: Path, batch: int) -> Iterator[Program]:
     meta = dict(dataset_meta=load_model(path, checkpoint, device='cpu').dataset_meta)
     torch.save(dict(state_dict=state, meta=meta), checkpoint)
     for switch, form in SWITCHES.items():
+        if form.get('amp') and is_imitated('cpu'):  # the same as --fast
+            continue
         model = load_model(path, checkpoint, device='cpu')
         predictor = Predictor(model, batch=batch, **form)
         predict = partial(_to_folder, predictor)

@@ -112,11 +112,28 @@ def test_images_are_prepared_as_in_a_test(tiny_config, tiny_data, tmp_path):
 
 
 @pytest.mark.parametrize('amp', [False, True])
-def test_a_test_scores_as_that_of_mmseg(amp, tiny_config):
+def test_a_test_scores_as_that_of_mmseg(amp, tiny_config, half):
     record = timing.run('evaluation', repeats=1, configs=[str(tiny_config)], amp=amp)
     json.dumps(record)  # it is written
     (case,) = record['cases']
     assert case['max_difference'] < (5 if amp else 0.05) and '6 images' in case['case']
+
+
+def test_what_would_be_float32_is_not_called_bfloat16(tiny_config, tiny_data, monkeypatch):
+    for module in (forms, throughput):
+        monkeypatch.setattr(module, 'is_imitated', lambda kind: kind == 'cpu')
+    with pytest.raises(ValueError, match='no products of bfloat16: leave out --amp'):
+        timing.run('evaluation', repeats=1, configs=[str(tiny_config)], amp=True)
+    monkeypatch.setattr(throughput, 'programs', lambda *_: iter(()))
+    image = str(tiny_data / 'img/0.png')
+    record = timing.run(
+        'throughput', repeats=1, configs=[str(tiny_config)], images=[image], size=32
+    )
+    assert record['notes'] == [
+        'no tools/predict.py --amp: this processor has no products of bfloat16'
+    ]
+    names = [case['case'] for case in record['cases'] if 'predict.py' in case['case']]
+    assert names == ['tools/predict.py', 'tools/predict.py --fast']
 
 
 @pytest.mark.parametrize('name', ['forms', 'evaluation', 'throughput'])

@@ -24,7 +24,9 @@ def _program(label, name='fixed', config=''):
     return Program(name, nn.Conv2d(3, 2, 1), predict, config=config)
 
 
-def test_ours_and_mmsegs_inferencer_predict_the_same_files(tiny_config, tiny_data, monkeypatch):
+def test_ours_and_mmsegs_inferencer_predict_the_same_files(
+    tiny_config, tiny_data, monkeypatch, half
+):
     monkeypatch.setattr(throughput, 'programs', lambda *_: iter(['no other: absent', _program(1)]))
     images = [str(path) for path in sorted((tiny_data / 'img').iterdir())[:2]]
     threads = torch.get_num_threads()

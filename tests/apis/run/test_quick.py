@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from support.small_network import small_network
 
@@ -11,6 +12,7 @@ from mmseg_ext.apis.run import testing
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.folder import RunFolder
 from mmseg_ext.apis.run.options import use_fast, use_tta
+from mmseg_ext.apis.run.outcome import facts
 from mmseg_ext.apis.run.quick import quick
 from mmseg_ext.apis.run.training import train
 
@@ -41,7 +43,7 @@ FORMS = dict(
 
 @pytest.mark.parametrize('form, agreement', FORMS.values(), ids=FORMS)
 @torch.no_grad()
-def test_a_form_predicts_as_the_plain_model_and_only_for_a_while(form, agreement):
+def test_a_form_predicts_as_the_plain_model_and_only_for_a_while(form, agreement, half):
     model = network()
     image = torch.randn(1, 3, 64, 64)
     plain = model.predict(image, sample())[0]
@@ -91,8 +93,17 @@ def test_an_error_leaves_nothing_and_other_models_are_left_alone_or_refused():
         pass
 
 
+@pytest.mark.parametrize('imitated', [False, True])
+def test_results_name_the_form_that_computed(imitated, monkeypatch):
+    monkeypatch.setattr(facts, 'is_imitated', lambda kind: imitated)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    forms = [{}, dict(inference=dict(fast=True, amp=False)), dict(inference=dict(amp=True))]
+    names = [facts._form(Config(form)) for form in forms]
+    assert names == ['', ', fast form', ', fast form' + ('' if imitated else ' in bfloat16')]
+
+
 @pytest.mark.parametrize('tta', [False, True])
-def test_scores_of_a_test_in_other_forms(tta, tiny_config, tmp_path):
+def test_scores_of_a_test_in_other_forms(tta, tiny_config, tmp_path, half):
     cfg = load_config(tiny_config, work_dir=tmp_path, options=dict(max_iters=2))
     train(cfg)
     found, hardware = {}, {}

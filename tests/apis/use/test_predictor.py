@@ -148,7 +148,7 @@ def test_the_tool_and_python_write_the_same_bytes(
 
 
 @pytest.mark.parametrize('form', [dict(fast=True), dict(amp=True)], ids=['fast', 'half'])
-def test_other_forms_predict_as_the_plain_model(form, tiny_config, checkpoint, photo):
+def test_other_forms_predict_as_the_plain_model(form, tiny_config, checkpoint, photo, half):
     plain = apis.Predictor(tiny_config, checkpoint, device='cpu')(photo, keep_prob=True)
     model = apis.Predictor(tiny_config, checkpoint, device='cpu', **form)
     found, alone = model(photo, keep_prob=True), model(photo)

@@ -18,7 +18,7 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from ....engine.bfloat16 import warn_if_imitated
+from ....engine.bfloat16 import is_imitated, warn_if_imitated
 from ....models.layers.winograd import WinogradConv2d, is_suited
 from .folding import fold_norms
 
@@ -38,27 +38,29 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     Args:
         model: A segmentor with trained weights; it is not changed.
         size: Side in pixels of the noise image on which both are compared.
-        amp: Also compute in bfloat16, on CUDA in float16; a head's logits are float32 again.
+        amp: Also compute in bfloat16, on CUDA in float16; a head's logits are float32 again. On a
+            CPU without products of bfloat16 it computes in float32, and a warning says so.
 
     Raises:
         ValueError: If the outputs differ, as those of a model do that computes something else each
             time, or with ``amp`` if it has no backbone and head.
     """
+    kind = next(model.parameters()).device.type
     if amp:
         _check_parts(model)
+        warn_if_imitated(kind, 'float32 is used instead')
+        amp = not is_imitated(kind)
     fast, noise = copy.deepcopy(model).eval(), _noise(model, size)
     with torch.no_grad():
         fold_norms(fast, lambda: fast(noise, mode='tensor'))
     mixing = [module for module in fast.modules() if hasattr(module, 'mix_first')]
     for module in mixing:
         module.mix_first = True  # type: ignore[assignment]
-    kind = next(model.parameters()).device.type
     if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
     _drop_attention_weights(fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
-        warn_if_imitated(kind, 'leave out --amp')
         _use_half(fast, kind)
     _compare(model, fast, noise, _TOLERANCE_HALF if amp else _TOLERANCE)
     return fast

@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from ....core.files import PathLike
 from ....core.stack import describe_stack
+from ....engine.bfloat16 import is_imitated
 from ....evaluation.intervals import NONE, Interval
 from ...config.semi import plain_model
 from ...config.written import PACKAGE
@@ -111,8 +112,10 @@ def _form(cfg: Config) -> str:
     form = cfg.get('inference')
     if not form:
         return ''
-    half = 'float16' if torch.cuda.is_available() else 'bfloat16'
-    return f', fast form in {half}' if form.get('amp') else ', fast form'
+    kind = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if not form.get('amp') or is_imitated(kind):
+        return ', fast form'
+    return f', fast form in {"float16" if kind == "cuda" else "bfloat16"}'
 
 
 def run_facts(cfg: Config, checkpoint: PathLike) -> dict:

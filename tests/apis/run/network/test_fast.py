@@ -10,7 +10,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
 
+from mmseg_ext.apis.run.network import fast as fast_module
 from mmseg_ext.apis.run.network.fast import fast_form
+from mmseg_ext.engine import bfloat16
 from mmseg_ext.models.layers.winograd import WinogradConv2d, is_suited
 
 
@@ -182,7 +184,7 @@ def test_transposed_convolutions_and_conv_modules_are_folded():
 
 
 @torch.no_grad()
-def test_half_precision_gives_float32_logits_near_the_plain_ones(monkeypatch, request):
+def test_half_precision_gives_float32_logits_near_the_plain_ones(monkeypatch, request, half):
     monkeypatch.chdir(request.config.rootpath)
     model = _trained_like('configs/fmsi/deeplabv3plus_mobilenetv2_camvid.py')
     fast, x = fast_form(model, amp=True), torch.randn(1, 3, 64, 64)
@@ -202,8 +204,19 @@ def test_half_precision_gives_float32_logits_near_the_plain_ones(monkeypatch, re
 
 
 @torch.no_grad()
+def test_without_products_of_bfloat16_half_precision_is_the_fast_form(monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    for module in (fast_module, bfloat16):
+        monkeypatch.setattr(module, 'is_imitated', lambda kind: kind == 'cpu')
+    model = _trained_like('configs/fmsi/deeplabv3plus_mobilenetv2_camvid.py')
+    x = torch.randn(1, 3, 64, 64)
+    found, expected = (fast_form(model, amp=amp)(x, mode='tensor') for amp in (True, False))
+    assert torch.equal(found, expected)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize('amp', [False, True])
-def test_a_copy_of_a_fast_form_computes_with_its_own_weights(amp, monkeypatch, request):
+def test_a_copy_of_a_fast_form_computes_with_its_own_weights(amp, monkeypatch, request, half):
     monkeypatch.chdir(request.config.rootpath)
     fast = fast_form(_trained_like('configs/fmsi/deeplabv3plus_mobilenetv2_camvid.py'), amp=amp)
     x = torch.randn(1, 3, 64, 64)
