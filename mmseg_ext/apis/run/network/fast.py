@@ -3,7 +3,8 @@
 Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
 before it upsamples. On a CPU, 3x3 convolutions, dilated ones too, use Winograd's algorithm. Memory
 is channels_last.
-torch's attention gives no weights beside its result, and so need not hold them as a map.
+torch's attention gives no weights beside its result, and so need not hold them as a map. Small
+sliding windows go through the network together.
 Outputs agree up to rounding, which is checked. For inference only. In half precision there is no
 Winograd, whose sums need float32.
 """
@@ -12,6 +13,7 @@ import copy
 import logging
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from torch import nn
 
 from ....engine.bfloat16 import is_imitated, warn_if_imitated
 from ....models.layers.winograd import WinogradConv2d, is_suited
+from ....models.segmentors.windows_at_once import windows_at_once
 from .folding import fold_norms
 
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
@@ -59,6 +62,8 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
     _drop_attention_weights(fast)
+    if hasattr(fast, 'slide_inference'):
+        fast.slide_inference = MethodType(windows_at_once, fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
         _use_half(fast, kind)
