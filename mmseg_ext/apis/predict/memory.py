@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...core.headers import peek_header
+from ...models.segmentors.windows_at_once import count_at_once
 from .free import free_memory
 from .strips import MAPS
 from .windows import Size, Windows, as_batch, parts_of
@@ -186,7 +187,7 @@ class Memory:
         test_cfg = _test_cfg(self.model)
         if test_cfg.get('mode') == 'slide':  # sums, a padded window, and the quotient
             crop = _pair(test_cfg['crop_size'])
-            network = self._network(inputs, crop)
+            network = self._network(inputs, crop) * count_at_once(parts_of(self.model)[0], crop)
             network += 4 * (3 * classes + 3 + 2 * len(inputs)) * math.prod(size)
         else:
             network = self._network(inputs, size)

@@ -6,13 +6,38 @@ one batch, whose products are larger, and each is added where it lies, not padde
 sums are those of mmseg, in its order.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 _MOST_PIXELS = 512 * 512  # at once; more takes more memory, and no less time
+
+
+def take_windows_at_once(model: Any) -> None:
+    """Let a segmentor predict small windows together, if it has windows.
+
+    Args:
+        model: Changed in place; its copies do so, too.
+    """
+    if hasattr(model, 'slide_inference'):
+        model.slide_inference = MethodType(windows_at_once, model)
+
+
+def count_at_once(model: Any, window: Sequence[int], images: int = 1) -> int:
+    """Say how many windows of each image ``model`` takes at once.
+
+    Args:
+        model: Any segmentor.
+        window: Height and width of a window, in pixels.
+        images: Images at once.
+    """
+    if 'slide_inference' not in vars(model):  # mmseg's, one by one
+        return 1
+    return max(1, _MOST_PIXELS // (images * math.prod(window)))
 
 
 def windows_at_once(model: Any, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
@@ -37,7 +62,7 @@ def windows_at_once(model: Any, inputs: Tensor, batch_img_metas: list[dict]) -> 
     batch_img_metas[0]['img_shape'] = torch.Size(sides)
     total = inputs.new_zeros(n, model.out_channels, *size)
     count = inputs.new_zeros(n, 1, *size)
-    step = max(1, _MOST_PIXELS // (n * sides[0] * sides[1]))
+    step = count_at_once(model, sides, n)
     for first in range(0, len(windows), step):
         some = windows[first : first + step]
         crops = torch.cat([inputs[window] for window in some])

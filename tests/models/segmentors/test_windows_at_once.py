@@ -7,9 +7,11 @@ import torch
 from mmengine.config import ConfigDict
 from support.small_network import small_network
 
+from mmseg_ext.apis.predict.memory import _MARGIN, Memory
+from mmseg_ext.apis.run.config import load_config
+from mmseg_ext.apis.run.network.build import build
 from mmseg_ext.apis.run.network.fast import fast_form
 from mmseg_ext.models.segmentors import windows_at_once as module
-from mmseg_ext.models.segmentors.windows_at_once import windows_at_once
 
 
 def _network(crop, stride):
@@ -36,8 +38,9 @@ def test_logits_are_those_of_mmseg(size, crop, stride, most, monkeypatch):
     monkeypatch.setattr(module, '_MOST_PIXELS', most)
     model, x = _network(crop, stride).double(), torch.randn(2, 3, *size, dtype=torch.float64)
     ours, theirs = _metas(size, 2), _metas(size, 2)
-    found = windows_at_once(model, x, ours)
-    torch.testing.assert_close(found, model.slide_inference(x, theirs), rtol=0, atol=1e-12)
+    expected = model.slide_inference(x, theirs)
+    module.take_windows_at_once(model)
+    torch.testing.assert_close(model.slide_inference(x, ours), expected, rtol=0, atol=1e-12)
     assert ours == theirs
 
 
@@ -56,3 +59,16 @@ def test_the_fast_form_takes_windows_of_so_many_pixels(monkeypatch):
     for weight in copied.parameters():
         weight.zero_()
     assert copied.inference(x, _metas((96, 96), 1)).abs().max() == 0
+
+
+def test_the_memory_of_as_many_windows_is_planned(tiny_config):
+    options = {'model.test_cfg': dict(mode='slide', crop_size=(64, 64), stride=(64, 64))}
+    model = build(load_config(tiny_config, options=options)).eval()
+    model.dataset_meta = dict(classes=['a', 'b', 'c'])
+    fast = copy.deepcopy(model)
+    module.take_windows_at_once(fast)
+    image, size = torch.zeros(3, 128, 256, dtype=torch.uint8), (128, 256)
+    plain, more = (Memory(net).needed(image, size, False) for net in (model, fast))
+    one, each = (Memory(net)._network(image, (64, 64)) for net in (model, fast))
+    assert module.count_at_once(fast, (64, 64)) == 64 and each >= one > 0
+    assert more - plain == pytest.approx(_MARGIN * (64 * each - one))

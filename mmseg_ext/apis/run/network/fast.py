@@ -13,7 +13,6 @@ import copy
 import logging
 from collections.abc import Callable
 from functools import partial
-from types import MethodType
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from torch import nn
 
 from ....engine.bfloat16 import is_imitated, warn_if_imitated
 from ....models.layers.winograd import WinogradConv2d, is_suited
-from ....models.segmentors.windows_at_once import windows_at_once
+from ....models.segmentors.windows_at_once import take_windows_at_once
 from .folding import fold_norms
 
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
@@ -62,8 +61,7 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
     if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
     _drop_attention_weights(fast)
-    if hasattr(fast, 'slide_inference'):
-        fast.slide_inference = MethodType(windows_at_once, fast)
+    take_windows_at_once(fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
         _use_half(fast, kind)
