@@ -9,7 +9,7 @@ from statistics import mean
 
 from ..draw.curves import COLORS, save_figure
 from ..draw.figures import open_axes
-from .results_csv import Record
+from .results_csv import Record, length_of
 
 Rows = Sequence[Sequence[Record]]
 _MOST = 30  # rows that a figure can hold
@@ -35,11 +35,7 @@ def _scores(runs: Sequence[Record]) -> list[float]:
 
 
 def _place(runs: Sequence[Record]) -> tuple[int, float]:
-    return _iterations(runs[0]), mean(_scores(runs))
-
-
-def _iterations(run: Record) -> int:
-    return int(run.get('max_iters') or run.get('iterations') or 0)
+    return length_of(runs[0]), mean(_scores(runs))
 
 
 def figure_name(data: str, paper: str) -> str:
@@ -67,9 +63,9 @@ def draw(rows: Rows) -> bytes:
             ends = [runs[0]['metrics']['mIoU'].get(end) for end in ('low', 'high')]
             if len(runs) == 1 and None not in ends:
                 axes.plot([100 * end for end in ends], [place, place], color=COLORS[0])
-            if place and _iterations(runs[0]) != _iterations(rows[place - 1][0]):
+            if place and length_of(runs[0]) != length_of(rows[place - 1][0]):
                 axes.axhline(place - 0.5, color='0.6', linewidth=0.8)
-        names = [f'{runs[0]["config"]} ({_iterations(runs[0])} it.)' for runs in rows]
+        names = [f'{runs[0]["config"]} ({length_of(runs[0])} it.)' for runs in rows]
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel('mIoU in %')

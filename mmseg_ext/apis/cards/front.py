@@ -7,8 +7,8 @@ follows, up to ``<!-- end -->``, is written here.
 import re
 from pathlib import Path
 
-from .results_csv import is_folds, read_records
-from .results_table import group, score
+from .results_csv import length_of, read_records
+from .results_table import rows_of, score
 
 _WANTED = re.compile(r'(<!-- result: ([\w-]+)/([\w-]+) -->).*?(<!-- end -->)', re.DOTALL)
 
@@ -29,15 +29,13 @@ def fill(text: str, configs: Path) -> str:
 
 
 def _number(folder: Path, config: str) -> str:
-    records = [record for record in read_records(folder) if not is_folds(record)]
-    rows = [runs for runs in group(records) if runs[0]['config'] == config]
+    rows = [runs for runs in rows_of(read_records(folder)) if runs[0]['config'] == config]
     if not rows:
         raise ValueError(f'README.md asks for {folder.name}/{config}, of which there is no run')
     runs = max(rows, key=len)
     data, first = runs[0]['dataset'], runs[0]
     seeds = 'one seed' if len(runs) == 1 else f'{len(runs)} seeds'
-    length = first.get('max_iters') or first.get('iterations')
     return (
         f'mIoU {score(runs, "mIoU")} on {data["name"]} {data["split"]} ({data["num_images"]} '
-        f'images), {length} iterations, {seeds}; start: {first["init"]}'
+        f'images), {length_of(first)} iterations, {seeds}; start: {first["init"]}'
     )

@@ -219,6 +219,11 @@ def is_folds(record: Record) -> bool:
     return 'num_folds' in record
 
 
+def length_of(record: Record) -> int:
+    """Iterations of a run's training, else of the checkpoint that was tested, else 0."""
+    return int(record.get('max_iters') or record.get('iterations') or 0)
+
+
 def write_records(records: Sequence[Record], folder: PathLike) -> Path:
     """Write the runs of a paper, sorted; columns that no run fills are left out."""
     rows = sorted(map(to_row, records), key=lambda row: [row[key] for key in _ORDER])

@@ -13,7 +13,7 @@ from ...evaluation.units import OLD_METHOD, units_warnings
 from ..draw.markdown import markdown_table
 from ..run.outcome.results import converted_note
 from . import convergence, figure
-from .results_csv import Record, is_folds
+from .results_csv import Record, is_folds, length_of
 
 _HEAD = (
     'config',
@@ -85,7 +85,7 @@ def group(records: Sequence[Record]) -> list[list[Record]]:
             dataset.get('num_images'),
             record['config'],
             record.get('init'),
-            record.get('max_iters') or record.get('iterations'),  # the best one differs by seed
+            length_of(record),  # that of the best checkpoint differs by seed
             record['parameters'],
             json.dumps(record.get('converted'), sort_keys=True),
         )

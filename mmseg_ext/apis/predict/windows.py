@@ -17,6 +17,8 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ...models.segmentors.windows_at_once import starts
+
 Size = tuple[int, int]
 Read = Callable[[int, int], Tensor]  # from two rows to the image between them, (C, rows, W)
 
@@ -89,12 +91,6 @@ def as_batch(image: Tensor, meta: dict) -> dict:
 def label_type(classes: int) -> type:
     """Return the type of class indices; 255 is no class of 8 bits, as it marks ignored pixels."""
     return np.uint8 if classes <= 255 else np.uint16
-
-
-def starts(length: int, size: int, stride: int) -> list[int]:
-    """Return where windows start along one axis; the last ends with the image, as in mmseg."""
-    count = max(length - size + stride - 1, 0) // stride + 1
-    return [max(min(index * stride + size, length) - size, 0) for index in range(count)]
 
 
 def even_starts(length: int, size: int, stride: int) -> list[int]:

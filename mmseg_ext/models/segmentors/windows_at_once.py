@@ -7,7 +7,7 @@ sums are those of mmseg, in its order.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import MethodType
 from typing import Any
 
@@ -56,8 +56,8 @@ def windows_at_once(model: Any, inputs: Tensor, batch_img_metas: list[dict]) -> 
     sides = [min(crop, side) for crop, side in zip(cfg.crop_size, size)]
     windows = [
         (..., slice(y, y + sides[0]), slice(x, x + sides[1]))
-        for y in _starts(size[0], sides[0], cfg.stride[0])
-        for x in _starts(size[1], sides[1], cfg.stride[1])
+        for y in starts(size[0], cfg.crop_size[0], cfg.stride[0])
+        for x in starts(size[1], cfg.crop_size[1], cfg.stride[1])
     ]
     batch_img_metas[0]['img_shape'] = torch.Size(sides)
     total = inputs.new_zeros(n, model.out_channels, *size)
@@ -73,7 +73,7 @@ def windows_at_once(model: Any, inputs: Tensor, batch_img_metas: list[dict]) -> 
     return total / count
 
 
-def _starts(length: int, window: int, stride: int) -> Iterator[int]:
-    """Where windows begin; the last one ends with the image."""
-    for number in range(max(length - window + stride - 1, 0) // stride + 1):
-        yield min(number * stride, length - window)
+def starts(length: int, size: int, stride: int) -> list[int]:
+    """Return where windows start along one axis; the last ends with the image, as in mmseg."""
+    count = max(length - size + stride - 1, 0) // stride + 1
+    return [max(min(index * stride + size, length) - size, 0) for index in range(count)]
