@@ -23,10 +23,10 @@ def small_network(*, head: Optional[dict] = None, **changes: Any) -> Any:
         type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4,
         strides=(1, 2, 1, 1), dilations=(1, 1, 1, 1),
     )  # fmt: skip
-    decode_head = dict(
-        type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, num_classes=5
-    )
+    decode_head = dict(type='FCNHead', in_channels=32, in_index=3, channels=8, num_classes=5)
     decode_head.update(head or {})
+    if decode_head['type'] == 'FCNHead':
+        decode_head.setdefault('num_convs', 1)
     model = dict(
         type='EncoderDecoder', backbone=backbone, decode_head=decode_head, train_cfg=dict(),
         test_cfg=dict(mode='whole'),

@@ -9,6 +9,7 @@ Shape letters: N image, K class, h w of the head, H W of the image.
 from typing import Any
 
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads import EncHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
@@ -16,27 +17,43 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..layers.upsampled_argmax import upsampled_argmax
+from .letterbox import LetterboxEncoderDecoder
+from .multi_scale import MultiScaleEncoderDecoder
 
-_OF_MODEL = ('predict', 'inference', 'whole_inference', 'encode_decode')
-_OF_HEAD = ('predict', 'predict_by_feat')
+# Methods whose result is known here, by the classes that they are of.
+_OF_MODEL = dict(
+    predict=(EncoderDecoder,),
+    inference=(EncoderDecoder,),
+    whole_inference=(EncoderDecoder,),
+    encode_decode=(EncoderDecoder, MultiScaleEncoderDecoder),
+    _forward=(EncoderDecoder, MultiScaleEncoderDecoder),
+    postprocess_result=(BaseSegmentor, LetterboxEncoderDecoder),
+)
+_OF_HEAD = dict(predict=(BaseDecodeHead, EncHead), predict_by_feat=(BaseDecodeHead,))
 
 
 def can_give_labels_alone(model: Any) -> bool:
     """Whether the labels of a model are the arg-max of one map of logits, resized bilinearly.
 
     Not of a model that predicts window by window, has a single logit, or predicts by methods of its
-    own, as with several scales, several passes or a CRF.
+    own, as with several passes or a CRF.
     """
     if not isinstance(model, EncoderDecoder):
         return False
     head: Any = model.decode_head
     return (
-        all(getattr(type(model), name) is getattr(EncoderDecoder, name) for name in _OF_MODEL)
-        and type(model).postprocess_result is BaseSegmentor.postprocess_result
+        _is_known(model, _OF_MODEL)
         and isinstance(head, BaseDecodeHead)
-        and all(getattr(type(head), name) is getattr(BaseDecodeHead, name) for name in _OF_HEAD)
+        and _is_known(head, _OF_HEAD)
         and head.out_channels > 1
         and model.test_cfg.get('mode', 'whole') == 'whole'
+    )
+
+
+def _is_known(part: Any, methods: dict[str, tuple]) -> bool:
+    return all(
+        getattr(type(part), name) in [getattr(owner, name) for owner in owners]
+        for name, owners in methods.items()
     )
 
 
@@ -57,7 +74,7 @@ def predict_labels(
         ValueError: If the model answers with NaN.
     """
     head: Any = model.decode_head
-    logits_NKhw = head.forward(model.extract_feat(inputs))
+    logits_NKhw = _logits(model, inputs)
     if logits_NKhw.isnan().any():
         raise ValueError('the model answers with NaN')
     metas = [sample.metainfo for sample in data_samples]
@@ -73,6 +90,12 @@ def predict_labels(
     return data_samples
 
 
+def _logits(model: EncoderDecoder, inputs: Tensor) -> Tensor:
+    """Logits of the head's size. Some heads give more beside them in evaluation, too."""
+    found: Any = model._forward(inputs)
+    return found[0] if isinstance(found, (list, tuple)) else found
+
+
 def _is_cropped_only(meta: dict, size: tuple) -> bool:
     """Whether the original image is a part of the network's input, at the same scale."""
     left, right, top, bottom = _padding(meta)
@@ -81,9 +104,12 @@ def _is_cropped_only(meta: dict, size: tuple) -> bool:
 
 
 def _of_original_size(model: EncoderDecoder, logits_KHW: Tensor, meta: dict) -> Tensor:
+    align_corners: bool = model.align_corners  # type: ignore[assignment]
+    if isinstance(model, LetterboxEncoderDecoder):  # resizes probabilities
+        logits_KHW, align_corners = logits_KHW.softmax(0), False
     part = _flipped(_cropped(logits_KHW, meta), meta).unsqueeze(0)
     size = tuple(meta['ori_shape'][:2])
-    return upsampled_argmax(part, size, align_corners=model.align_corners)[0]
+    return upsampled_argmax(part, size, align_corners=align_corners)[0]
 
 
 def _padding(meta: dict) -> tuple:

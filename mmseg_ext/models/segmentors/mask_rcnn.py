@@ -19,7 +19,7 @@ import torch
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.labels import IGNORE
 from ...core.words import check_choice
@@ -155,13 +155,16 @@ class MaskRCNNSegmentor(BaseSegmentor):
         ignore_index: Label of void pixels.
         arch: Name of the function in ``torchvision.models.detection`` that builds the detector.
         detector: Arguments of that function, such as ``min_size``, ``box_score_thresh`` and
-            ``weights_backbone``. By default weights are random and ``num_classes`` is K.
+            ``weights_backbone``. By default weights are random and ``num_classes`` is K, with
+            ``weights`` theirs.
         label_map: Class id for each label of the detector; detections of other labels are left out.
             ``None``: labels are class ids, with the background at 0. ``'coco'``: from the labels of
             torchvision's COCO weights to PASCAL VOC's classes, for testing only.
         min_pixels: Instances with fewer pixels are not trained on.
         image_channels: Channels of the images.
         rgb_index: Which of them the three channels of pretrained weights become.
+        fetch_weights: With ``False`` the detector is the one that ``weights`` and
+            ``weights_backbone`` ask for, frozen batch norms included, with random weights.
         init_cfg: mmengine initialisation.
 
     Shape:
@@ -188,6 +191,7 @@ class MaskRCNNSegmentor(BaseSegmentor):
         min_pixels: int = 16,
         image_channels: int = 3,
         rgb_index: Sequence[int] = (0, 1, 2),
+        fetch_weights: bool = True,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -199,7 +203,10 @@ class MaskRCNNSegmentor(BaseSegmentor):
         self.num_classes = self.out_channels = num_classes
         self.background_index, self.ignore_index = background_index, ignore_index
         self.min_pixels = min_pixels
-        self.detector = _build_detector(arch, dict(num_classes=num_classes, **(detector or {})))
+        settings = {'weights': None, 'weights_backbone': None, **(detector or {})}
+        if settings['weights'] is None:  # trained ones have their own number
+            settings.setdefault('num_classes', num_classes)
+        self.detector = _build_detector(arch, settings, fetch_weights)
         if image_channels != 3:
             widen_detector(self.detector, image_channels, rgb_index)
         self.label_map = _label_map(label_map, num_classes, background_index)
@@ -263,14 +270,30 @@ class MaskRCNNSegmentor(BaseSegmentor):
         return self.encode_decode(inputs)
 
 
-def _build_detector(arch: str, settings: Mapping[str, Any]) -> Any:
+def _build_detector(arch: str, settings: Mapping[str, Any], fetch_weights: bool) -> Any:
     import_torchvision('MaskRCNNSegmentor')
     from torchvision.models import detection
 
     known = [name for name in dir(detection) if name.startswith('maskrcnn_')]
     check_choice('arch', arch, known)
     build = getattr(detection, arch)
-    return build(**{'weights': None, 'weights_backbone': None, **settings})
+    if fetch_weights:
+        return build(**settings)
+    detector = build(**{**settings, 'weights': None, 'weights_backbone': None})
+    if arch == 'maskrcnn_resnet50_fpn' and (settings['weights'] or settings['weights_backbone']):
+        # as torchvision does for trained weights of this network; those of COCO have no eps
+        _freeze_norms(detector, 0.0 if settings['weights'] else 1e-5)
+    return detector
+
+
+def _freeze_norms(module: nn.Module, eps: float) -> None:
+    from torchvision.ops import FrozenBatchNorm2d
+
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, FrozenBatchNorm2d(child.num_features, eps=eps))
+        else:
+            _freeze_norms(child, eps)
 
 
 def _label_map(given: Any, num_classes: int, background_index: int) -> Tensor:

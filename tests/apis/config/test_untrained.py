@@ -22,6 +22,11 @@ def test_every_part_of_timm_is_asked_for_no_weights(type_) -> None:
     assert isinstance(found.models[0].backbone, ConfigDict) and part.pretrained is True
 
 
+def test_a_detector_of_torchvision_fetches_none() -> None:
+    settings = dict(type='mmseg.MaskRCNNSegmentor', detector=dict(weights_backbone='DEFAULT'))
+    assert untrained(settings) == dict(settings, fetch_weights=False)
+
+
 class _Timm:
     """Stands in for timm; says what it was asked for."""
 

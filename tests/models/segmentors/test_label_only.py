@@ -11,9 +11,14 @@ from mmseg_ext.models.segmentors.label_only import can_give_labels_alone, predic
 def network(**changes):
     """A network of stride 8 with logits that have areas, as those of a trained one."""
     built = small_network(**changes).eval()
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 5, 5, 6, generator=generator)
-    built.decode_head.forward = lambda _: logits  # untrained ones would be those of one class
+
+    def logits(features):  # untrained ones would be those of one class
+        size = features[-1].shape[2:]
+        generator = torch.Generator().manual_seed(size[0])
+        random = torch.randn(2, 5, *size, generator=generator)
+        return [random, None] if type(built.decode_head).__name__ == 'EncHead' else random
+
+    built.decode_head.forward = logits
     return built
 
 
@@ -34,11 +39,28 @@ FACTS = dict(
 )  # fmt: skip
 
 
+KINDS = dict(
+    plain={},
+    letterbox=dict(type='LetterboxEncoderDecoder'),
+    several_scales=dict(
+        type='MultiScaleEncoderDecoder', scales=(0.5, 1, 1.5), loss_definition='full'
+    ),
+    more_than_logits=dict(head=dict(type='EncHead', in_channels=[8, 16, 32], in_index=[1, 2, 3])),
+)
+
+
+def made(kind, align_corners):
+    changes = KINDS[kind]
+    head = dict(changes.get('head', {}), align_corners=align_corners)
+    return network(**dict(changes, head=head))
+
+
 @pytest.mark.parametrize('facts', FACTS.values(), ids=FACTS)
 @pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('kind', KINDS)
 @torch.no_grad()
-def test_labels_are_those_of_full_logits(facts, align_corners):
-    model = network(head=dict(align_corners=align_corners))
+def test_labels_are_those_of_full_logits(facts, align_corners, kind):
+    model = made(kind, align_corners)
     images = torch.nn.functional.interpolate(torch.randn(2, 3, 6, 7), size=(40, 48))
     plain = model.predict(images, samples((40, 48), **facts))
     assert can_give_labels_alone(model)
@@ -47,7 +69,7 @@ def test_labels_are_those_of_full_logits(facts, align_corners):
     for one, expected in zip(found, plain):
         label = expected.pred_sem_seg.data
         assert one.pred_sem_seg.data.shape == label.shape and len(label.unique()) > 1
-        highest, second = expected.seg_logits.data.topk(2, 0).values
+        highest, second = expected.seg_logits.data.topk(2, 0).values  # or probabilities
         sure = (highest - second > 1e-5)[None]
         assert sure.float().mean() > 0.99
         assert torch.equal(one.pred_sem_seg.data[sure], label[sure])
@@ -57,8 +79,9 @@ UNABLE = dict(
     windows=dict(test_cfg=dict(mode='slide', crop_size=(32, 32), stride=(16, 16))),
     one_logit=dict(head=dict(num_classes=2, out_channels=1, threshold=0.3)),
     passes=dict(type='MonteCarloEncoderDecoder', num_passes=2),
-    letterbox=dict(type='LetterboxEncoderDecoder'),
-)
+    crf=dict(type='CRFEncoderDecoder', segmentor='MultiScaleEncoderDecoder',
+             loss_definition='full', crf=dict(type='DenseCRF')),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize('changes', UNABLE.values(), ids=UNABLE)

@@ -260,6 +260,45 @@ def test_parameter_integers(num_classes, monkeypatch):
     assert stated - (91 - num_classes) * a_class == expected
 
 
+TRAINED = dict(
+    backbone=('maskrcnn_resnet50_fpn', dict(weights_backbone='IMAGENET1K_V1')),
+    coco=('maskrcnn_resnet50_fpn', dict(weights='COCO_V1')),
+    coco_and_its_classes=('maskrcnn_resnet50_fpn', dict(weights='DEFAULT', num_classes=91)),
+    second=('maskrcnn_resnet50_fpn_v2', dict(weights_backbone='IMAGENET1K_V2')),
+    random=('maskrcnn_resnet50_fpn', {}),
+)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize('arch, settings', TRAINED.values(), ids=TRAINED)
+def test_without_fetching_the_detector_is_the_same(arch, settings, monkeypatch):
+    _need_torchvision()
+    from torchvision.models import WeightsEnum, detection, resnet50
+
+    def given(weights, **_):
+        if 'RCNN' not in type(weights).__name__:
+            return resnet50().state_dict()
+        monkeypatch.setattr(WeightsEnum, 'get_state_dict', _never)
+        return getattr(detection, arch)(weights_backbone=None).state_dict()
+
+    def parts(net):
+        eps = {name: getattr(part, 'eps', None) for name, part in net.named_modules()}
+        kinds = {name: type(part) for name, part in net.named_modules()}
+        return kinds, eps, {name: value.shape for name, value in net.state_dict().items()}
+
+    config = dict(type='MaskRCNNSegmentor', num_classes=21, arch=arch, detector=settings)
+    with torch.device('meta'):
+        monkeypatch.setattr(WeightsEnum, 'get_state_dict', given)
+        fetched = MODELS.build(config)
+        monkeypatch.setattr(WeightsEnum, 'get_state_dict', _never)
+        found = MODELS.build(dict(config, fetch_weights=False))
+    assert parts(found) == parts(fetched) and parts(found)[0]
+
+
+def _never(*_, **__):
+    raise AssertionError('weights were fetched')
+
+
 @pytest.mark.oracle
 def test_settings_are_checked():
     _need_torchvision()
