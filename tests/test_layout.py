@@ -65,6 +65,7 @@ ELSEWHERE = {
     'apis/predict/test_augmented.py': 'models.segmentors.averaged',
     'apis/predict/test_crf.py': 'apis.predict.crf_picture apis.predict.refinement',
     'apis/run/network/test_fast.py': 'models.layers.winograd',
+    'apis/run/network/test_folding.py': 'apis.run.network.watch',
     'apis/predict/test_large.py': 'apis.predict.geotiff apis.predict.large_output',
     'apis/predict/test_predictor.py': (
         'apis.config.pipelines apis.draw.pixels apis.predict.found apis.predict.mask_file '

@@ -1,12 +1,13 @@
 """The fast form of a trained model, which computes the same outputs with less work.
 
 Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
-before it upsamples. On a CPU, 3x3 convolutions, dilated ones too, use Winograd's algorithm. Memory
-is channels_last.
-torch's attention gives no weights beside its result, and so need not hold them as a map. Small
-sliding windows go through the network together.
+before it upsamples. On a CPU, 3x3 convolutions, dilated ones too, use Winograd's algorithm, and
+linear layers, 1x1 and depthwise convolutions weights that are arranged once, with activations in
+the same step. Memory is channels_last.
+torch's attention gives no weights beside its result, and so need not hold them as a map, and reads
+contiguous tokens. Small sliding windows go through the network together.
 Outputs agree up to rounding, which is checked. For inference only. In half precision there is no
-Winograd, whose sums need float32.
+Winograd, whose sums need float32, and no arranged weights.
 """
 
 import copy
@@ -20,9 +21,11 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ....engine.bfloat16 import is_imitated, warn_if_imitated
+from ....models.layers.packed import is_available, is_same
 from ....models.layers.winograd import WinogradConv2d, is_suited
 from ....models.segmentors.windows_at_once import take_windows_at_once
 from .folding import fold_norms
+from .packing import pack_layers
 
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
 _TOLERANCE_HALF = 0.3  # bfloat16 has 8 bits: 1e-2, in deep networks with random weights 1e-1
@@ -60,7 +63,10 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
         module.mix_first = True  # type: ignore[assignment]
     if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
-    _drop_attention_weights(fast)
+        if is_available():
+            with torch.no_grad():
+                pack_layers(fast, lambda: fast(noise, mode='tensor'))
+    _quicken_attention(fast)
     take_windows_at_once(fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if amp:
@@ -121,11 +127,22 @@ def _tensors(output: Any) -> list[torch.Tensor]:
     return [tensor for part in output for tensor in _tensors(part)]
 
 
-def _drop_attention_weights(fast: nn.Module) -> None:
-    """Layers of mmcv and mmseg ask for them, and leave them."""
+def _quicken_attention(fast: nn.Module) -> None:
     for module in fast.modules():
         if type(module) is nn.MultiheadAttention:
-            module.forward = partial(module.forward, need_weights=False)  # type: ignore[method-assign]
+            module.forward = partial(_attend, module.forward)  # type: ignore[method-assign]
+
+
+def _attend(forward: Callable, query: Any, key: Any, value: Any, *masks: Any, **kwargs: Any) -> Any:
+    """Call torch's attention without its weights, which layers of mmcv and mmseg ask for and leave.
+
+    They turn tokens before images, and torch multiplies such views image by image, three times for
+    what are the same tokens.
+    """
+    turned = query.contiguous()
+    keys = turned if is_same(query, key) else key.contiguous()
+    values = keys if is_same(key, value) else value.contiguous()
+    return forward(turned, keys, values, *masks, **dict(kwargs, need_weights=False))
 
 
 def _use_winograd(module: nn.Module, keep: list) -> None:

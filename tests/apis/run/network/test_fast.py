@@ -229,8 +229,12 @@ def test_a_copy_of_a_fast_form_computes_with_its_own_weights(amp, monkeypatch, r
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('packed', [False, True])
 @pytest.mark.parametrize('batch_first', [False, True])
-def test_attention_gives_the_same_without_its_weights(batch_first):
+def test_attention_gives_the_same_without_its_weights(batch_first, packed, monkeypatch):
+    if not packed:  # a torch without oneDNN
+        monkeypatch.setattr(fast_module, 'is_available', lambda: False)
+
     class Net(nn.Module):
         def __init__(self):
             super().__init__()

@@ -1,0 +1,314 @@
+"""Linear layers, convolutions and attention by oneDNN, for inference on a CPU.
+
+torch gives a linear layer in float32 to MKL, with its weights as they lie; both arrange them anew
+in each call. It multiplies batches of inputs that are not contiguous one by one. oneDNN takes
+weights that are arranged once, and applies an activation to what is still in the cache.
+
+Source: the operators that torch's own compiler calls for a frozen network on a CPU,
+``torch.ops.mkldnn``. A torch without them computes as usual.
+Differs from torch's layers: nothing but rounding. No gradients are recorded.
+Shape letters: N image, T S query and key token, E embedding, H head, C D channels before and after.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Optional, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_Attribute = tuple[str, list, str]  # of oneDNN's operators: activation, its numbers, its kind
+_NONE: _Attribute = ('none', [], '')
+_OPERATORS = (
+    '_linear_pointwise',
+    '_reorder_linear_weight',
+    '_convolution_pointwise',
+    '_reorder_convolution_weight',
+)
+
+
+def is_available() -> bool:
+    """Whether this torch has oneDNN, and the operators that take arranged weights."""
+    has = torch.backends.mkldnn.is_available()
+    return has and all(hasattr(torch.ops.mkldnn, name) for name in _OPERATORS)
+
+
+def is_fusible(activation: nn.Module) -> bool:
+    """Whether a layer of this file can apply the activation itself."""
+    return _attribute(activation) is not None
+
+
+def packed(
+    layer: Union[nn.Linear, nn.Conv2d], activation: Optional[nn.Module] = None
+) -> Optional[nn.Module]:
+    """Return a layer that does the same with arranged weights, or ``None`` if there is none.
+
+    Args:
+        layer: A trained layer in float32; its parameters are shared.
+        activation: Applied to its result, see :func:`is_fusible`.
+    """
+    if isinstance(layer, nn.Linear):
+        return PackedLinear(layer, activation)
+    if layer.padding_mode != 'zeros' or isinstance(layer.padding, str):
+        return None
+    if layer.groups == 1 and layer.kernel_size == (1, 1) and layer.padding == (0, 0):
+        return PackedPointwiseConv2d(layer, activation)
+    if layer.groups == layer.in_channels == layer.out_channels > 1:
+        return PackedDepthwiseConv2d(layer, activation)
+    return None
+
+
+class _Arranged:
+    """Weights in oneDNN's order. Copies and files of a layer lack them, and make them anew."""
+
+    def __init__(self) -> None:
+        self._weight: Optional[Tensor] = None
+        self._made_of: Any = None
+
+    def of(self, weight: Tensor, arrange: Callable[..., Tensor], *sizes: Any) -> Tensor:
+        """Return ``arrange(weight, *sizes)``, made anew where the weights have changed."""
+        version = None if weight.is_inference() else weight._version
+        if self._weight is None or self._made_of != (weight.data_ptr(), version):
+            self._weight, self._made_of = arrange(weight, *sizes), (weight.data_ptr(), version)
+        return self._weight
+
+    def drop(self) -> None:
+        """Let the next call arrange them for other sizes."""
+        self._weight = None
+
+    def __deepcopy__(self, memo: dict) -> '_Arranged':
+        return type(self)()
+
+    def __reduce__(self) -> tuple:
+        return type(self), ()
+
+
+class _Packed:
+    """What layers of this file have beside those that they replace."""
+
+    activation: nn.Module
+    attribute: _Attribute
+    arranged: _Arranged
+
+
+class PackedLinear(_Packed, nn.Linear):
+    """A trained ``nn.Linear`` whose weights are arranged once.
+
+    Args:
+        linear: The layer to replace; parameters are shared.
+        activation: Applied to the result.
+
+    Shape:
+        ``(..., C)`` to ``(..., D)``, contiguous.
+    """
+
+    def __init__(self, linear: nn.Linear, activation: Optional[nn.Module] = None) -> None:
+        _take_over(self, linear, activation)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the products, with the activation."""
+        if not _is_suited(x, self.weight):
+            return self.activation(F.linear(x, self.weight, self.bias))
+        return _products(x, self.weight, self.bias, self.arranged, self.attribute)
+
+
+class PackedPointwiseConv2d(_Packed, nn.Conv2d):
+    """A trained 1x1 convolution as a linear layer of pixels, see :class:`PackedLinear`.
+
+    Args:
+        conv: A convolution of one group without padding.
+        activation: Applied to the result.
+
+    Shape:
+        ``(N, C, H, W)`` to ``(N, D, H', W')``, both fastest in ``channels_last``.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: Optional[nn.Module] = None) -> None:
+        _take_over(self, conv, activation)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolved map, with the activation."""
+        if x.dim() != 4 or not _is_suited(x, self.weight):
+            return self.activation(super().forward(x))
+        x_NHWC = x[..., :: self.stride[0], :: self.stride[1]].permute(0, 2, 3, 1)
+        weight = self.weight.flatten(1)
+        y_NHWD = _products(x_NHWC, weight, self.bias, self.arranged, self.attribute)
+        return y_NHWD.permute(0, 3, 1, 2)
+
+
+class PackedDepthwiseConv2d(_Packed, nn.Conv2d):
+    """A trained depthwise convolution whose weights are arranged for the last size of its maps.
+
+    Args:
+        conv: A convolution with as many groups as channels.
+        activation: Applied to the result.
+
+    Shape:
+        ``(N, C, H, W)`` to ``(N, C, H', W')`` in ``channels_last``.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: Optional[nn.Module] = None) -> None:
+        _take_over(self, conv, activation)
+        self.size: Optional[torch.Size] = None
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolved map, with the activation."""
+        if x.dim() != 4 or not _is_suited(x, self.weight):
+            return self.activation(super().forward(x))
+        x = x.contiguous(memory_format=torch.channels_last)
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        if x.shape != self.size:
+            self.arranged.drop()
+            self.size = x.shape
+        arrange = torch.ops.mkldnn._reorder_convolution_weight
+        weight = self.arranged.of(self.weight, arrange, *geometry, x.shape)
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, self.bias, *geometry, *self.attribute
+        )
+
+
+class PackedAttention(nn.Module):
+    """A trained ``nn.MultiheadAttention`` by :class:`PackedLinear`; it gives no attention weights.
+
+    Args:
+        attention: One with ``kdim`` and ``vdim`` of ``embed_dim``, without ``bias_k`` and
+            ``add_zero_attn``, see :func:`is_suited`.
+
+    Shape:
+        Query ``(N, T, E)``, key and value ``(N, S, E)`` to ``(N, T, E)`` and ``None``; without
+        ``batch_first`` tokens come before images.
+    """
+
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.plain = attention
+        self.arranged: dict[tuple, _Arranged] = defaultdict(_Arranged)  # by parts of the weights
+
+    @staticmethod
+    def is_suited(attention: nn.Module) -> bool:
+        """Whether this class can replace ``attention``."""
+        return (
+            type(attention) is nn.MultiheadAttention
+            and attention._qkv_same_embed_dim
+            and attention.bias_k is None
+            and not attention.add_zero_attn
+        )
+
+    @torch.no_grad()
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Optional[Tensor] = None,
+        need_weights: bool = True,
+        attn_mask: Optional[Tensor] = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Optional[Tensor]]:
+        """Attend as torch's layer does in evaluation mode."""
+        masks = dict(key_padding_mask=key_padding_mask, attn_mask=attn_mask)
+        masked = is_causal or any(mask is not None for mask in masks.values())
+        inputs = (query, key, value)
+        if masked or query.dim() != 3 or not self._takes(inputs):
+            return self.plain(*inputs, need_weights=False, is_causal=is_causal, **masks)
+        if not self.plain.batch_first:
+            inputs = (query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1))
+        query, key, value = (self._by_head(one) for one in self._projected(*inputs))
+        out_NHTE = F.scaled_dot_product_attention(query, key, value)
+        out_NTE = out_NHTE.transpose(1, 2).flatten(2)
+        last = self.plain.out_proj
+        out_NTE = _products(out_NTE, last.weight, last.bias, self.arranged[()])
+        return (out_NTE if self.plain.batch_first else out_NTE.transpose(0, 1)), None
+
+    def _takes(self, inputs: Sequence[Tensor]) -> bool:
+        return all(_is_suited(one, self.plain.in_proj_weight) for one in inputs)
+
+    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> Sequence[Tensor]:
+        """Queries, keys and values; those of the same tokens by one product."""
+        if not is_same(key, value):
+            return [self._part(one, i, 1)[0] for i, one in enumerate((query, key, value))]
+        if is_same(query, key):
+            return self._part(query, 0, 3)
+        return [*self._part(query, 0, 1), *self._part(key, 1, 2)]
+
+    def _part(self, x_NTE: Tensor, first: int, count: int) -> Sequence[Tensor]:
+        rows = slice(first * x_NTE.shape[2], (first + count) * x_NTE.shape[2])
+        bias = self.plain.in_proj_bias
+        found = _products(
+            x_NTE,
+            self.plain.in_proj_weight[rows],
+            None if bias is None else bias[rows],
+            self.arranged[first, count],
+        )
+        return found.chunk(count, -1)
+
+    def _by_head(self, x_NTE: Tensor) -> Tensor:
+        return x_NTE.unflatten(-1, (self.plain.num_heads, -1)).transpose(1, 2)
+
+
+def _take_over(
+    packed: Any, layer: Union[nn.Linear, nn.Conv2d], activation: Optional[nn.Module]
+) -> None:
+    """Make ``packed`` what ``layer`` is, without new parameters."""
+    attribute = _attribute(activation)
+    if attribute is None:
+        raise ValueError(f'oneDNN has no {activation}')
+    nn.Module.__init__(packed)
+    own = set(vars(packed))  # hooks and the like
+    packed.__dict__.update({key: value for key, value in vars(layer).items() if key not in own})
+    packed.training = layer.training
+    packed.register_parameter('weight', layer.weight)
+    packed.register_parameter('bias', layer.bias)
+    packed.activation = nn.Identity() if activation is None else activation
+    packed.attribute, packed.arranged = attribute, _Arranged()
+
+
+def _attribute(activation: Optional[nn.Module]) -> Optional[_Attribute]:
+    if activation is None:
+        return _NONE
+    if type(activation) is nn.ReLU:
+        return 'relu', [], ''
+    if type(activation) in (nn.ReLU6, nn.Hardtanh):
+        return 'hardtanh', [activation.min_val, activation.max_val], ''  # type: ignore[union-attr]
+    if type(activation) is nn.GELU:
+        return 'gelu', [], activation.approximate  # type: ignore[union-attr]
+    return None
+
+
+def _is_suited(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN's operators take it: not where a graph is recorded, nor in half precision."""
+    return (
+        type(x) is Tensor
+        and x.dtype == weight.dtype == torch.float32
+        and x.device.type == weight.device.type == 'cpu'
+        and x.numel() > 0
+        and not torch.is_autocast_enabled('cpu')
+        and not torch.compiler.is_compiling()
+    )
+
+
+def _products(
+    x: Tensor,
+    weight_DC: Tensor,
+    bias_D: Optional[Tensor],
+    arranged: _Arranged,
+    attribute: _Attribute = _NONE,
+) -> Tensor:
+    rows = x.reshape(-1, x.shape[-1])
+    weight = arranged.of(weight_DC, torch.ops.mkldnn._reorder_linear_weight, len(rows))
+    out = torch.ops.mkldnn._linear_pointwise(rows, weight, bias_D, *attribute)
+    return out.view(*x.shape[:-1], -1)
+
+
+def is_same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are views of the same numbers in the same order."""
+    return one is other or (
+        one.data_ptr() == other.data_ptr()
+        and one.shape == other.shape
+        and one.stride() == other.stride()
+    )
