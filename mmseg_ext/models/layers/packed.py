@@ -1,8 +1,9 @@
 """Linear layers, convolutions and attention by oneDNN, for inference on a CPU.
 
-torch gives a linear layer in float32 to MKL, with its weights as they lie; both arrange them anew
+torch gives a linear layer in float32 to MKL, with its weights as they lie, which are arranged anew
 in each call. It multiplies batches of inputs that are not contiguous one by one. oneDNN takes
-weights that are arranged once, and applies an activation to what is still in the cache.
+weights that are arranged once, and applies an activation to what is still in the cache. Products
+of many rows and channels, to which that hardly matters, stay MKL's, of all rows at once.
 
 Source: the operators that torch's own compiler calls for a frozen network on a CPU,
 ``torch.ops.mkldnn``. A torch without them computes as usual.
@@ -18,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_Attribute = tuple[str, list, str]  # of oneDNN's operators: activation, its numbers, its kind
+_Attribute = tuple[str, list, str]  # of oneDNN's operators: activation, its numbers, its variant
+_MOST_ROWS, _MOST_CHANNELS = 512, 256  # with more of both, MKL's linear layers are as fast
 _NONE: _Attribute = ('none', [], '')
 _OPERATORS = (
     '_linear_pointwise',
@@ -111,6 +113,8 @@ class PackedLinear(_Packed, nn.Linear):
         """Return the products, with the activation."""
         if not _is_suited(x, self.weight):
             return self.activation(F.linear(x, self.weight, self.bias))
+        if _is_large(x):
+            return self.activation(F.linear(x.contiguous(), self.weight, self.bias))
         return _products(x, self.weight, self.bias, self.arranged, self.attribute)
 
 
@@ -222,7 +226,7 @@ class PackedAttention(nn.Module):
         out_NHTE = F.scaled_dot_product_attention(query, key, value)
         out_NTE = out_NHTE.transpose(1, 2).flatten(2)
         last = self.plain.out_proj
-        out_NTE = _products(out_NTE, last.weight, last.bias, self.arranged[()])
+        out_NTE = self._product(out_NTE, last.weight, last.bias, ())
         return (out_NTE if self.plain.batch_first else out_NTE.transpose(0, 1)), None
 
     def _takes(self, inputs: Sequence[Tensor]) -> bool:
@@ -239,13 +243,16 @@ class PackedAttention(nn.Module):
     def _part(self, x_NTE: Tensor, first: int, count: int) -> Sequence[Tensor]:
         rows = slice(first * x_NTE.shape[2], (first + count) * x_NTE.shape[2])
         bias = self.plain.in_proj_bias
-        found = _products(
-            x_NTE,
-            self.plain.in_proj_weight[rows],
-            None if bias is None else bias[rows],
-            self.arranged[first, count],
-        )
+        weight = self.plain.in_proj_weight[rows]
+        found = self._product(x_NTE, weight, None if bias is None else bias[rows], (first, count))
         return found.chunk(count, -1)
+
+    def _product(
+        self, x_NTE: Tensor, weight: Tensor, bias: Optional[Tensor], part: tuple
+    ) -> Tensor:
+        if _is_large(x_NTE):
+            return F.linear(x_NTE.contiguous(), weight, bias)
+        return _products(x_NTE, weight, bias, self.arranged[part])
 
     def _by_head(self, x_NTE: Tensor) -> Tensor:
         return x_NTE.unflatten(-1, (self.plain.num_heads, -1)).transpose(1, 2)
@@ -275,9 +282,7 @@ def _attribute(activation: Optional[nn.Module]) -> Optional[_Attribute]:
         return 'relu', [], ''
     if type(activation) in (nn.ReLU6, nn.Hardtanh):
         return 'hardtanh', [activation.min_val, activation.max_val], ''  # type: ignore[union-attr]
-    if type(activation) is nn.GELU:
-        return 'gelu', [], activation.approximate  # type: ignore[union-attr]
-    return None
+    return None  # of GELU it has one, too, which takes longer than torch's after the layer
 
 
 def _is_suited(x: Tensor, weight: Tensor) -> bool:
@@ -290,6 +295,11 @@ def _is_suited(x: Tensor, weight: Tensor) -> bool:
         and not torch.is_autocast_enabled('cpu')
         and not torch.compiler.is_compiling()
     )
+
+
+def _is_large(x: Tensor) -> bool:
+    """Whether MKL's products are as fast: what it does to the weights is a small part of them."""
+    return x.shape[-1] > _MOST_CHANNELS and x.numel() > _MOST_ROWS * x.shape[-1]
 
 
 def _products(

@@ -24,7 +24,7 @@ class Blocks(nn.Module):
         self.third, self.fourth = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
         self.read_before = ConvModule(8, 8, 1, act_cfg=dict(type='ReLU', inplace=False))
         self.attention = MultiheadAttention(8, 2, batch_first=True)
-        self.feed = FFN(8, 16, act_cfg=dict(type='GELU'))
+        self.feed = FFN(8, 16, act_cfg=dict(type='ReLU', inplace=True))
         self.wide = nn.Conv2d(8, 8, 3, padding=1)
 
     def forward(self, x):
