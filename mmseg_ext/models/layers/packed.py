@@ -1,7 +1,7 @@
 """Linear layers, convolutions and attention by oneDNN, for inference on a CPU.
 
 torch gives a linear layer in float32 to MKL, with its weights as they lie, which are arranged anew
-in each call. It multiplies batches of inputs that are not contiguous one by one. oneDNN takes
+in each call, and multiplies batches of inputs that are not contiguous one by one. oneDNN takes
 weights that are arranged once, and applies an activation to what is still in the cache. Products
 of many rows and channels, to which that hardly matters, stay MKL's, of all rows at once.
 
@@ -65,19 +65,17 @@ class _Arranged:
     """Weights in oneDNN's order. Copies and files of a layer lack them, and make them anew."""
 
     def __init__(self) -> None:
-        self._weight: Optional[Tensor] = None
-        self._made_of: Any = None
+        self._made: Optional[tuple[tuple, Tensor]] = None
 
-    def of(self, weight: Tensor, arrange: Callable[..., Tensor], *sizes: Any) -> Tensor:
-        """Return ``arrange(weight, *sizes)``, made anew where the weights have changed."""
+    def of(
+        self, weight: Tensor, arrange: Callable[..., Tensor], *sizes: Any, shape: Any = None
+    ) -> Tensor:
+        """Return ``arrange(weight, *sizes)``, made anew where the weights or ``shape`` changed."""
         version = None if weight.is_inference() else weight._version
-        if self._weight is None or self._made_of != (weight.data_ptr(), version):
-            self._weight, self._made_of = arrange(weight, *sizes), (weight.data_ptr(), version)
-        return self._weight
-
-    def drop(self) -> None:
-        """Let the next call arrange them for other sizes."""
-        self._weight = None
+        known, made = (weight.data_ptr(), version, shape), self._made  # threads may share a layer
+        if made is None or made[0] != known:
+            made = self._made = known, arrange(weight, *sizes)
+        return made[1]
 
     def __deepcopy__(self, memo: dict) -> '_Arranged':
         return type(self)()
@@ -156,7 +154,6 @@ class PackedDepthwiseConv2d(_Packed, nn.Conv2d):
 
     def __init__(self, conv: nn.Conv2d, activation: Optional[nn.Module] = None) -> None:
         _take_over(self, conv, activation)
-        self.size: Optional[torch.Size] = None
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -165,11 +162,8 @@ class PackedDepthwiseConv2d(_Packed, nn.Conv2d):
             return self.activation(super().forward(x))
         x = x.contiguous(memory_format=torch.channels_last)
         geometry = (self.padding, self.stride, self.dilation, self.groups)
-        if x.shape != self.size:
-            self.arranged.drop()
-            self.size = x.shape
         arrange = torch.ops.mkldnn._reorder_convolution_weight
-        weight = self.arranged.of(self.weight, arrange, *geometry, x.shape)
+        weight = self.arranged.of(self.weight, arrange, *geometry, x.shape, shape=x.shape)
         return torch.ops.mkldnn._convolution_pointwise(
             x, weight, self.bias, *geometry, *self.attribute
         )
