@@ -267,8 +267,10 @@ def test_the_cards_of_this_repository_are_current(paper) -> None:
     assert is_ == should_be, f'run: python tools/card.py {paper.relative_to(ROOT)}'
     kept = {name: (ROOT / 'docs/results' / name).read_text() for name in pages(paper)}
     assert kept == pages(paper), f'run: python tools/card.py {paper.relative_to(ROOT)}'
-    pictures = re.findall(r'\]\((\.\./\.\./docs/results/[^)]+)\)', should_be)
-    assert all((paper / name).stat().st_size < 100_000 for name in pictures)
+    linked = re.findall(r'\]\((\.\./\.\./docs/results/[^)]+)\)', should_be)
+    sizes = {name: (paper / name).stat().st_size for name in linked}
+    most = {'.md': 150_000}  # a page is text; pictures are loaded with the card
+    assert sizes and not {n for n in sizes if sizes[n] >= most.get(Path(n).suffix, 100_000)}
 
 
 def test_kept_predictions_are_shown(folder) -> None:
