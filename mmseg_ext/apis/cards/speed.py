@@ -257,11 +257,23 @@ def _how(columns: Columns, repeats: int) -> str:
     )
 
 
+def _shared_peer(cases: Sequence[Case]) -> str:
+    """What all of several cases are compared with, in words, if it is one."""
+    peers = {case['reference'] for case in cases}
+    return f', against {peers.pop()}' if len(peers) == 1 < len(cases) else ''
+
+
 def _table(record: dict, picture: Sequence[str] = ()) -> list[str]:
     columns = next(columns for key, columns in _KINDS if key in record['cases'][0])
     cases = [_with_peak(case, record.get('peaks') or {}) for case in record['cases']]
     rows = [[write(case) for _, write in columns] for case in cases]
-    kept = [i for i in range(len(columns)) if any(row[i] != '–' for row in rows)]
+    peer = _shared_peer(cases) if columns is _TIME else ''
+    said = 'against' if peer else ''  # once, below the table
+    kept = [
+        i
+        for i, (title, _) in enumerate(columns)
+        if title != said and any(row[i] != '–' for row in rows)
+    ]
     titles = [columns[i][0] for i in kept]
     commit = (record.get('commit') or 'unknown')[:7] + ('+' if record.get('dirty') else '')
     return [
@@ -272,7 +284,7 @@ def _table(record: dict, picture: Sequence[str] = ()) -> list[str]:
         '',
         *_notes(record.get('notes') or []),
         f'{record["hardware"]}, {record["threads"]} threads of {_versions(record["versions"])}, '
-        f'{record["date"]}, commit {commit}; {_how(columns, record["repeats"])}.'
+        f'{record["date"]}, commit {commit}; {_how(columns, record["repeats"])}{peer}.'
         + _machine(record.get('peaks') or {}),
         '',
     ]
