@@ -84,82 +84,76 @@ class _Arranged:
         return type(self), ()
 
 
-class _Packed:
-    """What layers of this file have beside those that they replace."""
+class _Packed(nn.Module):
+    """What the layers below share; each of them is also of the class that it replaces.
 
-    activation: nn.Module
-    attribute: _Attribute
-    arranged: _Arranged
+    Args:
+        layer: The trained layer to replace; parameters are shared.
+        activation: Applied to the result.
+    """
+
+    def __init__(self, layer: Any, activation: Optional[nn.Module] = None) -> None:
+        attribute = _attribute(activation)
+        if attribute is None:
+            raise ValueError(f'oneDNN has no {activation}')
+        nn.Module.__init__(self)
+        own = set(vars(self))  # hooks and the like
+        self.__dict__.update({key: value for key, value in vars(layer).items() if key not in own})
+        self.training = layer.training
+        self.register_parameter('weight', layer.weight)
+        self.register_parameter('bias', layer.bias)
+        self.activation = nn.Identity() if activation is None else activation
+        self.attribute, self.arranged = attribute, _Arranged()
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the replaced layer gives, with the activation."""
+        weight: Any = self.weight
+        if _is_suited(x, weight) and (weight.dim() == 2 or x.dim() == 4):
+            return self._by_onednn(x)
+        return self.activation(super().forward(x))  # type: ignore[misc]
+
+    def _by_onednn(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _products(self, x: Tensor) -> Tensor:
+        weight: Any = self.weight
+        return _products(x, weight.flatten(1), self.bias, self.arranged, self.attribute)  # type: ignore[arg-type]
 
 
 class PackedLinear(_Packed, nn.Linear):
     """A trained ``nn.Linear`` whose weights are arranged once.
 
-    Args:
-        linear: The layer to replace; parameters are shared.
-        activation: Applied to the result.
-
     Shape:
         ``(..., C)`` to ``(..., D)``, contiguous.
     """
 
-    def __init__(self, linear: nn.Linear, activation: Optional[nn.Module] = None) -> None:
-        _take_over(self, linear, activation)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the products, with the activation."""
-        if not _is_suited(x, self.weight):
-            return self.activation(F.linear(x, self.weight, self.bias))
+    def _by_onednn(self, x: Tensor) -> Tensor:
         if _is_large(x):
             return self.activation(F.linear(x.contiguous(), self.weight, self.bias))
-        return _products(x, self.weight, self.bias, self.arranged, self.attribute)
+        return self._products(x)
 
 
 class PackedPointwiseConv2d(_Packed, nn.Conv2d):
-    """A trained 1x1 convolution as a linear layer of pixels, see :class:`PackedLinear`.
-
-    Args:
-        conv: A convolution of one group without padding.
-        activation: Applied to the result.
+    """A trained 1x1 convolution, of one group and without padding, as a linear layer of pixels.
 
     Shape:
         ``(N, C, H, W)`` to ``(N, D, H', W')``, both fastest in ``channels_last``.
     """
 
-    def __init__(self, conv: nn.Conv2d, activation: Optional[nn.Module] = None) -> None:
-        _take_over(self, conv, activation)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolved map, with the activation."""
-        if x.dim() != 4 or not _is_suited(x, self.weight):
-            return self.activation(super().forward(x))
+    def _by_onednn(self, x: Tensor) -> Tensor:
         x_NHWC = x[..., :: self.stride[0], :: self.stride[1]].permute(0, 2, 3, 1)
-        weight = self.weight.flatten(1)
-        y_NHWD = _products(x_NHWC, weight, self.bias, self.arranged, self.attribute)
-        return y_NHWD.permute(0, 3, 1, 2)
+        return self._products(x_NHWC).permute(0, 3, 1, 2)
 
 
 class PackedDepthwiseConv2d(_Packed, nn.Conv2d):
     """A trained depthwise convolution whose weights are arranged for the last size of its maps.
 
-    Args:
-        conv: A convolution with as many groups as channels.
-        activation: Applied to the result.
-
     Shape:
         ``(N, C, H, W)`` to ``(N, C, H', W')`` in ``channels_last``.
     """
 
-    def __init__(self, conv: nn.Conv2d, activation: Optional[nn.Module] = None) -> None:
-        _take_over(self, conv, activation)
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the convolved map, with the activation."""
-        if x.dim() != 4 or not _is_suited(x, self.weight):
-            return self.activation(super().forward(x))
+    def _by_onednn(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         arrange = torch.ops.mkldnn._reorder_convolution_weight
@@ -250,23 +244,6 @@ class PackedAttention(nn.Module):
 
     def _by_head(self, x_NTE: Tensor) -> Tensor:
         return x_NTE.unflatten(-1, (self.plain.num_heads, -1)).transpose(1, 2)
-
-
-def _take_over(
-    packed: Any, layer: Union[nn.Linear, nn.Conv2d], activation: Optional[nn.Module]
-) -> None:
-    """Make ``packed`` what ``layer`` is, without new parameters."""
-    attribute = _attribute(activation)
-    if attribute is None:
-        raise ValueError(f'oneDNN has no {activation}')
-    nn.Module.__init__(packed)
-    own = set(vars(packed))  # hooks and the like
-    packed.__dict__.update({key: value for key, value in vars(layer).items() if key not in own})
-    packed.training = layer.training
-    packed.register_parameter('weight', layer.weight)
-    packed.register_parameter('bias', layer.bias)
-    packed.activation = nn.Identity() if activation is None else activation
-    packed.attribute, packed.arranged = attribute, _Arranged()
 
 
 def _attribute(activation: Optional[nn.Module]) -> Optional[_Attribute]:

@@ -26,6 +26,7 @@ from ....models.layers.winograd import WinogradConv2d, is_suited
 from ....models.segmentors.windows_at_once import take_windows_at_once
 from .folding import fold_norms
 from .packing import pack_layers
+from .watch import replace_parts
 
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
 _TOLERANCE_HALF = 0.3  # bfloat16 has 8 bits: 1e-2, in deep networks with random weights 1e-1
@@ -56,16 +57,15 @@ def fast_form(model: nn.Module, *, size: int = 64, amp: bool = False) -> nn.Modu
         warn_if_imitated(kind, 'float32 is used instead')
         amp = not is_imitated(kind)
     fast, noise = copy.deepcopy(model).eval(), _noise(model, size)
-    with torch.no_grad():
-        fold_norms(fast, lambda: fast(noise, mode='tensor'))
+    run = torch.no_grad()(partial(fast, noise, mode='tensor'))
+    fold_norms(fast, run)
     mixing = [module for module in fast.modules() if hasattr(module, 'mix_first')]
     for module in mixing:
         module.mix_first = True  # type: ignore[assignment]
     if kind == 'cpu' and not amp:
         _use_winograd(fast, keep=[module.fuse1 for module in mixing])
         if is_available():
-            with torch.no_grad():
-                pack_layers(fast, lambda: fast(noise, mode='tensor'))
+            pack_layers(fast, run)
     _quicken_attention(fast)
     take_windows_at_once(fast)
     fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,16 +145,18 @@ def _attend(forward: Callable, query: Any, key: Any, value: Any, *masks: Any, **
     return forward(turned, keys, values, *masks, **dict(kwargs, need_weights=False))
 
 
-def _use_winograd(module: nn.Module, keep: list) -> None:
-    for name, child in list(module.named_children()):
-        if child in keep:  # needs its convolution unchanged
-            continue
-        if isinstance(child, nn.Conv2d) and is_suited(child):
-            wide = min(child.in_channels, child.out_channels) >= _MIN_CHANNELS
-            if wide and child.dilation[0] <= _MAX_DILATION:
-                setattr(module, name, WinogradConv2d(child))
-        else:
-            _use_winograd(child, keep)
+def _use_winograd(fast: nn.Module, keep: list) -> None:
+    kept = {part for whole in keep for part in whole.modules()}  # need their convolutions unchanged
+    suited = [part for part in fast.modules() if part not in kept and _pays(part)]
+    replace_parts(fast, {conv: WinogradConv2d(conv) for conv in suited})  # type: ignore[arg-type]
+
+
+def _pays(part: Any) -> bool:
+    return (
+        is_suited(part)
+        and min(part.in_channels, part.out_channels) >= _MIN_CHANNELS
+        and part.dilation[0] <= _MAX_DILATION
+    )
 
 
 def _noise(model: nn.Module, size: int) -> torch.Tensor:

@@ -21,12 +21,11 @@ def pack_layers(model: nn.Module, run: Callable[[], Any]) -> None:
         model: A model in evaluation mode, in float32 on a CPU.
         run: Calls it once, in the way in which it will be used, without gradients.
     """
-    attentions = {
+    others: dict[nn.Module, nn.Module] = {
         part: PackedAttention(part)  # type: ignore[arg-type]
         for part in model.modules()
         if PackedAttention.is_suited(part)
-    }  # fmt: skip
-    others: dict[nn.Module, nn.Module] = dict(attentions)
+    }
     followed = dict(sole_readers(model, run, is_maker=_is_layer, is_reader=is_fusible))
     for layer in filter(_is_layer, model.modules()):
         activation = followed.get(layer)
