@@ -97,7 +97,8 @@ def forms(
                     yield dict(note=f'{path}: {found}')
                 else:
                     measured[side] = found
-            times = compare_all([side.labels for side in measured], plain, repeats=repeats)
+            calls = [side.labels for side in measured]
+            times = compare_all(calls, plain, repeats=repeats, programs=True)
         for (side, found), time in zip(measured.items(), times):
             yield dict(
                 case=f'{path}, {side.name}, {len(inputs)}x{size}x{size}',

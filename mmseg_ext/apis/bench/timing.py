@@ -35,6 +35,7 @@ from ..run.outcome.facts import git, hardware
 from .peaks import peaks
 from .peers import versions_for
 
+_NAP_S, _MOST_NAPS = 0.01, 50
 Case = dict[str, Any]
 BENCHMARKS: dict[str, Callable[..., Iterator[Case]]] = {}
 
@@ -135,14 +136,24 @@ def compare(ours: Callable[[], Any], reference: Callable[[], Any], *, repeats: i
 
 
 def compare_all(
-    sides: Sequence[Callable[[], Any]], reference: Callable[[], Any], *, repeats: int
+    sides: Sequence[Callable[[], Any]],
+    reference: Callable[[], Any],
+    *,
+    repeats: int,
+    programs: bool = False,
 ) -> list[Case]:
     """Time several functions and one reference by turns.
+
+    Args:
+        sides: Functions to time.
+        reference: What each of them is compared with.
+        repeats: Timed calls of each.
+        programs: They belong to several programs, so that one's idle threads disturb the next.
 
     Returns:
         For each side, what :func:`compare` gives; a ratio is that of two calls of one round.
     """
-    wall, processor = sampled([*sides, reference], repeats=repeats)
+    wall, processor = sampled([*sides, reference], repeats=repeats, programs=programs)
     pairs = wall[:, -1:] / wall[:, :-1]
     (*ours_s, reference_s), (*ours_cpu, reference_cpu) = (
         np.median(samples, 0).tolist() for samples in (wall, processor)
@@ -160,8 +171,10 @@ def compare_all(
     ]
 
 
-def sampled(sides: Sequence[Callable[[], Any]], *, repeats: int) -> tuple[np.ndarray, np.ndarray]:
-    """Time functions by turns, each round from another one on.
+def sampled(
+    sides: Sequence[Callable[[], Any]], *, repeats: int, programs: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Time functions by turns, each round from another one on; see :func:`compare_all`.
 
     Returns:
         Seconds that passed and seconds of processor time, both ``(repeats, sides)``.
@@ -169,6 +182,8 @@ def sampled(sides: Sequence[Callable[[], Any]], *, repeats: int) -> tuple[np.nda
     samples = np.empty((repeats + 1, len(sides), 2))
     for repeat, step in np.ndindex(*samples.shape[:2]):
         side = (repeat + step) % len(sides)
+        if programs:
+            _wait_for_idle_threads()
         start, start_cpu = time.perf_counter(), time.process_time()
         sides[side]()
         if torch.cuda.is_available():
@@ -176,6 +191,19 @@ def sampled(sides: Sequence[Callable[[], Any]], *, repeats: int) -> tuple[np.nda
         samples[repeat, side] = time.perf_counter() - start, time.process_time() - start_cpu
     samples = samples[1:]  # the first call of each allocates memory and warms up
     return samples[..., 0], samples[..., 1]
+
+
+def _wait_for_idle_threads() -> None:
+    """Wait until this process uses no core, for half a second at the most.
+
+    Threads of ONNX Runtime look for more work for 60 ms after a call, those of torch for 15 ms, and
+    take a core from the threads of the program that is called next.
+    """
+    for _ in range(_MOST_NAPS):
+        before = time.process_time()
+        time.sleep(_NAP_S)
+        if time.process_time() - before < _NAP_S / 10:
+            return
 
 
 # --- deformable convolution -----------------------------------------------------------------------

@@ -45,6 +45,38 @@ def test_compare_takes_medians_after_a_warm_up(monkeypatch):
     )
 
 
+def test_between_programs_it_waits_for_threads_that_still_look_for_work(monkeypatch):
+    clock, naps = FakeClock(monkeypatch), []
+    busy = {'seconds': 0.0}
+
+    def sleep(seconds):
+        naps.append(seconds)
+        clock.now += min(busy['seconds'], seconds)  # the process's clock goes at twice this one
+        busy['seconds'] = max(0.0, busy['seconds'] - seconds)
+
+    def spins(duration):
+        def function():
+            clock.now += duration
+            busy['seconds'] = 0.025
+
+        return function
+
+    monkeypatch.setattr(benchmark.time, 'sleep', sleep)
+    wall, _ = benchmark.sampled([spins(1), spins(2)], repeats=1, programs=True)
+    assert wall.tolist() == [[pytest.approx(1), pytest.approx(2)]]
+    assert len(naps) == 1 + 3 * 4  # none to wait for; then two and a half naps, and one to see
+    assert benchmark.sampled([spins(1)], repeats=1)[0].tolist() == [[pytest.approx(1)]]
+    assert len(naps) == 13
+
+
+def test_it_waits_for_threads_that_never_rest_half_a_second_at_the_most(monkeypatch):
+    slept = []
+    monkeypatch.setattr(benchmark.time, 'sleep', slept.append)
+    monkeypatch.setattr(benchmark.time, 'process_time', lambda: float(len(slept)))
+    benchmark._wait_for_idle_threads()
+    assert sum(slept) == pytest.approx(0.5)
+
+
 def test_compare_all_takes_ratios_of_one_round(monkeypatch):
     clock = FakeClock(monkeypatch)
     sides = [clock.takes(99, 1, 2, 9), clock.takes(99, 6, 6, 6)]
