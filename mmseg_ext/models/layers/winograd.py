@@ -130,7 +130,7 @@ class WinogradConv2d(nn.Module):
         """Compute the rows of outputs from ``top`` on, of each plane ``(H, W, C)``."""
         _, _, p, r, s, _ = tiles.shape
         for (plane_HWC, _), part in zip(planes, padded):
-            _copy_padded(plane_HWC, top - self.margin, part, self.margin)
+            copy_padded(plane_HWC, top - self.margin, part, self.margin)
         _transform_input([padded[:, a : a + 4 * r - 3 : 4] for a in range(6)], half.unbind(0))
         _transform_input([half[:, :, :, b : b + 4 * s - 3 : 4] for b in range(6)], tiles.unbind(0))
         torch.bmm(tiles.view(36, p * r * s, -1), self.weight, out=products)
@@ -148,7 +148,7 @@ def _starts(length: int, step: int) -> list[int]:
     return [min(first, length - step) for first in range(0, length, step)]
 
 
-def _copy_padded(image_HWC: Tensor, top: int, padded: Tensor, left: int) -> None:
+def copy_padded(image_HWC: Tensor, top: int, padded: Tensor, left: int) -> None:
     """Copy rows from ``top`` on behind ``left`` columns, zeros outside the image.
 
     The outer columns are zero already, but for what a wider plane has left in the last ones.

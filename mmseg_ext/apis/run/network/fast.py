@@ -1,9 +1,9 @@
 """The fast form of a trained model, which computes the same outputs with less work.
 
 Batch norms are folded into the convolutions before them. A decoder with ``mix_first`` convolves
-before it upsamples. On a CPU, 3x3 convolutions, dilated ones too, use Winograd's algorithm, and
-linear layers, 1x1 and depthwise convolutions weights that are arranged once, with activations in
-the same step. Memory is channels_last.
+before it upsamples. On a CPU, 3x3 convolutions, dilated ones too, and 7x7 use Winograd's algorithm,
+and linear layers, 1x1 and depthwise convolutions weights that are arranged once, with activations
+in the same step. Memory is channels_last.
 torch's attention gives no weights beside its result, and so need not hold them as a map, and reads
 contiguous tokens. Small sliding windows go through the network together.
 Outputs agree up to rounding, which is checked. For inference only. In half precision there is no
@@ -14,15 +14,15 @@ import copy
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from mmengine.logging import print_log
 from torch import nn
 
 from ....engine.bfloat16 import is_imitated, warn_if_imitated
+from ....models.layers import winograd, winograd_7x7
 from ....models.layers.packed import is_available, is_same
-from ....models.layers.winograd import WinogradConv2d, is_suited
 from ....models.segmentors.windows_at_once import take_windows_at_once
 from .folding import fold_norms
 from .packing import pack_layers
@@ -31,6 +31,7 @@ from .watch import replace_parts
 _TOLERANCE = 1e-3  # share of the largest output; rounding gives 1e-5, a wrong fusion 1e-1 or more
 _TOLERANCE_HALF = 0.3  # bfloat16 has 8 bits: 1e-2, in deep networks with random weights 1e-1
 _MIN_CHANNELS = 64  # with fewer, transforming tiles costs more than it saves
+_MOST_WEIGHTS = 49 * 256**2  # of 7x7: transformed, there are four times as many to read
 _MAX_DILATION = 4  # with more, planes are small: most of their last tiles is outside the map
 
 
@@ -147,16 +148,19 @@ def _attend(forward: Callable, query: Any, key: Any, value: Any, *masks: Any, **
 
 def _use_winograd(fast: nn.Module, keep: list) -> None:
     kept = {part for whole in keep for part in whole.modules()}  # need their convolutions unchanged
-    suited = [part for part in fast.modules() if part not in kept and _pays(part)]
-    replace_parts(fast, {conv: WinogradConv2d(conv) for conv in suited})  # type: ignore[arg-type]
+    found = ((part, _winograd_of(part)) for part in fast.modules() if part not in kept)
+    replace_parts(fast, {part: form for part, form in found if form is not None})
 
 
-def _pays(part: Any) -> bool:
-    return (
-        is_suited(part)
-        and min(part.in_channels, part.out_channels) >= _MIN_CHANNELS
-        and part.dilation[0] <= _MAX_DILATION
-    )
+def _winograd_of(part: Any) -> Optional[nn.Module]:
+    """A convolution by Winograd's algorithm, where that pays."""
+    if type(part) is not nn.Conv2d or min(part.in_channels, part.out_channels) < _MIN_CHANNELS:
+        return None
+    if winograd.is_suited(part) and part.dilation[0] <= _MAX_DILATION:
+        return winograd.WinogradConv2d(part)
+    if winograd_7x7.is_suited(part) and part.weight.numel() <= _MOST_WEIGHTS:
+        return winograd_7x7.Winograd7x7Conv2d(part)
+    return None
 
 
 def _noise(model: nn.Module, size: int) -> torch.Tensor:
