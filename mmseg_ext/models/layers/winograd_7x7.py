@@ -26,7 +26,7 @@ from .winograd import copy_padded
 _TILE = 4  # output pixels per side; a tile of inputs is three pixels wider
 _SIDE = 7  # of a transformed tile
 _BLOCK = 512  # tiles per block
-_TOGETHER = 10  # positions in a tile whose products are summed in the cache
+_TOGETHER = 17  # positions in a tile whose products are summed in the cache
 _KERNEL = (
     (-2, 0, 0, 0),
     (-2 / 3, -2 / 3, -2 / 3, -2 / 3),
@@ -59,7 +59,7 @@ class _Room(NamedTuple):
     half: Tensor  # a R W C
     tiles: Tensor  # b a R S C, with one more row and column of tiles
     terms: tuple[Tensor, Tensor]  # six of each of the last two
-    products: Tensor  # ba RS D
+    products: Tensor  # ba RS D, all in one dimension
     sums: Tensor  # j a R S D
 
 
@@ -122,7 +122,7 @@ class Winograd7x7Conv2d(nn.Module):
             like.new_empty(_SIDE, r, width, c),
             like.new_empty(_SIDE, _SIDE, r + 1, s + 1, c),
             (like.new_empty(6, r, width, c), like.new_empty(6, _SIDE, r, s + 1, c)),
-            like.new_empty(_SIDE**2, r * (s + 1), d),
+            like.new_empty(_SIDE**2 * r * (s + 1) * d),
             like.new_empty(_TILE, _SIDE, r, s, d),
         )
 
@@ -134,8 +134,9 @@ class Winograd7x7Conv2d(nn.Module):
         for first in range(0, rows, step):
             r = min(step, rows - first)
             self._transform(image_HWC, first + 1, tiles[:, :, 1 : r + 1], room)
-            self._multiply(r, room)
-            self._transform_back(y_HWD[first * _TILE : (first + r) * _TILE], room)
+            products = self._multiply(r, room)
+            _transform_output(products.unbind(0), room.sums[:, :, :r].unbind(0))
+            self._finish(y_HWD[first * _TILE : (first + r) * _TILE], room.sums[:, :, :r])
             tiles[:, :, 0] = tiles[:, :, r]
 
     def _transform(self, image_HWC: Tensor, first: int, out: Tensor, room: _Room) -> None:
@@ -149,16 +150,17 @@ class Winograd7x7Conv2d(nn.Module):
         columns = [half[:, :, b : b + 4 * s - 3 : 4] for b in range(_SIDE)]
         _transform_input(columns, out.unbind(0), more[:, :, :r].unbind(0))
 
-    def _multiply(self, r: int, room: _Room) -> None:
-        """Sum the products of the parts.
+    def _multiply(self, r: int, room: _Room) -> Tensor:
+        """Sum the products of the parts, ``(b, a, R, S, D)``.
 
         Rows of tiles follow each other without a gap, so that the last tile of each row, which is
-        none of the outputs, is computed, too.
+        none of the outputs, is computed, too. Results are contiguous, without which torch would
+        multiply one position after the other.
         """
-        s = room.tiles.shape[3]
-        tiles = room.tiles.flatten(0, 1).flatten(1, 2)
+        s, d = room.tiles.shape[3], self.weight.shape[2]
         count = r * s - 1
-        out = room.products[:, :count]
+        out = room.products[: _SIDE**2 * count * d].view(_SIDE**2, count, d)
+        tiles = room.tiles.flatten(0, 1).flatten(1, 2)
         weights = self.weight.unflatten(0, (4, -1))
         for first in range(0, _SIDE**2, _TOGETHER):
             some = slice(first, first + _TOGETHER)
@@ -166,13 +168,11 @@ class Winograd7x7Conv2d(nn.Module):
             for part, start in zip(weights[1:], (1, s, s + 1)):
                 shifted = tiles[some, start : start + count]
                 torch.baddbmm(out[some], shifted, part[some], out=out[some])
+        strides = (_SIDE * count * d, count * d, s * d, d, 1)
+        return out.as_strided((_SIDE, _SIDE, r, s - 1, d), strides)
 
-    def _transform_back(self, y_HWD: Tensor, room: _Room) -> None:
-        _, _, step, s, d = room.sums.shape
-        r = y_HWD.shape[0] // _TILE
-        products = room.products.view(_SIDE, _SIDE, step, s + 1, d)[:, :, :r, :s]
-        sums = room.sums[:, :, :r]
-        _transform_output(products.unbind(0), sums.unbind(0))
+    def _finish(self, y_HWD: Tensor, sums: Tensor) -> None:
+        _, _, r, s, d = sums.shape
         out_ijRSD = y_HWD.view(r, _TILE, s, _TILE, d).permute(1, 3, 0, 2, 4)
         _transform_output(sums.unbind(1), out_ijRSD.unbind(0))
         if self.bias is not None:
