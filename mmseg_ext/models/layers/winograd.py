@@ -46,7 +46,33 @@ def is_suited(conv: nn.Module) -> bool:
     )
 
 
-class WinogradConv2d(nn.Module):
+class TransformedConv2d(nn.Module):
+    """What convolutions by Winograd's algorithm share; subclasses have ``_convolved``.
+
+    Args:
+        conv: The convolution to replace.
+        weight: Its transformed weights, ``(..., C, D)`` in float64.
+    """
+
+    weight: Tensor
+
+    def __init__(self, conv: nn.Conv2d, weight: Tensor) -> None:
+        super().__init__()
+        # Three dimensions, because Module.to(memory_format=...) reorders tensors of four.
+        self.register_buffer('weight', weight.to(conv.weight).flatten(0, -3).contiguous())
+        self.bias = conv.bias
+
+    @torch.no_grad()
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return the convolved map, in the type of the weight: its sums need float32."""
+        with torch.autocast(x_NCHW.device.type, enabled=False):
+            return self._convolved(x_NCHW.to(self.weight.dtype))
+
+    def _convolved(self, x_NCHW: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class WinogradConv2d(TransformedConv2d):
     """Replacement for a trained 3x3 ``nn.Conv2d``, whose weights are transformed once.
 
     It records no gradients. Channels_last maps are fastest; the output is channels_last too.
@@ -62,10 +88,7 @@ class WinogradConv2d(nn.Module):
         ValueError: If the convolution is of another kind, or a map is smaller than its kernel.
     """
 
-    weight: Tensor
-
     def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
         if not is_suited(conv):
             raise ValueError(
                 'only 3x3 convolutions padded by their dilation, or not at all, can be replaced, '
@@ -73,17 +96,9 @@ class WinogradConv2d(nn.Module):
             )
         g = torch.tensor(_KERNEL, dtype=torch.float64)
         weight = torch.einsum('ai,bj,dcij->bacd', g, g, conv.weight.detach().cpu().double())
-        # Three dimensions, because Module.to(memory_format=...) reorders tensors of four.
-        self.register_buffer('weight', weight.to(conv.weight).flatten(0, 1).contiguous())
-        self.bias = conv.bias
+        super().__init__(conv, weight)
         self.dilation = conv.dilation[0]
         self.margin = int(conv.padding[0] != 0)  # zeros around each plane
-
-    @torch.no_grad()
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the convolved map, in the type of the weight: its sums need float32."""
-        with torch.autocast(x_NCHW.device.type, enabled=False):
-            return self._convolved(x_NCHW.to(self.weight.dtype))
 
     def _convolved(self, x_NCHW: Tensor) -> Tensor:
         n, _, *sides = x_NCHW.shape

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .winograd import copy_padded
+from .winograd import TransformedConv2d, copy_padded
 
 _TILE = 4  # output pixels per side; a tile of inputs is three pixels wider
 _SIDE = 7  # of a transformed tile
@@ -63,7 +63,7 @@ class _Room(NamedTuple):
     sums: Tensor  # j a R S D
 
 
-class Winograd7x7Conv2d(nn.Module):
+class Winograd7x7Conv2d(TransformedConv2d):
     """Replacement for a trained 7x7 ``nn.Conv2d``, whose weights are transformed once.
 
     It records no gradients. Channels_last maps are fastest; the output is channels_last too. Its
@@ -79,10 +79,7 @@ class Winograd7x7Conv2d(nn.Module):
         ValueError: If the convolution is of another kind, or a map is smaller than its kernel.
     """
 
-    weight: Tensor
-
     def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
         if not is_suited(conv):
             raise ValueError(
                 f'only 7x7 convolutions padded by 3, or not at all, can be replaced, got {conv}'
@@ -90,17 +87,9 @@ class Winograd7x7Conv2d(nn.Module):
         g = torch.tensor(_KERNEL, dtype=torch.float64)
         kernel = F.pad(conv.weight.detach().cpu().double(), (0, 1, 0, 1))
         parts = kernel.unflatten(3, (2, 4)).unflatten(2, (2, 4))
-        weight = torch.einsum('ai,bj,dcyixj->yxbacd', g, g, parts).to(conv.weight)
-        # Three dimensions, because Module.to(memory_format=...) reorders tensors of four.
-        self.register_buffer('weight', weight.flatten(0, 3).contiguous())
-        self.bias = conv.bias
+        weight = torch.einsum('ai,bj,dcyixj->yxbacd', g, g, parts)
+        super().__init__(conv, weight)
         self.margin = int(conv.padding[0])
-
-    @torch.no_grad()
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Return the convolved map, in the type of the weight: its sums need float32."""
-        with torch.autocast(x_NCHW.device.type, enabled=False):
-            return self._convolved(x_NCHW.to(self.weight.dtype))
 
     def _convolved(self, x_NCHW: Tensor) -> Tensor:
         n, _, *sides = x_NCHW.shape
