@@ -71,7 +71,7 @@ class Memory:
     @property
     def free(self) -> int:
         """Bytes that may still be allocated on the model's device."""
-        return free_memory(_device_of(self.model))
+        return free_memory(device_of(self.model))
 
     def plan(
         self, inputs: Tensor, meta: dict, *, held: Optional[float] = None
@@ -131,7 +131,7 @@ class Memory:
 
     def _fit(self, held: float, network: float, free: int) -> bool:
         """Whether sums and image fit beside the network, or each on its device."""
-        if _device_of(self.model).type == 'cpu':
+        if device_of(self.model).type == 'cpu':
             return held + network <= free
         return network <= free and held <= free_memory()
 
@@ -271,7 +271,8 @@ def _is_changed(inputs: Tensor, meta: dict) -> bool:
     return bool(size != shown or any(meta.get('padding_size', ())) or meta.get('flip'))
 
 
-def _device_of(model: Any) -> torch.device:
+def device_of(model: Any) -> torch.device:
+    """Return where a model computes; exported ones, which have no parameters, do on the CPU."""
     return next((p.device for p in model.parameters()), torch.device('cpu'))
 
 

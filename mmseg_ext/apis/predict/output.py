@@ -2,13 +2,17 @@
 
 import errno
 import io
+import os
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
+import torch
 
+from ...core.beside import Beside
 from ...core.files import PathLike, output_names, sweep_outputs, write_bytes, write_json
 from ...core.labels import background_of
 from ...core.progress import Line
@@ -19,11 +23,14 @@ from .geotiff import tags_of
 from .large import LargeImage
 from .large_output import write_large
 from .mask_file import encode_mask
+from .memory import device_of
 from .predictor import Failure, Prediction, failed, predict_each
 from .refinement import Setting
 from .video import is_video, video_to_folder
 
 _LEVEL = 1  # of the compression of pictures: higher ones cost more time than many networks
+_BESIDE = 1 << 26  # bytes; larger predictions are written before the next one is made
+_MOST_THREADS = 4  # that write; each holds a prediction
 _EVERY_S = 5.0  # interval in seconds at which the listing is written
 # Errors of the file system about one file name; others, such as a full disk, stop all images.
 _OF_ONE_NAME = (
@@ -132,8 +139,7 @@ def predict_to_folder(
     _sweep(Path(out), names.values())
     with _Listing(Path(out), about) as listing:
         results = predict_each(model, pictures, keep_prob=prob, batch=batch, crf=crf)
-        pairs = zip(pictures, results)
-        _write_images(pairs, len(pictures), names, out, model.dataset_meta, listing)
+        _write_images(model, zip(pictures, results), len(pictures), names, out, listing)
         for path in videos:
             listing.add(
                 video_to_folder(
@@ -169,27 +175,49 @@ def _sweep(out: Path, names: Iterable[Path]) -> None:
 
 
 def _write_images(
+    model: Any,
     results: Iterable[tuple[Path, Any]],
     total: int,
     names: dict[Path, Path],
     out: PathLike,
-    meta: dict,
     listing: '_Listing',
 ) -> None:
-    with Line('predict', total, elsewhere=True, show=total > 0) as line:
+    with (
+        Line('predict', total, elsewhere=True, show=total > 0) as line,
+        Beside('write', _idle_cores(model)) as beside,
+    ):
         for path, result in results:
-            if isinstance(result, Failure):
-                listing.add(result)
+            write = partial(_written, result, out, names[path], model.dataset_meta)
+            if _goes_beside(result):
+                beside.do(write, then=listing.add)
             else:
-                listing.add(_written(result, out, names[path], meta))
-            failed = len(listing.failures)
-            line.step(note=f'{failed} failed' if failed else None)
+                beside.wait()
+                listing.add(write())
+            line.step(note=listing.note)
+        beside.wait()
+        line.step(0, note=listing.note)
+
+
+def _idle_cores(model: Any) -> int:
+    """Count the cores that predicting leaves to writing: at least 1, at most some."""
+    busy = torch.get_num_threads() if device_of(model).type == 'cpu' else 1
+    return max(1, min(_MOST_THREADS, (os.cpu_count() or 1) - busy))
+
+
+def _goes_beside(result: Union[Prediction, LargeImage, Failure]) -> bool:
+    """Whether the next image may be predicted while this one is written."""
+    if not isinstance(result, Prediction):
+        return isinstance(result, Failure)  # of a large image, predictions are made and written
+    arrays = (result.picture, result.label, result.prob, *result.maps.values())
+    return sum(array.nbytes for array in arrays if array is not None) <= _BESIDE
 
 
 def _written(
-    result: Union[Prediction, LargeImage], out: PathLike, name: Path, meta: dict
+    result: Union[Prediction, LargeImage, Failure], out: PathLike, name: Path, meta: dict
 ) -> Union[dict, Failure]:
     """Write a prediction; return a failure if its name is not a valid file name."""
+    if isinstance(result, Failure):
+        return result
     try:
         if isinstance(result, LargeImage):
             return _written_in_strips(result, out, name, meta)
@@ -236,6 +264,11 @@ class _Listing:
     def __exit__(self, *_: Any) -> None:
         self._write()
         write_areas(self.path.with_name(AREAS), self.entries, self.about['classes'])
+
+    @property
+    def note(self) -> Optional[str]:
+        """How many failed, for the line of progress."""
+        return f'{len(self.failures)} failed' if self.failures else None
 
     def add(self, result: Union[dict, Failure]) -> None:
         """Add the files of an image or a video, or the reason of its failure."""

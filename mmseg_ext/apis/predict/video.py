@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
+from ...core.beside import Beside
 from ...core.files import PathLike, replacing, replacing_folder
 from ...core.headers import peek_header
 from ...core.labels import background_of
@@ -176,15 +177,20 @@ def predict_video(
         painter = stack.enter_context(_Painter(out / entry['overlay'], video.rate, meta))
         table = stack.enter_context(_Table(out / entry['areas'], video))
         folder = stack.enter_context(replacing_folder(out / entry['masks'])) if masks else None
-        frames = track(results, video.path.name, total=video.frames, unit='frames')
-        for number, result in enumerate(frames):
-            if isinstance(result, Failure):
-                raise ValueError(f'frame {number} of {video.path}: {result.reason}')
+        beside = stack.enter_context(Beside('write'))
+
+        def write(number: int, result: Prediction) -> None:
             painter.write(result)
             table.write(number, result)
             if folder is not None:
                 path = folder / f'{number:06d}.png'
                 path.write_bytes(encode_mask(result.label, meta['palette'])[1])
+
+        frames = track(results, video.path.name, total=video.frames, unit='frames')
+        for number, result in enumerate(frames):
+            if isinstance(result, Failure):
+                raise ValueError(f'frame {number} of {video.path}: {result.reason}')
+            beside.do(write, number, result)
     return entry
 
 

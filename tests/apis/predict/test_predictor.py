@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import cv2
@@ -535,3 +536,59 @@ def test_a_stopped_run_lists_what_it_has_done(model, tmp_path, monkeypatch) -> N
     listing = json.loads((tmp_path / 'out/predictions.json').read_text())
     assert [entry['image'] for entry in listing['images']] == [str(first)]
     assert [entry['image'] for entry in listing['failed']] == [str(torn)]
+
+
+def test_threads_that_write_change_nothing_but_the_time(model, tmp_path, monkeypatch) -> None:
+    from mmseg_ext.apis.predict import output as module
+
+    images = [_picture(tmp_path / f'{i}.png', 20 + i, 24) for i in range(5)]
+    images[2].write_bytes(b'no')
+    found = {}
+    for threads, beside in ((1, 0), (1, 1 << 26), (3, 1 << 26)):
+        monkeypatch.setattr(module, '_idle_cores', lambda _, n=threads: n)
+        monkeypatch.setattr(module, '_BESIDE', beside)
+        out = tmp_path / f'{threads}_{beside}'
+        assert len(predict_to_folder(model, images, out)) == 1
+        files = {file.relative_to(out): file for file in out.rglob('*') if file.is_file()}
+        found[threads, beside] = {name: file.read_bytes() for name, file in files.items()}
+    direct, *others = found.values()
+    assert len(direct) == 2 + 2 * 4 and others == [direct, direct]
+
+
+def test_a_run_that_is_stopped_lists_what_was_being_written(model, tmp_path, monkeypatch) -> None:
+    from mmseg_ext.apis.predict import output as module
+
+    first, second = (_picture(tmp_path / name, 16, 16) for name in ('a.png', 'b.png'))
+    stopped, write = threading.Event(), module.write_prediction
+
+    def stop_at_second(*args, **kwargs):
+        result = predict_each(*args, **kwargs)
+        yield next(result)
+        stopped.set()
+        raise KeyboardInterrupt
+
+    def slow(*args, **kwargs):
+        assert stopped.wait(10)
+        return write(*args, **kwargs)
+
+    predict_each = module.predict_each
+    monkeypatch.setattr(module, 'predict_each', stop_at_second)
+    monkeypatch.setattr(module, 'write_prediction', slow)
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_folder(model, [first, second], tmp_path / 'out')
+    listing = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [entry['image'] for entry in listing['images']] == [str(first)]
+
+
+@pytest.mark.parametrize(
+    'cores, threads, on_gpu, expected',
+    [(2, 2, False, 1), (2, 1, False, 1), (16, 8, False, 4), (6, 4, False, 2), (2, 2, True, 1),
+     (4, 4, True, 3), (None, 1, False, 1)],
+)  # fmt: skip
+def test_cores_that_predicting_leaves_write(monkeypatch, cores, threads, on_gpu, expected) -> None:
+    from mmseg_ext.apis.predict import output as module
+
+    monkeypatch.setattr(os, 'cpu_count', lambda: cores)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: threads)
+    network = torch.nn.Linear(1, 1, device='meta' if on_gpu else 'cpu')
+    assert module._idle_cores(network) == expected
