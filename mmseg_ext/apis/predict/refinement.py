@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...core.heap import keep_freed_memory
 from ...models.layers.dense_crf import DenseCRF
 from .windows import label_type
 
@@ -15,7 +16,9 @@ Setting = dict[str, Any]
 
 
 def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarray:
-    """Refine one image with ``DenseCRF(**setting)``.
+    """Refine one image with ``DenseCRF(**setting)`` on the CPU.
+
+    The process keeps the memory of freed tensors from then on, see :func:`keep_freed_memory`.
 
     Args:
         prob: ``(K, H, W)``.
@@ -25,6 +28,7 @@ def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarra
     Returns:
         ``(K, H, W)`` float32.
     """
+    keep_freed_memory()
     image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
     with torch.inference_mode():
         return DenseCRF(**setting)(torch.from_numpy(prob)[None], image[None])[0].numpy()
