@@ -9,11 +9,13 @@ import pytest
 from mmseg_ext.core.heap import keep_freed_memory
 
 _FAULTS = """
-import resource, sys
+import os, resource, sys
 import numpy as np
 from mmseg_ext.core.heap import keep_freed_memory
 
-kept = keep_freed_memory() if sys.argv[1] == 'keep' else False
+kept = keep_freed_memory() if sys.argv[1] != 'leave' else False
+if sys.argv[1] == 'fork' and (child := os.fork()):
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -40,6 +42,7 @@ def test_what_was_freed_is_not_mapped_again():
     assert _run('leave')[1] >= 4 * 2**26 // largest_page, 'each array is mapped anew'
     kept, faults = _run('keep')
     assert kept == 'True' and faults < 100
+    assert _run('fork')[1] >= 4 * 2**26 // largest_page, "a loader's workers give it back"
     assert _run('keep', MALLOC_TRIM_THRESHOLD_='1000000')[0] == 'False'
     assert _run('keep', GLIBC_TUNABLES='glibc.malloc.mmap_max=3')[0] == 'False'
 

@@ -3,7 +3,7 @@
 import importlib.metadata
 import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Union
@@ -12,9 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...models.layers.dense_crf import SETTINGS
+from ...models.layers.dense_crf import SETTINGS, DenseCRF
 from ..draw.pixels import read_rgb
-from ..predict.refinement import refine
 from .timing import Case, compare, register
 
 _SIZE = (375, 500)  # size of most VOC images
@@ -29,10 +28,10 @@ def crf(
     classes: Sequence[int] = (21, 171),
     setting: str = 'deeplabv2_resnet101',
 ) -> Iterator[Case]:
-    """Compare ``DenseCRF``, with and without label pruning, with pydensecrf2; 10 iterations.
+    """``DenseCRF`` with and without label pruning against pydensecrf2, 10 iterations.
 
-    It runs as in ``tools/crf.py``, which lets the process keep freed memory. The position kernel is
-    cached by the untimed first call, as it is from the second image of a data set on. In the
+    Neither keeps freed memory, as ``tools/crf.py`` does: it would pay for both. The position kernel
+    is cached by the untimed first call, as it is from the second image of a data set on. In the
     synthetic probabilities six classes are likely somewhere and the others nowhere; only the gain
     from pruning depends on this.
 
@@ -55,7 +54,7 @@ def crf(
             theirs = partial(_pydensecrf, prob, image, SETTINGS[setting])
             expected = theirs()
             for mode, prune in (('all labels', 0.0), ('labels pruned at 1e-3', 1e-3)):
-                ours = partial(refine, prob, image, dict(SETTINGS[setting], prune=prune))
+                ours = _ours(prob, image, DenseCRF(**SETTINGS[setting], prune=prune))
                 got = ours()
                 yield dict(
                     case=f'{name}, {image.shape[1]}x{image.shape[0]}, {count} classes, {mode}',
@@ -105,9 +104,18 @@ def _peak_of_this_process(prob: np.ndarray, image: np.ndarray, setting: dict, th
     import resource  # not on Windows
 
     torch.set_num_threads(threads)
-    refine(prob, image, setting)
+    _ours(prob, image, DenseCRF(**setting))()
     kilo = 1 if sys.platform == 'darwin' else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
+
+
+def _ours(prob: np.ndarray, image: np.ndarray, crf_module: DenseCRF) -> Callable[[], np.ndarray]:
+    @torch.inference_mode()
+    def step() -> np.ndarray:
+        rgb = torch.from_numpy(image.transpose(2, 0, 1).copy())
+        return crf_module(torch.from_numpy(prob)[None], rgb[None])[0].numpy()
+
+    return step
 
 
 def _pydensecrf(prob: np.ndarray, image: np.ndarray, setting: dict) -> np.ndarray:

@@ -32,6 +32,7 @@ from ..run.network.live_bytes import LiveBytes
 from ..run.quick import quick
 from ..run.training import build_runner
 from .backends import Logits, backends, missing_programs
+from .parts import in_stock_form
 from .timing import Case, compare, compare_all, register
 
 FORMS: dict[str, dict] = {
@@ -167,10 +168,7 @@ def _sizes(network: Any, size: int) -> dict:
 
 def _network(path: str) -> nn.Module:
     network: Any = load_tested(path)[0] if Path(path).is_dir() else build(load_config(path))
-    for module in network.modules():
-        if hasattr(module, 'mix_first'):
-            module.mix_first = False
-    return network.eval()
+    return in_stock_form(network.eval())
 
 
 def _inputs(network: Any, images: Sequence[str], size: int, batch: int) -> Tensor:
@@ -206,6 +204,8 @@ def evaluation(
 ) -> Iterator[Case]:
     """Compare a test, from files to scores, with mmengine's runner and mmseg's metric.
 
+    The runner's network is in mmseg's form, see :func:`in_stock_form`.
+
     Args:
         repeats: Timed tests of each side.
         configs: Configs whose test images are there, with random weights.
@@ -226,7 +226,7 @@ def evaluation(
 
 def _test(path: str, repeats: int, amp: bool, batch: int, folder: str) -> Case:
     ours, theirs = (_runner(path, batch, metric, folder) for metric in ('SegMetric', 'IoUMetric'))
-    theirs.model.load_state_dict(ours.model.state_dict())
+    in_stock_form(theirs.model).load_state_dict(ours.model.state_dict())
     cfg = Config(dict(inference=dict(fast=True, amp=amp)))
     loops = (ours.test_loop, theirs.test_loop)
 

@@ -62,12 +62,16 @@ def inference(
             )
 
 
-def _plain(path: str) -> nn.Module:
-    network = build(load_config(path)).eval()
+def in_stock_form(network: Any) -> Any:
+    """Let decoders upsample before they convolve, as mmseg's own do; return the network."""
     for module in network.modules():
         if hasattr(module, 'mix_first'):
             module.mix_first = False
     return network
+
+
+def _plain(path: str) -> nn.Module:
+    return in_stock_form(build(load_config(path)).eval())
 
 
 def _inference(network: nn.Module, image: Tensor) -> Callable[[], Any]:

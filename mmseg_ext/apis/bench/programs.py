@@ -20,6 +20,7 @@ from mmseg.apis import MMSegInferencer
 from PIL import Image
 
 from ...env import first_line
+from .parts import in_stock_form
 
 Predict = Callable[[Sequence[Path], Path], None]  # image files, and the folder for their masks
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -48,7 +49,7 @@ class Program(NamedTuple):
 def mmseg_inferencer(cfg: Config, checkpoint: Path, batch: int) -> list[Program]:
     """The inferencer of mmseg, asked for a folder, and for arrays, which Pillow writes.
 
-    In a folder, it also paints the classes over each image.
+    In a folder, it also paints the classes over each image. The network is in mmseg's form.
     Source: mmseg's docs/en/user_guides/3_inference.md. Differs from it: the pipeline is the test's
     without all that loads labels, of which the inferencer knows its own class alone.
 
@@ -61,6 +62,7 @@ def mmseg_inferencer(cfg: Config, checkpoint: Path, batch: int) -> list[Program]
     cfg.test_dataloader.dataset.pipeline = cfg.test_pipeline
     inferencer = MMSegInferencer(cfg, str(checkpoint), device='cpu')
     inferencer.show_progress = False
+    in_stock_form(inferencer.model)
 
     def predict(files: Sequence[Path], out: Path) -> None:
         inferencer.num_pred_imgs = 0

@@ -9,7 +9,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ...core.heap import keep_freed_memory
+from ...core.heap import keep_freed_memory_of
 from ...models.segmentors.label_only import can_give_labels_alone, predict_labels
 from .network.fast import fast_form
 
@@ -21,7 +21,7 @@ def quick(
     """Let the predictions of a model cost less for a while.
 
     On a CPU the process keeps the memory of freed tensors from then on, see
-    :func:`keep_freed_memory`. The weights may still change until the first prediction, as a test
+    :func:`.keep_freed_memory`. The weights may still change until the first prediction, as a test
     loads them late.
 
     Args:
@@ -40,8 +40,7 @@ def quick(
             form.
     """
     inner = model.module if is_model_wrapper(model) else model
-    if next((weight.device.type for weight in inner.parameters()), 'cpu') == 'cpu':
-        keep_freed_memory()
+    keep_freed_memory_of(inner)
     alone = labels and can_give_labels_alone(inner)
     segmentor = _segmentor(inner) if fast or amp else inner
     if not (fast or amp or alone):

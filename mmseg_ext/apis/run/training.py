@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from ...core.files import PathLike
+from ...core.heap import keep_freed_memory_of
 from ...core.progress import hushed
 from ...core.saved import began_with
 from ...engine import lost_process
@@ -98,6 +99,8 @@ def build_runner(cfg: Config, *, dumped: Optional[str] = None) -> Runner:
 def train(cfg: Config, *, resume: bool = False) -> Runner:
     """Train; a run that fails before its first step removes what it has written.
 
+    On a CPU the process keeps the memory of freed tensors, see :func:`.keep_freed_memory`.
+
     Example::
 
         cfg = apis.load_config('configs/mfp/mfp_mobilenetv2_camvid.py')
@@ -137,6 +140,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')
+        keep_freed_memory_of(runner.model)
         try:
             with lost_process.named(process_limit(cfg)):
                 runner.train()

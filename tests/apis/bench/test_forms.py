@@ -8,6 +8,7 @@ import torch
 
 from mmseg_ext.apis.bench import forms, throughput, timing  # noqa: F401, it registers
 from mmseg_ext.apis.bench.backends import Backend
+from mmseg_ext.apis.bench.programs import mmseg_inferencer
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.testing import test as run_test
 from mmseg_ext.apis.run.training import train
@@ -117,6 +118,24 @@ def test_a_test_scores_as_that_of_mmseg(amp, tiny_config, half):
     json.dumps(record)  # it is written
     (case,) = record['cases']
     assert case['max_difference'] < (5 if amp else 0.05) and '6 images' in case['case']
+
+
+def test_the_other_side_has_mmseg_s_form(tiny_config, tmp_path, monkeypatch):
+    """Decoders of the other side upsample before they convolve; those of ours need not."""
+    kind = type(forms._network(str(tiny_config)).decode_head)
+    for name, value in (('mix_first', True), ('fuse1', torch.nn.Identity())):
+        monkeypatch.setattr(kind, name, value, raising=False)
+    runners, make = [], forms._runner
+    monkeypatch.setattr(forms, '_runner', lambda *args: runners.append(make(*args)) or runners[-1])
+    monkeypatch.setattr(forms, 'compare', lambda *_, **__: {})
+    forms._test(str(tiny_config), 1, False, 1, tmp_path)
+    ours, theirs = (runner.model for runner in runners)
+    assert ours.decode_head.mix_first and not theirs.decode_head.mix_first
+    assert not forms._network(str(tiny_config)).decode_head.mix_first
+    checkpoint = tmp_path / 'x.pth'
+    torch.save(dict(state_dict=ours.state_dict()), checkpoint)
+    for program in mmseg_inferencer(load_config(tiny_config), checkpoint, 1):
+        assert not program.network.decode_head.mix_first
 
 
 def test_what_would_be_float32_is_not_called_bfloat16(tiny_config, tiny_data, monkeypatch):

@@ -9,7 +9,8 @@ from mmseg_ext.apis.bench.words import lines_of
 
 
 @pytest.mark.usefixtures('half')
-def test_steps_and_losses_of_both_forms(tiny_config):
+def test_steps_and_losses_of_both_forms(tiny_config, monkeypatch):
+    monkeypatch.setattr(training, '_train_apart', training._train_here)
     shared = dict(repeats=1, configs=[str(tiny_config)], size=32, batch=2)
     exact, half, loader, _ = timing.run('training', count=2, **shared)['cases']
     for case in (exact, half):
@@ -18,6 +19,13 @@ def test_steps_and_losses_of_both_forms(tiny_config):
     assert 'exact' in exact['case'] and 'bfloat16' in half['case']
     assert loader['reference_ms'] == exact['ours_ms']
     assert any('images a second' in line for line in lines_of(exact))
+
+
+def test_a_process_of_its_own_trains_the_same(tiny_config, tmp_path):
+    cfg = training._config(str(tiny_config), None, tmp_path, 32, 2, 1)
+    apart, here = (run(cfg, stock=False) for run in (training._train_apart, training._train_here))
+    assert len(apart.losses) == len(apart.times) == training._WARM + 1
+    assert apart.losses == here.losses
 
 
 @pytest.mark.usefixtures('half')

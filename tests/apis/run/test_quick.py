@@ -73,11 +73,19 @@ def test_the_form_is_that_of_the_weights_at_the_first_prediction():
 
 def test_memory_is_kept_on_a_cpu_alone(monkeypatch):
     calls = []
-    monkeypatch.setattr('mmseg_ext.apis.run.quick.keep_freed_memory', lambda: calls.append(1))
+    monkeypatch.setattr('mmseg_ext.core.heap.keep_freed_memory', lambda: calls.append(1))
     with quick(network().to('meta')), quick(torch.nn.Linear(2, 2).to('meta')):
         assert not calls
     with quick(network()):
         assert calls == [1]
+
+
+def test_a_training_keeps_memory_too(tiny_config, tmp_path, monkeypatch):
+    events = []
+    monkeypatch.setattr('mmseg_ext.core.heap.keep_freed_memory', lambda: events.append('keep'))
+    monkeypatch.setattr('mmengine.runner.Runner.train', lambda self: events.append('train'))
+    train(load_config(tiny_config, work_dir=tmp_path / 'run'))
+    assert events == ['keep', 'train']
 
 
 def test_an_error_leaves_nothing_and_other_models_are_left_alone_or_refused():
