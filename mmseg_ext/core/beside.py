@@ -5,9 +5,12 @@ Files cost no time then, where the network runs on a GPU or leaves a core alone.
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
+
+
+def _forget(result: Any) -> None: ...
 
 
 class Beside:
@@ -40,7 +43,9 @@ class Beside:
                     then(future.result())
             self.wait()
 
-    def do(self, function: Callable[..., Any], *args: Any, then: Callable[[Any], Any] = id) -> None:
+    def do(
+        self, function: Callable[..., Any], *args: Any, then: Callable[[Any], Any] = _forget
+    ) -> None:
         """Begin a call.
 
         Args:
@@ -66,10 +71,6 @@ class Beside:
 
     def _finish(self) -> None:
         future, then = self._running[0]
-        try:
-            result = future.result()
-        except Exception:
-            self._running.popleft()
-            raise
+        wait([future])  # if this is interrupted, it still counts as running
         self._running.popleft()
-        then(result)
+        then(future.result())
