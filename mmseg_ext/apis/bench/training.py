@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
@@ -278,6 +279,7 @@ def _train_here(cfg: Config, *, stock: bool) -> StepTimesHook:
 
 def _load(cfg: Config) -> float:
     """Seconds of a batch of the loader alone."""
+    init_default_scope('mmseg')  # which trainings do, in other processes
     loader = Runner.build_dataloader(copy.deepcopy(cfg.train_dataloader), seed=0)
     batches = iter(loader)
     for _ in range(_WARM):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from scipy import stats
 
 from mmseg_ext.apis.bench import timing, training
@@ -26,6 +27,12 @@ def test_a_process_of_its_own_trains_the_same(tiny_config, tmp_path):
     apart, here = (run(cfg, stock=False) for run in (training._train_apart, training._train_here))
     assert len(apart.losses) == len(apart.times) == training._WARM + 1
     assert apart.losses == here.losses
+
+
+def test_a_loader_is_timed_where_nothing_was_trained(tiny_config, tmp_path):
+    cfg = training._config(str(tiny_config), None, tmp_path, 32, 2, 1)
+    DefaultScope.get_instance('of_a_new_process', scope_name='mmengine')
+    assert training._load(cfg) > 0
 
 
 @pytest.mark.usefixtures('half')
