@@ -1,9 +1,12 @@
-"""Convolutions that compute in another way, as another class: parameters and names stay."""
+"""Convolutions that compute in another way, as another class: parameters and names stay.
+
+Shape letters: N image, C channel, D output channel, H, W size, h, w size of a part.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 Classes = Mapping[type, type]  # torch's and mmcv's class -> the one in its place
 
@@ -24,3 +27,29 @@ def use_classes(model: nn.Module, ours: Classes, is_concerned: Callable[[Any], b
     for module in found:
         module.__class__ = ours[type(module)]
     return len(found)
+
+
+def use_torchs(model: nn.Module, ours: Classes) -> None:
+    """Undo :func:`use_classes`."""
+    theirs = {mine: its for its, mine in ours.items()}
+    for module in model.modules():
+        module.__class__ = theirs.get(type(module), type(module))
+
+
+def seen_by_tap(
+    grad_NHWD: Tensor, x_NHWC: Tensor, offset: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Cut out the outputs whose tap lies inside of the map, and what that tap sees of it.
+
+    Args:
+        grad_NHWD: The gradient of a convolution's output, which has the size of its input.
+        x_NHWC: The input.
+        offset: Rows and columns from the middle tap to the one that is meant.
+
+    Returns:
+        Views, ``(N, h, w, D)`` and ``(N, h, w, C)``; h or w is 0 where the tap is always outside.
+    """
+    height, width = (max(0, side - abs(o)) for side, o in zip(x_NHWC.shape[1:3], offset))
+    (top, left), (row, column) = ([max(0, sign * o) for o in offset] for sign in (-1, 1))
+    ours = grad_NHWD[:, top : top + height, left : left + width]
+    return ours, x_NHWC[:, row : row + height, column : column + width]

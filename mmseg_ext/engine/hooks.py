@@ -21,7 +21,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .dense_gradient import use_products, use_torchs
+from . import dense_gradient, grouped
 from .distributed import wrap_again
 from .thin_strided import take_pixels_first
 
@@ -52,12 +52,14 @@ class ChannelsLastHook(Hook):
         wrap_again(runner)
 
     def before_train(self, runner: Any) -> None:
-        """Choose how plain convolutions take their gradients."""
-        use_products(runner.model)
+        """Choose how convolutions take their gradients."""
+        dense_gradient.use_products(runner.model)
+        grouped.mend_grouped(runner.model)
 
     def after_train(self, runner: Any) -> None:
         """Leave the convolutions as they were."""
-        use_torchs(runner.model)
+        dense_gradient.use_torchs(runner.model)
+        grouped.use_torchs(runner.model)
 
 
 @HOOKS.register_module()

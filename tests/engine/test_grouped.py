@@ -1,4 +1,4 @@
-"""Convolutions in groups, in bfloat16: their gradients are those of float64, to rounding."""
+"""Convolutions in groups: their gradients are those of float64, to rounding."""
 
 import copy
 
@@ -9,8 +9,9 @@ from mmcv.cnn import build_conv_layer
 from torch import nn
 
 import mmseg_ext  # noqa: F401
+from mmseg_ext.engine import grouped
 from mmseg_ext.engine.bfloat16 import is_imitated
-from mmseg_ext.engine.grouped import mend_grouped
+from mmseg_ext.engine.grouped import mend_grouped, use_torchs
 
 # of bfloat16, of the largest value; torch's imitation also rounds what it sums
 ROUNDING = 2**-5 if is_imitated('cpu') else 2**-7
@@ -77,6 +78,61 @@ def test_float32_is_torchs_own_and_names_stay():
     after = torch.autograd.grad(model(x).sum(), list(model.parameters()))
     assert len(before) == 5 and all(map(torch.equal, before, after))
     assert list(model.state_dict()) == names and isinstance(model[0], nn.Conv2d)
+
+
+@pytest.mark.parametrize(
+    ('kernel', 'dilation', 'size', 'bias'),
+    [(3, 2, (12, 13), True), (3, 12, (9, 30), False), (3, 4, (3, 4), True), (5, 2, (17, 16), False),
+     ((3, 5), (2, 1), (11, 12), True), (1, 2, (6, 5), True)],
+)  # fmt: skip
+def test_depthwise_gradients_of_float32_are_those_of_float64(
+    kernel, dilation, size, bias, monkeypatch
+):
+    torch.manual_seed(0)
+    pairs = [(v, v) if isinstance(v, int) else v for v in (kernel, dilation)]
+    padding = tuple(d * (k // 2) for k, d in zip(*pairs))
+    conv = nn.Conv2d(24, 24, kernel, 1, padding, dilation, 24, bias)
+    x = torch.randn(2, 24, *size).contiguous(memory_format=torch.channels_last)
+    exact = plain_gradients(copy.deepcopy(conv).double(), x.double())
+    output = conv(x)
+    assert mend_grouped(conv) == 1
+    calls, by_taps = [], grouped._by_taps
+    monkeypatch.setattr(grouped, '_by_taps', lambda *args: calls.append(1) or by_taps(*args))
+    found = plain_gradients(conv, x)
+    assert calls and torch.equal(found[0], output) and len(found) == len(exact) == 3 + bias
+    for ours, right in zip(found, exact):
+        assert float((ours.double() - right).abs().max() / right.abs().max()) < 2e-6
+    use_torchs(conv)
+    assert type(conv) is nn.Conv2d
+
+
+def plain_gradients(conv: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    out = conv(x)
+    along = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
+    return [out.detach(), *torch.autograd.grad(out, [x, *conv.parameters()], along)]
+
+
+def test_other_depthwise_convolutions_of_float32_are_torchs(monkeypatch):
+    monkeypatch.setattr(grouped._Dilated, 'apply', None)  # to be called would fail
+    last = torch.randn(1, 8, 9, 9).contiguous(memory_format=torch.channels_last)
+    settings = dict(kernel_size=3, padding=2, dilation=2, groups=8)
+    with pytest.raises(TypeError):
+        _mended(8, 8, **settings)(last)
+    conv = _mended(8, 8, **settings)
+    conv(last.contiguous()), conv.double()(last.double())
+    with torch.no_grad():
+        conv.float()(last)
+    others = (dict(stride=2), dict(padding=0), dict(groups=4), dict(kernel_size=2, padding=1))
+    for changes in others:
+        out = _mended(8, 8, **{**settings, **changes})(last)
+        assert out.requires_grad and out.isfinite().all()
+
+
+def _mended(*channels, **settings) -> nn.Module:
+    conv = nn.Conv2d(*channels, **settings)
+    assert mend_grouped(conv) == 1
+    return conv
 
 
 def test_a_copy_computes_with_its_own_weights():
