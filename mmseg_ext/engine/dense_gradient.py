@@ -3,8 +3,8 @@
 Source: torch 2.13's ``conv2d`` with oneDNN 3.12, which takes that gradient of a 3x3 convolution in
 float32 and channels_last two to three times as long as the same product takes, with up to ten times
 its rounding error (256 channels, 8 maps of 48x48, one thread of an AMD EPYC with AVX2 alone; not
-measured with AVX-512). Of a dilated one it also multiplies zeros: at 2048 channels to 256 on 32x32
-it takes 2.1, 3.0 and 3.4 times as long for dilations of 6, 12 and 18.
+measured with AVX-512). Of a dilated one it also multiplies zeros: with 2048 channels to 256 on two
+maps of 32x32 torch 2.14 takes 2.1, 3.0 and 3.4 times as long for dilations of 6, 12 and 18.
 Differs from it: nothing but the order of the sums. Where the map has another layout or type, or the
 convolution is strided, torch's own is taken.
 Shape letters: N image, C channel, D output channel, H row, W column, P pixel of all padded images.

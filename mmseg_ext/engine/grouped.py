@@ -5,8 +5,8 @@ dilated kernel in groups is wrong in channels_last, by more than their size or N
 than about 600 pixels; depthwise ones with stride or dilation take many times as long as the forward
 pass. Here a dilated kernel is a plain one on each phase of the map, and a strided one has its
 gradients computed in float32. In float32 those of a dilated depthwise kernel in channels_last take
-two to five times as long as here, where each tap's is a sum of products, and the map's a
-convolution with the mirrored kernel.
+up to five times as long as here (torch 2.14 likewise), where each tap's is a sum of products, and
+the map's a convolution with the mirrored kernel.
 Differs from it: nothing in the forward pass; in float32 the order of sums.
 Shape letters: N image, C channel, D dilation, H row, W column, K tap.
 """
@@ -136,9 +136,9 @@ def _is_concerned(conv: nn.Conv2d) -> bool:
 
 
 def _goes_by_taps(conv: Any, x: Tensor) -> bool:
-    kind = (x.dtype, x.device.type, x.dim(), torch.compiler.is_compiling())
+    other = torch.compiler.is_compiling() or torch.is_autocast_enabled('cpu')
     return (
-        kind == (torch.float32, 'cpu', 4, False)
+        (x.dtype, x.device.type, x.dim(), other) == (torch.float32, 'cpu', 4, False)
         and x.is_contiguous(memory_format=_LAST)
         and conv.groups == conv.in_channels == conv.out_channels
         and conv.stride == (1, 1)

@@ -123,6 +123,8 @@ def test_other_depthwise_convolutions_of_float32_are_torchs(monkeypatch):
     conv(last.contiguous()), conv.double()(last.double())
     with torch.no_grad():
         conv.float()(last)
+    with torch.autocast('cpu', torch.float16):
+        assert conv(last).dtype == torch.float16
     others = (dict(stride=2), dict(padding=0), dict(groups=4), dict(kernel_size=2, padding=1))
     for changes in others:
         out = _mended(8, 8, **{**settings, **changes})(last)
