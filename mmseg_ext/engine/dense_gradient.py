@@ -63,15 +63,16 @@ def _by_weight(grad_NDHW: Tensor, x_NCHW: Tensor, taps: int, step: int) -> Tenso
     multiply = _framed if framed else _cut
     grad_NHWD, x_NHWC = (t.permute(0, 2, 3, 1) for t in (grad_NDHW, x_NCHW))
     offsets = range(-reach, reach + 1, step)
-    products = multiply(grad_NHWD, x_NHWC, [(i, j) for i in offsets for j in offsets], reach)
+    products = multiply(grad_NHWD, x_NHWC, [(i, j) for i in offsets for j in offsets])
     return torch.stack(products).unflatten(0, (taps, taps)).permute(2, 3, 0, 1)
 
 
-def _framed(grad: Tensor, x: Tensor, offsets: Offsets, reach: int) -> list[Tensor]:
+def _framed(grad: Tensor, x: Tensor, offsets: Offsets) -> list[Tensor]:
     """Give both zeros around each image, so that a tap's map is the same memory from elsewhere on.
 
     What a tap takes from a neighbouring row or image meets a zero of the gradient.
     """
+    reach = offsets[-1][0]
     frame = (0, 0, reach, reach, reach, reach)
     x, grad = F.pad(x, frame), F.pad(grad, frame)
     width = x.shape[2]
@@ -83,7 +84,7 @@ def _framed(grad: Tensor, x: Tensor, offsets: Offsets, reach: int) -> list[Tenso
     return [grad_DP @ x_PC[start : start + count] for start in starts]
 
 
-def _cut(grad: Tensor, x: Tensor, offsets: Offsets, reach: int) -> list[Tensor]:
+def _cut(grad: Tensor, x: Tensor, offsets: Offsets) -> list[Tensor]:
     """Copy the pixels that have a tap inside of the map; a tap far out has few, or none."""
     parts = (seen_by_tap(grad, x, offset) for offset in offsets)
     return [ours.flatten(0, 2).t() @ seen.flatten(0, 2) for ours, seen in parts]

@@ -20,6 +20,7 @@ from ...core.heap import keep_freed_memory_of
 from ...core.progress import hushed
 from ...core.saved import began_with
 from ...engine import lost_process
+from ...engine.frozen_norm import FrozenNormHook
 from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
 from ..config.packages import check_packages
@@ -137,6 +138,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         runner = build_runner(cfg)
         check_starts(plain_model(cfg.model))
         runner.register_hook(StopHook())
+        runner.register_hook(FrozenNormHook())
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')

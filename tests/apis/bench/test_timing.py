@@ -265,8 +265,10 @@ def test_live_bytes_see_what_the_gradient_needs():
     assert held.peak == 4000 + 4 + 4 + 2 * 4000  # seed of the gradient, then sin's and x's
 
 
-def test_memory_falls_when_the_decoder_is_recomputed(half):
-    record = benchmark.run('memory', threads=1, repeats=1, configs=[str(CONFIG)], size=96, batch=2)
+def test_memory_falls_when_the_decoder_is_recomputed(half, tmp_path):
+    narrow = tmp_path / 'narrow.py'  # imitated products of bfloat16 take their time
+    narrow.write_text(f"_base_ = ['{CONFIG}']\nmodel = dict(decode_head=dict(channels=32))\n")
+    record = benchmark.run('memory', threads=1, repeats=1, configs=[str(narrow)], size=96, batch=2)
     names = [case['case'].split(', ', 1)[1] for case in record['cases']]
     assert names == ['float32, 2x96x96', 'AMP, 2x96x96', 'AMP, decoder recomputed, 2x96x96']
     full, half, again = (case['activations'] for case in record['cases'])
