@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @HOOKS.register_module()
 class FrozenNormHook(Hook):
-    """Warns of batch norms that stay in evaluation with a mean of 0 and a variance of 1.
+    """Warns of batch norms that stay in evaluation with a mean of 0, a variance of 1 and no shift.
 
     Such a layer normalises nothing. A network that was designed with normalisation, and whose
     weights are random, then has activations that grow from block to block: DeepLab-v2's loss is a
@@ -34,7 +34,7 @@ class FrozenNormHook(Hook):
         if found:
             names = ', '.join(f'{number} of {name}' for name, number in found.items())
             runner.logger.warning(
-                f'batch norms frozen at mean 0 and variance 1 normalise nothing: {names}. Give '
+                f'batch norms frozen as they were made normalise nothing: {names}. Give '
                 'the weights that they are frozen for (init_cfg of that part, or load_from), or '
                 "train them (norm_eval=False and norm_cfg=dict(type='BN', requires_grad=True) of "
                 'that part)'
@@ -56,4 +56,9 @@ def _is_unset(norm: _BatchNorm) -> bool:
     mean, variance = norm.running_mean, norm.running_var
     if norm.training or mean is None or variance is None:
         return False
-    return bool((mean == 0).all() and (variance == 1).all())
+    if bool((mean != 0).any() or (variance != 1).any()):
+        return False
+    # Caffe's weights have their statistics within scale and shift, which then differ by channel.
+    return norm.weight is None or bool(
+        (norm.weight == norm.weight[0]).all() & (norm.bias == 0).all()
+    )

@@ -37,10 +37,15 @@ def test_names_the_part_once(caplog):
 def test_what_the_message_advises_ends_it(caplog):
     advised = deeplab(norm_eval=False, norm_cfg=dict(type='BN', requires_grad=True))
     assert said(advised, caplog) == []
-    loaded = deeplab()
-    for module in loaded.backbone.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean += 0.1
+
+
+@pytest.mark.parametrize('name', ['running_mean', 'running_var', 'weight', 'bias'])
+def test_weights_that_set_any_of_it_end_it(name, caplog):
+    loaded = deeplab()  # Caffe's have scale and shift alone
+    with torch.no_grad():
+        for module in loaded.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                getattr(module, name)[1] += 0.1
     assert said(loaded, caplog) == []
 
 
