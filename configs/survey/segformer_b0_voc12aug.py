@@ -1,9 +1,8 @@
-# SegFormer-B0 with the optimiser of its ADE20K recipe.
+# SegFormer-B0 with the optimiser of its ADE20K recipe, whose 'pos_block' no parameter is called.
 _base_ = ['./_base_voc12aug_adamw.py', '../_base_/models/segformer_b0.py']
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
-            'pos_block': dict(decay_mult=0.0),
             'norm': dict(decay_mult=0.0),
             'head': dict(lr_mult=10.0)
         }))

@@ -21,6 +21,7 @@ from mmseg import registry
 from torch.utils.data import DataLoader
 
 from ...core.words import did_you_mean, nearest
+from .paramwise import paramwise_problems
 from .signatures import arguments_of
 
 # Registry for each top-level key; the first match counts.
@@ -96,6 +97,7 @@ def check_config(cfg: Config) -> None:
     problems += _signature_problems(
         'log_processor', LogProcessor, set(cfg.get('log_processor') or {}), {'type'}
     )
+    problems += paramwise_problems(cfg.get('optim_wrapper'))
     if problems:
         raise UnknownKeyError(f'{cfg.filename or "config"}: ' + '; '.join(problems))
 

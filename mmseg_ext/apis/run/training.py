@@ -24,6 +24,7 @@ from ...engine.frozen_norm import FrozenNormHook
 from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
 from ..config.packages import check_packages
+from ..config.paramwise import unmatched_keys
 from ..config.schedule import late_validation
 from ..config.semi import check_optimisers, plain_model
 from ..userdata.record import check_same_data
@@ -142,6 +143,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')
+        names = [name for name, _ in runner.model.named_parameters()]
+        _warn(unmatched_keys(cfg.get('optim_wrapper'), names))
         keep_freed_memory_of(runner.model)
         try:
             with lost_process.named(process_limit(cfg)):
