@@ -25,6 +25,7 @@ from ..core.saved import (
     number_of,
     regular_checkpoints,
 )
+from ..core.words import did_you_mean, nearest
 from . import resume
 
 
@@ -33,7 +34,8 @@ class CheckpointHook(_CheckpointHook):
     """mmengine's hook with safe writing; same arguments, but ``max_keep_ckpts=1`` means 2.
 
     Raises:
-        ValueError: If ``filename_tmpl`` gives names that resuming would not find.
+        ValueError: If ``filename_tmpl`` gives names that resuming would not find, or a validation
+            reports no score that ``save_best`` names.
     """
 
     max_keep_ckpts: int
@@ -168,6 +170,7 @@ class CheckpointHook(_CheckpointHook):
         """Save a new best checkpoint; mmengine would remove the old one first."""
         if not self.save_best:
             return
+        self._check_reported(metrics)
         before = self._best()
         self._set_best({key: None for key in before})
         super()._save_best_checkpoint(runner, metrics)
@@ -176,6 +179,17 @@ class CheckpointHook(_CheckpointHook):
         for key, path in before.items():
             if path and after.get(key) and Path(path).name != Path(str(after[key])).name:
                 self._remove(Path(path).name)
+
+    def _check_reported(self, metrics: dict[str, float]) -> None:
+        """Refuse a score that the validation does not report; this step's checkpoint is kept."""
+        for name in self.key_indicators:
+            if name != 'auto' and name not in metrics:
+                hint = did_you_mean(nearest(name, metrics))
+                raise ValueError(
+                    f'default_hooks.checkpoint.save_best={name!r}, and the validation reports '
+                    f'{", ".join(metrics) or "nothing"}; {hint or "name one of these."} Then '
+                    '--resume goes on from the last checkpoint'
+                )
 
     def _best(self) -> dict[str, Optional[str]]:
         if len(self.key_indicators) == 1:

@@ -247,3 +247,15 @@ def test_a_momentum_that_is_not_finite_is_refused(straight, tmp_path):
     torch.save(content, path)
     with pytest.raises(ValueError, match='optimizer 1 momentum_buffer is not finite'):
         training.train(load(config, tmp_path / 'run'), resume=True)
+
+
+def test_a_score_that_is_not_reported_is_named_and_nothing_is_lost(tiny_config, tmp_path):
+    def cfg(score):
+        options = {'default_hooks.checkpoint.save_best': score}
+        return load_config(tiny_config, options=options, work_dir=tmp_path / 'run')
+
+    with pytest.raises(ValueError, match=r"save_best='mIou', .*; did you mean mIoU .*--resume"):
+        training.train(cfg('mIou'))
+    assert (tmp_path / 'run' / 'iter_3.pth').is_file()
+    assert training.train(cfg('mIoU'), resume=True).iter == 6
+    assert list((tmp_path / 'run').glob('best_mIoU_iter_*.pth'))

@@ -23,6 +23,7 @@ from ...engine import lost_process
 from ...engine.frozen_norm import FrozenNormHook
 from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
+from ..config.loss_terms import logged_terms
 from ..config.packages import check_packages
 from ..config.paramwise import unmatched_keys
 from ..config.schedule import late_validation
@@ -126,7 +127,6 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
             folder.
     """
     cfg.resume = resume
-    _warn(late_validation(cfg))
     if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
         use_nan(cfg)
     check_optimisers(cfg)
@@ -143,8 +143,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')
-        names = [name for name, _ in runner.model.named_parameters()]
-        _warn(unmatched_keys(cfg.get('optim_wrapper'), names))
+        _warn_of_settings(cfg, runner)
         keep_freed_memory_of(runner.model)
         try:
             with lost_process.named(process_limit(cfg)):
@@ -164,9 +163,12 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     return runner
 
 
-def _warn(note: Optional[str]) -> None:
-    if note:
-        print_log(note, 'current', logging.WARNING)
+def _warn_of_settings(cfg: Config, runner: Runner) -> None:
+    names = [name for name, _ in runner.model.named_parameters()]
+    unmatched = unmatched_keys(cfg.get('optim_wrapper'), names)
+    for note in (late_validation(cfg), unmatched, *logged_terms('model', cfg.model)):
+        if note:
+            print_log(note, 'current', logging.WARNING)
 
 
 def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
