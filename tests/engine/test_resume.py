@@ -259,3 +259,13 @@ def test_a_score_that_is_not_reported_is_named_and_nothing_is_lost(tiny_config, 
     assert (tmp_path / 'run' / 'iter_3.pth').is_file()
     assert training.train(cfg('mIoU'), resume=True).iter == 6
     assert list((tmp_path / 'run').glob('best_mIoU_iter_*.pth'))
+
+
+def test_a_config_can_say_that_a_run_goes_on(tiny_config, tmp_path):
+    folder = tmp_path / 'run'
+    training.train(load(tiny_config, folder, **{'train_cfg.max_iters': 3}))
+    training.train(load(tiny_config, folder, resume=True))
+    logs = [path.read_text() for path in sorted(folder.glob('*/*.log'))]
+    assert 'Iter(train) [3/6]' not in logs[-1] and 'Iter(train) [4/6]' in logs[-1]
+    kept = Config.fromfile(folder / tiny_config.name)  # what trains the run anew
+    assert kept.resume is False

@@ -111,10 +111,10 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 
     Args:
         cfg: From :func:`load_config`.
-        resume: Whether to continue from the last whole checkpoint in ``cfg.work_dir``. If
-            ``load_from`` names other weights than those that the stopped run began with, the run
-            continues from that checkpoint instead. Changed settings of optimiser, schedule and
-            length apply from there on.
+        resume: Whether to continue from the last whole checkpoint in ``cfg.work_dir``, as with
+            ``resume=True`` in the config. If ``load_from`` names other weights than those that the
+            stopped run began with, the run continues from that checkpoint instead. Changed settings
+            of optimiser, schedule and length apply from there on.
 
     Returns:
         The Runner after training.
@@ -126,7 +126,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         ValueError: If a setting or the data are wrong, with the remedy, or another run uses the
             folder.
     """
-    cfg.resume = resume
+    resume = resume or bool(cfg.get('resume'))
+    cfg.resume = False  # in the config that the run keeps, which trains the same anew
     if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
         use_nan(cfg)
     check_optimisers(cfg)
@@ -137,6 +138,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         _keep_origin(cfg)
     with guarded(cfg) as written:
         runner = build_runner(cfg)
+        runner._resume = resume
         check_starts(plain_model(cfg.model))
         runner.register_hook(StopHook())
         runner.register_hook(FrozenNormHook())
