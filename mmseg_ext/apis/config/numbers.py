@@ -1,5 +1,6 @@
 """Check numbers of a config that make mmseg fail in the middle of a run, or compute NaN."""
 
+from operator import gt
 from typing import Any
 
 from mmengine.config import Config
@@ -35,6 +36,11 @@ def check_numbers(cfg: Config) -> None:
                 f"model.test_cfg.{key} must be two whole numbers above 0 with mode='slide', "
                 f'got {value!r}'
             )
+    if mode == 'slide' and any(map(gt, test_cfg['stride'], test_cfg['crop_size'])):
+        raise ValueError(
+            f'model.test_cfg.stride={test_cfg["stride"]} is larger than '
+            f'crop_size={test_cfg["crop_size"]}: pixels between windows would have no prediction'
+        )
 
 
 # Settings that a loop uses only after its first step, with the smallest allowed value.

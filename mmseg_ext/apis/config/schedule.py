@@ -108,6 +108,48 @@ def late_validation(cfg: Config) -> Optional[str]:
     )
 
 
+def check_units(cfg: Config) -> None:
+    """Refuse a learning rate schedule that counts epochs in a training that counts iterations.
+
+    mmengine's schedulers count epochs unless told otherwise, and such a training is one epoch: the
+    rate would never change.
+
+    Args:
+        cfg: A complete config.
+
+    Raises:
+        ValueError: Naming the first such scheduler.
+    """
+    for scheduler in _schedulers(cfg) if _counts_iterations(cfg) else ():
+        if scheduler.get('by_epoch', True) and not scheduler.get('convert_to_iter_based'):
+            raise ValueError(
+                f'param_scheduler: {scheduler.get("type")} counts epochs, and the training '
+                'iterations: the learning rate would never change; give by_epoch=False, and begin '
+                'and end in iterations'
+            )
+
+
+def late_checkpoints(cfg: Config) -> Optional[str]:
+    """Return a warning if checkpoints are counted in epochs in a training of iterations.
+
+    Args:
+        cfg: A complete config.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    hook = hooks.get('checkpoint', dict())  # mmengine adds one unless it is None
+    if not _counts_iterations(cfg) or hook is None or not hook.get('by_epoch', True):
+        return None
+    return (
+        'default_hooks.checkpoint counts epochs, and the training iterations: the only checkpoint '
+        'is written at the end, and a stop loses everything; give by_epoch=False, and interval in '
+        'iterations'
+    )
+
+
+def _counts_iterations(cfg: Config) -> bool:
+    return 'max_iters' in (cfg.get('train_cfg') or {})
+
+
 def _scale_scheduler(scheduler: dict, ratio: float) -> None:
     for key in ('begin', 'end', 'T_max'):
         if key in scheduler:

@@ -26,7 +26,7 @@ from ..config.classes import check_num_classes
 from ..config.loss_terms import logged_terms
 from ..config.packages import check_packages
 from ..config.paramwise import unmatched_keys
-from ..config.schedule import late_validation
+from ..config.schedule import check_units, late_checkpoints, late_validation
 from ..config.semi import check_optimisers, plain_model
 from ..userdata.record import check_same_data
 from .checkpoints import (
@@ -130,6 +130,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
     cfg.resume = False  # in the config that the run keeps, which trains the same anew
     if all(hook.get('type') != 'NonFiniteHook' for hook in cfg.get('custom_hooks') or ()):
         use_nan(cfg)
+    check_units(cfg)
     check_optimisers(cfg)
     check_packages(cfg.model)
     check_start_weights(cfg.model)
@@ -168,7 +169,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
 def _warn_of_settings(cfg: Config, runner: Runner) -> None:
     names = [name for name, _ in runner.model.named_parameters()]
     unmatched = unmatched_keys(cfg.get('optim_wrapper'), names)
-    for note in (late_validation(cfg), unmatched, *logged_terms('model', cfg.model)):
+    terms = logged_terms('model', cfg.model)
+    for note in (late_validation(cfg), late_checkpoints(cfg), unmatched, *terms):
         if note:
             print_log(note, 'current', logging.WARNING)
 

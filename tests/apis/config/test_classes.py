@@ -71,6 +71,14 @@ def test_no_workers_need_no_second_setting(tiny_config) -> None:
             },
             'model.test_cfg.stride',
         ),
+        (
+            {
+                'model.test_cfg.mode': 'slide',
+                'model.test_cfg.crop_size': (8, 8),
+                'model.test_cfg.stride': (4, 9),
+            },
+            'model.test_cfg.stride=.* is larger than crop_size',
+        ),
         ({'train_cfg.val_interval': -2}, 'train_cfg.val_interval must be a whole number'),
         ({'train_cfg.val_begin': 'soon'}, 'train_cfg.val_begin'),
         ({'train_cfg.max_iters': 0}, 'train_cfg.max_iters'),
