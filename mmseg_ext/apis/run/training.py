@@ -23,10 +23,9 @@ from ...engine import lost_process
 from ...engine.frozen_norm import FrozenNormHook
 from ...engine.stop_hook import StopHook
 from ..config.classes import check_num_classes
-from ..config.loss_terms import logged_terms
+from ..config.notes import notes_on
 from ..config.packages import check_packages
-from ..config.paramwise import unmatched_keys
-from ..config.schedule import check_units, late_checkpoints, late_validation
+from ..config.schedule import check_units
 from ..config.semi import check_optimisers, plain_model
 from ..userdata.record import check_same_data
 from .checkpoints import (
@@ -146,7 +145,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')
-        _warn_of_settings(cfg, runner)
+        for note in notes_on(cfg, [name for name, _ in runner.model.named_parameters()]):
+            print_log(note, 'current', logging.WARNING)
         keep_freed_memory_of(runner.model)
         try:
             with lost_process.named(process_limit(cfg)):
@@ -164,15 +164,6 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         finally:
             written.keep = _steps_done(runner) > 0
     return runner
-
-
-def _warn_of_settings(cfg: Config, runner: Runner) -> None:
-    names = [name for name, _ in runner.model.named_parameters()]
-    unmatched = unmatched_keys(cfg.get('optim_wrapper'), names)
-    terms = logged_terms('model', cfg.model)
-    for note in (late_validation(cfg), late_checkpoints(cfg), unmatched, *terms):
-        if note:
-            print_log(note, 'current', logging.WARNING)
 
 
 def _check_file(runner: Runner, cfg: Config, path: PathLike, *, complete: bool) -> None:
