@@ -7,6 +7,7 @@ metrics are in per cent. A resumed run writes another file; here both become one
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def save_figure(figure: 'Figure', file_format: str = 'svg') -> bytes:  # type: i
     # Without a date, the same curve always gives the same bytes.
     metadata: dict[str, None] = {'Date': None} if file_format == 'svg' else {}
     figure.savefig(buffer, format=file_format, dpi=110, metadata=metadata)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    # matplotlib indents its lines, a tenth of a file whose letters are paths
+    return re.sub(rb'(?m)^ +', b'', content) if file_format == 'svg' else content
 
 
 def curve_summary(curve: Curve) -> str:
