@@ -136,12 +136,12 @@ def late_checkpoints(cfg: Config) -> Optional[str]:
         cfg: A complete config.
     """
     hooks = cfg.get('default_hooks') or {}
-    hook = hooks.get('checkpoint', dict())  # mmengine adds one unless it is None
+    hook = hooks.get('checkpoint', {})  # mmengine adds one unless it is None
     if not _counts_iterations(cfg) or hook is None or not hook.get('by_epoch', True):
         return None
     return (
         'default_hooks.checkpoint counts epochs, and the training iterations: the only checkpoint '
-        'is written at the end, and a stop loses everything; give by_epoch=False, and interval in '
+        'is written at the end, and a kill loses everything; give by_epoch=False, and interval in '
         'iterations'
     )
 
