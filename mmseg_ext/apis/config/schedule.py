@@ -27,7 +27,7 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
     """
     if not isinstance(max_iters, int) or max_iters < 1:
         raise ValueError(f'max_iters must be a positive integer, got {max_iters!r}')
-    epochs = 'max_iters' not in (cfg.get('train_cfg') or {})
+    epochs = not _counts_iterations(cfg)
     if epochs:
         _count_iterations(cfg)
     loop = cfg.train_cfg
