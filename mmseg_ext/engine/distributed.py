@@ -101,6 +101,11 @@ def _stop_group() -> None:
         distributed.destroy_process_group()
 
 
+def unwrapped(model: Any) -> Any:
+    """Return a model without its data-parallel wrapper; one that has none is returned as it is."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def wrap_again(runner: Any) -> None:
     """Wrap a Runner's model again after the memory layout of its parameters has changed.
 

@@ -2,9 +2,9 @@
 
 from typing import Any, Optional
 
-from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 
+from .distributed import unwrapped
 from .step_hook import StepHook, wrappers_of
 
 
@@ -27,7 +27,7 @@ class EMATeacherHook(StepHook):
 
     def before_train(self, runner: Any) -> None:
         """Watch the optimisers' steps."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         if not hasattr(model, 'update_teacher'):
             raise ValueError(
                 f'EMATeacherHook: model.type={type(model).__name__} has no teacher: take '

@@ -7,12 +7,11 @@ batch norms go on counting, as in the FMSI reference repository.
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import nn
 
 from ..core.words import did_you_mean, nearest
-from .distributed import wrap_again
+from .distributed import unwrapped, wrap_again
 from .step_hook import wrappers_of
 
 
@@ -40,7 +39,7 @@ class FreezeHook(Hook):
         """Freeze the part before the weights of a checkpoint and its optimiser's are loaded."""
         if runner._train_loop is None:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         self._part = _part(model, self.module)
         self._part.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in model.parameters()):

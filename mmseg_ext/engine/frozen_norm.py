@@ -4,10 +4,11 @@ from collections import Counter
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from .distributed import unwrapped
 
 
 @HOOKS.register_module()
@@ -30,7 +31,7 @@ class FrozenNormHook(Hook):
         if self._looked:
             return
         self._looked = True
-        found = _unset(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+        found = _unset(unwrapped(runner.model))
         if found:
             names = ', '.join(f'{number} of {name}' for name, number in found.items())
             runner.logger.warning(

@@ -22,13 +22,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import dense_gradient, grouped
-from .distributed import wrap_again
+from .distributed import unwrapped, wrap_again
 from .thin_strided import take_pixels_first
-
-
-def _inner(model: Any) -> Any:
-    """Return the model without its data-parallel wrapper."""
-    return model.module if is_model_wrapper(model) else model
 
 
 @HOOKS.register_module()
@@ -99,7 +94,7 @@ class FreezeBackboneHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Freeze the part, unless a resumed run is past the limit."""
         try:
-            part = _inner(runner.model).get_submodule(self.module)
+            part = unwrapped(runner.model).get_submodule(self.module)
         except AttributeError as error:
             raise ValueError(f'FreezeBackboneHook: module={self.module!r}: {error}') from error
         if self._passed(runner):
@@ -241,7 +236,7 @@ class PreciseBNHook(Hook):
     def _update(self, runner: Any) -> None:
         cfg = copy.deepcopy(runner.cfg.train_dataloader)
         cfg.persistent_workers = False
-        model = _inner(runner.model)
+        model = unwrapped(runner.model)
 
         def forward(batch: Any) -> None:
             with runner.optim_wrapper.optim_context(runner.model):

@@ -18,12 +18,12 @@ from functools import partial
 from typing import Any, Optional
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import Tensor, nn
 
 from ..core.words import did_you_mean, nearest
+from .distributed import unwrapped
 
 
 class PartsOptimWrapper(OptimWrapperDict):
@@ -41,7 +41,7 @@ class PartsOptimWrapper(OptimWrapperDict):
         Gradients that wait for their step may be averaged over processes more than once: the mean
         of a mean is the same.
         """
-        inner: Any = _inner(model)
+        inner: Any = unwrapped(model)
         contexts = {
             name: partial(wrapper.optim_context, inner.get_submodule(name))
             for name, wrapper in self.items()
@@ -109,16 +109,12 @@ class PartsOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> PartsOptimWrapper:
         """Build the wrappers."""
-        inner = _inner(model)
+        inner = unwrapped(model)
         parts = {name: _part(inner, name, config) for name, config in self.configs.items()}
         _check_partition(inner, parts)
         return PartsOptimWrapper(
             **{name: build_optim_wrapper(part, self.configs[name]) for name, part in parts.items()}
         )
-
-
-def _inner(model: Any) -> Any:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _part(model: nn.Module, name: str, config: Any) -> nn.Module:

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmseg.registry import HOOKS
 from torch import nn
 
 from ..core.recompute import recompute
 from ..core.words import did_you_mean, nearest
+from .distributed import unwrapped
 
 
 @HOOKS.register_module()
@@ -38,7 +38,7 @@ class RecomputeHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Wrap the blocks; later than any hook copies the model, as copies would call these."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         known = dict(model.named_modules())
         if self.module not in known:
             hint = did_you_mean(nearest(self.module, known))

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor
 
 from ..core.files import PathLike
 from ..core.fitting import check_classes, check_finite, check_fit, weights_of
 from ..core.saved import began_with, best_files, find_resumable, lacking, optimizer_states
+from .distributed import unwrapped
 from .resume_schedule import adapt_settings
 from .step_hook import wrappers_of
 
@@ -66,7 +66,7 @@ def adapt(runner: Any, checkpoint: dict) -> None:
     problem = lacking(name, checkpoint)
     if problem:
         raise ValueError(problem)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     state = weights_of(checkpoint, name)
     check_fit(model.state_dict(), state, name, complete=True)
     check_finite(state, name)
@@ -96,7 +96,7 @@ def keep_gradients(runner: Any, checkpoint: dict) -> None:
     counts = [getattr(w, '_accumulative_counts', 1) for w in wrappers_of(runner.optim_wrapper)]
     if max(counts) < 2:
         return
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     named = [(name, value.grad) for name, value in model.named_parameters()]
     waiting = {name: grad.detach().clone() for name, grad in named if grad is not None}
     if get_world_size() > 1:

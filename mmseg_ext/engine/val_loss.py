@@ -17,12 +17,12 @@ from typing import Any, Optional
 
 import torch
 from mmengine.dist import all_gather_object
-from mmengine.model import is_model_wrapper
 from mmengine.runner import ValLoop, autocast
 from mmseg.registry import LOOPS
 from torch import Tensor, nn
 
 from ..core.probabilities import as_logits
+from .distributed import unwrapped
 
 Record = tuple[int, dict[str, float]]
 
@@ -126,7 +126,7 @@ class ValLossLoop(ValLoop):
 
     def _head(self) -> Any:
         model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(model)
         head: Optional[nn.Module] = getattr(model, 'decode_head', None)
         if isinstance(head, nn.ModuleList):  # a cascade predicts with its last head
             head = head[-1]
