@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -54,9 +55,24 @@ def pytest_collection_modifyitems(items: list) -> None:
     selection.mark(items)
 
 
-def pytest_collection_finish() -> None:
-    importlib.import_module('torch._dynamo')  # the first step of an optimiser would
-    gc.freeze()  # what is imported is no garbage: a collection need not look at it again
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    gc.disable()  # imports make half a million objects and no garbage
+    try:
+        result = yield
+        importlib.import_module('torch._dynamo')  # the first step of an optimiser would
+    finally:
+        gc.freeze()  # a collection need not look at them again
+        gc.enable()
+    return result
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _kept_objects_are_no_garbage() -> Iterator[None]:
+    """After a file of tests: a collection need not look again at what has outlived them."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -62,3 +62,29 @@ def test_a_process_of_a_group_ends_without_the_interpreters_end(tmp_path):
     command = [sys.executable, '-c', _GROUP, str(tmp_path / 'meeting')]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert (done.returncode, done.stdout) == (3, 'done\nat exit\n'), done.stderr
+
+
+_COLLECTED = """
+import gc, sys
+from mmseg_ext.apis.cli import run_tool
+
+usual, passes = gc.get_threshold(), []
+
+def main():
+    gc.callbacks.append(lambda phase, facts: passes.append(phase))
+    print(gc.isenabled(), gc.get_threshold()[0] > usual[0], gc.get_freeze_count())
+    kept = [[] for _ in range(50_000)]
+    print(len(passes))
+    import mmengine
+    print(gc.isenabled(), gc.get_threshold() == usual, gc.get_freeze_count() > 50_000)
+    more = [[] for _ in range(50_000)]
+    print(len(passes) > 100)
+
+run_tool(main)
+"""
+
+
+def test_imports_are_no_garbage_and_what_comes_after_them_is_looked_at():
+    command = [sys.executable, '-c', _COLLECTED]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines() == ['True True 0', '0', 'True True True', 'True'], done.stderr
