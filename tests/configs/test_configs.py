@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from support.paths import ROOT
 
+from mmseg_ext.apis.config.classes import check_class_weights
 from mmseg_ext.apis.config.metrics import metrics_of
 from mmseg_ext.apis.config.packages import check_packages
 from mmseg_ext.apis.config.semi import is_adversarial, is_semi, plain_model
@@ -462,6 +463,7 @@ def test_builds_takes_a_step_and_predicts(name, model):
     model.data_preprocessor.size = (64, 64)
     net = MODELS.build(model)
     net.init_weights()
+    check_class_weights(net)
     classes = _head(model).num_classes
     data = dict(inputs=[torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)],
                 data_samples=[_sample((64, 64), classes) for _ in range(2)])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Classes of a config's data, and the check that the network has as many."""
+"""Classes of a config's data, and the checks that network and losses have as many."""
 
 from typing import Any, Optional
 
@@ -58,6 +58,33 @@ def check_num_classes(model: Any, cfg: Config, part: str) -> None:
             f'class{"es" if told != 1 else ""} apart, and the {part} data have {len(classes)} '
             f'({names}): set num_classes={len(classes)}'
         )
+
+
+def check_class_weights(model: nn.Module) -> None:
+    """Refuse weights of classes that are more or fewer than a head's classes.
+
+    Losses of mmseg that go through the classes one by one take the first of too many weights.
+
+    Args:
+        model: Network with heads that have losses.
+
+    Raises:
+        ValueError: If a loss has another number of them; the message names the setting.
+    """
+    for name, head in model.named_modules():
+        losses = getattr(head, 'loss_decode', None)
+        for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
+            weights, classes = (
+                getattr(loss, 'class_weight', None),
+                getattr(head, 'num_classes', None),
+            )
+            if weights is None or classes is None:
+                continue
+            if len(weights) not in (classes, getattr(head, 'out_channels', None)):
+                raise ValueError(
+                    f'model.{name}.loss_decode.class_weight: {type(loss).__name__} has '
+                    f'{len(weights)} weights for {classes} classes: give one for each class'
+                )
 
 
 def _has_sigmoid(head: Any) -> bool:

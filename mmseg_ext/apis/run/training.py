@@ -22,7 +22,7 @@ from ...core.saved import began_with
 from ...engine import lost_process
 from ...engine.frozen_norm import FrozenNormHook
 from ...engine.stop_hook import StopHook
-from ..config.classes import check_num_classes
+from ..config.classes import check_class_weights, check_num_classes
 from ..config.notes import notes_on
 from ..config.packages import check_packages
 from ..config.schedule import check_units
@@ -145,6 +145,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         if cfg.get('load_from') and not resume:
             _check_file(runner, cfg, cfg.load_from, complete=False)
         check_num_classes(runner.model, cfg, 'train')
+        check_class_weights(runner.model)
         for note in notes_on(cfg, [name for name, _ in runner.model.named_parameters()]):
             print_log(note, 'current', logging.WARNING)
         keep_freed_memory_of(runner.model)

@@ -45,7 +45,13 @@ def softmax_focal_loss(
 
     Returns:
         The loss of each pixel, shape ``(N, ...)``.
+
+    Raises:
+        ValueError: If there is not one weight for each class.
     """
+    if class_weight is not None and len(class_weight) != logits_NKHW.shape[1]:
+        given = f'{len(class_weight)} weights for {logits_NKHW.shape[1]} classes'
+        raise ValueError(f'class_weight has {given}: give one for each class')
     ce = F.cross_entropy(
         logits_NKHW.float(), label_NHW, reduction='none', ignore_index=ignore_index
     )

@@ -1,7 +1,10 @@
 """Settings that fit neither each other nor the data: one line that names the config."""
 
 import pytest
+from mmseg.models import FCNHead
+from torch import nn
 
+from mmseg_ext.apis.config.classes import check_class_weights
 from mmseg_ext.apis.run import testing
 from mmseg_ext.apis.run.config import load_config
 from mmseg_ext.apis.run.training import train
@@ -26,6 +29,43 @@ def test_the_test_refuses_them_too(tiny_config, tmp_path, random_weights) -> Non
     weights = random_weights(variant, tmp_path / 'w.pth')
     with pytest.raises(ValueError, match='tells 5 classes apart, and the test data have 3'):
         testing.test(load_config(variant, work_dir=tmp_path / 'test'), weights)
+
+
+@pytest.mark.parametrize(
+    'loss', ['CrossEntropyLoss', 'FocalLoss', 'TverskyLoss', 'SoftmaxFocalLoss']
+)
+@pytest.mark.parametrize('count', [2, 7])
+def test_as_many_class_weights_as_classes(tiny_config, tmp_path, loss, count) -> None:
+    """Tversky's loss, for one, took the first three of seven."""
+    right = dict(type='DiceLoss', use_sigmoid=False)
+    wrong = dict(type=loss, class_weight=[1.0] * count, loss_name='loss_second')
+    options = {'model.decode_head.loss_decode': [right, wrong]}
+    cfg = load_config(tiny_config, options=options, work_dir=tmp_path / 'run')
+    told = f'model.decode_head.loss_decode.class_weight: {loss} has {count} weights for 3 classes'
+    with pytest.raises(ValueError, match=told):
+        train(cfg)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_right_numbers_of_class_weights_pass() -> None:
+    """One for each class; for the one channel of a sigmoid, one."""
+    plain = FCNHead(in_channels=2, channels=2, num_classes=2, loss_decode=_weighted([1.0, 2.0]))
+    single = FCNHead(
+        in_channels=2,
+        channels=2,
+        num_classes=2,
+        out_channels=1,
+        threshold=0.3,
+        loss_decode=_weighted([3.0], use_sigmoid=True),
+    )
+    check_class_weights(nn.ModuleDict(dict(plain=plain, single=single, layer=nn.Linear(1, 1))))
+    wrong = FCNHead(in_channels=2, channels=2, num_classes=3, loss_decode=_weighted([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r'model.heads.0.loss_decode.class_weight: Cross'):
+        check_class_weights(nn.ModuleDict(dict(heads=nn.ModuleList([wrong]))))
+
+
+def _weighted(weights, **more) -> dict:
+    return dict(type='CrossEntropyLoss', class_weight=weights, **more)
 
 
 @pytest.mark.parametrize(

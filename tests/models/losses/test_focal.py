@@ -73,6 +73,12 @@ def test_focal_equals_a_loop_over_pixels(gamma, average, class_weight):
     assert float(got) == pytest.approx(focal_by_loop(logits, label, **settings), rel=1e-5)
 
 
+@pytest.mark.parametrize('count', [1, K - 1, K + 1])
+def test_weights_for_other_numbers_of_classes_are_refused(count):
+    with pytest.raises(ValueError, match=f'{count} weights for 5 classes'):
+        softmax_focal_loss(*draw(), class_weight=torch.ones(count))
+
+
 @pytest.mark.parametrize('class_weight', [None, [0.5, 1.0, 2.0, 0.1, 3.0]])
 def test_gamma_zero_is_the_cross_entropy(class_weight):
     logits, label = draw()
