@@ -23,7 +23,8 @@ from ...evaluation.surface_metric import check_spacing
 from ..run.checkpoints import check_start_weights
 from ..run.folder import RunFolder
 from ..run.launch import Launch, option_arguments
-from .pool import read_pool
+from .division import check_division, division_digest
+from .pool import Pool, read_pool
 
 
 @dataclass(frozen=True)
@@ -98,26 +99,38 @@ def config_digest(cfg: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def keep_plan(plan: Plan, cfg: Config) -> None:
+# Settings of a plan that decide how the images are divided.
+_DIVIDING = ('num_folds', 'split_seed', 'pool', 'stratify')
+
+
+def keep_plan(plan: Plan, cfg: Config, pool: Pool) -> None:
     """Write the plan into the work folder, or compare it with the one that is there.
 
+    Args:
+        plan: What is to run.
+        cfg: Its config.
+        pool: All images.
+
     Raises:
-        ValueError: If the folder holds folds that were run with another plan.
+        ValueError: If the folder holds folds that were run with another plan, or of other images.
     """
-    path = RunFolder.of(cfg).plan_file
+    folder = RunFolder.of(cfg)
+    path, division = folder.plan_file, pool.folds(plan.num_folds, plan.split_seed)
     new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
     new['config'] = Path(plan.config).name
-    if path.is_file():
-        old = read_json(path)
-        old.setdefault('switches', [])  # a plan of an older version
-        different = [key for key in new if old.get(key) != new[key]]
-        if different:
-            changed = [f'{key} was {old.get(key)} and is {new[key]}' for key in different]
-            raise ValueError(
-                f'{path.parent} holds folds that were run otherwise ({"; ".join(changed)}): give '
-                'another --work-dir, or remove that folder'
-            )
-    write_json(path, new)
+    images = dict(division_sha256=division_digest(pool, division))
+    old = read_json(path) if path.is_file() else {**new, **images}
+    old.setdefault('switches', [])  # a plan of an older version
+    different = [key for key in new if old.get(key) != new[key]]
+    if not set(_DIVIDING) & set(different):  # images that were added may change the length, too
+        check_division(folder, pool, division, old.get('division_sha256'))
+    if different:
+        changed = [f'{key} was {old.get(key)} and is {new[key]}' for key in different]
+        raise ValueError(
+            f'{path.parent} holds folds that were run otherwise ({"; ".join(changed)}): give '
+            'another --work-dir, or remove that folder'
+        )
+    write_json(path, {**new, **images})
 
 
 def run_folds(
@@ -145,7 +158,7 @@ def run_folds(
     Raises:
         FileNotFoundError: If the weights that a training starts from are absent.
         ValueError: If the data cannot be cut into that many folds, a fold is out of range, or the
-            work folder holds folds of another plan.
+            work folder holds folds of another plan or of other images.
     """
     chosen = list(range(plan.num_folds) if folds is None else dict.fromkeys(folds))
     for fold in chosen:
@@ -164,7 +177,7 @@ def run_folds(
     print(pool.note)
     announce(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}')
     with locked(cfg.work_dir):
-        keep_plan(plan, cfg)
+        keep_plan(plan, cfg, pool)
         results = [_run_fold(plan, fold, folder, launch, *lengths) for fold in chosen]
     return [result for result in results if result is not None]
 

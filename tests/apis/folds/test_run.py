@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmseg_ext.apis.folds.run import Plan, run_folds
 from mmseg_ext.apis.run.launch import Launch
 from mmseg_ext.core.locks import locked
+from mmseg_ext.datasets.kfold import split_folds
 
 # Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
 FAKE = """
@@ -42,6 +43,13 @@ else:
 LENGTHS = ['--surfaces', '--spacing', '1.0', '1.0', '--tolerance', '1.0']
 
 
+def add_images(folder: Path, stems: str) -> None:
+    for part in ('img', 'mask'):
+        (folder / part).mkdir(exist_ok=True)
+        for stem in stems:
+            cv2.imwrite(str(folder / part / f'{stem}.png'), np.zeros((2, 2), np.uint8))
+
+
 class Setup:
     """A work folder, stand-ins, and six images."""
 
@@ -54,14 +62,12 @@ class Setup:
         for name in ('train', 'test'):
             text = FAKE.format(log=str(self.log), fail=str(self.fail), whole=str(whole))
             (self.tools / f'{name}.py').write_text(text)
-        for stem in 'abcdef':
-            for part in ('img', 'mask'):
-                (folder / part).mkdir(exist_ok=True)
-                cv2.imwrite(str(folder / part / f'{stem}.png'), np.zeros((2, 2), np.uint8))
+        add_images(folder, 'abcdef')
         dataset = dict(
             type='FolderDataset', data_root=str(folder), pipeline=[],
             data_prefix=dict(img_path='img', seg_map_path='mask'),
             metainfo=dict(classes=('background', 'bone')))  # fmt: skip
+        self.images = folder
         self.cfg = Config(
             dict(
                 train_dataloader=dict(dataset=dataset),
@@ -206,6 +212,44 @@ def test_other_settings_are_refused(setup):
     setup.cfg.model.depth = 18
     setup.cfg.train_dataloader.num_workers = 4  # no difference to the result
     assert setup.run(folds=[0]) == []
+
+
+@pytest.mark.parametrize('done', [[0], [0, 1, 2]])
+def test_images_that_were_added_are_refused_before_a_training(setup, done):
+    setup.run(folds=done)
+    setup.calls()
+    add_images(setup.images, 'ghi')
+    plan = (setup.work / 'kfold_plan.json').read_text()
+    with pytest.raises(ValueError, match='name other images.*another --work-dir, or remove .*work'):
+        setup.run()
+    with pytest.raises(ValueError, match='num_folds was 3 and is 2'):  # which divides anew
+        setup.run(num_folds=2)
+    assert setup.calls() == [] and (setup.work / 'kfold_plan.json').read_text() == plan
+    for stem in 'ghi':
+        (setup.images / 'img' / f'{stem}.png').unlink()
+        (setup.images / 'mask' / f'{stem}.png').unlink()
+    assert setup.run() == [] and len(setup.calls()) == 2 * (3 - len(done))
+
+
+def test_folds_of_an_older_version_are_known_by_their_lists(setup):
+    """Its plan has no digest of the division."""
+    setup.run(folds=[0])
+    plan = setup.work / 'kfold_plan.json'
+    content = json.loads(plan.read_text())
+    digest = content.pop('division_sha256')
+    plan.write_text(json.dumps(content))
+    held = [fold[1] for fold in split_folds('abcdef', num_folds=3)]
+    facts = dict(fold=0, num_folds=3, split_seed=0, pool='train', splitter='KFold')
+    split = setup.work / 'fold0/split.json'
+    split.write_text(json.dumps(dict(facts, val_ids=held[0], num_train=4)))
+    assert setup.run(folds=[1]) == []
+    assert json.loads(plan.read_text())['division_sha256'] == digest
+    plan.write_text(json.dumps(content))
+    setup.calls()
+    add_images(setup.images, 'g')
+    with pytest.raises(ValueError, match='fold0: its lists name other images'):
+        setup.run(folds=[2])
+    assert setup.calls() == [] and json.loads(plan.read_text()) == content
 
 
 def test_mistakes_show_before_anything_runs(setup):
