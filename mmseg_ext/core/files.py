@@ -166,6 +166,12 @@ def path_below(path: PathLike, folder: PathLike) -> str:
     return os.path.relpath(path, folder).replace(os.sep, '/')
 
 
+def name_below(path: PathLike, folders: Iterable[PathLike]) -> str:
+    """Make a path relative to the first of the folders that it is in, or else to its own."""
+    names = (path_below(path, folder) for folder in folders)
+    return next((name for name in names if not name.startswith('../')), Path(path).name)
+
+
 def stem_below(path: PathLike, folder: PathLike, suffixes: Union[str, Sequence[str]]) -> str:
     """As :func:`path_below`, without the first of ``suffixes`` that fits; case is ignored."""
     name = path_below(path, folder)

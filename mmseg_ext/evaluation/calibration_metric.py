@@ -191,7 +191,7 @@ class CalibrationMetric(LabelMapMetric):
                 )
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None
-            self.results.append((Path(path).name, sample.get('group'), histogram))
+            self.results.append((self.image_name(path), sample.get('group'), histogram))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Add up the images on the main process.

@@ -1,13 +1,13 @@
 """Base class of the metrics that compare a predicted label map with the ground truth."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from ..core.files import name_below
 from ..core.labels import IGNORE
 from ..core.progress import tell_result
 from .confusion import nanmean
@@ -32,6 +32,7 @@ class LabelMapMetric(BaseMetric):
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
         self.intervals: dict[str, Interval] = {}
+        self.image_folders: Sequence[str] = ()  # of the data set; a test tells them
 
     @property
     def needs_logits(self) -> bool:
@@ -59,6 +60,10 @@ class LabelMapMetric(BaseMetric):
                 'METAINFO["classes"]; set metainfo=dict(classes=...) in its config'
             )
         return [str(name) for name in classes]
+
+    def image_name(self, path: str) -> str:
+        """Name an image: its path below one of ``image_folders``, else its file name."""
+        return name_below(path, self.image_folders)
 
     def units_of(self, names: Collection[str], groups: Optional[Sequence[Optional[str]]]) -> Units:
         """Choose the units of confidence intervals, see :func:`choose_units`.
@@ -92,9 +97,10 @@ class LabelMapMetric(BaseMetric):
             label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
             path = str(sample.get('img_path') or f'image {len(self.results)}')
             try:
-                self.results.append((Path(path).name, sample.get('group'), self.score(pred, label)))
+                scores = self.score(pred, label)
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None
+            self.results.append((self.image_name(path), sample.get('group'), scores))
 
     def score(self, pred_HW: np.ndarray, label_HW: np.ndarray) -> Any:
         """Return the scores of one image, to be gathered from all processes."""

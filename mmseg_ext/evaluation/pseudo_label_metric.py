@@ -8,7 +8,6 @@ Shape letters: K class, H row, W column.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from mmseg.registry import METRICS
@@ -103,7 +102,7 @@ class PseudoLabelMetric(LabelMapMetric):
         for sample in data_samples:
             path = str(sample.get('img_path') or f'image {len(self.results)}')
             try:
-                self.results.append((Path(path).name, self._count(sample)))
+                self.results.append((self.image_name(path), self._count(sample)))
             except ValueError as error:
                 raise ValueError(f'{path}: {error}') from None
 

@@ -173,10 +173,10 @@ class SegMetric(LabelMapMetric):
             raise ValueError(f'{path}{mask}: {error}') from None
         self._total += matrix
         self._last = matrix
-        name, group = Path(path).name, sample.get('group')
+        name, group = self.image_name(path), sample.get('group')
         group = None if group is None else str(group)
         if self.group_pattern is not None:
-            group = group_in(name, self.group_pattern, 'group_pattern')
+            group = group_in(Path(path).name, self.group_pattern, 'group_pattern')
         self._counts.append(*counts_from_confusion(matrix), name, group)
 
     def _score_batch(self, data_samples: Sequence[dict]) -> None:

@@ -137,18 +137,20 @@ def choose_units(
     interval. With fewer videos the frames are the units, and the videos are recorded.
 
     Args:
-        names: File names of the images.
+        names: File names of the images, with or without their folders.
         groups: Group of each image, or None.
         group_unit: Name of the kind of group.
-        video_pattern: Regular expression whose match in the name of a frame is its video (group 1
-            if there is one). None, or a name without a match, means that images are not frames.
+        video_pattern: Regular expression whose match in the file name of a frame is its video
+            (group 1 if there is one). None, or a name without a match, means that images are not
+            frames.
     """
     if groups is not None:
         return Units(len(set(groups)), group_unit, groups)
     pattern = video_pattern
-    if pattern is None or not all(re.search(pattern, name) for name in names):
+    files = (name.rpartition('/')[2] for name in names)
+    if pattern is None or not all(re.search(pattern, file) for file in files):
         return Units(len(names))
-    videos = [group_in(name, pattern, 'video_pattern') for name in names]
+    videos = [group_in(name.rpartition('/')[2], pattern, 'video_pattern') for name in names]
     counts = dict(sorted(Counter(videos).items()))
     if len(counts) >= MIN_UNITS:
         return Units(len(counts), 'video', videos)

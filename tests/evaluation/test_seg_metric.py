@@ -15,7 +15,7 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmseg_ext.apis.run import testing
+from mmseg_ext.apis.run.image_names import name_outputs
 from mmseg_ext.evaluation import image_counts, seg_metric
 from mmseg_ext.evaluation.confusion import (
     confusion_matrix,
@@ -449,8 +449,9 @@ def test_masks_of_images_that_share_a_name_are_kept_apart(tmp_path):
     runner = SimpleNamespace(
         test_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=[metric])),
         test_dataloader=SimpleNamespace(dataset=_Listed(dataset)),
+        hooks=[],
     )
-    testing._name_outputs(runner)
+    name_outputs(runner)
     for value, path in enumerate(paths):
         metric._save_prediction(dict(img_path=path), torch.full((2, 3), value))
     found = {str(p.relative_to(tmp_path / 'out')): int(np.asarray(Image.open(p))[0, 0])

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from ...core.files import PathLike
 from ...evaluation.calibration_metric import CalibrationMetric
 from ..run.folder import RunFolder
+from ..run.image_names import name_images
 
 
 def ensure_calibration(work_dir: PathLike) -> bool:
@@ -38,6 +39,7 @@ def ensure_calibration(work_dir: PathLike) -> bool:
     loader = Runner.build_dataloader(model.cfg.test_dataloader)
     metric = CalibrationMetric(per_image_file=str(folder.calibration_file))
     metric.dataset_meta = loader.dataset.metainfo
+    name_images([metric], loader.dataset)
     with torch.no_grad():
         for batch in loader:
             samples = [sample.to_dict() for sample in model.test_step(batch)]

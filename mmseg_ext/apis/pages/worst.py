@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from ...core.files import PathLike
+from ...core.files import PathLike, name_below
 from ...core.labels import background_of
 from ...evaluation.image_table import image_scores, worst_first
 from ..draw.blocks import Cell, Color, Examples, Line, Note, Section, Table, plain, section
 from ..run.folder import RunFolder
+from ..run.image_names import image_folders
 from ..run.outcome.examples import load_truth, test_dataset
 from .examples import SharedExample, ensure_predictions, predicted_masks, shared_example
 from .numbers import percent
@@ -29,13 +30,12 @@ def worst_images(run: RunFiles, count: int) -> list[Path]:
         FileNotFoundError: If its data are missing.
         ValueError: If the work folder holds no config.
     """
-    if run.counts is None or run.cfg is None:
+    if run.counts is None or run.cfg is None or _share_names(run):
         return []
     dataset = test_dataset(run.cfg)
     paths = [Path(dataset.get_data_info(place)['img_path']) for place in range(len(dataset))]
-    by_name = {path.name: path for path in paths}
-    if len(by_name) < len(paths):
-        return []
+    by_name = {path.name: path for path in paths}  # as older tests recorded them
+    by_name |= {name_below(path, image_folders(dataset)): path for path in paths}
     order = worst_first(run.counts.rows, absent=run.results.absent_policy)[:count]
     names = [str(run.counts.names[place]) for place, _ in order]
     return [by_name[name] for name in names if name in by_name]
@@ -83,8 +83,20 @@ def worst(rows: Rows, palette: Sequence[Color]) -> Optional[Section]:
         'The worst images',
         note,
         Table(head, lines, 'worst images'),
-        Examples(parts) if parts else Note('report.py --complete shows them.'),
+        Examples(parts) if parts else Note(_why_not_shown(run)),
     )
+
+
+def _share_names(run: RunFiles) -> bool:
+    """Tell whether a test recorded two images under one name: an older one, without folders."""
+    names = [] if run.counts is None else run.counts.names.tolist()
+    return len(set(names)) < len(names)
+
+
+def _why_not_shown(run: RunFiles) -> str:
+    if _share_names(run):
+        return 'Some images share their file names, and this test kept no folders: test again.'
+    return 'report.py --complete shows them.'
 
 
 def _pictures(run: RunFiles) -> list[SharedExample]:

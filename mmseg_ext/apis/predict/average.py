@@ -21,6 +21,7 @@ from ...core.probabilities import as_probabilities
 from ...models.segmentors.averaged import set_probabilities
 from ..config.metrics import metrics_of
 from ..run.folder import RunFolder
+from ..run.image_names import name_images
 from ..run.load import load_model
 from ..run.outcome.examples import test_dataset
 from .found import find_images
@@ -125,6 +126,7 @@ def score_average(model: AveragedModel, cfg: Config, folder: PathLike) -> dict:
     loader = Runner.build_dataloader(copy.deepcopy(cfg.test_dataloader))
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = loader.dataset.metainfo
+    name_images(evaluator.metrics, loader.dataset)
     with torch.inference_mode():
         for data in loader:
             evaluator.process(data_samples=model.test_step(data), data_batch=data)

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from ...core.files import PathLike, output_names
+from ...core.files import PathLike
 from ...core.progress import is_quiet, results_shown
 from ...core.semi_weights import networks_in, weights_of_network
 from ...engine import lost_process
@@ -20,6 +20,7 @@ from .checkpoints import check_classes, check_weights, read_checkpoint, weights_
 from .config import explained
 from .folder import RunFolder
 from .guard import guarded
+from .image_names import name_images, name_outputs
 from .lean import lean
 from .network.settings import check_settings
 from .options import process_limit
@@ -77,7 +78,8 @@ def test(cfg: Config, checkpoint: Optional[PathLike] = None) -> dict:
         runner = build_runner(cfg, dumped=dumped)
         _check_tested(runner, cfg)
         pack_groups(runner.test_dataloader.dataset)
-        _name_outputs(runner)
+        name_images(runner.test_loop.evaluator.metrics, runner.test_dataloader.dataset)
+        name_outputs(runner)
         with explained(cfg, 'the test fails'), lost_process.named(process_limit(cfg)):
             with results_shown(), lean(runner, cfg):
                 metrics = runner.test()
@@ -161,20 +163,6 @@ def pack_groups(dataset: Any) -> None:
             for inner in ('transforms', 'subroutines'):
                 found = getattr(step, inner, ())
                 steps += found if isinstance(found, (list, tuple)) else [found]
-
-
-def _name_outputs(runner: Runner) -> None:
-    """Give masks distinct names if images share a name but not the folder or the suffix."""
-    metrics = [m for m in runner.test_loop.evaluator.metrics if getattr(m, 'output_dir', None)]
-    if not metrics:
-        return
-    dataset = runner.test_dataloader.dataset
-    paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
-    if len({Path(path).stem for path in paths}) == len(paths):
-        return
-    names = map(str, output_names([Path(path) for path in paths]))
-    for metric in metrics:
-        metric.output_names = dict(zip(paths, names))
 
 
 def _calibration(runner: Runner) -> Optional[dict]:
