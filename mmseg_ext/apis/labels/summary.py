@@ -23,18 +23,32 @@ def summarise(plan: Plan, work_dir: Path) -> dict[str, Any]:
 
     Returns:
         What was written.
+
+    Raises:
+        ValueError: If two rounds were tested on other images or masks.
     """
     curves: dict[str, dict[str, list]] = {}
     areas: dict[str, dict[int, float]] = {}
+    tested: dict[tuple[int, ...], str] = {}  # by labelled pixels of each class, one of the rounds
     for strategy in plan.strategies:
         curves[strategy], areas[strategy] = {}, {}
         for seed in plan.seeds:
             rounds = rounds_of(plan, strategy, seed, work_dir)
-            points = [_point(one) for one in rounds if is_finished(one.run)]
+            finished = [one for one in rounds if is_finished(one.run)]
+            points = [_point(one) for one in finished]
+            for one in finished:
+                tested.setdefault(one.run.scores().labelled or (), str(one.run.path))
             curves[strategy][str(seed)] = points
             found = area([(p['share'], p['mIoU']) for p in points if p['mIoU'] is not None])
             if found is not None and len(points) == plan.rounds:
                 areas[strategy][seed] = found
+    tested.pop((), None)  # no confusion matrix
+    if len(tested) > 1:
+        first, second, *_ = tested.values()
+        raise ValueError(
+            f'{first} and {second} were tested on other images or masks than each other, so the '
+            'rounds cannot be compared: give another --work-dir, or test these runs again'
+        )
     pairs = compare(areas)
     content = dict(
         regions=plan.regions,

@@ -139,7 +139,8 @@ def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFile
         The replicas, and a note if some runs fit into no replica; else ``''``.
 
     Raises:
-        ValueError: If two runs share some test images and differ in others.
+        ValueError: If two runs share some test images and differ in others, or were tested on the
+            same images with other masks.
     """
     parts: dict[tuple, list[RunFiles]] = {}
     for run in runs:
@@ -151,10 +152,21 @@ def replicas_of(runs: Sequence[RunFiles], label: str) -> tuple[list[list[RunFile
             f'{label}: its runs share some test images and differ in others, so they are neither '
             f'seeds nor folds of one test: {folders_of(runs)}'
         )
+    for members in parts.values():
+        _check_masks(members, label)
     complete = min(map(len, parts.values()))
     spare = sum(len(members) - complete for members in parts.values())
     note = f'{spare} runs left out: other folds of their seed are missing' if spare else ''
     return [[members[index] for members in parts.values()] for index in range(complete)], note
+
+
+def _check_masks(runs: Sequence[RunFiles], label: str) -> None:
+    labels = [run.counts.rows[:, 2] for run in runs if run.counts is not None]
+    if not all(np.array_equal(labels[0], other) for other in labels[1:]):
+        raise ValueError(
+            f'{label}: its runs were tested against different masks of the same images, so they '
+            f'have no mean: test them again: {folders_of(runs)}'
+        )
 
 
 def joined(replica: Sequence[RunFiles]) -> Counts:

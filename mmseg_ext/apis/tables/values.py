@@ -4,7 +4,7 @@ Our column never contains a printed number. Fractions in ``results.json`` are co
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Optional
@@ -15,6 +15,8 @@ from .rows import Protocol, Row, Table
 
 WITHIN, OUTSIDE, NOT_RUN, NOT_STATED = 'within', 'outside', 'not run', 'not stated'
 Scores = dict[tuple[Any, str], float]  # per cent by seed and fold
+Labelled = dict[str, set[tuple[int, ...]]]  # by fold, the labelled pixels that its runs counted
+OTHER_LABELS = 'tested against other images or masks than the baseline: test both again'
 COUNTS = ('parameters', 'GFLOPs', 'latency_ms')  # facts of the model, not of a run
 
 
@@ -155,7 +157,8 @@ def table_values(
             ``remark``.
 
     Raises:
-        ValueError: If a folder holds a run of another config.
+        ValueError: If a folder holds a run of another config, or the runs of a row were tested
+            against different labels.
     """
     results = {row.label: [read_run(row, path) for path in row.runs] for row in run.rows}
     ran = [result for row in results.values() for result in row]
@@ -163,11 +166,15 @@ def table_values(
     on_paper_data = printed and matches(run.protocol, ran)
     scores = {row.label: _scores(run, row, results[row.label]) for row in run.rows}
     baseline = scores.get(run.baseline, {})
+    labelled = {row.label: _labelled(row, results[row.label]) for row in run.rows}
     lines: list[Line] = []
     for row in run.rows:
+        same = _are_same(labelled[row.label], labelled.get(run.baseline, {}))
         for metric in run.metrics:
             reference = {} if row.label == run.baseline else baseline.get(metric, {})
-            lines.append(_line(row, metric, scores[row.label][metric], on_paper_data, reference))
+            line = _line(row, metric, scores[row.label][metric], on_paper_data, reference)
+            other = line.difference is not None and line.printed is None and not same
+            lines.append(replace(line, difference=None, remark=OTHER_LABELS) if other else line)
         if models is not None:
             lines += _counts(row, models.get(row.label, {}), on_paper_data)
     facts = {row.label: run_facts(results[row.label]) for row in run.rows if row.runs}
@@ -179,12 +186,39 @@ def _scores(run: Table, row: Row, results: Sequence[RunResults]) -> dict[str, Sc
     found: dict[str, Scores] = {metric: {} for metric in run.metrics}
     for place, (folder, result) in enumerate(zip(row.runs, results)):
         seed = f'run {place}' if result.seed is None else result.seed
-        fold = folder.name if folder.name.startswith('fold') else ''
+        fold = _fold_of(folder)
         for metric, scores in found.items():
             value = result.value(metric)
             if value is not None:
                 scores[seed, fold] = 100 * value
     return found
+
+
+def _labelled(row: Row, results: Sequence[RunResults]) -> Labelled:
+    """Collect the labelled pixels of each class that the runs of a row were tested on.
+
+    Raises:
+        ValueError: If two runs that have the same images counted different ones.
+    """
+    found: Labelled = {}
+    for folder, result in zip(row.runs, results):
+        if result.labelled is not None:
+            found.setdefault(_fold_of(folder), set()).add(result.labelled)
+    if not _are_same(found):
+        raise ValueError(
+            f'{row.label}: its runs were tested against different images or masks, so they have no '
+            f'mean: test {", ".join(map(str, row.runs))} again (tools/test.py with --work-dir)'
+        )
+    return found
+
+
+def _fold_of(folder: Path) -> str:
+    return folder.name if folder.name.startswith('fold') else ''
+
+
+def _are_same(*rows: Labelled) -> bool:
+    folds = {fold for row in rows for fold in row}
+    return all(len(set().union(*(row.get(fold, set()) for row in rows))) < 2 for fold in folds)
 
 
 def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: Scores) -> Line:

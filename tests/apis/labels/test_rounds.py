@@ -224,6 +224,25 @@ def test_the_summary_has_curves_areas_and_tests(setup):
     assert summarise(rounds.plan, setup.work)['areas']['random']['seeds'] == [0]
 
 
+def test_rounds_that_were_tested_on_other_masks_are_not_compared(setup):
+    rounds = setup.rounds(strategies=('entropy', 'random'))
+    rounds.run()
+    files = sorted(setup.work.rglob('results.json'))
+    assert len(files) == 5  # the first round is shared
+    for path in files:
+        _write_confusion(path, [[1, 2], [3, 4]])
+    _write_confusion(files[-1], [[0, 3], [7, 0]])  # the same masks, predicted otherwise
+    assert summarise(rounds.plan, setup.work)['tests']
+    _write_confusion(files[-1], [[1, 3], [3, 3]])
+    with pytest.raises(ValueError, match='tested on other images or masks.*another --work-dir'):
+        summarise(rounds.plan, setup.work)
+
+
+def _write_confusion(path, matrix):
+    classes = dict(per_class=dict(IoU=dict(cat=0.5, dog=0.5)), confusion=matrix)
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), **classes)))
+
+
 def test_other_settings_in_the_same_folder_are_refused(setup):
     setup.rounds(rounds=1).run()
     with pytest.raises(ValueError, match='budget was 20% and is 10%.*another --work-dir'):

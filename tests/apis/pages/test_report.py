@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import cv2
@@ -240,6 +241,21 @@ def test_folds_are_added_up_and_seeds_averaged(tmp_path, tiny_data, tiny_config)
     assert len(replicas) == 1 and note.startswith('1 runs left out')
     with pytest.raises(ValueError, match='folds: its runs share some test images'):
         replicas_of([read_run(folder) for folder in (whole[0], folds[0])], 'folds')
+
+
+def test_seeds_that_were_tested_on_other_masks_have_no_mean():
+    def one(folder, *labels):
+        rows = np.zeros((2, 3, 2), int)  # two images, of which only the labels count here
+        rows[:, 2] = labels
+        return SimpleNamespace(
+            counts=SimpleNamespace(names=np.array(['a', 'b']), rows=rows), folder=folder
+        )
+
+    first, second = one('seed0', (3, 4), (5, 2)), one('seed1', (3, 4), (5, 2))
+    assert replicas_of([first, second], 'row') == ([[first], [second]], '')
+    corrected = one('seed2', (3, 4), (4, 3))
+    with pytest.raises(ValueError, match='row: .* different masks of the same images.*seed2'):
+        replicas_of([first, second, corrected], 'row')
 
 
 def test_calibration_is_that_of_the_results(rows, tree):

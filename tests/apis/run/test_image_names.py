@@ -94,7 +94,9 @@ def test_the_worst_images_are_predicted_and_shown(run, tmp_path):
 
 def test_runs_on_images_of_other_folders_are_folds_not_seeds():
     def one(*names):
-        return SimpleNamespace(counts=SimpleNamespace(names=np.array(names)), folder='f')
+        return SimpleNamespace(
+            counts=SimpleNamespace(names=np.array(names), rows=np.zeros((2, 3, 3))), folder='f'
+        )
 
     first, second = one('p1/s0.png', 'p1/s1.png'), one('p2/s0.png', 'p2/s1.png')
     (replica,), note = replicas_of([first, second], 'a row')

@@ -181,6 +181,14 @@ class RunResults:
         """The confusion matrix, ``(K, K)`` int64."""
         return np.asarray(self.confusion, np.int64)
 
+    @property
+    def labelled(self) -> Optional[tuple[int, ...]]:
+        """Labelled pixels of each class; ``None`` without a confusion matrix.
+
+        Tests on equal images and masks have equal ones, whatever was predicted.
+        """
+        return tuple(self.matrix.sum(axis=1).tolist()) if self.confusion else None
+
     def value(self, metric: str) -> Optional[float]:
         """Return a score, or ``ECE``; ``None`` if it is undefined or was not computed."""
         if metric == 'ECE' and metric not in self.metrics:
