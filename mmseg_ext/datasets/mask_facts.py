@@ -73,6 +73,11 @@ def facts_of(path: str, mask: np.ndarray, palette: dict[int, Color]) -> MaskFact
     return MaskFacts(path, {names[k]: int(numbers[k]) for k in keep}, palette, blends, whole)
 
 
+def is_jpeg(path: str) -> bool:
+    """Tell by its name whether a mask is JPEG, which makes values of its own along edges."""
+    return path.lower().endswith(('.jpg', '.jpeg'))
+
+
 def codes_of(mask: np.ndarray) -> np.ndarray:
     """One number a pixel, ``(H, W)``, for values as for colors."""
     return mask if mask.ndim == 2 else mask.astype(np.int64) @ np.array([65536, 256, 1])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from .mask_facts import FEW_VALUES, MaskFacts, codes_of
+from .mask_facts import FEW_VALUES, MaskFacts, codes_of, is_jpeg
 
 _RARE = 0.05  # share of all pixels; a more frequent value is not a blend
 _MANY_NUMBERS = 8  # fewer values are taken for classes
@@ -192,7 +192,7 @@ def lossy(facts: Sequence[MaskFacts]) -> Optional[Sign]:
     first, number = '', 0
     values: set[Any] = set()
     for fact in facts:
-        if fact.path.lower().endswith(('.jpg', '.jpeg')):
+        if is_jpeg(fact.path):
             first, number = first or fact.path, number + 1
             values.update(fact.values)
     if len(values) < 3:

@@ -12,19 +12,22 @@ from ....core.masks import StoredMask, read_stored_mask
 from ..scan import count_colors, in_threads
 from .cityscapes import cityscapes_classes, cityscapes_end
 from .found import Classes, check_names, spare_colors
+from .levels import Blocks, blocks_of, jpeg_noise, two_levels
 from .names import Listed, names_in
 from .signs import (
     MaskFacts,
+    Sign,
     blended_values,
     facts_of,
     instance_numbers,
     interpolated,
+    is_jpeg,
     mask_facts,
     object_colors,
     palette_beside_colors,
     palettes_disagree,
 )
-from .values import is_soft, match_names, soft_classes, value_classes
+from .values import match_names, soft_classes, value_classes
 
 _MAX_COLORS = 64  # more classes than any data set has in colors that the eye can tell apart
 _MAX_IGNORED = 1000  # most values, or colors, that a file can list as ignored
@@ -41,12 +44,14 @@ class MaskContent(NamedTuple):
         colors: Color -> number of pixels, also for palettes and greys.
         facts: Counts of the stored values, from which signs are found.
         palette: Colors of the palette in the order of its indices.
+        blocks: Counts of its blocks of 8 x 8 pixels, as JPEG compresses them.
     """
 
     values: dict[Any, int]
     colors: dict[Any, int]
     facts: MaskFacts
     palette: list[Color]
+    blocks: Blocks
 
 
 def find_classes(
@@ -77,12 +82,13 @@ def read_content(path: str) -> MaskContent:
     mask = stored.values
     if mask.ndim == 3:
         colors = dict(count_colors(mask))
-        return MaskContent(colors, colors, facts_of(path, mask, {}), [])
+        return MaskContent(colors, colors, facts_of(path, mask, {}), [], blocks_of(mask))
     values, numbers = np.unique(mask, return_counts=True)
     counts = dict(zip(values.astype(np.int64).tolist(), numbers.tolist()))
     used = stored.used_palette()
     colors = _in_colors(counts, used)
-    return MaskContent(counts, colors, facts_of(path, mask, used), _flat(stored))
+    facts = facts_of(path, mask, used)
+    return MaskContent(counts, colors, facts, _flat(stored), blocks_of(mask))
 
 
 def _flat(stored: StoredMask) -> list[Color]:
@@ -128,11 +134,10 @@ def classes_of(
     if colored:
         blends, note = _blends(in_threads(_colored, contents), counts)
         _refuse_numbered(contents, listed)
+        _refuse_jpeg_colors(contents, blends, listed)
         found = _by_color(counts, blends, path, listed)
-    elif is_soft(counts) and not any(content.palette for content in contents):
-        found, note = soft_classes(counts), ''
     else:
-        found, note = _of_values(facts, counts, path, listed, named=len(names) > 2)
+        found, note = _of_values(contents, counts, listed, named=len(names) > 2)
     found.notes += [text for text in (why, note) if text]
     _use_palette(found, contents, colored=colored)
     return _named(found, names)
@@ -244,16 +249,51 @@ def _blends(facts: Sequence[MaskFacts], counts: Counter) -> tuple[list[Any], str
 
 
 def _of_values(
-    facts: Sequence[MaskFacts], counts: Counter, path: str, listed: Listed, *, named: bool
+    contents: Sequence[MaskContent], counts: Counter, listed: Listed, *, named: bool
 ) -> tuple[Classes, str]:
     """Detect the classes of masks that hold values."""
-    numbered = None if named or match_names(sorted(counts), listed) else instance_numbers(facts)
-    if numbered is not None:
-        found = Classes(['background', 'foreground'], [0, 1], spare_colors(2), threshold=1)
-        text = numbered.text.split(';')[0]
-        return found, f'{text}: class 1 is any value from 1 on; the names are made up'
-    blends, note = _blends(facts, counts)
-    return value_classes(counts, blends, path, listed), note
+    facts = [content.facts for content in contents]
+    blocks = [content.blocks for content in contents]
+    if not any(content.palette for content in contents):
+        threshold = two_levels(facts, blocks, counts)
+        if threshold is not None:
+            return soft_classes(counts, threshold), ''
+    known = [entry.value for entry in listed.names if entry.value is not None]
+    blends, note = jpeg_noise(facts, blocks, counts, known)
+    if not blends:
+        if not named and not match_names(sorted(counts), listed):
+            numbered = instance_numbers(facts)
+            if numbered is not None:
+                return _of_objects(numbered)
+        blends, note = _blends(facts, counts)
+    return value_classes(counts, blends, facts[0].path, listed), note
+
+
+def _of_objects(numbered: Sign) -> tuple[Classes, str]:
+    """Return the two classes of masks that number objects."""
+    found = Classes(['background', 'foreground'], [0, 1], spare_colors(2), threshold=1)
+    text = numbered.text.split(';')[0]
+    return found, f'{text}: class 1 is any value from 1 on; the names are made up'
+
+
+def _refuse_jpeg_colors(
+    contents: Sequence[MaskContent], blends: Sequence[Color], listed: Listed
+) -> None:
+    """Refuse colors of JPEG masks that fill no block, as compression makes them along edges.
+
+    Raises:
+        ValueError: If there are any that neither a list names nor blends explain.
+    """
+    lossy = [content for content in contents if is_jpeg(content.facts.path)]
+    sure = {color for content in contents for color in content.blocks.even}
+    sure |= {entry.color for entry in listed.names if entry.color} | set(blends)
+    made = {color for content in lossy for color in content.colors} - sure
+    if made:
+        raise ValueError(
+            f'{lossy[0].facts.path} and others are JPEG, which makes colors of its own along '
+            f'edges: {len(made)} colors fill no block of 8 x 8 pixels; which of them are classes '
+            'cannot be told: make them anew from the original masks as PNG'
+        )
 
 
 def _by_color(counts: Counter, blends: list[Color], path: str, listed: Listed) -> Classes:

@@ -3,7 +3,7 @@
 The rules are in ``datasets/signs.py``, because the data sets of configs use them too.
 """
 
-from ....datasets.mask_facts import MaskFacts, facts_of, facts_without, mask_facts
+from ....datasets.mask_facts import MaskFacts, facts_of, facts_without, is_jpeg, mask_facts
 from ....datasets.signs import (
     Sign,
     blended_values,
@@ -21,6 +21,6 @@ from ....datasets.signs import (
 
 __all__ = [
     'MaskFacts', 'Sign', 'blended_values', 'facts_of', 'facts_without', 'images_are_masks',
-    'instance_numbers', 'interpolated', 'is_same_picture', 'lossy', 'mask_facts',
+    'instance_numbers', 'interpolated', 'is_jpeg', 'is_same_picture', 'lossy', 'mask_facts',
     'mask_signs', 'object_colors', 'palette_beside_colors', 'palettes_disagree', 'shown_forms',
 ]  # fmt: skip

@@ -93,18 +93,17 @@ def _is_scale(values: list[int]) -> bool:
     return len(steps) > 1 and int(steps.min()) >= 16 and int(steps.max() - steps.min()) <= 2
 
 
-def soft_classes(counts: Counter) -> Classes:
-    """Return the two classes of grey masks, separated by a threshold in the middle."""
-    middle = (max(counts) + 1) // 2
+def soft_classes(counts: Counter, threshold: int) -> Classes:
+    """Return the two classes of grey masks, separated by a threshold."""
     note = (
-        f'the masks hold {len(counts)} greys, nearly all at both ends, as after lossy compression '
-        f'or scaling: class 1 from {middle} on; the names are made up'
+        f'the masks hold {len(counts)} greys around two levels, as after lossy compression or '
+        f'scaling: class 1 from {threshold} on; the names are made up'
     )
     names = ['background', 'foreground']
-    return Classes(names, [0, 1], spare_colors(2), threshold=middle, notes=[note])
+    return Classes(names, [0, 1], spare_colors(2), threshold=threshold, notes=[note])
 
 
-def is_soft(counts: Counter) -> bool:
+def at_both_ends(counts: Counter) -> bool:
     """Tell whether nearly all pixels are at the two ends of a scale of many greys.
 
     Masks of class ids and 255 have no values just below 255.
