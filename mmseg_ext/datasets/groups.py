@@ -92,9 +92,13 @@ def groups_of(stems: Sequence[str], groups: dict[str, str], *, source: str) -> d
 
 
 def write_groups(path: Path, groups: dict[str, str], *, name: str = 'group') -> None:
-    """Write a file for ``read_groups`` with the column names ``stem`` and ``name``."""
+    """Write a file for ``read_groups`` with the column names ``stem`` and ``name``.
+
+    A stem that ends as a file does gets an ending, which is removed when it is read.
+    """
+    rows = [(s if _without_suffix(s) == s else f'{s}.png', group) for s, group in groups.items()]
     with replacing(path) as unfinished, open(unfinished, 'w', newline='', encoding='utf-8') as file:
-        csv.writer(file, lineterminator='\n').writerows([('stem', name), *groups.items()])
+        csv.writer(file, lineterminator='\n').writerows([('stem', name), *rows])
 
 
 def _without_suffix(name: str) -> str:

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ...core.files import PathLike, read_json, write_json
+from ...datasets.groups import write_groups
 from ...datasets.kfold import check_fold, splitter_name
 from ...datasets.splits import write_lists
 from ..config.metrics import add_facts, metrics_of
@@ -61,9 +62,9 @@ def use_fold(
     """Restrict a config to one fold and move its work folder to ``<work_dir>/fold<fold>``.
 
     Writes three files into that folder. The data sets read ``split_train.txt`` and
-    ``split_val.txt``. ``split.json`` says how the images were split, and to which group each
-    held-out image belongs. A later test writes the fold, the number of folds and the seed into
-    ``results.json``.
+    ``split_val.txt``, and ``split_groups.csv`` where the group files of several data sets were
+    joined. ``split.json`` says how the images were split, and to which group each held-out image
+    belongs. A later test writes the fold, the number of folds and the seed into ``results.json``.
 
     Example::
 
@@ -95,6 +96,10 @@ def use_fold(
     folder = RunFolder.of(cfg).fold(fold)
     cfg.work_dir = str(folder.path)
     paths = _keep_lists(folder.path, dict(split_train=train, split_val=val))
+    if found.group_unit is not None and found.groups is not None:
+        place = folder.path / 'split_groups.csv'
+        write_groups(place, found.groups, name=found.group_unit)
+        found.dataset['group_file'] = str(place.absolute())
     for part, path in zip(('train', 'val', 'test'), (paths[0], paths[1], paths[1])):
         loader = cfg.get(f'{part}_dataloader')
         if loader:

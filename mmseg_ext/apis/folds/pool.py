@@ -41,6 +41,8 @@ class Pool:
         labels: Whether the mask of each id has any foreground; ``None`` unless the folds are
             stratified.
         note: One line that counts the images by data set, and the images that are left out.
+        group_unit: What the group file calls a group, such as ``'patient'``, if the files of
+            several data sets were joined, so that ``dataset`` names none.
     """
 
     dataset: dict
@@ -48,6 +50,7 @@ class Pool:
     groups: Optional[dict[str, str]] = None
     labels: Optional[dict[str, bool]] = None
     note: str = ''
+    group_unit: Optional[str] = None
 
     def folds(self, num_folds: int, split_seed: int) -> Folds:
         """Cut the pool into folds; see :func:`mmseg_ext.datasets.kfold.split_folds`."""
@@ -107,7 +110,9 @@ def read_pool(cfg: Config, *, pool: Optional[str] = None, stratify: bool = False
     labels = _foreground(cfg, built) if stratify else None
     if labels is not None:  # they come by path, because _foreground does not know the ids
         labels = {name: labels[pair[0]] for name, pair in pairs.items()}
-    return Pool(merged, pairs, groups or None, labels, _note(cfg, pool, built))
+    lost = groups and merged.get('group_file') == ''
+    unit = str(built[0].metainfo.get('group_unit') or 'group') if lost else None
+    return Pool(merged, pairs, groups or None, labels, _note(cfg, pool, built), unit)
 
 
 def _note(cfg: Config, pool: str, built: list[Any]) -> str:

@@ -229,6 +229,28 @@ def test_patients_stay_together(tmp_path):
         use_fold(config_of(dataset, tmp_path / 'more'), fold=0, num_folds=5)
 
 
+def test_a_fold_of_two_data_sets_knows_its_patients(tmp_path):
+    """Their files name images below other folders; a test took its dependent slices for units."""
+    for number, stem in enumerate(['p/0', 'p/1', 'q/0', 'q/1.png', 'r/0', 'r/1']):
+        part = 'val' if stem.startswith('r') else 'train'
+        write_pair(tmp_path, f'{part}/{stem}')
+        with (tmp_path / f'{part}.csv').open('a') as file:
+            file.write('stem,patient\n' if number in (0, 4) else '')
+            file.write(f'{stem}.png,{stem[0]}\n')
+    parts = {part: dict(data_prefix=dict(img_path=f'img/{part}', seg_map_path=f'mask/{part}'),
+                        group_file=f'{part}.csv') for part in ('train', 'val')}  # fmt: skip
+    cfg = config_of(folder_dataset(tmp_path), tmp_path / 'work', **parts)
+    use_fold(cfg, fold=0, num_folds=3, pool='train+val')
+    init_default_scope('mmseg')
+    tested = dict(cfg.test_dataloader.dataset, pipeline=[], serialize_data=False)
+    dataset = DATASETS.build(tested)
+    assert dataset.metainfo['group_unit'] == 'patient' and len(dataset) == 2
+    infos = [dataset.get_data_info(index) for index in range(2)]
+    assert {Path(info['img_path']).parent.name for info in infos} == {infos[0]['group']}
+    split = json.loads((tmp_path / 'work/fold0/split.json').read_text())
+    assert split['val_groups'] == [info['group'] for info in infos]
+
+
 def test_stratified_by_foreground(tmp_path):
     for index, stem in enumerate('abcdefgh'):
         write_pair(tmp_path, stem, bone=index % 4 == 0)
