@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_ext.apis.draw.curves import read_curves
+from mmseg_ext.apis.draw.curves import STYLE, read_curves, save_figure
 from mmseg_ext.apis.draw.figures import draw_row_curves
 from mmseg_ext.apis.draw.pixels import read_rgb
 from mmseg_ext.apis.pages import run_sections
@@ -282,3 +283,19 @@ def test_a_picture_is_turned_as_its_tag_says(tmp_path):
     shown = read_rgb(path)
     assert shown.shape == (24, 8, 3) and shown[0, 0, 0] > 200 > 50 > shown[-1, 0, 0]
     assert np.abs(shown.astype(int) - cv2.imread(str(path))[..., ::-1]).max() <= 2
+
+
+def test_letters_of_a_figure_are_those_that_are_drawn() -> None:
+    """Their names are shortened; bold and plain ones keep apart."""
+    with plt.rc_context(STYLE):
+        figure = plt.figure()
+        figure.text(0.1, 0.1, 'aa')
+        figure.text(0.1, 0.5, 'a', weight='bold')
+        figure.text(0.1, 0.8, 'a', style='italic')
+    text = save_figure(figure).decode()
+    plt.close(figure)
+    shapes = dict(re.findall(r'<path id="(\w[\w-]*)" d="([^"]+)"', text))
+    used = re.findall(r'xlink:href="#([^"]+)"', text)
+    assert len(used) == 4 and len(set(used)) == 3 and set(used) == set(shapes)
+    assert used[0] == used[1] and len(set(shapes.values())) == 3
+    assert sum('DejaVu' in name for name in used) == 0
