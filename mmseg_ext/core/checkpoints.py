@@ -140,15 +140,32 @@ def settings_of(meta: Any) -> dict:
 
 
 def _value(node: ast.expr) -> Any:
-    """Read the value of ``dict(...)``, of a list or of a literal; ``None`` for anything else."""
+    """Read the value of ``dict(...)``, of a list or of a literal; ``None`` for anything else.
+
+    mmengine writes ``dict({0: 1})`` where keys are no names.
+    """
     if isinstance(node, ast.Call):
-        return {str(pair.arg): _value(pair.value) for pair in node.keywords}
+        given = [_value(item) for item in node.args if isinstance(item, ast.Dict)]
+        named = {str(pair.arg): _value(pair.value) for pair in node.keywords}
+        return {**(given[0] if given else {}), **named}
+    if isinstance(node, ast.Dict):
+        return {_key(key): _value(item) for key, item in zip(node.keys, node.values) if key}
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_value(item) for item in node.elts]
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _key(node: ast.expr) -> Any:
+    """Read the key of a dict; the text of one that is no literal."""
+    try:
+        key = ast.literal_eval(node)
+        hash(key)
+        return key
+    except (ValueError, TypeError, RecursionError):
+        return ast.unparse(node)
 
 
 def write_checkpoint(content: dict, path: PathLike) -> None:

@@ -1,11 +1,11 @@
-"""Settings of a training that is resumed: optimisers, schedules and length.
+"""Settings of a training that is resumed: those of the run hold from the reached iteration on.
 
-A setting of the config that has changed is either applied from the reached iteration on, or
-refused; none is ignored. The learning rate is that of the current schedule at this iteration.
+A setting that decides about the steps of the training and has changed is named in a warning, see
+``resume_changes``, or refused: another optimiser, another meaning of the masks. The learning rate
+is that of the current schedule at this iteration.
 """
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..core.checkpoints import settings_of
 from ..core.saved import optimizer_states
+from .resume_changes import Change, find_changes, settings_of_run
+from .resume_masks import check_masks
 
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose')  # the progress of a scheduler
-_WATCHED = ('optim_wrapper', 'param_scheduler', 'train_cfg')
 
 
 class _Part(NamedTuple):
@@ -46,13 +47,14 @@ def adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
         name: Its file, for messages.
 
     Raises:
-        ValueError: If it holds the state of other optimisers, or the changed schedule cannot be
-            computed for this iteration.
+        ValueError: If it holds the state of other optimisers, the changed schedule cannot be
+            computed for this iteration, or the masks mean something else now.
     """
     if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
         return
-    settings = settings_of(checkpoint['meta'])
-    changes = list(_differences(settings, runner.cfg))
+    settings, own = settings_of(checkpoint['meta']), settings_of_run(runner)
+    check_masks(settings, own, name)
+    changes = find_changes(settings, own)
     parts = _parts(runner, checkpoint, settings, name)
     schedules = {
         title: _adapt_part(part, changes, checkpoint['meta'], name) for title, part in parts.items()
@@ -62,7 +64,7 @@ def adapt_settings(runner: Any, checkpoint: dict, name: Path) -> None:
     if changes:
         runner.logger.warning(
             f'the settings differ from those of {name.name} and hold from iteration '
-            f'{checkpoint["meta"]["iter"]} on: {"; ".join(changes)}'
+            f'{checkpoint["meta"]["iter"]} on: {"; ".join(map(str, changes))}'
         )
 
 
@@ -101,7 +103,7 @@ def _told(parts: dict[str, Any]) -> str:
     return 'one optimiser' if list(parts) == [''] else f'optimisers of {" and ".join(parts)}'
 
 
-def _adapt_part(part: _Part, changes: list[str], meta: dict, name: Path) -> Any:
+def _adapt_part(part: _Part, changes: list[Change], meta: dict, name: Path) -> Any:
     """Change the state of an optimiser in place; return the schedule's that is to be loaded."""
     groups = _saved_groups(part, name)
     schedulers = part.schedulers
@@ -152,10 +154,11 @@ def _kind(settings: Any, part: str) -> Any:
     return place.get('type') if isinstance(place, dict) else None
 
 
-def _is_same_schedule(schedulers: list, saved: Any, changes: list[str]) -> bool:
+def _is_same_schedule(schedulers: list, saved: Any, changes: list[Change]) -> bool:
     if not isinstance(saved, list) or len(saved) != len(schedulers):
         return False
-    if any('param_scheduler' in change and '.type' in change for change in changes):
+    paths = [change.path for change in changes]
+    if any(path.startswith('param_scheduler') and path.endswith('.type') for path in paths):
         return False
     return all(_fixed(s.state_dict()) == _fixed(then) for s, then in zip(schedulers, saved))
 
@@ -187,28 +190,3 @@ def _take_steps(schedulers: list, count: int) -> None:
     for _ in range(count if schedulers else 0):
         for scheduler in schedulers:
             scheduler.step()
-
-
-def _differences(then: dict, now: Any) -> Iterator[str]:
-    """Describe the changed settings of optimiser, schedule and length."""
-    if not then:
-        return
-    for key in _WATCHED:
-        old, new = _flat(key, then.get(key)), _flat(key, now.get(key))
-        for path in dict.fromkeys([*old, *new]):
-            if path != 'train_cfg.val_interval' and old.get(path) != new.get(path):
-                yield f'{path}: {old.get(path)} -> {new.get(path)}'
-
-
-def _flat(path: str, value: Any) -> dict:
-    pairs: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        pairs = list(value.items())
-    elif isinstance(value, (list, tuple)):
-        pairs = list(enumerate(value))
-    else:
-        return {path: value}
-    found: dict = {}
-    for key, item in pairs:
-        found.update(_flat(f'{path}.{key}', item))
-    return found

@@ -156,6 +156,30 @@ def test_an_unchanged_config_goes_on_bit_for_bit_and_a_changed_rate_holds(caplog
         assert change in caplog.text
 
 
+def test_other_losses_and_batches_are_told_and_other_masks_refused(caplog):
+    dataset = dict(type='FolderDataset', metainfo=dict(classes=('a', 'b')), label_map={3: 0, 7: 1})
+    cfg = Config(
+        dict(
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+            model=dict(decode_head=dict(loss_decode=dict(type='DiceLoss', loss_weight=1.0))),
+            train_dataloader=dict(batch_size=2, num_workers=1, dataset=dataset),
+        )
+    )
+    stopped = Run(cfg)
+    stopped.train(2)
+    other = copy.deepcopy(cfg)
+    other.train_dataloader.update(batch_size=4, num_workers=9)
+    other.model.decode_head.loss_decode.loss_weight = 9.0
+    Run(other).go_on_from(stopped.checkpoint())
+    assert caplog.messages == [
+        'the settings differ from those of iter.pth and hold from iteration 2 on: '
+        'model.decode_head.loss_decode.loss_weight: 1.0 -> 9.0; train_dataloader.batch_size: 2 -> 4'
+    ]
+    other.train_dataloader.dataset.label_map = {3: 1, 7: 0}
+    with pytest.raises(ValueError, match='iter.pth was trained with .* value 3 meant a, and now'):
+        Run(other).go_on_from(stopped.checkpoint())
+
+
 def test_without_a_schedule_the_rate_of_the_config_holds():
     """The reference repository's rate is set by a hook before each epoch, whatever was saved."""
     base = dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)), param_scheduler=None)
@@ -188,6 +212,10 @@ def test_the_settings_are_read_from_text_and_never_run(tmp_path):
     assert settings_of(dict(cfg=text)) == dict(optim_wrapper=dict(a={}, b=[1, [2]]))
     assert not (tmp_path / 'ran').exists()
     assert settings_of(dict(cfg='dict(')) == settings_of(None) == {}
+    keys = {0: 1, 255: 2, -1: 3, 'a.b': dict(c=[dict(d=4)])}  # that are no names
+    text = Config(dict(label_map=keys)).pretty_text
+    assert settings_of(dict(cfg=text)) == dict(label_map=keys)
+    assert settings_of(dict(cfg='a = dict({[1]: 2, b: 3})')) == dict(a={'[1]': 2, 'b': 3})
 
 
 def test_a_training_goes_on_to_twice_its_length(tiny_config, tmp_path):
@@ -211,5 +239,9 @@ def test_a_training_goes_on_to_twice_its_length(tiny_config, tmp_path):
     rates = run(tmp_path / 'two', 12, resume=True)
     assert {i: rates[i] for i in range(7, 13)} == {i: straight[i] for i in range(7, 13)}
     assert all(rates[i] > 1e-4 for i in range(7, 12)) and rates[6] != straight[6]
+    told = [line.split('the settings differ')[1] for file in (tmp_path / 'two').glob('*/*.log')
+            for line in file.read_text().splitlines() if 'the settings differ' in line]  # fmt: skip
+    places = {change.split(': ')[0] for change in told[0].split(' on: ')[1].split('; ')}
+    assert len(told) == 1 and places == {'param_scheduler.0.end', 'train_cfg.max_iters'}
     with pytest.raises(ValueError, match=r'iter_12.pth has 12 iterations .* ends after 9'):
         run(tmp_path / 'two', 9, resume=True)

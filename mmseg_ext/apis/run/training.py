@@ -113,7 +113,7 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         resume: Whether to continue from the last whole checkpoint in ``cfg.work_dir``, as with
             ``resume=True`` in the config. If ``load_from`` names other weights than those that the
             stopped run began with, the run continues from that checkpoint instead. Changed settings
-            of optimiser, schedule and length apply from there on.
+            apply from there on; those that decide about a step are listed in a warning.
 
     Returns:
         The Runner after training.
@@ -122,8 +122,8 @@ def train(cfg: Config, *, resume: bool = False) -> Runner:
         FileNotFoundError: If the weights that the model starts from are absent.
         ImportError: If the model needs a package that is missing.
         Stopped: If a signal ended the run; see :class:`StopHook` for what is saved.
-        ValueError: If a setting or the data are wrong, with the remedy, or another run uses the
-            folder.
+        ValueError: If a setting or the data are wrong, with the remedy, another run uses the
+            folder, or masks mean something else than before the run was stopped.
     """
     resume = resume or bool(cfg.get('resume'))
     cfg.resume = False  # in the config that the run keeps, which trains the same anew

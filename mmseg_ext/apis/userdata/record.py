@@ -11,22 +11,34 @@ from .file import DataFile
 from .pairing import pair_files
 
 _KEY = 'user_data'  # variable in the config that a run saves in its folder
+_COMPARED = dict(classes='classes', images='images', masks='values in its masks')
 
 
 def record_data(cfg: Config, data: DataFile) -> None:
     """Record the user's data in the config, and so in its copy in the work folder."""
-    stems = [pair.stem for part in ('train', 'val') for pair in pair_files(data, part).pairs]
-    digest = hashlib.sha256('\n'.join(stems).encode(errors='surrogateescape')).hexdigest()
+    stems = {
+        part: [pair.stem for pair in pair_files(data, part).pairs] for part in ('train', 'val')
+    }
     cfg[_KEY] = dict(
-        name=data.name, file=str(data.path.resolve()), classes=list(data.classes), images=digest
+        name=data.name,
+        file=str(data.path.resolve()),
+        classes=list(data.classes),
+        images=_digest([*stems['train'], *stems['val']]),
+        train_images=_digest(stems['train']),
+        masks=_digest([repr((data.color_masks, data.mask_threshold, sorted(data.values.items())))]),
     )
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256('\n'.join(lines).encode(errors='surrogateescape')).hexdigest()
 
 
 def check_same_data(cfg: Config) -> None:
     """Refuse a work folder of a run on another data set.
 
-    A data set is the same if its file has the same path, even with other content, or if its classes
-    and images are equal.
+    A data set is the same if its file has the same path, even with other content, or if its
+    classes, its images and the values of its masks are equal. Whether a training may go on with
+    another content is decided from its checkpoint.
 
     Args:
         cfg: Complete config of a run that is about to start or resume.
@@ -38,7 +50,7 @@ def check_same_data(cfg: Config) -> None:
     before = _recorded(Path(cfg.work_dir, Path(cfg.filename or 'config.py').name))
     if own is None or before is None or before.get('file') == own['file']:
         return
-    if any(before.get(key) != own[key] for key in ('classes', 'images')):
+    if _differing(before, own):
         raise ValueError(
             f'{cfg.work_dir} holds a run on {before.get("file")}, which is called '
             f'{before.get("name")}, too, and has other {_differing(before, own)}: give another '
@@ -47,7 +59,10 @@ def check_same_data(cfg: Config) -> None:
 
 
 def _differing(before: dict[str, Any], own: dict[str, Any]) -> str:
-    return 'classes' if before.get('classes') != own['classes'] else 'images'
+    """Name the first difference; empty without any. Older versions recorded no masks."""
+    known = {'masks': own['masks'], **before}
+    differing = [key for key in _COMPARED if known.get(key) != own[key]]
+    return _COMPARED[differing[0]] if differing else ''
 
 
 def _recorded(path: Path) -> Optional[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """A work folder belongs to one data set; and what the log says of images, iterations, classes."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -55,6 +57,35 @@ def test_two_data_sets_of_one_name_do_not_share_a_work_folder(tmp_path):
         _run(work, images)
     _run(work, _data_set(tmp_path / 'moved', classes='[cloud, tree]'))
     _run(tmp_path / 'elsewhere', other)
+
+
+def test_the_values_of_the_masks_belong_to_a_data_set(tmp_path):
+    """The same names and images in another folder, and two classes whose values are swapped."""
+    work, swapped = tmp_path / 'work', '[{name: sky, value: 1}, {name: tree, value: 0}]'
+    first = _data_set(tmp_path / 'a')
+    _run(work, first)
+    told = r'has other values in its masks: give another name in .*b/my_data.yml'
+    with pytest.raises(ValueError, match=told):
+        _run(work, _data_set(tmp_path / 'b', classes=swapped))
+    _run(work, _data_set(tmp_path / 'moved'))
+    known = work / 'row.py'
+    record = Config.fromfile(known)
+    del record.user_data['masks']  # an older version recorded none
+    record.dump(str(known))
+    _run(work, _data_set(tmp_path / 'b', classes=swapped))
+    assert Config.fromfile(known).user_data.file.endswith('b/my_data.yml')
+
+
+def test_the_images_of_the_training_are_recorded_by_themselves(tmp_path):
+    def digests(stems) -> tuple:
+        cfg = Config(dict(work_dir='none'))
+        record_data(cfg, read_data_file(_data_set(tmp_path / stems, stems=stems)))
+        return cfg.user_data.train_images, cfg.user_data.images
+
+    train, both = digests('abcd')
+    assert train == hashlib.sha256(b'b\nc\nd').hexdigest()
+    assert both == hashlib.sha256(b'b\nc\nd\na').hexdigest()
+    assert digests('zbcd')[0] == train and digests('zbcd')[1] != both
 
 
 def test_the_log_says_what_happens_to_images_and_iterations(tmp_path, monkeypatch):
