@@ -25,7 +25,7 @@ _WATCHED = (
 _INDIFFERENT = {
     *('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'timeout'),
     *('multiprocessing_context', 'backend_args', 'file_client_args', 'serialize_data', 'lazy_init'),
-    *('max_refetch', 'how_to_get', 'palette', 'init_cfg', 'pretrained', 'with_cp', 'test_cfg'),
+    *('max_refetch', 'how_to_get', 'init_cfg', 'pretrained', 'with_cp', 'test_cfg'),
     *('val_interval', 'val_begin', 'dynamic_intervals'),
 }
 # Of these the last name counts, as data that moved are still the same.
@@ -96,7 +96,7 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[Change]:
     if key in _PATHS and _last_name(old) == _last_name(new):
         return
     if _are(dict, old, new):
-        old, new = old or {}, new or {}
+        old, new = _without_display(old or {}), _without_display(new or {})
         for name in dict.fromkeys([*old, *new]):
             yield from _compare(f'{path}.{name}', old.get(name), new.get(name))
     elif _are(list, old, new) and all(
@@ -105,6 +105,14 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[Change]:
         yield from _compare_parts(path, old or [], new or [])
     else:
         yield Change(path, old, new)
+
+
+def _without_display(part: dict) -> dict:
+    """Leave out the colors of classes, which are for pictures unless masks hold them."""
+    meta = part.get('metainfo')
+    if not isinstance(meta, dict) or part.get('mask_format') == 'color':
+        return part
+    return {**part, 'metainfo': {key: value for key, value in meta.items() if key != 'palette'}}
 
 
 def _compare_parts(path: str, old: list[dict], new: list[dict]) -> Iterator[Change]:

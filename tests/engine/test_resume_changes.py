@@ -142,6 +142,17 @@ def test_the_second_step_of_a_kind_is_compared_with_the_second():
     ]
 
 
+@pytest.mark.parametrize(('kind', 'told'), [('index', False), ('color', True)])
+def test_colors_count_where_masks_hold_them(kind, told):
+    then, now = (
+        dict(train_dataloader=dict(dataset=dict(mask_format=kind, metainfo=dict(palette=colors))))
+        for colors in ([[0, 0, 0], [9, 0, 0]], [[0, 0, 0], [8, 0, 0]])
+    )
+    place = 'train_dataloader.dataset.metainfo.palette'
+    wanted = [f'{place}: [[0, 0, 0], [9, 0, 0]] -> [[0, 0, 0], [8, 0, 0]]'] if told else []
+    assert [str(change) for change in find_changes(then, now)] == wanted
+
+
 def test_other_training_images_of_a_user_s_file_are_named():
     then, now = (
         {**BASE, 'user_data': dict(file='/a/mine.yml', images='e', train_images=digest)}
