@@ -74,7 +74,7 @@ def read_grid(words: list) -> dict:
 
 def show_search(report: dict) -> None:
     for row in report['table'][:10]:
-        words = ' '.join(f'{name}={value:g}' for name, value in row['setting'].items())
+        words = ' '.join(f'{name}={value}' for name, value in row['setting'].items())
         print(f'mIoU {100 * row["mIoU"]:6.2f}  {words}')
     for name in ('chosen_on', 'held_out'):
         if report[name]:

@@ -1,9 +1,11 @@
 """Words for the user: an error in one line, did-you-mean hints, how to call a tool."""
 
 import difflib
+import math
 import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 
 from . import refusals
@@ -76,6 +78,16 @@ def check_choice(setting: str, value: object, choices: Collection[object]) -> No
         *most, last = choices
         listed = f'{", ".join(map(repr, most))} or ' if most else ''
         raise ValueError(f'{setting} must be {listed}{last!r}, got {value!r}')
+
+
+def check_number(setting: str, value: object) -> None:
+    """Refuse a value that is no finite number; True and False are none, either.
+
+    Raises:
+        ValueError: If it is not one.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f'{setting} must be a number, got {value!r}')
 
 
 def count_names(what: str, names: Sequence[str]) -> str:

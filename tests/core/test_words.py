@@ -3,10 +3,12 @@
 import errno
 import sys
 
+import numpy as np
 import pytest
 
 from mmseg_ext.core.words import (
     check_choice,
+    check_number,
     command,
     count_names,
     did_you_mean,
@@ -58,6 +60,15 @@ def test_a_choice_is_one_of_those_there_are():
         check_choice('style', 'xx', ('lp', 'pl'))
     with pytest.raises(ValueError, match=r'^stride must be 4, 8 or 16, got \[1\]$'):
         check_choice('stride', [1], {4: None, 8: None, 16: None})
+
+
+@pytest.mark.parametrize('value', ['abc', '3', None, True, [1], float('nan'), float('inf'), 1j])
+def test_only_a_finite_number_is_taken(value):
+    for number in (0, -2, 0.5, np.float32(3), np.int64(4)):
+        check_number('width', number)
+    with pytest.raises(ValueError) as found:
+        check_number('width', value)
+    assert str(found.value) == f'width must be a number, got {value!r}'
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,11 @@ from ...core.files import PathLike, write_json
 from ...core.masks import read_mask
 from ...core.progress import Line
 from ...evaluation.confusion import confusion_matrix, metrics_from_confusion
-from ...models.layers.dense_crf import DenseCRF
 from ..draw.pixels import read_rgb
 from ..run.outcome.listing import LISTING, read_predictions
 from .output import write_prediction
 from .predictor import Failure, Prediction
-from .refinement import Setting, refine, refined_labels
+from .refinement import Setting, check_setting, refine, refined_labels
 
 SEARCHABLE = ('pos_w', 'pos_xy', 'bi_w', 'bi_xy', 'bi_rgb', 'iterations')
 
@@ -215,9 +214,9 @@ def refine_folder(
         truth, and the images that failed.
 
     Raises:
-        ValueError: If a setting is out of range, or ``out`` is the folder itself.
+        ValueError: If a setting is unknown or out of range, or ``out`` is the folder itself.
     """
-    DenseCRF(**setting)  # raises its errors before any work
+    check_setting(setting)
     listing, items = read_listing(folder, truth)
     if Path(out).resolve() == Path(folder).resolve():
         raise ValueError(f'out ({out}) is the folder of the predictions: choose another')
@@ -251,7 +250,7 @@ def settings_of(grid: dict[str, Sequence[float]], base: Setting) -> list[Setting
         )
     settings = [{**base, **dict(zip(grid, values))} for values in itertools.product(*grid.values())]
     for setting in settings:
-        DenseCRF(**setting)
+        check_setting(setting)
     return settings
 
 

@@ -3,16 +3,34 @@
 Shape letters: K class, H row, W column.
 """
 
+import inspect
 from typing import Any
 
 import numpy as np
 import torch
 
 from ...core.heap import keep_freed_memory
+from ...core.words import unknown
 from ...models.layers.dense_crf import DenseCRF
 from .windows import label_type
 
 Setting = dict[str, Any]
+_NAMES = [
+    name for name in inspect.signature(DenseCRF).parameters
+    if name not in ('learn_weights', 'init_cfg')  # of training, which there is none here
+]  # fmt: skip
+
+
+def check_setting(setting: Setting) -> None:
+    """Refuse arguments that ``DenseCRF`` does not take, before any work.
+
+    Raises:
+        ValueError: If a name is unknown, or a value is out of range or of another kind.
+    """
+    for name in setting:
+        if name not in _NAMES:
+            raise ValueError(unknown('setting of the CRF', name, _NAMES))
+    DenseCRF(**setting)
 
 
 def refine(prob: np.ndarray, picture: np.ndarray, setting: Setting) -> np.ndarray:

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ...core.files import PathLike
-from ...core.words import check_choice
+from ...core.words import check_choice, check_number
 from ...models.segmentors import semi
 from ..config.check import check_config
 from ..config.semi import is_semi, join_unlabelled, needs_unlabelled
@@ -27,7 +27,7 @@ METHODS: dict[str, dict] = {
 }
 
 
-def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) -> None:
+def use_semi_data(cfg: Config, method: str, dataset: PathLike, /, **settings: Any) -> None:
     """Let a config also train on the unlabelled images of a user's data, less the labelled ones.
 
     Args:
@@ -38,8 +38,11 @@ def use_semi_data(cfg: Config, method: str, dataset: PathLike, **settings: Any) 
 
     Raises:
         FileNotFoundError: If the unlabelled images' folder, their list or a listed image is absent.
-        ValueError: If the method or the entry does not exist, or the config does not fit.
+        ValueError: If the method or the entry does not exist, or the config or a setting does not
+            fit.
     """
+    if 'with_masks' in settings:
+        raise ValueError('--semi-options with_masks: unlabelled images of your data have no masks')
     data = read_data_file(dataset)
     unlabelled_images(data)  # refuses what is not there
     use_semi(cfg, method, unlabelled_dataset(data, ()), **settings)
@@ -78,7 +81,7 @@ def leave_out_labelled(cfg: Config, dataset: Optional[PathLike]) -> None:
 
 
 def use_semi(
-    cfg: Config, method: str, unlabelled: dict, *, with_masks: bool = False, **settings: Any
+    cfg: Config, method: str, unlabelled: dict, /, *, with_masks: bool = False, **settings: Any
 ) -> None:
     """Wrap a config's model, and join unlabelled images to its training data.
 
@@ -103,12 +106,16 @@ def use_semi(
 
     Raises:
         ValueError: If there is no such method, the config is already semi-supervised, its pipeline
-            loads no labels, or the method would use no unlabelled images.
+            loads no labels, the method would use no unlabelled images, or a setting is none of it.
     """
     check_choice('--semi', method, tuple(METHODS))
     if is_semi(cfg.model):
         raise ValueError(
             f'{cfg.filename} is semi-supervised already: take a plain config, or leave --semi out'
+        )
+    for name in settings.keys() & {'type', 'segmentor'}:
+        raise ValueError(
+            f'--semi-options {name}: --semi {method} and the config decide on it: leave it out'
         )
     rate = settings.pop('discriminator_lr', None) if method == 'adversarial' else None
     settings = {**METHODS[method], **settings}
@@ -119,5 +126,8 @@ def use_semi(
         )
     join_unlabelled(cfg, unlabelled, settings, with_masks=with_masks)
     if rate is not None:
+        check_number('discriminator_lr', rate)
+        if rate < 0:
+            raise ValueError(f'discriminator_lr must not be negative, got {rate}')
         cfg.optim_wrapper.discriminator.optimizer.lr = rate
     check_config(cfg)

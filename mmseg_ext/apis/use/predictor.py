@@ -11,7 +11,7 @@ from torch import nn
 
 from ...core.files import PathLike
 from ...core.words import check_choice
-from ...models.layers.dense_crf import SETTINGS, DenseCRF
+from ...models.layers.dense_crf import SETTINGS
 from ...models.segmentors import CRFRefined
 from ..predict.arrays import AnyImage
 from ..predict.augmented import Augmented
@@ -20,7 +20,7 @@ from ..predict.large import tell_windows
 from ..predict.memory import Memory
 from ..predict.output import predict_to_folder
 from ..predict.predictor import CRF_NEEDS, Failure, Prediction, predict
-from ..predict.refinement import Setting
+from ..predict.refinement import Setting, check_setting
 from ..predict.video import is_video
 from ..run.network.fast import fast_form
 from .given import find_model
@@ -212,5 +212,5 @@ def _setting(crf: Union[str, Setting, None], model: Any) -> Optional[Setting]:
         crf = SETTINGS[crf]
     if isinstance(model, CRFRefined):
         raise ValueError('the model refines by a CRF of its own: leave --crf out')
-    DenseCRF(**crf)  # raises its errors before any work
+    check_setting(crf)
     return dict(crf)

@@ -22,7 +22,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...core.words import check_choice
+from ...core.words import check_choice, check_number
 from .permutohedral import PermutohedralLattice
 
 NORMALIZATIONS = ('symmetric', 'after', 'before', 'mean', 'none')
@@ -225,7 +225,7 @@ class DenseCRF(BaseModule):
         ``(N, 1, H, W)`` to probabilities ``(N, C, H, W)``.
 
     Raises:
-        ValueError: If a setting is out of range.
+        ValueError: If a setting is out of range, or of another kind.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class DenseCRF(BaseModule):
         super().__init__(init_cfg)
         _check_settings(pos_w, pos_xy, bi_w, bi_xy, bi_rgb, normalization, clip, prune)
         for name, least, value in (('iterations', 0, iterations), ('chunk', 1, chunk)):
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f'{name} must be an integer of {least} or more, got {value!r}')
         self.iterations, self.normalization = iterations, normalization
         self.pos_xy, self.bi_xy, self.bi_rgb = float(pos_xy), float(bi_xy), float(bi_rgb)
@@ -318,6 +318,11 @@ def _check_settings(
     clip: float,
     prune: float,
 ) -> None:
+    numbers = dict(
+        pos_w=pos_w, pos_xy=pos_xy, bi_w=bi_w, bi_xy=bi_xy, bi_rgb=bi_rgb, clip=clip, prune=prune
+    )
+    for name, value in numbers.items():
+        check_number(name, value)
     for name, value in dict(pos_xy=pos_xy, bi_xy=bi_xy, bi_rgb=bi_rgb).items():
         if not value > 0:
             raise ValueError(f'{name} is a standard deviation and must be above 0, got {value}')

@@ -35,7 +35,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ...core.words import check_choice
+from ...core.words import check_choice, check_number
 from ..layers.highest import highest
 from ..losses.adversarial import judged_loss, judged_right, one_hot, self_label_loss
 from .passes import heard_logits, last_head, logits_of
@@ -274,6 +274,8 @@ def _shown(prob_NKHW: Tensor, valid_NHW: Tensor) -> Tensor:
 
 
 def _check_numbers(weights: dict[str, float], **shares: float) -> None:
+    for name, value in {**weights, **shares}.items():
+        check_number(name, value)
     for name, value in weights.items():
         if value < 0:
             raise ValueError(f'{name} must not be negative, got {value}')

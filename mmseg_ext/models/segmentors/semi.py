@@ -41,7 +41,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from ...core.labels import PSEUDO_THRESHOLD
-from ...core.words import check_choice
+from ...core.words import check_choice, check_number
 from ..layers.cutmix import cut_mix, draw_boxes
 from ..losses.consistency import hard_label_loss, soft_target_loss
 from .passes import complementary_features, dropped_features, in_mode, logits_of
@@ -126,6 +126,8 @@ class SemiSegmentor(TeacherStudent):
         check_choice('student_view', student_view, ('strong', 'weak'))
         check_choice('label_mode', label_mode, ('eval', 'train'))
         _check_numbers(momentum, threshold, feature_dropout)
+        check_number('ramp_up', ramp_up)
+        check_number('feature_weight', feature_weight)
         if ramp_up < 0:
             raise ValueError(f'ramp_up must be a number of steps from 0, got {ramp_up}')
         if complementary and len(strong_weights) != 2:
@@ -266,7 +268,11 @@ class SemiSegmentor(TeacherStudent):
 
 def _check_numbers(momentum: Optional[float], threshold: float, dropout: float) -> None:
     for name, value in dict(momentum=momentum, feature_dropout=dropout).items():
-        if value is not None and not 0 <= value < 1:
+        if value is None:
+            continue
+        check_number(name, value)
+        if not 0 <= value < 1:
             raise ValueError(f'{name} must lie in [0, 1), got {value}')
+    check_number('threshold', threshold)
     if not 0 <= threshold <= 1:
         raise ValueError(f'threshold must lie in [0, 1], got {threshold}')

@@ -137,6 +137,10 @@ def test_what_cannot_be_started_is_refused(case, tmp_path):
         crf.refine_folder(folder, folder, setting=SETTING)
     with pytest.raises(ValueError, match='bi_w must be 0 or more'):
         crf.refine_folder(folder, tmp_path / 'out', setting=dict(bi_w=-1))
+    with pytest.raises(ValueError, match="no setting of the CRF 'bi_xyz': did you mean bi_xy"):
+        crf.refine_folder(folder, tmp_path / 'out', setting=dict(SETTING, bi_xyz=3))
+    with pytest.raises(ValueError, match="no setting of the CRF 'prun': did you mean prune"):
+        crf.settings_of(dict(bi_w=[1]), dict(SETTING, prun=0))
     with pytest.raises(ValueError, match='workers must be at least 1'):
         crf.refine_folder(folder, tmp_path / 'out', setting=SETTING, workers=0)
     with pytest.raises(ValueError, match='cannot search width: choose from pos_w'):
@@ -190,6 +194,16 @@ def test_tool_refines_in_parallel_and_searches(case, tmp_path, python_tool):
     done = python_tool(TOOL, folder, *options, '--search', 'bi_w=0,4.5', '--images', 2)
     assert 'held out (1 images): mIoU' in done.stdout
     assert json.loads((out / 'search.json').read_text())['best']['bi_w'] == 4.5
+    words = ['--options', 'normalization=after', 'iterations=1', '--truth', truth]
+    done = python_tool(TOOL, folder, '--out', out, *words, '--search', 'bi_w=4')
+    assert 'normalization=after' in done.stdout
+    for option, message in (
+        ('bi_xyz=3', "error: no setting of the CRF 'bi_xyz': did you mean bi_xy"),
+        ('prune=abc', "error: prune must be a number, got 'abc'"),
+    ):
+        done = python_tool(TOOL, folder, '--out', out, '--options', option, check=False)
+        assert done.returncode == 1 and message in done.stderr
+        assert 'Traceback' not in done.stderr
     done = python_tool(TOOL, folder, '--out', out, '--search', 'bi_w=4', check=False)
     assert done.returncode == 1 and '--search needs --truth' in done.stderr
     assert 'Traceback' not in done.stderr

@@ -277,6 +277,10 @@ def test_mistakes(config, folder, tmp_path):
         semi(config, folder, tmp_path, 'fixmach')
     with pytest.raises(ValueError, match="has no argument 'treshold'"):
         semi(config, folder, tmp_path, treshold=0.5)
+    with pytest.raises(ValueError, match="^discriminator_lr must be a number, got 'abc'$"):
+        semi(config, folder, tmp_path, 'adversarial', discriminator_lr='abc')
+    with pytest.raises(ValueError, match='^discriminator_lr must not be negative, got -1$'):
+        semi(config, folder, tmp_path, 'adversarial', discriminator_lr=-1)
     cfg = semi(config, folder, tmp_path)
     with pytest.raises(ValueError, match='is semi-supervised already'):
         use_semi(cfg, 'cps', {})
@@ -285,6 +289,20 @@ def test_mistakes(config, folder, tmp_path):
     cfg = load_config(config, dataset=folder / 'none.yml', work_dir=tmp_path)
     with pytest.raises(ValueError, match='names no unlabelled images'):
         use_semi_data(cfg, 'cps', folder / 'none.yml')
+
+
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        *((n, f"has no argument '{n}'") for n in ('cfg', 'dataset', 'method', 'unlabelled')),
+        *((n, f'^--semi-options {n}: ') for n in ('segmentor', 'type', 'with_masks')),
+    ],
+)
+def test_names_of_what_is_no_setting_are_refused(config, folder, tmp_path, name, message):
+    """Some are arguments of the functions, with which ``--semi-options`` must not collide."""
+    cfg = load_config(config, dataset=folder / 'mine.yml', work_dir=tmp_path)
+    with pytest.raises(ValueError, match=message):
+        use_semi_data(cfg, 'fixmatch', folder / 'mine.yml', **{name: 1})
 
 
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py')

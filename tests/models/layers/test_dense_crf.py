@@ -333,6 +333,11 @@ def test_bad_input_is_named(kind, message):
         (dict(normalization='both'), "normalization must be 'symmetric'"),
         (dict(clip=0), 'clip must be between 0 and 1'),
         (dict(prune=1), 'prune must be 0 or more and below 1'),
+        (dict(prune='abc'), "^prune must be a number, got 'abc'$"),
+        (dict(bi_w=float('inf')), '^bi_w must be a number, got inf$'),
+        (dict(pos_xy=[3]), r'^pos_xy must be a number, got \[3\]$'),
+        (dict(clip=None), '^clip must be a number, got None$'),
+        (dict(iterations=True), 'iterations must be an integer of 0 or more, got True'),
     ],
 )
 def test_bad_settings_are_named(setting, message):

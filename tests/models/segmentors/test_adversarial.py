@@ -462,6 +462,8 @@ def test_a_network_that_trains_on_the_middle_alone_is_refused():
     [
         (dict(self_weight=-0.1), 'self_weight must not be negative, got -0.1'),
         (dict(adversarial_weight=-1), 'adversarial_weight must not be negative'),
+        (dict(self_weight='abc'), "^self_weight must be a number, got 'abc'$"),
+        (dict(self_start='abc'), "^self_start must be a number, got 'abc'$"),
         (dict(self_threshold=1.5), r'self_threshold must lie in \[0, 1\], got 1.5'),
         (dict(self_start=2), r'self_start must lie in \[0, 1\], got 2'),
         (

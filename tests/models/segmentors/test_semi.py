@@ -375,6 +375,10 @@ def test_a_checkpoint_holds_student_and_teacher_by_their_prefix():
 @pytest.mark.parametrize(
     'settings, words',
     [
+        (dict(momentum='abc'), "^momentum must be a number, got 'abc'$"),
+        (dict(threshold='abc'), "^threshold must be a number, got 'abc'$"),
+        (dict(ramp_up='abc'), "^ramp_up must be a number, got 'abc'$"),
+        (dict(feature_weight='abc'), "^feature_weight must be a number, got 'abc'$"),
         (dict(momentum=1.0), r'momentum must lie in \[0, 1\), got 1.0'),
         (dict(ramp_up=-1), 'ramp_up must be a number of steps from 0, got -1'),
         (dict(threshold=1.5), r'threshold must lie in \[0, 1\], got 1.5'),
