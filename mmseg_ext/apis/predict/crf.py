@@ -84,7 +84,19 @@ def read_listing(folder: PathLike, truth: Optional[PathLike] = None) -> tuple[di
         items.append(Item(Path(entry['image']), folder / entry['prob'], name, label))
     if not items:
         raise ValueError(f'{path} lists no image')
+    _check_truth(items)
     return listing, items
+
+
+def _check_truth(items: Sequence[Item]) -> None:
+    owners: dict[Path, Item] = {}
+    for item in items:
+        if item.truth is not None and owners.setdefault(item.truth, item) is not item:
+            other = owners[item.truth]
+            raise ValueError(
+                f'{item.truth} would be the label map of {other.image} and of {item.image}: give a '
+                f'folder that holds {other.name}.png and {item.name}.png'
+            )
 
 
 def _find_truth(folder: Path, name: str) -> Path:

@@ -127,6 +127,28 @@ def test_an_image_that_is_gone_is_named_with_where_it_was_listed(case, tmp_path)
     assert 'does not exist: put it back, or correct its path in predictions.json' in failure.reason
 
 
+def test_two_images_of_one_name_do_not_share_a_label_map(case):
+    folder, truth = case
+    listing = json.loads((folder / 'predictions.json').read_text())
+    twin = dict(listing['images'][1], image='other/b.png', prob='prob/other/b.npz')
+    listing['images'].append(twin)
+    (folder / 'predictions.json').write_text(json.dumps(listing))
+    with pytest.raises(
+        ValueError, match=r'b.png would be the label map of .*sub/b.png and of other'
+    ):
+        crf.read_listing(folder, truth)
+    (truth / 'sub').mkdir()
+    (truth / 'b.png').rename(truth / 'sub/b.png')
+    with pytest.raises(FileNotFoundError, match='no label map other/b.png'):
+        crf.read_listing(folder, truth)
+    (truth / 'other').mkdir()
+    (truth / 'other/b.png').write_bytes((truth / 'sub/b.png').read_bytes())
+    found = [
+        item.truth.relative_to(truth).as_posix() for item in crf.read_listing(folder, truth)[1]
+    ]
+    assert found == ['a.png', 'sub/b.png', 'c.png', 'other/b.png']
+
+
 def test_what_cannot_be_started_is_refused(case, tmp_path):
     folder, truth = case
     with pytest.raises(FileNotFoundError, match=r'predictions.json does not exist'):
