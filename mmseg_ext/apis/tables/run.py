@@ -9,6 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Optional
 
+from mmengine.config import Config
+
 from ...core.files import read_json, write_json
 from ...core.locks import LOCK_FILE, locked
 from ...core.progress import announce
@@ -25,6 +27,11 @@ from .rows import Table
 from .user_data import check_user_data
 
 _ECE = 'ECE'  # a score of tools/test.py --calibration only
+# digests of the user's data, and what to say where they differ
+_OF_DATA = dict(
+    images='it was trained on other images of that data set',
+    masks='values in the masks had another meaning',
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,9 @@ def check_folder(job: Job, settings: Settings, folds: Optional[int]) -> None:
     new = _stamp(job, settings)
     different = [key for key in old if key in new and old[key] != new[key]]
     if different:
-        changed = '; '.join(f'{key} was {old[key]} and is {new[key]}' for key in different)
+        changed = '; '.join(
+            _OF_DATA.get(key) or f'{key} was {old[key]} and is {new[key]}' for key in different
+        )
         raise ValueError(
             f'{folder.path} holds another run than row {job.row.label!r} ({changed}): give another '
             '--work-dirs, or move that folder'
@@ -116,7 +125,14 @@ def _stamp(job: Job, settings: Settings) -> dict:
         deterministic=settings.deterministic,
         switches=list(settings.switches),
         weights=None if job.weights is None else job.weights.path.name,
+        **_data_of(job.cfg),
     )
+
+
+def _data_of(cfg: Optional[Config]) -> dict:
+    """Return the digests of the user's images and of what values in their masks mean."""
+    data = (cfg or {}).get('user_data') or {}
+    return {key: data[key] for key in _OF_DATA if key in data}
 
 
 def _read_stamp(folder: RunFolder, job: Job) -> dict:
@@ -128,6 +144,8 @@ def _read_stamp(folder: RunFolder, job: Job) -> dict:
     old = read_json(folder.row_file)
     old.setdefault('switches', [])  # of an older version
     old['config'] = today_config(old.get('config'))
+    if job.cfg.get('user_data') and 'images' not in old:  # of an older version
+        old |= _data_of(folder.training_config(job.row.config))
     expected = config_digest(job.cfg)
     if old.get('config_sha256') not in (None, expected):
         cfg = folder.training_config(job.row.config)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,13 @@ from support.user_folder import TEXT, write_folder
 from mmseg_ext.apis.cli.arguments import parse_options
 from mmseg_ext.apis.config.semi import is_semi, plain_model
 from mmseg_ext.apis.run.launch import Launch
+from mmseg_ext.apis.tables import run as table_run
 from mmseg_ext.apis.tables import submit as table_submit
 from mmseg_ext.apis.tables.folders import find_runs
-from mmseg_ext.apis.tables.jobs import Settings, all_options, load_row
+from mmseg_ext.apis.tables.jobs import Settings, all_options, load_row, make_job
 from mmseg_ext.apis.tables.rows import choose_rows, read_tables
 from mmseg_ext.apis.tables.run import run_table
+from mmseg_ext.core.files import write_json
 from mmseg_ext.core.locks import locked
 
 # Stands in for train.py and test.py: writes down its arguments and what the tool would leave.
@@ -396,6 +399,41 @@ def test_other_settings_are_refused_and_equal_ones_are_not(setup):
             setup.run('small', seeds=(0,), **changes)
     assert contents(setup.work) == before and setup.calls() == []
     assert setup.run('small', seeds=(0,), options=('train_dataloader.batch_size=18',)) == []
+
+
+@pytest.mark.parametrize('older', [False, True], ids=['stamp', 'config of an older run'])
+def test_a_row_of_other_images_or_other_masks_is_refused(few_labels, tmp_path, older):
+    """A finished row was kept, and compared with rows that were trained on more images."""
+    file = few_labels / 'semi.yml'
+    table = read_tables('mfp')['3']
+    settings = Settings(
+        launch=Launch(tmp_path), work_dirs=tmp_path / 'work', seeds=(0,), dataset=str(file),
+        options=('max_iters=9',),
+    )  # fmt: skip
+
+    def job():
+        return make_job(table, table.rows[0], 0, settings)
+
+    first = job()
+    folder = first.folder
+    folder.path.mkdir(parents=True)
+    stamp = table_run._stamp(first, settings)
+    if older:
+        stamp = {key: value for key, value in stamp.items() if key not in ('images', 'masks')}
+        first.cfg.dump(folder.path / f'{table.rows[0].config}.py')
+    write_json(folder.row_file, stamp)
+    table_run.check_folder(job(), settings, None)
+    for part in ('images', 'masks'):
+        shutil.copy(few_labels / part / 'train/0.png', few_labels / part / 'train/one_more.png')
+    with pytest.raises(ValueError, match='it was trained on other images of that data set'):
+        table_run.check_folder(job(), settings, None)
+    for part in ('images', 'masks'):
+        (few_labels / part / 'train/one_more.png').unlink()
+    table_run.check_folder(job(), settings, None)
+    swapped = file.read_text().replace('value: 7', 'value: X').replace('value: 9', 'value: 7')
+    file.write_text(swapped.replace('value: X', 'value: 9'))
+    with pytest.raises(ValueError, match='values in the masks had another meaning'):
+        table_run.check_folder(job(), settings, None)
 
 
 def test_a_run_of_the_training_tool_is_taken_over(setup, whole_checkpoint):
