@@ -24,9 +24,7 @@ _UPSTREAM_NOISE = (
     'When align_corners=True, the output would more aligned',
     'For binary segmentation, we suggest using',
 )
-_IMPORTED_AT_ONCE = (
-    100_000  # objects between two looks for garbage; a tool that loads none has 20 MB
-)
+_IMPORTED_AT_ONCE = 100_000  # objects between two looks for garbage, about 20 MB
 _logs_lost: set[str] = set()
 
 

@@ -72,24 +72,23 @@ def check_class_weights(model: nn.Module) -> None:
         ValueError: If a loss has another number of them; the message names the setting.
     """
     for name, head in model.named_modules():
-        losses = getattr(head, 'loss_decode', None)
-        for loss in losses if isinstance(losses, nn.ModuleList) else [losses]:
-            weights, classes = (
-                getattr(loss, 'class_weight', None),
-                getattr(head, 'num_classes', None),
-            )
-            if weights is None or classes is None:
+        classes = getattr(head, 'num_classes', None)
+        for loss in _losses_of(head) if classes is not None else []:
+            weights = getattr(loss, 'class_weight', None)
+            if weights is None or len(weights) in (classes, getattr(head, 'out_channels', None)):
                 continue
-            if len(weights) not in (classes, getattr(head, 'out_channels', None)):
-                raise ValueError(
-                    f'model.{name}.loss_decode.class_weight: {type(loss).__name__} has '
-                    f'{len(weights)} weights for {classes} classes: give one for each class'
-                )
+            raise ValueError(
+                f'model.{name}.loss_decode.class_weight: {type(loss).__name__} has '
+                f'{len(weights)} weights for {classes} classes: give one for each class'
+            )
 
 
 def _has_sigmoid(head: Any) -> bool:
     """Tell whether a head has one channel for two classes (sigmoid loss or threshold)."""
-    losses = getattr(head, 'loss_decode', None)
-    several = list(losses) if isinstance(losses, nn.ModuleList) else [losses]
-    plain = [loss for loss in several if getattr(loss, 'use_sigmoid', None) is False]
+    plain = [loss for loss in _losses_of(head) if getattr(loss, 'use_sigmoid', None) is False]
     return not plain
+
+
+def _losses_of(head: Any) -> list[Any]:
+    losses = getattr(head, 'loss_decode', None)
+    return list(losses) if isinstance(losses, nn.ModuleList) else [losses]
