@@ -8,6 +8,7 @@ import numpy as np
 from ...core.files import write_json
 from ...evaluation.summary import score_text
 from ...evaluation.units import counted
+from ..run.outcome.results import RunResults
 from .curve import area, compare, verdict
 from .plan import Plan
 from .rounds import Round, rounds_of
@@ -34,10 +35,12 @@ def summarise(plan: Plan, work_dir: Path) -> dict[str, Any]:
         curves[strategy], areas[strategy] = {}, {}
         for seed in plan.seeds:
             rounds = rounds_of(plan, strategy, seed, work_dir)
-            finished = [one for one in rounds if is_finished(one.run)]
-            points = [_point(one) for one in finished]
-            for one in finished:
-                tested.setdefault(one.run.scores().labelled or (), str(one.run.path))
+            points = []
+            for one in rounds:
+                if is_finished(one.run):
+                    results = one.run.scores()
+                    points.append(_point(one, results))
+                    tested.setdefault(results.labelled or (), str(one.run.path))
             curves[strategy][str(seed)] = points
             found = area([(p['share'], p['mIoU']) for p in points if p['mIoU'] is not None])
             if found is not None and len(points) == plan.rounds:
@@ -62,10 +65,10 @@ def summarise(plan: Plan, work_dir: Path) -> dict[str, Any]:
     return content
 
 
-def _point(one: Round) -> dict[str, Any]:
+def _point(one: Round, results: RunResults) -> dict[str, Any]:
     labelled = len(one.names('labelled'))
     share = labelled / (labelled + len(one.names('pool')))
-    value = one.run.scores().metrics['mIoU'].value
+    value = results.metrics['mIoU'].value
     return dict(round=one.number, labelled=labelled, share=share, mIoU=value)
 
 

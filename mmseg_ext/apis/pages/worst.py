@@ -35,7 +35,8 @@ def worst_images(run: RunFiles, count: int) -> list[Path]:
     dataset = test_dataset(run.cfg)
     paths = [Path(dataset.get_data_info(place)['img_path']) for place in range(len(dataset))]
     by_name = {path.name: path for path in paths}  # as older tests recorded them
-    by_name |= {name_below(path, image_folders(dataset)): path for path in paths}
+    folders = image_folders(dataset)
+    by_name |= {name_below(path, folders): path for path in paths}
     order = worst_first(run.counts.rows, absent=run.results.absent_policy)[:count]
     names = [str(run.counts.names[place]) for place, _ in order]
     return [by_name[name] for name in names if name in by_name]

@@ -4,7 +4,7 @@ Our column never contains a printed number. Fractions in ``results.json`` are co
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Optional
@@ -172,9 +172,8 @@ def table_values(
         same = _are_same(labelled[row.label], labelled.get(run.baseline, {}))
         for metric in run.metrics:
             reference = {} if row.label == run.baseline else baseline.get(metric, {})
-            line = _line(row, metric, scores[row.label][metric], on_paper_data, reference)
-            other = line.difference is not None and line.printed is None and not same
-            lines.append(replace(line, difference=None, remark=OTHER_LABELS) if other else line)
+            ours = scores[row.label][metric]
+            lines.append(_line(row, metric, ours, on_paper_data, reference, same))
         if models is not None:
             lines += _counts(row, models.get(row.label, {}), on_paper_data)
     facts = {row.label: run_facts(results[row.label]) for row in run.rows if row.runs}
@@ -221,7 +220,9 @@ def _are_same(*rows: Labelled) -> bool:
     return all(len(set().union(*(row.get(fold, set()) for row in rows))) < 2 for fold in folds)
 
 
-def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: Scores) -> Line:
+def _line(
+    row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: Scores, same: bool
+) -> Line:
     average, sd = spread([*scores.values()])
     printed = row.printed.get(metric) if on_paper_data else None
     judged = None if metric in row.unstated else printed
@@ -232,7 +233,7 @@ def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: 
     elif printed is not None:
         difference = average - printed
     elif not on_paper_data:
-        difference, remark = _against(baseline, scores)
+        difference, remark = _against(baseline, scores, same)
     return Line(
         row.label,
         metric,
@@ -247,10 +248,18 @@ def _line(row: Row, metric: str, scores: Scores, on_paper_data: bool, baseline: 
     )
 
 
-def _against(baseline: Scores, scores: Scores) -> tuple[Optional[float], str]:
-    """Return the difference to the baseline over the seeds and folds that both have."""
+def _against(baseline: Scores, scores: Scores, same: bool) -> tuple[Optional[float], str]:
+    """Return the difference to the baseline over the seeds and folds that both have.
+
+    Args:
+        baseline: Scores of the baseline.
+        scores: Scores of the row.
+        same: Whether both were tested on the same images and masks.
+    """
     if not baseline:
         return None, ''
+    if not same:
+        return None, OTHER_LABELS
     shared = [key for key in scores if key in baseline]
     ours = [scores[key] for key in shared or scores]
     theirs = [baseline[key] for key in shared or baseline]
