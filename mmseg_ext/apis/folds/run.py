@@ -18,7 +18,7 @@ from mmengine.config import Config
 from ...core.files import read_json, write_json
 from ...core.locks import locked
 from ...core.progress import announce
-from ...datasets.kfold import check_fold
+from ...datasets.kfold import Folds, check_fold
 from ...evaluation.surface_metric import check_spacing
 from ..run.checkpoints import check_start_weights
 from ..run.folder import RunFolder
@@ -103,19 +103,20 @@ def config_digest(cfg: Config) -> str:
 _DIVIDING = ('num_folds', 'split_seed', 'pool', 'stratify')
 
 
-def keep_plan(plan: Plan, cfg: Config, pool: Pool) -> None:
+def keep_plan(plan: Plan, cfg: Config, pool: Pool, division: Folds) -> None:
     """Write the plan into the work folder, or compare it with the one that is there.
 
     Args:
         plan: What is to run.
         cfg: Its config.
         pool: All images.
+        division: How they are divided.
 
     Raises:
         ValueError: If the folder holds folds that were run with another plan, or of other images.
     """
     folder = RunFolder.of(cfg)
-    path, division = folder.plan_file, pool.folds(plan.num_folds, plan.split_seed)
+    path = folder.plan_file
     new = json.loads(json.dumps(dict(asdict(plan), config_sha256=config_digest(cfg))))
     new['config'] = Path(plan.config).name
     images = dict(division_sha256=division_digest(pool, division))
@@ -172,12 +173,13 @@ def run_folds(
         check_start_weights(cfg.model)
     # Reading the pool here reports an error in the data once, before any fold starts.
     pool = read_pool(cfg, pool=plan.pool, stratify=plan.stratify)
-    sizes = [len(val) for _, val in pool.folds(plan.num_folds, plan.split_seed)]
+    division = pool.folds(plan.num_folds, plan.split_seed)
+    sizes = [len(val) for _, val in division]
     count = '' if pool.groups is None else f' of {len(set(pool.groups.values()))} groups'
     print(pool.note)
     announce(f'{len(pool.pairs)} images{count}, held out by fold: {sizes}')
     with locked(cfg.work_dir):
-        keep_plan(plan, cfg, pool)
+        keep_plan(plan, cfg, pool, division)
         results = [_run_fold(plan, fold, folder, launch, *lengths) for fold in chosen]
     return [result for result in results if result is not None]
 
